@@ -1,0 +1,87 @@
+# Everything that is done with this project. `make` alone lists the targets.
+#
+# Needed: Rust (the version in Cargo.toml or later, with rustfmt and clippy), Python 3.10 or later, make, a C compiler.
+# What else is needed is installed into the checkout (.venv, .tools) and nowhere else.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+# One thing after the other, in the order written: cargo uses all cores by itself, and cheap checks fail first.
+.NOTPARALLEL:
+
+PYTHON ?= python3
+CARGO_DENY_VERSION := 0.20.2
+
+VENV := .venv/.installed-requirements
+CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
+
+.PHONY: help build test test-core demo check fmt fmt-check lint lint-core template-lint deny advisories release venv clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The ONE debug build, which demo and tests both use. `test-aws` is not for the programs' sake: with it the SDK's test-util is
+# part of the build, as it is for the tests. Without it cargo compiles the largest crate of the tree, aws-sdk-ec2, a second
+# time with other features.
+build: ## Debug build of library, programs and tests
+	cargo build --locked --bins --tests --features test-aws
+
+test: venv build ## All tests: unit, table, golden, adapter, then the real binary on an emulated AWS
+	cargo test --locked --features test-aws
+	.venv/bin/python -m pytest tests/e2e
+
+# The library without features: no AWS, no CLI.
+test-core: ## Tests of the pure core only: the inner loop, in seconds
+	cargo test --locked --no-default-features
+
+demo: venv build ## Watch the real Lambda binary close real rules on an emulated AWS
+	.venv/bin/python tests/e2e/demo.py
+
+check: fmt-check lint-core test-core template-lint deny lint test ## All that CI checks, cheap things first
+
+fmt: ## Format the Rust code
+	cargo fmt
+
+fmt-check:
+	cargo fmt --check
+
+lint: lint-core ## Clippy on everything, warnings denied
+	cargo clippy --locked --all-targets --features test-aws -- -D warnings
+
+# Also the proof that the pure core builds alone.
+lint-core:
+	cargo clippy --locked --lib --no-default-features -- -D warnings
+
+template-lint: venv ## cfn-lint on template.yaml
+	.venv/bin/cfn-lint template.yaml
+
+deny: $(CARGO_DENY) ## Bans, licences and sources of the dependencies (deny.toml); needs no advisory database
+	.tools/bin/cargo-deny --locked check bans licenses sources
+
+advisories: $(CARGO_DENY) ## Known vulnerabilities of the dependencies; downloads the advisory database
+	.tools/bin/cargo-deny --locked check advisories
+
+release: ## Optimised programs for this machine, in target/release (to deploy: sam build)
+	cargo build --locked --release --bins
+
+venv: $(VENV) ## Python tools for tests and demo, in .venv
+
+clean: ## Remove what was built and installed into the checkout
+	cargo clean
+	rm -rf .venv .tools
+
+# Made anew when the requirements change; every file is checked against its hash.
+$(VENV): tests/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+		echo "error: Python 3.10 or later is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." \
+			"Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r tests/requirements.txt
+	@touch $@
+
+# A debug build without debug information: on two cores it is made in one minute rather than the two and a half of a release
+# build, and a check takes two seconds rather than one.
+$(CARGO_DENY):
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --force --root .tools --version $(CARGO_DENY_VERSION) cargo-deny
+	@touch $@

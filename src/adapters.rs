@@ -1,0 +1,11 @@
+//! The outside, for real: the traits of [`crate::ports`] on the AWS SDK and on the machine's clock.
+//!
+//! Owns: which API calls answer a question, paging, batches, what an AWS error means. Only these files know the SDK. Must
+//! not: judge, retry beyond what the SDK does, or keep anything between calls.
+
+pub mod clock;
+pub mod connect;
+pub mod ec2;
+pub mod eks;
+mod failure;
+pub mod sns;

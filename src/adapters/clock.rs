@@ -1,0 +1,21 @@
+//! Time as the machine tells it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ports::Clock;
+
+/// The machine's clock, and a sleep that gives the thread back to the runtime.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}

@@ -1,0 +1,89 @@
+//! One connection to AWS: how long a call may take, how often it is tried, and how our calls are recognised.
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, SdkConfig};
+
+use super::eks::Clusters;
+
+/// One try. A healthy EC2 or EKS call takes well under a second; a stuck one must leave time for another try.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// All tries of a call with the pauses between them, so that a throttled call ends as an error we can tell people about
+/// and not as a function that was cut off.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
+/// `app/eks-sg-guard` in the user agent, so that CloudTrail shows which calls are ours. Anybody can send the same text:
+/// it is no proof of anything.
+const APP_NAME: &str = "eks-sg-guard";
+
+/// The clients, made once and shared: they hold the connections that make the second call fast.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// [`crate::ports::Ec2`].
+    pub ec2: aws_sdk_ec2::Client,
+    /// [`crate::ports::Eks`].
+    pub eks: Clusters,
+    /// For [`super::sns::Topic`].
+    pub sns: aws_sdk_sns::Client,
+}
+
+impl Connection {
+    /// Clients for one account and region.
+    pub fn new(config: &SdkConfig) -> Self {
+        let ec2 = aws_sdk_ec2::Client::new(config);
+        let eks = Clusters::new(aws_sdk_eks::Client::new(config), ec2.clone());
+        Self {
+            ec2,
+            eks,
+            sns: aws_sdk_sns::Client::new(config),
+        }
+    }
+}
+
+/// Credentials, region, endpoints and proxies as the SDK's standard variables say.
+pub async fn config() -> SdkConfig {
+    loader().load().await
+}
+
+/// The behaviour version is pinned, so that an update of the SDK changes neither retries nor timeouts. It means standard
+/// retries with three tries, which we leave to the SDK: setting them here would silence `AWS_MAX_ATTEMPTS` and
+/// `AWS_RETRY_MODE`. It means no limit on the time of a call, which we do set.
+fn loader() -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    match AppName::new(APP_NAME) {
+        Ok(name) => loader.app_name(name),
+        Err(_) => loader,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::Region;
+    use aws_config::retry::RetryMode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_is_tried_three_times_within_twelve_seconds_and_says_whose_it_is() {
+        let config = loader()
+            .empty_test_environment()
+            .region(Region::from_static("eu-west-1"))
+            .no_credentials()
+            .load()
+            .await;
+        let retries = config.retry_config().unwrap();
+        assert_eq!((retries.mode(), retries.max_attempts()), (RetryMode::Standard, 3));
+        let timeouts = config.timeout_config().unwrap();
+        assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(5)));
+        assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(12)));
+        assert!(
+            timeouts.connect_timeout().is_some(),
+            "the SDK's own limit on connecting stays"
+        );
+        assert_eq!(config.app_name().map(AppName::as_ref), Some(APP_NAME));
+    }
+}

@@ -1,0 +1,110 @@
+//! The Lambda function: reads the environment, builds the clients once, and hands every payload to the guard.
+
+// The type of the whole invocation, as one future over the SDK's, nests deeper than the default limit.
+#![recursion_limit = "256"]
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use eks_sg_guard::adapters::clock::SystemClock;
+use eks_sg_guard::adapters::connect::{self, Connection};
+use eks_sg_guard::adapters::eks::Clusters;
+use eks_sg_guard::adapters::sns::Topic;
+use eks_sg_guard::error::chain;
+use eks_sg_guard::guard::{Guard, GuardError, Setup};
+use eks_sg_guard::policy::{Policy, builtin, file};
+use eks_sg_guard::record::Record;
+use eks_sg_guard::settings::Settings;
+use jiff::{Timestamp, tz::Offset};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use tracing_subscriber::EnvFilter;
+
+type Function = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Topic>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Lambda treats lines without a timestamp as INFO, so the runtime's own subscriber, which leaves it out, would lose
+    // errors to a log-level filter.
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(level).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %chain(error.as_ref()), "the function does not start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let settings = Settings::from(|name| std::env::var(name).ok())?;
+    let policy = policy(&settings.policy)?;
+    let connection = Connection::new(&connect::config().await);
+    let guard: OnceCell<Function> = OnceCell::new();
+    let (guard, settings, policy, connection) = (&guard, &settings, &policy, &connection);
+    let handle = |event: LambdaEvent<Value>| async move {
+        // The account is known from the first invocation on: its ARN is the function's own.
+        let guard = guard.get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection) }).await;
+        guard.handle(&event.payload).await.map_err(diagnostic)
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
+
+fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connection) -> Function {
+    let mut parts = arn.split(':').skip(3);
+    let mut part = || parts.next().unwrap_or_default().to_owned();
+    let (region, account) = (part(), part());
+    let people = settings.topic.iter().map(|arn| Topic::people(connection.sns.clone(), arn.clone()));
+    let records = settings.record_topic.iter().map(|arn| Topic::records(connection.sns.clone(), arn.clone()));
+    Guard::new(Setup {
+        ec2: connection.ec2.clone(),
+        eks: connection.eks.clone(),
+        clock: SystemClock,
+        channels: people.chain(records).collect(),
+        policy: policy.clone(),
+        modes: settings.modes,
+        max_revokes: settings.max_revokes,
+        account,
+        region,
+        journal,
+    })
+}
+
+/// Reads the policy that `GUARD_POLICY` names: a built-in, or the path of a file.
+fn policy(setting: &str) -> Result<Policy, Box<dyn std::error::Error + Send + Sync>> {
+    if builtin::NAMES.contains(&setting) {
+        return Ok(builtin::policy(setting)?.clone());
+    }
+    let text = std::fs::read_to_string(setting).map_err(|error| {
+        format!("environment variable GUARD_POLICY is `{setting}`; expected standard, strict, none or the path of a policy file: {error}")
+    })?;
+    let name = Path::new(setting).file_name().unwrap_or_default().to_string_lossy();
+    let today = Offset::UTC.to_datetime(Timestamp::now()).date();
+    let loaded = file::load(&name, &text, today)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", warning.render(&name, &text, false));
+    }
+    Ok(loaded.policy)
+}
+
+/// Writes a record as one log line with the members that log queries expect.
+fn journal(record: &Record) {
+    let line = serde_json::json!({
+        "timestamp": Timestamp::now(),
+        "level": "INFO",
+        "target": "record",
+        "record": record,
+    });
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{line}") {
+        tracing::error!(%error, "a record could not be written to standard output");
+    }
+}
+
+fn diagnostic(error: GuardError) -> Diagnostic {
+    tracing::error!(kind = error.kind(), error = %chain(&error), "the invocation failed");
+    Diagnostic { error_type: error.kind().to_owned(), error_message: chain(&error) }
+}

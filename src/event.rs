@@ -1,0 +1,141 @@
+//! Turns any payload into a `Trigger`: what may have changed, and who did it. Decides nothing and believes nothing: what
+//! an event says about content only tells us where to look.
+
+mod actor;
+mod change;
+mod claim;
+mod fields;
+pub mod payload;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::rule::{Direction, Packets, Peer};
+
+/// What an invocation asks of us.
+#[allow(clippy::large_enum_variant, reason = "one value per invocation, moved once")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trigger {
+    /// A call may have opened a path.
+    Change(Change),
+    /// Look at everything (`groups` empty), or at these groups.
+    Sweep {
+        /// `sg-…` ids; empty means every EKS group of the account and region.
+        groups: Vec<String>,
+    },
+}
+
+/// A payload that was understood: something to look at, or a reason why there is nothing.
+#[allow(clippy::large_enum_variant, reason = "one value per invocation, moved once")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parsed {
+    /// Look.
+    Trigger(Trigger),
+    /// Nothing to do, and why, for people.
+    Ignored(String),
+}
+
+/// One CloudTrail event about security groups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Who, when, where.
+    pub event: Event,
+    /// The groups that may have changed. Empty when none could be told (omitted parameters): look at everything.
+    pub touched: Vec<Touched>,
+}
+
+/// The CloudTrail members that people and records need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// CloudTrail's `eventID`: equal on a duplicate delivery. Its `requestID` where a transformer dropped that.
+    pub id: String,
+    /// `AuthorizeSecurityGroupIngress`, …
+    pub name: String,
+    /// When the call completed, else when the event was sent; `None` when neither is readable.
+    pub time: Option<Timestamp>,
+    /// Account the event was delivered for, twelve digits.
+    pub account: String,
+    /// Region of the call, as told: compare it with the regions you guard before you use it.
+    pub region: String,
+    /// Who called.
+    pub actor: Actor,
+}
+
+/// Who made the call, as CloudTrail tells. All of it is text from outside; only `session_issuer` and `arn` say who.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Actor {
+    /// The principal.
+    pub arn: Option<String>,
+    /// `IAMUser`, `AssumedRole`, `Root`, …
+    pub r#type: Option<String>,
+    /// The role behind an assumed-role session, by ARN (with its path, which the session ARN lacks).
+    pub session_issuer: Option<String>,
+    /// An address, or the host name of an AWS service.
+    pub source_ip: Option<String>,
+    /// The program, as it calls itself.
+    pub user_agent: Option<String>,
+    /// The AWS service that made the call for the principal.
+    pub invoked_by: Option<String>,
+}
+
+/// One group that may have changed, and which of its rules the event names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Touched {
+    /// Which group.
+    pub group: GroupRef,
+    /// Which rules.
+    pub named: Named,
+}
+
+/// How the event tells the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupRef {
+    /// `sg-…`.
+    Id(String),
+    /// Its name in the default VPC: calls may give a name alone.
+    Name(String),
+}
+
+/// The rules of a group that an event names. Only these follow `GUARD_MODE`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Named {
+    /// None: the group may have changed, look.
+    Nothing,
+    /// These.
+    Rules(Vec<NamedRule>),
+    /// All of them: the event says which group, but what was written there was omitted.
+    Everything,
+}
+
+/// One rule that an event names, by id, by content, or both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedRule {
+    /// `sgr-…` where the event has it.
+    pub id: Option<String>,
+    /// What the event says the rule is. Used to find a rule without id and to describe one that is gone; never judged
+    /// in place of the live rule.
+    pub claim: Option<Claim>,
+}
+
+/// The content of a rule as an event describes it, in normal form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// From the response, else from the name of the call; `None` for `ModifySecurityGroupRules`, which does not say.
+    pub direction: Option<Direction>,
+    /// Protocol and ports.
+    pub packets: Packets,
+    /// Source or destination.
+    pub peer: Peer,
+}
+
+/// Why a payload could not be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {what}; expected {expected}")]
+pub struct EventError {
+    /// JSON path of the place, `$` for the whole payload.
+    pub at: String,
+    /// What was found there.
+    pub what: String,
+    /// What would have been right.
+    pub expected: String,
+}

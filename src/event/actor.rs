@@ -1,0 +1,54 @@
+//! Who made a call, from the shapes that `userIdentity` has: users, sessions of roles, federated sessions, services, the
+//! root user, and records of services that have no type at all.
+
+use serde_json::Value;
+
+use super::Actor;
+use super::fields::{at, get, text};
+
+/// Reads what is there. Nothing here is required: a call by nobody we can name is still a call.
+pub(super) fn read(record: &Value) -> Actor {
+    let identity = |path: &[&str]| text(at(get(record, "userIdentity"), path));
+    Actor {
+        arn: identity(&["arn"]),
+        r#type: identity(&["type"]),
+        session_issuer: identity(&["sessionContext", "sessionIssuer", "arn"]),
+        source_ip: text(get(record, "sourceIPAddress")),
+        user_agent: text(get(record, "userAgent")),
+        invoked_by: identity(&["invokedBy"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_identity_of_any_other_shape_is_nobody() {
+        for identity in [
+            json!(null),
+            json!({}),
+            json!(""),
+            json!("root"),
+            json!([]),
+            json!({"sessionContext": {"sessionIssuer": {}}}),
+        ] {
+            assert_eq!(read(&json!({"userIdentity": identity})), Actor::default());
+        }
+    }
+
+    #[test]
+    fn lower_cased_members_are_read_too() {
+        let actor = read(
+            &json!({"userIdentity": {"sessioncontext": {"sessionissuer": {"arn": "arn:aws:iam::111122223333:role/a"}},
+            "invokedby": "eks.amazonaws.com"}}),
+        );
+        assert_eq!(
+            actor.session_issuer.as_deref(),
+            Some("arn:aws:iam::111122223333:role/a")
+        );
+        assert_eq!(actor.invoked_by.as_deref(), Some("eks.amazonaws.com"));
+    }
+}

@@ -1,0 +1,206 @@
+//! Tells the payloads of an invocation apart.
+//!
+//! Events are read tolerantly, because AWS renders them in many ways; commands that people write (`{"sweep": …}`) are read
+//! strictly, because a misspelt member of a command would sweep everything.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use serde_json::Value;
+
+use super::fields::{get, id, kind, quoted, text, told};
+use super::{Change, Event, EventError, Parsed, Trigger, actor, change};
+
+const API_CALL: &str = "AWS API Call via CloudTrail";
+const SCHEDULE: &str = "Scheduled Event";
+/// EventBridge rules with a schedule, and EventBridge Scheduler.
+const SCHEDULERS: &[&str] = &["aws.events", "aws.scheduler"];
+/// Insights, service events and sign-ins come from CloudTrail as well.
+const FROM_CLOUDTRAIL: &str = " via CloudTrail";
+const PAYLOADS: &str = "an EventBridge event `AWS API Call via CloudTrail`, its `detail`, an EventBridge schedule, \
+                        `{\"sweep\": true}` or `{\"sweep\": {\"groups\": [\"sg-…\"]}}`";
+
+/// Turns the payload of an invocation into what it asks of us.
+///
+/// # Errors
+/// A payload of another shape, or one that does not say what is needed: where, what came and what was expected.
+pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
+    let has = |name| payload.get(name).is_some();
+    if has("sweep") {
+        sweep(payload)
+    } else if has("detail-type") || has("detail") {
+        envelope(payload)
+    } else if has("eventName") || has("eventSource") {
+        // A transformer that keeps only the detail may have copied the envelope's members beside it.
+        record("$", payload, payload)
+    } else {
+        Err(error("$", payload, PAYLOADS))
+    }
+}
+
+fn error(at: impl Into<String>, came: &Value, expected: &str) -> EventError {
+    EventError {
+        at: at.into(),
+        what: kind(came).into_owned(),
+        expected: expected.to_owned(),
+    }
+}
+
+fn sweep(payload: &Value) -> Result<Parsed, EventError> {
+    const EXPECTED: &str = "`true` or `{\"groups\": [\"sg-…\"]}`";
+    only("$", payload, "sweep")?;
+    let sweep = get(payload, "sweep");
+    let groups = match sweep {
+        Value::Bool(true) => Vec::new(),
+        Value::Object(_) => {
+            only("$.sweep", sweep, "groups")?;
+            match get(sweep, "groups") {
+                Value::Array(groups) if !groups.is_empty() => groups
+                    .iter()
+                    .enumerate()
+                    .map(|(n, group)| {
+                        id(group, "sg-").ok_or_else(|| error(format!("$.sweep.groups[{n}]"), group, "`sg-…`"))
+                    })
+                    .collect::<Result<_, _>>()?,
+                other => return Err(error("$.sweep.groups", other, "`[\"sg-…\"]`")),
+            }
+        }
+        other => return Err(error("$.sweep", other, EXPECTED)),
+    };
+    Ok(Parsed::Trigger(Trigger::Sweep { groups }))
+}
+
+/// Refuses members beside the only one that a command has.
+fn only(at: &str, object: &Value, name: &str) -> Result<(), EventError> {
+    match object
+        .as_object()
+        .and_then(|members| members.keys().find(|key| *key != name))
+    {
+        Some(other) => Err(EventError {
+            at: at.to_owned(),
+            what: format!("a member {}", quoted(other)),
+            expected: format!("`{name}` alone"),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn envelope(event: &Value) -> Result<Parsed, EventError> {
+    let detail = get(event, "detail");
+    // A bus that was fed with `PutEvents` cannot keep AWS's detail type, so a CloudTrail record speaks for itself.
+    let is_record = told(get(detail, "eventName")) && told(get(detail, "eventSource"));
+    match text(get(event, "detail-type")).as_deref() {
+        None | Some(API_CALL) => record("$.detail", detail, event),
+        Some(SCHEDULE) => match get(event, "source") {
+            Value::String(source) if SCHEDULERS.contains(&source.as_str()) => {
+                Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() }))
+            }
+            other => Err(error(
+                "$.source",
+                other,
+                "`aws.events` or `aws.scheduler` in a `Scheduled Event`",
+            )),
+        },
+        Some(other) if other.ends_with(FROM_CLOUDTRAIL) => Ok(Parsed::Ignored(format!(
+            "{} cannot open a security-group rule",
+            quoted(other)
+        ))),
+        Some(_) if is_record => record("$.detail", detail, event),
+        Some(_) => Err(error(
+            "$.detail-type",
+            get(event, "detail-type"),
+            "`AWS API Call via CloudTrail` or `Scheduled Event`",
+        )),
+    }
+}
+
+/// Reads a CloudTrail record that stands at `at`. What can be ignored is ignored before anything else is required of it.
+fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventError> {
+    let required = |name: &str, expected: &str| {
+        text(get(record, name)).ok_or_else(|| error(format!("{at}.{name}"), get(record, name), expected))
+    };
+    if !record.is_object() {
+        return Err(error(at, record, "a CloudTrail record"));
+    }
+    let name = required(
+        "eventName",
+        "the name of an API call as CloudTrail writes it, such as `AuthorizeSecurityGroupIngress`",
+    )?;
+    let source = required("eventSource", "the service of the call, such as `ec2.amazonaws.com`")?;
+    if let Some(other) = text(get(record, "eventType")).filter(|kind| kind != "AwsApiCall") {
+        return Ok(Parsed::Ignored(format!(
+            "{} of type {} is not an API call",
+            quoted(&name),
+            quoted(&other)
+        )));
+    }
+    let touched = match change::touched(record, &source, &name) {
+        Ok(touched) => touched,
+        Err(reason) => return Ok(Parsed::Ignored(reason)),
+    };
+    let event = Event {
+        // Without an id a repeat cannot be told from a new event, and then one of the two goes unseen.
+        id: text(get(record, "eventID")).map_or_else(|| required("requestID", "`eventID` or `requestID`"), Ok)?,
+        time: time(get(record, "eventTime")).or_else(|| time(get(envelope, "time"))),
+        account: agreed(
+            (at, "recipientAccountId", get(record, "recipientAccountId")),
+            ("account", get(envelope, "account")),
+            account,
+            "an account id of twelve digits",
+        )?,
+        region: agreed(
+            (at, "awsRegion", get(record, "awsRegion")),
+            ("region", get(envelope, "region")),
+            text,
+            "a region",
+        )?,
+        actor: actor::read(record),
+        name,
+    };
+    Ok(Parsed::Trigger(Trigger::Change(Change { event, touched })))
+}
+
+/// A fact that envelope and record both tell; either may be missing. EventBridge and CloudTrail name the same account and
+/// region, also for events that were forwarded or that came of a call across accounts. If they differ, something on the
+/// way has rewritten one of them, and guessing could mean to act with the credentials of the wrong account: that is for
+/// people to see.
+fn agreed(
+    (at, name, inner): (&str, &str, &Value),
+    (outer_name, outer): (&str, &Value),
+    read: impl Fn(&Value) -> Option<String>,
+    expected: &str,
+) -> Result<String, EventError> {
+    let inner_at = format!("{at}.{name}");
+    let fact = |at: &str, value: &Value| match read(value) {
+        Some(fact) => Ok(Some(fact)),
+        None if told(value) => Err(error(at, value, expected)),
+        None => Ok(None),
+    };
+    match (fact(&format!("$.{outer_name}"), outer)?, fact(&inner_at, inner)?) {
+        (Some(outer), Some(inner)) if outer != inner => Err(EventError {
+            at: inner_at,
+            what: quoted(&inner),
+            expected: format!("{} as in `$.{outer_name}`", quoted(&outer)),
+        }),
+        (Some(fact), _) | (None, Some(fact)) => Ok(fact),
+        (None, None) => Err(error(
+            inner_at,
+            inner,
+            &format!("{expected}, here or in `$.{outer_name}`"),
+        )),
+    }
+}
+
+/// An account id. One that was stored as a number has lost its leading zeros.
+fn account(value: &Value) -> Option<String> {
+    let digits = text(value)?;
+    let valid = digits.len() <= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    valid.then(|| format!("{digits:0>12}"))
+}
+
+/// CloudTrail's times are UTC; some pipelines drop the `Z`.
+fn time(value: &Value) -> Option<Timestamp> {
+    let text = value.as_str()?;
+    let utc = || Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse().ok().or_else(utc)
+}

@@ -1,0 +1,346 @@
+//! Reads what is open now: groups, rules by id, attachments, clusters, prefix lists. Everything that can be read at once is
+//! read at once; what is known about clusters and peers is kept for minutes, the judged group itself never.
+//!
+//! Must not: change anything or judge.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::{join_all, try_join, try_join4, try_join_all};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::group::{AwsList, Group, PeerGroup, PrefixList};
+use crate::membership::{Facts, Membership, clusters_in_tags, membership};
+use crate::policy::ConfiguredGroup;
+use crate::ports::{CloudError, Clock, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Which};
+use crate::region::Addresses;
+use crate::rule::{Peer, Rule};
+
+/// How long knowledge about clusters and peers stays good in a warm function.
+const KEEP: SignedDuration = SignedDuration::from_mins(5);
+/// A tag that names an unknown cluster makes us ask EKS again, but not more often than this.
+const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// Peers kept at most; beyond, the memory starts anew.
+const MOST_PEERS: usize = 10_000;
+/// Values that EC2 takes in one filter.
+const MOST_IN_FILTER: usize = 200;
+/// Rules may come to refer to something new while we read what they referred to; at some point we go on.
+const MOST_ROUNDS: usize = 3;
+
+/// A group as it was read.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// With roles, rules, peers and prefix lists. Without roles it is out of scope.
+    pub group: Group,
+    /// When the read of its rules was started.
+    pub read_at: Timestamp,
+    /// Whether nothing else was awaited after its rules were read, so that this read may count as the last look.
+    pub is_last_look: bool,
+}
+
+/// The reader, with its memory.
+pub struct Inventory<E, K, C> {
+    ec2: E,
+    eks: K,
+    clock: C,
+    account: String,
+    configured: Vec<ConfiguredGroup>,
+    clusters: Mutex<Option<(Timestamp, Arc<Vec<Cluster>>)>>,
+    peers: Mutex<HashMap<String, (Timestamp, Membership)>>,
+}
+
+/// Groups with everything that wears them, unjudged.
+struct Batch {
+    groups: Vec<GroupFacts>,
+    rules: Vec<(String, Rule)>,
+    interfaces: Vec<Interface>,
+    instances: Vec<Instance>,
+}
+
+impl Batch {
+    fn rules_of(&self, group: &str) -> Vec<Rule> {
+        self.rules.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
+    }
+}
+
+impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
+    /// A reader for the clusters of one account and region.
+    pub fn new(ec2: E, eks: K, clock: C, account: String, configured: Vec<ConfiguredGroup>) -> Self {
+        Self { ec2, eks, clock, account, configured, clusters: Mutex::default(), peers: Mutex::default() }
+    }
+
+    /// The door to EC2.
+    pub fn ec2(&self) -> &E {
+        &self.ec2
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    /// These groups. Ids that do not exist are missing from the answer.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn read(&self, ids: &[String]) -> Result<Vec<Seen>, CloudError> {
+        let which = Which::Ids(ids.to_vec());
+        let read_at = self.clock.now();
+        let (batch, mut clusters) = try_join(self.batch_of_ids(&which, ids), self.clusters(KEEP)).await?;
+        let mut waited = false;
+        if batch.groups.iter().any(|group| names_unknown_cluster(group, &clusters)) {
+            let fresh = self.clusters(ASK_AGAIN_AFTER).await?;
+            waited = !Arc::ptr_eq(&fresh, &clusters);
+            clusters = fresh;
+        }
+        self.complete(batch, &clusters, read_at, waited).await
+    }
+
+    /// Every group with a role in some cluster.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn read_all(&self) -> Result<Vec<Seen>, CloudError> {
+        let clusters = self.clusters(SignedDuration::ZERO).await?;
+        let vpcs: BTreeSet<String> = clusters.iter().map(|cluster| cluster.vpc.clone()).collect();
+        if vpcs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let which = Which::Vpcs(vpcs.into_iter().collect());
+        let (groups, interfaces, instances) =
+            futures::try_join!(self.ec2.groups(&which), self.ec2.interfaces(&which), self.ec2.instances(&which))?;
+        let read_at = self.clock.now();
+        let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
+        let rules = self.ec2.rules(&ids).await?;
+        let batch = Batch { groups, rules, interfaces, instances };
+        let seen = self.complete(batch, &clusters, read_at, false).await?;
+        Ok(seen.into_iter().filter(|seen| !seen.group.roles.is_empty()).collect())
+    }
+
+    /// The rules of one group as they are this moment.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn rules(&self, group: &str) -> Result<Vec<Rule>, CloudError> {
+        let rules = self.ec2.rules(&[group.to_owned()]).await?;
+        Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+    }
+
+    async fn batch_of_ids(&self, which: &Which, ids: &[String]) -> Result<Batch, CloudError> {
+        let (groups, rules, interfaces, instances) = try_join4(
+            self.ec2.groups(which),
+            self.ec2.rules(ids),
+            self.ec2.interfaces(which),
+            self.ec2.instances(which),
+        )
+        .await?;
+        Ok(Batch { groups, rules, interfaces, instances })
+    }
+
+    /// What EKS said, unless that is older than `age`.
+    async fn clusters(&self, age: SignedDuration) -> Result<Arc<Vec<Cluster>>, CloudError> {
+        let now = self.clock.now();
+        let known = self.clusters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, clusters)) = known
+            && now.duration_since(at) < age
+        {
+            return Ok(clusters);
+        }
+        let clusters = Arc::new(self.eks.clusters().await?);
+        *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&clusters)));
+        Ok(clusters)
+    }
+
+    /// Adds what the rules refer to: VPC ranges, prefix lists, peers. Whenever something has to be awaited for that, the
+    /// rules are read again beside it, so that the answer is as fresh as its rules are: a prefix list costs one round trip
+    /// and not two.
+    async fn complete(&self, mut batch: Batch, clusters: &[Cluster], mut read_at: Timestamp, mut waited: bool) -> Result<Vec<Seen>, CloudError> {
+        let mut known = References::default();
+        let mut groups = self.groups(&batch, clusters);
+        for _ in 0..MOST_ROUNDS {
+            let missing = self.missing(&groups, clusters, &mut known);
+            if missing.is_empty() && !waited {
+                break;
+            }
+            waited = false;
+            let ids: Vec<String> = groups.iter().filter(|group| !group.roles.is_empty()).map(|group| group.id.clone()).collect();
+            read_at = self.clock.now();
+            let (rules, ranges, lists, peers) = futures::join!(
+                self.ec2.rules(&ids),
+                self.vpc_ranges(&missing.vpcs),
+                self.prefix_lists(&missing.lists),
+                self.peers(&missing.peers, clusters),
+            );
+            known.ranges.extend(ranges?);
+            known.lists.extend(lists);
+            known.peers.extend(peers?);
+            batch.rules = rules?;
+            groups = self.groups(&batch, clusters);
+        }
+        let is_last_look = !waited && self.missing(&groups, clusters, &mut known).is_empty();
+        for group in groups.iter_mut().filter(|group| !group.roles.is_empty()) {
+            known.complete(group, clusters);
+        }
+        Ok(groups.into_iter().map(|group| Seen { group, read_at, is_last_look }).collect())
+    }
+
+    fn groups(&self, batch: &Batch, clusters: &[Cluster]) -> Vec<Group> {
+        batch.groups.iter().map(|facts| self.group(facts, batch, clusters)).collect()
+    }
+
+    /// What the rules of groups in scope refer to and is not known yet. Peers still in memory become known.
+    fn missing(&self, groups: &[Group], clusters: &[Cluster], known: &mut References) -> Missing {
+        let in_scope = || groups.iter().filter(|group| !group.roles.is_empty());
+        let is_ours = |vpc: &String| clusters.iter().any(|cluster| cluster.vpc == *vpc);
+        let vpcs = in_scope().map(|group| group.vpc.clone()).filter(|vpc| !is_ours(vpc) && !known.ranges.contains_key(vpc)).collect();
+        let lists = in_scope().flat_map(lists_of).filter(|id| !known.lists.contains_key(id)).collect();
+        let named: BTreeSet<String> = in_scope().flat_map(peers_of).collect();
+        let now = self.clock.now();
+        let memory = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = named.iter().filter_map(|id| Some((id, memory.get(id)?))).filter(|(_, (at, _))| now.duration_since(*at) < KEEP);
+        for (id, (_, membership)) in fresh {
+            known.peers.entry(id.clone()).or_insert_with(|| membership.clone());
+        }
+        let peers = named.into_iter().filter(|id| !known.peers.contains_key(id)).collect();
+        Missing { vpcs, lists, peers }
+    }
+
+    fn group(&self, facts: &GroupFacts, batch: &Batch, clusters: &[Cluster]) -> Group {
+        let rules = batch.rules_of(&facts.id);
+        let Membership { clusters: names, roles } = self.membership(facts, &rules, batch, clusters);
+        let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
+        Group {
+            id: facts.id.clone(),
+            name: facts.name.clone(),
+            vpc: facts.vpc.clone(),
+            owner: facts.owner.clone(),
+            remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
+            cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
+            clusters: names,
+            roles,
+            rules,
+            ..Group::default()
+        }
+    }
+
+    fn membership(&self, group: &GroupFacts, rules: &[Rule], batch: &Batch, clusters: &[Cluster]) -> Membership {
+        membership(Facts {
+            account: &self.account,
+            clusters,
+            configured: &self.configured,
+            group,
+            rules,
+            interfaces: &batch.interfaces,
+            instances: &batch.instances,
+        })
+    }
+
+    async fn vpc_ranges(&self, vpcs: &BTreeSet<String>) -> Result<BTreeMap<String, Addresses>, CloudError> {
+        if vpcs.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut ranges = self.ec2.vpc_ranges(&vpcs.iter().cloned().collect::<Vec<_>>()).await?;
+        // A VPC without an answer is not asked for again.
+        for vpc in vpcs {
+            ranges.entry(vpc.clone()).or_default();
+        }
+        Ok(ranges)
+    }
+
+    /// A list that cannot be read is a finding, not a failure: the other rules still count.
+    async fn prefix_lists(&self, ids: &BTreeSet<String>) -> BTreeMap<String, PrefixList> {
+        let read = |id: String| async move {
+            let list = match self.ec2.prefix_list(&id).await {
+                Ok(list) => match AwsList::from_ec2(&list.owner, &list.name) {
+                    Some(known) => PrefixList::Aws(known),
+                    None => PrefixList::Entries(list.entries),
+                },
+                Err(error) => {
+                    let why = crate::error::chain(&error);
+                    tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
+                    PrefixList::Unreadable(why)
+                }
+            };
+            (id, list)
+        };
+        join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
+    }
+
+    /// What other groups are; remembered for a while.
+    async fn peers(&self, ids: &BTreeSet<String>, clusters: &[Cluster]) -> Result<HashMap<String, Membership>, CloudError> {
+        let now = self.clock.now();
+        // A peer that does not exist here (another account's, or gone) is remembered as nobody's.
+        let mut found: HashMap<String, Membership> = ids.iter().map(|id| (id.clone(), Membership::default())).collect();
+        let missing: Vec<&String> = ids.iter().collect();
+        let chunks = missing.chunks(MOST_IN_FILTER).map(|ids| async move {
+            let ids: Vec<String> = ids.iter().map(|id| (*id).clone()).collect();
+            self.batch_of_ids(&Which::Ids(ids.clone()), &ids).await
+        });
+        for batch in try_join_all(chunks).await? {
+            for group in &batch.groups {
+                found.insert(group.id.clone(), self.membership(group, &batch.rules_of(&group.id), &batch, clusters));
+            }
+        }
+        let mut memory = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.len() + found.len() > MOST_PEERS {
+            memory.clear();
+        }
+        memory.extend(found.iter().map(|(id, membership)| (id.clone(), (now, membership.clone()))));
+        Ok(found)
+    }
+}
+
+/// What rules refer to, as far as it was read.
+#[derive(Default)]
+struct References {
+    ranges: BTreeMap<String, Addresses>,
+    lists: BTreeMap<String, PrefixList>,
+    peers: HashMap<String, Membership>,
+}
+
+/// What rules refer to and was not read.
+struct Missing {
+    vpcs: BTreeSet<String>,
+    lists: BTreeSet<String>,
+    peers: BTreeSet<String>,
+}
+
+impl Missing {
+    fn is_empty(&self) -> bool {
+        self.vpcs.is_empty() && self.lists.is_empty() && self.peers.is_empty()
+    }
+}
+
+impl References {
+    fn complete(&self, group: &mut Group, clusters: &[Cluster]) {
+        let of_cluster = clusters.iter().find(|cluster| cluster.vpc == group.vpc).map(|cluster| &cluster.vpc_ranges);
+        group.vpc_ranges = of_cluster.or_else(|| self.ranges.get(&group.vpc)).cloned().unwrap_or_default();
+        group.prefix_lists = lists_of(group).filter_map(|id| Some((id.clone(), self.lists.get(&id)?.clone()))).collect();
+        let peer = |id: String| {
+            let peer = self.peers.get(&id)?;
+            let is_strong = peer.roles.iter().any(|known| known.strong);
+            let same_cluster = is_strong && !peer.clusters.is_disjoint(&group.clusters);
+            Some((id, PeerGroup { same_cluster, roles: peer.strong_roles() }))
+        };
+        group.peers = peers_of(group).into_iter().filter_map(peer).collect();
+    }
+}
+
+fn lists_of(group: &Group) -> impl Iterator<Item = String> + '_ {
+    group.rules.iter().filter_map(|rule| match &rule.peer {
+        Peer::PrefixList(id) => Some(id.clone()),
+        _ => None,
+    })
+}
+
+fn peers_of(group: &Group) -> Vec<String> {
+    let other = |rule: &Rule| match &rule.peer {
+        Peer::Group { id, .. } if *id != group.id => Some(id.clone()),
+        _ => None,
+    };
+    group.rules.iter().filter_map(other).collect()
+}
+
+fn names_unknown_cluster(group: &GroupFacts, clusters: &[Cluster]) -> bool {
+    clusters_in_tags(&group.tags).any(|name| clusters.iter().all(|cluster| cluster.name != name))
+}

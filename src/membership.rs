@@ -1,0 +1,184 @@
+//! What a group is to which cluster, and how sure we are: facts in, roles with evidence out.
+//!
+//! Tags are cheap to write, so they never open a door: an ordinary tag alone gives weak evidence, on which nothing is
+//! revoked, and never makes a group one of the cluster's own or a load balancer. Must not: read anything.
+
+use std::collections::BTreeSet;
+
+use crate::group::{Evidence, Role, RoleEvidence};
+use crate::policy::ConfiguredGroup;
+use crate::ports::{Cluster, GroupFacts, Instance, Interface, Tags};
+use crate::rule::{Peer, Rule};
+
+/// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
+const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
+/// EC2 Auto Scaling's own tag on instances.
+const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
+/// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
+const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
+/// Ordinary tags whose value is a cluster's name.
+const CLUSTER_NAME_TAGS: [&str; 4] = ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
+
+/// A group with everything that may tell its roles.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The account whose clusters these are.
+    pub account: &'a str,
+    /// All clusters of the account and region.
+    pub clusters: &'a [Cluster],
+    /// The `groups` entries of the policy.
+    pub configured: &'a [ConfiguredGroup],
+    /// The group.
+    pub group: &'a GroupFacts,
+    /// Its rules.
+    pub rules: &'a [Rule],
+    /// Interfaces; those that do not wear the group are passed over.
+    pub interfaces: &'a [Interface],
+    /// Instances; those that do not wear the group are passed over.
+    pub instances: &'a [Instance],
+}
+
+/// The clusters a group belongs to, and its roles there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Names.
+    pub clusters: BTreeSet<String>,
+    /// Each role once, with its strongest evidence.
+    pub roles: Vec<RoleEvidence>,
+}
+
+impl Membership {
+    /// The roles that strong evidence gives.
+    pub fn strong_roles(&self) -> BTreeSet<Role> {
+        self.roles.iter().filter(|known| known.strong).map(|known| known.role).collect()
+    }
+}
+
+/// Reads the facts.
+pub fn membership(facts: Facts<'_>) -> Membership {
+    let mut found: BTreeSet<(String, RoleEvidence)> = BTreeSet::new();
+    let mut add = |cluster: &str, role, evidence, strong| {
+        // A group that another account owns can be seen here but not changed.
+        let strong = strong && (facts.group.owner.is_empty() || facts.group.owner == facts.account);
+        found.insert((cluster.to_owned(), RoleEvidence { role, evidence, strong }));
+    };
+    for entry in facts.configured.iter().filter(|entry| entry.id == facts.group.id) {
+        add(&entry.cluster, entry.role, Evidence::Configured, true);
+    }
+    for cluster in facts.clusters {
+        let name = cluster.name.as_str();
+        let mut known = described(cluster, facts.group);
+        attached(cluster, facts, &mut known);
+        for (role, evidence, strong) in known {
+            add(name, role, evidence, strong);
+        }
+    }
+    if found.is_empty() {
+        for cluster in facts.clusters.iter().filter(|cluster| is_tagged(&facts.group.tags, &cluster.name)) {
+            found.insert((
+                cluster.name.clone(),
+                RoleEvidence { role: Role::Node, evidence: Evidence::Tag, strong: false },
+            ));
+        }
+    }
+    let clusters = found.iter().map(|(cluster, _)| cluster.clone()).collect();
+    let mut roles: Vec<RoleEvidence> = found.into_iter().map(|(_, known)| known).collect();
+    roles.sort_by_key(|known| (known.role, !known.strong, known.evidence));
+    roles.dedup_by_key(|known| known.role);
+    Membership { clusters, roles }
+}
+
+type Known = (Role, Evidence, bool);
+
+/// What EKS itself says, and EKS's own tag.
+fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {
+    let mut known = Vec::new();
+    let is_it = |id: &String| *id == group.id;
+    if cluster.cluster_group.as_ref().is_some_and(is_it) {
+        known.push((Role::Cluster, Evidence::DescribeCluster, true));
+    }
+    if cluster.control_plane_groups.iter().any(is_it) {
+        known.push((Role::ControlPlane, Evidence::DescribeCluster, true));
+    }
+    for nodes in &cluster.node_groups {
+        if nodes.remote_access_group.as_ref().is_some_and(is_it) {
+            known.push((Role::RemoteAccess, Evidence::DescribeNodegroup, true));
+        }
+        if nodes.template_groups.iter().any(is_it) {
+            known.push((Role::Node, Evidence::LaunchTemplate, true));
+        }
+    }
+    if known.is_empty() && group.tags.get(AWS_CLUSTER_TAG) == Some(&cluster.name) {
+        // While a cluster is being created, EKS tags the group before DescribeCluster names it. Once DescribeCluster names
+        // another one, this is the leftover of a deleted cluster of that name.
+        known.push((Role::Cluster, Evidence::AwsTag, cluster.cluster_group.is_none()));
+    }
+    known
+}
+
+/// Adds what the interfaces and instances that wear the group say.
+fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
+    let wears = |groups: &[String]| groups.contains(&facts.group.id);
+    let here = |vpc: &str| vpc == cluster.vpc;
+    let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).collect();
+    let is_own = |id: &String| own.contains(&id);
+    let interfaces = || facts.interfaces.iter().filter(|interface| wears(&interface.groups));
+    let shares = own.contains(&&facts.group.id)
+        || interfaces().any(|interface| interface.groups.iter().any(is_own))
+        || facts.rules.iter().any(|rule| matches!(&rule.peer, Peer::Group { id, .. } if is_own(id)));
+
+    for interface in interfaces() {
+        if is_control_plane(interface, cluster) && cluster.cluster_group.as_ref() != Some(&facts.group.id) {
+            known.push((Role::ControlPlane, Evidence::Attachment, true));
+        }
+        if interface.kind == "branch" && is_tagged(&interface.tags, &cluster.name) {
+            known.push((Role::Pod, Evidence::Attachment, here(&interface.vpc) && shares));
+        }
+    }
+    for instance in facts.instances.iter().filter(|instance| wears(&instance.groups)) {
+        let by_aws = instance.tags.get(AWS_CLUSTER_TAG) == Some(&cluster.name)
+            || instance.tags.get(AWS_SCALING_TAG).is_some_and(|scaling| is_scaling_group(cluster, scaling));
+        if by_aws {
+            known.push((Role::Node, Evidence::Attachment, true));
+        } else if is_tagged(&instance.tags, &cluster.name) {
+            known.push((Role::Node, Evidence::Attachment, here(&instance.vpc) && shares));
+        }
+    }
+    // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC.
+    let balances = interfaces().any(|interface| is_load_balancer(interface) && here(&interface.vpc));
+    if balances && (!known.is_empty() || is_tagged(&facts.group.tags, &cluster.name)) {
+        known.push((Role::LoadBalancer, Evidence::Attachment, true));
+    }
+}
+
+fn is_scaling_group(cluster: &Cluster, name: &String) -> bool {
+    cluster.node_groups.iter().any(|nodes| nodes.auto_scaling_groups.contains(name))
+}
+
+/// An interface that EKS put into the cluster's VPC: attached to an instance of EKS's own account.
+fn is_control_plane(interface: &Interface, cluster: &Cluster) -> bool {
+    let foreign = interface.instance_owner.as_ref().is_some_and(|owner| *owner != interface.owner);
+    interface.vpc == cluster.vpc && foreign && interface.description == format!("Amazon EKS {}", cluster.name)
+}
+
+/// An interface that Elastic Load Balancing itself owns. These members are EC2's own, not the caller's.
+fn is_load_balancer(interface: &Interface) -> bool {
+    let by_elb = |who: &Option<String>| who.as_deref() == Some("amazon-elb");
+    interface.kind.ends_with("load_balancer")
+        || interface.requester_managed && (by_elb(&interface.requester) || by_elb(&interface.instance_owner))
+}
+
+/// Whether an ordinary tag names the cluster.
+fn is_tagged(tags: &Tags, cluster: &str) -> bool {
+    clusters_in_tags(tags).any(|name| name == cluster)
+}
+
+/// Cluster names that tags speak of, ordinary or not.
+pub fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+    tags.iter().filter_map(|(key, value)| {
+        key.strip_prefix(CLUSTER_TAG_PREFIX).or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+use super::*;
+
+const GROUP: &str = "sg-0aa";
+
+fn prod() -> Cluster {
+    Cluster {
+        name: "prod".into(),
+        vpc: "vpc-1".into(),
+        cluster_group: Some("sg-0cc".into()),
+        control_plane_groups: vec!["sg-0ca".into()],
+        node_groups: vec![crate::ports::NodeGroup {
+            name: "ng".into(),
+            remote_access_group: Some("sg-0ra".into()),
+            auto_scaling_groups: vec!["eks-ng-asg".into()],
+            template_groups: vec!["sg-0lt".into()],
+        }],
+        ..Cluster::default()
+    }
+}
+
+fn tags(pairs: &[(&str, &str)]) -> Tags {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn instance(pairs: &[(&str, &str)]) -> Instance {
+    Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], tags: tags(pairs) }
+}
+
+fn balancer() -> Interface {
+    Interface {
+        vpc: "vpc-1".into(),
+        owner: "111122223333".into(),
+        groups: vec![GROUP.into()],
+        description: "ELB app/k8s-web/1".into(),
+        kind: "interface".into(),
+        requester: Some("amazon-elb".into()),
+        requester_managed: true,
+        ..Interface::default()
+    }
+}
+
+/// One line per role: `role evidence strong|weak`.
+#[derive(Default)]
+struct World {
+    id: Option<&'static str>,
+    owner: Option<&'static str>,
+    tags: Tags,
+    rules: Vec<Rule>,
+    interfaces: Vec<Interface>,
+    instances: Vec<Instance>,
+    clusters: Option<Vec<Cluster>>,
+    configured: Vec<ConfiguredGroup>,
+}
+
+impl World {
+    fn roles(self) -> Vec<String> {
+        let group = GroupFacts {
+            id: self.id.unwrap_or(GROUP).into(),
+            vpc: "vpc-1".into(),
+            owner: self.owner.unwrap_or("111122223333").into(),
+            tags: self.tags,
+            ..GroupFacts::default()
+        };
+        let found = membership(Facts {
+            account: "111122223333",
+            clusters: &self.clusters.unwrap_or_else(|| vec![prod()]),
+            configured: &self.configured,
+            group: &group,
+            rules: &self.rules,
+            interfaces: &self.interfaces,
+            instances: &self.instances,
+        });
+        let line = |known: RoleEvidence| {
+            let evidence = serde_json::to_value(known.evidence).unwrap();
+            let strength = if known.strong { "strong" } else { "weak" };
+            format!("{} {} {strength}", known.role.word(), evidence.as_str().unwrap())
+        };
+        found.roles.into_iter().map(line).collect()
+    }
+}
+
+#[test]
+fn what_eks_describes_is_strong() {
+    for (id, expected) in [
+        ("sg-0cc", "cluster describe-cluster strong"),
+        ("sg-0ca", "control-plane describe-cluster strong"),
+        ("sg-0ra", "remote-access describe-nodegroup strong"),
+        ("sg-0lt", "node launch-template strong"),
+    ] {
+        assert_eq!(World { id: Some(id), ..World::default() }.roles(), [expected], "{id}");
+    }
+}
+
+#[test]
+fn a_group_that_nothing_ties_to_a_cluster_has_no_role() {
+    let world = World { instances: vec![instance(&[("Name", "bastion")])], ..World::default() };
+    assert_eq!(world.roles(), Vec::<String>::new());
+}
+
+#[test]
+fn instances_that_aws_marks_are_nodes() {
+    for pairs in [[("aws:eks:cluster-name", "prod")], [("aws:autoscaling:groupName", "eks-ng-asg")]] {
+        let world = World { instances: vec![instance(&pairs)], ..World::default() };
+        assert_eq!(world.roles(), ["node attachment strong"], "{pairs:?}");
+    }
+}
+
+#[test]
+fn an_instance_tagged_as_a_node_by_hand_is_weak() {
+    let by_hand = || instance(&[("kubernetes.io/cluster/prod", "owned")]);
+    assert_eq!(World { instances: vec![by_hand()], ..World::default() }.roles(), ["node attachment weak"]);
+
+    let mut elsewhere = by_hand();
+    elsewhere.vpc = "vpc-2".into();
+    let rules = vec![rule_from("sg-0cc")];
+    assert_eq!(World { instances: vec![elsewhere], rules, ..World::default() }.roles(), ["node attachment weak"]);
+}
+
+#[test]
+fn a_node_by_ordinary_tags_is_strong_when_it_shares_a_rule_or_an_interface_with_the_cluster() {
+    let node = || vec![instance(&[("kubernetes.io/cluster/prod", "owned")])];
+    let world = World { instances: node(), rules: vec![rule_from("sg-0cc")], ..World::default() };
+    assert_eq!(world.roles(), ["node attachment strong"]);
+
+    let shared = Interface { vpc: "vpc-1".into(), groups: vec![GROUP.into(), "sg-0cc".into()], ..Interface::default() };
+    let world = World { instances: node(), interfaces: vec![shared], ..World::default() };
+    assert_eq!(world.roles(), ["node attachment strong"]);
+}
+
+#[test]
+fn an_ordinary_tag_on_the_group_alone_is_weak_and_only_for_clusters_that_exist() {
+    let tagged = |name| World { tags: tags(&[(name, "owned")]), ..World::default() }.roles();
+    assert_eq!(tagged("kubernetes.io/cluster/prod"), ["node tag weak"]);
+    assert_eq!(tagged("kubernetes.io/cluster/prod-2"), Vec::<String>::new());
+    assert_eq!(tagged("kubernetes.io/cluster/"), Vec::<String>::new());
+}
+
+#[test]
+fn a_load_balancer_is_known_by_its_interface_and_never_by_a_tag_or_a_name() {
+    let cluster_tag = || tags(&[("kubernetes.io/cluster/prod", "owned")]);
+    let on_balancer = World { tags: cluster_tag(), interfaces: vec![balancer()], ..World::default() };
+    assert_eq!(on_balancer.roles(), ["load-balancer attachment strong"]);
+
+    let pretender = Interface { requester: None, requester_managed: false, ..balancer() };
+    let world = World { tags: cluster_tag(), interfaces: vec![pretender], ..World::default() };
+    assert_eq!(world.roles(), ["node tag weak"]);
+
+    let network = Interface { requester: None, kind: "network_load_balancer".into(), ..balancer() };
+    let world = World { tags: cluster_tag(), interfaces: vec![network], ..World::default() };
+    assert_eq!(world.roles(), ["load-balancer attachment strong"]);
+
+    let somebody_elses = World { interfaces: vec![balancer()], ..World::default() };
+    assert_eq!(somebody_elses.roles(), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_group_that_a_load_balancer_wears_too_has_both_roles() {
+    let world = World {
+        interfaces: vec![balancer()],
+        instances: vec![instance(&[("aws:eks:cluster-name", "prod")])],
+        ..World::default()
+    };
+    assert_eq!(world.roles(), ["node attachment strong", "load-balancer attachment strong"]);
+}
+
+#[test]
+fn control_plane_interfaces_are_attached_to_instances_of_another_account() {
+    let of_eks = Interface {
+        vpc: "vpc-1".into(),
+        owner: "111122223333".into(),
+        groups: vec![GROUP.into()],
+        description: "Amazon EKS prod".into(),
+        instance_owner: Some("999988887777".into()),
+        ..Interface::default()
+    };
+    let own = Interface { instance_owner: Some("111122223333".into()), ..of_eks.clone() };
+    assert_eq!(World { interfaces: vec![of_eks], ..World::default() }.roles(), ["control-plane attachment strong"]);
+    assert_eq!(World { interfaces: vec![own], ..World::default() }.roles(), Vec::<String>::new());
+}
+
+#[test]
+fn the_aws_tag_counts_while_the_cluster_is_created_and_is_a_leftover_afterwards() {
+    let tag = || tags(&[("aws:eks:cluster-name", "prod")]);
+    let creating = Cluster { cluster_group: None, ..prod() };
+    let world = World { tags: tag(), clusters: Some(vec![creating]), ..World::default() };
+    assert_eq!(world.roles(), ["cluster aws-tag strong"]);
+    assert_eq!(World { tags: tag(), ..World::default() }.roles(), ["cluster aws-tag weak"]);
+}
+
+#[test]
+fn a_group_of_another_account_is_never_strong() {
+    let world = World { id: Some("sg-0lt"), owner: Some("999988887777"), ..World::default() };
+    assert_eq!(world.roles(), ["node launch-template weak"]);
+}
+
+#[test]
+fn a_configured_group_is_strong_even_for_a_cluster_that_eks_does_not_list() {
+    let entry = ConfiguredGroup { id: GROUP.into(), cluster: "edge".into(), role: Role::Node };
+    assert_eq!(World { configured: vec![entry], ..World::default() }.roles(), ["node configured strong"]);
+}
+
+fn rule_from(group: &str) -> Rule {
+    Rule {
+        id: "sgr-1".into(),
+        direction: crate::rule::Direction::Ingress,
+        packets: crate::rule::Packets::Tcp(443, 443),
+        peer: Peer::Group { id: group.into(), owner: None },
+        description: None,
+        tags: Tags::new(),
+    }
+}

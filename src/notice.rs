@@ -1,0 +1,211 @@
+//! All text for people: what an outcome says, channel-neutral.
+//!
+//! Must not: send anything, or let text from outside (names, descriptions, sessions, user agents) format a message or
+//! break a line: every such value goes through [`plain`].
+
+use crate::policy::{Severity, Verdict};
+use crate::record::{Action, FindingRecord, Outcome, Record};
+use crate::rule::{Peer, Rule};
+
+/// Longest piece of text from outside, in characters.
+const LONGEST: usize = 200;
+/// SNS refuses a subject of 100 characters or more.
+const LONGEST_SUBJECT: usize = 99;
+/// Findings written out in one message; the rest is counted.
+const MOST_FINDINGS: usize = 20;
+
+/// What the channels send. Each takes the form its audience reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// At most 99 characters, without control characters, principals or ARNs.
+    pub subject: String,
+    /// Plain text for people.
+    pub text: String,
+    /// The record as JSON for machines.
+    pub record: String,
+    /// For subscription filters: `severity`, `outcome`, `cluster`, `account`, `region`, `trigger`. No value is empty.
+    pub attributes: Vec<(&'static str, String)>,
+    /// Whether people are told. Machines get every message.
+    pub for_people: bool,
+}
+
+/// Whether people are told of this record: a rule the event named, anything that should go, or something left undone.
+/// Older `report` findings wait for the sweep, so that controller churn does not repeat them.
+pub fn is_due(record: &Record) -> bool {
+    record.outcome >= Outcome::Refused
+        || record.findings.iter().any(|finding| finding.named_by_event || finding.verdict == Verdict::Revoke)
+}
+
+/// The message of one record.
+pub fn message(record: &Record, for_people: bool) -> Message {
+    let cluster = record.group.cluster.as_deref().map_or_else(|| "unknown".to_owned(), plain);
+    Message {
+        subject: subject(record, &cluster),
+        text: text(record, &cluster),
+        record: serde_json::to_string(record).unwrap_or_default(),
+        attributes: vec![
+            ("severity", record.severity.map_or("none", Severity::word).to_owned()),
+            ("outcome", record.outcome.word().to_owned()),
+            ("cluster", cluster),
+            ("account", record.account.clone()),
+            ("region", record.region.clone()),
+            ("trigger", record.trigger.to_owned()),
+        ],
+        for_people,
+    }
+}
+
+/// Text from outside, made harmless: one line, no control or direction-changing characters, cut visibly.
+pub fn plain(text: &str) -> String {
+    let is_harmless = |c: &char| !c.is_control() && !matches!(*c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let clean = |c: char| if is_harmless(&c) { c } else { '\u{fffd}' };
+    let mut short: String = text.chars().take(LONGEST).map(clean).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push_str("… (cut)");
+    }
+    short
+}
+
+fn subject(record: &Record, cluster: &str) -> String {
+    let severity = record.severity.map_or("info", Severity::word).to_uppercase();
+    let line = format!("[{severity}] {cluster}: {} on {}", headline(record), record.group.id);
+    line.chars().filter(|c| !c.is_control()).take(LONGEST_SUBJECT).collect()
+}
+
+/// What happened, in a few words: the worst first.
+fn headline(record: &Record) -> String {
+    let count = |action: Action| record.findings.iter().filter(|finding| finding.action == action).count();
+    let rules = |n: usize| if n == 1 { "1 rule".to_owned() } else { format!("{n} rules") };
+    let lines = [
+        (Action::Failed, "NOT closed"),
+        (Action::Refused, "left open"),
+        (Action::Revoked, "revoked"),
+        (Action::WouldRevoke, "should be closed"),
+        (Action::AlreadyGone, "already gone"),
+        (Action::Changed, "changed and judged again"),
+        (Action::Reported, "to look at"),
+    ];
+    let mut parts = lines.iter().map(|(action, what)| (count(*action), *what)).filter(|(n, _)| *n > 0);
+    let first = parts.next().map_or_else(|| "nothing to do".to_owned(), |(n, what)| format!("{} {what}", rules(n)));
+    parts.next().map_or(first.clone(), |(n, what)| format!("{first}, {n} {what}"))
+}
+
+fn text(record: &Record, cluster: &str) -> String {
+    let mut lines = vec![format!("{}.", capital(&headline(record)))];
+    let roles: Vec<&str> = record.group.roles.iter().map(|known| known.role.word()).collect();
+    let name = record.group.name.as_deref().map(plain).unwrap_or_default();
+    lines.push(String::new());
+    lines.push(format!("Cluster  {cluster} ({}), account {}, {}", dedup(roles).join(" and "), record.account, record.region));
+    lines.push(format!("Group    {} ({name}) in {}", record.group.id, record.group.vpc.as_deref().unwrap_or("an unknown VPC")));
+    lines.extend(who(record));
+
+    for finding in record.findings.iter().take(MOST_FINDINGS) {
+        lines.push(String::new());
+        lines.extend(describe(finding));
+    }
+    if record.findings.len() > MOST_FINDINGS {
+        lines.push(String::new());
+        lines.push(format!("… and {} more, in the record of this event.", record.findings.len() - MOST_FINDINGS));
+    }
+    lines.push(String::new());
+    lines.push("What to do next".to_owned());
+    lines.extend(next_steps(record).into_iter().map(|step| format!("  - {step}")));
+    lines.join("\n")
+}
+
+fn who(record: &Record) -> Vec<String> {
+    let Some(actor) = &record.actor else { return vec!["Found by a sweep of all groups.".to_owned()] };
+    let who = actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
+    let from = actor.source_ip.as_deref().map(|address| format!(" from {}", plain(address))).unwrap_or_default();
+    let through = actor.invoked_by.as_deref().map(|service| format!(" through {}", plain(service))).unwrap_or_default();
+    let time = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |time| format!("at {time}"));
+    let call = record.event_name.as_deref().map(plain).unwrap_or_default();
+    let mut lines = vec![format!("Who      {who}{from}{through}"), format!("Call     {call} {time}")];
+    lines.extend(actor.user_agent.as_deref().map(|tool| format!("Tool     {}", plain(tool))));
+    lines
+}
+
+fn describe(finding: &FindingRecord) -> Vec<String> {
+    let mut lines = Vec::new();
+    let what = match (&finding.rule, &finding.requirement) {
+        (Some(rule), _) => rule_in_words(rule),
+        (None, Some(requirement)) => format!("missing: {}", plain(requirement)),
+        (None, None) => "an unknown rule".to_owned(),
+    };
+    let status = match finding.action {
+        Action::None | Action::Reported => "Open, reported only",
+        Action::WouldRevoke => "STILL OPEN, would be revoked in mode `enforce`",
+        Action::Revoked => "Closed: revoked, and read back as gone",
+        Action::AlreadyGone => "Closed: it was already gone",
+        Action::Changed => "Changed while we looked, and judged again",
+        Action::Refused => "STILL OPEN, a guard kept us from revoking it",
+        Action::Failed => "STILL OPEN, the revoke did not work",
+    };
+    lines.push(what);
+    lines.push(format!("  {status}"));
+    lines.extend(finding.detail.as_deref().map(|detail| format!("  {}", capital(&plain(detail)))));
+    let mut told: Vec<&str> = Vec::new();
+    for portion in finding.portions.iter().filter(|portion| portion.verdict == finding.verdict) {
+        if !told.contains(&portion.clause.as_str()) {
+            told.push(&portion.clause);
+            lines.push(format!("  Not allowed by `{}`: {}", portion.clause, plain(&portion.reason)));
+        }
+    }
+    if let Some(description) = finding.rule.as_ref().and_then(|rule| rule.description.as_deref()) {
+        lines.push(format!("  Its description says: {}", plain(description)));
+    }
+    lines
+}
+
+/// `TCP 0-65535 from anywhere (0.0.0.0/0), rule sgr-…`.
+pub fn rule_in_words(rule: &Rule) -> String {
+    let way = match rule.direction {
+        crate::rule::Direction::Ingress => "from",
+        crate::rule::Direction::Egress => "to",
+    };
+    let peer = match &rule.peer {
+        Peer::Cidr(net) if net.prefix_len() == 0 => format!("anywhere ({net})"),
+        Peer::Cidr(net) => net.to_string(),
+        Peer::PrefixList(id) => format!("prefix list {id}"),
+        Peer::Group { id, owner: None } => format!("group {id}"),
+        Peer::Group { id, owner: Some(owner) } => format!("group {id} (account {owner})"),
+    };
+    let packets = capital(&rule.packets.to_string());
+    let id = if rule.id.is_empty() { String::new() } else { format!(", rule {}", rule.id) };
+    format!("{packets} {way} {peer}{id}")
+}
+
+fn next_steps(record: &Record) -> Vec<&'static str> {
+    let has = |action: Action| record.findings.iter().any(|finding| finding.action == action);
+    let mut steps = Vec::new();
+    if has(Action::Failed) {
+        steps.push("Close the rule by hand now, then look at why the revoke did not work (see above).");
+    }
+    if has(Action::Refused) {
+        steps.push("Look at the rules that were left open; a guard stopped here so that a person decides.");
+    }
+    if has(Action::WouldRevoke) {
+        steps.push("Revoke the rule, or set the mode to `enforce` to have it done.");
+    }
+    if has(Action::Revoked) {
+        steps.push("Look for connections made meanwhile: revoking a rule does not always cut what is already open.");
+    }
+    if has(Action::Revoked) || has(Action::WouldRevoke) {
+        steps.push("Fix it at the source (Terraform, CloudFormation, a controller), or it will come back.");
+        steps.push("If it has to be open: ask the owners of the policy for an exception with a reason and an end.");
+    }
+    if steps.is_empty() {
+        steps.push("Check whether this is meant to be open.");
+    }
+    steps
+}
+
+fn dedup(mut words: Vec<&str>) -> Vec<&str> {
+    words.dedup();
+    words
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

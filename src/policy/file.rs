@@ -1,0 +1,214 @@
+//! The language of policy files: text becomes a `Policy`, or every problem of the text at once.
+//!
+//! Owns: keys, defaults, inheritance. Must not: do I/O or read a clock; today is an argument.
+
+mod clause;
+mod fields;
+mod names;
+mod peers;
+mod problems;
+mod settings;
+mod shadow;
+#[cfg(test)]
+mod tests;
+mod traffic;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use jiff::civil::Date;
+use sha2::{Digest, Sha256};
+
+use crate::policy::diagnostic::{Diagnostic, Rejected};
+use crate::policy::file::clause::{Ids, Reader, VERDICTS};
+use crate::policy::file::fields::{Fields, scalar};
+use crate::policy::file::peers::Networks;
+use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::tree::{self, Node, Value};
+use crate::policy::{Origin, Policy, Verdict, Word, builtin};
+
+const KEYS: [&str; 11] = [
+    "version",
+    "extends",
+    "otherwise",
+    "exceptions_need_date",
+    "networks",
+    "controllers",
+    "groups",
+    "clusters",
+    "verdicts",
+    "clauses",
+    "exceptions",
+];
+const VERSION: &str = "1";
+const HELP_VERSION: &str = "add `version: 1` at the top";
+/// Who may use `NodePort`s where no file says.
+const CLIENTS: [Word; 1] = [Word::Private];
+
+/// A usable policy.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The policy.
+    pub policy: Policy,
+    /// What probably does not say what was meant, in the order of the text.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads a policy file. `name` is the file as people know it, `today` the day in UTC.
+///
+/// # Errors
+/// Every problem of the text, warnings included, when one of them is an error.
+pub fn load(name: &str, text: &str, today: Date) -> Result<Loaded, Rejected> {
+    read(&Source { name, text, built_in: None, today }, &CLIENTS).map(|(loaded, _)| loaded)
+}
+
+/// Reads one of the embedded policies.
+pub(super) fn load_built_in(name: &'static str, today: Date) -> Result<Loaded, Rejected> {
+    read(&Source::built_in(name, today), &CLIENTS).map(|(loaded, _)| loaded)
+}
+
+struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+    built_in: Option<&'static str>,
+    today: Date,
+}
+
+impl Source<'static> {
+    fn built_in(name: &'static str, today: Date) -> Self {
+        Self { name, text: builtin::text(name).unwrap_or_default(), built_in: Some(name), today }
+    }
+}
+
+impl Source<'_> {
+    fn rejected(&self, diagnostics: Vec<Diagnostic>) -> Rejected {
+        // A text that is too large to be read is too large to be kept.
+        let text = if self.text.len() > tree::MOST_BYTES { "" } else { self.text };
+        Rejected { name: self.name.to_owned(), text: text.to_owned(), diagnostics }
+    }
+}
+
+/// `clients`: what that network means to the file that extends this one; so it reaches the inherited clauses. Gives the
+/// places of all ids too.
+fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected> {
+    let root = tree::read(source.text).map_err(|problem| source.rejected(vec![*problem]))?;
+    let mut problems = Problems::default();
+    let Some(fields) = root_fields(&root, &mut problems) else {
+        return Err(source.rejected(problems.finish().0));
+    };
+    let parent = parent_name(&fields, source.built_in, &mut problems);
+    let networks = Networks::read(fields.get("networks"), clients, &mut problems);
+    let clients = networks.clients();
+    let (inherited, ids) = match parent {
+        Some(parent) => read(&Source::built_in(parent, source.today), &clients)?,
+        None => (Loaded { policy: blank(), warnings: Vec::new() }, Ids::new()),
+    };
+    let mut inherited = inherited.policy;
+
+    let need_date = fields.flag("exceptions_need_date", &mut problems).unwrap_or(inherited.exceptions_need_date);
+    let otherwise = fields.choice("otherwise", "verdict", "unknown-verdict", &VERDICTS, &mut problems);
+    let origin = if source.built_in.is_some() { Origin::BuiltIn } else { Origin::User };
+    let mut reader = Reader { networks, problems, ids, origin, exceptions_need_date: need_date, today: source.today };
+    let own = fields.get("clauses").map(|node| reader.clauses(node)).unwrap_or_default();
+    let exceptions = fields.get("exceptions").map(|node| reader.exceptions(node)).unwrap_or_default();
+    let Reader { networks, mut problems, mut ids, .. } = reader;
+    if let Some(node) = fields.get("verdicts") {
+        clause::override_verdicts(node, &ids, &mut inherited.clauses, &mut problems);
+    }
+    let controllers = fields.get("controllers").map(|node| settings::controllers(node, &mut problems));
+    let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));
+    let clusters = fields.get("clusters").map(|node| settings::clusters(node, &mut problems));
+    shadow::report(&own, &mut problems);
+    // A clause with an error may have used it.
+    if !problems.failed() {
+        networks.report_unused(&mut problems);
+    }
+
+    let (diagnostics, failed) = problems.finish();
+    if failed {
+        return Err(source.rejected(diagnostics));
+    }
+    // Whoever extends this policy is told where an inherited id stands.
+    for (policy, _) in ids.values_mut() {
+        *policy = policy.or(source.built_in);
+    }
+    let own = own.into_iter().map(|(clause, _)| clause);
+    let policy = Policy {
+        name: source.name.rsplit('/').next().unwrap_or(source.name).to_owned(),
+        hash: hash(source.text, &inherited.hash),
+        controllers: controllers.unwrap_or_default().into_iter().chain(inherited.controllers).collect(),
+        groups: groups.unwrap_or_default().into_iter().chain(inherited.groups).collect(),
+        clusters: clusters.unwrap_or_default().into_iter().chain(inherited.clusters).collect(),
+        clauses: exceptions.into_iter().chain(own).chain(inherited.clauses).collect(),
+        clients,
+        otherwise: otherwise.unwrap_or(inherited.otherwise),
+        exceptions_need_date: need_date,
+    };
+    Ok((Loaded { policy, warnings: diagnostics }, ids))
+}
+
+/// What a built-in policy that extends nothing starts from.
+fn blank() -> Policy {
+    Policy {
+        name: String::new(),
+        hash: String::new(),
+        controllers: BTreeSet::new(),
+        groups: Vec::new(),
+        clusters: Vec::new(),
+        clauses: Vec::new(),
+        clients: Vec::new(),
+        otherwise: Verdict::Report,
+        exceptions_need_date: false,
+    }
+}
+
+/// The keys of the file. `None`: it is no policy of a version we know, and nothing more can be said about it.
+fn root_fields<'t>(root: &'t Node, problems: &mut Problems) -> Option<Fields<'t>> {
+    if root.value == Value::Null {
+        let help = "write `version: 1`; a file with only that is the policy `standard`";
+        problems.add(Diagnostic::error("empty", tree::TOP, "the policy is empty").help(help));
+        return None;
+    }
+    // Keys of another version would all be called unknown, so the version is looked at first.
+    if let Value::Map(map) = &root.value
+        && let Some((_, node)) = map.iter().find(|(key, _)| key.value == Value::Scalar("version".to_owned()))
+    {
+        let version = scalar(node, "version", problems)?;
+        if version != VERSION {
+            let message =
+                format!("{} is not a version of the policy language that this program reads", quoted(version));
+            problems.add(
+                Diagnostic::error("unknown-version", node.at, message).help(format!("write `version: {VERSION}`")),
+            );
+            return None;
+        }
+    }
+    let fields = Fields::read(root, "policy", &KEYS, problems)?;
+    fields.need("version", HELP_VERSION, problems);
+    Some(fields)
+}
+
+/// The policy to extend: the default for a file, none for a built-in policy that names itself or `none`.
+fn parent_name(fields: &Fields<'_>, built_in: Option<&str>, problems: &mut Problems) -> Option<&'static str> {
+    let table = builtin::NAMES.map(|name| (name, name));
+    let written = match fields.get("extends") {
+        None => Some(builtin::DEFAULT),
+        Some(_) => fields.choice("extends", "built-in policy", "unknown-policy", &table, problems),
+    };
+    written.filter(|name| built_in.is_none() || *name != "none")
+}
+
+/// SHA-256 of a text and, through its hash, of what it extends; in lower-case hex. NUL, which YAML forbids, keeps the two
+/// apart.
+fn hash(text: &str, inherited: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(text);
+    if !inherited.is_empty() {
+        digest.update("\0");
+        digest.update(inherited);
+    }
+    digest.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

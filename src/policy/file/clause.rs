@@ -1,0 +1,287 @@
+//! `clauses`, `exceptions` and `verdicts`: entries become `Clause`s.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::civil::Date;
+
+use crate::group::Role;
+use crate::policy::diagnostic::{At, Diagnostic};
+use crate::policy::file::fields::{Fields, choice, items, kind, scalar};
+use crate::policy::file::names;
+use crate::policy::file::peers::Networks;
+use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::traffic;
+use crate::policy::tree::{Node, Value};
+use crate::policy::{Clause, Limits, Origin, Severity, Verdict, Word};
+use crate::rule::Direction;
+
+/// Keys of clauses and exceptions alike: the region.
+const REGION: [&str; 9] = ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
+const OF_CLAUSES: [&str; 8] =
+    ["roles", "only", "verdict", "severity", "severity_of_ranges", "for_controller", "beside_load_balancer", "reason"];
+const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
+
+pub(super) const VERDICTS: [(&str, Verdict); 3] =
+    [("allow", Verdict::Allow), ("report", Verdict::Report), ("revoke", Verdict::Revoke)];
+const SEVERITIES: [(&str, Severity); 4] =
+    [("low", Severity::Low), ("medium", Severity::Medium), ("high", Severity::High), ("critical", Severity::Critical)];
+const DIRECTIONS: [(&str, Direction); 2] = [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
+
+/// Roles of a clause that names none: those of a cluster's own groups.
+const DEFAULT_ROLES: [Role; 5] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod, Role::RemoteAccess];
+/// Of a `report` that names none; the same as of what no clause covers.
+const DEFAULT_SEVERITY: Severity = Severity::Medium;
+
+const HELP_ID: &str = "add `id: …`, a name in kebab-case that findings will carry";
+const HELP_REASON: &str = "add `reason: …`: people read it in every finding";
+const HELP_VERDICT: &str = "add `verdict: allow`, `verdict: report` or `verdict: revoke`";
+const HELP_SEVERITY: &str = "add `severity: low`, `medium`, `high` or `critical`";
+const HELP_OWNER: &str = "add `owner: …`: who answers for it, as an e-mail address or a team";
+const HELP_EXPIRES: &str = "add `expires: 2026-12-31`, the last day it holds";
+
+/// Where an id was first used: in this file or in a built-in policy.
+pub(super) type Ids = HashMap<String, (Option<&'static str>, At)>;
+
+/// What the entries of one file share.
+pub(super) struct Reader<'t> {
+    pub(super) networks: Networks<'t>,
+    pub(super) problems: Problems,
+    pub(super) ids: Ids,
+    pub(super) origin: Origin,
+    pub(super) exceptions_need_date: bool,
+    pub(super) today: Date,
+}
+
+impl<'t> Reader<'t> {
+    /// The valid clauses, each with the place of its id.
+    pub(super) fn clauses(&mut self, node: &'t Node) -> Vec<(Clause, At)> {
+        let entries = items(node, "clauses", &mut self.problems);
+        entries.into_iter().filter_map(|entry| self.clause(entry)).collect()
+    }
+
+    pub(super) fn exceptions(&mut self, node: &'t Node) -> Vec<Clause> {
+        let entries = items(node, "exceptions", &mut self.problems);
+        entries.into_iter().filter_map(|entry| self.exception(entry)).collect()
+    }
+
+    fn clause(&mut self, node: &'t Node) -> Option<(Clause, At)> {
+        let known: Vec<&str> = REGION.into_iter().chain(OF_CLAUSES).collect();
+        let mut fields = Fields::read(node, "clause", &known, &mut self.problems)?;
+        // Everything is read before anything is given up: all problems of an entry in one run.
+        let id = self.id(&mut fields);
+        let region = self.region(&fields);
+        let problems = &mut self.problems;
+        let roles = fields.get("roles").map_or_else(|| Some(DEFAULT_ROLES.into()), |node| roles(node, problems));
+        let only = fields.flag("only", problems).unwrap_or(false);
+        let verdict = fields
+            .need("verdict", HELP_VERDICT, problems)
+            .and_then(|node| choice(node, "verdict", "verdict", "unknown-verdict", &VERDICTS, problems));
+        let [severity, severity_of_ranges] = ["severity", "severity_of_ranges"]
+            .map(|key| fields.choice(key, "severity", "unknown-severity", &SEVERITIES, problems));
+        let for_controller = fields.choice("for_controller", "verdict", "unknown-verdict", &VERDICTS, problems);
+        let beside_load_balancer = fields.flag("beside_load_balancer", problems).unwrap_or(false);
+        let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
+        if let Some(verdict) = verdict {
+            check_severity(&fields, verdict, problems);
+            check_softening(&fields, verdict, for_controller, problems);
+        }
+
+        let ((id, at), (direction, traffic, peers)) = (id?, region?);
+        let (roles, verdict, reason) = (roles?, verdict?, reason?);
+        let severity = (verdict != Verdict::Allow).then_some(severity.unwrap_or(DEFAULT_SEVERITY));
+        let origin = self.origin;
+        let limits = Limits::default();
+        #[rustfmt::skip]
+        let clause = Clause {
+            id, origin, roles, only, direction, traffic, peers, verdict, severity, severity_of_ranges, for_controller,
+            beside_load_balancer, reason, limits,
+        };
+        Some((clause, at))
+    }
+
+    fn exception(&mut self, node: &'t Node) -> Option<Clause> {
+        let known: Vec<&str> = REGION.into_iter().chain(OF_EXCEPTIONS).collect();
+        let mut fields = Fields::read(node, "exception", &known, &mut self.problems)?;
+        let id = self.id(&mut fields);
+        let region = self.region(&fields);
+        let problems = &mut self.problems;
+        let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
+        let owner = fields.need("owner", HELP_OWNER, problems).and_then(|_| fields.text("owner", problems));
+        let mut limit = |key, check: fn(&str, At, &mut Problems) -> Option<String>| {
+            let node = fields.get(key)?;
+            scalar(node, key, problems).and_then(|text| check(text, node.at, problems))
+        };
+        let group = limit("group", |text, at, problems| names::resource_id(text, "sg-", at, problems));
+        let cluster = limit("cluster", names::glob);
+        let account = limit("account", names::account);
+        let aws_region = limit("region", names::region);
+        let expires = self.expires(&fields);
+
+        let ((id, _), (direction, traffic, peers)) = (id?, region?);
+        Some(Clause {
+            id,
+            origin: Origin::Exception,
+            roles: Role::ALL.into(),
+            only: false,
+            direction,
+            traffic,
+            peers,
+            verdict: Verdict::Allow,
+            severity: None,
+            severity_of_ranges: None,
+            for_controller: None,
+            beside_load_balancer: false,
+            reason: reason?,
+            limits: Limits { owner: Some(owner?), expires, group, cluster, account, region: aws_region },
+        })
+    }
+
+    fn expires(&mut self, fields: &Fields<'_>) -> Option<Date> {
+        let Some(node) = fields.get("expires") else {
+            let message = format!("the {} has no end", fields.what);
+            let problem = if self.exceptions_need_date {
+                Diagnostic::error("no-expiry", fields.at, message + ", and this policy asks for one")
+            } else {
+                Diagnostic::warning("no-expiry", fields.at, message)
+            };
+            self.problems.add(problem.help(HELP_EXPIRES));
+            return None;
+        };
+        let text = scalar(node, "expires", &mut self.problems)?;
+        let last = names::date(text, node.at, &mut self.problems)?;
+        if last < self.today {
+            let message = format!("the {} has expired: {last} was its last day", fields.what);
+            let help = "remove it, or give it a later day if it is still needed";
+            self.problems.add(Diagnostic::warning("expired", node.at, message).help(help));
+        }
+        Some(last)
+    }
+
+    /// The id, checked and unique; from here on messages name it.
+    fn id(&mut self, fields: &mut Fields<'_>) -> Option<(String, At)> {
+        let node = fields.need("id", HELP_ID, &mut self.problems)?;
+        let text = scalar(node, "id", &mut self.problems)?;
+        let id = names::clause_id(text, node.at, &mut self.problems)?;
+        fields.what = format!("{} `{id}`", fields.what);
+        let Some((policy, first)) = self.ids.get(&id).copied() else {
+            self.ids.insert(id.clone(), (None, node.at));
+            return Some((id, node.at));
+        };
+        let problem = match policy {
+            None => Diagnostic::error("duplicate-id", node.at, format!("the id `{id}` is used twice"))
+                .help("every clause and exception needs an id of its own"),
+            Some(policy) => {
+                Diagnostic::error("duplicate-id", node.at, format!("the policy `{policy}` has a clause `{id}` already"))
+                    .help(format!(
+                        "choose another id; to change only the inherited verdict write `verdicts: {{{id}: …}}`"
+                    ))
+            }
+        };
+        self.problems.add(problem.also("first used here", first, policy));
+        None
+    }
+
+    /// Direction, traffic and peers.
+    fn region(&mut self, fields: &Fields<'t>) -> Option<(Direction, crate::region::Traffic, Vec<Word>)> {
+        let problems = &mut self.problems;
+        let direction = match fields.get("direction") {
+            None => Some(Direction::Ingress),
+            Some(_) => fields.choice("direction", "direction", "unknown-direction", &DIRECTIONS, problems),
+        };
+        let traffic = traffic::read(fields, problems);
+        let (ours, other, word, remedy) = match direction? {
+            Direction::Ingress => ("from", "to", "ingress", "add `direction: egress`"),
+            Direction::Egress => ("to", "from", "egress", "remove `direction: egress`"),
+        };
+        if let Some(at) = fields.key_at(other) {
+            let message = format!("the {} is about {word}, which has no `{other}`", fields.what);
+            let rename =
+                if fields.get(ours).is_some() { format!("remove `{other}`") } else { format!("write `{ours}`") };
+            problems.add(Diagnostic::error("wrong-direction", at, message).help(format!("{rename}, or {remedy}")));
+        }
+        let node = match fields.get(ours) {
+            None if fields.get(other).is_some() => None,
+            None => fields.need(ours, &format!("add `{ours}: […]`; `{ours}: [anywhere]` means everybody"), problems),
+            found => found,
+        };
+        let peers = self.networks.peers(node?, ours, problems);
+        Some((direction?, traffic?, peers?))
+    }
+}
+
+fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
+    let table = Role::ALL.map(|role| (role.word(), role));
+    let items = items(node, "roles", problems);
+    let roles: Vec<_> =
+        items.into_iter().map(|item| choice(item, "roles", "role", "unknown-role", &table, problems)).collect();
+    if roles.is_empty() { None } else { roles.into_iter().collect() }
+}
+
+fn check_severity(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems) {
+    if verdict == Verdict::Revoke {
+        fields.need("severity", HELP_SEVERITY, problems);
+    }
+    for key in ["severity", "severity_of_ranges"] {
+        if let Some(at) = fields.key_at(key).filter(|_| verdict == Verdict::Allow) {
+            let message = format!("the {} allows, so it has no `{key}`", fields.what);
+            problems.add(Diagnostic::error("severity-of-allow", at, message).help(format!("remove `{key}`")));
+        }
+    }
+}
+
+/// `for_controller` and `beside_load_balancer` can only do something beside a harsher verdict.
+fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option<Verdict>, problems: &mut Problems) {
+    let softer = for_controller.is_none_or(|milder| milder < verdict);
+    if let Some(at) = fields.key_at("for_controller").filter(|_| !softer) {
+        let message = "`for_controller` is not milder than the verdict, so it does nothing";
+        problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
+    }
+    if let Some(at) = fields.key_at("beside_load_balancer").filter(|_| verdict != Verdict::Revoke) {
+        let message = "`beside_load_balancer` keeps a `revoke`, and this clause has none";
+        problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
+    }
+}
+
+/// Changes the verdicts of inherited clauses.
+pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut [Clause], problems: &mut Problems) {
+    let Value::Map(map) = &node.value else {
+        let message = format!("`verdicts` is a group of clause ids, and here is {}", kind(node));
+        problems.add(Diagnostic::error("wrong-type", node.at, message).help("write `clause-id: report` for each"));
+        return;
+    };
+    let mut seen: HashMap<&str, At> = HashMap::new();
+    for (key, value) in map {
+        let Some(id) = scalar(key, "verdicts", problems) else {
+            continue;
+        };
+        let verdict = choice(value, id, "verdict", "unknown-verdict", &VERDICTS, problems);
+        if let Some(first) = seen.insert(id, key.at) {
+            let message = format!("the verdict of {} stands here a second time", quoted(id));
+            problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
+        } else if let Some(clause) = inherited.iter_mut().find(|clause| clause.id == id) {
+            if let Some(verdict) = verdict {
+                set_verdict(clause, verdict);
+            }
+        } else {
+            let ids = inherited.iter().map(|clause| clause.id.as_str());
+            let problem =
+                Diagnostic::error("unknown-clause", key.at, format!("no inherited clause is called {}", quoted(id)));
+            problems.add(match (own.get(id), problems.did_you_mean(id, ids)) {
+                (Some((None, at)), _) => {
+                    problem.help("it is your own: change its `verdict` there").also("here", *at, None)
+                }
+                (_, Some(meant)) => problem.help(meant),
+                (_, None) => {
+                    problem.help("`eks-sg-guard policy show` prints a built-in policy with the ids of its clauses")
+                }
+            });
+        }
+    }
+}
+
+fn set_verdict(clause: &mut Clause, verdict: Verdict) {
+    clause.verdict = verdict;
+    clause.severity = (verdict != Verdict::Allow).then_some(clause.severity.unwrap_or(DEFAULT_SEVERITY));
+    clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| verdict != Verdict::Allow);
+    clause.for_controller = clause.for_controller.filter(|milder| *milder < verdict);
+}

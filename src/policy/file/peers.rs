@@ -1,0 +1,300 @@
+//! `networks`, `from` and `to`: words, blocks and names become `Word`s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::group::{AwsList, Role};
+use crate::policy::Word;
+use crate::policy::diagnostic::{At, Diagnostic};
+use crate::policy::file::fields::{items, kind, scalar};
+use crate::policy::file::names::{is_kebab, resource_id, to_kebab};
+use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::tree::{Node, Value};
+use crate::region::Addresses;
+
+/// The network that every policy has.
+pub(super) const CLIENTS: &str = "clients";
+/// Blocks in all clauses, networks written out: a bound on memory and on the time of a verdict.
+const MOST_BLOCKS: usize = 100_000;
+const DEEPEST: usize = 16;
+
+const WORDS: [(&str, Word); 8] = [
+    ("private", Word::Private),
+    ("internet", Word::Internet),
+    ("wide-internet", Word::WideInternet),
+    ("vpc", Word::Vpc),
+    ("anywhere", Word::Anywhere),
+    ("self", Word::Itself),
+    ("same-cluster", Word::SameCluster),
+    ("other-group", Word::OtherGroup),
+];
+
+/// Blocks and words that together are one source.
+#[derive(Clone, Default)]
+struct Mixture {
+    blocks: Vec<IpNet>,
+    words: Vec<Word>,
+}
+
+impl Mixture {
+    fn add(&mut self, other: &Self) {
+        self.blocks.extend(&other.blocks);
+        other.words.iter().for_each(|word| self.add_word(word.clone()));
+    }
+
+    fn add_word(&mut self, word: Word) {
+        if !self.words.contains(&word) {
+            self.words.push(word);
+        }
+    }
+
+    /// The blocks as one set, before the words.
+    fn into_words(self) -> Vec<Word> {
+        let blocks = (!self.blocks.is_empty()).then(|| Word::Addresses(self.blocks.into_iter().collect::<Addresses>()));
+        blocks.into_iter().chain(self.words).collect()
+    }
+}
+
+/// What one entry of a list means.
+enum Entry<'t> {
+    Word(Word),
+    Block(IpNet),
+    Network(&'t str),
+}
+
+/// The named networks of a file.
+pub(super) struct Networks<'t> {
+    written: BTreeMap<&'t str, (At, &'t Node)>,
+    known: BTreeMap<&'t str, Mixture>,
+    clients: Mixture,
+    used: BTreeSet<String>,
+    blocks: usize,
+}
+
+impl<'t> Networks<'t> {
+    /// `inherited`: what `clients` means where the file does not say.
+    pub(super) fn read(node: Option<&'t Node>, inherited: &[Word], problems: &mut Problems) -> Self {
+        let clients = Mixture { blocks: Vec::new(), words: inherited.to_vec() };
+        let (written, used) = (BTreeMap::new(), BTreeSet::from([CLIENTS.to_owned()]));
+        let mut networks = Self { written, known: BTreeMap::new(), clients, used, blocks: 0 };
+        match node.map(|node| (&node.value, node)) {
+            Some((Value::Map(map), _)) => {
+                for (name, items) in map {
+                    networks.declare(name, items, problems);
+                }
+                let names: Vec<&str> = networks.written.keys().copied().collect();
+                for name in names {
+                    networks.resolve(name, &mut Vec::new(), problems);
+                }
+            }
+            Some((_, node)) => {
+                let message = format!("`networks` is a group of names, and here is {}", kind(node));
+                let help = "write `name: [203.0.113.0/24]` for each network";
+                problems.add(Diagnostic::error("wrong-type", node.at, message).help(help));
+            }
+            None => {}
+        }
+        networks
+    }
+
+    /// What `clients` means in this file and those it extends.
+    pub(super) fn clients(&self) -> Vec<Word> {
+        self.known.get(CLIENTS).unwrap_or(&self.clients).clone().into_words()
+    }
+
+    /// Warns of networks that nothing names. Only for a file whose clauses have all been read.
+    pub(super) fn report_unused(&self, problems: &mut Problems) {
+        for (name, (at, _)) in self.written.iter().filter(|(name, _)| !self.used.contains(**name)) {
+            let message = format!("no clause uses the network `{name}`");
+            problems.add(
+                Diagnostic::warning("unused-network", *at, message).help("name it in a `from` or `to`, or remove it"),
+            );
+        }
+    }
+
+    /// The words of `from` or `to`. `None`: reported.
+    pub(super) fn peers(&mut self, node: &'t Node, key: &str, problems: &mut Problems) -> Option<Vec<Word>> {
+        let entries = items(node, key, problems);
+        let mut mixture = Mixture::default();
+        let mut valid = !entries.is_empty();
+        for item in entries {
+            match scalar(item, key, problems).and_then(|text| entry(text, item.at, problems)) {
+                Some(Entry::Word(word)) => mixture.add_word(word),
+                Some(Entry::Block(block)) => mixture.blocks.push(block),
+                Some(Entry::Network(name)) => valid &= self.add_network(name, item.at, &mut mixture, problems),
+                None => valid = false,
+            }
+        }
+        valid.then(|| mixture.into_words())
+    }
+
+    /// Adds a network that has been worked out. Whether it could be; if not, that was reported.
+    fn add_network(&mut self, name: &str, at: At, mixture: &mut Mixture, problems: &mut Problems) -> bool {
+        self.used.insert(name.to_owned());
+        let Some(network) = self.known.get(name).or_else(|| (name == CLIENTS).then_some(&self.clients)) else {
+            // One that was reported where it stands is not reported again where it is used.
+            if !self.written.contains_key(name) {
+                let problem = self.undefined(name, at, problems);
+                problems.add(problem);
+            }
+            return false;
+        };
+        let blocks = self.blocks + network.blocks.len();
+        if blocks > MOST_BLOCKS {
+            let message = format!("with {} written out, the policy has over {MOST_BLOCKS} blocks", quoted(name));
+            problems.error("too-large", at, message);
+            return false;
+        }
+        mixture.add(network);
+        self.blocks = blocks;
+        true
+    }
+
+    fn declare(&mut self, name: &'t Node, items: &'t Node, problems: &mut Problems) {
+        let Some(text) = scalar(name, "networks", problems) else {
+            return;
+        };
+        let is_word = WORDS.iter().any(|(word, _)| *word == text) || text == "all";
+        let is_role = Role::ALL.iter().any(|role| role.word() == text);
+        if let Some((first, _)) = self.written.get(text) {
+            let message = format!("the network {} stands here a second time", quoted(text));
+            problems.add(Diagnostic::error("duplicate-key", name.at, message).also("first here", *first, None));
+        } else if is_word || is_role {
+            let what = if is_word { "a word of the language" } else { "a role" };
+            let message = format!("`{text}` is {what} and cannot name a network");
+            problems
+                .add(Diagnostic::error("reserved-name", name.at, message).help(format!("write, say, `our-{text}`")));
+        } else if is_kebab(text) {
+            self.written.insert(text, (name.at, items));
+        } else {
+            let message = format!("{} cannot name a network: use small letters, digits and hyphens", quoted(text));
+            let kebab = to_kebab(text).unwrap_or_else(|| "office".to_owned());
+            problems.add(Diagnostic::error("bad-name", name.at, message).help(format!("write, say, `{kebab}`")));
+        }
+    }
+
+    /// Works a network out, those it names first. `path`: the networks that led here.
+    fn resolve(&mut self, name: &'t str, path: &mut Vec<&'t str>, problems: &mut Problems) {
+        let Some((_, node)) = self.written.get(name).copied().filter(|_| !self.known.contains_key(name)) else {
+            return;
+        };
+        path.push(name);
+        let mut mixture = Mixture::default();
+        for item in items(node, name, problems) {
+            match scalar(item, name, problems).and_then(|text| entry(text, item.at, problems)) {
+                Some(Entry::Block(block)) => mixture.blocks.push(block),
+                Some(Entry::Word(word @ (Word::Private | Word::Vpc))) => mixture.add_word(word),
+                Some(Entry::Word(_)) => {
+                    let message = format!("{} cannot be part of a network", kind(item));
+                    let help = "a network holds CIDR blocks, `private`, `vpc` and other networks; name the rest in `from` or `to`";
+                    problems.add(Diagnostic::error("bad-network", item.at, message).help(help));
+                }
+                Some(Entry::Network(other)) if self.may_enter(other, path, item.at, problems) => {
+                    self.resolve(other, path, problems);
+                    self.add_network(other, item.at, &mut mixture, problems);
+                }
+                Some(Entry::Network(_)) | None => {}
+            }
+        }
+        path.pop();
+        self.known.insert(name, mixture);
+    }
+
+    /// Whether a network may name another, after those that led there.
+    fn may_enter(&self, name: &str, path: &[&str], at: At, problems: &mut Problems) -> bool {
+        if let Some(first) = path.iter().position(|earlier| *earlier == name) {
+            let cycle = path.iter().skip(first).chain([&name]).map(|name| format!("`{name}`")).collect::<Vec<_>>();
+            let message = format!("the network holds itself: {}", cycle.join(" → "));
+            problems.add(Diagnostic::error("network-cycle", at, message).help("remove one of these names"));
+            return false;
+        }
+        if path.len() >= DEEPEST && !self.known.contains_key(name) {
+            problems.error("too-large", at, format!("networks nest deeper than {DEEPEST} levels"));
+            return false;
+        }
+        true
+    }
+
+    fn undefined(&self, name: &str, at: At, problems: &Problems) -> Diagnostic {
+        let roles = role_words();
+        let mut known: Vec<&str> =
+            WORDS.iter().map(|(word, _)| *word).chain(AwsList::words()).chain([CLIENTS]).collect();
+        known.extend(roles.iter().map(String::as_str));
+        let known = known.into_iter().chain(self.written.keys().copied());
+        let problem = Diagnostic::error("unknown-network", at, format!("no network is called {}", quoted(name)));
+        let is_role = Role::ALL.iter().any(|role| role.word() == name);
+        problem.help(match problems.did_you_mean(name, known) {
+            _ if is_role => format!("did you mean `role:{name}`?"),
+            Some(meant) => meant,
+            None if is_kebab(name) => format!("define it under `networks`, as `{name}: [203.0.113.0/24]`"),
+            None => "write a CIDR block, the name of a network, or a word as `private` or `role:node`".to_owned(),
+        })
+    }
+}
+
+fn role_words() -> [String; 6] {
+    Role::ALL.map(|role| format!("role:{}", role.word()))
+}
+
+/// `None`: reported.
+fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<Entry<'t>> {
+    if let Some((_, word)) = WORDS.iter().find(|(word, _)| *word == text) {
+        return Some(Entry::Word(word.clone()));
+    }
+    if let Some(role) = text.strip_prefix("role:") {
+        let found = Role::ALL.into_iter().find(|known| known.word() == role);
+        if found.is_none() {
+            let words = role_words();
+            let help = problems.expected(text, words.iter().map(String::as_str));
+            problems.add(Diagnostic::error("unknown-role", at, format!("{} names no role", quoted(text))).help(help));
+        }
+        return found.map(|role| Entry::Word(Word::Role(role)));
+    }
+    if text.starts_with("aws:") {
+        let found = AwsList::from_word(text);
+        if found.is_none() {
+            let help = problems.expected(text, AwsList::words().collect::<Vec<_>>());
+            let message = format!("{} is not an AWS-owned list with a word of its own", quoted(text));
+            problems.add(Diagnostic::error("unknown-aws-list", at, message).help(help));
+        }
+        return found.map(|list| Entry::Word(Word::Aws(list)));
+    }
+    if text.starts_with("sg-") {
+        return resource_id(text, "sg-", at, problems).map(|id| Entry::Word(Word::Group(id)));
+    }
+    if text.starts_with("pl-") {
+        return resource_id(text, "pl-", at, problems).map(|id| Entry::Word(Word::PrefixList(id)));
+    }
+    let hex = |text: &str| text.chars().all(|letter| letter.is_ascii_hexdigit() || matches!(letter, ':' | '.'));
+    let is_address =
+        text.contains('/') || text.starts_with(|first: char| first.is_ascii_digit()) || text.contains(':') && hex(text);
+    if is_address { block(text, at, problems).map(Entry::Block) } else { Some(Entry::Network(text)) }
+}
+
+fn block(text: &str, at: At, problems: &mut Problems) -> Option<IpNet> {
+    let problem = match text.parse::<IpNet>() {
+        Ok(net) if net == net.trunc() => return Some(net),
+        Ok(net) => {
+            let message = format!("{} has host bits set: which addresses are meant?", quoted(text));
+            let (masked, one) = (net.trunc(), IpNet::from(net.addr()));
+            Diagnostic::error("host-bits", at, message)
+                .help(format!("write `{masked}` for the block, or `{one}` for the one address"))
+        }
+        Err(_) => {
+            let (address, _) = text.split_once('/').unwrap_or((text, ""));
+            let help = match address.parse::<IpAddr>() {
+                Ok(address) if address.to_string() == text => {
+                    format!("write `{}` for the one address", IpNet::from(address))
+                }
+                Ok(IpAddr::V4(_)) => "after the `/` belongs a number from 0 to 32".to_owned(),
+                Ok(IpAddr::V6(_)) => "after the `/` belongs a number from 0 to 128".to_owned(),
+                Err(_) => "write it as `203.0.113.0/24` or `2001:db8::/48`".to_owned(),
+            };
+            Diagnostic::error("bad-cidr", at, format!("{} is not a CIDR block", quoted(text))).help(help)
+        }
+    };
+    problems.add(problem);
+    None
+}

@@ -1,0 +1,96 @@
+//! Collects every problem of a file, and words them: quoting, guessing what was meant.
+
+use crate::policy::diagnostic::{At, Diagnostic, Level};
+
+/// Enough to mend a file by; a hostile one has a problem per byte.
+const MOST: usize = 200;
+/// Longer words are nobody's typing error.
+const LONGEST_WORD: usize = 64;
+const MOST_COMPARED: usize = 1_000;
+const LONGEST_QUOTE: usize = 80;
+
+#[derive(Default)]
+pub(super) struct Problems {
+    found: Vec<Diagnostic>,
+    left_out: usize,
+    failed: bool,
+}
+
+impl Problems {
+    pub(super) fn add(&mut self, problem: Diagnostic) {
+        self.failed |= problem.severity == Level::Error;
+        if self.found.len() < MOST {
+            self.found.push(problem);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    pub(super) fn error(&mut self, code: &'static str, at: At, message: impl Into<String>) {
+        self.add(Diagnostic::error(code, at, message));
+    }
+
+    /// Whether there was an error so far.
+    pub(super) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// ``did you mean `revoke`?``, where one word is near enough.
+    pub(super) fn did_you_mean<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        if word.len() > LONGEST_WORD || self.found.len() >= MOST {
+            return None;
+        }
+        let plain = |text: &str| text.to_lowercase().replace('_', "-");
+        let word = plain(word);
+        let most = (word.chars().count() / 3).clamp(1, 4);
+        known
+            .into_iter()
+            .take(MOST_COMPARED)
+            .filter(|candidate| candidate.len().abs_diff(word.len()) <= most)
+            .map(|candidate| (strsim::osa_distance(&word, &plain(candidate)), candidate))
+            .filter(|(distance, _)| *distance <= most)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+    }
+
+    /// What was probably meant, or else everything that could have been.
+    pub(super) fn expected<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+        self.did_you_mean(word, known.clone()).unwrap_or_else(|| {
+            let all: Vec<String> = known.into_iter().map(|candidate| format!("`{candidate}`")).collect();
+            format!("write {}", either(&all))
+        })
+    }
+
+    /// Every problem in the order of the text, and whether there was an error.
+    pub(super) fn finish(mut self) -> (Vec<Diagnostic>, bool) {
+        // Stable: problems of one place stay in the order of their finding.
+        self.found.sort_by_key(|problem| problem.at.start);
+        if let Some(last) = self.found.last().filter(|_| self.left_out > 0) {
+            let message = format!("{} more problems are not shown", self.left_out);
+            let level = if self.failed { Level::Error } else { Level::Warning };
+            self.found.push(Diagnostic { severity: level, ..Diagnostic::error("too-many-problems", last.at, message) });
+        }
+        (self.found, self.failed)
+    }
+}
+
+/// Text of the file inside a message: one line, not too long.
+pub(super) fn quoted(text: &str) -> String {
+    let clipped: String = text.chars().take(LONGEST_QUOTE).collect();
+    let dots = if clipped.len() < text.len() { "…" } else { "" };
+    format!("`{}{dots}`", clipped.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
+}
+
+/// `a, b or c`.
+pub(super) fn either(words: &[String]) -> String {
+    match words {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// `a clause`, `an exception`.
+pub(super) fn a(what: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {what}")
+}

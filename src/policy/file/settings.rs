@@ -1,0 +1,71 @@
+//! `controllers`, `groups` and `clusters`.
+
+use std::collections::BTreeSet;
+
+use crate::group::Role;
+use crate::policy::diagnostic::Diagnostic;
+use crate::policy::file::fields::{Fields, choice, items, scalar};
+use crate::policy::file::names;
+use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::tree::Node;
+use crate::policy::{ClusterSetting, ConfiguredGroup, Mode};
+
+const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("report", Mode::Report)];
+
+pub(super) fn controllers(node: &Node, problems: &mut Problems) -> BTreeSet<String> {
+    let items = items(node, "controllers", problems);
+    let read = |item: &Node, problems: &mut Problems| {
+        let text = scalar(item, "controllers", problems)?;
+        names::principal(text, item.at, problems)
+    };
+    items.into_iter().filter_map(|item| read(item, problems)).collect()
+}
+
+pub(super) fn groups(node: &Node, problems: &mut Problems) -> Vec<ConfiguredGroup> {
+    let items = items(node, "groups", problems);
+    items.into_iter().filter_map(|item| group(item, problems)).collect()
+}
+
+fn group(node: &Node, problems: &mut Problems) -> Option<ConfiguredGroup> {
+    let fields = Fields::read(node, "entry of `groups`", &["id", "cluster", "role"], problems)?;
+    let id = fields.need("id", "add `id: sg-…`", problems).and_then(|node| {
+        let text = scalar(node, "id", problems)?;
+        names::resource_id(text, "sg-", node.at, problems)
+    });
+    let cluster = fields.need("cluster", "add `cluster: …`, its name in EKS", problems).and_then(|node| {
+        let text = scalar(node, "cluster", problems)?;
+        names::cluster(text, node.at, problems)
+    });
+    let role = fields.need("role", "add `role: …`, what the group is to the cluster", problems).and_then(|node| {
+        let table = Role::ALL.map(|role| (role.word(), role));
+        choice(node, "role", "role", "unknown-role", &table, problems)
+    });
+    Some(ConfiguredGroup { id: id?, cluster: cluster?, role: role? })
+}
+
+pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetting> {
+    let mut settings: Vec<ClusterSetting> = Vec::new();
+    let mut places = Vec::new();
+    for item in items(node, "clusters", problems) {
+        let Some(fields) = Fields::read(item, "entry of `clusters`", &["name", "environment", "mode"], problems) else {
+            continue;
+        };
+        let name =
+            fields.need("name", "add `name: …`, or `name: \"*\"` for every cluster", problems).and_then(|node| {
+                let text = scalar(node, "name", problems)?;
+                names::glob(text, node.at, problems).map(|name| (name, node.at))
+            });
+        let environment = fields.text("environment", problems);
+        let mode = fields.choice("mode", "mode", "unknown-mode", &MODES, problems);
+        let Some((name, at)) = name else { continue };
+        let covers = |(_, setting): &(_, &ClusterSetting)| setting.name == name || setting.name == "*";
+        if let Some((first, _)) = places.iter().copied().zip(&settings).find(covers) {
+            let message = format!("the entry for {} is never reached", quoted(&name));
+            let problem = Diagnostic::warning("shadowed", at, message).help("move it up, or remove it");
+            problems.add(problem.also("the first entry that matches counts", first, None));
+        }
+        places.push(at);
+        settings.push(ClusterSetting { name, environment, mode });
+    }
+    settings
+}

@@ -1,0 +1,339 @@
+//! What policy files mean. Their mistakes: `tests/policy_errors.rs`.
+
+use jiff::civil::date;
+
+use super::*;
+use crate::group::{AwsList, Role};
+use crate::policy::{Clause, Severity};
+
+use crate::rule::Direction;
+
+fn loaded(text: &str) -> Loaded {
+    load("folder/test.yaml", text, date(2026, 6, 15)).unwrap_or_else(|rejected| panic!("{rejected}"))
+}
+
+fn find<'a>(policy: &'a Policy, id: &str) -> &'a Clause {
+    policy.clauses.iter().find(|clause| clause.id == id).unwrap()
+}
+
+fn nets(texts: &[&str]) -> Word {
+    Word::Addresses(texts.iter().map(|text| text.parse::<ipnet::IpNet>().unwrap()).collect())
+}
+
+/// A file of one clause with these keys.
+fn clause(keys: &str) -> Clause {
+    let text = format!("version: 1\nextends: none\nclauses:\n  - {{id: c, verdict: allow, reason: r, {keys}}}\n");
+    loaded(&text).policy.clauses.remove(0)
+}
+
+/// `tcp 22,80-90; udp 53`.
+fn traffic(clause: &Clause) -> String {
+    clause
+        .traffic
+        .by_protocol()
+        .iter()
+        .map(|(protocol, ports)| format!("{protocol} {ports}"))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// `tcp 22 <- internet`, with roles where they are not the usual ones.
+fn line(clause: &Clause) -> String {
+    let peers: Vec<String> = clause
+        .peers
+        .iter()
+        .map(|peer| match peer {
+            Word::Aws(list) => list.word().to_owned(),
+            Word::Itself => "self".to_owned(),
+            other => format!("{other:?}").to_lowercase(),
+        })
+        .collect();
+    let roles: Vec<&str> = clause.roles.iter().map(|role| role.word()).collect();
+    let usual = ["cluster", "control-plane", "node", "remote-access", "pod"];
+    let roles = if roles == usual {
+        String::new()
+    } else {
+        format!("{}{}: ", if clause.only { "only " } else { "" }, roles.join(","))
+    };
+    let arrow = if clause.direction == Direction::Ingress { "<-" } else { "->" };
+    let says = match clause.severity {
+        None => "allow".to_owned(),
+        Some(severity) => format!("{:?} {}", clause.verdict, severity.word()).to_lowercase(),
+    };
+    format!("{} | {roles}{} {arrow} {} | {says}", clause.id, traffic(clause), peers.join(","))
+}
+
+const INTERNALS: &str = "4 all; tcp 53,179,2375-2376,2381,4001-4004,4240-4250,4789,5473,6081,8472,10249,10251,10256-10259,15010-15017,\
+                         51820-51821,51871; udp 53,179,2375-2376,2381,4001-4004,4240-4250,4789,5473,6081,8472,10249,10251,10256-10259,\
+                         15010-15017,51820-51821,51871; 47 all; 50 all";
+const EDGES: &str = "aws:cloudfront,aws:route53-healthchecks";
+
+#[test]
+fn standard_is_the_table_of_the_design() {
+    let policy = builtin::policy("standard").unwrap();
+    assert_eq!((policy.otherwise, policy.clients.as_slice()), (Verdict::Report, CLIENTS.as_slice()));
+    let lines: Vec<String> = policy.clauses.iter().map(line).collect();
+    let expected = [
+        "load-balancer-sensitive | only load-balancer: tcp 22,2379-2380,3389,10250 <- internet | report critical"
+            .to_owned(),
+        "load-balancer | only load-balancer: -1 all <- anywhere | allow".to_owned(),
+        "same-cluster | -1 all <- self,samecluster | allow".to_owned(),
+        "path-mtu | icmp 3/4; icmpv6 1/0-4/255,133/0-136/255 <- anywhere | allow".to_owned(),
+        format!("kubelet-internet | tcp 10250,10255 <- internet,{EDGES} | revoke critical"),
+        format!("etcd-internet | tcp 2379-2380 <- internet,{EDGES} | revoke critical"),
+        "aws-vpc-lattice | -1 all <- aws:vpc-lattice | allow".to_owned(),
+        "aws-s3 | -1 all <- aws:s3 | allow".to_owned(),
+        "aws-dynamodb | -1 all <- aws:dynamodb | allow".to_owned(),
+        "aws-instance-connect | tcp 22 <- aws:ec2-instance-connect | allow".to_owned(),
+        format!("aws-edge | tcp 80,443,30000-32767 <- {EDGES} | allow"),
+        "remote-login-wide | tcp 22,3389 <- wideinternet | revoke critical".to_owned(),
+        format!("cluster-internals-wide | {INTERNALS} <- wideinternet | revoke high"),
+        "remote-login-public | tcp 22,3389 <- internet | report high".to_owned(),
+        format!("cluster-internals-public | {INTERNALS} <- internet | report high"),
+        "api-private | cluster,control-plane: tcp 443 <- private | allow".to_owned(),
+        "api-internet | cluster,control-plane: tcp 443 <- internet | report medium".to_owned(),
+        "nodeport-clients | tcp 30000-32767; udp 30000-32767 <- private | allow".to_owned(),
+        "nodeport-internet | tcp 30000-32767; udp 30000-32767 <- internet | report medium".to_owned(),
+        "kubelet-private | tcp 10250,10255 <- private | report medium".to_owned(),
+        "etcd-elsewhere | tcp 2379-2380 <- private,othergroup | report high".to_owned(),
+        "other-internet | -1 all <- internet | report high".to_owned(),
+        "foreign-group | -1 all <- othergroup | report medium".to_owned(),
+        "other-private | -1 all <- private | allow".to_owned(),
+        "egress | cluster,control-plane,node,remote-access,pod,load-balancer: -1 all -> anywhere | allow".to_owned(),
+    ];
+    assert_eq!(lines, expected);
+
+    let but = |ids: &[&str], of: fn(&Clause) -> bool| {
+        let found: Vec<&str> =
+            policy.clauses.iter().filter(|clause| of(clause)).map(|clause| clause.id.as_str()).collect();
+        assert_eq!(found, ids);
+    };
+    but(&["kubelet-internet", "etcd-internet"], |clause| clause.beside_load_balancer);
+    but(&["cluster-internals-wide"], |clause| clause.for_controller == Some(Verdict::Report));
+    but(&["nodeport-internet"], |clause| clause.severity_of_ranges == Some(Severity::High));
+    but(&[], |clause| clause.origin != Origin::BuiltIn || clause.limits != crate::policy::Limits::default());
+}
+
+#[test]
+fn strict_differs_as_the_design_says() {
+    let (standard, strict) = (builtin::policy("standard").unwrap(), builtin::policy("strict").unwrap());
+    assert!(strict.exceptions_need_date && !standard.exceptions_need_date);
+    assert_eq!(line(&strict.clauses[0]), "etcd-private | tcp 2379-2380 <- private | revoke high");
+    for (before, after) in standard.clauses.iter().zip(&strict.clauses[1..]) {
+        let from_internet = before.peers.contains(&Word::Internet) && before.id != "load-balancer-sensitive";
+        let expected = match before.verdict {
+            Verdict::Report if from_internet || before.id == "kubelet-private" => Verdict::Revoke,
+            Verdict::Allow if before.id == "other-private" => Verdict::Report,
+            same => same,
+        };
+        assert_eq!((&after.id, after.verdict), (&before.id, expected));
+        assert_eq!(line(before).rsplit_once(" | ").unwrap().0, line(after).rsplit_once(" | ").unwrap().0);
+        assert_eq!(after.severity.is_some(), after.verdict != Verdict::Allow);
+    }
+}
+
+#[test]
+fn a_file_of_one_line_is_standard() {
+    let policy = loaded("version: 1\n").policy;
+    let standard = builtin::policy("standard").unwrap();
+    assert_eq!(
+        policy.clauses.iter().map(line).collect::<Vec<_>>(),
+        standard.clauses.iter().map(line).collect::<Vec<_>>()
+    );
+    assert_eq!((policy.name.as_str(), policy.otherwise), ("test.yaml", Verdict::Report));
+    assert_eq!(loaded("version: 1\nextends: none\n").policy.otherwise, Verdict::Allow);
+}
+
+#[test]
+fn the_hash_tells_texts_apart_and_names_a_file_as_sha256sum_does() {
+    let none = builtin::policy("none").unwrap();
+    assert_eq!(none.hash, hash(builtin::text("none").unwrap(), ""));
+    assert_eq!(hash("", ""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    let hashes = ["version: 1\n", "version: 1", "version: 1\nextends: strict\n"].map(|text| loaded(text).policy.hash);
+    assert!(hashes.iter().all(|hash| hash.len() == 64 && *hash != none.hash));
+    assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
+}
+
+#[test]
+fn exceptions_come_first_then_own_clauses_then_inherited_ones() {
+    let text = "
+        version: 1
+        clauses: [{id: own, from: [vpc], verdict: report, reason: r}]
+        exceptions:
+          - id: pentest
+            reason: >
+              penetration test,
+              ticket SEC-123
+            owner: secops@example.com
+            expires: 2026-12-31
+            group: sg-0123456789abcdef0
+            cluster: stag*
+            account: 012345678901
+            region: us-gov-west-1
+            protocol: tcp
+            ports: [10250]
+            from: 198.51.100.7/32";
+    let policy = loaded(text).policy;
+    let ids: Vec<_> = policy.clauses.iter().take(3).map(|clause| (clause.id.as_str(), clause.origin)).collect();
+    let (exception, own) = (("pentest", Origin::Exception), ("own", Origin::User));
+    assert_eq!(ids, [exception, own, ("load-balancer-sensitive", Origin::BuiltIn)]);
+    let pentest = find(&policy, "pentest");
+    assert_eq!((pentest.verdict, pentest.roles.len()), (Verdict::Allow, 6));
+    assert_eq!(pentest.reason, "penetration test, ticket SEC-123");
+    assert_eq!(pentest.limits.expires, Some(date(2026, 12, 31)));
+    assert_eq!(pentest.limits.account.as_deref(), Some("012345678901"));
+    assert_eq!(find(&policy, "own").severity, Some(Severity::Medium));
+}
+
+#[test]
+fn traffic_is_the_union_of_what_is_written() {
+    for (keys, expected) in [
+        ("from: vpc", "-1 all"),
+        ("from: vpc, protocol: all", "-1 all"),
+        ("from: vpc, protocol: tcp", "tcp all"),
+        ("from: vpc, protocol: tcp, ports: all", "tcp all"),
+        ("from: vpc, protocol: 6, ports: 22", "tcp 22"),
+        ("from: vpc, protocol: [tcp, 17], ports: [22, 80-90, \"443\"]", "tcp 22,80-90,443; udp 22,80-90,443"),
+        ("from: vpc, protocol: [tcp, icmp]", "icmp all; tcp all"),
+        ("from: vpc, icmp: [3/4, 8]", "icmp 3/4,8"),
+        ("from: vpc, icmp: 3/all, icmpv6: all", "icmp 3; icmpv6 all"),
+        ("from: vpc, icmpv6: 133-136", "icmpv6 133/0-136/255"),
+        ("from: vpc, whole_protocols: [50, udp]", "udp all; 50 all"),
+        ("from: vpc, protocol: tcp, ports: 22, icmp: 8, whole_protocols: 47", "icmp 8; tcp 22; 47 all"),
+    ] {
+        assert_eq!(traffic(&clause(keys)), expected, "{keys}");
+    }
+}
+
+#[test]
+fn words_of_from_and_to() {
+    let peers = |keys: &str| clause(keys).peers;
+    assert_eq!(
+        peers("from: [private, internet, wide-internet, vpc]"),
+        [Word::Private, Word::Internet, Word::WideInternet, Word::Vpc]
+    );
+    assert_eq!(
+        peers("from: [self, same-cluster, other-group, anywhere]"),
+        [Word::Itself, Word::SameCluster, Word::OtherGroup, Word::Anywhere]
+    );
+    let (list, group) = (Word::PrefixList("pl-0123abcd".to_owned()), Word::Group("sg-0123456789abcdef0".to_owned()));
+    assert_eq!(
+        peers("from: [\"role:load-balancer\", \"aws:s3\", pl-0123abcd, sg-0123456789abcdef0]"),
+        [Word::Role(Role::LoadBalancer), Word::Aws(AwsList::S3), list, group]
+    );
+    assert_eq!(
+        peers("from: [10.0.0.0/8, private, 2001:db8::/32, private]"),
+        [nets(&["10.0.0.0/8", "2001:db8::/32"]), Word::Private]
+    );
+    let out = clause("direction: egress, to: [internet]");
+    assert_eq!((out.direction, out.peers), (Direction::Egress, vec![Word::Internet]));
+}
+
+#[test]
+fn networks_hold_networks_and_clients_reach_inherited_clauses() {
+    let networks = "version: 1\nnetworks: {clients: [private, campus], campus: [office, 198.51.100.0/24], office: [203.0.113.0/24]}\n";
+    let policy = loaded(networks).policy;
+    let clients = [nets(&["198.51.100.0/24", "203.0.113.0/24"]), Word::Private];
+    assert_eq!(policy.clients, clients);
+    assert_eq!(find(&policy, "nodeport-clients").peers, clients);
+    let strict = loaded(&format!(
+        "{networks}extends: strict\nclauses: [{{id: web, from: clients, verdict: allow, reason: r}}]\n"
+    ))
+    .policy;
+    assert_eq!(find(&strict, "nodeport-clients").peers, clients);
+    assert_eq!(find(&strict, "web").peers, clients);
+    let usual =
+        loaded("version: 1\nclauses: [{id: web, from: [clients, 203.0.113.0/24], verdict: allow, reason: r}]\n").policy;
+    assert_eq!(find(&usual, "web").peers, [nets(&["203.0.113.0/24"]), Word::Private]);
+}
+
+#[test]
+fn inherited_verdicts_can_be_changed() {
+    let verdicts =
+        "{cluster-internals-wide: report, other-private: revoke, nodeport-internet: allow, foreign-group: revoke}";
+    let policy = loaded(&format!("version: 1\nverdicts: {verdicts}\n")).policy;
+    let of = |id| (find(&policy, id).verdict, find(&policy, id).severity);
+    assert_eq!(of("cluster-internals-wide"), (Verdict::Report, Some(Severity::High)));
+    assert_eq!(find(&policy, "cluster-internals-wide").for_controller, None);
+    assert_eq!(of("other-private"), (Verdict::Revoke, Some(Severity::Medium)));
+    assert_eq!(of("foreign-group"), (Verdict::Revoke, Some(Severity::Medium)));
+    assert_eq!(of("nodeport-internet"), (Verdict::Allow, None));
+    assert_eq!(find(&policy, "nodeport-internet").severity_of_ranges, None);
+}
+
+/// Two clauses, the second at most as wide as the first in the sense that is tried: is it shadowed?
+#[test]
+fn only_certain_shadows_are_reported() {
+    for (first, second, expected) in [
+        ("from: anywhere", "from: [private, sg-0123456789abcdef0, self]", true),
+        ("from: internet", "from: wide-internet", true),
+        ("from: wide-internet", "from: internet", false),
+        ("from: private", "from: vpc", true),
+        ("from: vpc", "from: private", false),
+        ("from: private", "from: 10.0.0.0/8", false),
+        ("from: 10.0.0.0/8", "from: 10.1.0.0/16", true),
+        ("from: 10.1.0.0/16", "from: 10.0.0.0/8", false),
+        ("from: [private, internet]", "from: 10.0.0.0/8", true),
+        ("from: [0.0.0.0/0, \"::/0\"]", "from: [internet, private, vpc]", true),
+        ("from: 0.0.0.0/0", "from: internet", false),
+        ("from: [0.0.0.0/0, \"::/0\"]", "from: \"aws:s3\"", false),
+        ("from: [self, same-cluster]", "from: \"role:node\"", true),
+        ("from: same-cluster", "from: \"role:node\"", false),
+        ("from: same-cluster", "from: sg-0123456789abcdef0", false),
+        ("from: vpc, roles: [node, pod]", "from: vpc, roles: node", true),
+        ("from: vpc, roles: node", "from: vpc, roles: [node, pod]", false),
+        ("from: vpc, roles: [node, pod], only: true", "from: vpc, roles: node, only: true", true),
+        ("from: vpc, roles: node, only: true", "from: vpc, roles: node", false),
+        ("from: vpc, protocol: tcp", "from: vpc, protocol: tcp, ports: 22", true),
+        ("from: vpc, protocol: tcp, ports: 22", "from: vpc, protocol: tcp, ports: 22-23", false),
+        ("direction: egress, to: anywhere", "from: vpc", false),
+    ] {
+        let entry = |id, keys| format!("  - {{id: {id}, verdict: allow, reason: r, {keys}}}\n");
+        let text = format!("version: 1\nextends: none\nclauses:\n{}{}", entry("first", first), entry("second", second));
+        let codes: Vec<_> = loaded(&text).warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(codes, if expected { vec!["shadowed"] } else { vec![] }, "{first} / {second}");
+    }
+}
+
+#[test]
+fn several_clauses_shadow_together() {
+    for (first, second) in [
+        ("from: vpc, protocol: tcp, ports: 0-99", "from: vpc, protocol: tcp, ports: 100-65535"),
+        ("from: vpc, roles: node, protocol: tcp", "from: vpc, roles: pod"),
+        ("from: 10.0.0.0/9", "from: 10.128.0.0/9"),
+    ] {
+        let third =
+            if first.contains("10.") { "from: 10.0.0.0/8" } else { "from: vpc, roles: [node, pod], protocol: tcp" };
+        let entry = |id, keys| format!("  - {{id: {id}, verdict: allow, reason: r, {keys}}}\n");
+        let entries = [entry("first", first), entry("second", second), entry("third", third)].concat();
+        let text = format!("version: 1\nextends: none\nclauses:\n{entries}");
+        let codes: Vec<_> = loaded(&text).warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(codes, ["shadowed"], "{first} / {second}");
+    }
+}
+
+#[test]
+fn an_exception_holds_to_the_end_of_its_last_day() {
+    let text =
+        |day: &str| format!("version: 1\nexceptions: [{{id: e, reason: r, owner: o, from: vpc, expires: {day}}}]\n");
+    assert_eq!(loaded(&text("2026-06-15")).warnings, []);
+    assert_eq!(loaded(&text("2026-06-14")).warnings[0].code, "expired");
+    let need_not = format!("{}exceptions_need_date: false\nextends: strict\n", text("~").replace(", expires: ~", ""));
+    assert_eq!(loaded(&need_not).warnings[0].code, "no-expiry");
+}
+
+#[test]
+fn settings_are_kept_in_order() {
+    let text = "
+        version: 1
+        otherwise: allow
+        controllers: [arn:aws-us-gov:iam::111122223333:role/path/aws-load-balancer-controller]
+        groups: [{id: sg-0123456789abcdef0, cluster: prod, role: node}]
+        clusters: [{name: \"prod-*\", environment: production, mode: enforce}, {name: \"*\", mode: report}]";
+    let policy = loaded(text).policy;
+    assert_eq!(policy.otherwise, Verdict::Allow);
+    assert_eq!(policy.controllers.len(), 1);
+    assert_eq!(policy.groups[0].role, Role::Node);
+    assert_eq!(policy.clusters[0].environment.as_deref(), Some("production"));
+    assert_eq!(policy.clusters.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>(), ["prod-*", "*"]);
+}

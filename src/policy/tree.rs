@@ -1,0 +1,265 @@
+//! YAML text as a tree whose every node knows its place.
+//!
+//! Owns: reading within limits (a hostile file fails in bounded time and memory) and the spelling of scalars as written,
+//! so `010`, `1e3` and `2026-12-31` stay text. Must not: know the policy language.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+
+use crate::policy::diagnostic::{At, Diagnostic};
+
+/// A policy of a thousand clauses is a third of this.
+pub(super) const MOST_BYTES: usize = 1 << 20;
+const MOST_NODES: usize = 200_000;
+const MOST_ALIASED: usize = 50_000;
+const MOST_ANCHORS: usize = 1_000;
+/// The language needs five.
+const DEEPEST: usize = 16;
+/// What to do, by a part of the parser's message; the last one fits all. The parser stops where it can't go on, which is
+/// often after the mistake.
+const HELP: [(&str, &str); 5] = [
+    ("tab", "indent with spaces"),
+    ("\\u{", "remove the invisible character"),
+    ("unexpected character", "put the text in quotes"),
+    ("unclosed quote", "close the quote where the text ends"),
+    ("", "look just above: a bracket or quote may be left open, or lines that belong together may not line up"),
+];
+pub(super) const TOP: At = At { start: 0, end: 0, line: 1, column: 1 };
+
+/// A value and its place. Of an alias, the place where it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) at: At,
+    pub(crate) value: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    /// Text, number or truth value, as written (without quotes).
+    Scalar(String),
+    List(Vec<Node>),
+    /// Keys may repeat: whoever reads the map reports it with both places.
+    Map(Vec<(Node, Node)>),
+}
+
+/// Reads one document.
+///
+/// # Errors
+/// Text that is not one YAML document within the limits.
+pub(crate) fn read(text: &str) -> Result<Node, Box<Diagnostic>> {
+    if text.len() > MOST_BYTES {
+        let message = format!("the file has {} bytes; a policy may have {MOST_BYTES}", text.len());
+        return Err(Box::new(Diagnostic::error("too-large", TOP, message)));
+    }
+    let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options())
+        .map_err(|error| Box::new(explain(&error, text)))?;
+    Ok(node(&raw, text))
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: MOST_NODES,
+            max_events: 2 * MOST_NODES,
+            max_depth: DEEPEST,
+            max_documents: 1,
+            max_aliases: MOST_ANCHORS,
+            max_anchors: MOST_ANCHORS,
+            max_recorded_anchor_events: MOST_ALIASED,
+            max_recorded_anchor_bytes: MOST_BYTES,
+            max_total_scalar_bytes: MOST_BYTES,
+            // The total of what aliases repeat is limited below, which is what matters.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MOST_ALIASED,
+            max_replay_stack_depth: DEEPEST,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+/// What the parser delivers, before places and spellings are worked out.
+enum Raw {
+    Null,
+    Text(String),
+    /// A number or truth value: its spelling is in the source.
+    Plain,
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Raw::Map(map))
+    }
+}
+
+fn node(raw: &Spanned<Raw>, text: &str) -> Node {
+    let value = match &raw.value {
+        Raw::Null => Value::Null,
+        Raw::Text(text) => Value::Scalar(text.clone()),
+        Raw::Plain => Value::Scalar(written(&raw.defined, text).unwrap_or_default().to_owned()),
+        Raw::List(items) => Value::List(items.iter().map(|item| node(item, text)).collect()),
+        Raw::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (node(key, text), node(value, text))).collect())
+        }
+    };
+    let is_container = matches!(value, Value::List(_) | Value::Map(_));
+    Node { at: at(&raw.referenced, is_container, text), value }
+}
+
+fn written<'a>(place: &Location, text: &'a str) -> Option<&'a str> {
+    let start = usize::try_from(place.span().byte_offset()?).ok()?;
+    let length = usize::try_from(place.span().byte_len()?).ok()?;
+    text.get(start..start.checked_add(length)?).map(str::trim)
+}
+
+/// A place within one line. The parser marks where a list or map begins; people see its whole first line underlined.
+fn at(place: &Location, is_container: bool, text: &str) -> At {
+    let number = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
+    let (row, column) =
+        (number(Some(place.line())).unwrap_or(1).max(1), number(Some(place.column())).unwrap_or(1).max(1));
+    let start = number(place.span().byte_offset()).unwrap_or_else(|| offset(text, row, column));
+    let length = number(place.span().byte_len()).unwrap_or(0);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let shown = if is_container && !line.starts_with('*') { line } else { line.get(..length).unwrap_or(line) };
+    At { start, end: start + shown.trim_end().len(), line: row, column }
+}
+
+/// The byte where a column of a row begins: errors of the parser don't say.
+fn offset(text: &str, row: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(row - 1).map(str::len).sum();
+    let line = text.get(before..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    before + line.char_indices().nth(column - 1).map_or(line.len(), |(at, _)| at)
+}
+
+/// The parser's message, or ours where it speaks of its own programming interface.
+fn explain(error: &Error, text: &str) -> Diagnostic {
+    let at = error.location().map_or(TOP, |place| at(&place, false, text));
+    let mut inner = error;
+    while let Error::AliasError { error, .. } | Error::WithSnippet { error, .. } = inner {
+        inner = error;
+    }
+    match inner {
+        Error::Budget { breach, .. } => limit(breach, at),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => Diagnostic::error("too-large", at, too_many_aliased()),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            Diagnostic::error("yaml", at, "this alias stands for itself")
+        }
+        Error::UnknownAnchor { .. } => Diagnostic::error("yaml", at, "this alias names no anchor")
+            .help("define it earlier as `&name`, or quote the text if it is no alias"),
+        Error::MultipleDocuments { .. } => second_document(at),
+        Error::UnsupportedTag { .. } => Diagnostic::error("yaml", at, "YAML tags have no meaning in a policy")
+            .help("remove the word that begins with `!`"),
+        other => {
+            let reason: String =
+                UserMessageFormatter.format_message(other).chars().filter(|letter| !letter.is_control()).collect();
+            // The parser's own limit on nested brackets comes before our budget.
+            if reason.contains("recursion limit") {
+                return Diagnostic::error("too-large", at, too_deep());
+            }
+            let help = HELP.iter().find(|(part, _)| reason.contains(part)).map_or("", |(_, help)| *help);
+            Diagnostic::error("yaml", at, format!("this is not YAML: {reason}")).help(help)
+        }
+    }
+}
+
+fn limit(breach: &BudgetBreach, at: At) -> Diagnostic {
+    let message = match breach {
+        BudgetBreach::Documents { .. } => return second_document(at),
+        BudgetBreach::Depth { .. } => too_deep(),
+        BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. } => too_many_aliased(),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            format!("the file holds more than {MOST_NODES} values")
+        }
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
+            format!("the file has more than {MOST_ANCHORS} anchors or aliases")
+        }
+        _ => "the file is too large for a policy".to_owned(),
+    };
+    Diagnostic::error("too-large", at, message)
+}
+
+fn too_deep() -> String {
+    format!("lists and keys nest deeper than {DEEPEST} levels")
+}
+
+fn too_many_aliased() -> String {
+    format!("the aliases of the file stand for more than {MOST_ALIASED} values")
+}
+
+fn second_document(at: At) -> Diagnostic {
+    Diagnostic::error("yaml", at, "a policy is one YAML document, and here begins a second")
+        .help("remove the line `---`")
+}

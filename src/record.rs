@@ -1,0 +1,251 @@
+//! The record: the machine text of an outcome. One versioned JSON value per group, enough to audit and to undo.
+//!
+//! Names and values are a contract with other programs: add, never rename.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::event::{Actor, Event};
+use crate::group::{Group, RoleEvidence};
+use crate::policy::judge::Portion;
+use crate::policy::{Mode, Severity, Verdict};
+use crate::rule::Rule;
+
+/// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
+pub const MAX_BYTES: usize = 200_000;
+
+/// The worst thing that happened. Ordered from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Nothing to tell.
+    Compliant,
+    /// Told, nothing changed.
+    Reported,
+    /// Forbidden rules are gone, and read back as gone.
+    Remediated,
+    /// A guard kept us from revoking.
+    Refused,
+    /// Something that should be done is not done.
+    Failed,
+}
+
+impl Outcome {
+    /// The word of the record and the message attributes.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Compliant => "compliant",
+            Self::Reported => "reported",
+            Self::Remediated => "remediated",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of one finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Nothing was to be done.
+    None,
+    /// People are told.
+    Reported,
+    /// The rule would be revoked, were the mode `enforce`.
+    WouldRevoke,
+    /// Revoked, and read back as gone.
+    Revoked,
+    /// It was gone before we came.
+    AlreadyGone,
+    /// It changed between verdict and revoke and was judged again.
+    Changed,
+    /// A guard kept us from it.
+    Refused,
+    /// It should be gone and is not, or we could not see that it is.
+    Failed,
+}
+
+impl Action {
+    /// What this alone makes of the record.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::None => Outcome::Compliant,
+            Self::Reported | Self::WouldRevoke | Self::AlreadyGone | Self::Changed => Outcome::Reported,
+            Self::Revoked => Outcome::Remediated,
+            Self::Refused => Outcome::Refused,
+            Self::Failed => Outcome::Failed,
+        }
+    }
+}
+
+/// The record of one group.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// Version of this shape.
+    pub version: u8,
+    /// CloudTrail's event id; null in a sweep, as are the next two.
+    pub event_id: Option<String>,
+    /// The call.
+    pub event_name: Option<String>,
+    /// When it completed.
+    pub event_time: Option<Timestamp>,
+    /// `event` or `sweep`.
+    pub trigger: &'static str,
+    /// The account looked at.
+    pub account: String,
+    /// The region looked at.
+    pub region: String,
+    /// The mode that named rules of this group follow.
+    pub mode: Mode,
+    /// The policy's name.
+    pub policy: String,
+    /// SHA-256 of its text.
+    pub policy_hash: String,
+    /// The worst severity; null without findings.
+    pub severity: Option<Severity>,
+    /// Who called; null in a sweep.
+    pub actor: Option<Actor>,
+    /// The group.
+    pub group: GroupRecord,
+    /// Everything that is not plainly allowed.
+    pub findings: Vec<FindingRecord>,
+    /// The worst of the findings' actions.
+    pub outcome: Outcome,
+    /// From the start of the invocation to the end of the work on this group.
+    pub duration_ms: u64,
+    /// Set when the record had to be split.
+    pub part: Option<Part>,
+}
+
+/// The group as the record names it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GroupRecord {
+    /// `sg-…`.
+    pub id: String,
+    /// Null when the group is gone.
+    pub name: Option<String>,
+    /// Null when the group is gone.
+    pub vpc: Option<String>,
+    /// Cluster names, comma-separated; null when none is known.
+    pub cluster: Option<String>,
+    /// What the group is to them.
+    pub roles: Vec<RoleEvidence>,
+}
+
+impl From<&Group> for GroupRecord {
+    fn from(group: &Group) -> Self {
+        Self {
+            id: group.id.clone(),
+            name: Some(group.name.clone()),
+            vpc: Some(group.vpc.clone()),
+            cluster: group.cluster_names(),
+            roles: group.roles.clone(),
+        }
+    }
+}
+
+/// One finding with what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingRecord {
+    /// The rule, complete enough for an undo; null for a missing requirement.
+    pub rule: Option<Rule>,
+    /// The missing requirement's id; null for a rule.
+    pub requirement: Option<String>,
+    /// What the policy says.
+    pub verdict: Verdict,
+    /// How bad it is.
+    pub severity: Option<Severity>,
+    /// Whether the event named this rule.
+    pub named_by_event: bool,
+    /// What decided each portion.
+    pub portions: Vec<PortionRecord>,
+    /// What became of it.
+    pub action: Action,
+    /// Why, where the action alone does not say it.
+    pub detail: Option<String>,
+}
+
+/// A portion for machines: one per clause, peer class and protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PortionRecord {
+    /// The clause's id.
+    pub clause: String,
+    /// `tcp`, `-1`, `50`, `7-16`, …
+    pub protocol: String,
+    /// `10250`, `0-21,23-65535`, `3/4`, `all`, …
+    pub ports: String,
+    /// Which peers: `internet`, `private`, `self`, …
+    pub peer_class: String,
+    /// What the clause says.
+    pub verdict: Verdict,
+    /// Why; for people, so not part of the contract's record.
+    #[serde(skip)]
+    pub reason: String,
+}
+
+impl PortionRecord {
+    /// One entry per protocol of the portion.
+    pub fn of(portion: &Portion) -> impl Iterator<Item = Self> + '_ {
+        portion.traffic.by_protocol().into_iter().map(|(protocol, ports)| Self {
+            clause: portion.clause.clone(),
+            protocol,
+            ports,
+            peer_class: portion.peer_class.to_owned(),
+            verdict: portion.verdict,
+            reason: portion.reason.clone(),
+        })
+    }
+}
+
+/// Which part of a split record this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// From 1.
+    pub n: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Record {
+    /// Names the event in the record.
+    #[must_use]
+    pub fn with_event(mut self, event: Option<&Event>) -> Self {
+        if let Some(event) = event {
+            self.event_id = Some(event.id.clone());
+            self.event_name = Some(event.name.clone());
+            self.event_time = event.time;
+            self.actor = Some(event.actor.clone());
+        }
+        self
+    }
+
+    /// The record as one or more that each stay below [`MAX_BYTES`] (a single finding may still be larger).
+    pub fn split(self) -> Vec<Self> {
+        let total = size(&self);
+        if total <= MAX_BYTES {
+            return vec![self];
+        }
+        let frame = total - self.findings.iter().map(|finding| size(finding) + 1).sum::<usize>().min(total);
+        let mut parts: Vec<Vec<FindingRecord>> = vec![Vec::new()];
+        let mut room = MAX_BYTES.saturating_sub(frame);
+        for finding in &self.findings {
+            let bytes = size(finding) + 1;
+            if bytes > room && parts.last().is_some_and(|part| !part.is_empty()) {
+                parts.push(Vec::new());
+                room = MAX_BYTES.saturating_sub(frame);
+            }
+            room = room.saturating_sub(bytes);
+            if let Some(part) = parts.last_mut() {
+                part.push(finding.clone());
+            }
+        }
+        let of = parts.len();
+        let part = |(at, findings)| Self { findings, part: Some(Part { n: at + 1, of }), ..self.clone() };
+        parts.into_iter().enumerate().map(part).collect()
+    }
+}
+
+/// JSON size of a value.
+fn size(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(0, |json| json.len())
+}

@@ -1,0 +1,328 @@
+//! The region algebra: exact sets of (protocol, port) points and of addresses.
+//!
+//! Every rule and every clause is a region, so a verdict is set algebra and nothing is compared as text. Owns: the two
+//! kinds of set and how they are written for people. Must not: know clauses, words or verdicts.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::{BitAnd, Sub};
+
+use ipnet::IpNet;
+use range_set_blaze::RangeSetBlaze;
+
+use crate::rule::Packets;
+
+const PORTS: u32 = 1 << 16;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// A set of (protocol, port) points, exact. A point is `protocol << 16 | port`; for ICMP the low half is
+/// `type << 8 | code`; protocols without ports have all 65,536 points, so "all of protocol 50" is one range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic(RangeSetBlaze<u32>);
+
+impl Traffic {
+    /// Every protocol and port.
+    pub fn all() -> Self {
+        Self(RangeSetBlaze::from_iter([0..=256 * PORTS - 1]))
+    }
+
+    /// The ports `from` to `to`, both included, of one IP protocol (0 to 255).
+    pub fn ports(protocol: u8, from: u16, to: u16) -> Self {
+        let base = u32::from(protocol) * PORTS;
+        Self(RangeSetBlaze::from_iter(
+            [base + u32::from(from)..=base + u32::from(to)],
+        ))
+    }
+
+    /// ICMP or `ICMPv6` messages; `None` is every type or code. Any other protocol: all of it.
+    pub fn icmp(protocol: u8, kind: Option<u8>, code: Option<u8>) -> Self {
+        let (from, to) = match (kind, code) {
+            (None, _) => (0, u16::MAX),
+            (Some(kind), None) => (u16::from(kind) << 8, u16::from(kind) << 8 | 0xff),
+            (Some(kind), Some(code)) => (
+                u16::from(kind) << 8 | u16::from(code),
+                u16::from(kind) << 8 | u16::from(code),
+            ),
+        };
+        Self::ports(protocol, from, to)
+    }
+
+    /// Union of many.
+    pub fn union(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self(parts.into_iter().fold(RangeSetBlaze::new(), |all, part| all | part.0))
+    }
+
+    /// No point at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// First and last point, for a cheap test before set algebra.
+    pub(crate) fn bounds(&self) -> Option<(u32, u32)> {
+        self.0.first().zip(self.0.last())
+    }
+
+    /// Whether the two share a point.
+    pub fn meets(&self, other: &Self) -> bool {
+        !self.0.is_disjoint(&other.0)
+    }
+
+    /// Whether every point of `other` is here.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.is_superset(&other.0)
+    }
+
+    /// The ranges of points, ascending.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.0.ranges().map(|range| (*range.start(), *range.end()))
+    }
+
+    pub(crate) fn from_ranges(ranges: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        Self(ranges.into_iter().map(|(from, to)| from..=to).collect())
+    }
+
+    /// One `(protocol, ports)` pair per protocol, as a person would write them: `("tcp", "22,10250-10300")`,
+    /// `("icmp", "3/4")`, `("50", "all")`. Neighbouring protocols that are whole are one pair: `("7-16", "all")`.
+    pub fn by_protocol(&self) -> Vec<(String, String)> {
+        if *self == Self::all() {
+            return vec![("-1".to_owned(), "all".to_owned())];
+        }
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        let mut whole: Option<(u8, u8)> = None;
+        for protocol in 0..=u8::MAX {
+            let here = self.clone() & Self::ports(protocol, 0, u16::MAX);
+            let is_whole = here == Self::ports(protocol, 0, u16::MAX);
+            if is_whole && !matches!(protocol, TCP | UDP | ICMP | ICMPV6) {
+                whole = Some((whole.map_or(protocol, |(first, _)| first), protocol));
+                continue;
+            }
+            pairs.extend(whole.take().map(whole_protocols));
+            if !here.is_empty() {
+                pairs.push((protocol_name(protocol), here.port_text(protocol, is_whole)));
+            }
+        }
+        pairs.extend(whole.map(whole_protocols));
+        pairs
+    }
+
+    fn port_text(&self, protocol: u8, is_whole: bool) -> String {
+        if is_whole {
+            return "all".to_owned();
+        }
+        let mut text = String::new();
+        for (from, to) in self.ranges() {
+            let (from, to) = (from % PORTS, to % PORTS);
+            let separator = if text.is_empty() { "" } else { "," };
+            let _ = match protocol {
+                ICMP | ICMPV6 if from == to => write!(text, "{separator}{}/{}", from >> 8, from & 0xff),
+                ICMP | ICMPV6 if from % 256 == 0 && to == from + 255 => {
+                    write!(text, "{separator}{}", from >> 8)
+                }
+                ICMP | ICMPV6 => write!(
+                    text,
+                    "{separator}{}/{}-{}/{}",
+                    from >> 8,
+                    from & 0xff,
+                    to >> 8,
+                    to & 0xff
+                ),
+                _ if from == to => write!(text, "{separator}{from}"),
+                _ => write!(text, "{separator}{from}-{to}"),
+            };
+        }
+        text
+    }
+}
+
+fn whole_protocols((first, last): (u8, u8)) -> (String, String) {
+    let name = if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    };
+    (name, "all".to_owned())
+}
+
+/// EC2's name of a protocol number.
+pub fn protocol_name(protocol: u8) -> String {
+    match protocol {
+        TCP => "tcp".to_owned(),
+        UDP => "udp".to_owned(),
+        ICMP => "icmp".to_owned(),
+        ICMPV6 => "icmpv6".to_owned(),
+        number => number.to_string(),
+    }
+}
+
+impl From<Packets> for Traffic {
+    fn from(packets: Packets) -> Self {
+        match packets {
+            Packets::All => Self::all(),
+            Packets::Tcp(from, to) => Self::ports(TCP, from, to),
+            Packets::Udp(from, to) => Self::ports(UDP, from, to),
+            Packets::Icmp(kind, code) => Self::icmp(ICMP, kind, code),
+            Packets::Icmpv6(kind, code) => Self::icmp(ICMPV6, kind, code),
+            Packets::Protocol(number) => Self::ports(number, 0, u16::MAX),
+        }
+    }
+}
+
+impl BitAnd for Traffic {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl BitAnd for &Traffic {
+    type Output = Traffic;
+    fn bitand(self, other: Self) -> Traffic {
+        Traffic(&self.0 & &other.0)
+    }
+}
+
+impl Sub for &Traffic {
+    type Output = Traffic;
+    fn sub(self, other: Self) -> Traffic {
+        Traffic(&self.0 - &other.0)
+    }
+}
+
+/// A set of addresses. IPv4 and IPv6 are separate spaces, as they are to EC2.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    v4: RangeSetBlaze<Ipv4Addr>,
+    v6: RangeSetBlaze<Ipv6Addr>,
+}
+
+impl Addresses {
+    /// Every address of both families.
+    pub fn all() -> Self {
+        Self {
+            v4: RangeSetBlaze::universe(),
+            v6: RangeSetBlaze::universe(),
+        }
+    }
+
+    /// Union of two.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        Self {
+            v4: &self.v4 | &other.v4,
+            v6: &self.v6 | &other.v6,
+        }
+    }
+
+    /// What is here and not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self {
+            v4: &self.v4 - &other.v4,
+            v6: &self.v6 - &other.v6,
+        }
+    }
+
+    /// Whether every address of `other` is here.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.v4.is_superset(&other.v4) && self.v6.is_superset(&other.v6)
+    }
+
+    /// No address at all.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Ranges of one family as numbers, ascending. IPv4 addresses are 0 to 2^32 - 1.
+    pub(crate) fn ranges(&self, family: Family) -> Vec<(u128, u128)> {
+        match family {
+            Family::V4 => self
+                .v4
+                .ranges()
+                .map(|r| (u128::from(r.start().to_bits()), u128::from(r.end().to_bits())))
+                .collect(),
+            Family::V6 => self
+                .v6
+                .ranges()
+                .map(|r| (r.start().to_bits(), r.end().to_bits()))
+                .collect(),
+        }
+    }
+}
+
+impl FromIterator<IpNet> for Addresses {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(nets: I) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for net in nets {
+            match net {
+                IpNet::V4(net) => v4.push(net.network()..=net.broadcast()),
+                IpNet::V6(net) => v6.push(net.network()..=net.broadcast()),
+            }
+        }
+        Self {
+            v4: v4.into_iter().collect(),
+            v6: v6.into_iter().collect(),
+        }
+    }
+}
+
+/// The two address spaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn icmp_type_and_code_are_never_ports() {
+        let path_mtu = Traffic::from(Packets::Icmp(Some(3), Some(4)));
+        assert_eq!(path_mtu.by_protocol(), [("icmp".to_owned(), "3/4".to_owned())]);
+        assert!(Traffic::from(Packets::Icmp(Some(3), None)).covers(&path_mtu));
+        assert!(!Traffic::ports(TCP, 0, 65535).meets(&path_mtu));
+        assert!(Traffic::all().covers(&path_mtu));
+    }
+
+    #[test]
+    fn what_is_left_of_everything_is_written_per_protocol() {
+        let rest = &Traffic::all() - &Traffic::ports(TCP, 22, 22);
+        assert_eq!(
+            rest.by_protocol(),
+            [
+                ("0", "all"),
+                ("icmp", "all"),
+                ("2-5", "all"),
+                ("tcp", "0-21,23-65535"),
+                ("7-16", "all"),
+                ("udp", "all")
+            ]
+            .into_iter()
+            .chain([("18-57", "all"), ("icmpv6", "all"), ("59-255", "all")])
+            .map(|(protocol, ports)| (protocol.to_owned(), ports.to_owned()))
+            .collect::<Vec<_>>()
+        );
+        assert_eq!(Traffic::all().by_protocol(), [("-1".to_owned(), "all".to_owned())]);
+    }
+
+    #[test]
+    fn two_halves_of_the_world_are_the_world() {
+        let nets = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse::<IpNet>().unwrap())
+                .collect::<Addresses>()
+        };
+        assert_eq!(nets(&["0.0.0.0/1", "128.0.0.0/1"]), nets(&["0.0.0.0/0"]));
+        assert_eq!(Addresses::all(), nets(&["0.0.0.0/0", "::/0"]));
+        assert!(nets(&["10.0.0.0/8"]).without(&nets(&["0.0.0.0/0"])).is_empty());
+    }
+}

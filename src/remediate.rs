@@ -1,0 +1,220 @@
+//! The only place where effects are ordered: look again, revoke by rule id, read back, tell what became of each rule.
+//!
+//! Must not: judge by itself (it asks the plan again), or call a rule revoked that was not read back as gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::error::chain;
+use crate::inventory::{Inventory, Seen};
+use crate::plan::{Brief, Intent, Step, limit, plan};
+use crate::policy::judge::Finding;
+use crate::ports::{CloudError, Clock, Ec2, Eks};
+use crate::record::Action;
+use crate::rule::{Direction, Rule};
+
+/// A read older than this is not the last look before a revoke.
+const LAST_LOOK_IS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(2);
+/// Ids in one call. EC2 documents no maximum; small batches keep a refusal small.
+const BATCH: usize = 20;
+/// Waits between reads of the group after a revoke: EC2 is eventually consistent.
+const READ_BACK: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+    Duration::from_secs(3),
+];
+
+/// A finding and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// What the policy said.
+    pub finding: Finding,
+    /// Whether the event named the rule.
+    pub named: bool,
+    /// What became of it.
+    pub action: Action,
+    /// Why, where the action alone does not say it.
+    pub detail: Option<String>,
+    /// Whether it has to be tried again, so that the invocation must end in an error.
+    pub is_unfinished: bool,
+}
+
+impl Done {
+    /// A finding that no effect was tried on.
+    pub fn told(finding: Finding, named: bool, action: Action, detail: Option<String>) -> Self {
+        Self { finding, named, action, detail, is_unfinished: action == Action::Failed }
+    }
+}
+
+/// Carries out the steps for one group. `most` is how many rules may still be revoked; it is counted down.
+pub async fn carry_out<E: Ec2, K: Eks, C: Clock>(
+    inventory: &Inventory<E, K, C>,
+    brief: Brief<'_>,
+    seen: &mut Seen,
+    mut steps: Vec<Step>,
+    most: &mut usize,
+) -> Vec<Done> {
+    let mut done = Vec::new();
+    if steps.iter().any(|step| step.intent == Intent::Revoke) && !is_last_look(inventory, seen) {
+        steps = match look_again(inventory, brief, seen, steps, *most, &mut done).await {
+            Ok(steps) => steps,
+            Err((steps, error)) => return steps.into_iter().map(|step| unread(step, &error)).collect(),
+        };
+    }
+    let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
+    *most = most.saturating_sub(revokes.len());
+    done.extend(rest.into_iter().map(told));
+    if !revokes.is_empty() {
+        let answers = revoke(inventory.ec2(), &seen.group.id, &revokes).await;
+        let remaining = read_back(inventory, &seen.group.id, &answers).await;
+        done.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
+    }
+    done
+}
+
+fn is_last_look<E: Ec2, K: Eks, C: Clock>(inventory: &Inventory<E, K, C>, seen: &Seen) -> bool {
+    seen.is_last_look && inventory.clock().now().duration_since(seen.read_at) < LAST_LOOK_IS_GOOD_FOR
+}
+
+/// Reads the rules once more and judges again where they differ from what was judged.
+async fn look_again<E: Ec2, K: Eks, C: Clock>(
+    inventory: &Inventory<E, K, C>,
+    brief: Brief<'_>,
+    seen: &mut Seen,
+    steps: Vec<Step>,
+    most: usize,
+    done: &mut Vec<Done>,
+) -> Result<Vec<Step>, (Vec<Step>, CloudError)> {
+    let read_at = inventory.clock().now();
+    let rules = match inventory.rules(&seen.group.id).await {
+        Ok(rules) => rules,
+        Err(error) => return Err((steps, error)),
+    };
+    (seen.read_at, seen.is_last_look) = (read_at, true);
+    if rules == seen.group.rules {
+        return Ok(steps);
+    }
+    seen.group.rules = rules;
+    let mut again = plan(brief, &seen.group);
+    limit(&mut again, most);
+    for step in steps.into_iter().filter(|step| step.intent == Intent::Revoke) {
+        match again.iter().find(|now| now.finding.rule.id == step.finding.rule.id) {
+            None => done.push(Done::told(step.finding, step.named, Action::AlreadyGone, None)),
+            // Changed into something fine. What is still not fine speaks for itself, as it is now.
+            Some(now) if now.intent == Intent::None => {
+                let detail = "the rule was changed while it was judged; as it is now it is allowed".to_owned();
+                done.push(Done::told(step.finding, step.named, Action::Changed, Some(detail)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(again)
+}
+
+fn unread(step: Step, error: &CloudError) -> Done {
+    if step.intent == Intent::Revoke {
+        let detail = format!("not revoked: the rules could not be read once more just before: {}", chain(error));
+        Done::told(step.finding, step.named, Action::Failed, Some(detail))
+    } else {
+        told(step)
+    }
+}
+
+fn told(step: Step) -> Done {
+    let (action, detail, is_unfinished) = match step.intent {
+        Intent::None => (Action::None, None, false),
+        Intent::Report(why) => (Action::Reported, why, false),
+        Intent::WouldRevoke(why) => (Action::WouldRevoke, Some(why), false),
+        Intent::Refuse(why) => (Action::Refused, Some(why), false),
+        Intent::Postpone(why) => (Action::Refused, Some(why), true),
+        Intent::Revoke => (Action::Failed, Some("the revoke was not tried".to_owned()), true),
+    };
+    Done { finding: step.finding, named: step.named, action, detail, is_unfinished }
+}
+
+/// What EC2 answered about one rule id.
+enum Answer {
+    Accepted,
+    Gone,
+    Refused(String),
+}
+
+/// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by one: one
+/// unknown or denied id must not stop the others.
+async fn revoke<E: Ec2>(ec2: &E, group: &str, steps: &[Step]) -> BTreeMap<String, Answer> {
+    let mut answers = BTreeMap::new();
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let here = steps.iter().filter(|step| step.finding.rule.direction == direction);
+        let ids: Vec<String> = here.map(|step| step.finding.rule.id.clone()).collect();
+        for batch in ids.chunks(BATCH) {
+            let mut answer = ec2.revoke(group, direction, batch).await;
+            if batch.len() > 1 && matches!(answer, Err(CloudError::RuleGone(_) | CloudError::Denied { .. })) {
+                for id in batch {
+                    answer = ec2.revoke(group, direction, std::slice::from_ref(id)).await;
+                    answers.insert(id.clone(), Answer::from(&answer));
+                }
+            } else {
+                answers.extend(batch.iter().map(|id| (id.clone(), Answer::from(&answer))));
+            }
+        }
+    }
+    answers
+}
+
+impl From<&Result<(), CloudError>> for Answer {
+    fn from(answer: &Result<(), CloudError>) -> Self {
+        match answer {
+            Ok(()) => Self::Accepted,
+            Err(CloudError::GroupGone(_) | CloudError::RuleGone(_)) => Self::Gone,
+            Err(error) => Self::Refused(chain(error)),
+        }
+    }
+}
+
+/// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was refused.
+async fn read_back<E: Ec2, K: Eks, C: Clock>(
+    inventory: &Inventory<E, K, C>,
+    group: &str,
+    answers: &BTreeMap<String, Answer>,
+) -> Result<BTreeSet<String>, String> {
+    let may_go = |id: &String| !matches!(answers.get(id), Some(Answer::Refused(_)));
+    let mut last = Err("the rules were never read back".to_owned());
+    for wait in READ_BACK {
+        inventory.clock().sleep(wait).await;
+        last = match inventory.rules(group).await {
+            Ok(rules) => Ok(rules.into_iter().map(|rule: Rule| rule.id).filter(|id| answers.contains_key(id)).collect()),
+            Err(CloudError::GroupGone(_)) => Ok(BTreeSet::new()),
+            Err(error) => Err(chain(&error)),
+        };
+        if last.as_ref().is_ok_and(|ids: &BTreeSet<String>| !ids.iter().any(may_go)) {
+            break;
+        }
+    }
+    last
+}
+
+fn outcome(step: Step, answers: &BTreeMap<String, Answer>, remaining: &Result<BTreeSet<String>, String>) -> Done {
+    let id = &step.finding.rule.id;
+    let answer = answers.get(id);
+    let (action, detail) = match (remaining.as_ref().map(|ids| ids.contains(id)), answer) {
+        (Ok(false), Some(Answer::Accepted)) => (Action::Revoked, None),
+        (Ok(false), _) => (Action::AlreadyGone, None),
+        (Ok(true), Some(Answer::Refused(why))) => (Action::Failed, Some(format!("still open: {why}"))),
+        (Ok(true), _) => {
+            let why = "still open: EC2 accepted the revoke, but the rule was still there when it was read back";
+            (Action::Failed, Some(why.to_owned()))
+        }
+        (Err(unread), Some(Answer::Refused(why))) => {
+            (Action::Failed, Some(format!("not revoked: {why}; and the rules could not be read back: {unread}")))
+        }
+        (Err(unread), _) => {
+            (Action::Failed, Some(format!("the revoke was sent, but the rules could not be read back: {unread}")))
+        }
+    };
+    Done::told(step.finding, step.named, action, detail)
+}

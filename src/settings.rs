@@ -1,0 +1,108 @@
+//! The environment variables of the function, read once at start. An unknown value stops the start with its name and value.
+//!
+//! Must not: read files or the environment by itself; the caller passes a look-up.
+
+use std::str::FromStr;
+
+use crate::plan::Modes;
+use crate::policy::Mode;
+
+/// Everything the environment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `GUARD_MODE` and `GUARD_SWEEP_MODE`.
+    pub modes: Modes,
+    /// `GUARD_POLICY`: the name of a built-in, or a path.
+    pub policy: String,
+    /// `GUARD_TOPIC_ARN`: people.
+    pub topic: Option<String>,
+    /// `GUARD_RECORD_TOPIC_ARN`: machines.
+    pub record_topic: Option<String>,
+    /// `GUARD_MAX_REVOKES`: most rules one invocation may revoke.
+    pub max_revokes: usize,
+}
+
+/// A value that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {variable} is `{value}`; expected {expected}")]
+pub struct SettingError {
+    /// Its name.
+    pub variable: &'static str,
+    /// What it holds.
+    pub value: String,
+    /// What it may hold.
+    pub expected: &'static str,
+}
+
+impl Settings {
+    /// Reads the variables through `look_up`. Unset and empty are the same.
+    ///
+    /// # Errors
+    /// The first value that is not understood.
+    pub fn from(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
+        let get = |variable: &str| look_up(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let topic = |variable| parse(variable, get(variable), "the ARN of an SNS topic", |text| {
+            (text.starts_with("arn:") && text.contains(":sns:")).then(|| text.to_owned())
+        });
+        let mode = |variable| parse(variable, get(variable), "`enforce` or `report`", |text| match text {
+            "enforce" => Some(Mode::Enforce),
+            "report" => Some(Mode::Report),
+            _ => None,
+        });
+        let max_revokes = parse("GUARD_MAX_REVOKES", get("GUARD_MAX_REVOKES"), "a whole number", |text| usize::from_str(text).ok())?;
+        Ok(Self {
+            modes: Modes::new(
+                mode("GUARD_MODE")?.unwrap_or(Mode::Enforce),
+                mode("GUARD_SWEEP_MODE")?.unwrap_or(Mode::Report),
+            ),
+            policy: get("GUARD_POLICY").unwrap_or_else(|| "standard".to_owned()),
+            topic: topic("GUARD_TOPIC_ARN")?,
+            record_topic: topic("GUARD_RECORD_TOPIC_ARN")?,
+            max_revokes: max_revokes.unwrap_or(50),
+        })
+    }
+}
+
+fn parse<T>(
+    variable: &'static str,
+    value: Option<String>,
+    expected: &'static str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, SettingError> {
+    let Some(value) = value else { return Ok(None) };
+    read(&value).map(Some).ok_or(SettingError { variable, value, expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        Settings::from(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn an_empty_environment_enforces_on_events_and_reports_in_sweeps() {
+        let settings = read(&[("GUARD_TOPIC_ARN", "")]).unwrap();
+        assert_eq!(settings.modes, Modes { named: Mode::Enforce, others: Mode::Report });
+        assert_eq!((settings.policy.as_str(), settings.max_revokes), ("standard", 50));
+        assert_eq!((settings.topic, settings.record_topic), (None, None));
+    }
+
+    #[test]
+    fn report_mode_is_the_stop_button_for_sweeps_too() {
+        let settings = read(&[("GUARD_MODE", "report"), ("GUARD_SWEEP_MODE", "enforce")]).unwrap();
+        assert_eq!(settings.modes, Modes { named: Mode::Report, others: Mode::Report });
+    }
+
+    #[test]
+    fn an_unknown_value_names_the_variable_the_value_and_what_would_be_right() {
+        for (variable, value) in
+            [("GUARD_MODE", "enforced"), ("GUARD_SWEEP_MODE", "off"), ("GUARD_MAX_REVOKES", "-1"), ("GUARD_TOPIC_ARN", "ops")]
+        {
+            let error = read(&[(variable, value)]).unwrap_err();
+            assert_eq!((error.variable, error.value.as_str()), (variable, value));
+            assert!(error.to_string().contains("expected"), "{error}");
+        }
+    }
+}

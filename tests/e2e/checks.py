@@ -1,0 +1,153 @@
+"""What must hold of every invocation: the contract of responses, log lines, records and messages; and the two questions that
+every case asks: which rules are gone, and which requests left the process.
+"""
+
+import json
+import re
+from typing import Any
+
+from emulator import ACCOUNT, REGION, Request
+from lambda_runtime import Answer, Function
+from world import World
+
+SEVERITIES = ("low", "medium", "high", "critical")
+OUTCOMES = ("compliant", "reported", "remediated", "refused", "failed")  # from good to bad
+ACTIONS = {"none", "reported", "would-revoke", "revoked", "already-gone", "changed", "refused", "failed"}
+RECORD = {
+    "version", "event_id", "event_name", "event_time", "trigger", "account", "region", "mode", "policy", "policy_hash",
+    "severity", "actor", "group", "findings", "outcome", "duration_ms", "part",
+}  # fmt: skip
+ACTOR = {"arn", "type", "session_issuer", "source_ip", "user_agent", "invoked_by"}
+GROUP = {"id", "name", "vpc", "cluster", "roles"}
+FINDING = {"rule", "requirement", "verdict", "severity", "named_by_event", "portions", "action", "detail"}
+RULE = {"id", "direction", "protocol", "from_port", "to_port", "peer", "description", "tags"}
+PORTION = {"clause", "protocol", "ports", "peer_class", "verdict"}
+ROLES = {"cluster", "control-plane", "node", "remote-access", "pod", "load-balancer"}
+ATTRIBUTES = {"severity", "outcome", "cluster", "account", "region", "trigger"}
+
+
+class Guard(Function):
+    """The function with its two topics, whose every answer is checked against the contract."""
+
+    def __init__(self, world: World, **environment: str) -> None:
+        topics = {"GUARD_TOPIC_ARN": world.people_topic, "GUARD_RECORD_TOPIC_ARN": world.record_topic}
+        super().__init__(world.emulator.url, **{**topics, **environment})
+        self.world = world
+
+    def invoke(self, event: Any, timeout: float = 30) -> Answer:
+        answer = super().invoke(event, timeout)
+        for line in answer.log:
+            assert {"timestamp", "level", "target"} <= line.keys(), line
+        for record in answer.logged_records:
+            conforms(record)
+        if not answer.failed:
+            assert answer.response.keys() >= {"records", "ignored"}, answer.response
+            assert answer.response["records"] == answer.logged_records
+        for message in self.world.notices() + self.world.published_records():
+            assert message.attributes.keys() >= ATTRIBUTES - {"cluster"}, message
+            assert message.subject is None or (len(message.subject) <= 99 and message.subject.isprintable()), message
+            assert message.subject is None or not re.search(r"arn:|alice|Admin", message.subject), message
+        for message in self.world.published_records():
+            conforms(json.loads(message.text))
+        return answer
+
+
+def conforms(record: dict[str, Any]) -> None:
+    """The record has every member of the contract, and only values that the contract knows."""
+    assert record.keys() == RECORD, record.keys() ^ RECORD
+    assert record["version"] == 1
+    assert record["trigger"] in {"event", "sweep"}
+    assert (record["account"], record["region"]) == (ACCOUNT, REGION)
+    assert record["mode"] in {"enforce", "report"}
+    assert record["outcome"] in OUTCOMES
+    assert record["severity"] is None or record["severity"] in SEVERITIES
+    assert isinstance(record["duration_ms"], int)
+    assert record["policy"]
+    assert record["policy_hash"]
+    if record["trigger"] == "event":
+        assert record["event_id"]
+        assert record["actor"].keys() == ACTOR, record["actor"].keys() ^ ACTOR
+    assert record["group"].keys() >= GROUP
+    for role in record["group"]["roles"]:
+        assert role["role"] in ROLES
+        assert isinstance(role["strong"], bool)
+        assert role["evidence"]
+    for finding in record["findings"]:
+        _conforms_finding(finding)
+
+
+def _conforms_finding(finding: dict[str, Any]) -> None:
+    assert finding.keys() == FINDING, finding.keys() ^ FINDING
+    assert finding["verdict"] in {"report", "revoke"}, "allowed rules are left out"
+    assert finding["severity"] in SEVERITIES
+    assert finding["action"] in ACTIONS
+    assert isinstance(finding["named_by_event"], bool)
+    rule = finding["rule"]
+    assert (rule is None) != (finding["requirement"] is None), finding
+    if rule is None:
+        return
+    icmp = rule["protocol"] in {"icmp", "icmpv6"}
+    assert rule.keys() >= (RULE - {"from_port", "to_port"} | {"icmp_type", "icmp_code"} if icmp else RULE), rule
+    assert rule["direction"] in {"ingress", "egress"}
+    if rule["protocol"] == "-1":
+        assert rule["from_port"] is rule["to_port"] is None
+    peer = rule["peer"]
+    assert len(peer.keys() - {"owner"}) == 1, peer
+    assert peer.keys() <= {"cidr", "prefix_list", "group", "owner"}, peer
+    for portion in finding["portions"]:
+        assert portion.keys() == PORTION, portion
+        assert portion["verdict"] in {"allow", "report", "revoke"}
+
+
+# --- reading an answer ----------------------------------------------------------------------------------------------------
+
+
+def findings(answer: Answer) -> dict[str, dict[str, Any]]:
+    """The findings about rules in what the invocation logged, by rule id."""
+    return {each["rule"]["id"]: each for record in answer.logged_records for each in record["findings"] if each["rule"]}
+
+
+def actions(answer: Answer) -> dict[str, str]:
+    """What was done about each rule that is not allowed, by rule id."""
+    return {rule: finding["action"] for rule, finding in findings(answer).items()}
+
+
+def outcome(answer: Answer) -> str:
+    """The worst outcome among the records."""
+    return max((record["outcome"] for record in answer.logged_records), key=OUTCOMES.index)
+
+
+def clauses(finding: dict[str, Any]) -> set[str]:
+    """The clauses that object to some portion of a finding."""
+    return {portion["clause"] for portion in finding["portions"] if portion["verdict"] != "allow"}
+
+
+def revoked_ids(requests: list[Request]) -> list[str]:
+    """The rule ids that the requests asked to revoke; every mutating request must be such a revoke."""
+    for request in requests:
+        assert request.action in {"RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"}, request
+        assert not request.params.get("IpPermissions"), "revoke by rule id only"
+    return [rule for request in requests for rule in request.params["SecurityGroupRuleIds"]]
+
+
+# --- the two questions ----------------------------------------------------------------------------------------------------
+
+
+def closes(guard: Guard, event: Any, gone: list[str]) -> Answer:
+    """The event makes exactly these rules go, no request asks for more, and the answer says so."""
+    world = guard.world
+    before = world.rules()
+    world.emulator.forget()
+    answer = guard.invoke(event)
+    assert not answer.failed, answer.error_message or guard.said()
+    assert world.rules() == {rule: content for rule, content in before.items() if rule not in gone}
+    assert set(revoked_ids(world.emulator.mutations)) == set(gone)
+    assert {rule for rule, action in actions(answer).items() if action == "revoked"} == set(gone)
+    if gone:
+        assert outcome(answer) == "remediated"
+    return answer
+
+
+def leaves(guard: Guard, event: Any) -> Answer:
+    """The event changes no rule, and no mutating request leaves the process."""
+    return closes(guard, event, [])

@@ -1,0 +1,50 @@
+"""Fixtures: one emulated AWS per run, a freshly seeded account per test, and guards started on demand."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+pytest.register_assert_rewrite("checks")
+
+from checks import Guard  # noqa: E402
+from emulator import Emulator  # noqa: E402
+from events import Somebody  # noqa: E402
+from lambda_runtime import bootstrap  # noqa: E402
+from world import World  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Emulator]:
+    emulator = Emulator()
+    yield emulator
+    emulator.stop()
+
+
+@pytest.fixture
+def world(aws: Emulator) -> World:
+    return World.seed(aws)
+
+
+@pytest.fixture
+def somebody(world: World) -> Somebody:
+    return Somebody(world.emulator)
+
+
+@pytest.fixture
+def guard(world: World) -> Iterator[Callable[..., Guard]]:
+    """`guard(GUARD_MODE="report")`: the real program, not started yet, with that environment and both topics."""
+    if not bootstrap().exists():
+        pytest.fail(f"{bootstrap()} is not there: build it first (cargo build --bin bootstrap)")
+    made: list[Guard] = []
+
+    def make(**environment: str) -> Guard:
+        made.append(Guard(world, **environment))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()

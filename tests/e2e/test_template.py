@@ -1,0 +1,278 @@
+"""What template.yaml promises: least privilege, exactly the events we handle, nothing lost on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from moto.events.models import EventPattern
+
+ACCOUNT = "111122223333"
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+
+
+class CloudFormationLoader(yaml.SafeLoader):
+    """YAML with the short forms of CloudFormation's functions: `!Ref x` reads as `{"Ref": "x"}`."""
+
+
+def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+        if name == "GetAtt":
+            value = value.split(".", 1)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
+
+
+CloudFormationLoader.add_multi_constructor("!", _function)
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    return yaml.load(TEMPLATE.read_text(encoding="utf-8"), CloudFormationLoader)
+
+
+@pytest.fixture(scope="module")
+def resources(template: dict[str, Any]) -> dict[str, Any]:
+    return template["Resources"]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+# ---------------------------------------------------------------- the role
+
+
+def arn(service: str, kind: str, account: str = "${AWS::AccountId}") -> dict[str, str]:
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:{account}:{kind}/*"}
+
+
+def either(condition: str, made: str, named: str) -> dict[str, Any]:
+    return {"Fn::If": [condition, {"Ref": made}, {"Ref": named}]}
+
+
+HERE = {"StringEquals": {"ec2:Region": {"Ref": "AWS::Region"}}}
+
+# Every action that the function may call, with where it may call it and under which condition. An action more, an
+# action less or a wider resource is a decision: make it here as well as in the template.
+READS = {
+    "ec2:DescribeInstances": ("*", HERE),
+    "ec2:DescribeLaunchTemplateVersions": ("*", HERE),
+    "ec2:DescribeManagedPrefixLists": ("*", HERE),
+    "ec2:DescribeNetworkInterfaces": ("*", HERE),
+    "ec2:DescribeSecurityGroupRules": ("*", HERE),
+    "ec2:DescribeSecurityGroups": ("*", HERE),
+    "ec2:DescribeVpcs": ("*", HERE),
+    "ec2:GetManagedPrefixListEntries": (arn("ec2", "prefix-list", account="*"), None),
+    "eks:ListClusters": ("*", {"StringEquals": {"aws:RequestedRegion": {"Ref": "AWS::Region"}}}),
+    "eks:DescribeCluster": (arn("eks", "cluster"), None),
+    "eks:ListNodegroups": (arn("eks", "cluster"), None),
+    "eks:DescribeNodegroup": (arn("eks", "nodegroup"), None),
+}
+TOPICS = [either("MakeTopic", "Topic", "TopicArn"), either("MakeRecordTopic", "RecordTopic", "RecordTopicArn")]
+THROUGH_SNS = {"StringEquals": {"kms:ViaService": {"Fn::Sub": "sns.${AWS::Region}.${AWS::URLSuffix}"}}}
+LOG = {"Fn::GetAtt": ["GuardLogGroup", "Arn"]}
+WRITES = {
+    "ec2:RevokeSecurityGroupEgress": (arn("ec2", "security-group"), None),
+    "ec2:RevokeSecurityGroupIngress": (arn("ec2", "security-group"), None),
+    "sns:Publish": (TOPICS, None),
+    "kms:Decrypt": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
+    "kms:GenerateDataKey*": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
+    "sqs:SendMessage": ({"Fn::GetAtt": ["FailureQueue", "Arn"]}, None),
+    "logs:CreateLogStream": (LOG, None),
+    "logs:PutLogEvents": (LOG, None),
+}
+
+
+def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """All statements of the role, those behind a condition included."""
+    (policy,) = resources["GuardRole"]["Properties"]["Policies"]
+    found = []
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if "Fn::If" in statement:
+            _, statement, otherwise = statement["Fn::If"]
+            assert otherwise == {"Ref": "AWS::NoValue"}
+        found.append(statement)
+    return found
+
+
+def test_the_role_may_do_exactly_this(resources: dict[str, Any]) -> None:
+    granted: dict[str, tuple[Any, Any]] = {}
+    for statement in statements(resources):
+        assert statement["Effect"] == "Allow"
+        assert set(statement) <= {"Sid", "Effect", "Action", "Resource", "Condition"}, "no NotAction, no NotResource"
+        for action in listed(statement["Action"]):
+            assert action not in granted, f"{action} is granted twice"
+            granted[action] = (statement["Resource"], statement.get("Condition"))
+    assert granted == READS | WRITES
+
+
+def test_no_write_has_a_wildcard_where_it_matters(resources: dict[str, Any]) -> None:
+    for statement in statements(resources):
+        for action in listed(statement["Action"]):
+            if action in READS:
+                assert action.split(":")[1].startswith(("Describe", "Get", "List"))
+                continue
+            assert "*" not in action.removesuffix("GenerateDataKey*"), action
+            for resource in listed(statement["Resource"]):
+                if "Fn::Sub" in resource:
+                    name = resource["Fn::Sub"].rsplit(":", 1)
+                    assert "*" not in name[0], f"{action}: partition, region and account are named"
+                    assert name[1] == "security-group/*"
+                else:
+                    assert isinstance(resource, dict), f"{action}: one named resource"
+
+
+def test_nothing_else_gives_the_function_rights(resources: dict[str, Any]) -> None:
+    function = resources["GuardFunction"]["Properties"]
+    assert function["Role"] == {"Fn::GetAtt": ["GuardRole", "Arn"]}
+    assert "Policies" not in function
+    role = resources["GuardRole"]["Properties"]
+    assert "ManagedPolicyArns" not in role
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust == {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    identities = [name for name, resource in resources.items() if resource["Type"].startswith("AWS::IAM::")]
+    assert identities == ["GuardRole"]
+
+
+# ---------------------------------------------------------------- the events
+
+HANDLED = [
+    "AuthorizeSecurityGroupIngress",
+    "AuthorizeSecurityGroupEgress",
+    "ModifySecurityGroupRules",
+    "RevokeSecurityGroupIngress",
+    "RevokeSecurityGroupEgress",
+]
+DUPLICATE = "Client.InvalidPermission.Duplicate"
+
+
+def test_the_pattern_lists_exactly_the_calls_we_handle(resources: dict[str, Any]) -> None:
+    assert resources["GuardRule"]["Properties"]["EventPattern"] == {
+        "account": [{"Ref": "AWS::AccountId"}],
+        "source": ["aws.ec2"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "eventSource": ["ec2.amazonaws.com"],
+            "eventName": HANDLED,
+            # One member with two alternatives is an OR: absent, or this code.
+            "errorCode": [{"exists": False}, DUPLICATE],
+        },
+    }
+
+
+def call(name: str = HANDLED[0], *, account: str = ACCOUNT, source: str = "aws.ec2", **detail: Any) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "f6c00f02-0000-1111-2222-188a4462be21",
+        "detail-type": "AWS API Call via CloudTrail",
+        "source": source,
+        "account": account,
+        "time": "2026-01-02T03:04:05Z",
+        "region": "us-east-1",
+        "resources": [],
+        "detail": {"eventVersion": "1.11", "eventSource": "ec2.amazonaws.com", "eventName": name} | detail,
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "delivered"),
+    [
+        *[pytest.param(call(name), True, id=name) for name in HANDLED],
+        *[pytest.param(call(name, errorCode=DUPLICATE), True, id=f"{name}-duplicate") for name in HANDLED[:2]],
+        pytest.param(call(errorCode="Client.DryRunOperation"), False, id="dry-run"),
+        pytest.param(call(errorCode="Client.UnauthorizedOperation", errorMessage="no"), False, id="refused"),
+        pytest.param(call(errorCode="Client.InvalidPermission.NotFound"), False, id="not-found"),
+        pytest.param(call(errorCode="InvalidPermission.Duplicate"), False, id="not-the-code-of-ec2"),
+        pytest.param(call("CreateSecurityGroup"), False, id="other-call"),
+        pytest.param(call("DescribeSecurityGroups"), False, id="read"),
+        pytest.param(call(account="444455556666"), False, id="foreign-account"),
+        pytest.param(call(eventSource="rds.amazonaws.com"), False, id="other-service"),
+        pytest.param(call(source="custom.ec2"), False, id="not-from-aws"),
+    ],
+)
+def test_what_the_pattern_lets_through(resources: dict[str, Any], event: dict[str, Any], delivered: bool) -> None:
+    pattern = dict(resources["GuardRule"]["Properties"]["EventPattern"], account=[ACCOUNT])
+    assert EventPattern(None, pattern).matches_event(event) is delivered
+
+
+def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) -> None:
+    rule = resources["GuardRule"]["Properties"]
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["GuardFunction", "Arn"]}
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["RuleDeadLetterQueue", "Arn"]}}
+    assert not {"Input", "InputPath", "InputTransformer"} & set(target), "the function wants the whole event"
+
+    policy = resources["RuleDeadLetterQueuePolicy"]["Properties"]
+    assert policy["Queues"] == [{"Ref": "RuleDeadLetterQueue"}]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["GuardRule", "Arn"]}}}
+
+    permission = resources["GuardRulePermission"]["Properties"]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["GuardRule", "Arn"]}
+
+
+def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) -> None:
+    invoke = resources["GuardFunction"]["Properties"]["EventInvokeConfig"]
+    assert invoke["MaximumRetryAttempts"] == 2
+    assert invoke["DestinationConfig"]["OnFailure"] == {
+        "Type": "SQS",
+        "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("alarm", "watched"),
+    [
+        ("UndeliveredAlarm", {"Name": "QueueName", "Value": {"Fn::GetAtt": ["RuleDeadLetterQueue", "QueueName"]}}),
+        ("UnhandledAlarm", {"Name": "QueueName", "Value": {"Fn::GetAtt": ["FailureQueue", "QueueName"]}}),
+        ("ErrorsAlarm", {"Name": "FunctionName", "Value": {"Ref": "GuardFunction"}}),
+    ],
+)
+def test_each_net_tells_people(resources: dict[str, Any], alarm: str, watched: dict[str, Any]) -> None:
+    properties = resources[alarm]["Properties"]
+    assert properties["Dimensions"] == [watched]
+    assert properties["AlarmActions"] == [either("MakeTopic", "Topic", "TopicArn")]
+
+
+# ---------------------------------------------------------------- the settings
+
+
+def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]) -> None:
+    variables = template["Resources"]["GuardFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables == {
+        "GUARD_MODE": {"Ref": "GuardMode"},
+        "GUARD_SWEEP_MODE": {"Ref": "GuardSweepMode"},
+        "GUARD_POLICY": {"Ref": "GuardPolicy"},
+        "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
+        "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
+        "GUARD_MAX_REVOKES": {"Ref": "GuardMaxRevokes"},
+        "AWS_SDK_UA_APP_ID": "eks-sg-guard",
+    }
+    parameters = template["Parameters"]
+    assert parameters["GuardMode"]["Default"] == "enforce"
+    assert parameters["GuardSweepMode"]["Default"] == "report"
+    assert parameters["GuardPolicy"]["Default"] == "standard"
+    assert parameters["GuardMaxRevokes"]["Default"] == 50
+
+
+def test_every_parameter_helps_to_decide(template: dict[str, Any]) -> None:
+    interface = template["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"]) == sorted(interface["ParameterLabels"])
+    for name, parameter in template["Parameters"].items():
+        assert len(parameter["Description"]) > 60, name
+        assert "Default" in parameter, f"{name}: the stack deploys without a question that must be answered"

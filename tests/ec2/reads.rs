@@ -1,0 +1,262 @@
+//! Groups, interfaces, instances, VPC ranges and prefix lists.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::Client;
+use aws_smithy_mocks::{RuleMode, mock, mock_client};
+use eks_sg_guard::error::chain;
+use eks_sg_guard::ports::{Ec2, GroupFacts, Instance, Interface, Which};
+use eks_sg_guard::region::Addresses;
+
+use crate::{asks, ok};
+
+fn ids(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+fn nets(texts: &[&str]) -> Addresses {
+    texts.iter().map(|text| text.parse::<ipnet::IpNet>().unwrap()).collect()
+}
+
+const GROUP: &str = "<item><ownerId>111122223333</ownerId><groupId>sg-1</groupId><groupName>nodes</groupName>\
+    <groupDescription>d</groupDescription><vpcId>vpc-1</vpcId><ipPermissions/><ipPermissionsEgress/><tagSet><item>\
+    <key>aws:eks:cluster-name</key><value>prod</value></item></tagSet></item>";
+
+#[tokio::test]
+async fn groups_are_asked_for_by_filter_so_that_an_unknown_id_is_simply_missing() {
+    let rule = mock!(Client::describe_security_groups)
+        .match_requests(|request| {
+            request.group_ids().is_empty() && asks(request.filters(), &[("group-id", &["sg-1", "sg-gone"])])
+        })
+        .then_http_response(|| {
+            ok(
+                "DescribeSecurityGroups",
+                &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"),
+            )
+        });
+    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let found = client
+        .groups(&Which::Ids(ids(&["sg-gone", "sg-1", "sg-1"])))
+        .await
+        .unwrap();
+    let expected = GroupFacts {
+        id: "sg-1".to_owned(),
+        name: "nodes".to_owned(),
+        vpc: "vpc-1".to_owned(),
+        owner: "111122223333".to_owned(),
+        tags: [("aws:eks:cluster-name".to_owned(), "prod".to_owned())].into(),
+    };
+    assert_eq!(found, [expected]);
+}
+
+#[tokio::test]
+async fn groups_of_vpcs_are_asked_for_by_vpc() {
+    let rule = mock!(Client::describe_security_groups)
+        .match_requests(|request| asks(request.filters(), &[("vpc-id", &["vpc-1", "vpc-2"])]))
+        .then_http_response(|| {
+            ok(
+                "DescribeSecurityGroups",
+                &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"),
+            )
+        });
+    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    assert_eq!(
+        client
+            .groups(&Which::Vpcs(ids(&["vpc-1", "vpc-2"])))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn no_ids_and_texts_that_are_no_ids_are_no_call() {
+    let rules: [&aws_smithy_mocks::Rule; 0] = [];
+    let client = mock_client!(aws_sdk_ec2, rules);
+    assert_eq!(client.groups(&Which::Ids(Vec::new())).await.unwrap(), []);
+    assert_eq!(client.rules(&ids(&["sg-*", "sg-?", ""])).await.unwrap(), []);
+    assert_eq!(client.vpc_ranges(&[]).await.unwrap(), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn two_hundred_and_fifty_groups_are_two_calls_and_an_interface_of_both_comes_once() {
+    let body = "<networkInterfaceSet><item><networkInterfaceId>eni-1</networkInterfaceId></item></networkInterfaceSet>";
+    let rules = [200, 50].map(|values| {
+        mock!(Client::describe_network_interfaces)
+            .match_requests(move |request| request.filters()[0].values().len() == values)
+            .then_http_response(move || ok("DescribeNetworkInterfaces", body))
+    });
+    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules);
+    let which = Which::Ids((0..250).map(|n| format!("sg-{n}")).collect());
+    let found = client.interfaces(&which).await.unwrap();
+    assert_eq!(
+        found.iter().map(|interface| interface.id.as_str()).collect::<Vec<_>>(),
+        ["eni-1"]
+    );
+    assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1]);
+}
+
+#[tokio::test]
+async fn interfaces_tell_who_owns_and_requested_them() {
+    let items = "<item><networkInterfaceId>eni-1</networkInterfaceId><vpcId>vpc-1</vpcId>\
+        <description>Amazon EKS prod</description><ownerId>111122223333</ownerId><requesterId>AROAX:AmazonEKS</requesterId>\
+        <requesterManaged>true</requesterManaged><status>in-use</status><interfaceType>interface</interfaceType>\
+        <groupSet><item><groupId>sg-1</groupId><groupName>a</groupName></item><item><groupId>sg-2</groupId></item></groupSet>\
+        <attachment><attachmentId>ela-attach-1</attachmentId><instanceOwnerId>999988887777</instanceOwnerId></attachment>\
+        <tagSet><item><key>k</key><value>v</value></item></tagSet></item>\
+        <item><networkInterfaceId>eni-2</networkInterfaceId><vpcId>vpc-1</vpcId><description/>\
+        <ownerId>111122223333</ownerId><requesterManaged>false</requesterManaged><interfaceType>trunk</interfaceType>\
+        <groupSet/><attachment><instanceId>i-1</instanceId><instanceOwnerId>111122223333</instanceOwnerId></attachment></item>";
+    let rule = mock!(Client::describe_network_interfaces)
+        .match_requests(|request| {
+            request.include_managed_resources() == Some(true) && asks(request.filters(), &[("group-id", &["sg-1"])])
+        })
+        .then_http_response(move || {
+            ok(
+                "DescribeNetworkInterfaces",
+                &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"),
+            )
+        });
+    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let found = client.interfaces(&Which::Ids(ids(&["sg-1"]))).await.unwrap();
+    let control_plane = Interface {
+        id: "eni-1".to_owned(),
+        vpc: "vpc-1".to_owned(),
+        owner: "111122223333".to_owned(),
+        groups: ids(&["sg-1", "sg-2"]),
+        description: "Amazon EKS prod".to_owned(),
+        kind: "interface".to_owned(),
+        requester: Some("AROAX:AmazonEKS".to_owned()),
+        requester_managed: true,
+        instance: None,
+        instance_owner: Some("999988887777".to_owned()),
+        tags: [("k".to_owned(), "v".to_owned())].into(),
+    };
+    assert_eq!(found[0], control_plane);
+    assert_eq!(
+        (found[1].kind.as_str(), found[1].instance.as_deref()),
+        ("trunk", Some("i-1"))
+    );
+}
+
+#[tokio::test]
+async fn instances_have_the_groups_of_all_their_interfaces_and_terminated_ones_are_left_out() {
+    let items = "<item><reservationId>r-1</reservationId><instancesSet>\
+        <item><instanceId>i-1</instanceId><instanceState><code>16</code><name>running</name></instanceState>\
+        <vpcId>vpc-1</vpcId><groupSet><item><groupId>sg-2</groupId></item></groupSet><networkInterfaceSet>\
+        <item><groupSet><item><groupId>sg-2</groupId></item></groupSet></item>\
+        <item><groupSet><item><groupId>sg-1</groupId></item></groupSet></item></networkInterfaceSet>\
+        <tagSet><item><key>eks:cluster-name</key><value>prod</value></item></tagSet></item>\
+        <item><instanceId>i-2</instanceId><instanceState><code>48</code><name>terminated</name></instanceState></item>\
+        </instancesSet></item>";
+    let rule = mock!(Client::describe_instances)
+        .match_requests(|request| {
+            request.include_managed_resources() == Some(true)
+                && asks(request.filters(), &[("network-interface.group-id", &["sg-1"])])
+        })
+        .then_http_response(move || {
+            ok(
+                "DescribeInstances",
+                &format!("<reservationSet>{items}</reservationSet>"),
+            )
+        });
+    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let found = client.instances(&Which::Ids(ids(&["sg-1"]))).await.unwrap();
+    let expected = Instance {
+        id: "i-1".to_owned(),
+        vpc: "vpc-1".to_owned(),
+        groups: ids(&["sg-1", "sg-2"]),
+        tags: [("eks:cluster-name".to_owned(), "prod".to_owned())].into(),
+    };
+    assert_eq!(found, [expected]);
+}
+
+#[tokio::test]
+async fn ranges_of_a_vpc_are_those_associated_now_in_both_families() {
+    let v4 = |cidr: &str, state: &str| {
+        format!("<item><cidrBlock>{cidr}</cidrBlock><cidrBlockState><state>{state}</state></cidrBlockState></item>")
+    };
+    let body = format!(
+        "<vpcSet><item><vpcId>vpc-1</vpcId><cidrBlock>10.0.0.0/16</cidrBlock><cidrBlockAssociationSet>{}{}{}\
+         </cidrBlockAssociationSet><ipv6CidrBlockAssociationSet><item><ipv6CidrBlock>2001:db8:1::/56</ipv6CidrBlock>\
+         <ipv6CidrBlockState><state>associated</state></ipv6CidrBlockState></item></ipv6CidrBlockAssociationSet></item></vpcSet>",
+        v4("10.0.0.0/16", "associated"),
+        v4("100.64.0.0/16", "associated"),
+        v4("203.0.113.0/24", "disassociated"),
+    );
+    let rule = mock!(Client::describe_vpcs)
+        .match_requests(|request| asks(request.filters(), &[("vpc-id", &["vpc-1", "vpc-gone"])]))
+        .then_http_response(move || ok("DescribeVpcs", &body));
+    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let found = client.vpc_ranges(&ids(&["vpc-1", "vpc-gone"])).await.unwrap();
+    let expected = nets(&["10.0.0.0/16", "100.64.0.0/16", "2001:db8:1::/56"]);
+    assert_eq!(found, [("vpc-1".to_owned(), expected)].into());
+}
+
+#[tokio::test]
+async fn a_prefix_list_has_its_owner_and_every_page_of_its_entries() {
+    let list = mock!(Client::describe_managed_prefix_lists)
+        .match_requests(|request| request.prefix_list_ids() == ["pl-1"])
+        .then_http_response(|| {
+            let item = "<item><prefixListId>pl-1</prefixListId><prefixListName>com.amazonaws.global.cloudfront.origin-facing\
+                </prefixListName><addressFamily>IPv4</addressFamily><ownerId>AWS</ownerId></item>";
+            ok("DescribeManagedPrefixLists", &format!("<prefixListSet>{item}</prefixListSet>"))
+        });
+    let pages = [
+        (None, "<nextToken>more</nextToken>", "0.0.0.0/1"),
+        (Some("more"), "", "128.0.0.0/1"),
+    ];
+    let pages = pages.map(|(token, next, cidr)| {
+        mock!(Client::get_managed_prefix_list_entries)
+            .match_requests(move |request| request.prefix_list_id() == Some("pl-1") && request.next_token() == token)
+            .then_http_response(move || {
+                let entries = format!("<entrySet><item><cidr>{cidr}</cidr></item></entrySet>{next}");
+                ok("GetManagedPrefixListEntries", &entries)
+            })
+    });
+    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &pages[0], &pages[1]]);
+    let found = client.prefix_list("pl-1").await.unwrap();
+    assert_eq!((found.owner.as_str(), found.entries), ("AWS", nets(&["0.0.0.0/0"])));
+    assert_eq!(found.name.trim(), "com.amazonaws.global.cloudfront.origin-facing");
+}
+
+#[tokio::test]
+async fn a_prefix_list_that_ec2_does_not_describe_is_an_error_and_not_an_empty_list() {
+    let list = mock!(Client::describe_managed_prefix_lists)
+        .then_http_response(|| ok("DescribeManagedPrefixLists", "<prefixListSet/>"));
+    let entries = mock!(Client::get_managed_prefix_list_entries)
+        .then_http_response(|| ok("GetManagedPrefixListEntries", "<entrySet/>"));
+    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
+    let error = client.prefix_list("pl-1").await.unwrap_err();
+    assert_eq!(
+        chain(&error),
+        "`ec2:DescribeManagedPrefixLists` failed: pl-1 was not in the answer"
+    );
+}
+
+#[tokio::test]
+async fn a_group_of_the_default_vpc_is_found_by_its_exact_name() {
+    let vpcs = mock!(Client::describe_vpcs)
+        .match_requests(|request| asks(request.filters(), &[("is-default", &["true"])]))
+        .then_http_response(|| ok("DescribeVpcs", "<vpcSet><item><vpcId>vpc-d</vpcId></item></vpcSet>"));
+    let groups = mock!(Client::describe_security_groups)
+        .match_requests(|request| asks(request.filters(), &[("group-name", &["web*"]), ("vpc-id", &["vpc-d"])]))
+        .then_http_response(|| {
+            let items = "<item><groupId>sg-1</groupId><groupName>webserver</groupName></item>\
+                <item><groupId>sg-2</groupId><groupName>web*</groupName></item>";
+            ok(
+                "DescribeSecurityGroups",
+                &format!("<securityGroupInfo>{items}</securityGroupInfo>"),
+            )
+        });
+    let client = mock_client!(aws_sdk_ec2, [&vpcs, &groups]);
+    assert_eq!(client.default_vpc_group("web*").await.unwrap().as_deref(), Some("sg-2"));
+}
+
+#[tokio::test]
+async fn without_a_default_vpc_no_group_is_found_by_name() {
+    let vpcs = mock!(Client::describe_vpcs).then_http_response(|| ok("DescribeVpcs", "<vpcSet/>"));
+    let client = mock_client!(aws_sdk_ec2, [&vpcs]);
+    assert_eq!(client.default_vpc_group("default").await.unwrap(), None);
+}

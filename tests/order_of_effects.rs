@@ -1,0 +1,463 @@
+//! The order of effects, on fakes: what is read, revoked, read back and told, and what is not.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use eks_sg_guard::guard::{Guard, GuardError, Response, Setup};
+use eks_sg_guard::notice::Message;
+use eks_sg_guard::plan::Modes;
+use eks_sg_guard::policy::{Mode, builtin, file};
+use eks_sg_guard::ports::{
+    Channel, Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, PrefixListFacts, Source, Which,
+};
+use eks_sg_guard::record::{Action, Outcome};
+use eks_sg_guard::region::Addresses;
+use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use jiff::{SignedDuration, Timestamp, civil::date};
+use serde_json::{Value, json};
+
+const GROUP: &str = "sg-0a1";
+
+/// One emulated account, shared by the fakes. Every call leaves a line in `calls`.
+#[derive(Default)]
+struct World {
+    rules: Mutex<Vec<Rule>>,
+    calls: Mutex<Vec<String>>,
+    denied: Mutex<Vec<String>>,
+    /// Rule ids that reads go on showing this many times after they were revoked.
+    lagging: Mutex<BTreeMap<String, (usize, Rule)>>,
+    /// Runs once, right before the call that comes after n others whose lines start with the text.
+    surprise: Mutex<Option<Surprise>>,
+    group_is_gone: Mutex<bool>,
+    reads_fail_after_revoke: Mutex<bool>,
+    prefix_list: Mutex<Option<Addresses>>,
+    told: Mutex<Vec<Message>>,
+    channel_is_down: Mutex<bool>,
+    milliseconds: AtomicI64,
+}
+
+impl World {
+    fn call(&self, line: String) {
+        let due = {
+            let mut surprise = self.surprise.lock().unwrap();
+            match surprise.as_mut() {
+                Some((start, left, _)) if line.starts_with(*start) => {
+                    if *left == 0 { surprise.take() } else { *left -= 1; None }
+                }
+                _ => None,
+            }
+        };
+        if let Some((.., happen)) = due {
+            happen(self);
+        }
+        self.calls.lock().unwrap().push(line);
+    }
+
+    fn calls(&self, start: &str) -> Vec<String> {
+        self.calls.lock().unwrap().iter().filter(|line| line.starts_with(start)).cloned().collect()
+    }
+
+    fn left(&self) -> Vec<String> {
+        self.rules.lock().unwrap().iter().map(|rule| rule.id.clone()).collect()
+    }
+}
+
+type Surprise = (&'static str, usize, Box<dyn Fn(&World) + Send>);
+
+#[derive(Clone)]
+struct Fake(Arc<World>);
+
+fn failed(action: &str) -> CloudError {
+    CloudError::Failed { action: action.to_owned(), source: "connection reset".into() }
+}
+
+impl Ec2 for Fake {
+    async fn groups(&self, which: &Which) -> Result<Vec<GroupFacts>, CloudError> {
+        self.0.call("groups".into());
+        let Which::Ids(ids) = which else { return Ok(vec![]) };
+        let exists = |id: &&String| *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
+        let facts = |id: &String| GroupFacts { id: id.clone(), name: "nodes".into(), vpc: "vpc-1".into(), ..GroupFacts::default() };
+        Ok(ids.iter().filter(exists).map(facts).collect())
+    }
+    async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
+        Ok(None)
+    }
+    async fn rules(&self, groups: &[String]) -> Result<Vec<(String, Rule)>, CloudError> {
+        self.0.call("rules".into());
+        if *self.0.reads_fail_after_revoke.lock().unwrap() && !self.0.calls("revoke").is_empty() {
+            return Err(failed("ec2:DescribeSecurityGroupRules"));
+        }
+        if !groups.contains(&GROUP.to_owned()) {
+            return Ok(vec![]);
+        }
+        let mut rules = self.0.rules.lock().unwrap().clone();
+        for (left, rule) in self.0.lagging.lock().unwrap().values_mut().filter(|(left, _)| *left > 0) {
+            *left -= 1;
+            rules.push(rule.clone());
+        }
+        Ok(rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect())
+    }
+    async fn interfaces(&self, _: &Which) -> Result<Vec<Interface>, CloudError> {
+        self.0.call("interfaces".into());
+        Ok(vec![])
+    }
+    async fn instances(&self, _: &Which) -> Result<Vec<Instance>, CloudError> {
+        self.0.call("instances".into());
+        let tags = [("aws:eks:cluster-name".to_owned(), "prod".to_owned())].into();
+        Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], tags }])
+    }
+    async fn vpc_ranges(&self, _: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError> {
+        Ok(BTreeMap::new())
+    }
+    async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
+        self.0.call("prefix_list".into());
+        let entries = self.0.prefix_list.lock().unwrap().clone().ok_or_else(|| failed("ec2:GetManagedPrefixListEntries"))?;
+        Ok(PrefixListFacts { owner: "111122223333".into(), name: "office".into(), entries })
+    }
+    async fn revoke(&self, _: &str, direction: Direction, ids: &[String]) -> Result<(), CloudError> {
+        self.0.call(format!("revoke {direction:?} {}", ids.join(" ")).to_lowercase());
+        if *self.0.group_is_gone.lock().unwrap() {
+            return Err(CloudError::GroupGone("InvalidGroup.NotFound".into()));
+        }
+        let mut rules = self.0.rules.lock().unwrap();
+        if ids.iter().any(|id| self.0.denied.lock().unwrap().contains(id)) {
+            return Err(CloudError::Denied { action: "ec2:RevokeSecurityGroupIngress".into(), source: "UnauthorizedOperation".into() });
+        }
+        if ids.iter().any(|id| rules.iter().all(|rule| rule.id != *id)) {
+            return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
+        }
+        rules.retain(|rule| !ids.contains(&rule.id));
+        Ok(())
+    }
+}
+
+impl Eks for Fake {
+    async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
+        self.0.call("clusters".into());
+        Ok(vec![Cluster { name: "prod".into(), vpc: "vpc-1".into(), cluster_group: Some("sg-0cc".into()), ..Cluster::default() }])
+    }
+}
+
+impl Channel for Fake {
+    fn name(&self) -> &'static str {
+        "people"
+    }
+    async fn send(&self, message: &Message) -> Result<(), Source> {
+        if *self.0.channel_is_down.lock().unwrap() {
+            return Err("no route to host".into());
+        }
+        self.0.told.lock().unwrap().push(message.clone());
+        Ok(())
+    }
+}
+
+impl Clock for Fake {
+    fn now(&self) -> Timestamp {
+        let start: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
+        start + SignedDuration::from_millis(self.0.milliseconds.load(Ordering::Relaxed))
+    }
+    async fn sleep(&self, time: Duration) {
+        self.0.milliseconds.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+fn rule(id: &str, packets: Packets, cidr: &str) -> Rule {
+    Rule {
+        id: id.into(),
+        direction: Direction::Ingress,
+        packets,
+        peer: Peer::cidr(cidr).unwrap(),
+        description: None,
+        tags: BTreeMap::new(),
+    }
+}
+
+fn kubelet(id: &str) -> Rule {
+    rule(id, Packets::Tcp(10250, 10250), "0.0.0.0/0")
+}
+
+struct Case {
+    world: Arc<World>,
+    guard: Guard<Fake, Fake, Fake, Fake>,
+}
+
+impl Case {
+    fn new(rules: Vec<Rule>) -> Self {
+        Self::with(rules, Mode::Enforce, Mode::Report, 50)
+    }
+
+    fn with(rules: Vec<Rule>, mode: Mode, sweep_mode: Mode, max_revokes: usize) -> Self {
+        let world = Arc::new(World { rules: Mutex::new(rules), ..World::default() });
+        let fake = || Fake(Arc::clone(&world));
+        let guard = Guard::new(Setup {
+            ec2: fake(),
+            eks: fake(),
+            clock: fake(),
+            channels: vec![fake()],
+            policy: file::load("standard", builtin::text("standard").unwrap(), date(2026, 11, 23)).unwrap().policy,
+            modes: Modes::new(mode, sweep_mode),
+            max_revokes,
+            account: "111122223333".into(),
+            region: "us-east-1".into(),
+            journal: |_| {},
+        });
+        Self { world, guard }
+    }
+
+    /// An authorize event that names these rule ids as open kubelet ports.
+    async fn event(&self, ids: &[&str]) -> Result<Response, GuardError> {
+        self.guard.handle(&authorize("e-1", ids)).await
+    }
+}
+
+fn authorize(event_id: &str, ids: &[&str]) -> Value {
+    let item = |id: &&str| {
+        json!({"groupId": GROUP, "securityGroupRuleId": id, "isEgress": false, "ipProtocol": "tcp", "fromPort": 10250,
+               "toPort": 10250, "cidrIpv4": "0.0.0.0/0"})
+    };
+    json!({"version": "0", "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": "111122223333",
+           "region": "us-east-1", "time": "2026-11-23T02:59:58Z", "resources": [], "detail": {
+        "eventVersion": "1.10", "eventSource": "ec2.amazonaws.com", "eventName": "AuthorizeSecurityGroupIngress",
+        "eventTime": "2026-11-23T02:59:58Z", "awsRegion": "us-east-1", "eventID": event_id, "eventType": "AwsApiCall",
+        "recipientAccountId": "111122223333",
+        "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/kim"},
+        "requestParameters": {"groupId": GROUP, "ipPermissions": {"items": []}},
+        "responseElements": {"_return": true, "securityGroupRuleSet": {"items": ids.iter().map(item).collect::<Vec<_>>()}}}})
+}
+
+fn actions(response: &Response) -> Vec<(String, Action)> {
+    let findings = response.records.iter().flat_map(|record| &record.findings);
+    let mut actions: Vec<(String, Action)> = findings.map(|f| (f.rule.as_ref().unwrap().id.clone(), f.action)).collect();
+    actions.sort_by(|a, b| a.0.cmp(&b.0));
+    actions
+}
+
+#[tokio::test]
+async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
+    let case = Case::new(vec![kubelet("sgr-1"), rule("sgr-2", Packets::Tcp(443, 443), "10.0.0.0/8")]);
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert_eq!(case.world.left(), ["sgr-2"]);
+    let calls = case.world.calls.lock().unwrap().clone();
+    assert_eq!(calls, ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn beside_a_prefix_list_the_rules_are_read_once_more_and_the_revoke_follows() {
+    let mut by_list = kubelet("sgr-1");
+    by_list.peer = Peer::PrefixList("pl-1".into());
+    let case = Case::new(vec![by_list]);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+    let calls = case.world.calls.lock().unwrap().clone();
+    assert_eq!(calls[5..], ["rules", "prefix_list", "revoke ingress sgr-1", "rules"]);
+}
+
+#[tokio::test]
+async fn a_prefix_list_that_cannot_be_read_is_reported_and_nothing_is_revoked() {
+    let mut by_list = kubelet("sgr-1");
+    by_list.peer = Peer::PrefixList("pl-1".into());
+    let case = Case::new(vec![by_list]);
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Reported)]);
+    assert_eq!(response.records[0].findings[0].portions[0].clause, "unreadable-prefix-list");
+    assert!(case.world.calls("revoke").is_empty());
+}
+
+/// The read takes three seconds, and then, before the rules are read again, this happens.
+fn after_a_slow_read(happen: fn(&World)) -> Surprise {
+    let then: Surprise = ("rules", 0, Box::new(happen));
+    let then = Mutex::new(Some(then));
+    let slow = move |world: &World| {
+        world.milliseconds.fetch_add(3000, Ordering::Relaxed);
+        *world.surprise.lock().unwrap() = then.lock().unwrap().take();
+    };
+    ("clusters", 0, Box::new(slow))
+}
+
+#[tokio::test]
+async fn a_rule_that_changes_between_verdict_and_revoke_is_judged_again() {
+    let case = Case::new(vec![kubelet("sgr-1"), kubelet("sgr-2"), kubelet("sgr-3")]);
+    let change = |world: &World| {
+        let mut rules = world.rules.lock().unwrap();
+        rules[0] = rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8");
+        rules[1] = rule("sgr-2", Packets::Tcp(2379, 2379), "::/0");
+        rules.retain(|rule| rule.id != "sgr-3");
+    };
+    *case.world.surprise.lock().unwrap() = Some(after_a_slow_read(change));
+    let response = case.event(&["sgr-1", "sgr-2", "sgr-3"]).await.unwrap();
+    let expected = [("sgr-1", Action::Changed), ("sgr-2", Action::Revoked), ("sgr-3", Action::AlreadyGone)];
+    assert_eq!(actions(&response), expected.map(|(id, action)| (id.to_owned(), action)));
+    assert_eq!(case.world.left(), ["sgr-1"]);
+    assert_eq!(case.world.calls("revoke"), ["revoke ingress sgr-2"]);
+    let revoked = response.records[0].findings.iter().find(|finding| finding.action == Action::Revoked).unwrap();
+    assert_eq!(revoked.rule.as_ref().unwrap().packets, Packets::Tcp(2379, 2379));
+}
+
+#[tokio::test]
+async fn a_read_that_took_long_is_not_the_last_look() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.surprise.lock().unwrap() = Some(after_a_slow_read(|_| {}));
+    case.event(&["sgr-1"]).await.unwrap();
+    let calls = case.world.calls.lock().unwrap().clone();
+    assert_eq!(calls[5..], ["rules", "revoke ingress sgr-1", "rules"]);
+}
+
+#[tokio::test]
+async fn one_denied_rule_does_not_stop_the_others_and_the_invocation_ends_in_an_error() {
+    let case = Case::new(vec![kubelet("sgr-1"), rule("sgr-2", Packets::All, "0.0.0.0/0"), rule("sgr-3", Packets::Tcp(22, 22), "::/0")]);
+    case.world.denied.lock().unwrap().push("sgr-2".into());
+    let error = case.event(&["sgr-1", "sgr-2", "sgr-3"]).await.unwrap_err();
+    assert_eq!(error.kind(), "Unfinished");
+    assert!(error.to_string().contains("sgr-2") && !error.to_string().contains("sgr-1"), "{error}");
+    assert_eq!(case.world.left(), ["sgr-2"]);
+    let told = case.world.told.lock().unwrap();
+    assert!(told[0].attributes.contains(&("severity", "critical".to_owned())));
+    assert!(told[0].attributes.contains(&("outcome", "failed".to_owned())));
+}
+
+#[tokio::test]
+async fn a_rule_that_goes_away_under_the_batch_does_not_stop_the_others() {
+    let case = Case::new(vec![kubelet("sgr-1"), rule("sgr-2", Packets::All, "0.0.0.0/0")]);
+    let vanish: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap().retain(|rule| rule.id != "sgr-1"));
+    *case.world.surprise.lock().unwrap() = Some(("revoke", 0, vanish));
+    let response = case.event(&["sgr-1", "sgr-2"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::AlreadyGone), ("sgr-2".to_owned(), Action::Revoked)]);
+}
+
+#[tokio::test]
+async fn a_group_that_goes_away_before_the_revoke_is_already_gone() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    let vanish: Box<dyn Fn(&World) + Send> = Box::new(|world| {
+        *world.group_is_gone.lock().unwrap() = true;
+        world.rules.lock().unwrap().clear();
+    });
+    *case.world.surprise.lock().unwrap() = Some(("revoke", 0, vanish));
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+}
+
+#[tokio::test]
+async fn revoked_is_said_only_after_it_was_read_back_as_gone() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    case.world.lagging.lock().unwrap().insert("sgr-1".into(), (0, kubelet("sgr-1")));
+    let linger: Box<dyn Fn(&World) + Send> = Box::new(|world| {
+        world.lagging.lock().unwrap().get_mut("sgr-1").unwrap().0 = 2;
+    });
+    *case.world.surprise.lock().unwrap() = Some(("revoke", 0, linger));
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert_eq!(case.world.calls("rules").len(), 1 + 3);
+
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    case.world.lagging.lock().unwrap().insert("sgr-1".into(), (0, kubelet("sgr-1")));
+    let stay: Box<dyn Fn(&World) + Send> = Box::new(|world| {
+        world.lagging.lock().unwrap().get_mut("sgr-1").unwrap().0 = 1000;
+    });
+    *case.world.surprise.lock().unwrap() = Some(("revoke", 0, stay));
+    let error = case.event(&["sgr-1"]).await.unwrap_err();
+    assert!(error.to_string().contains("still open"), "{error}");
+}
+
+#[tokio::test]
+async fn when_the_read_back_fails_the_rule_is_not_called_revoked() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.reads_fail_after_revoke.lock().unwrap() = true;
+    let error = case.event(&["sgr-1"]).await.unwrap_err();
+    assert!(error.to_string().contains("could not be read back"), "{error}");
+    assert!(error.to_string().contains("connection reset"), "{error}");
+}
+
+#[tokio::test]
+async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_told_as_gone() {
+    let case = Case::new(vec![]);
+    let response = case.event(&["sgr-9"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert!(case.world.calls("revoke").is_empty());
+    assert_eq!(case.world.calls("rules").len(), 4);
+    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+
+    let case = Case::new(vec![]);
+    let appear: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap().push(kubelet("sgr-9")));
+    *case.world.surprise.lock().unwrap() = Some(("rules", 2, appear));
+    let response = case.event(&["sgr-9"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::Revoked)]);
+}
+
+#[tokio::test]
+async fn what_is_there_is_closed_before_what_is_missing_is_waited_for() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+    let calls = case.world.calls.lock().unwrap().clone();
+    assert_eq!(calls[5], "revoke ingress sgr-1");
+}
+
+#[tokio::test]
+async fn old_forbidden_rules_follow_the_sweep_mode() {
+    let case = Case::new(vec![kubelet("sgr-1"), kubelet("sgr-old")]);
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-old".to_owned(), Action::WouldRevoke)]);
+
+    let case = Case::with(vec![kubelet("sgr-1"), kubelet("sgr-old")], Mode::Enforce, Mode::Enforce, 50);
+    case.event(&["sgr-1"]).await.unwrap();
+    assert!(case.world.left().is_empty());
+}
+
+#[tokio::test]
+async fn in_report_mode_nothing_is_revoked_whatever_the_sweep_mode_says() {
+    let case = Case::with(vec![kubelet("sgr-1"), kubelet("sgr-old")], Mode::Report, Mode::Enforce, 50);
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert!(actions(&response).iter().all(|(_, action)| *action == Action::WouldRevoke));
+    assert!(case.world.calls("revoke").is_empty());
+}
+
+#[tokio::test]
+async fn beyond_the_limit_the_rest_is_refused_named_ones_first_and_the_invocation_ends_in_an_error() {
+    let rules = vec![kubelet("sgr-old"), rule("sgr-1", Packets::Udp(53, 53), "0.0.0.0/0"), kubelet("sgr-2")];
+    let case = Case::with(rules, Mode::Enforce, Mode::Enforce, 1);
+    let error = case.event(&["sgr-1", "sgr-2"]).await.unwrap_err();
+    assert!(error.to_string().contains("GUARD_MAX_REVOKES"), "{error}");
+    assert_eq!(case.world.left(), ["sgr-old", "sgr-1"]);
+}
+
+#[tokio::test]
+async fn the_same_event_is_told_once_but_again_when_a_channel_failed() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.channel_is_down.lock().unwrap() = true;
+    let error = case.event(&["sgr-1"]).await.unwrap_err();
+    assert!(error.to_string().contains("no route to host"), "{error}");
+    assert!(case.world.left().is_empty());
+
+    *case.world.channel_is_down.lock().unwrap() = false;
+    let again = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+
+    let third = case.event(&["sgr-1"]).await.unwrap();
+    assert!(third.ignored.unwrap().contains("handled already"));
+    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_of_another_account_or_region_reads_nothing() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    let mut payload = authorize("e-1", &["sgr-1"]);
+    payload["region"] = json!("eu-west-1");
+    payload["detail"]["awsRegion"] = json!("eu-west-1");
+    let response = case.guard.handle(&payload).await.unwrap();
+    assert!(response.ignored.unwrap().contains("eu-west-1"));
+    assert!(case.world.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_compliant_record_is_kept_and_told_to_nobody() {
+    let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(response.records[0].outcome, Outcome::Compliant);
+    assert!(case.world.told.lock().unwrap().is_empty());
+}

@@ -1,0 +1,226 @@
+//! The SNS channel: what goes over the wire to each audience, and what a refusal says.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers make canned answers and read what was sent"
+)]
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_sns::Client;
+use aws_sdk_sns::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_sns::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sns::error::BoxError;
+use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::body::SdkBody;
+use eks_sg_guard::adapters::sns::Topic;
+use eks_sg_guard::error::chain;
+use eks_sg_guard::notice::Message;
+use eks_sg_guard::ports::Channel;
+
+const ARN: &str = "arn:aws:sns:us-east-1:111122223333:guard";
+const LIMIT: usize = 256 * 1024;
+
+/// Keeps the bodies as they go out.
+#[derive(Clone, Debug, Default)]
+struct Wire(Arc<Mutex<Vec<String>>>);
+
+impl Intercept for Wire {
+    fn name(&self) -> &'static str {
+        "Wire"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.request().body().bytes().unwrap_or_default();
+        self.0
+            .lock()
+            .map_err(|error| error.to_string())?
+            .push(String::from_utf8(body.to_vec())?);
+        Ok(())
+    }
+}
+
+impl Wire {
+    /// The members of the only call.
+    fn sent(&self) -> Vec<(String, String)> {
+        let bodies = self.0.lock().unwrap();
+        let [body] = bodies.as_slice() else {
+            panic!("{} calls", bodies.len())
+        };
+        let pairs = body.split('&').map(|pair| pair.split_once('=').unwrap());
+        pairs.map(|(key, value)| (plain(key), plain(value))).collect()
+    }
+}
+
+/// Undoes the encoding of a form.
+fn plain(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let hex: String = rest.by_ref().take(2).map(char::from).collect();
+                bytes.push(u8::from_str_radix(&hex, 16).unwrap());
+            }
+            b'+' => bytes.push(b' '),
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn message(for_people: bool) -> Message {
+    Message {
+        subject: "[critical] revoked: 10250/tcp open to the internet".to_owned(),
+        text: "One rule of sg-1 was revoked.\n".to_owned(),
+        record: r#"{"version":1}"#.to_owned(),
+        attributes: vec![("severity", "critical".to_owned()), ("cluster", "prod".to_owned())],
+        for_people,
+    }
+}
+
+fn answer(status: u16, xml: &str) -> HttpResponse {
+    HttpResponse::new(status.try_into().unwrap(), SdkBody::from(xml))
+}
+
+fn published() -> Rule {
+    mock!(Client::publish).then_http_response(|| {
+        answer(
+            200,
+            r#"<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult>
+<MessageId>567910cd-659e-55d4-8ccb-5aaf14679dc0</MessageId></PublishResult><ResponseMetadata>
+<RequestId>d74b8436-ae13-5ab4-a9ff-ce54dfea72a0</RequestId></ResponseMetadata></PublishResponse>"#,
+        )
+    })
+}
+
+fn client(rule: &Rule, wire: &Wire) -> Client {
+    let wire = wire.clone();
+    mock_client!(aws_sdk_sns, RuleMode::Sequential, [rule], move |config| config
+        .interceptor(wire.clone()))
+}
+
+fn value<'a>(sent: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    sent.iter()
+        .find(|(found, _)| found == key)
+        .map(|(_, value)| value.as_str())
+}
+
+/// Name, type and value of each attribute, by name.
+fn attributes(sent: &[(String, String)]) -> Vec<(&str, &str, &str)> {
+    let part = |n: usize, part: &str| value(sent, &format!("MessageAttributes.entry.{n}.{part}"));
+    let all = (1..).map_while(|n| {
+        Some((
+            part(n, "Name")?,
+            part(n, "Value.DataType")?,
+            part(n, "Value.StringValue")?,
+        ))
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort_unstable();
+    all
+}
+
+#[tokio::test]
+async fn people_get_subject_text_and_string_attributes() {
+    let (rule, wire) = (published(), Wire::default());
+    let topic = Topic::people(client(&rule, &wire), ARN);
+    assert_eq!(topic.name(), "people");
+    topic.send(&message(true)).await.unwrap();
+    let sent = wire.sent();
+    assert_eq!(value(&sent, "TopicArn"), Some(ARN));
+    assert_eq!(
+        value(&sent, "Subject"),
+        Some("[critical] revoked: 10250/tcp open to the internet")
+    );
+    assert_eq!(value(&sent, "Message"), Some("One rule of sg-1 was revoked.\n"));
+    assert_eq!(
+        value(&sent, "MessageStructure"),
+        None,
+        "`json` would lose the attributes"
+    );
+    assert_eq!(
+        attributes(&sent),
+        [("cluster", "String", "prod"), ("severity", "String", "critical")]
+    );
+}
+
+#[tokio::test]
+async fn machines_get_the_record_without_a_subject() {
+    let (rule, wire) = (published(), Wire::default());
+    let topic = Topic::records(client(&rule, &wire), ARN);
+    assert_eq!(topic.name(), "records");
+    topic.send(&message(false)).await.unwrap();
+    let sent = wire.sent();
+    assert_eq!(
+        (value(&sent, "Subject"), value(&sent, "Message")),
+        (None, Some(r#"{"version":1}"#))
+    );
+    assert_eq!(attributes(&sent).len(), 2);
+}
+
+#[tokio::test]
+async fn people_are_not_told_what_is_only_for_machines() {
+    let (rule, wire) = (published(), Wire::default());
+    Topic::people(client(&rule, &wire), ARN)
+        .send(&message(false))
+        .await
+        .unwrap();
+    assert_eq!(rule.num_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_text_too_long_for_sns_is_cut_between_characters_and_says_so() {
+    for shift in 0..4 {
+        let (rule, wire) = (published(), Wire::default());
+        let long = Message {
+            text: "a".repeat(shift) + &"🔒".repeat(LIMIT),
+            ..message(true)
+        };
+        Topic::people(client(&rule, &wire), ARN).send(&long).await.unwrap();
+        let sent = wire.sent();
+        let text = value(&sent, "Message").unwrap();
+        let kept = text
+            .strip_suffix("\n… cut: the message was too long for SNS; the record has all of it\n")
+            .unwrap();
+        assert!(long.text.starts_with(kept));
+        let attributes: usize = attributes(&sent)
+            .iter()
+            .map(|(name, kind, value)| name.len() + kind.len() + value.len())
+            .sum();
+        let room = LIMIT - attributes - long.subject.len();
+        assert!(text.len() <= room && text.len() > room - 4, "{} of {room}", text.len());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_sns_is_readable_to_its_end() {
+    let rule = mock!(Client::publish).then_http_response(|| {
+        let mut response = answer(
+            403,
+            r#"<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type>
+<Code>AuthorizationError</Code><Message>User: arn:aws:sts::111122223333:assumed-role/guard/guard is not authorized to
+perform: SNS:Publish on resource: arn:aws:sns:us-east-1:111122223333:guard</Message></Error>
+<RequestId>9dd01905-5012-5f99-8663-4b3ecd0dfaef</RequestId></ErrorResponse>"#,
+        );
+        response
+            .headers_mut()
+            .insert("x-amzn-requestid", "9dd01905-5012-5f99-8663-4b3ecd0dfaef");
+        response
+    });
+    let topic = Topic::people(client(&rule, &Wire::default()), ARN);
+    let error = topic.send(&message(true)).await.unwrap_err();
+    assert_eq!(
+        chain(error.as_ref()),
+        "not allowed to sns:Publish; grant it to the function's role, or look for a policy that denies it: \
+         AuthorizationError: User: arn:aws:sts::111122223333:assumed-role/guard/guard is not authorized to perform: \
+         SNS:Publish on resource: arn:aws:sns:us-east-1:111122223333:guard \
+         (HTTP 403, request id 9dd01905-5012-5f99-8663-4b3ecd0dfaef)"
+    );
+}
