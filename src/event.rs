@@ -96,6 +96,15 @@ pub enum GroupRef {
     Name(String),
 }
 
+impl GroupRef {
+    /// The id or the name, for messages.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Id(text) | Self::Name(text) => text,
+        }
+    }
+}
+
 /// The rules of a group that an event names. Only these follow `GUARD_MODE`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Named {

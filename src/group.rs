@@ -29,14 +29,8 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the design.
-    pub const ALL: [Self; 6] = [
-        Self::Cluster,
-        Self::ControlPlane,
-        Self::Node,
-        Self::RemoteAccess,
-        Self::Pod,
-        Self::LoadBalancer,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Cluster, Self::ControlPlane, Self::Node, Self::RemoteAccess, Self::Pod, Self::LoadBalancer];
 
     /// The word of the policy language and of the record.
     pub fn word(self) -> &'static str {
@@ -170,35 +164,21 @@ impl AwsList {
     /// Names: VPC user guide, "AWS-managed prefix lists".
     const TABLE: [(Self, &'static str, &'static str); 6] = [
         (Self::VpcLattice, "aws:vpc-lattice", "vpc-lattice"),
-        (
-            Self::InstanceConnect,
-            "aws:ec2-instance-connect",
-            "ec2-instance-connect",
-        ),
+        (Self::InstanceConnect, "aws:ec2-instance-connect", "ec2-instance-connect"),
         (Self::CloudFront, "aws:cloudfront", "cloudfront.origin-facing"),
-        (
-            Self::Route53HealthChecks,
-            "aws:route53-healthchecks",
-            "route53-healthchecks",
-        ),
+        (Self::Route53HealthChecks, "aws:route53-healthchecks", "route53-healthchecks"),
         (Self::S3, "aws:s3", "s3"),
         (Self::DynamoDb, "aws:dynamodb", "dynamodb"),
     ];
 
     /// The word of the policy language.
     pub fn word(self) -> &'static str {
-        Self::TABLE
-            .iter()
-            .find(|(list, ..)| *list == self)
-            .map_or("", |(_, word, _)| word)
+        Self::TABLE.iter().find(|(list, ..)| *list == self).map_or("", |(_, word, _)| word)
     }
 
     /// The list a word means.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::TABLE
-            .iter()
-            .find(|(_, known, _)| *known == word)
-            .map(|(list, ..)| *list)
+        Self::TABLE.iter().find(|(_, known, _)| *known == word).map(|(list, ..)| *list)
     }
 
     /// Every word, for messages and the schema.
@@ -210,12 +190,7 @@ impl AwsList {
     pub fn from_ec2(owner: &str, name: &str) -> Option<Self> {
         let service = name.strip_prefix("com.amazonaws.")?.split_once('.')?.1;
         let service = service.strip_prefix("ipv6.").unwrap_or(service);
-        (owner == "AWS").then(|| {
-            Self::TABLE
-                .iter()
-                .find(|(.., part)| *part == service)
-                .map(|(list, ..)| *list)
-        })?
+        (owner == "AWS").then(|| Self::TABLE.iter().find(|(.., part)| *part == service).map(|(list, ..)| *list))?
     }
 }
 
@@ -226,27 +201,11 @@ mod tests {
     #[test]
     fn aws_lists_are_known_by_owner_not_by_name() {
         for (owner, name, expected) in [
-            (
-                "AWS",
-                "com.amazonaws.global.cloudfront.origin-facing",
-                Some(AwsList::CloudFront),
-            ),
-            (
-                "AWS",
-                "com.amazonaws.global.ipv6.cloudfront.origin-facing",
-                Some(AwsList::CloudFront),
-            ),
+            ("AWS", "com.amazonaws.global.cloudfront.origin-facing", Some(AwsList::CloudFront)),
+            ("AWS", "com.amazonaws.global.ipv6.cloudfront.origin-facing", Some(AwsList::CloudFront)),
             ("AWS", "com.amazonaws.us-east-1.s3", Some(AwsList::S3)),
-            (
-                "AWS",
-                "com.amazonaws.us-east-1.ipv6.vpc-lattice",
-                Some(AwsList::VpcLattice),
-            ),
-            (
-                "AWS",
-                "com.amazonaws.us-east-1.ec2-instance-connect",
-                Some(AwsList::InstanceConnect),
-            ),
+            ("AWS", "com.amazonaws.us-east-1.ipv6.vpc-lattice", Some(AwsList::VpcLattice)),
+            ("AWS", "com.amazonaws.us-east-1.ec2-instance-connect", Some(AwsList::InstanceConnect)),
             ("AWS", "com.amazonaws.us-east-1.groundstation", None),
             ("111122223333", "com.amazonaws.us-east-1.s3", None),
         ] {

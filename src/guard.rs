@@ -3,24 +3,25 @@
 //! Owns: which groups an invocation is about, waiting for what EC2 does not show yet, and what ends in an error. Must not:
 //! order effects on EC2 (remediate does) or write text (notice does).
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+mod work;
+
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::chain;
-use crate::event::{Change, Event, EventError, GroupRef, Named, NamedRule, Parsed, Touched, Trigger, payload};
+use crate::event::{Change, Event, EventError, GroupRef, Named, Parsed, Touched, Trigger, payload};
 use crate::inventory::{Inventory, Seen};
-use crate::notice;
-use crate::plan::{Brief, Modes, judge_claims, limit, names, plan};
+use crate::plan::{Brief, Modes};
+use crate::policy::Policy;
 use crate::policy::judge::Place;
-use crate::policy::{Policy, Severity, Verdict};
-use crate::ports::{Channel, CloudError, Clock, Ec2, Eks, Source};
-use crate::record::{Action, FindingRecord, GroupRecord, Outcome, PortionRecord, Record};
-use crate::remediate::{Done, carry_out};
+use crate::ports::{Channel, Clock, CloudError, Ec2, Eks};
+use crate::record::Record;
+use work::Work;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
 const LAG: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
@@ -147,16 +148,14 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         let mut work = Work::new(self, Some(&change.event));
         let mut out_of_scope = Vec::new();
         for Touched { group, named } in &change.touched {
-            let Some(id) = self.group_id(group).await? else {
-                out_of_scope.push("the default VPC has no security group of that name".to_owned());
-                continue;
-            };
-            match self.find(&id).await? {
-                Some(seen) if seen.group.roles.is_empty() => {
-                    out_of_scope.push(format!("security group `{id}` has no role in an EKS cluster"));
+            match self.find(group).await {
+                // The other groups still count.
+                Err(error) => work.problem(chain(&error)),
+                Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
+                Ok(Some(seen)) if seen.group.roles.is_empty() => {
+                    out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", seen.group.id));
                 }
-                Some(seen) => work.group(seen, named).await?,
-                None => out_of_scope.push(format!("security group `{id}` is already gone")),
+                Ok(Some(seen)) => work.group(seen, named).await,
             }
         }
         let ignored = (work.records.is_empty() && !out_of_scope.is_empty()).then(|| out_of_scope.join("; "));
@@ -170,36 +169,36 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         let seen = read.map_err(|source| GuardError::ReadFailed { what, source })?;
         let mut work = Work::new(self, event);
         for seen in seen.into_iter().filter(|seen| !seen.group.roles.is_empty()) {
-            work.group(seen, &Named::Nothing).await?;
+            work.group(seen, &Named::Nothing).await;
         }
-        let ignored = work.records.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
+        let ignored =
+            work.records.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
         work.finish(ignored).await
     }
 
-    async fn group_id(&self, group: &GroupRef) -> Result<Option<String>, GuardError> {
-        match group {
-            GroupRef::Id(id) => Ok(Some(id.clone())),
-            GroupRef::Name(name) => {
-                let found = self.inventory.ec2().default_vpc_group(name).await;
-                found.map_err(|source| GuardError::ReadFailed { what: format!("group `{name}` of the default VPC"), source })
-            }
-        }
-    }
-
     /// The group, waited for a little when EC2 does not show it yet. `None`: it is gone.
-    async fn find(&self, id: &String) -> Result<Option<Seen>, GuardError> {
+    async fn find(&self, group: &GroupRef) -> Result<Option<Seen>, GuardError> {
         for wait in std::iter::once(Duration::ZERO).chain(LAG) {
             self.inventory.clock().sleep(wait).await;
-            let read = self.inventory.read(std::slice::from_ref(id)).await;
-            let seen = read.map_err(|source| GuardError::ReadFailed { what: format!("security group `{id}`"), source })?;
-            if let Some(seen) = seen.into_iter().next() {
+            let read = self.look_for(group).await;
+            let what = || format!("security group `{}`", group.text());
+            if let Some(seen) = read.map_err(|source| GuardError::ReadFailed { what: what(), source })? {
                 return Ok(Some(seen));
             }
         }
         Ok(None)
     }
 
-    fn brief<'b>(&'b self, event: Option<&'b Event>, now: jiff::Timestamp, named: &'b Named) -> Brief<'b> {
+    async fn look_for(&self, group: &GroupRef) -> Result<Option<Seen>, CloudError> {
+        let id = match group {
+            GroupRef::Id(id) => Some(id.clone()),
+            GroupRef::Name(name) => self.inventory.ec2().default_vpc_group(name).await?,
+        };
+        let Some(id) = id else { return Ok(None) };
+        Ok(self.inventory.read(&[id]).await?.into_iter().next())
+    }
+
+    fn brief<'b>(&'b self, event: Option<&'b Event>, now: Timestamp, named: &'b Named) -> Brief<'b> {
         let place = Place { account: &self.account, region: &self.region };
         let actor = event.map(|event| &event.actor);
         Brief { policy: &self.policy, place, now, modes: self.modes, actor, named }
@@ -220,143 +219,5 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         {
             known.remove(&oldest);
         }
-    }
-}
-
-/// The running work of one invocation.
-struct Work<'a, E, K, C, N> {
-    guard: &'a Guard<E, K, C, N>,
-    event: Option<&'a Event>,
-    started: jiff::Timestamp,
-    most: usize,
-    records: Vec<Record>,
-    messages: Vec<notice::Message>,
-    problems: Vec<String>,
-}
-
-impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
-    fn new(guard: &'a Guard<E, K, C, N>, event: Option<&'a Event>) -> Self {
-        let started = guard.inventory.clock().now();
-        Self { guard, event, started, most: guard.max_revokes, records: vec![], messages: vec![], problems: vec![] }
-    }
-
-    /// Judges and mends one group. Rules that the event names and that are not there are waited for, but not before what is
-    /// there has been dealt with.
-    async fn group(&mut self, mut seen: Seen, named: &Named) -> Result<(), GuardError> {
-        let mut done: BTreeMap<String, Done> = BTreeMap::new();
-        let mut missing;
-        let mut waits = LAG.into_iter();
-        loop {
-            let brief = self.guard.brief(self.event, self.started, named);
-            let mut steps = plan(brief, &seen.group);
-            limit(&mut steps, self.most);
-            missing = missing_of(named, &seen, &done);
-            for result in carry_out(&self.guard.inventory, brief, &mut seen, steps, &mut self.most).await {
-                done.entry(result.finding.rule.id.clone()).or_insert(result);
-            }
-            let Some(wait) = waits.next().filter(|_| !missing.is_empty()) else { break };
-            self.guard.inventory.clock().sleep(wait).await;
-            seen.read_at = self.guard.inventory.clock().now();
-            let read = self.guard.inventory.rules(&seen.group.id).await;
-            let what = || format!("security group `{}`", seen.group.id);
-            seen.group.rules = read.map_err(|source| GuardError::ReadFailed { what: what(), source })?;
-        }
-        let brief = self.guard.brief(self.event, self.started, named);
-        let claimed = judge_claims(brief, &seen.group, &missing);
-        let gone = claimed.into_iter().map(|finding| {
-            let detail = "the event names this rule, but it was not there when we looked".to_owned();
-            Done::told(finding, true, Action::AlreadyGone, Some(detail))
-        });
-        let done: Vec<Done> = done.into_values().chain(gone).collect();
-        self.record(GroupRecord::from(&seen.group), self.guard.modes.for_group(&self.guard.policy, &seen.group), done);
-        Ok(())
-    }
-
-    fn record(&mut self, group: GroupRecord, modes: Modes, done: Vec<Done>) {
-        for done in done.iter().filter(|done| done.is_unfinished) {
-            let why = done.detail.as_deref().unwrap_or("no reason known");
-            self.problems.push(format!("rule `{}` of `{}`: {why}", done.finding.rule.id, group.id));
-        }
-        let mut findings: Vec<FindingRecord> = done.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
-        findings.sort_by_key(|finding| {
-            std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
-        });
-        let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
-        let severity = findings.iter().filter_map(|finding| finding.severity).max();
-        // What a guard refused or AWS denied needs a person now, whatever the rule is.
-        let severity = if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity };
-        let guard = self.guard;
-        let elapsed = guard.inventory.clock().now().duration_since(self.started);
-        let record = Record {
-            version: 1,
-            event_id: None,
-            event_name: None,
-            event_time: None,
-            trigger: if self.event.is_some() { "event" } else { "sweep" },
-            account: guard.account.clone(),
-            region: guard.region.clone(),
-            mode: if self.event.is_some() { modes.named } else { modes.others },
-            policy: guard.policy.name.clone(),
-            policy_hash: guard.policy.hash.clone(),
-            severity,
-            actor: None,
-            group,
-            findings,
-            outcome,
-            duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(0),
-            part: None,
-        };
-        let record = record.with_event(self.event);
-        let for_people = notice::is_due(&record);
-        for record in record.split() {
-            (guard.journal)(&record);
-            if record.outcome > Outcome::Compliant {
-                self.messages.push(notice::message(&record, for_people));
-            }
-            self.records.push(record);
-        }
-    }
-
-    /// Tells everybody, whatever else failed, and says what is not done.
-    async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        for message in &self.messages {
-            let sent = join_all(self.guard.channels.iter().map(|channel| async move { (channel.name(), channel.send(message).await) }));
-            for (channel, result) in sent.await {
-                if let Err(error) = result {
-                    self.problems.push(unsent(channel, &error));
-                }
-            }
-        }
-        if self.problems.is_empty() {
-            Ok(Response { records: self.records, ignored })
-        } else {
-            Err(GuardError::Unfinished(self.problems))
-        }
-    }
-}
-
-fn unsent(channel: &str, error: &Source) -> String {
-    format!("the message to {channel} could not be sent: {}", chain(error.as_ref()))
-}
-
-/// The rules that the event names and that were neither there nor dealt with.
-fn missing_of(named: &Named, seen: &Seen, done: &BTreeMap<String, Done>) -> Vec<NamedRule> {
-    let Named::Rules(rules) = named else { return Vec::new() };
-    let is_there = |named: &NamedRule| seen.group.rules.iter().any(|rule| names(named, rule));
-    let is_done = |named: &NamedRule| done.values().any(|done| names(named, &done.finding.rule));
-    rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
-}
-
-fn finding(done: Done) -> FindingRecord {
-    let Done { finding, named, action, detail, .. } = done;
-    FindingRecord {
-        requirement: None,
-        verdict: finding.verdict,
-        severity: finding.severity,
-        named_by_event: named,
-        portions: finding.portions.iter().flat_map(PortionRecord::of).collect(),
-        action,
-        detail,
-        rule: Some(finding.rule),
     }
 }

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::{join_all, try_join, try_join4, try_join_all};
+use futures::future::{join_all, try_join, try_join_all, try_join4};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::group::{AwsList, Group, PeerGroup, PrefixList};
 use crate::membership::{Facts, Membership, clusters_in_tags, membership};
 use crate::policy::ConfiguredGroup;
-use crate::ports::{CloudError, Clock, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Which};
+use crate::ports::{Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Which};
 use crate::region::Addresses;
 use crate::rule::{Peer, Rule};
 
@@ -154,7 +154,13 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// Adds what the rules refer to: VPC ranges, prefix lists, peers. Whenever something has to be awaited for that, the
     /// rules are read again beside it, so that the answer is as fresh as its rules are: a prefix list costs one round trip
     /// and not two.
-    async fn complete(&self, mut batch: Batch, clusters: &[Cluster], mut read_at: Timestamp, mut waited: bool) -> Result<Vec<Seen>, CloudError> {
+    async fn complete(
+        &self,
+        mut batch: Batch,
+        clusters: &[Cluster],
+        mut read_at: Timestamp,
+        mut waited: bool,
+    ) -> Result<Vec<Seen>, CloudError> {
         let mut known = References::default();
         let mut groups = self.groups(&batch, clusters);
         for _ in 0..MOST_ROUNDS {
@@ -163,7 +169,8 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
                 break;
             }
             waited = false;
-            let ids: Vec<String> = groups.iter().filter(|group| !group.roles.is_empty()).map(|group| group.id.clone()).collect();
+            let ids: Vec<String> =
+                groups.iter().filter(|group| !group.roles.is_empty()).map(|group| group.id.clone()).collect();
             read_at = self.clock.now();
             let (rules, ranges, lists, peers) = futures::join!(
                 self.ec2.rules(&ids),
@@ -192,12 +199,18 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     fn missing(&self, groups: &[Group], clusters: &[Cluster], known: &mut References) -> Missing {
         let in_scope = || groups.iter().filter(|group| !group.roles.is_empty());
         let is_ours = |vpc: &String| clusters.iter().any(|cluster| cluster.vpc == *vpc);
-        let vpcs = in_scope().map(|group| group.vpc.clone()).filter(|vpc| !is_ours(vpc) && !known.ranges.contains_key(vpc)).collect();
+        let vpcs = in_scope()
+            .map(|group| group.vpc.clone())
+            .filter(|vpc| !is_ours(vpc) && !known.ranges.contains_key(vpc))
+            .collect();
         let lists = in_scope().flat_map(lists_of).filter(|id| !known.lists.contains_key(id)).collect();
         let named: BTreeSet<String> = in_scope().flat_map(peers_of).collect();
         let now = self.clock.now();
         let memory = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = named.iter().filter_map(|id| Some((id, memory.get(id)?))).filter(|(_, (at, _))| now.duration_since(*at) < KEEP);
+        let fresh = named
+            .iter()
+            .filter_map(|id| Some((id, memory.get(id)?)))
+            .filter(|(_, (at, _))| now.duration_since(*at) < KEEP);
         for (id, (_, membership)) in fresh {
             known.peers.entry(id.clone()).or_insert_with(|| membership.clone());
         }
@@ -267,7 +280,11 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     }
 
     /// What other groups are; remembered for a while.
-    async fn peers(&self, ids: &BTreeSet<String>, clusters: &[Cluster]) -> Result<HashMap<String, Membership>, CloudError> {
+    async fn peers(
+        &self,
+        ids: &BTreeSet<String>,
+        clusters: &[Cluster],
+    ) -> Result<HashMap<String, Membership>, CloudError> {
         let now = self.clock.now();
         // A peer that does not exist here (another account's, or gone) is remembered as nobody's.
         let mut found: HashMap<String, Membership> = ids.iter().map(|id| (id.clone(), Membership::default())).collect();
@@ -315,7 +332,8 @@ impl References {
     fn complete(&self, group: &mut Group, clusters: &[Cluster]) {
         let of_cluster = clusters.iter().find(|cluster| cluster.vpc == group.vpc).map(|cluster| &cluster.vpc_ranges);
         group.vpc_ranges = of_cluster.or_else(|| self.ranges.get(&group.vpc)).cloned().unwrap_or_default();
-        group.prefix_lists = lists_of(group).filter_map(|id| Some((id.clone(), self.lists.get(&id)?.clone()))).collect();
+        group.prefix_lists =
+            lists_of(group).filter_map(|id| Some((id.clone(), self.lists.get(&id)?.clone()))).collect();
         let peer = |id: String| {
             let peer = self.peers.get(&id)?;
             let is_strong = peer.roles.iter().any(|known| known.strong);

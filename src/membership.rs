@@ -17,7 +17,8 @@ const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 /// Ordinary tags whose value is a cluster's name.
-const CLUSTER_NAME_TAGS: [&str; 4] = ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
+const CLUSTER_NAME_TAGS: [&str; 4] =
+    ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
 
 /// A group with everything that may tell its roles.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +177,8 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
 /// Cluster names that tags speak of, ordinary or not.
 pub fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter_map(|(key, value)| {
-        key.strip_prefix(CLUSTER_TAG_PREFIX).or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))
+        key.strip_prefix(CLUSTER_TAG_PREFIX)
+            .or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))
     })
 }
 

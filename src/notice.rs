@@ -57,7 +57,10 @@ pub fn message(record: &Record, for_people: bool) -> Message {
 
 /// Text from outside, made harmless: one line, no control or direction-changing characters, cut visibly.
 pub fn plain(text: &str) -> String {
-    let is_harmless = |c: &char| !c.is_control() && !matches!(*c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_harmless = |c: &char| {
+        !c.is_control()
+            && !matches!(*c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
     let clean = |c: char| if is_harmless(&c) { c } else { '\u{fffd}' };
     let mut short: String = text.chars().take(LONGEST).map(clean).collect();
     if text.chars().nth(LONGEST).is_some() {
@@ -95,8 +98,17 @@ fn text(record: &Record, cluster: &str) -> String {
     let roles: Vec<&str> = record.group.roles.iter().map(|known| known.role.word()).collect();
     let name = record.group.name.as_deref().map(plain).unwrap_or_default();
     lines.push(String::new());
-    lines.push(format!("Cluster  {cluster} ({}), account {}, {}", dedup(roles).join(" and "), record.account, record.region));
-    lines.push(format!("Group    {} ({name}) in {}", record.group.id, record.group.vpc.as_deref().unwrap_or("an unknown VPC")));
+    lines.push(format!(
+        "Cluster  {cluster} ({}), account {}, {}",
+        dedup(roles).join(" and "),
+        record.account,
+        record.region
+    ));
+    lines.push(format!(
+        "Group    {} ({name}) in {}",
+        record.group.id,
+        record.group.vpc.as_deref().unwrap_or("an unknown VPC")
+    ));
     lines.extend(who(record));
 
     for finding in record.findings.iter().take(MOST_FINDINGS) {

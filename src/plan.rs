@@ -140,7 +140,9 @@ fn intend(finding: &Finding, group: &Group, named: bool, modes: Modes) -> Intent
         let why = "only weak evidence, such as ordinary tags, says what this group is to the cluster, so the rule was left alone";
         return Intent::Report(Some(why.to_owned()));
     }
-    if is_among_cluster_groups(&finding.rule.peer, group) && !asking().any(|portion: &Portion| portion.names_cluster_groups) {
+    if is_among_cluster_groups(&finding.rule.peer, group)
+        && !asking().any(|portion: &Portion| portion.names_cluster_groups)
+    {
         let why = "the peer is a group of the same cluster, and no clause of your own names it";
         return Intent::Refuse(why.to_owned());
     }

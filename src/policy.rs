@@ -87,7 +87,8 @@ pub struct Policy {
 impl Policy {
     /// The most cautious mode that the settings of these clusters allow; `None` when none says anything.
     pub fn mode_of<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> Option<Mode> {
-        let setting = |name: &&'a String| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
+        let setting =
+            |name: &&'a String| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
         clusters.into_iter().filter_map(|name| setting(&name)?.mode).min()
     }
 }

@@ -170,11 +170,19 @@ pub trait Ec2: Sync {
     /// The instances with an interface that wears one of the groups, or that lie in the VPCs. Terminated ones are left out.
     fn instances(&self, which: &Which) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
     /// IPv4 and IPv6 ranges of each VPC, by id.
-    fn vpc_ranges(&self, vpcs: &[String]) -> impl Future<Output = Result<BTreeMap<String, Addresses>, CloudError>> + Send;
+    fn vpc_ranges(
+        &self,
+        vpcs: &[String],
+    ) -> impl Future<Output = Result<BTreeMap<String, Addresses>, CloudError>> + Send;
     /// A prefix list with all its entries.
     fn prefix_list(&self, id: &str) -> impl Future<Output = Result<PrefixListFacts, CloudError>> + Send;
     /// Revokes these rules of one group and direction, all or none.
-    fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn revoke(
+        &self,
+        group: &str,
+        direction: Direction,
+        rules: &[String],
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// What we read from EKS.

@@ -32,9 +32,7 @@ impl Traffic {
     /// The ports `from` to `to`, both included, of one IP protocol (0 to 255).
     pub fn ports(protocol: u8, from: u16, to: u16) -> Self {
         let base = u32::from(protocol) * PORTS;
-        Self(RangeSetBlaze::from_iter(
-            [base + u32::from(from)..=base + u32::from(to)],
-        ))
+        Self(RangeSetBlaze::from_iter([base + u32::from(from)..=base + u32::from(to)]))
     }
 
     /// ICMP or `ICMPv6` messages; `None` is every type or code. Any other protocol: all of it.
@@ -42,10 +40,9 @@ impl Traffic {
         let (from, to) = match (kind, code) {
             (None, _) => (0, u16::MAX),
             (Some(kind), None) => (u16::from(kind) << 8, u16::from(kind) << 8 | 0xff),
-            (Some(kind), Some(code)) => (
-                u16::from(kind) << 8 | u16::from(code),
-                u16::from(kind) << 8 | u16::from(code),
-            ),
+            (Some(kind), Some(code)) => {
+                (u16::from(kind) << 8 | u16::from(code), u16::from(kind) << 8 | u16::from(code))
+            }
         };
         Self::ports(protocol, from, to)
     }
@@ -121,14 +118,7 @@ impl Traffic {
                 ICMP | ICMPV6 if from % 256 == 0 && to == from + 255 => {
                     write!(text, "{separator}{}", from >> 8)
                 }
-                ICMP | ICMPV6 => write!(
-                    text,
-                    "{separator}{}/{}-{}/{}",
-                    from >> 8,
-                    from & 0xff,
-                    to >> 8,
-                    to & 0xff
-                ),
+                ICMP | ICMPV6 => write!(text, "{separator}{}/{}-{}/{}", from >> 8, from & 0xff, to >> 8, to & 0xff),
                 _ if from == to => write!(text, "{separator}{from}"),
                 _ => write!(text, "{separator}{from}-{to}"),
             };
@@ -138,11 +128,7 @@ impl Traffic {
 }
 
 fn whole_protocols((first, last): (u8, u8)) -> (String, String) {
-    let name = if first == last {
-        first.to_string()
-    } else {
-        format!("{first}-{last}")
-    };
+    let name = if first == last { first.to_string() } else { format!("{first}-{last}") };
     (name, "all".to_owned())
 }
 
@@ -201,28 +187,19 @@ pub struct Addresses {
 impl Addresses {
     /// Every address of both families.
     pub fn all() -> Self {
-        Self {
-            v4: RangeSetBlaze::universe(),
-            v6: RangeSetBlaze::universe(),
-        }
+        Self { v4: RangeSetBlaze::universe(), v6: RangeSetBlaze::universe() }
     }
 
     /// Union of two.
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
-        Self {
-            v4: &self.v4 | &other.v4,
-            v6: &self.v6 | &other.v6,
-        }
+        Self { v4: &self.v4 | &other.v4, v6: &self.v6 | &other.v6 }
     }
 
     /// What is here and not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
-        Self {
-            v4: &self.v4 - &other.v4,
-            v6: &self.v6 - &other.v6,
-        }
+        Self { v4: &self.v4 - &other.v4, v6: &self.v6 - &other.v6 }
     }
 
     /// Whether every address of `other` is here.
@@ -238,16 +215,10 @@ impl Addresses {
     /// Ranges of one family as numbers, ascending. IPv4 addresses are 0 to 2^32 - 1.
     pub(crate) fn ranges(&self, family: Family) -> Vec<(u128, u128)> {
         match family {
-            Family::V4 => self
-                .v4
-                .ranges()
-                .map(|r| (u128::from(r.start().to_bits()), u128::from(r.end().to_bits())))
-                .collect(),
-            Family::V6 => self
-                .v6
-                .ranges()
-                .map(|r| (r.start().to_bits(), r.end().to_bits()))
-                .collect(),
+            Family::V4 => {
+                self.v4.ranges().map(|r| (u128::from(r.start().to_bits()), u128::from(r.end().to_bits()))).collect()
+            }
+            Family::V6 => self.v6.ranges().map(|r| (r.start().to_bits(), r.end().to_bits())).collect(),
         }
     }
 }
@@ -261,10 +232,7 @@ impl FromIterator<IpNet> for Addresses {
                 IpNet::V6(net) => v6.push(net.network()..=net.broadcast()),
             }
         }
-        Self {
-            v4: v4.into_iter().collect(),
-            v6: v6.into_iter().collect(),
-        }
+        Self { v4: v4.into_iter().collect(), v6: v6.into_iter().collect() }
     }
 }
 
@@ -297,30 +265,18 @@ mod tests {
         let rest = &Traffic::all() - &Traffic::ports(TCP, 22, 22);
         assert_eq!(
             rest.by_protocol(),
-            [
-                ("0", "all"),
-                ("icmp", "all"),
-                ("2-5", "all"),
-                ("tcp", "0-21,23-65535"),
-                ("7-16", "all"),
-                ("udp", "all")
-            ]
-            .into_iter()
-            .chain([("18-57", "all"), ("icmpv6", "all"), ("59-255", "all")])
-            .map(|(protocol, ports)| (protocol.to_owned(), ports.to_owned()))
-            .collect::<Vec<_>>()
+            [("0", "all"), ("icmp", "all"), ("2-5", "all"), ("tcp", "0-21,23-65535"), ("7-16", "all"), ("udp", "all")]
+                .into_iter()
+                .chain([("18-57", "all"), ("icmpv6", "all"), ("59-255", "all")])
+                .map(|(protocol, ports)| (protocol.to_owned(), ports.to_owned()))
+                .collect::<Vec<_>>()
         );
         assert_eq!(Traffic::all().by_protocol(), [("-1".to_owned(), "all".to_owned())]);
     }
 
     #[test]
     fn two_halves_of_the_world_are_the_world() {
-        let nets = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| text.parse::<IpNet>().unwrap())
-                .collect::<Addresses>()
-        };
+        let nets = |texts: &[&str]| texts.iter().map(|text| text.parse::<IpNet>().unwrap()).collect::<Addresses>();
         assert_eq!(nets(&["0.0.0.0/1", "128.0.0.0/1"]), nets(&["0.0.0.0/0"]));
         assert_eq!(Addresses::all(), nets(&["0.0.0.0/0", "::/0"]));
         assert!(nets(&["10.0.0.0/8"]).without(&nets(&["0.0.0.0/0"])).is_empty());

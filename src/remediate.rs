@@ -11,7 +11,7 @@ use crate::error::chain;
 use crate::inventory::{Inventory, Seen};
 use crate::plan::{Brief, Intent, Step, limit, plan};
 use crate::policy::judge::Finding;
-use crate::ports::{CloudError, Clock, Ec2, Eks};
+use crate::ports::{Clock, CloudError, Ec2, Eks};
 use crate::record::Action;
 use crate::rule::{Direction, Rule};
 
@@ -187,7 +187,9 @@ async fn read_back<E: Ec2, K: Eks, C: Clock>(
     for wait in READ_BACK {
         inventory.clock().sleep(wait).await;
         last = match inventory.rules(group).await {
-            Ok(rules) => Ok(rules.into_iter().map(|rule: Rule| rule.id).filter(|id| answers.contains_key(id)).collect()),
+            Ok(rules) => {
+                Ok(rules.into_iter().map(|rule: Rule| rule.id).filter(|id| answers.contains_key(id)).collect())
+            }
             Err(CloudError::GroupGone(_)) => Ok(BTreeSet::new()),
             Err(error) => Err(chain(&error)),
         };

@@ -83,9 +83,7 @@ impl Packets {
             "udp" => 17,
             "icmp" => 1,
             "icmpv6" | "icmp6" | "ipv6-icmp" => 58,
-            other => other
-                .parse::<u8>()
-                .map_err(|_| RuleError::Protocol(protocol.to_owned()))?,
+            other => other.parse::<u8>().map_err(|_| RuleError::Protocol(protocol.to_owned()))?,
         };
         Ok(match number {
             6 => {
@@ -156,15 +154,7 @@ impl fmt::Display for Packets {
                 if from == to { Ok(()) } else { write!(f, "-{to}") }
             }
             Self::Icmp(kind, code) | Self::Icmpv6(kind, code) => {
-                write!(
-                    f,
-                    "{}",
-                    if matches!(self, Self::Icmp(..)) {
-                        "ICMP"
-                    } else {
-                        "ICMPv6"
-                    }
-                )?;
+                write!(f, "{}", if matches!(self, Self::Icmp(..)) { "ICMP" } else { "ICMPv6" })?;
                 if let Some(kind) = kind {
                     write!(f, " type {kind}")?;
                 }
@@ -202,8 +192,7 @@ impl Peer {
     pub fn cidr(text: &str) -> Result<Self, RuleError> {
         let text = text.trim();
         let net = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
-        net.map(|net| Self::Cidr(net.trunc()))
-            .map_err(|_| RuleError::Cidr(text.to_owned()))
+        net.map(|net| Self::Cidr(net.trunc())).map_err(|_| RuleError::Cidr(text.to_owned()))
     }
 
     /// Whether two peers are the same to EC2. The owner of a group is ignored: a caller may leave it out.
@@ -289,28 +278,15 @@ mod tests {
             ("58", None, None, Packets::Icmpv6(None, None)),
             ("50", Some(10250), Some(10250), Packets::Protocol(50)),
         ] {
-            assert_eq!(
-                Packets::from_ec2(protocol, from, to),
-                Ok(expected),
-                "{protocol} {from:?}-{to:?}"
-            );
+            assert_eq!(Packets::from_ec2(protocol, from, to), Ok(expected), "{protocol} {from:?}-{to:?}");
         }
     }
 
     #[test]
     fn what_is_no_protocol_or_port_is_refused_with_the_value() {
-        assert_eq!(
-            Packets::from_ec2("tpc", None, None),
-            Err(RuleError::Protocol("tpc".into()))
-        );
-        assert_eq!(
-            Packets::from_ec2("256", None, None),
-            Err(RuleError::Protocol("256".into()))
-        );
-        assert_eq!(
-            Packets::from_ec2("tcp", Some(70000), Some(70000)),
-            Err(RuleError::Port(70000))
-        );
+        assert_eq!(Packets::from_ec2("tpc", None, None), Err(RuleError::Protocol("tpc".into())));
+        assert_eq!(Packets::from_ec2("256", None, None), Err(RuleError::Protocol("256".into())));
+        assert_eq!(Packets::from_ec2("tcp", Some(70000), Some(70000)), Err(RuleError::Port(70000)));
     }
 
     #[test]
@@ -335,10 +311,7 @@ mod tests {
         assert_eq!(all["protocol"], "-1");
         assert!(all["from_port"].is_null() && all.as_object().unwrap().contains_key("from_port"));
         let icmp = serde_json::to_value(rule(Packets::Icmp(Some(3), Some(4)))).unwrap();
-        assert_eq!(
-            (icmp["icmp_type"].as_u64(), icmp["icmp_code"].as_u64()),
-            (Some(3), Some(4))
-        );
+        assert_eq!((icmp["icmp_type"].as_u64(), icmp["icmp_code"].as_u64()), (Some(3), Some(4)));
         assert!(icmp.get("from_port").is_none());
     }
 }

@@ -41,15 +41,20 @@ impl Settings {
     /// The first value that is not understood.
     pub fn from(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let get = |variable: &str| look_up(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let topic = |variable| parse(variable, get(variable), "the ARN of an SNS topic", |text| {
-            (text.starts_with("arn:") && text.contains(":sns:")).then(|| text.to_owned())
-        });
-        let mode = |variable| parse(variable, get(variable), "`enforce` or `report`", |text| match text {
-            "enforce" => Some(Mode::Enforce),
-            "report" => Some(Mode::Report),
-            _ => None,
-        });
-        let max_revokes = parse("GUARD_MAX_REVOKES", get("GUARD_MAX_REVOKES"), "a whole number", |text| usize::from_str(text).ok())?;
+        let topic = |variable| {
+            parse(variable, get(variable), "the ARN of an SNS topic", |text| {
+                (text.starts_with("arn:") && text.contains(":sns:")).then(|| text.to_owned())
+            })
+        };
+        let mode = |variable| {
+            parse(variable, get(variable), "`enforce` or `report`", |text| match text {
+                "enforce" => Some(Mode::Enforce),
+                "report" => Some(Mode::Report),
+                _ => None,
+            })
+        };
+        let max_revokes =
+            parse("GUARD_MAX_REVOKES", get("GUARD_MAX_REVOKES"), "a whole number", |text| usize::from_str(text).ok())?;
         Ok(Self {
             modes: Modes::new(
                 mode("GUARD_MODE")?.unwrap_or(Mode::Enforce),
@@ -97,9 +102,12 @@ mod tests {
 
     #[test]
     fn an_unknown_value_names_the_variable_the_value_and_what_would_be_right() {
-        for (variable, value) in
-            [("GUARD_MODE", "enforced"), ("GUARD_SWEEP_MODE", "off"), ("GUARD_MAX_REVOKES", "-1"), ("GUARD_TOPIC_ARN", "ops")]
-        {
+        for (variable, value) in [
+            ("GUARD_MODE", "enforced"),
+            ("GUARD_SWEEP_MODE", "off"),
+            ("GUARD_MAX_REVOKES", "-1"),
+            ("GUARD_TOPIC_ARN", "ops"),
+        ] {
             let error = read(&[(variable, value)]).unwrap_err();
             assert_eq!((error.variable, error.value.as_str()), (variable, value));
             assert!(error.to_string().contains("expected"), "{error}");

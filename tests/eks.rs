@@ -15,20 +15,12 @@ fn ok(body: &Value) -> HttpResponse {
 }
 
 fn not_found(what: &str) -> HttpResponse {
-    answer(
-        404,
-        Some("ResourceNotFoundException"),
-        json!({ "message": format!("No {what} found") }).to_string(),
-    )
+    answer(404, Some("ResourceNotFoundException"), json!({ "message": format!("No {what} found") }).to_string())
 }
 
 fn ec2(action: &str, body: &str) -> HttpResponse {
     let xmlns = "http://ec2.amazonaws.com/doc/2016-11-15/";
-    answer(
-        200,
-        None,
-        format!(r#"<{action}Response xmlns="{xmlns}"><requestId>r</requestId>{body}</{action}Response>"#),
-    )
+    answer(200, None, format!(r#"<{action}Response xmlns="{xmlns}"><requestId>r</requestId>{body}</{action}Response>"#))
 }
 
 fn answer(status: u16, error: Option<&'static str>, body: String) -> HttpResponse {
@@ -161,27 +153,16 @@ async fn a_cluster_that_is_being_created_has_no_cluster_group_yet() {
     let cluster = json!({
         "name": "prod", "status": "CREATING", "resourcesVpcConfig": { "securityGroupIds": [], "vpcId": "vpc-1" }
     });
-    let eks = [
-        list_clusters(json!(["prod"])),
-        describe_cluster("prod", cluster),
-        list_node_groups("prod", json!([])),
-    ];
+    let eks = [list_clusters(json!(["prod"])), describe_cluster("prod", cluster), list_node_groups("prod", json!([]))];
     let found = read(&eks.each_ref(), &[&vpcs()]).await.unwrap();
-    assert_eq!(
-        (found[0].cluster_group.as_deref(), found[0].vpc.as_str()),
-        (None, "vpc-1")
-    );
+    assert_eq!((found[0].cluster_group.as_deref(), found[0].vpc.as_str()), (None, "vpc-1"));
 }
 
 #[tokio::test]
 async fn a_cluster_that_is_being_deleted_still_counts() {
     let mut cluster = prod();
     cluster["status"] = json!("DELETING");
-    let eks = [
-        list_clusters(json!(["prod"])),
-        describe_cluster("prod", cluster),
-        list_node_groups("prod", json!([])),
-    ];
+    let eks = [list_clusters(json!(["prod"])), describe_cluster("prod", cluster), list_node_groups("prod", json!([]))];
     assert_eq!(read(&eks.each_ref(), &[&vpcs()]).await.unwrap().len(), 1);
 }
 
@@ -202,26 +183,11 @@ async fn every_page_of_clusters_and_node_groups_is_read_and_their_vpcs_in_one_ca
     let node_group = mock!(aws_sdk_eks::Client::describe_nodegroup)
         .match_requests(|request| request.cluster_name() == Some("one"))
         .then_http_response(|| ok(&json!({ "nodegroup": { "status": "ACTIVE" } })));
-    let one = describe_cluster(
-        "one",
-        json!({ "name": "one", "resourcesVpcConfig": { "vpcId": "vpc-1" } }),
-    );
-    let two = describe_cluster(
-        "two",
-        json!({ "name": "two", "resourcesVpcConfig": { "vpcId": "vpc-2" } }),
-    );
+    let one = describe_cluster("one", json!({ "name": "one", "resourcesVpcConfig": { "vpcId": "vpc-1" } }));
+    let two = describe_cluster("two", json!({ "name": "two", "resourcesVpcConfig": { "vpcId": "vpc-2" } }));
     let none = list_node_groups("two", json!([]));
     let vpcs = vpcs();
-    let eks = [
-        &clusters[0],
-        &clusters[1],
-        &node_groups[0],
-        &node_groups[1],
-        &node_group,
-        &one,
-        &two,
-        &none,
-    ];
+    let eks = [&clusters[0], &clusters[1], &node_groups[0], &node_groups[1], &node_group, &one, &two, &none];
     let found = read(&eks, &[&vpcs]).await.unwrap();
     let found: Vec<_> = found
         .iter()
@@ -243,9 +209,7 @@ async fn a_node_group_that_goes_away_while_we_read_is_left_out() {
     let list = list_clusters(json!(["prod"]));
     let cluster = describe_cluster("prod", prod());
     let names = list_node_groups("prod", json!(["gone", "blue"]));
-    let found = read(&[&list, &cluster, &names, &gone, &blue], &[&vpcs()])
-        .await
-        .unwrap();
+    let found = read(&[&list, &cluster, &names, &gone, &blue], &[&vpcs()]).await.unwrap();
     let names: Vec<_> = found[0].node_groups.iter().map(|group| group.name.as_str()).collect();
     assert_eq!(names, ["blue"]);
 }
@@ -261,28 +225,16 @@ async fn a_cluster_that_goes_away_while_we_read_is_left_out() {
     let list = list_clusters(json!(["gone", "prod"]));
     let cluster = describe_cluster("prod", prod());
     let names = list_node_groups("prod", json!([]));
-    let found = read(&[&list, &described, &listed, &cluster, &names], &[&vpcs()])
-        .await
-        .unwrap();
-    assert_eq!(
-        found.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>(),
-        ["prod"]
-    );
+    let found = read(&[&list, &described, &listed, &cluster, &names], &[&vpcs()]).await.unwrap();
+    assert_eq!(found.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>(), ["prod"]);
 }
 
 #[tokio::test]
 async fn a_launch_template_that_is_gone_names_no_groups() {
-    for code in [
-        "InvalidLaunchTemplateId.NotFound",
-        "InvalidLaunchTemplateId.VersionNotFound",
-    ] {
+    for code in ["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound"] {
         let gone = mock!(aws_sdk_ec2::Client::describe_launch_template_versions).then_http_response(move || {
             let error = format!("<Error><Code>{code}</Code><Message>It does not exist.</Message></Error>");
-            answer(
-                400,
-                None,
-                format!("<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"),
-            )
+            answer(400, None, format!("<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"))
         });
         let blue = json!({ "nodegroupName": "blue", "launchTemplate": { "id": "lt-1", "version": "7" } });
         let eks = [
@@ -301,21 +253,12 @@ async fn a_missing_right_names_the_action_to_grant() {
     let list = mock!(aws_sdk_eks::Client::list_clusters).then_http_response(|| {
         let message =
             "User: arn:aws:sts::111122223333:assumed-role/guard/guard is not authorized to perform: eks:ListClusters";
-        answer(
-            403,
-            Some("AccessDeniedException"),
-            json!({ "message": message }).to_string(),
-        )
+        answer(403, Some("AccessDeniedException"), json!({ "message": message }).to_string())
     });
     let error = read(&[&list], &[]).await.unwrap_err();
-    let CloudError::Denied { action, .. } = &error else {
-        panic!("{error:?}")
-    };
+    let CloudError::Denied { action, .. } = &error else { panic!("{error:?}") };
     assert_eq!(action, "eks:ListClusters");
     let text = chain(&error);
-    assert!(
-        text.contains("AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/guard/guard"),
-        "{text}"
-    );
+    assert!(text.contains("AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/guard/guard"), "{text}");
     assert!(text.ends_with("(HTTP 403, request id c1f0)"), "{text}");
 }

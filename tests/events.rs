@@ -44,26 +44,8 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {groups:?}"),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
-    let Change {
-        event:
-            Event {
-                id,
-                name,
-                time,
-                account,
-                region,
-                actor,
-            },
-        touched,
-    } = change;
-    let Actor {
-        arn,
-        r#type,
-        session_issuer,
-        source_ip,
-        user_agent,
-        invoked_by,
-    } = actor;
+    let Change { event: Event { id, name, time, account, region, actor }, touched } = change;
+    let Actor { arn, r#type, session_issuer, source_ip, user_agent, invoked_by } = actor;
     let mut lines = vec![
         format!("event: {name} {id} at {time:?} in {account} {region}"),
         format!("actor: {type:?} {arn:?}, issuer {session_issuer:?}"),
@@ -76,11 +58,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
             Named::Rules(rules) => format!("{group:?}: {} of its rules", rules.len()),
         });
         let Named::Rules(rules) = named else { continue };
-        lines.extend(
-            rules
-                .iter()
-                .map(|NamedRule { id, claim }| format!("  {id:?} {claim:?}")),
-        );
+        lines.extend(rules.iter().map(|NamedRule { id, claim }| format!("  {id:?} {claim:?}")));
     }
     if touched.is_empty() {
         lines.push("no group told".to_owned());
@@ -98,11 +76,7 @@ fn recorded_events_parse_or_are_ignored_with_a_reason() {
     let recorded = read_folder(Path::new(&folder));
     assert!(!recorded.is_empty(), "no recorded events in {}", folder.display());
     for (path, event) in recorded {
-        let event = if event.get("detail").is_some() {
-            event
-        } else {
-            wrapped(&event)
-        };
+        let event = if event.get("detail").is_some() { event } else { wrapped(&event) };
         match parse(&event) {
             Ok(Parsed::Ignored(reason)) => {
                 assert!(!reason.is_empty());
@@ -112,12 +86,7 @@ fn recorded_events_parse_or_are_ignored_with_a_reason() {
             Err(error) => panic!("{}: {error}", path.display()),
         }
         let bare = event.get("detail").cloned().unwrap_or_default();
-        assert_eq!(
-            parse(&bare),
-            parse(&event),
-            "{}: bare and wrapped differ",
-            path.display()
-        );
+        assert_eq!(parse(&bare), parse(&event), "{}: bare and wrapped differ", path.display());
     }
 }
 
@@ -193,13 +162,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
-        prop_oneof![
-            Just("sg-0aaa1111bbb22222c"),
-            Just("-1"),
-            Just("0.0.0.0/0"),
-            Just("true")
-        ]
-        .prop_map(Value::from),
+        prop_oneof![Just("sg-0aaa1111bbb22222c"), Just("-1"), Just("0.0.0.0/0"), Just("true")].prop_map(Value::from),
     ];
     // Names that the parser looks for, so that arbitrary values get past its first question.
     let name = prop_oneof![
@@ -255,11 +218,7 @@ fn check(answer: &Result<Parsed, EventError>) -> Result<(), TestCaseError> {
             return Ok(());
         }
     };
-    prop_assert!(
-        !message.is_empty() && message.len() < 4096 && !message.contains(char::is_control),
-        "{:?}",
-        message
-    );
+    prop_assert!(!message.is_empty() && message.len() < 4096 && !message.contains(char::is_control), "{:?}", message);
     Ok(())
 }
 

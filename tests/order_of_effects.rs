@@ -1,21 +1,24 @@
 //! The order of effects, on fakes: what is read, revoked, read back and told, and what is not.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eks_sg_guard::error::chain;
 use eks_sg_guard::guard::{Guard, GuardError, Response, Setup};
 use eks_sg_guard::notice::Message;
 use eks_sg_guard::plan::Modes;
-use eks_sg_guard::policy::{Mode, builtin, file};
+use eks_sg_guard::policy::{Mode, builtin};
 use eks_sg_guard::ports::{
     Channel, Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, PrefixListFacts, Source, Which,
 };
 use eks_sg_guard::record::{Action, Outcome};
 use eks_sg_guard::region::Addresses;
 use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
-use jiff::{SignedDuration, Timestamp, civil::date};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 const GROUP: &str = "sg-0a1";
@@ -31,7 +34,7 @@ struct World {
     /// Runs once, right before the call that comes after n others whose lines start with the text.
     surprise: Mutex<Option<Surprise>>,
     group_is_gone: Mutex<bool>,
-    reads_fail_after_revoke: Mutex<bool>,
+    reads_fail: Mutex<bool>,
     prefix_list: Mutex<Option<Addresses>>,
     told: Mutex<Vec<Message>>,
     channel_is_down: Mutex<bool>,
@@ -44,7 +47,12 @@ impl World {
             let mut surprise = self.surprise.lock().unwrap();
             match surprise.as_mut() {
                 Some((start, left, _)) if line.starts_with(*start) => {
-                    if *left == 0 { surprise.take() } else { *left -= 1; None }
+                    if *left == 0 {
+                        surprise.take()
+                    } else {
+                        *left -= 1;
+                        None
+                    }
                 }
                 _ => None,
             }
@@ -78,7 +86,12 @@ impl Ec2 for Fake {
         self.0.call("groups".into());
         let Which::Ids(ids) = which else { return Ok(vec![]) };
         let exists = |id: &&String| *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
-        let facts = |id: &String| GroupFacts { id: id.clone(), name: "nodes".into(), vpc: "vpc-1".into(), ..GroupFacts::default() };
+        let facts = |id: &String| GroupFacts {
+            id: id.clone(),
+            name: "nodes".into(),
+            vpc: "vpc-1".into(),
+            ..GroupFacts::default()
+        };
         Ok(ids.iter().filter(exists).map(facts).collect())
     }
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
@@ -86,7 +99,7 @@ impl Ec2 for Fake {
     }
     async fn rules(&self, groups: &[String]) -> Result<Vec<(String, Rule)>, CloudError> {
         self.0.call("rules".into());
-        if *self.0.reads_fail_after_revoke.lock().unwrap() && !self.0.calls("revoke").is_empty() {
+        if *self.0.reads_fail.lock().unwrap() {
             return Err(failed("ec2:DescribeSecurityGroupRules"));
         }
         if !groups.contains(&GROUP.to_owned()) {
@@ -113,7 +126,8 @@ impl Ec2 for Fake {
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
         self.0.call("prefix_list".into());
-        let entries = self.0.prefix_list.lock().unwrap().clone().ok_or_else(|| failed("ec2:GetManagedPrefixListEntries"))?;
+        let entries =
+            self.0.prefix_list.lock().unwrap().clone().ok_or_else(|| failed("ec2:GetManagedPrefixListEntries"))?;
         Ok(PrefixListFacts { owner: "111122223333".into(), name: "office".into(), entries })
     }
     async fn revoke(&self, _: &str, direction: Direction, ids: &[String]) -> Result<(), CloudError> {
@@ -123,7 +137,10 @@ impl Ec2 for Fake {
         }
         let mut rules = self.0.rules.lock().unwrap();
         if ids.iter().any(|id| self.0.denied.lock().unwrap().contains(id)) {
-            return Err(CloudError::Denied { action: "ec2:RevokeSecurityGroupIngress".into(), source: "UnauthorizedOperation".into() });
+            return Err(CloudError::Denied {
+                action: "ec2:RevokeSecurityGroupIngress".into(),
+                source: "UnauthorizedOperation".into(),
+            });
         }
         if ids.iter().any(|id| rules.iter().all(|rule| rule.id != *id)) {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
@@ -136,7 +153,12 @@ impl Ec2 for Fake {
 impl Eks for Fake {
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
         self.0.call("clusters".into());
-        Ok(vec![Cluster { name: "prod".into(), vpc: "vpc-1".into(), cluster_group: Some("sg-0cc".into()), ..Cluster::default() }])
+        Ok(vec![Cluster {
+            name: "prod".into(),
+            vpc: "vpc-1".into(),
+            cluster_group: Some("sg-0cc".into()),
+            ..Cluster::default()
+        }])
     }
 }
 
@@ -196,7 +218,7 @@ impl Case {
             eks: fake(),
             clock: fake(),
             channels: vec![fake()],
-            policy: file::load("standard", builtin::text("standard").unwrap(), date(2026, 11, 23)).unwrap().policy,
+            policy: builtin::policy("standard").unwrap().clone(),
             modes: Modes::new(mode, sweep_mode),
             max_revokes,
             account: "111122223333".into(),
@@ -229,7 +251,8 @@ fn authorize(event_id: &str, ids: &[&str]) -> Value {
 
 fn actions(response: &Response) -> Vec<(String, Action)> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
-    let mut actions: Vec<(String, Action)> = findings.map(|f| (f.rule.as_ref().unwrap().id.clone(), f.action)).collect();
+    let mut actions: Vec<(String, Action)> =
+        findings.map(|f| (f.rule.as_ref().unwrap().id.clone(), f.action)).collect();
     actions.sort_by(|a, b| a.0.cmp(&b.0));
     actions
 }
@@ -309,7 +332,11 @@ async fn a_read_that_took_long_is_not_the_last_look() {
 
 #[tokio::test]
 async fn one_denied_rule_does_not_stop_the_others_and_the_invocation_ends_in_an_error() {
-    let case = Case::new(vec![kubelet("sgr-1"), rule("sgr-2", Packets::All, "0.0.0.0/0"), rule("sgr-3", Packets::Tcp(22, 22), "::/0")]);
+    let case = Case::new(vec![
+        kubelet("sgr-1"),
+        rule("sgr-2", Packets::All, "0.0.0.0/0"),
+        rule("sgr-3", Packets::Tcp(22, 22), "::/0"),
+    ]);
     case.world.denied.lock().unwrap().push("sgr-2".into());
     let error = case.event(&["sgr-1", "sgr-2", "sgr-3"]).await.unwrap_err();
     assert_eq!(error.kind(), "Unfinished");
@@ -323,7 +350,8 @@ async fn one_denied_rule_does_not_stop_the_others_and_the_invocation_ends_in_an_
 #[tokio::test]
 async fn a_rule_that_goes_away_under_the_batch_does_not_stop_the_others() {
     let case = Case::new(vec![kubelet("sgr-1"), rule("sgr-2", Packets::All, "0.0.0.0/0")]);
-    let vanish: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap().retain(|rule| rule.id != "sgr-1"));
+    let vanish: Box<dyn Fn(&World) + Send> =
+        Box::new(|world| world.rules.lock().unwrap().retain(|rule| rule.id != "sgr-1"));
     *case.world.surprise.lock().unwrap() = Some(("revoke", 0, vanish));
     let response = case.event(&["sgr-1", "sgr-2"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::AlreadyGone), ("sgr-2".to_owned(), Action::Revoked)]);
@@ -366,7 +394,8 @@ async fn revoked_is_said_only_after_it_was_read_back_as_gone() {
 #[tokio::test]
 async fn when_the_read_back_fails_the_rule_is_not_called_revoked() {
     let case = Case::new(vec![kubelet("sgr-1")]);
-    *case.world.reads_fail_after_revoke.lock().unwrap() = true;
+    let fail: Box<dyn Fn(&World) + Send> = Box::new(|world| *world.reads_fail.lock().unwrap() = true);
+    *case.world.surprise.lock().unwrap() = Some(("revoke", 0, fail));
     let error = case.event(&["sgr-1"]).await.unwrap_err();
     assert!(error.to_string().contains("could not be read back"), "{error}");
     assert!(error.to_string().contains("connection reset"), "{error}");
@@ -398,10 +427,33 @@ async fn what_is_there_is_closed_before_what_is_missing_is_waited_for() {
 }
 
 #[tokio::test]
+async fn what_was_done_is_told_even_when_a_later_read_fails() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    let fail: Box<dyn Fn(&World) + Send> = Box::new(|world| *world.reads_fail.lock().unwrap() = true);
+    *case.world.surprise.lock().unwrap() = Some(("rules", 2, fail));
+    let error = case.event(&["sgr-1", "sgr-9"]).await.unwrap_err();
+    assert!(chain(&error).contains("could not be read again"), "{error}");
+    let told = case.world.told.lock().unwrap();
+    assert!(told[0].text.contains("Closed: revoked"), "{}", told[0].text);
+}
+
+#[tokio::test]
+async fn a_rule_that_turns_bad_while_another_is_waited_for_is_closed_and_told() {
+    let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
+    let widen: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap()[0] = kubelet("sgr-1"));
+    *case.world.surprise.lock().unwrap() = Some(("rules", 1, widen));
+    let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+}
+
+#[tokio::test]
 async fn old_forbidden_rules_follow_the_sweep_mode() {
     let case = Case::new(vec![kubelet("sgr-1"), kubelet("sgr-old")]);
     let response = case.event(&["sgr-1"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-old".to_owned(), Action::WouldRevoke)]);
+    assert_eq!(
+        actions(&response),
+        [("sgr-1".to_owned(), Action::Revoked), ("sgr-old".to_owned(), Action::WouldRevoke)]
+    );
 
     let case = Case::with(vec![kubelet("sgr-1"), kubelet("sgr-old")], Mode::Enforce, Mode::Enforce, 50);
     case.event(&["sgr-1"]).await.unwrap();

@@ -1,9 +1,5 @@
 //! The SNS channel: what goes over the wire to each audience, and what a refusal says.
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers make canned answers and read what was sent"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers make canned answers and read what was sent")]
 
 use std::sync::{Arc, Mutex};
 
@@ -38,10 +34,7 @@ impl Intercept for Wire {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let body = context.request().body().bytes().unwrap_or_default();
-        self.0
-            .lock()
-            .map_err(|error| error.to_string())?
-            .push(String::from_utf8(body.to_vec())?);
+        self.0.lock().map_err(|error| error.to_string())?.push(String::from_utf8(body.to_vec())?);
         Ok(())
     }
 }
@@ -50,9 +43,7 @@ impl Wire {
     /// The members of the only call.
     fn sent(&self) -> Vec<(String, String)> {
         let bodies = self.0.lock().unwrap();
-        let [body] = bodies.as_slice() else {
-            panic!("{} calls", bodies.len())
-        };
+        let [body] = bodies.as_slice() else { panic!("{} calls", bodies.len()) };
         let pairs = body.split('&').map(|pair| pair.split_once('=').unwrap());
         pairs.map(|(key, value)| (plain(key), plain(value))).collect()
     }
@@ -102,26 +93,17 @@ fn published() -> Rule {
 
 fn client(rule: &Rule, wire: &Wire) -> Client {
     let wire = wire.clone();
-    mock_client!(aws_sdk_sns, RuleMode::Sequential, [rule], move |config| config
-        .interceptor(wire.clone()))
+    mock_client!(aws_sdk_sns, RuleMode::Sequential, [rule], move |config| config.interceptor(wire.clone()))
 }
 
 fn value<'a>(sent: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    sent.iter()
-        .find(|(found, _)| found == key)
-        .map(|(_, value)| value.as_str())
+    sent.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str())
 }
 
 /// Name, type and value of each attribute, by name.
 fn attributes(sent: &[(String, String)]) -> Vec<(&str, &str, &str)> {
     let part = |n: usize, part: &str| value(sent, &format!("MessageAttributes.entry.{n}.{part}"));
-    let all = (1..).map_while(|n| {
-        Some((
-            part(n, "Name")?,
-            part(n, "Value.DataType")?,
-            part(n, "Value.StringValue")?,
-        ))
-    });
+    let all = (1..).map_while(|n| Some((part(n, "Name")?, part(n, "Value.DataType")?, part(n, "Value.StringValue")?)));
     let mut all: Vec<_> = all.collect();
     all.sort_unstable();
     all
@@ -135,20 +117,10 @@ async fn people_get_subject_text_and_string_attributes() {
     topic.send(&message(true)).await.unwrap();
     let sent = wire.sent();
     assert_eq!(value(&sent, "TopicArn"), Some(ARN));
-    assert_eq!(
-        value(&sent, "Subject"),
-        Some("[critical] revoked: 10250/tcp open to the internet")
-    );
+    assert_eq!(value(&sent, "Subject"), Some("[critical] revoked: 10250/tcp open to the internet"));
     assert_eq!(value(&sent, "Message"), Some("One rule of sg-1 was revoked.\n"));
-    assert_eq!(
-        value(&sent, "MessageStructure"),
-        None,
-        "`json` would lose the attributes"
-    );
-    assert_eq!(
-        attributes(&sent),
-        [("cluster", "String", "prod"), ("severity", "String", "critical")]
-    );
+    assert_eq!(value(&sent, "MessageStructure"), None, "`json` would lose the attributes");
+    assert_eq!(attributes(&sent), [("cluster", "String", "prod"), ("severity", "String", "critical")]);
 }
 
 #[tokio::test]
@@ -158,20 +130,14 @@ async fn machines_get_the_record_without_a_subject() {
     assert_eq!(topic.name(), "records");
     topic.send(&message(false)).await.unwrap();
     let sent = wire.sent();
-    assert_eq!(
-        (value(&sent, "Subject"), value(&sent, "Message")),
-        (None, Some(r#"{"version":1}"#))
-    );
+    assert_eq!((value(&sent, "Subject"), value(&sent, "Message")), (None, Some(r#"{"version":1}"#)));
     assert_eq!(attributes(&sent).len(), 2);
 }
 
 #[tokio::test]
 async fn people_are_not_told_what_is_only_for_machines() {
     let (rule, wire) = (published(), Wire::default());
-    Topic::people(client(&rule, &wire), ARN)
-        .send(&message(false))
-        .await
-        .unwrap();
+    Topic::people(client(&rule, &wire), ARN).send(&message(false)).await.unwrap();
     assert_eq!(rule.num_calls(), 0);
 }
 
@@ -179,21 +145,14 @@ async fn people_are_not_told_what_is_only_for_machines() {
 async fn a_text_too_long_for_sns_is_cut_between_characters_and_says_so() {
     for shift in 0..4 {
         let (rule, wire) = (published(), Wire::default());
-        let long = Message {
-            text: "a".repeat(shift) + &"🔒".repeat(LIMIT),
-            ..message(true)
-        };
+        let long = Message { text: "a".repeat(shift) + &"🔒".repeat(LIMIT), ..message(true) };
         Topic::people(client(&rule, &wire), ARN).send(&long).await.unwrap();
         let sent = wire.sent();
         let text = value(&sent, "Message").unwrap();
-        let kept = text
-            .strip_suffix("\n… cut: the message was too long for SNS; the record has all of it\n")
-            .unwrap();
+        let kept = text.strip_suffix("\n… cut: the message was too long for SNS; the record has all of it\n").unwrap();
         assert!(long.text.starts_with(kept));
-        let attributes: usize = attributes(&sent)
-            .iter()
-            .map(|(name, kind, value)| name.len() + kind.len() + value.len())
-            .sum();
+        let attributes: usize =
+            attributes(&sent).iter().map(|(name, kind, value)| name.len() + kind.len() + value.len()).sum();
         let room = LIMIT - attributes - long.subject.len();
         assert!(text.len() <= room && text.len() > room - 4, "{} of {room}", text.len());
     }
@@ -209,9 +168,7 @@ async fn a_refusal_of_sns_is_readable_to_its_end() {
 perform: SNS:Publish on resource: arn:aws:sns:us-east-1:111122223333:guard</Message></Error>
 <RequestId>9dd01905-5012-5f99-8663-4b3ecd0dfaef</RequestId></ErrorResponse>"#,
         );
-        response
-            .headers_mut()
-            .insert("x-amzn-requestid", "9dd01905-5012-5f99-8663-4b3ecd0dfaef");
+        response.headers_mut().insert("x-amzn-requestid", "9dd01905-5012-5f99-8663-4b3ecd0dfaef");
         response
     });
     let topic = Topic::people(client(&rule, &Wire::default()), ARN);

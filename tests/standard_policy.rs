@@ -1,21 +1,23 @@
 //! The built-in `standard` policy as a table: a rule in a group with these roles, the verdict, and the clause that decided.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
+
 use std::collections::BTreeMap;
 
 use eks_sg_guard::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::judge::{Finding, Place, judge};
-use eks_sg_guard::policy::{Policy, Severity, Verdict, builtin, file};
+use eks_sg_guard::policy::{Policy, Severity, Verdict, builtin};
 use eks_sg_guard::region::Addresses;
 use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
 use ipnet::IpNet;
-use jiff::{Timestamp, civil::date};
+use jiff::Timestamp;
 
 use Role::{Cluster, LoadBalancer, Node, RemoteAccess};
 use Verdict::{Allow, Report, Revoke};
 
 fn standard() -> Policy {
-    file::load("standard", builtin::text("standard").unwrap(), date(2026, 11, 23)).unwrap().policy
+    builtin::policy("standard").unwrap().clone()
 }
 
 fn nets(texts: &[&str]) -> Addresses {
@@ -121,7 +123,13 @@ fn each_rule_alone_in_a_group() {
             &["cluster-internals-wide", "etcd-internet", "kubelet-internet", "remote-login-wide"],
         ),
         (node, "tcp 10000-10300", "0.0.0.0/1", Revoke, &["cluster-internals-wide", "kubelet-internet"]),
-        (node, "tcp 1025-65535", "::/0", Revoke, &["cluster-internals-wide", "etcd-internet", "kubelet-internet", "remote-login-wide"]),
+        (
+            node,
+            "tcp 1025-65535",
+            "::/0",
+            Revoke,
+            &["cluster-internals-wide", "etcd-internet", "kubelet-internet", "remote-login-wide"],
+        ),
         (
             node,
             "-1",
@@ -183,13 +191,15 @@ fn ssh_split_over_twenty_public_blocks_is_wide_by_exposure_and_an_office_beside_
     assert!(judge_all(&group(&[Node], few), Author::Other).iter().all(|finding| finding.verdict == Report));
 
     let beside_world = vec![rule("tcp 22", "0.0.0.0/0"), rule("tcp 22", "198.51.100.7/32")];
-    let verdicts: Vec<Verdict> = judge_all(&group(&[Node], beside_world), Author::Other).iter().map(|f| f.verdict).collect();
+    let verdicts: Vec<Verdict> =
+        judge_all(&group(&[Node], beside_world), Author::Other).iter().map(|f| f.verdict).collect();
     assert_eq!(verdicts, [Revoke, Report]);
 }
 
 #[test]
 fn a_controllers_own_single_port_rule_is_reported_only_with_its_marker_and_never_for_the_kubelet() {
-    let marked = |what: &str| Rule { description: Some("kubernetes.io/rule/nlb/client=web".into()), ..rule(what, "0.0.0.0/0") };
+    let marked =
+        |what: &str| Rule { description: Some("kubernetes.io/rule/nlb/client=web".into()), ..rule(what, "0.0.0.0/0") };
     for (what, author, verdict) in [
         ("udp 53", Author::Controller, Report),
         ("udp 53", Author::Unknown, Report),

@@ -32,11 +32,7 @@ impl Connection {
     pub fn new(config: &SdkConfig) -> Self {
         let ec2 = aws_sdk_ec2::Client::new(config);
         let eks = Clusters::new(aws_sdk_eks::Client::new(config), ec2.clone());
-        Self {
-            ec2,
-            eks,
-            sns: aws_sdk_sns::Client::new(config),
-        }
+        Self { ec2, eks, sns: aws_sdk_sns::Client::new(config) }
     }
 }
 
@@ -69,21 +65,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_is_tried_three_times_within_twelve_seconds_and_says_whose_it_is() {
-        let config = loader()
-            .empty_test_environment()
-            .region(Region::from_static("eu-west-1"))
-            .no_credentials()
-            .load()
-            .await;
+        let config =
+            loader().empty_test_environment().region(Region::from_static("eu-west-1")).no_credentials().load().await;
         let retries = config.retry_config().unwrap();
         assert_eq!((retries.mode(), retries.max_attempts()), (RetryMode::Standard, 3));
         let timeouts = config.timeout_config().unwrap();
         assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(5)));
         assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(12)));
-        assert!(
-            timeouts.connect_timeout().is_some(),
-            "the SDK's own limit on connecting stays"
-        );
+        assert!(timeouts.connect_timeout().is_some(), "the SDK's own limit on connecting stays");
         assert_eq!(config.app_name().map(AppName::as_ref), Some(APP_NAME));
     }
 }

@@ -42,23 +42,14 @@ impl Ec2 for Client {
     async fn default_vpc_group(&self, name: &str) -> Result<Option<String>, CloudError> {
         let is_default = vec![filter("is-default", ["true".to_owned()])];
         let vpcs = every("ec2:DescribeVpcs", is_default, |filter| {
-            self.describe_vpcs()
-                .filters(filter)
-                .into_paginator()
-                .page_size(PAGE)
-                .items()
-                .send()
-                .try_collect()
+            self.describe_vpcs().filters(filter).into_paginator().page_size(PAGE).items().send().try_collect()
         });
         let Some(vpc) = vpcs.await?.into_iter().find_map(|vpc| vpc.vpc_id) else {
             return Ok(None);
         };
         let named = vec![filter("group-name", [name.to_owned()])];
         let found = every("ec2:DescribeSecurityGroups", named, |named| {
-            let read = self
-                .describe_security_groups()
-                .filters(named)
-                .filters(filter("vpc-id", [vpc.clone()]));
+            let read = self.describe_security_groups().filters(named).filters(filter("vpc-id", [vpc.clone()]));
             read.into_paginator().page_size(PAGE).items().send().try_collect()
         });
         // `*` may stand in a group's name and is a wildcard in a filter, so the answer can hold other groups too.
@@ -72,67 +63,37 @@ impl Ec2 for Client {
             let read = self.describe_security_group_rules().filters(filter);
             read.into_paginator().page_size(PAGE).items().send().try_collect()
         });
-        found
-            .await?
-            .iter()
-            .map(|rule| decode::rule(rule).map_err(|error| unusable(ACTION, error)))
-            .collect()
+        found.await?.iter().map(|rule| decode::rule(rule).map_err(|error| unusable(ACTION, error))).collect()
     }
 
     // EKS Auto Mode nodes and their interfaces are managed resources, which an account can choose to hide from reads that
     // do not ask for them; hidden nodes would make a node's group look unused.
     async fn interfaces(&self, which: &Which) -> Result<Vec<Interface>, CloudError> {
         let found = every("ec2:DescribeNetworkInterfaces", filters(which, "group-id"), |filter| {
-            let read = self
-                .describe_network_interfaces()
-                .filters(filter)
-                .include_managed_resources(true);
+            let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
             read.into_paginator().page_size(PAGE).items().send().try_collect()
         });
-        Ok(once_each(
-            found.await?.into_iter().map(decode::interface),
-            |interface| &interface.id,
-        ))
+        Ok(once_each(found.await?.into_iter().map(decode::interface), |interface| &interface.id))
     }
 
     async fn instances(&self, which: &Which) -> Result<Vec<Instance>, CloudError> {
-        let found = every(
-            "ec2:DescribeInstances",
-            filters(which, "network-interface.group-id"),
-            |filter| {
-                let read = self
-                    .describe_instances()
-                    .filters(filter)
-                    .include_managed_resources(true);
-                read.into_paginator().page_size(PAGE).items().send().try_collect()
-            },
-        );
-        let instances = found
-            .await?
-            .into_iter()
-            .flat_map(|reservation| reservation.instances.unwrap_or_default());
-        Ok(once_each(instances.filter_map(decode::instance), |instance| {
-            &instance.id
-        }))
+        let found = every("ec2:DescribeInstances", filters(which, "network-interface.group-id"), |filter| {
+            let read = self.describe_instances().filters(filter).include_managed_resources(true);
+            read.into_paginator().page_size(PAGE).items().send().try_collect()
+        });
+        let instances = found.await?.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
+        Ok(once_each(instances.filter_map(decode::instance), |instance| &instance.id))
     }
 
     async fn vpc_ranges(&self, vpcs: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError> {
         const ACTION: &str = "ec2:DescribeVpcs";
         let found = every(ACTION, id_filters("vpc-id", vpcs), |filter| {
-            self.describe_vpcs()
-                .filters(filter)
-                .into_paginator()
-                .page_size(PAGE)
-                .items()
-                .send()
-                .try_collect()
+            self.describe_vpcs().filters(filter).into_paginator().page_size(PAGE).items().send().try_collect()
         });
         let ranges = found.await?.into_iter().map(|vpc| {
             let ranges = decode::vpc_ranges(&vpc);
             let id = vpc.vpc_id.unwrap_or_default();
-            ranges
-                .map_err(|error| unusable(ACTION, format!("a range of {id}: {error}")))
-                .map(|ranges| (id, ranges))
+            ranges.map_err(|error| unusable(ACTION, format!("a range of {id}: {error}"))).map(|ranges| (id, ranges))
         });
         ranges.collect()
     }
@@ -141,23 +102,12 @@ impl Ec2 for Client {
         const DESCRIBE: &str = "ec2:DescribeManagedPrefixLists";
         const ENTRIES: &str = "ec2:GetManagedPrefixListEntries";
         let lists = self.describe_managed_prefix_lists().prefix_list_ids(id);
-        let lists = lists
-            .into_paginator()
-            .page_size(PREFIX_LIST_PAGE)
-            .items()
-            .send()
-            .try_collect();
+        let lists = lists.into_paginator().page_size(PREFIX_LIST_PAGE).items().send().try_collect();
         let entries = self.get_managed_prefix_list_entries().prefix_list_id(id);
-        let entries = entries
-            .into_paginator()
-            .page_size(PREFIX_LIST_PAGE)
-            .items()
-            .send()
-            .try_collect();
-        let (lists, entries) = try_join(async { lists.await.map_err(during(DESCRIBE)) }, async {
-            entries.await.map_err(during(ENTRIES))
-        })
-        .await?;
+        let entries = entries.into_paginator().page_size(PREFIX_LIST_PAGE).items().send().try_collect();
+        let (lists, entries) =
+            try_join(async { lists.await.map_err(during(DESCRIBE)) }, async { entries.await.map_err(during(ENTRIES)) })
+                .await?;
         let list = lists.into_iter().find(|list| list.prefix_list_id() == Some(id));
         let list = list.ok_or_else(|| unusable(DESCRIBE, format!("{id} was not in the answer")))?;
         let entries = decode::addresses(entries.iter().filter_map(|entry| entry.cidr()));
@@ -180,18 +130,12 @@ impl Ec2 for Client {
         let (action, answer) = match direction {
             Direction::Ingress => {
                 const ACTION: &str = "ec2:RevokeSecurityGroupIngress";
-                let call = self
-                    .revoke_security_group_ingress()
-                    .group_id(group)
-                    .set_security_group_rule_ids(ids);
+                let call = self.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(ids);
                 (ACTION, call.send().await.map_err(during(ACTION))?.r#return)
             }
             Direction::Egress => {
                 const ACTION: &str = "ec2:RevokeSecurityGroupEgress";
-                let call = self
-                    .revoke_security_group_egress()
-                    .group_id(group)
-                    .set_security_group_rule_ids(ids);
+                let call = self.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(ids);
                 (ACTION, call.send().await.map_err(during(ACTION))?.r#return)
             }
         };
@@ -209,9 +153,7 @@ where
     F: Fn(Filter) -> R,
     R: Future<Output = Result<Vec<T>, SdkError<E>>>,
 {
-    let answers = try_join_all(filters.into_iter().map(read))
-        .await
-        .map_err(during(action))?;
+    let answers = try_join_all(filters.into_iter().map(read)).await.map_err(during(action))?;
     Ok(answers.into_iter().flatten().collect())
 }
 
@@ -229,16 +171,11 @@ fn id_filters(name: &str, ids: &[String]) -> Vec<Filter> {
     let known = |id: &&String| !id.is_empty() && !id.contains(['*', '?', '\\']);
     let ids: BTreeSet<&String> = ids.iter().filter(known).collect();
     let ids: Vec<String> = ids.into_iter().cloned().collect();
-    ids.chunks(FILTER_VALUES)
-        .map(|chunk| filter(name, chunk.iter().cloned()))
-        .collect()
+    ids.chunks(FILTER_VALUES).map(|chunk| filter(name, chunk.iter().cloned())).collect()
 }
 
 fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
-    Filter::builder()
-        .name(name)
-        .set_values(Some(values.into_iter().collect()))
-        .build()
+    Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
 }
 
 /// What wears groups of two filters comes twice.

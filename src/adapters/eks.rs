@@ -42,19 +42,13 @@ impl Eks for Clusters {
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
         let names = self.eks.list_clusters().into_paginator().items().send().try_collect();
         let names = names.await.map_err(during("eks:ListClusters"))?;
-        let found: Vec<Option<(Cluster, Vec<String>)>> = stream::iter(names)
-            .map(|name| self.cluster(name))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let found: Vec<Option<(Cluster, Vec<String>)>> =
+            stream::iter(names).map(|name| self.cluster(name)).buffered(AT_ONCE).try_collect().await?;
         let found: Vec<(Cluster, Vec<String>)> = found.into_iter().flatten().collect();
 
         let vpcs: Vec<String> = found.iter().map(|(cluster, _)| cluster.vpc.clone()).collect();
         let node_groups = found.iter().flat_map(|(cluster, groups)| {
-            groups
-                .iter()
-                .map(|group| (cluster.name.clone(), group.clone()))
-                .collect::<Vec<_>>()
+            groups.iter().map(|group| (cluster.name.clone(), group.clone())).collect::<Vec<_>>()
         });
         let node_groups: Vec<(String, String)> = node_groups.collect();
         let node_groups = stream::iter(node_groups)
@@ -84,14 +78,7 @@ impl Clusters {
             present(DESCRIBE_CLUSTER, answer).map(|answer| answer.and_then(|answer| answer.cluster))
         };
         let names = async {
-            let names = self
-                .eks
-                .list_nodegroups()
-                .cluster_name(&name)
-                .into_paginator()
-                .items()
-                .send()
-                .try_collect();
+            let names = self.eks.list_nodegroups().cluster_name(&name).into_paginator().items().send().try_collect();
             present("eks:ListNodegroups", names.await)
         };
         let (Some(cluster), Some(names)) = try_join(described, names).await? else {
@@ -100,17 +87,10 @@ impl Clusters {
         let remote_networks = cluster.remote_network_config().map(remote_networks).transpose();
         let network = cluster.resources_vpc_config();
         let cluster = Cluster {
-            vpc: network
-                .and_then(|network| network.vpc_id())
-                .unwrap_or_default()
-                .to_owned(),
+            vpc: network.and_then(|network| network.vpc_id()).unwrap_or_default().to_owned(),
             vpc_ranges: Addresses::default(),
-            cluster_group: network
-                .and_then(|network| network.cluster_security_group_id())
-                .map(str::to_owned),
-            control_plane_groups: network
-                .map(|network| network.security_group_ids().to_vec())
-                .unwrap_or_default(),
+            cluster_group: network.and_then(|network| network.cluster_security_group_id()).map(str::to_owned),
+            control_plane_groups: network.map(|network| network.security_group_ids().to_vec()).unwrap_or_default(),
             remote_networks: remote_networks
                 .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a remote network of {name}: {error}")))?
                 .unwrap_or_default(),
@@ -123,13 +103,7 @@ impl Clusters {
 
     /// The node group with its cluster's name. `None` when it went away.
     async fn node_group(&self, cluster: String, name: String) -> Result<Option<(String, NodeGroup)>, CloudError> {
-        let answer = self
-            .eks
-            .describe_nodegroup()
-            .cluster_name(&cluster)
-            .nodegroup_name(&name)
-            .send()
-            .await;
+        let answer = self.eks.describe_nodegroup().cluster_name(&cluster).nodegroup_name(&name).send().await;
         let Some(group) = present(DESCRIBE_NODE_GROUP, answer)?.and_then(|answer| answer.nodegroup) else {
             return Ok(None);
         };
@@ -138,19 +112,11 @@ impl Clusters {
             None => Vec::new(),
         };
         let resources = group.resources();
-        let scaling = resources
-            .map(NodegroupResources::auto_scaling_groups)
-            .unwrap_or_default();
+        let scaling = resources.map(NodegroupResources::auto_scaling_groups).unwrap_or_default();
         let group = NodeGroup {
             name,
-            remote_access_group: resources
-                .and_then(|found| found.remote_access_security_group())
-                .map(str::to_owned),
-            auto_scaling_groups: scaling
-                .iter()
-                .filter_map(|group| group.name())
-                .map(str::to_owned)
-                .collect(),
+            remote_access_group: resources.and_then(|found| found.remote_access_security_group()).map(str::to_owned),
+            auto_scaling_groups: scaling.iter().filter_map(|group| group.name()).map(str::to_owned).collect(),
             template_groups,
         };
         Ok(Some((cluster, group)))
@@ -161,11 +127,7 @@ impl Clusters {
     async fn template_groups(&self, template: &LaunchTemplateSpecification) -> Result<Vec<String>, CloudError> {
         // Without a version EKS uses the template's default one; a version can also be `$Latest`.
         let version = template.version().unwrap_or("$Default");
-        let call = self
-            .ec2
-            .describe_launch_template_versions()
-            .versions(version)
-            .include_managed_resources(true);
+        let call = self.ec2.describe_launch_template_versions().versions(version).include_managed_resources(true);
         // EC2 takes the id or the name, not both; EKS usually tells both.
         let call = match (template.id(), template.name()) {
             (Some(id), _) => call.launch_template_id(id),
@@ -180,12 +142,7 @@ impl Clusters {
         let mut groups = Vec::new();
         for data in versions.iter().filter_map(|version| version.launch_template_data()) {
             groups.extend_from_slice(data.security_group_ids());
-            groups.extend(
-                data.network_interfaces()
-                    .iter()
-                    .flat_map(NetworkInterface::groups)
-                    .cloned(),
-            );
+            groups.extend(data.network_interfaces().iter().flat_map(NetworkInterface::groups).cloned());
         }
         groups.sort();
         groups.dedup();

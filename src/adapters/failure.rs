@@ -70,8 +70,5 @@ fn is_denied(code: &str) -> bool {
 
 /// AWS answered, but not with what we can use.
 pub(super) fn unusable(action: &str, what: impl fmt::Display) -> CloudError {
-    CloudError::Failed {
-        action: action.to_owned(),
-        source: Failure(what.to_string()).into(),
-    }
+    CloudError::Failed { action: action.to_owned(), source: Failure(what.to_string()).into() }
 }

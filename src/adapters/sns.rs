@@ -35,20 +35,12 @@ enum Audience {
 impl Topic {
     /// A topic that people read, by e-mail for example: subject and text, of the messages that are for people.
     pub fn people(client: Client, arn: impl Into<String>) -> Self {
-        Self {
-            client,
-            arn: arn.into(),
-            audience: Audience::People,
-        }
+        Self { client, arn: arn.into(), audience: Audience::People }
     }
 
     /// A topic that machines read: every record, as JSON, without a subject.
     pub fn records(client: Client, arn: impl Into<String>) -> Self {
-        Self {
-            client,
-            arn: arn.into(),
-            audience: Audience::Machines,
-        }
+        Self { client, arn: arn.into(), audience: Audience::Machines }
     }
 }
 
@@ -72,10 +64,7 @@ impl Channel for Topic {
             Audience::Machines => call = call.message(&message.record),
         }
         for (name, value) in &message.attributes {
-            let value = MessageAttributeValue::builder()
-                .data_type(STRING)
-                .string_value(value)
-                .build();
+            let value = MessageAttributeValue::builder().data_type(STRING).string_value(value).build();
             call = call.message_attributes(*name, value?);
         }
         call.send().await.map_err(|error| cloud_error("sns:Publish", &error))?;
@@ -85,11 +74,7 @@ impl Channel for Topic {
 
 /// SNS counts the name, the type and the value of each attribute.
 fn attribute_bytes(message: &Message) -> usize {
-    message
-        .attributes
-        .iter()
-        .map(|(name, value)| name.len() + STRING.len() + value.len())
-        .sum()
+    message.attributes.iter().map(|(name, value)| name.len() + STRING.len() + value.len()).sum()
 }
 
 /// The text, or as much of it as leaves room to say that there was more.

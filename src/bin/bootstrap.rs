@@ -47,8 +47,10 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (guard, settings, policy, connection) = (&guard, &settings, &policy, &connection);
     let handle = |event: LambdaEvent<Value>| async move {
         // The account is known from the first invocation on: its ARN is the function's own.
-        let guard = guard.get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection) }).await;
-        guard.handle(&event.payload).await.map_err(diagnostic)
+        let guard = guard
+            .get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection) })
+            .await;
+        guard.handle(&event.payload).await.map_err(|error| diagnostic(&error))
     };
     lambda_runtime::run(service_fn(handle)).await
 }
@@ -104,7 +106,7 @@ fn journal(record: &Record) {
     }
 }
 
-fn diagnostic(error: GuardError) -> Diagnostic {
-    tracing::error!(kind = error.kind(), error = %chain(&error), "the invocation failed");
-    Diagnostic { error_type: error.kind().to_owned(), error_message: chain(&error) }
+fn diagnostic(error: &GuardError) -> Diagnostic {
+    tracing::error!(kind = error.kind(), error = %chain(error), "the invocation failed");
+    Diagnostic { error_type: error.kind().to_owned(), error_message: chain(error) }
 }

@@ -45,10 +45,7 @@ mod tests {
             &json!({"userIdentity": {"sessioncontext": {"sessionissuer": {"arn": "arn:aws:iam::111122223333:role/a"}},
             "invokedby": "eks.amazonaws.com"}}),
         );
-        assert_eq!(
-            actor.session_issuer.as_deref(),
-            Some("arn:aws:iam::111122223333:role/a")
-        );
+        assert_eq!(actor.session_issuer.as_deref(), Some("arn:aws:iam::111122223333:role/a"));
         assert_eq!(actor.invoked_by.as_deref(), Some("eks.amazonaws.com"));
     }
 }

@@ -49,11 +49,7 @@ const WRAPPERS: &[&str] = &["Request", "Req", "Response", "Resp"];
 /// Why there is nothing to look at, for people.
 pub(super) fn touched(record: &Value, source: &str, name: &str) -> Result<Vec<Touched>, String> {
     if source != EC2 {
-        return Err(format!(
-            "{} of {} cannot open a security-group rule",
-            quoted(name),
-            quoted(source)
-        ));
+        return Err(format!("{} of {} cannot open a security-group rule", quoted(name), quoted(source)));
     }
     let Some((_, call)) = CALLS.iter().find(|(known, _)| *known == name) else {
         return Err(format!("{} cannot open a security-group rule", quoted(name)));
@@ -67,17 +63,10 @@ pub(super) fn touched(record: &Value, source: &str, name: &str) -> Result<Vec<To
         Some("InvalidPermission.Duplicate") => Named::Nothing,
         Some("DryRunOperation") => return Err(format!("{} was a dry run, nothing changed", quoted(name))),
         Some(code) => {
-            return Err(format!(
-                "{} failed with {}, nothing changed",
-                quoted(name),
-                quoted(code)
-            ));
+            return Err(format!("{} failed with {}, nothing changed", quoted(name), quoted(code)));
         }
     };
-    Ok(group(request, response)
-        .map(|group| Touched { group, named })
-        .into_iter()
-        .collect())
+    Ok(group(request, response).map(|group| Touched { group, named }).into_iter().collect())
 }
 
 impl Call {
@@ -99,22 +88,13 @@ fn content(parameters: &Value) -> &Value {
         members.iter().find(wrapper).map(|(_, value)| value)
     });
     let content = wrapped.unwrap_or(parameters);
-    if flag(get(content, "omitted")) == Some(true) {
-        &Value::Null
-    } else {
-        content
-    }
+    if flag(get(content, "omitted")) == Some(true) { &Value::Null } else { content }
 }
 
 /// A call by name alone tells the id in its response only.
 fn group(request: &Value, response: &Value) -> Option<GroupRef> {
     let group_id = |value: &Value| id(get(value, "groupId"), "sg-");
-    let answered = || {
-        RULE_SETS
-            .iter()
-            .flat_map(|set| list(get(response, set)))
-            .find_map(group_id)
-    };
+    let answered = || RULE_SETS.iter().flat_map(|set| list(get(response, set))).find_map(group_id);
     let by_name = || text(get(request, "groupName")).map(GroupRef::Name);
     group_id(request).or_else(answered).map(GroupRef::Id).or_else(by_name)
 }
@@ -127,23 +107,15 @@ fn answered(response: &Value, direction: Direction) -> Vec<NamedRule> {
             Some(false) => Direction::Ingress,
             None => direction,
         };
-        NamedRule {
-            id: id(get(rule, "securityGroupRuleId"), "sgr-"),
-            claim: claim::of_rule(rule, Some(direction)),
-        }
+        NamedRule { id: id(get(rule, "securityGroupRuleId"), "sgr-"), claim: claim::of_rule(rule, Some(direction)) }
     };
-    list(get(response, "securityGroupRuleSet"))
-        .into_iter()
-        .map(rule)
-        .collect()
+    list(get(response, "securityGroupRuleSet")).into_iter().map(rule).collect()
 }
 
 /// The rules that the caller asked for, in the list form, in the short form, or both.
 fn asked(request: &Value, direction: Direction) -> Vec<NamedRule> {
     let listed = list(get(request, "ipPermissions")).into_iter();
-    let mut claims: Vec<_> = listed
-        .flat_map(|permission| claim::of_permission(permission, direction))
-        .collect();
+    let mut claims: Vec<_> = listed.flat_map(|permission| claim::of_permission(permission, direction)).collect();
     if SHORT_FORM.iter().any(|member| told(get(request, member))) {
         claims.push(claim::of_rule(request, Some(direction)));
     }
@@ -156,10 +128,7 @@ fn rewritten(request: &Value) -> Vec<NamedRule> {
         id: id(get(update, "securityGroupRuleId"), "sgr-"),
         claim: claim::of_rule(get(update, "securityGroupRule"), None),
     };
-    list(get(request, "securityGroupRule"))
-        .into_iter()
-        .map(update)
-        .collect()
+    list(get(request, "securityGroupRule")).into_iter().map(update).collect()
 }
 
 /// Joins two accounts of the same rules. What the response names by id comes first; what only the request describes
@@ -184,10 +153,7 @@ fn whole(rules: &[NamedRule]) -> bool {
 /// A claim by which two accounts of one rule are equal: a caller may leave the owner of a group out (`Peer::same`).
 fn without_owner(claim: &Claim) -> Claim {
     let peer = match &claim.peer {
-        Peer::Group { id, .. } => Peer::Group {
-            id: id.clone(),
-            owner: None,
-        },
+        Peer::Group { id, .. } => Peer::Group { id: id.clone(), owner: None },
         peer => peer.clone(),
     };
     Claim { peer, ..*claim }

@@ -20,12 +20,8 @@ const PEERS: &[(&str, ReadPeer)] = &[
 ];
 
 /// The source lists of a permission.
-const SOURCES: &[(&str, ReadPeer)] = &[
-    ("ipRanges", flat_peer),
-    ("ipv6Ranges", flat_peer),
-    ("prefixListIds", flat_peer),
-    ("groups", pair),
-];
+const SOURCES: &[(&str, ReadPeer)] =
+    &[("ipRanges", flat_peer), ("ipv6Ranges", flat_peer), ("prefixListIds", flat_peer), ("groups", pair)];
 
 /// A permission is one rule per source. Without a readable source it is one rule that cannot be read, so that it is
 /// counted.
@@ -33,46 +29,24 @@ pub(super) fn of_permission(permission: &Value, direction: Direction) -> Vec<Opt
     let packets = packets(permission);
     let claims: Vec<_> = SOURCES
         .iter()
-        .flat_map(|(name, peer)| {
-            list(get(permission, name))
-                .into_iter()
-                .map(move |source| (source, peer))
-        })
-        .map(|(source, peer)| {
-            Some(Claim {
-                direction: Some(direction),
-                packets: packets?,
-                peer: peer(source)?,
-            })
-        })
+        .flat_map(|(name, peer)| list(get(permission, name)).into_iter().map(move |source| (source, peer)))
+        .map(|(source, peer)| Some(Claim { direction: Some(direction), packets: packets?, peer: peer(source)? }))
         .collect();
     if claims.is_empty() { vec![None] } else { claims }
 }
 
 /// A rule whose members stand side by side: in responses, in the legacy short form, in `ModifySecurityGroupRules`.
 pub(super) fn of_rule(rule: &Value, direction: Option<Direction>) -> Option<Claim> {
-    Some(Claim {
-        direction,
-        packets: packets(rule)?,
-        peer: flat_peer(rule)?,
-    })
+    Some(Claim { direction, packets: packets(rule)?, peer: flat_peer(rule)? })
 }
 
 fn packets(rule: &Value) -> Option<Packets> {
     let port = |name| number(get(rule, name)).ok();
-    Packets::from_ec2(
-        &super::fields::text(get(rule, "ipProtocol"))?,
-        port("fromPort")?,
-        port("toPort")?,
-    )
-    .ok()
+    Packets::from_ec2(&super::fields::text(get(rule, "ipProtocol"))?, port("fromPort")?, port("toPort")?).ok()
 }
 
 fn flat_peer(rule: &Value) -> Option<Peer> {
-    PEERS
-        .iter()
-        .find_map(|(name, read)| Some(get(rule, name)).filter(|value| told(value)).map(read))
-        .flatten()
+    PEERS.iter().find_map(|(name, read)| Some(get(rule, name)).filter(|value| told(value)).map(read)).flatten()
 }
 
 fn cidr(value: &Value) -> Option<Peer> {
@@ -86,10 +60,9 @@ fn prefix_list(value: &Value) -> Option<Peer> {
 /// A group with the account that owns it. A name without an id says nothing: only EC2 can resolve it.
 fn pair(value: &Value) -> Option<Peer> {
     match group(get(value, "groupId"))? {
-        Peer::Group { id, owner } => Some(Peer::Group {
-            id,
-            owner: super::fields::text(get(value, "userId")).or(owner),
-        }),
+        Peer::Group { id, owner } => {
+            Some(Peer::Group { id, owner: super::fields::text(get(value, "userId")).or(owner) })
+        }
         other => Some(other),
     }
 }
@@ -100,8 +73,5 @@ fn group(value: &Value) -> Option<Peer> {
         Some((owner, group)) => (Some(owner.to_owned()), Value::from(group)),
         None => (None, value.clone()),
     };
-    Some(Peer::Group {
-        id: id(&group, "sg-")?,
-        owner,
-    })
+    Some(Peer::Group { id: id(&group, "sg-")?, owner })
 }

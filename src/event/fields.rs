@@ -22,13 +22,7 @@ const ID_DIGITS: std::ops::RangeInclusive<usize> = 1..=40;
 pub(super) fn get<'a>(object: &'a Value, name: &str) -> &'a Value {
     object
         .get(name)
-        .or_else(|| {
-            object
-                .as_object()?
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
-        })
+        .or_else(|| object.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
         .unwrap_or(&MISSING)
 }
 
@@ -50,11 +44,7 @@ pub(super) fn told(value: &Value) -> bool {
 
 /// A scalar as text, whatever it was re-typed to; `{"tag": 1, "content": …}` is how a list of scalars is rendered.
 pub(super) fn text(value: &Value) -> Option<String> {
-    let value = if value.is_object() {
-        get(value, "content")
-    } else {
-        value
-    };
+    let value = if value.is_object() { get(value, "content") } else { value };
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -77,18 +67,12 @@ pub(super) fn number(value: &Value) -> Result<Option<i64>, ()> {
     if !told(value) {
         return Ok(None);
     }
-    text(value)
-        .and_then(|text| text.trim().parse().ok())
-        .map(Some)
-        .ok_or(())
+    text(value).and_then(|text| text.trim().parse().ok()).map(Some).ok_or(())
 }
 
 /// The elements of a list: `{"items": …}`, `{"item": …}`, a plain array, or the only element itself.
 pub(super) fn list(value: &Value) -> Vec<&Value> {
-    let inner = ["items", "item"]
-        .iter()
-        .find_map(|name| value.as_object()?.get(*name))
-        .unwrap_or(value);
+    let inner = ["items", "item"].iter().find_map(|name| value.as_object()?.get(*name)).unwrap_or(value);
     match inner {
         Value::Array(elements) => elements.iter().collect(),
         other if told(other) => vec![other],
@@ -155,10 +139,7 @@ mod tests {
             (json!([]), vec![]),
             (json!({"items": {}}), vec![]),
             (json!({"item": ""}), vec![]),
-            (
-                json!({"items": [{"a": 1}, {"a": 2}]}),
-                vec![json!({"a": 1}), json!({"a": 2})],
-            ),
+            (json!({"items": [{"a": 1}, {"a": 2}]}), vec![json!({"a": 1}), json!({"a": 2})]),
             (json!({"items": {"a": 1}}), vec![json!({"a": 1})]),
             (json!({"item": [{"a": 1}]}), vec![json!({"a": 1})]),
             (json!([{"a": 1}]), vec![json!({"a": 1})]),
@@ -194,10 +175,7 @@ mod tests {
 
     #[test]
     fn only_what_looks_like_an_id_is_one() {
-        assert_eq!(
-            id(&json!("sg-0AAA1111bbb22222c"), "sg-").as_deref(),
-            Some("sg-0aaa1111bbb22222c")
-        );
+        assert_eq!(id(&json!("sg-0AAA1111bbb22222c"), "sg-").as_deref(), Some("sg-0aaa1111bbb22222c"));
         for not in [
             json!("sg-"),
             json!("sg-XYZ"),

@@ -39,11 +39,7 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
 }
 
 fn error(at: impl Into<String>, came: &Value, expected: &str) -> EventError {
-    EventError {
-        at: at.into(),
-        what: kind(came).into_owned(),
-        expected: expected.to_owned(),
-    }
+    EventError { at: at.into(), what: kind(came).into_owned(), expected: expected.to_owned() }
 }
 
 fn sweep(payload: &Value) -> Result<Parsed, EventError> {
@@ -72,10 +68,7 @@ fn sweep(payload: &Value) -> Result<Parsed, EventError> {
 
 /// Refuses members beside the only one that a command has.
 fn only(at: &str, object: &Value, name: &str) -> Result<(), EventError> {
-    match object
-        .as_object()
-        .and_then(|members| members.keys().find(|key| *key != name))
-    {
+    match object.as_object().and_then(|members| members.keys().find(|key| *key != name)) {
         Some(other) => Err(EventError {
             at: at.to_owned(),
             what: format!("a member {}", quoted(other)),
@@ -95,22 +88,15 @@ fn envelope(event: &Value) -> Result<Parsed, EventError> {
             Value::String(source) if SCHEDULERS.contains(&source.as_str()) => {
                 Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() }))
             }
-            other => Err(error(
-                "$.source",
-                other,
-                "`aws.events` or `aws.scheduler` in a `Scheduled Event`",
-            )),
+            other => Err(error("$.source", other, "`aws.events` or `aws.scheduler` in a `Scheduled Event`")),
         },
-        Some(other) if other.ends_with(FROM_CLOUDTRAIL) => Ok(Parsed::Ignored(format!(
-            "{} cannot open a security-group rule",
-            quoted(other)
-        ))),
+        Some(other) if other.ends_with(FROM_CLOUDTRAIL) => {
+            Ok(Parsed::Ignored(format!("{} cannot open a security-group rule", quoted(other))))
+        }
         Some(_) if is_record => record("$.detail", detail, event),
-        Some(_) => Err(error(
-            "$.detail-type",
-            get(event, "detail-type"),
-            "`AWS API Call via CloudTrail` or `Scheduled Event`",
-        )),
+        Some(_) => {
+            Err(error("$.detail-type", get(event, "detail-type"), "`AWS API Call via CloudTrail` or `Scheduled Event`"))
+        }
     }
 }
 
@@ -128,11 +114,7 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
     )?;
     let source = required("eventSource", "the service of the call, such as `ec2.amazonaws.com`")?;
     if let Some(other) = text(get(record, "eventType")).filter(|kind| kind != "AwsApiCall") {
-        return Ok(Parsed::Ignored(format!(
-            "{} of type {} is not an API call",
-            quoted(&name),
-            quoted(&other)
-        )));
+        return Ok(Parsed::Ignored(format!("{} of type {} is not an API call", quoted(&name), quoted(&other))));
     }
     let touched = match change::touched(record, &source, &name) {
         Ok(touched) => touched,
@@ -183,11 +165,7 @@ fn agreed(
             expected: format!("{} as in `$.{outer_name}`", quoted(&outer)),
         }),
         (Some(fact), _) | (None, Some(fact)) => Ok(fact),
-        (None, None) => Err(error(
-            inner_at,
-            inner,
-            &format!("{expected}, here or in `$.{outer_name}`"),
-        )),
+        (None, None) => Err(error(inner_at, inner, &format!("{expected}, here or in `$.{outer_name}`"))),
     }
 }
 

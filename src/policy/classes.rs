@@ -101,7 +101,11 @@ mod tests {
         let (private, office) = (nets(&["10.0.0.0/8"]), nets(&["203.0.113.0/24"]));
         let classes = Classes::new(&[&private, &office]);
         let met = |block: &str| -> BTreeSet<(bool, bool)> {
-            classes.of(&nets(&[block])).into_iter().map(|class| (classes.is_in(class, 0), classes.is_in(class, 1))).collect()
+            classes
+                .of(&nets(&[block]))
+                .into_iter()
+                .map(|class| (classes.is_in(class, 0), classes.is_in(class, 1)))
+                .collect()
         };
         assert_eq!(met("10.1.0.0/16"), [(true, false)].into());
         assert_eq!(met("203.0.113.9/32"), [(false, true)].into());

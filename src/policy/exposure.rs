@@ -73,7 +73,9 @@ fn together(rules: &[(&Traffic, &[(u128, u128)])], threshold: u128) -> Traffic {
     let piece = |address: u128| cuts.partition_point(|cut| *cut < address);
     let pieces: Vec<Vec<(usize, usize)>> = rules
         .iter()
-        .map(|(_, ranges)| ranges.iter().map(|(from, to)| (piece(*from), to.checked_add(1).map_or(cuts.len(), piece))).collect())
+        .map(|(_, ranges)| {
+            ranges.iter().map(|(from, to)| (piece(*from), to.checked_add(1).map_or(cuts.len(), piece))).collect()
+        })
         .collect();
     let width = |at: usize| {
         let from = cuts.get(at).copied().unwrap_or(u128::MAX);

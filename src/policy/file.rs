@@ -188,14 +188,13 @@ fn root_fields<'t>(root: &'t Node, problems: &mut Problems) -> Option<Fields<'t>
     Some(fields)
 }
 
-/// The policy to extend: the default for a file, none for a built-in policy that names itself or `none`.
+/// The policy to extend. Only a built-in policy can extend nothing at all.
 fn parent_name(fields: &Fields<'_>, built_in: Option<&str>, problems: &mut Problems) -> Option<&'static str> {
     let table = builtin::NAMES.map(|name| (name, name));
-    let written = match fields.get("extends") {
-        None => Some(builtin::DEFAULT),
-        Some(_) => fields.choice("extends", "built-in policy", "unknown-policy", &table, problems),
-    };
-    written.filter(|name| built_in.is_none() || *name != "none")
+    let written = fields.choice("extends", "built-in policy", "unknown-policy", &table, problems);
+    // A misspelt name is reported; with the default the rest of the file can still be checked.
+    let name = written.unwrap_or(builtin::DEFAULT);
+    (built_in.is_none() || name != "none").then_some(name)
 }
 
 /// SHA-256 of a text and, through its hash, of what it extends; in lower-case hex. NUL, which YAML forbids, keeps the two

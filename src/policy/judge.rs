@@ -65,7 +65,13 @@ pub struct Portion {
 }
 
 /// Judges every rule of the group, allowed ones included, in the order of `group.rules`.
-pub fn judge(policy: &Policy, group: &Group, place: Place<'_>, now: Timestamp, author: impl Fn(&Rule) -> Author) -> Vec<Finding> {
+pub fn judge(
+    policy: &Policy,
+    group: &Group,
+    place: Place<'_>,
+    now: Timestamp,
+    author: impl Fn(&Rule) -> Author,
+) -> Vec<Finding> {
     let court = Court::new(policy, group, place, now);
     let wide = court.wide();
     let rules = group.rules.iter().zip(wide);
@@ -219,11 +225,19 @@ impl<'a> Court<'a> {
             })
             .collect();
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap_or(Verdict::Allow);
-        let severity = portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
+        let severity =
+            portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
         Finding { rule: rule.clone(), verdict, severity, portions }
     }
 
-    fn portion(&self, active: &Active<'_>, rule: &Rule, controller: bool, peer_class: &'static str, traffic: Traffic) -> Portion {
+    fn portion(
+        &self,
+        active: &Active<'_>,
+        rule: &Rule,
+        controller: bool,
+        peer_class: &'static str,
+        traffic: Traffic,
+    ) -> Portion {
         let clause = active.clause;
         let verdict = match clause.for_controller {
             Some(milder) if controller => active.verdict.min(milder),
@@ -247,7 +261,12 @@ impl<'a> Court<'a> {
 
     fn uncovered(&self, peer_class: &'static str, traffic: Traffic) -> Portion {
         let (clause, verdict, severity, reason) = if peer_class == "unreadable" {
-            ("unreadable-prefix-list", self.otherwise.max(Verdict::Report), Severity::High, "the prefix list could not be judged")
+            (
+                "unreadable-prefix-list",
+                self.otherwise.max(Verdict::Report),
+                Severity::High,
+                "the prefix list could not be judged",
+            )
         } else {
             ("uncovered", self.otherwise, Severity::Medium, "no clause of the policy speaks of this")
         };
@@ -355,5 +374,8 @@ fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, place: Plac
         && is(&limits.group, &group.id)
         && is(&limits.account, place.account)
         && is(&limits.region, place.region)
-        && limits.cluster.as_deref().is_none_or(|glob| group.clusters.iter().any(|name| WildMatch::new(glob).matches(name)))
+        && limits
+            .cluster
+            .as_deref()
+            .is_none_or(|glob| group.clusters.iter().any(|name| WildMatch::new(glob).matches(name)))
 }

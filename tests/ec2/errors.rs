@@ -31,24 +31,14 @@ async fn a_throttled_call_is_tried_again_and_succeeds() {
         .build();
     let client = mock_client!(aws_sdk_ec2, [&rule]);
     let before = tokio::time::Instant::now();
-    client
-        .revoke("sg-1", Direction::Ingress, &["sgr-1".to_owned()])
-        .await
-        .unwrap();
+    client.revoke("sg-1", Direction::Ingress, &["sgr-1".to_owned()]).await.unwrap();
     assert_eq!(rule.num_calls(), 3);
-    assert!(
-        before.elapsed() < Duration::from_secs(12),
-        "within the limit of one operation"
-    );
+    assert!(before.elapsed() < Duration::from_secs(12), "within the limit of one operation");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_stays_throttled_fails_with_the_code_in_its_chain() {
-    let rule = mock!(Client::describe_security_groups)
-        .sequence()
-        .http_response(throttled)
-        .repeatedly()
-        .build();
+    let rule = mock!(Client::describe_security_groups).sequence().http_response(throttled).repeatedly().build();
     let client = mock_client!(aws_sdk_ec2, [&rule]);
     let error = client.groups(&which()).await.unwrap_err();
     assert_eq!(rule.num_calls(), 3);
@@ -71,10 +61,7 @@ async fn an_error_page_that_is_not_from_ec2_still_tells_its_status() {
         .build();
     let client = mock_client!(aws_sdk_ec2, [&rule]);
     let text = chain(&client.groups(&which()).await.unwrap_err());
-    assert!(
-        text.starts_with("`ec2:DescribeSecurityGroups` failed: ") && text.contains("(HTTP 502, "),
-        "{text}"
-    );
+    assert!(text.starts_with("`ec2:DescribeSecurityGroups` failed: ") && text.contains("(HTTP 502, "), "{text}");
 }
 
 #[tokio::test]
@@ -82,17 +69,11 @@ async fn a_refusal_of_one_of_several_reads_names_the_action_of_that_read() {
     let list = mock!(Client::describe_managed_prefix_lists)
         .then_http_response(|| ok("DescribeManagedPrefixLists", "<prefixListSet/>"));
     let entries = mock!(Client::get_managed_prefix_list_entries).then_http_response(|| {
-        error(
-            403,
-            "UnauthorizedOperation",
-            "You are not authorized to perform this operation.",
-        )
+        error(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
     });
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
     let error = client.prefix_list("pl-1").await.unwrap_err();
-    let CloudError::Denied { action, .. } = &error else {
-        panic!("{error:?}")
-    };
+    let CloudError::Denied { action, .. } = &error else { panic!("{error:?}") };
     assert_eq!(action, "ec2:GetManagedPrefixListEntries");
 }
 
@@ -106,9 +87,6 @@ async fn an_endpoint_that_cannot_be_reached_is_an_error_with_every_cause() {
         .endpoint_url("http://127.0.0.1:1")
         .build();
     let text = chain(&Client::from_conf(config).groups(&which()).await.unwrap_err());
-    assert!(
-        text.starts_with("`ec2:DescribeSecurityGroups` failed: dispatch failure: "),
-        "{text}"
-    );
+    assert!(text.starts_with("`ec2:DescribeSecurityGroups` failed: dispatch failure: "), "{text}");
     assert!(text.to_lowercase().contains("connection refused"), "{text}");
 }

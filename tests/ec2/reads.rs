@@ -29,16 +29,10 @@ async fn groups_are_asked_for_by_filter_so_that_an_unknown_id_is_simply_missing(
             request.group_ids().is_empty() && asks(request.filters(), &[("group-id", &["sg-1", "sg-gone"])])
         })
         .then_http_response(|| {
-            ok(
-                "DescribeSecurityGroups",
-                &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"),
-            )
+            ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"))
         });
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let found = client
-        .groups(&Which::Ids(ids(&["sg-gone", "sg-1", "sg-1"])))
-        .await
-        .unwrap();
+    let found = client.groups(&Which::Ids(ids(&["sg-gone", "sg-1", "sg-1"]))).await.unwrap();
     let expected = GroupFacts {
         id: "sg-1".to_owned(),
         name: "nodes".to_owned(),
@@ -54,20 +48,10 @@ async fn groups_of_vpcs_are_asked_for_by_vpc() {
     let rule = mock!(Client::describe_security_groups)
         .match_requests(|request| asks(request.filters(), &[("vpc-id", &["vpc-1", "vpc-2"])]))
         .then_http_response(|| {
-            ok(
-                "DescribeSecurityGroups",
-                &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"),
-            )
+            ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"))
         });
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    assert_eq!(
-        client
-            .groups(&Which::Vpcs(ids(&["vpc-1", "vpc-2"])))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(client.groups(&Which::Vpcs(ids(&["vpc-1", "vpc-2"]))).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -90,10 +74,7 @@ async fn two_hundred_and_fifty_groups_are_two_calls_and_an_interface_of_both_com
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules);
     let which = Which::Ids((0..250).map(|n| format!("sg-{n}")).collect());
     let found = client.interfaces(&which).await.unwrap();
-    assert_eq!(
-        found.iter().map(|interface| interface.id.as_str()).collect::<Vec<_>>(),
-        ["eni-1"]
-    );
+    assert_eq!(found.iter().map(|interface| interface.id.as_str()).collect::<Vec<_>>(), ["eni-1"]);
     assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1]);
 }
 
@@ -113,10 +94,7 @@ async fn interfaces_tell_who_owns_and_requested_them() {
             request.include_managed_resources() == Some(true) && asks(request.filters(), &[("group-id", &["sg-1"])])
         })
         .then_http_response(move || {
-            ok(
-                "DescribeNetworkInterfaces",
-                &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"),
-            )
+            ok("DescribeNetworkInterfaces", &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"))
         });
     let client = mock_client!(aws_sdk_ec2, [&rule]);
     let found = client.interfaces(&Which::Ids(ids(&["sg-1"]))).await.unwrap();
@@ -134,10 +112,7 @@ async fn interfaces_tell_who_owns_and_requested_them() {
         tags: [("k".to_owned(), "v".to_owned())].into(),
     };
     assert_eq!(found[0], control_plane);
-    assert_eq!(
-        (found[1].kind.as_str(), found[1].instance.as_deref()),
-        ("trunk", Some("i-1"))
-    );
+    assert_eq!((found[1].kind.as_str(), found[1].instance.as_deref()), ("trunk", Some("i-1")));
 }
 
 #[tokio::test]
@@ -155,12 +130,7 @@ async fn instances_have_the_groups_of_all_their_interfaces_and_terminated_ones_a
             request.include_managed_resources() == Some(true)
                 && asks(request.filters(), &[("network-interface.group-id", &["sg-1"])])
         })
-        .then_http_response(move || {
-            ok(
-                "DescribeInstances",
-                &format!("<reservationSet>{items}</reservationSet>"),
-            )
-        });
+        .then_http_response(move || ok("DescribeInstances", &format!("<reservationSet>{items}</reservationSet>")));
     let client = mock_client!(aws_sdk_ec2, [&rule]);
     let found = client.instances(&Which::Ids(ids(&["sg-1"]))).await.unwrap();
     let expected = Instance {
@@ -203,10 +173,7 @@ async fn a_prefix_list_has_its_owner_and_every_page_of_its_entries() {
                 </prefixListName><addressFamily>IPv4</addressFamily><ownerId>AWS</ownerId></item>";
             ok("DescribeManagedPrefixLists", &format!("<prefixListSet>{item}</prefixListSet>"))
         });
-    let pages = [
-        (None, "<nextToken>more</nextToken>", "0.0.0.0/1"),
-        (Some("more"), "", "128.0.0.0/1"),
-    ];
+    let pages = [(None, "<nextToken>more</nextToken>", "0.0.0.0/1"), (Some("more"), "", "128.0.0.0/1")];
     let pages = pages.map(|(token, next, cidr)| {
         mock!(Client::get_managed_prefix_list_entries)
             .match_requests(move |request| request.prefix_list_id() == Some("pl-1") && request.next_token() == token)
@@ -229,10 +196,7 @@ async fn a_prefix_list_that_ec2_does_not_describe_is_an_error_and_not_an_empty_l
         .then_http_response(|| ok("GetManagedPrefixListEntries", "<entrySet/>"));
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
     let error = client.prefix_list("pl-1").await.unwrap_err();
-    assert_eq!(
-        chain(&error),
-        "`ec2:DescribeManagedPrefixLists` failed: pl-1 was not in the answer"
-    );
+    assert_eq!(chain(&error), "`ec2:DescribeManagedPrefixLists` failed: pl-1 was not in the answer");
 }
 
 #[tokio::test]
@@ -245,10 +209,7 @@ async fn a_group_of_the_default_vpc_is_found_by_its_exact_name() {
         .then_http_response(|| {
             let items = "<item><groupId>sg-1</groupId><groupName>webserver</groupName></item>\
                 <item><groupId>sg-2</groupId><groupName>web*</groupName></item>";
-            ok(
-                "DescribeSecurityGroups",
-                &format!("<securityGroupInfo>{items}</securityGroupInfo>"),
-            )
+            ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{items}</securityGroupInfo>"))
         });
     let client = mock_client!(aws_sdk_ec2, [&vpcs, &groups]);
     assert_eq!(client.default_vpc_group("web*").await.unwrap().as_deref(), Some("sg-2"));

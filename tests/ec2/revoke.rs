@@ -58,10 +58,7 @@ async fn a_silent_success_in_the_default_vpc_is_no_error_here() {
     let rule = mock!(Client::revoke_security_group_ingress).then_http_response(|| {
         let unknown = "<item><ipProtocol>tcp</ipProtocol><fromPort>10250</fromPort><toPort>10250</toPort><groups/>\
             <ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges><ipv6Ranges/><prefixListIds/></item>";
-        ok(
-            INGRESS,
-            &format!("<return>true</return><unknownIpPermissionSet>{unknown}</unknownIpPermissionSet>"),
-        )
+        ok(INGRESS, &format!("<return>true</return><unknownIpPermissionSet>{unknown}</unknownIpPermissionSet>"))
     });
     let client = mock_client!(aws_sdk_ec2, [&rule]);
     client.revoke("sg-1", Direction::Ingress, &two()).await.unwrap();
@@ -73,10 +70,7 @@ async fn an_answer_of_return_false_is_an_error() {
         mock!(Client::revoke_security_group_ingress).then_http_response(|| ok(INGRESS, "<return>false</return>"));
     let client = mock_client!(aws_sdk_ec2, [&rule]);
     let error = client.revoke("sg-1", Direction::Ingress, &two()).await.unwrap_err();
-    assert_eq!(
-        chain(&error),
-        "`ec2:RevokeSecurityGroupIngress` failed: EC2 answered `return: false` for sg-1"
-    );
+    assert_eq!(chain(&error), "`ec2:RevokeSecurityGroupIngress` failed: EC2 answered `return: false` for sg-1");
 }
 
 #[tokio::test]
@@ -88,12 +82,8 @@ async fn no_rules_to_revoke_is_no_call() {
 
 #[tokio::test]
 async fn an_unknown_rule_id_or_permission_is_a_rule_that_is_gone() {
-    let error = refused(
-        400,
-        "InvalidSecurityGroupRuleId.NotFound",
-        "The security group rule ID 'sgr-1' does not exist",
-    )
-    .await;
+    let error =
+        refused(400, "InvalidSecurityGroupRuleId.NotFound", "The security group rule ID 'sgr-1' does not exist").await;
     assert!(matches!(error, CloudError::RuleGone(_)), "{error:?}");
     assert_eq!(
         chain(&error),
@@ -121,25 +111,15 @@ async fn a_missing_right_names_the_action_to_grant_and_what_ec2_said() {
         arn:aws:sts::111122223333:assumed-role/guard/guard is not authorized to perform: ec2:RevokeSecurityGroupIngress \
         on resource: arn:aws:ec2:us-east-1:111122223333:security-group/sg-1 because no identity-based policy allows the \
         ec2:RevokeSecurityGroupIngress action.\nEncoded authorization failure message: Zm9v";
-    for code in [
-        "UnauthorizedOperation",
-        "AuthFailure",
-        "AccessDenied",
-        "AccessDeniedException",
-    ] {
+    for code in ["UnauthorizedOperation", "AuthFailure", "AccessDenied", "AccessDeniedException"] {
         let error = refused(403, code, message).await;
-        let CloudError::Denied { action, .. } = &error else {
-            panic!("{error:?}")
-        };
+        let CloudError::Denied { action, .. } = &error else { panic!("{error:?}") };
         assert_eq!(action, "ec2:RevokeSecurityGroupIngress");
         let text = chain(&error);
         let start =
             "not allowed to ec2:RevokeSecurityGroupIngress; grant it to the function's role, or look for a policy";
         assert!(text.starts_with(start), "{text}");
-        assert!(
-            text.contains(&format!("{code}: You are not authorized to perform this operation.")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("{code}: You are not authorized to perform this operation.")), "{text}");
         assert!(text.ends_with(&format!("(HTTP 403, request id {REQUEST})")), "{text}");
         assert!(!text.contains(char::is_control), "one line: {text}");
     }

@@ -22,9 +22,7 @@ fn item(id: &str, egress: bool, protocol: &str, ports: (i32, i32), rest: &str) -
 }
 
 fn page(items: &str, next: Option<&str>) -> String {
-    let next = next
-        .map(|token| format!("<nextToken>{token}</nextToken>"))
-        .unwrap_or_default();
+    let next = next.map(|token| format!("<nextToken>{token}</nextToken>")).unwrap_or_default();
     format!("<securityGroupRuleSet>{items}</securityGroupRuleSet>{next}")
 }
 
@@ -49,20 +47,8 @@ async fn every_kind_of_rule_is_read_into_its_normal_form() {
     let world = "<cidrIpv4>0.0.0.0/0</cidrIpv4>";
     let items = [
         item("sgr-v4", false, "tcp", (10250, 10250), world),
-        item(
-            "sgr-v6",
-            false,
-            "udp",
-            (30000, 32767),
-            "<cidrIpv6>2001:db8::/32</cidrIpv6>",
-        ),
-        item(
-            "sgr-list",
-            false,
-            "tcp",
-            (443, 443),
-            "<prefixListId>pl-3b927c52</prefixListId>",
-        ),
+        item("sgr-v6", false, "udp", (30000, 32767), "<cidrIpv6>2001:db8::/32</cidrIpv6>"),
+        item("sgr-list", false, "tcp", (443, 443), "<prefixListId>pl-3b927c52</prefixListId>"),
         item("sgr-group", false, "tcp", (443, 443), group),
         item("sgr-all", true, "-1", (-1, -1), world),
         item("sgr-pmtu", false, "icmp", (3, 4), world),
@@ -70,53 +56,19 @@ async fn every_kind_of_rule_is_read_into_its_normal_form() {
         item("sgr-esp", false, "50", (-1, -1), world),
     ];
     let found = read(items.concat()).await.unwrap();
-    let found: Vec<_> = found
-        .into_iter()
-        .map(|(_, rule)| (rule.id, rule.direction, rule.packets, rule.peer))
-        .collect();
-    let other = Peer::Group {
-        id: "sg-2".to_owned(),
-        owner: Some("444455556666".to_owned()),
-    };
+    let found: Vec<_> = found.into_iter().map(|(_, rule)| (rule.id, rule.direction, rule.packets, rule.peer)).collect();
+    let other = Peer::Group { id: "sg-2".to_owned(), owner: Some("444455556666".to_owned()) };
     let expected = [
-        (
-            "sgr-v4",
-            Direction::Ingress,
-            Packets::Tcp(10250, 10250),
-            cidr("0.0.0.0/0"),
-        ),
-        (
-            "sgr-v6",
-            Direction::Ingress,
-            Packets::Udp(30000, 32767),
-            cidr("2001:db8::/32"),
-        ),
-        (
-            "sgr-list",
-            Direction::Ingress,
-            Packets::Tcp(443, 443),
-            Peer::PrefixList("pl-3b927c52".to_owned()),
-        ),
+        ("sgr-v4", Direction::Ingress, Packets::Tcp(10250, 10250), cidr("0.0.0.0/0")),
+        ("sgr-v6", Direction::Ingress, Packets::Udp(30000, 32767), cidr("2001:db8::/32")),
+        ("sgr-list", Direction::Ingress, Packets::Tcp(443, 443), Peer::PrefixList("pl-3b927c52".to_owned())),
         ("sgr-group", Direction::Ingress, Packets::Tcp(443, 443), other),
         ("sgr-all", Direction::Egress, Packets::All, cidr("0.0.0.0/0")),
-        (
-            "sgr-pmtu",
-            Direction::Ingress,
-            Packets::Icmp(Some(3), Some(4)),
-            cidr("0.0.0.0/0"),
-        ),
-        (
-            "sgr-ping6",
-            Direction::Ingress,
-            Packets::Icmpv6(None, None),
-            cidr("::/0"),
-        ),
+        ("sgr-pmtu", Direction::Ingress, Packets::Icmp(Some(3), Some(4)), cidr("0.0.0.0/0")),
+        ("sgr-ping6", Direction::Ingress, Packets::Icmpv6(None, None), cidr("::/0")),
         ("sgr-esp", Direction::Ingress, Packets::Protocol(50), cidr("0.0.0.0/0")),
     ];
-    assert_eq!(
-        found,
-        expected.map(|(id, direction, packets, peer)| (id.to_owned(), direction, packets, peer))
-    );
+    assert_eq!(found, expected.map(|(id, direction, packets, peer)| (id.to_owned(), direction, packets, peer)));
 }
 
 #[tokio::test]
@@ -125,38 +77,21 @@ async fn a_rule_keeps_its_group_description_and_tags() {
         <tagSet><item><key>team</key><value>core</value></item><item><key>empty</key><value/></item></tagSet>";
     let found = read(item("sgr-1", false, "tcp", (443, 443), rest)).await.unwrap();
     let (group, rule) = &found[0];
-    assert_eq!(
-        (group.as_str(), rule.description.as_deref()),
-        ("sg-1", Some("from <the office>"))
-    );
-    let tags: Vec<_> = rule
-        .tags
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
+    assert_eq!((group.as_str(), rule.description.as_deref()), ("sg-1", Some("from <the office>")));
+    let tags: Vec<_> = rule.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(tags, [("empty", ""), ("team", "core")]);
 }
 
 #[tokio::test]
 async fn three_pages_of_rules_are_all_read() {
-    let rules = [
-        (None, Some("two"), "sgr-a"),
-        (Some("two"), Some("three"), "sgr-b"),
-        (Some("three"), None, "sgr-c"),
-    ];
+    let rules = [(None, Some("two"), "sgr-a"), (Some("two"), Some("three"), "sgr-b"), (Some("three"), None, "sgr-c")];
     let rules = rules.map(|(token, next, id)| {
         mock!(Client::describe_security_group_rules)
             .match_requests(move |request| {
                 request.next_token() == token && asks(request.filters(), &[("group-id", &["sg-1"])])
             })
             .then_http_response(move || {
-                ok(
-                    ACTION,
-                    &page(
-                        &item(id, false, "tcp", (443, 443), "<cidrIpv4>10.0.0.0/8</cidrIpv4>"),
-                        next,
-                    ),
-                )
+                ok(ACTION, &page(&item(id, false, "tcp", (443, 443), "<cidrIpv4>10.0.0.0/8</cidrIpv4>"), next))
             })
     });
     let client = mock_client!(aws_sdk_ec2, &rules);
@@ -186,39 +121,21 @@ async fn a_group_with_a_thousand_rules_is_read_whole() {
 async fn a_rule_that_cannot_be_read_is_an_error_that_names_it_and_what_was_read() {
     let world = "<cidrIpv4>0.0.0.0/0</cidrIpv4>";
     let cases = [
-        (
-            item("sgr-odd", false, "quic", (443, 443), world),
-            "rule sgr-odd cannot be read: `quic` is not a protocol",
-        ),
-        (
-            item("sgr-odd", false, "tcp", (70000, 70000), world),
-            "rule sgr-odd cannot be read: `70000` is not a port",
-        ),
-        (
-            item("sgr-odd", false, "tcp", (1, 1), ""),
-            "rule sgr-odd cannot be read: it has no source or destination",
-        ),
+        (item("sgr-odd", false, "quic", (443, 443), world), "rule sgr-odd cannot be read: `quic` is not a protocol"),
+        (item("sgr-odd", false, "tcp", (70000, 70000), world), "rule sgr-odd cannot be read: `70000` is not a port"),
+        (item("sgr-odd", false, "tcp", (1, 1), ""), "rule sgr-odd cannot be read: it has no source or destination"),
         (
             item("sgr-odd", false, "tcp", (1, 1), "<cidrIpv4>everywhere</cidrIpv4>"),
             "rule sgr-odd cannot be read: `everywhere` is not a CIDR block",
         ),
         (
-            item(
-                "sgr-odd",
-                false,
-                "tcp",
-                (1, 1),
-                &format!("{world}<prefixListId>pl-1</prefixListId>"),
-            ),
+            item("sgr-odd", false, "tcp", (1, 1), &format!("{world}<prefixListId>pl-1</prefixListId>")),
             "rule sgr-odd cannot be read: it has more than one source or destination",
         ),
     ];
     for (odd, expected) in cases {
         let good = item("sgr-good", false, "tcp", (443, 443), world);
         let error = read(good + &odd).await.unwrap_err();
-        assert!(
-            error.contains("`ec2:DescribeSecurityGroupRules` failed") && error.contains(expected),
-            "{error}"
-        );
+        assert!(error.contains("`ec2:DescribeSecurityGroupRules` failed") && error.contains(expected), "{error}");
     }
 }

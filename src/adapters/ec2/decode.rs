@@ -26,17 +26,13 @@ pub(super) fn group(group: types::SecurityGroup) -> GroupFacts {
 pub(super) fn rule(rule: &types::SecurityGroupRule) -> Result<(String, Rule), String> {
     let id = rule.security_group_rule_id().ok_or("a rule came without an id")?;
     let unreadable = |what: String| format!("rule {id} cannot be read: {what}");
-    let group = rule
-        .group_id()
-        .ok_or_else(|| unreadable("it names no group".to_owned()))?;
+    let group = rule.group_id().ok_or_else(|| unreadable("it names no group".to_owned()))?;
     let direction = match rule.is_egress() {
         Some(true) => Direction::Egress,
         Some(false) => Direction::Ingress,
         None => return Err(unreadable("it says neither ingress nor egress".to_owned())),
     };
-    let protocol = rule
-        .ip_protocol()
-        .ok_or_else(|| unreadable("it has no protocol".to_owned()))?;
+    let protocol = rule.ip_protocol().ok_or_else(|| unreadable("it has no protocol".to_owned()))?;
     let packets = Packets::from_ec2(protocol, rule.from_port().map(i64::from), rule.to_port().map(i64::from))
         .map_err(|error| unreadable(error.to_string()))?;
     let rule = Rule {
@@ -54,22 +50,14 @@ pub(super) fn rule(rule: &types::SecurityGroupRule) -> Result<(String, Rule), St
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html>
 fn peer(rule: &types::SecurityGroupRule) -> Result<Peer, String> {
     let referenced = rule.referenced_group_info();
-    match (
-        rule.cidr_ipv4(),
-        rule.cidr_ipv6(),
-        rule.prefix_list_id(),
-        referenced.and_then(|group| group.group_id()),
-    ) {
+    match (rule.cidr_ipv4(), rule.cidr_ipv6(), rule.prefix_list_id(), referenced.and_then(|group| group.group_id())) {
         (Some(cidr), None, None, None) | (None, Some(cidr), None, None) => {
             Peer::cidr(cidr).map_err(|error| error.to_string())
         }
         (None, None, Some(list), None) => Ok(Peer::PrefixList(list.to_owned())),
         (None, None, None, Some(id)) => {
             let owner = referenced.and_then(|group| group.user_id()).map(str::to_owned);
-            Ok(Peer::Group {
-                id: id.to_owned(),
-                owner,
-            })
+            Ok(Peer::Group { id: id.to_owned(), owner })
         }
         (None, None, None, None) => Err("it has no source or destination".to_owned()),
         _ => Err("it has more than one source or destination".to_owned()),
@@ -81,25 +69,13 @@ pub(super) fn interface(interface: types::NetworkInterface) -> Interface {
     Interface {
         vpc: interface.vpc_id().unwrap_or_default().to_owned(),
         owner: interface.owner_id().unwrap_or_default().to_owned(),
-        groups: interface
-            .groups()
-            .iter()
-            .filter_map(|group| group.group_id())
-            .map(str::to_owned)
-            .collect(),
+        groups: interface.groups().iter().filter_map(|group| group.group_id()).map(str::to_owned).collect(),
         description: interface.description().unwrap_or_default().to_owned(),
-        kind: interface
-            .interface_type()
-            .map(|kind| kind.as_str().to_owned())
-            .unwrap_or_default(),
+        kind: interface.interface_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         requester: interface.requester_id().map(str::to_owned),
         requester_managed: interface.requester_managed().unwrap_or_default(),
-        instance: attachment
-            .and_then(|attachment| attachment.instance_id())
-            .map(str::to_owned),
-        instance_owner: attachment
-            .and_then(|attachment| attachment.instance_owner_id())
-            .map(str::to_owned),
+        instance: attachment.and_then(|attachment| attachment.instance_id()).map(str::to_owned),
+        instance_owner: attachment.and_then(|attachment| attachment.instance_owner_id()).map(str::to_owned),
         tags: tags(interface.tag_set()),
         id: interface.network_interface_id.unwrap_or_default(),
     }
@@ -111,16 +87,9 @@ pub(super) fn instance(instance: types::Instance) -> Option<Instance> {
         return None;
     }
     // `groupSet` of the instance itself is the primary interface's; nodes have more (VPC CNI, multiple cards).
-    let interfaces = instance
-        .network_interfaces()
-        .iter()
-        .flat_map(types::InstanceNetworkInterface::groups);
-    let groups: BTreeSet<&str> = instance
-        .security_groups()
-        .iter()
-        .chain(interfaces)
-        .filter_map(|group| group.group_id())
-        .collect();
+    let interfaces = instance.network_interfaces().iter().flat_map(types::InstanceNetworkInterface::groups);
+    let groups: BTreeSet<&str> =
+        instance.security_groups().iter().chain(interfaces).filter_map(|group| group.group_id()).collect();
     Some(Instance {
         vpc: instance.vpc_id().unwrap_or_default().to_owned(),
         groups: groups.into_iter().map(str::to_owned).collect(),
@@ -131,14 +100,9 @@ pub(super) fn instance(instance: types::Instance) -> Option<Instance> {
 
 /// The ranges that are associated now: one that failed or left stays in the list for a while.
 pub(super) fn vpc_ranges(vpc: &types::Vpc) -> Result<Addresses, RuleError> {
-    let v4 = vpc
-        .cidr_block_association_set()
-        .iter()
-        .map(|set| (set.cidr_block(), set.cidr_block_state()));
-    let v6 = vpc
-        .ipv6_cidr_block_association_set()
-        .iter()
-        .map(|set| (set.ipv6_cidr_block(), set.ipv6_cidr_block_state()));
+    let v4 = vpc.cidr_block_association_set().iter().map(|set| (set.cidr_block(), set.cidr_block_state()));
+    let v6 =
+        vpc.ipv6_cidr_block_association_set().iter().map(|set| (set.ipv6_cidr_block(), set.ipv6_cidr_block_state()));
     let associated = v4
         .chain(v6)
         .filter(|(_, state)| state.and_then(|state| state.state()) == Some(&types::VpcCidrBlockStateCode::Associated));
@@ -158,7 +122,5 @@ fn net(text: &str) -> Result<IpNet, RuleError> {
 }
 
 fn tags(tags: &[types::Tag]) -> Tags {
-    tags.iter()
-        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
-        .collect()
+    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
 }
