@@ -138,8 +138,13 @@ pub enum PrefixList {
     Aws(AwsList),
     /// Any other list, judged by its entries.
     Entries(Addresses),
-    /// It could not be read, and why.
-    Unreadable(String),
+    /// It could not be read.
+    Unreadable {
+        /// Why, for people.
+        why: String,
+        /// Trying again may help: throttling or a network fault, unlike a list that is gone or denied.
+        may_pass: bool,
+    },
 }
 
 /// AWS-owned prefix lists with a word of their own.

@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,6 +25,9 @@ use work::Work;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
 const LAG: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// An event that does not tell its group may make us look at all groups this often. Lambda tries a failed event again after
+/// one minute and after two more, so the last try always looks.
+const LOOK_EVERYWHERE_EVERY: SignedDuration = SignedDuration::from_secs(150);
 /// Handled events remembered in process.
 const MOST_REMEMBERED: usize = 10_000;
 
@@ -52,6 +55,14 @@ pub enum GuardError {
         #[source]
         source: CloudError,
     },
+    /// The event does not tell its group, and all groups were looked at a moment ago. The next try looks again.
+    #[error(
+        "the event does not tell its group, and all groups were looked at a moment ago (at {last}); try again in some minutes"
+    )]
+    Postponed {
+        /// When all groups were looked at.
+        last: Timestamp,
+    },
     /// Not everything that should be done is done. What was done is in the records on standard output.
     #[error("not everything was done: {}", .0.join("; "))]
     Unfinished(Vec<String>),
@@ -63,6 +74,7 @@ impl GuardError {
         match self {
             Self::InvalidEvent(_) => "InvalidEvent",
             Self::ReadFailed { .. } => "ReadFailed",
+            Self::Postponed { .. } => "Postponed",
             Self::Unfinished(_) => "Unfinished",
         }
     }
@@ -80,6 +92,7 @@ pub struct Guard<E, K, C, N> {
     /// Where each record goes at once, as one line.
     journal: fn(&Record),
     handled: Mutex<(HashSet<String>, VecDeque<String>)>,
+    looked_everywhere: Mutex<Option<Timestamp>>,
 }
 
 /// How a guard is set up.
@@ -111,18 +124,29 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
     pub fn new(setup: Setup<E, K, C, N>) -> Self {
         let Setup { ec2, eks, clock, channels, policy, modes, max_revokes, account, region, journal } = setup;
         let inventory = Inventory::new(ec2, eks, clock, account.clone(), policy.groups.clone());
-        Self { inventory, channels, policy, modes, max_revokes, account, region, journal, handled: Mutex::default() }
+        Self {
+            inventory,
+            channels,
+            policy,
+            modes,
+            max_revokes,
+            account,
+            region,
+            journal,
+            handled: Mutex::default(),
+            looked_everywhere: Mutex::default(),
+        }
     }
 
-    /// Handles one payload.
+    /// Handles one payload. Nothing new is begun after `until`, so that what was done can still be told in time.
     ///
     /// # Errors
     /// A payload that is not understood, a state that cannot be read, or anything that should be done and is not.
-    pub async fn handle(&self, payload: &Value) -> Result<Response, GuardError> {
+    pub async fn handle(&self, payload: &Value, until: Timestamp) -> Result<Response, GuardError> {
         let ignored = |reason: String| Ok(Response { records: Vec::new(), ignored: Some(reason) });
         match payload::parse(payload)? {
             Parsed::Ignored(reason) => ignored(reason),
-            Parsed::Trigger(Trigger::Sweep { groups }) => self.sweep(groups, None).await,
+            Parsed::Trigger(Trigger::Sweep { groups }) => self.sweep(groups, None, until).await,
             Parsed::Trigger(Trigger::Change(change)) => {
                 let event = &change.event;
                 if event.account != self.account || event.region != self.region {
@@ -134,18 +158,22 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
                 if self.is_handled(&event.id) {
                     return ignored(format!("event `{}` was handled already", event.id));
                 }
-                let response = self.change(&change).await?;
-                self.remember(&event.id);
+                let response = self.change(&change, until).await?;
+                // An answer without records may be due to what we did not know yet, so it is not the last word.
+                if !response.records.is_empty() {
+                    self.remember(&event.id);
+                }
                 Ok(response)
             }
         }
     }
 
-    async fn change(&self, change: &Change) -> Result<Response, GuardError> {
+    async fn change(&self, change: &Change, until: Timestamp) -> Result<Response, GuardError> {
         if change.touched.is_empty() {
-            return self.sweep(Vec::new(), Some(&change.event)).await;
+            self.may_look_everywhere()?;
+            return self.sweep(Vec::new(), Some(&change.event), until).await;
         }
-        let mut work = Work::new(self, Some(&change.event));
+        let mut work = Work::new(self, Some(&change.event), until);
         let mut out_of_scope = Vec::new();
         for Touched { group, named } in &change.touched {
             match self.find(group).await {
@@ -163,11 +191,11 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
     }
 
     /// Looks at these groups, or at every group with a role, naming no rule.
-    async fn sweep(&self, ids: Vec<String>, event: Option<&Event>) -> Result<Response, GuardError> {
+    async fn sweep(&self, ids: Vec<String>, event: Option<&Event>, until: Timestamp) -> Result<Response, GuardError> {
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let seen = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut work = Work::new(self, event);
+        let mut work = Work::new(self, event, until);
         for seen in seen.into_iter().filter(|seen| !seen.group.roles.is_empty()) {
             work.group(seen, &Named::Nothing).await;
         }
@@ -202,6 +230,20 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         let place = Place { account: &self.account, region: &self.region };
         let actor = event.map(|event| &event.actor);
         Brief { policy: &self.policy, place, now, modes: self.modes, actor, named }
+    }
+
+    /// Events that do not tell their group make us look at every group. Padded requests must not drain the request buckets
+    /// that the cluster's own controllers share, so this happens once per window; the platform's retry comes back later.
+    fn may_look_everywhere(&self) -> Result<(), GuardError> {
+        let now = self.inventory.clock().now();
+        let mut last = self.looked_everywhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = *last
+            && now.duration_since(last) < LOOK_EVERYWHERE_EVERY
+        {
+            return Err(GuardError::Postponed { last });
+        }
+        *last = Some(now);
+        Ok(())
     }
 
     fn is_handled(&self, event: &str) -> bool {

@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join, try_join_all, try_join4};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::group::{AwsList, Group, PeerGroup, PrefixList};
-use crate::membership::{Facts, Membership, clusters_in_tags, membership};
+use crate::membership::{Facts, Membership, membership, speaks_of_eks};
 use crate::policy::ConfiguredGroup;
 use crate::ports::{Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Which};
 use crate::region::Addresses;
@@ -18,8 +18,8 @@ use crate::rule::{Peer, Rule};
 
 /// How long knowledge about clusters and peers stays good in a warm function.
 const KEEP: SignedDuration = SignedDuration::from_mins(5);
-/// A tag that names an unknown cluster makes us ask EKS again, but not more often than this.
-const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// A group that speaks of EKS and has no role makes us ask EKS again, but not more often than this.
+const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 /// Peers kept at most; beyond, the memory starts anew.
 const MOST_PEERS: usize = 10_000;
 /// Values that EC2 takes in one filter.
@@ -88,7 +88,7 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         let read_at = self.clock.now();
         let (batch, mut clusters) = try_join(self.batch_of_ids(&which, ids), self.clusters(KEEP)).await?;
         let mut waited = false;
-        if batch.groups.iter().any(|group| names_unknown_cluster(group, &clusters)) {
+        if batch.groups.iter().any(|group| self.may_be_new(group, &batch, &clusters)) {
             let fresh = self.clusters(ASK_AGAIN_AFTER).await?;
             waited = !Arc::ptr_eq(&fresh, &clusters);
             clusters = fresh;
@@ -117,13 +117,35 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         Ok(seen.into_iter().filter(|seen| !seen.group.roles.is_empty()).collect())
     }
 
-    /// The rules of one group as they are this moment.
+    /// The rules of one group as they are this moment, and nothing else.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn rules(&self, group: &str) -> Result<Vec<Rule>, CloudError> {
         let rules = self.ec2.rules(&[group.to_owned()]).await?;
         Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+    }
+
+    /// Reads a group again, with all that its rules refer to. One that is gone has no rules.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn read_again(&self, seen: &mut Seen) -> Result<(), CloudError> {
+        let read_at = self.clock.now();
+        match self.read(std::slice::from_ref(&seen.group.id)).await?.into_iter().next() {
+            Some(again) => *seen = again,
+            None => {
+                seen.group.rules.clear();
+                (seen.read_at, seen.is_last_look) = (read_at, true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no strong role is known although something speaks of EKS.
+    fn may_be_new(&self, group: &GroupFacts, batch: &Batch, clusters: &[Cluster]) -> bool {
+        speaks_of_eks(group, &batch.interfaces, &batch.instances)
+            && self.membership(group, &batch.rules_of(&group.id), batch, clusters).strong_roles().is_empty()
     }
 
     async fn batch_of_ids(&self, which: &Which, ids: &[String]) -> Result<Batch, CloudError> {
@@ -172,16 +194,9 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
             let ids: Vec<String> =
                 groups.iter().filter(|group| !group.roles.is_empty()).map(|group| group.id.clone()).collect();
             read_at = self.clock.now();
-            let (rules, ranges, lists, peers) = futures::join!(
-                self.ec2.rules(&ids),
-                self.vpc_ranges(&missing.vpcs),
-                self.prefix_lists(&missing.lists),
-                self.peers(&missing.peers, clusters),
-            );
-            known.ranges.extend(ranges?);
-            known.lists.extend(lists);
-            known.peers.extend(peers?);
-            batch.rules = rules?;
+            let (rules, fetched) = try_join(self.ec2.rules(&ids), self.fetch(&missing, clusters)).await?;
+            known.add(fetched);
+            batch.rules = rules;
             groups = self.groups(&batch, clusters);
         }
         let is_last_look = !waited && self.missing(&groups, clusters, &mut known).is_empty();
@@ -189,6 +204,28 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
             known.complete(group, clusters);
         }
         Ok(groups.into_iter().map(|group| Seen { group, read_at, is_last_look }).collect())
+    }
+
+    /// Fills in what the rules of a group refer to, without reading the rules: for rules that an event only claims.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn resolve(&self, group: &mut Group) -> Result<(), CloudError> {
+        let clusters = self.clusters(KEEP).await?;
+        let mut known = References::default();
+        let missing = self.missing(std::slice::from_ref(group), &clusters, &mut known);
+        known.add(self.fetch(&missing, &clusters).await?);
+        known.complete(group, &clusters);
+        Ok(())
+    }
+
+    async fn fetch(&self, missing: &Missing, clusters: &[Cluster]) -> Result<References, CloudError> {
+        let (ranges, lists, peers) = futures::join!(
+            self.vpc_ranges(&missing.vpcs),
+            self.prefix_lists(&missing.lists),
+            self.peers(&missing.peers, clusters),
+        );
+        Ok(References { ranges: ranges?, lists, peers: peers? })
     }
 
     fn groups(&self, batch: &Batch, clusters: &[Cluster]) -> Vec<Group> {
@@ -271,7 +308,7 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
                 Err(error) => {
                     let why = crate::error::chain(&error);
                     tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
-                    PrefixList::Unreadable(why)
+                    PrefixList::Unreadable { why, may_pass: matches!(error, CloudError::Failed { .. }) }
                 }
             };
             (id, list)
@@ -329,6 +366,12 @@ impl Missing {
 }
 
 impl References {
+    fn add(&mut self, more: Self) {
+        self.ranges.extend(more.ranges);
+        self.lists.extend(more.lists);
+        self.peers.extend(more.peers);
+    }
+
     fn complete(&self, group: &mut Group, clusters: &[Cluster]) {
         let of_cluster = clusters.iter().find(|cluster| cluster.vpc == group.vpc).map(|cluster| &cluster.vpc_ranges);
         group.vpc_ranges = of_cluster.or_else(|| self.ranges.get(&group.vpc)).cloned().unwrap_or_default();
@@ -357,8 +400,4 @@ fn peers_of(group: &Group) -> Vec<String> {
         _ => None,
     };
     group.rules.iter().filter_map(other).collect()
-}
-
-fn names_unknown_cluster(group: &GroupFacts, clusters: &[Cluster]) -> bool {
-    clusters_in_tags(&group.tags).any(|name| clusters.iter().all(|cluster| cluster.name != name))
 }

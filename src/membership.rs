@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::group::{Evidence, Role, RoleEvidence};
 use crate::policy::ConfiguredGroup;
 use crate::ports::{Cluster, GroupFacts, Instance, Interface, Tags};
-use crate::rule::{Peer, Rule};
+use crate::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
 const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
@@ -16,6 +16,8 @@ const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
 const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
+/// How EKS describes the interfaces of its control plane; the cluster's name follows.
+const EKS_INTERFACE: &str = "Amazon EKS ";
 /// Ordinary tags whose value is a cluster's name.
 const CLUSTER_NAME_TAGS: [&str; 4] =
     ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
@@ -82,7 +84,17 @@ pub fn membership(facts: Facts<'_>) -> Membership {
             ));
         }
     }
-    let clusters = found.iter().map(|(cluster, _)| cluster.clone()).collect();
+    // The best evidence says whose the group is: an ordinary tag, or a load balancer's, must not add a second cluster whose
+    // mode, exceptions and controllers would then count here.
+    let named_by = |is_good: fn(&RoleEvidence) -> bool| -> BTreeSet<String> {
+        found.iter().filter(|(_, known)| is_good(known)).map(|(cluster, _)| cluster.clone()).collect()
+    };
+    let best = [
+        named_by(|known| known.strong && known.role != Role::LoadBalancer),
+        named_by(|known| known.strong),
+        named_by(|_| true),
+    ];
+    let clusters = best.into_iter().find(|names| !names.is_empty()).unwrap_or_default();
     let mut roles: Vec<RoleEvidence> = found.into_iter().map(|(_, known)| known).collect();
     roles.sort_by_key(|known| (known.role, !known.strong, known.evidence));
     roles.dedup_by_key(|known| known.role);
@@ -124,9 +136,13 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).collect();
     let is_own = |id: &String| own.contains(&id);
     let interfaces = || facts.interfaces.iter().filter(|interface| wears(&interface.groups));
+    // Every node lets its control plane in. Letting traffic out to the control plane proves nothing: a bastion does that too.
+    let lets_in = |rule: &Rule| {
+        rule.direction == Direction::Ingress && matches!(&rule.peer, Peer::Group { id, .. } if is_own(id))
+    };
     let shares = own.contains(&&facts.group.id)
         || interfaces().any(|interface| interface.groups.iter().any(is_own))
-        || facts.rules.iter().any(|rule| matches!(&rule.peer, Peer::Group { id, .. } if is_own(id)));
+        || facts.rules.iter().any(lets_in);
 
     for interface in interfaces() {
         if is_control_plane(interface, cluster) && cluster.cluster_group.as_ref() != Some(&facts.group.id) {
@@ -142,7 +158,8 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
         if by_aws {
             known.push((Role::Node, Evidence::Attachment, true));
         } else if is_tagged(&instance.tags, &cluster.name) {
-            known.push((Role::Node, Evidence::Attachment, here(&instance.vpc) && shares));
+            let is_node_tag = instance.tags.contains_key(&format!("{CLUSTER_TAG_PREFIX}{}", cluster.name));
+            known.push((Role::Node, Evidence::Attachment, is_node_tag && here(&instance.vpc) && shares));
         }
     }
     // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC.
@@ -159,7 +176,7 @@ fn is_scaling_group(cluster: &Cluster, name: &String) -> bool {
 /// An interface that EKS put into the cluster's VPC: attached to an instance of EKS's own account.
 fn is_control_plane(interface: &Interface, cluster: &Cluster) -> bool {
     let foreign = interface.instance_owner.as_ref().is_some_and(|owner| *owner != interface.owner);
-    interface.vpc == cluster.vpc && foreign && interface.description == format!("Amazon EKS {}", cluster.name)
+    interface.vpc == cluster.vpc && foreign && interface.description == format!("{EKS_INTERFACE}{}", cluster.name)
 }
 
 /// An interface that Elastic Load Balancing itself owns. These members are EC2's own, not the caller's.
@@ -174,8 +191,23 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
     clusters_in_tags(tags).any(|name| name == cluster)
 }
 
+/// Whether anything about a group, or what wears it, speaks of EKS at all. If so and no role is found, what is known of the
+/// clusters may be too old: node groups come and go.
+pub(crate) fn speaks_of_eks(group: &GroupFacts, interfaces: &[Interface], instances: &[Instance]) -> bool {
+    let is_telling = |tags: &Tags| {
+        tags.keys().any(|key| ["eks", "aws:eks:", CLUSTER_TAG_PREFIX].iter().any(|start| key.starts_with(start)))
+    };
+    let wears = |groups: &[String]| groups.contains(&group.id);
+    is_telling(&group.tags)
+        || instances.iter().any(|instance| wears(&instance.groups) && is_telling(&instance.tags))
+        || interfaces.iter().any(|interface| {
+            wears(&interface.groups)
+                && (is_telling(&interface.tags) || interface.description.starts_with(EKS_INTERFACE))
+        })
+}
+
 /// Cluster names that tags speak of, ordinary or not.
-pub fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter_map(|(key, value)| {
         key.strip_prefix(CLUSTER_TAG_PREFIX)
             .or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))

@@ -17,16 +17,21 @@ const MOST_FINDINGS: usize = 20;
 /// What the channels send. Each takes the form its audience reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// At most 99 characters, without control characters, principals or ARNs.
-    pub subject: String,
-    /// Plain text for people.
-    pub text: String,
+    /// For people; machines get every message, people only those with a notice.
+    pub notice: Option<Notice>,
     /// The record as JSON for machines.
     pub record: String,
     /// For subscription filters: `severity`, `outcome`, `cluster`, `account`, `region`, `trigger`. No value is empty.
     pub attributes: Vec<(&'static str, String)>,
-    /// Whether people are told. Machines get every message.
-    pub for_people: bool,
+}
+
+/// What people read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// At most 99 characters, without control characters, principals or ARNs.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
 }
 
 /// Whether people are told of this record: a rule the event named, anything that should go, or something left undone.
@@ -36,23 +41,30 @@ pub fn is_due(record: &Record) -> bool {
         || record.findings.iter().any(|finding| finding.named_by_event || finding.verdict == Verdict::Revoke)
 }
 
-/// The message of one record.
-pub fn message(record: &Record, for_people: bool) -> Message {
-    let cluster = record.group.cluster.as_deref().map_or_else(|| "unknown".to_owned(), plain);
+/// The notice of one record.
+pub fn notice(record: &Record) -> Notice {
+    let cluster = cluster(record);
+    Notice { subject: subject(record, &cluster), text: text(record, &cluster) }
+}
+
+/// The message of one record, or of one part of a record.
+pub fn message(record: &Record, notice: Option<Notice>) -> Message {
     Message {
-        subject: subject(record, &cluster),
-        text: text(record, &cluster),
+        notice,
         record: serde_json::to_string(record).unwrap_or_default(),
         attributes: vec![
             ("severity", record.severity.map_or("none", Severity::word).to_owned()),
             ("outcome", record.outcome.word().to_owned()),
-            ("cluster", cluster),
+            ("cluster", cluster(record)),
             ("account", record.account.clone()),
             ("region", record.region.clone()),
             ("trigger", record.trigger.to_owned()),
         ],
-        for_people,
     }
+}
+
+fn cluster(record: &Record) -> String {
+    record.group.cluster.as_deref().map_or_else(|| "unknown".to_owned(), plain)
 }
 
 /// Text from outside, made harmless: one line, no control or direction-changing characters, cut visibly.
@@ -71,7 +83,14 @@ pub fn plain(text: &str) -> String {
 
 fn subject(record: &Record, cluster: &str) -> String {
     let severity = record.severity.map_or("info", Severity::word).to_uppercase();
-    let line = format!("[{severity}] {cluster}: {} on {}", headline(record), record.group.id);
+    let what = format!(": {} on {}", headline(record), record.group.id);
+    // A long cluster name gives way: what happened and to which group has to be readable.
+    let room = LONGEST_SUBJECT.saturating_sub(severity.len() + 3 + what.chars().count());
+    let mut name: String = cluster.chars().take(room).collect();
+    if name.len() < cluster.len() {
+        name = name.chars().take(room.saturating_sub(1)).chain(['…']).collect();
+    }
+    let line = format!("[{severity}] {name}{what}");
     line.chars().filter(|c| !c.is_control()).take(LONGEST_SUBJECT).collect()
 }
 
@@ -113,7 +132,7 @@ fn text(record: &Record, cluster: &str) -> String {
 
     for finding in record.findings.iter().take(MOST_FINDINGS) {
         lines.push(String::new());
-        lines.extend(describe(finding));
+        lines.extend(describe(finding, record.actor.is_some()));
     }
     if record.findings.len() > MOST_FINDINGS {
         lines.push(String::new());
@@ -137,7 +156,7 @@ fn who(record: &Record) -> Vec<String> {
     lines
 }
 
-fn describe(finding: &FindingRecord) -> Vec<String> {
+fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let what = match (&finding.rule, &finding.requirement) {
         (Some(rule), _) => rule_in_words(rule),
@@ -146,15 +165,18 @@ fn describe(finding: &FindingRecord) -> Vec<String> {
     };
     let status = match finding.action {
         Action::None | Action::Reported => "Open, reported only",
-        Action::WouldRevoke => "STILL OPEN, would be revoked in mode `enforce`",
+        Action::WouldRevoke => "STILL OPEN, only reported",
         Action::Revoked => "Closed: revoked, and read back as gone",
-        Action::AlreadyGone => "Closed: it was already gone",
+        Action::AlreadyGone => "Not open: it was not there any more when we looked",
         Action::Changed => "Changed while we looked, and judged again",
         Action::Refused => "STILL OPEN, a guard kept us from revoking it",
         Action::Failed => "STILL OPEN, the revoke did not work",
     };
     lines.push(what);
     lines.push(format!("  {status}"));
+    if is_event && !finding.named_by_event {
+        lines.push("  It was there before this call; who wrote it is not known".to_owned());
+    }
     lines.extend(finding.detail.as_deref().map(|detail| format!("  {}", capital(&plain(detail)))));
     let mut told: Vec<&str> = Vec::new();
     for portion in finding.portions.iter().filter(|portion| portion.verdict == finding.verdict) {
@@ -197,7 +219,9 @@ fn next_steps(record: &Record) -> Vec<&'static str> {
         steps.push("Look at the rules that were left open; a guard stopped here so that a person decides.");
     }
     if has(Action::WouldRevoke) {
-        steps.push("Revoke the rule, or set the mode to `enforce` to have it done.");
+        steps.push(
+            "Revoke the rule that is still open by hand, or change the setting that keeps us from it (see above).",
+        );
     }
     if has(Action::Revoked) {
         steps.push("Look for connections made meanwhile: revoking a rule does not always cut what is already open.");

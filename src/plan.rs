@@ -1,6 +1,8 @@
 //! Turns findings into steps: what we intend to do, as a value. Modes, guards and limits live here and change the plan,
 //! never the verdict. Must not: do any of it.
 
+use std::collections::BTreeMap;
+
 use crate::event::{Actor, Claim, Named, NamedRule};
 use crate::group::Group;
 use crate::policy::controller::Author;
@@ -24,11 +26,18 @@ impl Modes {
         Self { named: mode, others: mode.min(sweep_mode) }
     }
 
-    /// The same, with the cap of the group's clusters.
-    #[must_use]
-    pub fn for_group(self, policy: &Policy, group: &Group) -> Self {
+    /// The mode of a rule of this group, and the setting that keeps it from `enforce`.
+    pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, &'static str) {
         let cap = policy.mode_of(&group.clusters).unwrap_or(Mode::Enforce);
-        Self { named: self.named.min(cap), others: self.others.min(cap) }
+        let settings = [
+            (self.named, "`GUARD_MODE` is `report`"),
+            (cap, "the policy sets the mode of this cluster to `report`"),
+            (
+                if named { Mode::Enforce } else { self.others },
+                "rules that no event names are only reported (`GUARD_SWEEP_MODE`)",
+            ),
+        ];
+        settings.into_iter().find(|(mode, _)| *mode == Mode::Report).unwrap_or((Mode::Enforce, ""))
     }
 }
 
@@ -79,7 +88,6 @@ pub struct Brief<'a> {
 
 /// Judges the live rules of a group and says what to do about each.
 pub fn plan(brief: Brief<'_>, group: &Group) -> Vec<Step> {
-    let modes = brief.modes.for_group(brief.policy, group);
     let author = |rule: &Rule| match brief.actor {
         Some(actor) if is_named(brief.named, rule) => Author::of(actor, brief.policy, group),
         _ => Author::Unknown,
@@ -87,24 +95,23 @@ pub fn plan(brief: Brief<'_>, group: &Group) -> Vec<Step> {
     let findings = judge(brief.policy, group, brief.place, brief.now, author);
     let step = |finding: Finding| {
         let named = is_named(brief.named, &finding.rule);
-        let intent = intend(&finding, group, named, modes);
+        let intent = intend(&finding, group, brief.modes.of(brief.policy, group, named));
         Step { finding, named, intent }
     };
     findings.into_iter().map(step).collect()
 }
 
-/// What the policy would say of rules that the event claims and that are not there. Nothing is done about them; the
-/// verdict only tells whether people need to know.
-pub fn judge_claims(brief: Brief<'_>, group: &Group, claims: &[NamedRule]) -> Vec<Finding> {
+/// The group as if it had exactly these rules that the event claims. Nothing is ever done about them; they are judged only
+/// to know whether people need to hear of them.
+pub fn claims(group: &Group, missing: &[NamedRule]) -> Group {
     let rule = |named: &NamedRule| {
         let Claim { direction, packets, peer } = named.claim.clone()?;
         // Only a modified rule comes without direction; of the two, ingress is the one to worry about.
         let direction = direction.unwrap_or(Direction::Ingress);
         let id = named.id.clone().unwrap_or_default();
-        Some(Rule { id, direction, packets, peer, description: None, tags: std::collections::BTreeMap::new() })
+        Some(Rule { id, direction, packets, peer, description: None, tags: BTreeMap::new() })
     };
-    let claimed = Group { rules: claims.iter().filter_map(rule).collect(), ..group.clone() };
-    judge(brief.policy, &claimed, brief.place, brief.now, |_| Author::Unknown)
+    Group { rules: missing.iter().filter_map(rule).collect(), ..group.clone() }
 }
 
 /// Whether the event names this live rule: by id, or without id by equal content.
@@ -129,7 +136,7 @@ pub fn names(named: &NamedRule, rule: &Rule) -> bool {
     }
 }
 
-fn intend(finding: &Finding, group: &Group, named: bool, modes: Modes) -> Intent {
+fn intend(finding: &Finding, group: &Group, (mode, setting): (Mode, &'static str)) -> Intent {
     match finding.verdict {
         Verdict::Allow => return Intent::None,
         Verdict::Report => return Intent::Report(None),
@@ -146,13 +153,9 @@ fn intend(finding: &Finding, group: &Group, named: bool, modes: Modes) -> Intent
         let why = "the peer is a group of the same cluster, and no clause of your own names it";
         return Intent::Refuse(why.to_owned());
     }
-    match (named, if named { modes.named } else { modes.others }) {
-        (_, Mode::Enforce) => Intent::Revoke,
-        (true, Mode::Report) => Intent::WouldRevoke("the mode is `report`".to_owned()),
-        (false, Mode::Report) => {
-            let why = "the rule was not named by an event, and such rules are only reported (`GUARD_SWEEP_MODE`)";
-            Intent::WouldRevoke(why.to_owned())
-        }
+    match mode {
+        Mode::Enforce => Intent::Revoke,
+        Mode::Report => Intent::WouldRevoke(setting.to_owned()),
     }
 }
 
@@ -166,5 +169,34 @@ pub fn limit<'a>(steps: impl IntoIterator<Item = &'a mut Step>, max: usize) {
     revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
     for step in revokes.into_iter().skip(max) {
         step.intent = Intent::Postpone(format!("one invocation may revoke {max} rules (`GUARD_MAX_REVOKES`)"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{ClusterSetting, builtin};
+
+    #[test]
+    fn whatever_keeps_a_rule_from_being_revoked_is_named() {
+        let mut policy = builtin::policy("standard").unwrap().clone();
+        let dev = ClusterSetting { name: "dev-*".into(), environment: None, mode: Some(Mode::Report) };
+        policy.clusters = vec![dev];
+        let group = |cluster: &str| Group { clusters: [cluster.to_owned()].into(), ..Group::default() };
+        let (enforce, report) = (Mode::Enforce, Mode::Report);
+        for (mode, sweep_mode, cluster, named, expected, word) in [
+            (enforce, report, "prod", true, enforce, ""),
+            (enforce, report, "prod", false, report, "GUARD_SWEEP_MODE"),
+            (enforce, enforce, "prod", false, enforce, ""),
+            (report, enforce, "prod", false, report, "GUARD_MODE"),
+            (report, enforce, "prod", true, report, "GUARD_MODE"),
+            (enforce, enforce, "dev-1", true, report, "cluster"),
+        ] {
+            let (mode, setting) = Modes::new(mode, sweep_mode).of(&policy, &group(cluster), named);
+            assert_eq!(mode, expected, "{cluster} {named}");
+            assert!(setting.contains(word), "{setting}");
+        }
+        let both = Group { clusters: ["dev-1".to_owned(), "prod".to_owned()].into(), ..Group::default() };
+        assert_eq!(Modes::new(enforce, enforce).of(&policy, &both, true).0, report, "the more cautious of two");
     }
 }

@@ -134,6 +134,9 @@ pub enum CloudError {
     /// A rule id does not exist (any more).
     #[error("a rule is gone")]
     RuleGone(#[source] Source),
+    /// A prefix list does not exist, or is not shared with us (any more).
+    #[error("the prefix list is gone")]
+    ListGone(#[source] Source),
     /// We lack the right; the text says what to grant.
     #[error("not allowed to {action}; grant it to the function's role, or look for a policy that denies it")]
     Denied {

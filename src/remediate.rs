@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::error::chain;
 use crate::inventory::{Inventory, Seen};
@@ -51,29 +51,46 @@ impl Done {
     }
 }
 
-/// Carries out the steps for one group. `most` is how many rules may still be revoked; it is counted down.
+/// How often the rules may turn out to have changed before we give up for this time.
+const MOST_LOOKS: usize = 3;
+
+/// Carries out the steps for one group. `most` is how many rules may still be revoked; it is counted down. No call to EC2 is
+/// begun after `until`, so that there is time left to tell what was done.
 pub async fn carry_out<E: Ec2, K: Eks, C: Clock>(
     inventory: &Inventory<E, K, C>,
     brief: Brief<'_>,
     seen: &mut Seen,
     mut steps: Vec<Step>,
     most: &mut usize,
+    until: Timestamp,
 ) -> Vec<Done> {
     let mut done = Vec::new();
-    if steps.iter().any(|step| step.intent == Intent::Revoke) && !is_last_look(inventory, seen) {
-        steps = match look_again(inventory, brief, seen, steps, *most, &mut done).await {
-            Ok(steps) => steps,
-            Err((steps, error)) => return steps.into_iter().map(|step| unread(step, &error)).collect(),
-        };
+    for _ in 0..MOST_LOOKS {
+        if steps.iter().all(|step| step.intent != Intent::Revoke) || is_last_look(inventory, seen) {
+            break;
+        }
+        if let Err(error) = inventory.read_again(seen).await {
+            let why = format!("the rules could not be read once more just before: {}", chain(&error));
+            return done.into_iter().chain(steps.into_iter().map(|step| unread(step, &why))).collect();
+        }
+        steps = judge_again(brief, seen, steps, *most, &mut done);
     }
     let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
-    *most = most.saturating_sub(revokes.len());
     done.extend(rest.into_iter().map(told));
-    if !revokes.is_empty() {
-        let answers = revoke(inventory.ec2(), &seen.group.id, &revokes).await;
-        let remaining = read_back(inventory, &seen.group.id, &answers).await;
-        done.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
+    if revokes.is_empty() {
+        return done;
     }
+    if !is_last_look(inventory, seen) {
+        let why = "the rules went on changing while they were looked at";
+        return done.into_iter().chain(revokes.into_iter().map(|step| unread(step, why))).collect();
+    }
+    *most = most.saturating_sub(revokes.len());
+    // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
+    let rules: Vec<&Rule> = revokes.iter().map(|step| &step.finding.rule).collect();
+    tracing::info!(group = %seen.group.id, rules = %serde_json::json!(rules), "about to revoke");
+    let answers = revoke(inventory, &seen.group.id, &revokes, until).await;
+    let remaining = read_back(inventory, &seen.group.id, &answers, until).await;
+    done.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
     done
 }
 
@@ -81,25 +98,8 @@ fn is_last_look<E: Ec2, K: Eks, C: Clock>(inventory: &Inventory<E, K, C>, seen: 
     seen.is_last_look && inventory.clock().now().duration_since(seen.read_at) < LAST_LOOK_IS_GOOD_FOR
 }
 
-/// Reads the rules once more and judges again where they differ from what was judged.
-async fn look_again<E: Ec2, K: Eks, C: Clock>(
-    inventory: &Inventory<E, K, C>,
-    brief: Brief<'_>,
-    seen: &mut Seen,
-    steps: Vec<Step>,
-    most: usize,
-    done: &mut Vec<Done>,
-) -> Result<Vec<Step>, (Vec<Step>, CloudError)> {
-    let read_at = inventory.clock().now();
-    let rules = match inventory.rules(&seen.group.id).await {
-        Ok(rules) => rules,
-        Err(error) => return Err((steps, error)),
-    };
-    (seen.read_at, seen.is_last_look) = (read_at, true);
-    if rules == seen.group.rules {
-        return Ok(steps);
-    }
-    seen.group.rules = rules;
+/// Judges the rules as they were just read, and tells what became of those that were to go.
+fn judge_again(brief: Brief<'_>, seen: &Seen, steps: Vec<Step>, most: usize, done: &mut Vec<Done>) -> Vec<Step> {
     let mut again = plan(brief, &seen.group);
     limit(&mut again, most);
     for step in steps.into_iter().filter(|step| step.intent == Intent::Revoke) {
@@ -113,13 +113,12 @@ async fn look_again<E: Ec2, K: Eks, C: Clock>(
             Some(_) => {}
         }
     }
-    Ok(again)
+    again
 }
 
-fn unread(step: Step, error: &CloudError) -> Done {
+fn unread(step: Step, why: &str) -> Done {
     if step.intent == Intent::Revoke {
-        let detail = format!("not revoked: the rules could not be read once more just before: {}", chain(error));
-        Done::told(step.finding, step.named, Action::Failed, Some(detail))
+        Done::told(step.finding, step.named, Action::Failed, Some(format!("not revoked: {why}")))
     } else {
         told(step)
     }
@@ -146,12 +145,23 @@ enum Answer {
 
 /// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by one: one
 /// unknown or denied id must not stop the others.
-async fn revoke<E: Ec2>(ec2: &E, group: &str, steps: &[Step]) -> BTreeMap<String, Answer> {
+async fn revoke<E: Ec2, K: Eks, C: Clock>(
+    inventory: &Inventory<E, K, C>,
+    group: &str,
+    steps: &[Step],
+    until: Timestamp,
+) -> BTreeMap<String, Answer> {
+    let ec2 = inventory.ec2();
     let mut answers = BTreeMap::new();
     for direction in [Direction::Ingress, Direction::Egress] {
         let here = steps.iter().filter(|step| step.finding.rule.direction == direction);
         let ids: Vec<String> = here.map(|step| step.finding.rule.id.clone()).collect();
         for batch in ids.chunks(BATCH) {
+            if inventory.clock().now() > until {
+                let late = || Answer::Refused("the time of the invocation ran out; the next try goes on".to_owned());
+                answers.extend(batch.iter().map(|id| (id.clone(), late())));
+                continue;
+            }
             let mut answer = ec2.revoke(group, direction, batch).await;
             if batch.len() > 1 && matches!(answer, Err(CloudError::RuleGone(_) | CloudError::Denied { .. })) {
                 for id in batch {
@@ -176,11 +186,13 @@ impl From<&Result<(), CloudError>> for Answer {
     }
 }
 
-/// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was refused.
+/// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was refused, not
+/// beyond `until`, and not for an EC2 that does not answer: the SDK has tried that often enough.
 async fn read_back<E: Ec2, K: Eks, C: Clock>(
     inventory: &Inventory<E, K, C>,
     group: &str,
     answers: &BTreeMap<String, Answer>,
+    until: Timestamp,
 ) -> Result<BTreeSet<String>, String> {
     let may_go = |id: &String| !matches!(answers.get(id), Some(Answer::Refused(_)));
     let mut last = Err("the rules were never read back".to_owned());
@@ -193,7 +205,8 @@ async fn read_back<E: Ec2, K: Eks, C: Clock>(
             Err(CloudError::GroupGone(_)) => Ok(BTreeSet::new()),
             Err(error) => Err(chain(&error)),
         };
-        if last.as_ref().is_ok_and(|ids: &BTreeSet<String>| !ids.iter().any(may_go)) {
+        let is_settled = last.as_ref().map_or(true, |ids: &BTreeSet<String>| !ids.iter().any(may_go));
+        if is_settled || inventory.clock().now() > until {
             break;
         }
     }

@@ -34,6 +34,16 @@ pub struct SettingError {
     pub expected: &'static str,
 }
 
+/// Variables of the contract that this version does not act on. Ignoring one would let somebody believe it does.
+const NOT_YET: [&str; 6] = [
+    "GUARD_ACCOUNTS",
+    "GUARD_CHAT_TOPIC_ARN",
+    "GUARD_REGIONS",
+    "GUARD_ROLE_NAME",
+    "GUARD_SLACK_SECRET_ARN",
+    "GUARD_STATE_TABLE",
+];
+
 impl Settings {
     /// Reads the variables through `look_up`. Unset and empty are the same.
     ///
@@ -55,6 +65,9 @@ impl Settings {
         };
         let max_revokes =
             parse("GUARD_MAX_REVOKES", get("GUARD_MAX_REVOKES"), "a whole number", |text| usize::from_str(text).ok())?;
+        for variable in NOT_YET {
+            parse(variable, get(variable), "nothing: this version does not act on it", |_| None::<()>)?;
+        }
         Ok(Self {
             modes: Modes::new(
                 mode("GUARD_MODE")?.unwrap_or(Mode::Enforce),
@@ -107,6 +120,7 @@ mod tests {
             ("GUARD_SWEEP_MODE", "off"),
             ("GUARD_MAX_REVOKES", "-1"),
             ("GUARD_TOPIC_ARN", "ops"),
+            ("GUARD_ACCOUNTS", "111122223333"),
         ] {
             let error = read(&[(variable, value)]).unwrap_err();
             assert_eq!((error.variable, error.value.as_str()), (variable, value));

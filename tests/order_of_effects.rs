@@ -22,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 const GROUP: &str = "sg-0a1";
+const CLUSTER_GROUP: &str = "sg-0cc";
 
 /// One emulated account, shared by the fakes. Every call leaves a line in `calls`.
 #[derive(Default)]
@@ -34,6 +35,7 @@ struct World {
     /// Runs once, right before the call that comes after n others whose lines start with the text.
     surprise: Mutex<Option<Surprise>>,
     group_is_gone: Mutex<bool>,
+    list_is_gone: Mutex<bool>,
     reads_fail: Mutex<bool>,
     prefix_list: Mutex<Option<Addresses>>,
     told: Mutex<Vec<Message>>,
@@ -85,7 +87,7 @@ impl Ec2 for Fake {
     async fn groups(&self, which: &Which) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
         let Which::Ids(ids) = which else { return Ok(vec![]) };
-        let exists = |id: &&String| *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
+        let exists = |id: &&String| *id == CLUSTER_GROUP || *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
             name: "nodes".into(),
@@ -126,6 +128,9 @@ impl Ec2 for Fake {
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
         self.0.call("prefix_list".into());
+        if *self.0.list_is_gone.lock().unwrap() {
+            return Err(CloudError::ListGone("InvalidPrefixListID.NotFound".into()));
+        }
         let entries =
             self.0.prefix_list.lock().unwrap().clone().ok_or_else(|| failed("ec2:GetManagedPrefixListEntries"))?;
         Ok(PrefixListFacts { owner: "111122223333".into(), name: "office".into(), entries })
@@ -156,7 +161,7 @@ impl Eks for Fake {
         Ok(vec![Cluster {
             name: "prod".into(),
             vpc: "vpc-1".into(),
-            cluster_group: Some("sg-0cc".into()),
+            cluster_group: Some(CLUSTER_GROUP.into()),
             ..Cluster::default()
         }])
     }
@@ -230,7 +235,7 @@ impl Case {
 
     /// An authorize event that names these rule ids as open kubelet ports.
     async fn event(&self, ids: &[&str]) -> Result<Response, GuardError> {
-        self.guard.handle(&authorize("e-1", ids)).await
+        self.guard.handle(&authorize("e-1", ids), Timestamp::MAX).await
     }
 }
 
@@ -285,10 +290,90 @@ async fn a_prefix_list_that_cannot_be_read_is_reported_and_nothing_is_revoked() 
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-1".into());
     let case = Case::new(vec![by_list]);
+    *case.world.list_is_gone.lock().unwrap() = true;
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Reported)]);
     assert_eq!(response.records[0].findings[0].portions[0].clause, "unreadable-prefix-list");
     assert!(case.world.calls("revoke").is_empty());
+}
+
+#[tokio::test]
+async fn a_prefix_list_that_may_be_readable_the_next_time_is_told_and_tried_again() {
+    let mut by_list = kubelet("sgr-1");
+    by_list.peer = Peer::PrefixList("pl-1".into());
+    let case = Case::new(vec![by_list]);
+    let error = case.event(&["sgr-1"]).await.unwrap_err();
+    assert!(error.to_string().contains("`pl-1`") && error.to_string().contains("connection reset"), "{error}");
+    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let again = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+#[tokio::test]
+async fn a_rule_that_shows_up_late_is_judged_with_its_prefix_list() {
+    let case = Case::new(vec![]);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let appear: Box<dyn Fn(&World) + Send> = Box::new(|world| {
+        let peer = Peer::PrefixList("pl-1".into());
+        world.rules.lock().unwrap().push(Rule { peer, ..kubelet("sgr-1") });
+    });
+    *case.world.surprise.lock().unwrap() = Some(("rules", 1, appear));
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+#[tokio::test]
+async fn a_claim_that_the_policy_allows_alarms_nobody() {
+    let case = Case::new(vec![]);
+    let mut payload = authorize("e-1", &["sgr-1"]);
+    let rule = &mut payload["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0];
+    rule["referencedGroupInfo"] = json!({"groupId": CLUSTER_GROUP, "userId": "111122223333"});
+    rule.as_object_mut().unwrap().remove("cidrIpv4");
+    let response = case.guard.handle(&payload, Timestamp::MAX).await.unwrap();
+    assert_eq!(response.records[0].outcome, Outcome::Compliant);
+    assert!(case.world.told.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_revoke_that_is_denied_and_then_works_is_told_as_done() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    case.world.denied.lock().unwrap().push("sgr-1".into());
+    let allow: Box<dyn Fn(&World) + Send> = Box::new(|world| world.denied.lock().unwrap().clear());
+    *case.world.surprise.lock().unwrap() = Some(("groups", 1, allow));
+    let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
+    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)];
+    assert_eq!(actions(&response), expected);
+}
+
+#[tokio::test]
+async fn when_the_time_runs_out_nothing_is_begun_and_the_next_try_goes_on() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    let error = case.guard.handle(&authorize("e-1", &["sgr-1"]), Timestamp::MIN).await.unwrap_err();
+    assert!(error.to_string().contains("ran out"), "{error}");
+    assert!(case.world.calls("revoke").is_empty());
+    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    case.event(&["sgr-1"]).await.unwrap();
+    assert!(case.world.left().is_empty());
+}
+
+#[tokio::test]
+async fn events_without_a_group_do_not_make_us_look_everywhere_again_and_again() {
+    let case = Case::new(vec![]);
+    let padded = |id: &str| {
+        let mut payload = authorize(id, &[]);
+        payload["detail"]["requestParameters"] = json!({"omitted": true, "reason": "requestParameters too large"});
+        payload["detail"]["responseElements"] = json!({"omitted": true, "reason": "responseElements too large"});
+        payload
+    };
+    case.guard.handle(&padded("e-1"), Timestamp::MAX).await.unwrap();
+    let error = case.guard.handle(&padded("e-2"), Timestamp::MAX).await.unwrap_err();
+    assert_eq!((error.kind(), case.world.calls("clusters").len()), ("Postponed", 1));
+    // Lambda tries again after one minute and after two more.
+    case.world.milliseconds.fetch_add(180_000, Ordering::Relaxed);
+    case.guard.handle(&padded("e-2"), Timestamp::MAX).await.unwrap();
+    assert_eq!(case.world.calls("clusters").len(), 2);
 }
 
 /// The read takes three seconds, and then, before the rules are read again, this happens.
@@ -327,7 +412,7 @@ async fn a_read_that_took_long_is_not_the_last_look() {
     *case.world.surprise.lock().unwrap() = Some(after_a_slow_read(|_| {}));
     case.event(&["sgr-1"]).await.unwrap();
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[5..], ["rules", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[5..], ["groups", "rules", "interfaces", "instances", "revoke ingress sgr-1", "rules"]);
 }
 
 #[tokio::test]
@@ -434,7 +519,7 @@ async fn what_was_done_is_told_even_when_a_later_read_fails() {
     let error = case.event(&["sgr-1", "sgr-9"]).await.unwrap_err();
     assert!(chain(&error).contains("could not be read again"), "{error}");
     let told = case.world.told.lock().unwrap();
-    assert!(told[0].text.contains("Closed: revoked"), "{}", told[0].text);
+    assert!(told[0].notice.as_ref().unwrap().text.contains("Closed: revoked"));
 }
 
 #[tokio::test]
@@ -501,7 +586,7 @@ async fn an_event_of_another_account_or_region_reads_nothing() {
     let mut payload = authorize("e-1", &["sgr-1"]);
     payload["region"] = json!("eu-west-1");
     payload["detail"]["awsRegion"] = json!("eu-west-1");
-    let response = case.guard.handle(&payload).await.unwrap();
+    let response = case.guard.handle(&payload, Timestamp::MAX).await.unwrap();
     assert!(response.ignored.unwrap().contains("eu-west-1"));
     assert!(case.world.calls.lock().unwrap().is_empty());
 }

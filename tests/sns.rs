@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::error::chain;
-use eks_sg_guard::notice::Message;
+use eks_sg_guard::notice::{Message, Notice};
 use eks_sg_guard::ports::Channel;
 
 const ARN: &str = "arn:aws:sns:us-east-1:111122223333:guard";
@@ -67,12 +67,12 @@ fn plain(text: &str) -> String {
 }
 
 fn message(for_people: bool) -> Message {
+    let subject = "[critical] revoked: 10250/tcp open to the internet".to_owned();
+    let text = "One rule of sg-1 was revoked.\n".to_owned();
     Message {
-        subject: "[critical] revoked: 10250/tcp open to the internet".to_owned(),
-        text: "One rule of sg-1 was revoked.\n".to_owned(),
+        notice: for_people.then_some(Notice { subject, text }),
         record: r#"{"version":1}"#.to_owned(),
         attributes: vec![("severity", "critical".to_owned()), ("cluster", "prod".to_owned())],
-        for_people,
     }
 }
 
@@ -145,8 +145,9 @@ async fn people_are_not_told_what_is_only_for_machines() {
 async fn a_text_too_long_for_sns_is_cut_between_characters_and_says_so() {
     for shift in 0..4 {
         let (rule, wire) = (published(), Wire::default());
-        let long = Message { text: "a".repeat(shift) + &"🔒".repeat(LIMIT), ..message(true) };
-        Topic::people(client(&rule, &wire), ARN).send(&long).await.unwrap();
+        let long = Notice { subject: "long".to_owned(), text: "a".repeat(shift) + &"🔒".repeat(LIMIT) };
+        let message = Message { notice: Some(long.clone()), ..message(true) };
+        Topic::people(client(&rule, &wire), ARN).send(&message).await.unwrap();
         let sent = wire.sent();
         let text = value(&sent, "Message").unwrap();
         let kept = text.strip_suffix("\n… cut: the message was too long for SNS; the record has all of it\n").unwrap();

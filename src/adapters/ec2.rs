@@ -109,7 +109,7 @@ impl Ec2 for Client {
             try_join(async { lists.await.map_err(during(DESCRIBE)) }, async { entries.await.map_err(during(ENTRIES)) })
                 .await?;
         let list = lists.into_iter().find(|list| list.prefix_list_id() == Some(id));
-        let list = list.ok_or_else(|| unusable(DESCRIBE, format!("{id} was not in the answer")))?;
+        let list = list.ok_or_else(|| CloudError::ListGone(format!("`{id}` was not in the answer").into()))?;
         let entries = decode::addresses(entries.iter().filter_map(|entry| entry.cidr()));
         Ok(PrefixListFacts {
             owner: list.owner_id.unwrap_or_default(),

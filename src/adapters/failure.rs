@@ -17,6 +17,9 @@ const GROUP_GONE: [&str; 2] = ["InvalidGroup.NotFound", "InvalidGroupId.NotFound
 /// A rule is gone. The first answers a revoke by id, the second a revoke by content; emulators mix them up.
 const RULE_GONE: [&str; 2] = ["InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound"];
 
+/// A prefix list is gone, or no longer shared with this account.
+const LIST_GONE: [&str; 2] = ["InvalidPrefixListID.NotFound", "InvalidPrefixListId.NotFound"];
+
 /// What AWS answered, or why no answer came. `SdkError` itself prints only `service error`, and the SDK's
 /// `DisplayErrorContext` adds a dump of the whole response, headers included, which has no place in a notice. So we keep
 /// the code, the message, the HTTP status and the request id, or else the whole chain of causes.
@@ -58,6 +61,7 @@ pub(super) fn cloud_error<E: ProvideErrorMetadata + Error + 'static>(action: &st
     match error.code() {
         Some(code) if GROUP_GONE.contains(&code) => CloudError::GroupGone(source),
         Some(code) if RULE_GONE.contains(&code) => CloudError::RuleGone(source),
+        Some(code) if LIST_GONE.contains(&code) => CloudError::ListGone(source),
         Some(code) if is_denied(code) => CloudError::Denied { action, source },
         _ => CloudError::Failed { action, source },
     }

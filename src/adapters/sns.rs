@@ -55,10 +55,10 @@ impl Channel for Topic {
     async fn send(&self, message: &Message) -> Result<(), Source> {
         let mut call = self.client.publish().topic_arn(&self.arn);
         match self.audience {
-            Audience::People if !message.for_people => return Ok(()),
             Audience::People => {
-                let room = LIMIT.saturating_sub(attribute_bytes(message) + message.subject.len());
-                call = call.subject(&message.subject).message(fit(&message.text, room));
+                let Some(notice) = &message.notice else { return Ok(()) };
+                let room = LIMIT.saturating_sub(attribute_bytes(message) + notice.subject.len());
+                call = call.subject(&notice.subject).message(fit(&notice.text, room));
             }
             // Half a record is no JSON. Records come in parts far below the limit; SNS refuses a larger one, aloud.
             Audience::Machines => call = call.message(&message.record),

@@ -16,11 +16,14 @@ use eks_sg_guard::guard::{Guard, GuardError, Setup};
 use eks_sg_guard::policy::{Policy, builtin, file};
 use eks_sg_guard::record::Record;
 use eks_sg_guard::settings::Settings;
-use jiff::{Timestamp, tz::Offset};
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use jiff::{SignedDuration, Timestamp, tz::Offset};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tracing_subscriber::EnvFilter;
+
+/// Time at the end of an invocation in which nothing new is begun on EC2.
+const KEPT_FOR_THE_END: SignedDuration = SignedDuration::from_secs(25);
 
 type Function = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Topic>;
 
@@ -50,9 +53,17 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let guard = guard
             .get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection) })
             .await;
-        guard.handle(&event.payload).await.map_err(|error| diagnostic(&error))
+        guard.handle(&event.payload, until(&event.context)).await.map_err(|error| diagnostic(&error))
     };
     lambda_runtime::run(service_fn(handle)).await
+}
+
+/// When to begin nothing new on EC2. A revoke with its retries may take 12 s, reading it back as long, and telling people too,
+/// so with Lambda's timeout of a minute the last third is kept for what has to be finished.
+fn until(context: &Context) -> Timestamp {
+    let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let until = deadline.and_then(|deadline| deadline.checked_sub(KEPT_FOR_THE_END).ok());
+    until.unwrap_or(Timestamp::MAX)
 }
 
 fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connection) -> Function {

@@ -2,25 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
 use super::{Guard, GuardError, LAG, Response};
 use crate::error::chain;
 use crate::event::{Event, Named, NamedRule};
+use crate::group::{Group, PrefixList};
 use crate::inventory::Seen;
 use crate::notice::{self, Message};
-use crate::plan::{Modes, judge_claims, limit, names, plan};
-use crate::policy::{Severity, Verdict};
+use crate::plan::{claims, limit, names, plan};
+use crate::policy::controller::Author;
+use crate::policy::judge::{Finding, judge};
+use crate::policy::{Mode, Severity, Verdict};
 use crate::ports::{Channel, Clock, Ec2, Eks, Source};
 use crate::record::{Action, FindingRecord, GroupRecord, Outcome, PortionRecord, Record};
 use crate::remediate::{Done, carry_out};
+
+/// Messages on their way at once.
+const MOST_SENDS: usize = 8;
 
 /// Grows group by group.
 pub(super) struct Work<'a, E, K, C, N> {
     guard: &'a Guard<E, K, C, N>,
     event: Option<&'a Event>,
     started: Timestamp,
+    /// No new call to EC2 is begun after this.
+    until: Timestamp,
     most: usize,
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
@@ -28,49 +36,73 @@ pub(super) struct Work<'a, E, K, C, N> {
 }
 
 impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
-    pub(super) fn new(guard: &'a Guard<E, K, C, N>, event: Option<&'a Event>) -> Self {
+    pub(super) fn new(guard: &'a Guard<E, K, C, N>, event: Option<&'a Event>, until: Timestamp) -> Self {
         let started = guard.inventory.clock().now();
-        Self { guard, event, started, most: guard.max_revokes, records: vec![], messages: vec![], problems: vec![] }
+        Self {
+            guard,
+            event,
+            started,
+            until,
+            most: guard.max_revokes,
+            records: vec![],
+            messages: vec![],
+            problems: vec![],
+        }
     }
 
     /// Judges and mends one group. Rules that the event names and that are not there are waited for, but not before what is
     /// there has been dealt with.
     pub(super) async fn group(&mut self, mut seen: Seen, named: &Named) {
+        let guard = self.guard;
         let mut done: BTreeMap<String, Done> = BTreeMap::new();
-        let mut missing;
         let mut waits = LAG.into_iter();
-        loop {
-            let brief = self.guard.brief(self.event, self.started, named);
+        let missing = loop {
+            let brief = guard.brief(self.event, self.started, named);
             let mut steps = plan(brief, &seen.group);
             limit(&mut steps, self.most);
-            missing = missing_of(named, &seen, &done);
-            for result in carry_out(&self.guard.inventory, brief, &mut seen, steps, &mut self.most).await {
+            let missing = missing_of(named, &seen, &done);
+            for result in carry_out(&guard.inventory, brief, &mut seen, steps, &mut self.most, self.until).await {
                 keep(&mut done, result);
             }
-            let Some(wait) = waits.next().filter(|_| !missing.is_empty()) else { break };
-            self.guard.inventory.clock().sleep(wait).await;
-            seen.read_at = self.guard.inventory.clock().now();
-            match self.guard.inventory.rules(&seen.group.id).await {
-                Ok(rules) => seen.group.rules = rules,
-                // What is done has to be told, so this ends the waiting and not the invocation.
-                Err(error) => {
-                    self.problem(format!(
-                        "the rules of `{}` could not be read again: {}",
-                        seen.group.id,
-                        chain(&error)
-                    ));
-                    break;
-                }
+            let Some(wait) = waits.next().filter(|_| !missing.is_empty() && guard.inventory.clock().now() < self.until)
+            else {
+                break missing;
+            };
+            guard.inventory.clock().sleep(wait).await;
+            // What is done has to be told, so an error ends the waiting and not the invocation.
+            if let Err(error) = guard.inventory.read_again(&mut seen).await {
+                self.problem(format!("the rules of `{}` could not be read again: {}", seen.group.id, chain(&error)));
+                break Vec::new();
+            }
+        };
+        let gone = self.claimed(&seen.group, named, &missing).await;
+        for (id, list) in &seen.group.prefix_lists {
+            if let PrefixList::Unreadable { why, may_pass: true } = list {
+                self.problem(format!("prefix list `{id}` could not be read: {why}"));
             }
         }
-        let brief = self.guard.brief(self.event, self.started, named);
-        let claimed = judge_claims(brief, &seen.group, &missing);
-        let gone = claimed.into_iter().map(|finding| {
-            let detail = "the event names this rule, but it was not there when we looked".to_owned();
-            Done::told(finding, true, Action::AlreadyGone, Some(detail))
-        });
         let done: Vec<Done> = done.into_values().chain(gone).collect();
-        self.record(GroupRecord::from(&seen.group), self.guard.modes.for_group(&self.guard.policy, &seen.group), done);
+        let (mode, _) = guard.modes.of(&guard.policy, &seen.group, *named != Named::Nothing);
+        self.record(GroupRecord::from(&seen.group), mode, done);
+    }
+
+    /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
+    async fn claimed(&mut self, group: &Group, named: &Named, missing: &[NamedRule]) -> Vec<Done> {
+        let guard = self.guard;
+        let mut claimed = claims(group, missing);
+        if claimed.rules.is_empty() {
+            return Vec::new();
+        }
+        if let Err(error) = guard.inventory.resolve(&mut claimed).await {
+            self.problem(format!("what the event says of `{}` could not be looked up: {}", group.id, chain(&error)));
+            return Vec::new();
+        }
+        let brief = guard.brief(self.event, self.started, named);
+        let gone = |finding: Finding| {
+            let detail = "the event names this rule; this is what it says it was".to_owned();
+            Done::told(finding, true, Action::AlreadyGone, Some(detail))
+        };
+        judge(brief.policy, &claimed, brief.place, brief.now, |_| Author::Unknown).into_iter().map(gone).collect()
     }
 
     /// Something that is not done; the invocation goes on and ends in an error.
@@ -78,7 +110,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         self.problems.push(problem);
     }
 
-    fn record(&mut self, group: GroupRecord, modes: Modes, done: Vec<Done>) {
+    fn record(&mut self, group: GroupRecord, mode: Mode, done: Vec<Done>) {
         for done in done.iter().filter(|done| done.is_unfinished) {
             let why = done.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", done.finding.rule.id, group.id));
@@ -102,7 +134,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             trigger: if self.event.is_some() { "event" } else { "sweep" },
             account: guard.account.clone(),
             region: guard.region.clone(),
-            mode: if self.event.is_some() { modes.named } else { modes.others },
+            mode,
             policy: guard.policy.name.clone(),
             policy_hash: guard.policy.hash.clone(),
             severity,
@@ -114,11 +146,12 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             part: None,
         };
         let record = record.with_event(self.event);
-        let for_people = notice::is_due(&record);
+        let mut for_people = notice::is_due(&record).then(|| notice::notice(&record));
         for record in record.split() {
             (guard.journal)(&record);
             if record.outcome > Outcome::Compliant {
-                self.messages.push(notice::message(&record, for_people));
+                // People are told once, of the whole; machines get every part.
+                self.messages.push(notice::message(&record, for_people.take()));
             }
             self.records.push(record);
         }
@@ -126,16 +159,16 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
 
     /// Tells everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        for message in &self.messages {
-            let sent = join_all(
-                self.guard.channels.iter().map(|channel| async move { (channel.name(), channel.send(message).await) }),
-            );
-            for (channel, result) in sent.await {
-                if let Err(error) = result {
-                    self.problems.push(unsent(channel, &error));
-                }
-            }
-        }
+        let channels = &self.guard.channels;
+        let sends = self.messages.iter().flat_map(|message| channels.iter().map(move |channel| (channel, message)));
+        let sent: Vec<Result<(), String>> = stream::iter(sends)
+            .map(|(channel, message)| async move {
+                channel.send(message).await.map_err(|error| unsent(channel.name(), &error))
+            })
+            .buffered(MOST_SENDS)
+            .collect()
+            .await;
+        self.problems.extend(sent.into_iter().filter_map(Result::err));
         if self.problems.is_empty() {
             Ok(Response { records: self.records, ignored })
         } else {

@@ -54,6 +54,14 @@ struct World {
 
 impl World {
     fn roles(self) -> Vec<String> {
+        self.read().0
+    }
+
+    fn clusters(self) -> Vec<String> {
+        self.read().1
+    }
+
+    fn read(self) -> (Vec<String>, Vec<String>) {
         let group = GroupFacts {
             id: self.id.unwrap_or(GROUP).into(),
             vpc: "vpc-1".into(),
@@ -75,7 +83,7 @@ impl World {
             let strength = if known.strong { "strong" } else { "weak" };
             format!("{} {} {strength}", known.role.word(), evidence.as_str().unwrap())
         };
-        found.roles.into_iter().map(line).collect()
+        (found.roles.into_iter().map(line).collect(), found.clusters.into_iter().collect())
     }
 }
 
@@ -208,4 +216,47 @@ fn rule_from(group: &str) -> Rule {
         description: None,
         tags: Tags::new(),
     }
+}
+
+#[test]
+fn a_bastion_that_may_reach_the_api_is_no_node_even_when_its_instance_is_tagged_by_hand() {
+    let out = Rule { direction: crate::rule::Direction::Egress, ..rule_from("sg-0cc") };
+    for tag in [("kubernetes.io/cluster/prod", "owned"), ("eks:cluster-name", "prod")] {
+        let world = World { instances: vec![instance(&[tag])], rules: vec![out.clone()], ..World::default() };
+        assert_eq!(world.roles(), ["node attachment weak"], "{tag:?}");
+    }
+    let named = instance(&[("eks:cluster-name", "prod")]);
+    let world = World { instances: vec![named], rules: vec![rule_from("sg-0cc")], ..World::default() };
+    assert_eq!(world.roles(), ["node attachment weak"]);
+}
+
+#[test]
+fn an_ordinary_tag_does_not_add_a_second_cluster_to_a_group_that_is_known_for_sure() {
+    let dev = || Cluster { name: "dev".into(), cluster_group: Some("sg-0dd".into()), ..prod() };
+    let node = || instance(&[("aws:eks:cluster-name", "prod"), ("kubernetes.io/cluster/dev", "owned")]);
+    let world = World { instances: vec![node()], clusters: Some(vec![dev(), prod()]), ..World::default() };
+    assert_eq!(world.clusters(), ["prod"]);
+
+    let world = World {
+        instances: vec![node()],
+        interfaces: vec![balancer()],
+        tags: tags(&[("kubernetes.io/cluster/dev", "owned")]),
+        clusters: Some(vec![dev(), prod()]),
+        ..World::default()
+    };
+    assert_eq!(world.clusters(), ["prod"]);
+}
+
+#[test]
+fn a_pod_group_is_known_by_its_branch_interfaces() {
+    let branch = Interface {
+        vpc: "vpc-1".into(),
+        groups: vec![GROUP.into()],
+        kind: "branch".into(),
+        tags: tags(&[("kubernetes.io/cluster/prod", "owned")]),
+        ..Interface::default()
+    };
+    let world = World { interfaces: vec![branch.clone()], rules: vec![rule_from("sg-0cc")], ..World::default() };
+    assert_eq!(world.roles(), ["pod attachment strong"]);
+    assert_eq!(World { interfaces: vec![branch], ..World::default() }.roles(), ["pod attachment weak"]);
 }

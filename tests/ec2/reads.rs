@@ -196,7 +196,7 @@ async fn a_prefix_list_that_ec2_does_not_describe_is_an_error_and_not_an_empty_l
         .then_http_response(|| ok("GetManagedPrefixListEntries", "<entrySet/>"));
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
     let error = client.prefix_list("pl-1").await.unwrap_err();
-    assert_eq!(chain(&error), "`ec2:DescribeManagedPrefixLists` failed: pl-1 was not in the answer");
+    assert_eq!(chain(&error), "the prefix list is gone: `pl-1` was not in the answer");
 }
 
 #[tokio::test]
