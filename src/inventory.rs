@@ -132,12 +132,11 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// A read that failed after the SDK's retries.
     pub async fn read_again(&self, seen: &mut Seen) -> Result<(), CloudError> {
         let read_at = self.clock.now();
-        match self.read(std::slice::from_ref(&seen.group.id)).await?.into_iter().next() {
-            Some(again) => *seen = again,
-            None => {
-                seen.group.rules.clear();
-                (seen.read_at, seen.is_last_look) = (read_at, true);
-            }
+        if let Some(again) = self.read(std::slice::from_ref(&seen.group.id)).await?.into_iter().next() {
+            *seen = again;
+        } else {
+            seen.group.rules.clear();
+            (seen.read_at, seen.is_last_look) = (read_at, true);
         }
         Ok(())
     }
