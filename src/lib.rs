@@ -6,6 +6,8 @@
 
 #[cfg(feature = "aws")]
 pub mod adapters;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod error;
 pub mod event;
 pub mod group;

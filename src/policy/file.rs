@@ -2,6 +2,8 @@
 //!
 //! Owns: keys, defaults, inheritance. Must not: do I/O or read a clock; today is an argument.
 
+#[cfg(feature = "cli")]
+pub mod cases;
 mod clause;
 mod fields;
 mod names;

@@ -1,0 +1,179 @@
+//! The command line: one verb per file. Each verb makes its text as a value, and only this file writes it.
+//!
+//! Owns: the arguments, the exit codes, what goes to which stream. Must not: judge anything itself.
+
+mod check;
+mod claims;
+mod compare;
+mod completions;
+mod diff;
+mod explain;
+mod input;
+mod schema;
+mod show;
+mod snapshot;
+mod style;
+mod test;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::cli::style::Style;
+use crate::notice::plain;
+use crate::policy::diagnostic::Rejected;
+
+/// Closes what must not be open in the security groups of Amazon EKS clusters.
+///
+/// The guard itself is a Lambda function. This program is for its policies: try one on a laptop, before it guards anything.
+/// Nothing here talks to AWS.
+#[derive(Parser)]
+#[command(name = "eks-sg-guard", version, arg_required_else_help = true, max_term_width = 100, after_help = HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const HELP: &str = "\
+Start here:
+  eks-sg-guard policy show                          read the built-in policy `standard`
+  eks-sg-guard explain event.json --role node       see what it says of a recorded call
+  eks-sg-guard policy check policy.yaml             then write your own, and have it checked
+
+Exit codes:
+  0  clean    1  could not run    2  findings    3  the policy is invalid";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Say what a policy decides about the rules that an event names, and why.
+    Explain(explain::Arguments),
+    /// Read, check, test and compare policies.
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// Print a completion script for a shell.
+    Completions(completions::Arguments),
+}
+
+#[derive(Subcommand)]
+enum PolicyVerb {
+    /// Check a policy file and show every problem in it.
+    Check(check::Arguments),
+    /// Print a built-in policy: the file as it is embedded, with its comments.
+    Show(show::Arguments),
+    /// Print the JSON Schema of policy files, for editors.
+    Schema(schema::Arguments),
+    /// Run your own tests of a policy: a rule and a group's role -> the verdict and clause you expect.
+    Test(test::Arguments),
+    /// Compare what two policies decide about real rules.
+    Diff(diff::Arguments),
+}
+
+/// Text for people or JSON for tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For tools.
+    Json,
+}
+
+/// The contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Clean = 0,
+    CouldNotRun = 1,
+    Findings = 2,
+    InvalidPolicy = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What a verb has to say.
+struct Answer {
+    /// For standard output; ends with a line break.
+    text: String,
+    exit: Exit,
+}
+
+impl Answer {
+    fn new(text: String, exit: Exit) -> Self {
+        Self { text, exit }
+    }
+
+    fn json(value: &serde_json::Value, exit: Exit) -> anyhow::Result<Self> {
+        // What a terminal might obey is escaped; in JSON it can only stand inside of strings.
+        let text = serde_json::to_string_pretty(value)?;
+        let escape = |c: char| if is_harmless(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+        Ok(Self::new(text.chars().map(escape).collect::<String>() + "\n", exit))
+    }
+}
+
+/// Runs the program with these arguments, the first being its own name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let verb = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.verb,
+        Err(error) => {
+            let _ = error.print();
+            // Clap's own code for a mistake is 2, which means findings here.
+            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked_for { Exit::Clean } else { Exit::CouldNotRun }.into();
+        }
+    };
+    let style = Style::new(has_colours(&io::stdout()));
+    match answer(verb, style) {
+        Ok(answer) => match io::stdout().write_all(harmless(&answer.text, style.colours).as_bytes()) {
+            // Whoever closed the pipe has read enough.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
+            _ => answer.exit.into(),
+        },
+        Err(error) => failed(&error),
+    }
+}
+
+fn answer(verb: Verb, style: Style) -> anyhow::Result<Answer> {
+    match verb {
+        Verb::Explain(arguments) => explain::run(&arguments, style),
+        Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
+        Verb::Policy(PolicyVerb::Show(arguments)) => show::run(&arguments),
+        Verb::Policy(PolicyVerb::Schema(arguments)) => Ok(schema::run(&arguments)),
+        Verb::Policy(PolicyVerb::Test(arguments)) => test::run(&arguments, style),
+        Verb::Policy(PolicyVerb::Diff(arguments)) => diff::run(&arguments, style),
+        Verb::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut out = io::stderr().lock();
+    let colours = has_colours(&out);
+    let (text, exit) = match error.downcast_ref::<Rejected>() {
+        Some(rejected) => (rejected.render(colours), Exit::InvalidPolicy),
+        None => (format!("error: {error:#}"), Exit::CouldNotRun),
+    };
+    let _ = writeln!(out, "{}", harmless(&text, colours));
+    exit.into()
+}
+
+/// Whether a terminal shows the character and does nothing else.
+fn is_harmless(c: char) -> bool {
+    matches!(c, '\n' | '\t') || plain(c.encode_utf8(&mut [0; 4])) != "\u{fffd}" || c == char::REPLACEMENT_CHARACTER
+}
+
+/// The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten, all but
+/// the escape character, which colours need.
+fn harmless(text: &str, colours: bool) -> String {
+    let clean = |c: char| if is_harmless(c) || colours && c == '\u{1b}' { c } else { char::REPLACEMENT_CHARACTER };
+    text.chars().map(clean).collect()
+}
+
+/// Colours are for a terminal whose user did not say no (<https://no-color.org>).
+fn has_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,155 @@
+//! What an event says, as groups that a policy can judge. There is no live state here, so what the event claims is taken
+//! for true, and what it does not tell is assumed and said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::event::{Change, Claim, Event, GroupRef, Named, NamedRule};
+use crate::group::{Evidence, Group, PeerGroup, Role, RoleEvidence};
+use crate::policy::Policy;
+use crate::policy::controller::Author;
+use crate::rule::{Direction, Peer, Rule};
+
+/// What an event doesn't say about its groups.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Assumed {
+    /// What the group is to its cluster; several times for several roles [default: what `groups` of the policy says, else
+    /// node].
+    #[arg(long = "role", value_name = "ROLE", value_parser = role_parser())]
+    pub(super) roles: Vec<Role>,
+    /// The cluster the group belongs to; matters where the policy has `clusters` or exceptions for a cluster.
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+}
+
+fn role_parser() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::word))
+        .map(|word| Role::ALL.into_iter().find(|role| role.word() == word).unwrap_or(Role::Node))
+}
+
+/// Where the roles of a group come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RolesFrom {
+    Argument,
+    Policy,
+    Default,
+}
+
+/// One group with the rules that an event claims.
+#[derive(Clone, Debug)]
+pub(super) struct Claimed {
+    pub(super) group: Group,
+    pub(super) named: Named,
+    pub(super) roles_from: RolesFrom,
+    /// Rules of which the event tells no content that could be judged.
+    pub(super) untold: usize,
+    /// The caller is a controller, whose marked rules the policy may judge more mildly.
+    pub(super) by_controller: bool,
+}
+
+/// The groups of an event, each with its claimed rules alone.
+pub(super) fn groups(change: &Change, policy: &Policy, assumed: &Assumed) -> Vec<Claimed> {
+    let touched = change.touched.iter();
+    let claimed = touched.map(|touched| claimed(&touched.group, &touched.named, &change.event, policy, assumed));
+    claimed.collect()
+}
+
+fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assumed: &Assumed) -> Claimed {
+    let id = group.text();
+    let configured = || policy.groups.iter().filter(|entry| entry.id == id);
+    let (roles, roles_from): (BTreeSet<Role>, _) = if !assumed.roles.is_empty() {
+        (assumed.roles.iter().copied().collect(), RolesFrom::Argument)
+    } else if configured().next().is_some() {
+        (configured().map(|entry| entry.role).collect(), RolesFrom::Policy)
+    } else {
+        ([Role::Node].into(), RolesFrom::Default)
+    };
+    let clusters: BTreeSet<String> = match &assumed.cluster {
+        Some(name) => [name.clone()].into(),
+        None => configured().map(|entry| entry.cluster.clone()).collect(),
+    };
+    let told = match named {
+        Named::Rules(rules) => rules.as_slice(),
+        Named::Nothing | Named::Everything => &[],
+    };
+    let rules: Vec<Rule> = told.iter().filter_map(rule).collect();
+    let untold = told.len() - rules.len();
+    let strong = |role| RoleEvidence { role, evidence: Evidence::Configured, strong: true };
+    let group = Group {
+        id: id.to_owned(),
+        owner: event.account.clone(),
+        peers: peers(policy, &clusters),
+        clusters,
+        roles: roles.into_iter().map(strong).collect(),
+        rules,
+        ..Group::default()
+    };
+    let by_controller = Author::of(&event.actor, policy, &group) == Author::Controller;
+    Claimed { group, named: named.clone(), roles_from, untold, by_controller }
+}
+
+/// The other groups that the policy itself puts into these clusters.
+pub(super) fn peers(policy: &Policy, clusters: &BTreeSet<String>) -> BTreeMap<String, PeerGroup> {
+    let mut peers: BTreeMap<String, PeerGroup> = BTreeMap::new();
+    for entry in policy.groups.iter().filter(|entry| clusters.contains(&entry.cluster)) {
+        let peer = peers.entry(entry.id.clone()).or_default();
+        peer.same_cluster = true;
+        peer.roles.insert(entry.role);
+    }
+    peers
+}
+
+fn rule(named: &NamedRule) -> Option<Rule> {
+    let Claim { direction, packets, peer } = named.claim.clone()?;
+    // Only a modified rule comes without direction; of the two, ingress is the one to worry about.
+    let direction = direction.unwrap_or(Direction::Ingress);
+    let id = named.id.clone().unwrap_or_default();
+    Some(Rule { id, direction, packets, peer, description: None, tags: BTreeMap::new() })
+}
+
+/// What the verdicts rest on that is not known offline, in whole sentences.
+pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
+    let Claimed { group, named, roles_from, untold, by_controller } = claimed;
+    let mut told = Vec::new();
+    match named {
+        Named::Nothing => told.push("the event names no rule: the function would look at the group, which this program cannot".to_owned()),
+        Named::Everything => told.push(
+            "the event does not tell the rules (CloudTrail left them out): the function would look at all rules of the group"
+                .to_owned(),
+        ),
+        Named::Rules(_) if *untold > 0 => told.push(format!(
+            "{untold} of the rules are named without content that could be judged: the function would look them up by id"
+        )),
+        Named::Rules(_) => {}
+    }
+    if group.rules.is_empty() {
+        return told;
+    }
+    if *roles_from == RolesFrom::Default {
+        told.push("no `--role` was given: the group is taken for a node group".to_owned());
+    }
+    if group.clusters.is_empty() {
+        told.push(
+            "no `--cluster` was given: settings and exceptions that are limited to a cluster do not count".to_owned(),
+        );
+    }
+    if matches!(named, Named::Rules(rules) if rules.iter().any(|rule| rule.claim.as_ref().is_some_and(|claim| claim.direction.is_none())))
+    {
+        told.push("a modified rule comes without its direction: it is taken for ingress".to_owned());
+    }
+    let is = |of: fn(&Peer) -> bool| group.rules.iter().any(|rule| of(&rule.peer));
+    if is(|peer| matches!(peer, Peer::PrefixList(_))) {
+        told.push("the entries of prefix lists are not known here: the function reads and judges them".to_owned());
+    }
+    if is(|peer| matches!(peer, Peer::Group { .. })) {
+        told.push("other groups count as foreign, unless `groups` of the policy puts them into the cluster".to_owned());
+    }
+    if *by_controller {
+        let why =
+            "the caller is a controller, but the marks of its rules are not known here: they are judged as anybody's";
+        told.push(why.to_owned());
+    }
+    told
+}

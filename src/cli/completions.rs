@@ -1,0 +1,26 @@
+//! `completions`: scripts that complete verbs, options and their values.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::cli::{Answer, Exit};
+
+/// Arguments of `completions`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  eks-sg-guard completions bash > ~/.local/share/bash-completion/completions/eks-sg-guard
+  eks-sg-guard completions zsh  > ~/.zfunc/_eks-sg-guard          (with ~/.zfunc in $fpath)
+  eks-sg-guard completions fish > ~/.config/fish/completions/eks-sg-guard.fish")]
+pub(super) struct Arguments {
+    /// The shell.
+    shell: Shell,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    let mut command = super::Arguments::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, name, &mut script);
+    Ok(Answer::new(String::from_utf8(script)?, Exit::Clean))
+}

@@ -1,0 +1,235 @@
+//! `explain`: what a policy decides about the rules that an event names, portion by portion, and what would be done.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cli::claims::{self, Assumed, Claimed};
+use crate::cli::style::{Style, count, decision, traffic, word};
+use crate::cli::{Answer, Exit, Format, input};
+use crate::event::payload;
+use crate::event::{Change, Event, Parsed, Trigger};
+use crate::notice::{plain, rule_in_words};
+use crate::plan::{Brief, Intent, Modes, Step, plan};
+use crate::policy::judge::Place;
+use crate::policy::{Mode, Policy, Verdict, builtin};
+use crate::record::PortionRecord;
+use crate::region::Traffic;
+use crate::rule::Direction;
+
+/// Arguments of `explain`.
+#[derive(Args)]
+#[command(after_help = "\
+Example: somebody opened a port; would the guard close it again?
+  eks-sg-guard explain event.json --role node --cluster prod --policy policy.yaml
+
+EVENT is what the function gets: an EventBridge event `AWS API Call via CloudTrail`, or its
+`detail` alone, as the CloudTrail console shows it. Nothing is looked up: the rules are judged as
+the event describes them, while the function judges the live rules of the whole group.
+
+Exit codes:
+  0  no verdict `revoke`    1  could not run    2  a verdict is `revoke`    3  the policy is invalid")]
+pub(super) struct Arguments {
+    /// The event, a JSON file.
+    event: PathBuf,
+    #[command(flatten)]
+    assumed: Assumed,
+    /// A policy file, or the name of a built-in policy.
+    #[arg(long, value_name = "FILE|NAME", default_value = builtin::DEFAULT)]
+    policy: String,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// One group of the event with what would be done about its rules.
+struct Explained {
+    claimed: Claimed,
+    steps: Vec<Step>,
+}
+
+pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer> {
+    let payload = input::json(&arguments.event, "event")?;
+    let now = Timestamp::now();
+    let policy = input::policy(&arguments.policy, now)?;
+    let parsed = payload::parse(&payload).map_err(|error| {
+        anyhow::anyhow!("event `{}` is not understood: {}", input::shown(&arguments.event), plain(&error.to_string()))
+    })?;
+    let (change, nothing) = match parsed {
+        Parsed::Trigger(Trigger::Change(change)) => {
+            let nothing = change.touched.is_empty().then_some(
+                "the event does not tell which group changed: the function would look at every group of EKS clusters",
+            );
+            (Some(change), nothing.map(str::to_owned))
+        }
+        Parsed::Trigger(Trigger::Sweep { .. }) => {
+            (None, Some("a sweep names no rule: the function would look at the live groups".to_owned()))
+        }
+        Parsed::Ignored(reason) => (None, Some(format!("the function would ignore this event: {}", plain(&reason)))),
+    };
+    let groups = change.as_ref().map(|change| explain(change, &policy, &arguments.assumed, now)).unwrap_or_default();
+    let forbidden = groups.iter().flat_map(|group| &group.steps).any(|step| step.finding.verdict == Verdict::Revoke);
+    let exit = if forbidden { Exit::Findings } else { Exit::Clean };
+    let event = change.as_ref().map(|change| &change.event);
+    match arguments.format {
+        Format::Text => Ok(Answer::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),
+        Format::Json => Answer::json(&for_tools(event, &policy, nothing.as_deref(), &groups), exit),
+    }
+}
+
+fn explain(change: &Change, policy: &Policy, assumed: &Assumed, now: Timestamp) -> Vec<Explained> {
+    let Event { account, region, actor, .. } = &change.event;
+    let judged = |claimed: Claimed| {
+        let brief = Brief {
+            policy,
+            place: Place { account, region },
+            now,
+            modes: Modes::new(Mode::Enforce, Mode::Report),
+            actor: Some(actor),
+            named: &claimed.named,
+        };
+        let steps = plan(brief, &claimed.group);
+        Explained { claimed, steps }
+    };
+    claims::groups(change, policy, assumed).into_iter().map(judged).collect()
+}
+
+fn in_words(
+    event: Option<&Event>,
+    policy: &Policy,
+    nothing: Option<&str>,
+    groups: &[Explained],
+    style: Style,
+) -> String {
+    let mut out = String::new();
+    if let Some(event) = event {
+        let time = event.time.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
+        let who = event.actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
+        let _ = writeln!(out, "Event   {} at {time}", plain(&event.name));
+        let _ = writeln!(out, "Who     {who}");
+        let _ = writeln!(out, "Where   account {}, {}", plain(&event.account), plain(&event.region));
+    }
+    let _ = writeln!(out, "Policy  {}", plain(&policy.name));
+    if let Some(nothing) = nothing {
+        let _ = writeln!(out, "\n{}.", capital(nothing));
+    }
+    for group in groups {
+        out.push('\n');
+        group_in_words(group, style, &mut out);
+    }
+    out
+}
+
+fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &mut String) {
+    let group = &claimed.group;
+    let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
+    let cluster = group.cluster_names().map_or_else(|| "an unknown cluster".to_owned(), |name| plain(&name));
+    let heading = format!("Group   {}, judged as {} of {cluster}", plain(&group.id), roles.join(" and "));
+    let _ = writeln!(out, "{}", style.bold(&heading));
+    for step in steps {
+        let finding = &step.finding;
+        let _ = writeln!(out, "\n{}", rule_in_words(&finding.rule));
+        let says = style.of(finding.verdict, &decision(finding.verdict, finding.severity));
+        let _ = writeln!(out, "  {says}: {}", would_be_done(&step.intent));
+        let whole = Traffic::from(finding.rule.packets);
+        let mut last = None;
+        for part in &finding.portions {
+            if last != Some(&part.clause) {
+                let says = style.of(part.verdict, &format!("{:<6}", word(part.verdict)));
+                let _ = writeln!(out, "    {says}  `{}`: {}", part.clause, plain(&part.reason));
+            }
+            let what = traffic(&part.traffic, &whole);
+            let _ = writeln!(out, "              {what} {} {}", way(finding.rule.direction), part.peer_class);
+            last = Some(&part.clause);
+        }
+    }
+    let caveats = claims::caveats(claimed);
+    if !caveats.is_empty() {
+        let _ = writeln!(out, "\nWhat this rests on");
+        for caveat in caveats {
+            let _ = writeln!(out, "  - {}.", capital(&caveat));
+        }
+    }
+    if !steps.is_empty() {
+        let close = steps.iter().filter(|step| step.intent == Intent::Revoke).count();
+        let _ = writeln!(out, "\n{} judged, {close} would be revoked", count(steps.len(), "rule"));
+    }
+}
+
+fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
+    }
+}
+
+fn would_be_done(intent: &Intent) -> String {
+    match intent {
+        Intent::None => "nothing would be done".to_owned(),
+        Intent::Report(None) => "people would be told".to_owned(),
+        Intent::Report(Some(why)) => format!("people would be told; {why}"),
+        Intent::WouldRevoke(why) => format!("people would be told that it should go; {why}"),
+        Intent::Revoke => "it would be revoked".to_owned(),
+        Intent::Refuse(why) | Intent::Postpone(why) => format!("a guard would leave it open; {why}"),
+    }
+}
+
+fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, groups: &[Explained]) -> Value {
+    let event = event.map(|event| {
+        json!({
+            "id": event.id, "name": event.name, "time": event.time, "account": event.account, "region": event.region,
+            "actor": event.actor,
+        })
+    });
+    json!({
+        "version": 1,
+        "event": event,
+        "policy": policy.name,
+        "policy_hash": policy.hash,
+        "nothing_because": nothing,
+        "groups": groups.iter().map(group_for_tools).collect::<Vec<_>>(),
+    })
+}
+
+fn group_for_tools(Explained { claimed, steps }: &Explained) -> Value {
+    let group = &claimed.group;
+    json!({
+        "id": group.id,
+        "cluster": group.cluster_names(),
+        "roles": group.role_set(),
+        "findings": steps.iter().map(step_for_tools).collect::<Vec<_>>(),
+        "assumptions": claims::caveats(claimed),
+    })
+}
+
+fn step_for_tools(step: &Step) -> Value {
+    let (intent, detail) = match &step.intent {
+        Intent::None => ("none", None),
+        Intent::Report(why) => ("report", why.as_deref()),
+        Intent::WouldRevoke(why) => ("would-revoke", Some(why.as_str())),
+        Intent::Revoke => ("revoke", None),
+        Intent::Refuse(why) | Intent::Postpone(why) => ("refuse", Some(why.as_str())),
+    };
+    let portions = step.finding.portions.iter().flat_map(PortionRecord::of).map(|part| {
+        json!({
+            "clause": part.clause, "protocol": part.protocol, "ports": part.ports, "peer_class": part.peer_class,
+            "verdict": part.verdict, "reason": part.reason,
+        })
+    });
+    json!({
+        "rule": step.finding.rule,
+        "verdict": step.finding.verdict,
+        "severity": step.finding.severity,
+        "portions": portions.collect::<Vec<_>>(),
+        "intent": intent,
+        "detail": detail,
+    })
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

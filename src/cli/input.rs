@@ -1,0 +1,89 @@
+//! Reads what the arguments name: files, policies, today. Errors say what to do next.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use jiff::civil::Date;
+use jiff::{Timestamp, tz::Offset};
+use serde_json::Value;
+
+use crate::notice::plain;
+use crate::policy::{Policy, builtin, file};
+
+/// The policy file that is meant where none is named.
+pub(super) const POLICY_FILE: &str = "policy.yaml";
+
+/// A path as it may be shown: nothing in it reaches the terminal raw.
+pub(super) fn shown(path: &Path) -> String {
+    plain(&path.display().to_string())
+}
+
+/// Today in UTC, as expiries count.
+pub(super) fn day(now: Timestamp) -> Date {
+    Offset::UTC.to_datetime(now).date()
+}
+
+/// The text of a file. `what` it should be: `policy file`, `event`.
+pub(super) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
+    let name = shown(path);
+    if path.is_dir() {
+        bail!("{what} `{name}` is a directory; name a file in it");
+    }
+    let bytes = fs::read(path).with_context(|| format!("{what} `{name}` cannot be read"))?;
+    String::from_utf8(bytes).map_err(|_| anyhow!("{what} `{name}` is not UTF-8 text; save it as UTF-8"))
+}
+
+/// A JSON file.
+pub(super) fn json(path: &Path, what: &str) -> anyhow::Result<Value> {
+    let text = text(path, what)?;
+    let name = shown(path);
+    if text.trim().is_empty() {
+        bail!("{what} `{name}` is empty; expected JSON");
+    }
+    serde_json::from_str(&text).with_context(|| format!("{what} `{name}` is not JSON"))
+}
+
+/// A built-in policy by name, or a policy file. A file with errors is a `Rejected`.
+pub(super) fn policy(name: &str, now: Timestamp) -> anyhow::Result<Policy> {
+    if builtin::NAMES.contains(&name) {
+        return Ok(builtin::policy(name)?.clone());
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        bail!(
+            "there is no policy file `{}`, and no built-in policy of that name; expected a file, or one of {}",
+            shown(path),
+            builtin::NAMES.map(|name| format!("`{name}`")).join(", ")
+        );
+    }
+    let text = text(path, "policy file")?;
+    Ok(file::load(&shown(path), &text, day(now))?.policy)
+}
+
+/// The files below a directory with one of these extensions, in order; the file itself where one is named. Links to
+/// directories are not followed.
+pub(super) fn files(path: &Path, extensions: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(directory) = open.pop() {
+        let cannot = || format!("directory `{}` cannot be read", shown(&directory));
+        for entry in fs::read_dir(&directory).with_context(cannot)? {
+            let entry = entry.with_context(cannot)?;
+            let path = entry.path();
+            if entry.file_type().with_context(cannot)?.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|end| extensions.iter().any(|known| end == *known)) {
+                found.push(path);
+            }
+        }
+    }
+    if found.is_empty() {
+        bail!("directory `{}` holds no file that ends in `.{}`", shown(path), extensions.join("` or `."));
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,172 @@
+//! A snapshot: security groups with their rules, named as the record names them, in one JSON file. What people compare
+//! policies on when they have no events.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use crate::cli::input;
+use crate::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use crate::region::Addresses;
+use crate::rule::{Direction, Packets, Peer, Rule, RuleError};
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u8,
+    account: String,
+    region: String,
+    groups: Vec<Entry>,
+}
+
+/// A group as the record names it, with all its rules and what they refer to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    name: Option<String>,
+    vpc: Option<String>,
+    /// Comma-separated, as in the record.
+    cluster: Option<String>,
+    roles: Vec<KnownRole>,
+    rules: Vec<Row>,
+    #[serde(default)]
+    vpc_ranges: Vec<String>,
+    #[serde(default)]
+    remote_networks: Vec<String>,
+    /// Other groups of the same cluster, with their roles.
+    #[serde(default)]
+    peers: BTreeMap<String, Vec<Role>>,
+    #[serde(default)]
+    prefix_lists: BTreeMap<String, List>,
+}
+
+/// A word, or the record's `{"role": …, "evidence": …, "strong": …}`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KnownRole {
+    Word(Role),
+    Record { role: Role, strong: bool },
+}
+
+/// A rule of the record.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    #[serde(default)]
+    id: String,
+    direction: Direction,
+    protocol: String,
+    from_port: Option<i64>,
+    to_port: Option<i64>,
+    icmp_type: Option<i64>,
+    icmp_code: Option<i64>,
+    peer: RowPeer,
+    description: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+}
+
+/// Exactly one of `cidr`, `prefix_list` and `group`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RowPeer {
+    cidr: Option<String>,
+    prefix_list: Option<String>,
+    group: Option<String>,
+    owner: Option<String>,
+}
+
+/// The entries of a prefix list, the word of an AWS-owned list, or null where it could not be read.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum List {
+    Entries(Vec<String>),
+    Word(String),
+    Unreadable(()),
+}
+
+/// Groups of one account and region.
+pub(super) struct Snapshot {
+    pub(super) account: String,
+    pub(super) region: String,
+    pub(super) groups: Vec<Group>,
+}
+
+pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
+    let value = input::json(path, "snapshot")?;
+    let name = input::shown(path);
+    let hint = "`eks-sg-guard policy diff --help` shows what a snapshot looks like";
+    let file: File =
+        serde_json::from_value(value).with_context(|| format!("snapshot `{name}` is not understood ({hint})"))?;
+    if file.version != 1 {
+        bail!("snapshot `{name}` has version `{}`; expected 1", file.version);
+    }
+    let account = file.account;
+    let groups = file.groups.into_iter().enumerate();
+    let groups = groups.map(|(n, entry)| {
+        group(entry, &account).with_context(|| format!("snapshot `{name}`: `groups[{n}]` is not understood"))
+    });
+    Ok(Snapshot { region: file.region, groups: groups.collect::<anyhow::Result<_>>()?, account })
+}
+
+fn group(entry: Entry, account: &str) -> anyhow::Result<Group> {
+    let role = |known: &KnownRole| match *known {
+        KnownRole::Word(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
+        KnownRole::Record { role, strong } => RoleEvidence { role, evidence: Evidence::Configured, strong },
+    };
+    let clusters = entry.cluster.as_deref().unwrap_or_default().split(',').filter(|name| !name.is_empty());
+    let mut prefix_lists = BTreeMap::new();
+    for (id, list) in entry.prefix_lists {
+        let list = match list {
+            List::Unreadable(()) => continue,
+            List::Entries(blocks) => PrefixList::Entries(addresses(&blocks)?),
+            List::Word(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
+                let known: Vec<&str> = AwsList::words().collect();
+                format!("prefix list `{id}` is `{word}`; expected its blocks, null, or one of {}", known.join(", "))
+            })?),
+        };
+        prefix_lists.insert(id, list);
+    }
+    let peers = entry.peers.into_iter();
+    let peers = peers.map(|(id, roles)| (id, PeerGroup { same_cluster: true, roles: roles.into_iter().collect() }));
+    let rules = entry.rules.into_iter().enumerate();
+    let rules = rules.map(|(n, row)| rule(row).with_context(|| format!("`rules[{n}]`")));
+    Ok(Group {
+        id: entry.id,
+        name: entry.name.unwrap_or_default(),
+        vpc: entry.vpc.unwrap_or_default(),
+        owner: account.to_owned(),
+        clusters: clusters.map(str::to_owned).collect(),
+        roles: entry.roles.iter().map(role).collect(),
+        rules: rules.collect::<anyhow::Result<_>>()?,
+        vpc_ranges: addresses(&entry.vpc_ranges)?,
+        remote_networks: addresses(&entry.remote_networks)?,
+        peers: peers.collect(),
+        prefix_lists,
+        ..Group::default()
+    })
+}
+
+fn rule(row: Row) -> anyhow::Result<Rule> {
+    let RowPeer { cidr, prefix_list, group, owner } = row.peer;
+    let peer = match (cidr, prefix_list, group) {
+        (Some(cidr), None, None) => Peer::cidr(&cidr)?,
+        (None, Some(id), None) => Peer::PrefixList(id),
+        (None, None, Some(id)) => Peer::Group { id, owner },
+        _ => bail!("`peer` needs exactly one of `cidr`, `prefix_list` and `group`"),
+    };
+    let packets = Packets::from_ec2(&row.protocol, row.from_port.or(row.icmp_type), row.to_port.or(row.icmp_code))?;
+    Ok(Rule { id: row.id, direction: row.direction, packets, peer, description: row.description, tags: row.tags })
+}
+
+fn addresses(blocks: &[String]) -> Result<Addresses, RuleError> {
+    let block = |text: &String| match Peer::cidr(text)? {
+        Peer::Cidr(net) => Ok(net),
+        Peer::PrefixList(_) | Peer::Group { .. } => Err(RuleError::Cidr(text.clone())),
+    };
+    blocks.iter().map(block).collect()
+}

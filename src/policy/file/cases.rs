@@ -1,0 +1,222 @@
+//! Tests of a policy that people write: a rule in a group of some role, and what the policy should say of it. The same
+//! YAML, words and diagnostics as of policy files.
+
+mod rule;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::group::{Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use crate::policy::controller::Author;
+use crate::policy::diagnostic::{At, Diagnostic, Rejected};
+use crate::policy::file::cases::rule::rule;
+use crate::policy::file::cases::world::{blocks, peers, prefix_lists, time};
+use crate::policy::file::clause::VERDICTS;
+use crate::policy::file::fields::{Fields, choice, items, scalar};
+use crate::policy::file::names;
+use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::tree::{self, Node, Value};
+use crate::policy::{Severity, Verdict};
+use crate::region::Addresses;
+use crate::rule::Rule;
+
+const FILE: [&str; 10] =
+    ["version", "policy", "account", "region", "cluster", "now", "vpc", "prefix_lists", "peers", "tests"];
+const TEST: [&str; 12] =
+    ["name", "roles", "group", "cluster", "account", "region", "now", "rule", "beside", "expect", "clause", "severity"];
+const SEVERITIES: [(&str, Severity); 4] =
+    [("low", Severity::Low), ("medium", Severity::Medium), ("high", Severity::High), ("critical", Severity::Critical)];
+const HELP_RULE: &str = "add `rule: {protocol: tcp, ports: 22, from: 0.0.0.0/0}`";
+const HELP_EXPECT: &str = "add `expect: allow`, `expect: report` or `expect: revoke`";
+
+/// The group of a test that names none.
+const GROUP: &str = "sg-00000000000000000";
+const ACCOUNT: &str = "111122223333";
+const REGION: &str = "us-east-1";
+
+/// The tests of one file.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// The policy they are for: a built-in, or a path beside the file. `None`: the runner knows.
+    pub policy: Option<String>,
+    /// In the order of the file.
+    pub cases: Vec<Case>,
+}
+
+/// One test.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it shows, for people.
+    pub name: String,
+    /// Where its name stands.
+    pub at: At,
+    /// The group; the rule under test is its first.
+    pub group: Group,
+    /// Twelve digits.
+    pub account: String,
+    /// `us-east-1`, …
+    pub region: String,
+    /// When it is judged; `None`: now.
+    pub now: Option<Timestamp>,
+    /// Who wrote each rule, in the order of the group's.
+    pub authors: Vec<Author>,
+    /// What the policy should say.
+    pub expected: Expected,
+}
+
+/// What a policy should say of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Of the whole rule.
+    pub verdict: Verdict,
+    /// A clause that must have led to it.
+    pub clause: Option<String>,
+    /// How bad it must be.
+    pub severity: Option<Severity>,
+}
+
+/// Reads a test file.
+///
+/// # Errors
+/// Every problem of the text.
+pub fn load(name: &str, text: &str) -> Result<Suite, Rejected> {
+    let rejected = |diagnostics| {
+        let text = if text.len() > tree::MOST_BYTES { "" } else { text };
+        Rejected { name: name.to_owned(), text: text.to_owned(), diagnostics }
+    };
+    let root = tree::read(text).map_err(|problem| rejected(vec![*problem]))?;
+    let mut problems = Problems::default();
+    let suite = suite(&root, &mut problems);
+    match (suite, problems.finish()) {
+        (Some(suite), (_, false)) => Ok(suite),
+        (_, (diagnostics, _)) => Err(rejected(diagnostics)),
+    }
+}
+
+/// What all tests of a file share.
+struct Shared {
+    place: Where,
+    vpc: Addresses,
+    peers: BTreeMap<String, PeerGroup>,
+    lists: BTreeMap<String, Option<PrefixList>>,
+}
+
+/// Where and when a rule is judged, as far as it is said.
+#[derive(Clone, Default)]
+struct Where {
+    account: Option<String>,
+    region: Option<String>,
+    cluster: Option<String>,
+    now: Option<Timestamp>,
+}
+
+impl Where {
+    fn read(fields: &Fields<'_>, problems: &mut Problems) -> Self {
+        let mut checked = |key, check: fn(&str, At, &mut Problems) -> Option<String>| {
+            let node = fields.get(key)?;
+            scalar(node, key, problems).and_then(|text| check(text, node.at, problems))
+        };
+        let account = checked("account", names::account);
+        let region = checked("region", names::region);
+        let cluster = checked("cluster", names::cluster);
+        Self { account, region, cluster, now: fields.get("now").and_then(|node| time(node, problems)) }
+    }
+
+    /// What is said here, else there.
+    fn or(self, other: &Self) -> Self {
+        Self {
+            account: self.account.or_else(|| other.account.clone()),
+            region: self.region.or_else(|| other.region.clone()),
+            cluster: self.cluster.or_else(|| other.cluster.clone()),
+            now: self.now.or(other.now),
+        }
+    }
+}
+
+fn suite(root: &Node, problems: &mut Problems) -> Option<Suite> {
+    if root.value == Value::Null {
+        let help = "write `version: 1`, and `tests:` with one entry for each rule that matters to you";
+        problems.add(Diagnostic::error("empty", tree::TOP, "the test file is empty").help(help));
+        return None;
+    }
+    let fields = Fields::read(root, "test file", &FILE, problems)?;
+    let version = fields.need("version", "add `version: 1` at the top", problems)?;
+    choice(version, "version", "version of the test language", "unknown-version", &[("1", ())], problems)?;
+    let policy = fields.text("policy", problems);
+    let vpc = fields.get("vpc").map(|node| blocks(node, "vpc", problems)).unwrap_or_default();
+    let peers = fields.get("peers").map(|node| peers(node, problems)).unwrap_or_default();
+    let lists = fields.get("prefix_lists").map(|node| prefix_lists(node, problems)).unwrap_or_default();
+    let shared = Shared { place: Where::read(&fields, problems), vpc, peers, lists };
+    let tests = fields.need("tests", "add `tests:` with at least one entry", problems)?;
+    let cases: Vec<Case> =
+        items(tests, "tests", problems).into_iter().filter_map(|node| case(node, &shared, problems)).collect();
+    Some(Suite { policy, cases })
+}
+
+fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
+    let mut fields = Fields::read(node, "test", &TEST, problems)?;
+    // Everything is read before anything is given up: all problems of an entry in one run.
+    let named = fields.need("name", "add `name: …`: what the test shows, in a few words", problems);
+    let name = named.and_then(|_| fields.text("name", problems));
+    if let Some(name) = &name {
+        fields.what = format!("test {}", quoted(name));
+    }
+    let roles = fields
+        .need("roles", "add `roles: [node]`, what the group is to its cluster", problems)
+        .and_then(|node| roles(node, problems));
+    let id = match fields.get("group") {
+        None => Some(GROUP.to_owned()),
+        Some(node) => {
+            scalar(node, "group", problems).and_then(|text| names::resource_id(text, "sg-", node.at, problems))
+        }
+    };
+    let place = Where::read(&fields, problems).or(&shared.place);
+    let own = id.clone().unwrap_or_default();
+    let first = fields.need("rule", HELP_RULE, problems).and_then(|node| rule(node, &own, shared, problems));
+    let beside = fields.get("beside").map(|node| items(node, "beside", problems)).unwrap_or_default();
+    let beside: Vec<_> = beside.into_iter().map(|node| rule(node, &own, shared, problems)).collect();
+    let expected = expected(&fields, problems);
+
+    let (rules, authors): (Vec<Rule>, Vec<Author>) =
+        std::iter::once(first).chain(beside).collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let strong = |role| RoleEvidence { role, evidence: Evidence::Configured, strong: true };
+    let account = place.account.unwrap_or_else(|| ACCOUNT.to_owned());
+    let lists = shared.lists.iter().filter_map(|(id, list)| Some((id.clone(), list.clone()?)));
+    let group = Group {
+        id: id?,
+        owner: account.clone(),
+        clusters: place.cluster.into_iter().collect(),
+        roles: roles?.into_iter().map(strong).collect(),
+        rules,
+        vpc_ranges: shared.vpc.clone(),
+        peers: shared.peers.clone(),
+        prefix_lists: lists.collect(),
+        ..Group::default()
+    };
+    let (name, at) = (name?, named?.at);
+    let region = place.region.unwrap_or_else(|| REGION.to_owned());
+    Some(Case { name, at, group, account, region, now: place.now, authors, expected: expected? })
+}
+
+fn expected(fields: &Fields<'_>, problems: &mut Problems) -> Option<Expected> {
+    let verdict = fields
+        .need("expect", HELP_EXPECT, problems)
+        .and_then(|node| choice(node, "expect", "verdict", "unknown-verdict", &VERDICTS, problems));
+    let clause = fields.text("clause", problems);
+    let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
+    if let Some(at) = fields.key_at("severity").filter(|_| verdict == Some(Verdict::Allow)) {
+        let message = format!("the {} expects `allow`, which has no `severity`", fields.what);
+        problems.add(Diagnostic::error("severity-of-allow", at, message).help("remove `severity`"));
+    }
+    Some(Expected { verdict: verdict?, clause, severity })
+}
+
+fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
+    let table = Role::ALL.map(|role| (role.word(), role));
+    let items = items(node, "roles", problems);
+    let roles: Vec<_> =
+        items.into_iter().map(|item| choice(item, "roles", "role", "unknown-role", &table, problems)).collect();
+    if roles.is_empty() { None } else { roles.into_iter().collect() }
+}

@@ -1,0 +1,100 @@
+//! What surrounds the rules of a test: other groups, prefix lists, the VPC, the time.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::group::{AwsList, PeerGroup, PrefixList};
+use crate::policy::diagnostic::{At, Diagnostic};
+use crate::policy::file::cases::roles;
+use crate::policy::file::fields::{choice, kind, scalar};
+use crate::policy::file::names;
+use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::tree::{Node, Value};
+use crate::region::Addresses;
+use crate::rule::Peer;
+
+/// `sg-…: [node]`: other groups of the same cluster, with their roles.
+pub(super) fn peers(node: &Node, problems: &mut Problems) -> BTreeMap<String, PeerGroup> {
+    let help = "write `sg-0123456789abcdef0: [node]` for each group of the same cluster";
+    let entries = entries(node, "peers", "sg-", help, problems);
+    let peer =
+        |(id, node): (String, &Node)| Some((id, PeerGroup { same_cluster: true, roles: roles(node, problems)? }));
+    entries.into_iter().filter_map(peer).collect()
+}
+
+/// `pl-…: [203.0.113.0/24]`, `pl-…: aws:s3` or `pl-…: unreadable`; the last is `None`.
+pub(super) fn prefix_lists(node: &Node, problems: &mut Problems) -> BTreeMap<String, Option<PrefixList>> {
+    let help = "write `pl-0123456789abcdef0: [203.0.113.0/24]` for each prefix list";
+    let entries = entries(node, "prefix_lists", "pl-", help, problems);
+    let list = |(id, node): (String, &Node)| {
+        let list = match &node.value {
+            Value::Scalar(word) if word == "unreadable" => None,
+            Value::Scalar(word) if word.starts_with("aws:") => {
+                let table: Vec<_> =
+                    AwsList::words().filter_map(|word| Some((word, AwsList::from_word(word)?))).collect();
+                choice(node, "prefix_lists", "word for an AWS-owned list", "unknown-aws-list", &table, problems)
+                    .map(PrefixList::Aws)
+            }
+            _ => Some(PrefixList::Entries(blocks(node, "prefix_lists", problems))),
+        };
+        (id, list)
+    };
+    entries.into_iter().map(list).collect()
+}
+
+/// A map from ids with a prefix, each at most once.
+fn entries<'t>(
+    node: &'t Node,
+    key: &str,
+    prefix: &str,
+    help: &str,
+    problems: &mut Problems,
+) -> Vec<(String, &'t Node)> {
+    let Value::Map(map) = &node.value else {
+        let message = format!("`{key}` is a group of ids, and here is {}", kind(node));
+        problems.add(Diagnostic::error("wrong-type", node.at, message).help(help));
+        return Vec::new();
+    };
+    let mut seen: BTreeMap<&str, At> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (name, value) in map {
+        let Some(text) = scalar(name, key, problems) else { continue };
+        if let Some(first) = seen.insert(text, name.at) {
+            let message = format!("{} stands here a second time", quoted(text));
+            problems.add(Diagnostic::error("duplicate-key", name.at, message).also("first here", first, None));
+        } else if let Some(id) = names::resource_id(text, prefix, name.at, problems) {
+            found.push((id, value));
+        }
+    }
+    found
+}
+
+pub(super) fn blocks(node: &Node, key: &str, problems: &mut Problems) -> Addresses {
+    let mut block = |item: &Node| -> Option<IpNet> {
+        let text = scalar(item, key, problems)?;
+        let Ok(Peer::Cidr(net)) = Peer::cidr(text) else {
+            let message = format!("{} is not a CIDR block", quoted(text));
+            let help = "write it as `203.0.113.0/24` or `2001:db8::/48`";
+            problems.add(Diagnostic::error("bad-cidr", item.at, message).help(help));
+            return None;
+        };
+        Some(net)
+    };
+    match &node.value {
+        // An empty list is a list that EC2 has, too.
+        Value::List(list) => list.iter().filter_map(&mut block).collect(),
+        _ => block(node).into_iter().collect(),
+    }
+}
+
+pub(super) fn time(node: &Node, problems: &mut Problems) -> Option<Timestamp> {
+    let text = scalar(node, "now", problems)?;
+    let time = text.parse::<Timestamp>().ok();
+    if time.is_none() {
+        let message = format!("{} is not a point in time", quoted(text));
+        problems.add(Diagnostic::error("bad-time", node.at, message).help("write it as `2026-12-31T23:59:59Z`"));
+    }
+    time
+}

@@ -1,0 +1,325 @@
+//! The built command line, as people and scripts meet it: what it prints, where, and with which exit code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Exit code, standard output, standard error.
+type Said = (i32, String, String);
+
+/// Runs the program in the repository, with nothing of the environment.
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn run(arguments: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eks-sg-guard"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear().stdin(Stdio::null()).args(arguments);
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// All of it in one text, for a snapshot.
+fn told(arguments: &[&str]) -> String {
+    let (code, out, err) = run(arguments);
+    let part = |name: &str, text: String| if text.is_empty() { text } else { format!("-- {name}\n{text}") };
+    let all = format!("{}{}-- exit code {code}", part("output", out), part("error", err));
+    // Files that tests write stand where cargo says, which is nobody's business.
+    let all = all.replace(env!("CARGO_TARGET_TMPDIR"), "DIR");
+    // A hash changes with every word of a built-in policy.
+    let is_hash = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    all.split('"').map(|word| if is_hash(word) { "HASH" } else { word }).collect::<Vec<_>>().join("\"")
+}
+
+/// A file for one test, in a directory of its own.
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn written(test: &str, name: &str, content: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(test).join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, content).unwrap();
+    path
+}
+
+macro_rules! assert_told {
+    ($name:expr, $($argument:expr),+ $(,)?) => {
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!($name, told(&[$($argument),+]));
+        });
+    };
+}
+
+const KUBELET: &str = "events/modify-one-rule.json";
+const SEVERAL: &str = "events/authorize-ingress-several-permissions-and-sources.json";
+
+const OFFICE: &str = "\
+version: 1
+networks:
+  office: [203.0.113.0/24]
+groups:
+  - {id: sg-0bbb2222ccc33333d, cluster: prod, role: cluster}
+clusters:
+  - {name: prod, mode: report}
+clauses:
+  - id: https-from-office
+    protocol: tcp
+    ports: 443
+    from: office
+    verdict: allow
+    reason: the office looks at the dashboard
+exceptions:
+  - id: pentest
+    reason: penetration test
+    owner: secops@example.com
+    expires: 2999-12-31
+    cluster: staging
+    protocol: tcp
+    ports: [10250]
+    from: [198.51.100.7/32]
+";
+
+#[test]
+fn every_help_teaches() {
+    for (name, arguments) in [
+        ("help", &["--help"][..]),
+        ("help_explain", &["explain", "--help"]),
+        ("help_policy_check", &["policy", "check", "--help"]),
+        ("help_policy_show", &["policy", "show", "--help"]),
+        ("help_policy_schema", &["policy", "schema", "--help"]),
+        ("help_policy_test", &["policy", "test", "--help"]),
+        ("help_policy_diff", &["policy", "diff", "--help"]),
+        ("help_completions", &["completions", "--help"]),
+    ] {
+        let text = told(arguments);
+        assert!(text.contains("eks-sg-guard "), "{name} has no example");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{name} has a line over 100 letters");
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
+    }
+}
+
+#[test]
+fn a_mistake_in_the_arguments_is_not_a_finding() {
+    for arguments in [
+        &[][..],
+        &["policy"],
+        &["explain"],
+        &["explain", KUBELET, "--role", "master"],
+        &["policy", "show", "lax"],
+        &["policy", "diff", "standard", "strict"],
+        &["policy", "diff", "standard", "strict", "--events", "events", "--snapshot", "x.json"],
+    ] {
+        let (code, out, err) = run(arguments);
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}");
+        assert!(!err.is_empty(), "{arguments:?}");
+    }
+    assert_eq!(run(&["--version"]).0, 0);
+}
+
+#[test]
+fn explain_tells_portions_clauses_and_what_would_be_done() {
+    let office = written("explain", "office.yaml", OFFICE.as_bytes());
+    let office = office.to_str().unwrap();
+    assert_told!("explain_defaults", "explain", KUBELET);
+    assert_told!("explain_roles", "explain", SEVERAL, "--role", "cluster", "--role", "node", "--cluster", "prod");
+    assert_told!("explain_policy_file", "explain", SEVERAL, "--cluster", "prod", "--policy", office);
+    assert_told!("explain_strict_json", "explain", KUBELET, "--policy", "strict", "--format", "json");
+    assert_told!("explain_egress", "explain", "events/authorize-egress-all-v4-v6.json");
+    assert_told!("explain_prefix_list", "explain", "events/authorize-ingress-prefix-list.json");
+}
+
+#[test]
+fn explain_says_when_there_is_nothing_to_explain() {
+    assert_told!("explain_ignored", "explain", "events/failed-unauthorized.json");
+    assert_told!("explain_sweep", "explain", "events/sweep.json");
+    assert_told!("explain_no_group", "explain", "events/omitted-both.json");
+    assert_told!("explain_no_content", "explain", "events/omitted-content-but-group-known.json");
+    assert_told!("explain_not_understood", "explain", "events/unknown-payload.json");
+}
+
+#[test]
+fn exit_codes_are_a_contract() {
+    let broken = written("codes", "broken.yaml", b"version: 1\nclauses:\n  - id: a\n");
+    let broken = broken.to_str().unwrap();
+    for (expected, arguments) in [
+        (2, &["explain", KUBELET][..]),
+        (0, &["explain", KUBELET, "--policy", "none"]),
+        (0, &["explain", "events/authorize-egress-all-v4-v6.json"]),
+        (3, &["explain", KUBELET, "--policy", broken]),
+        (1, &["explain", KUBELET, "--policy", "no-such-policy"]),
+        (3, &["policy", "check", broken]),
+        (0, &["policy", "check", "src/policy/standard.yaml"]),
+        (0, &["policy", "test", "tests/policy_tests"]),
+        (0, &["policy", "diff", "standard", "standard", "--events", "events"]),
+        (2, &["policy", "diff", "standard", "strict", "--events", "events"]),
+        (3, &["policy", "diff", "standard", broken, "--events", "events"]),
+    ] {
+        let (code, ..) = run(arguments);
+        assert_eq!(code, expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn input_that_cannot_be_read_is_named_with_what_to_do() {
+    let empty = written("bad", "empty.json", b"");
+    let no_json = written("bad", "no.json", b"{\"a\": ");
+    let no_text = written("bad", "binary.yaml", b"\xff\xfe\x00");
+    let dark = written("bad", "dark.json", "{\"sweep\": \"\u{1b}[31mred\u{9b}31m\"}".as_bytes());
+    let nothing = written("bad", "nothing/readme.txt", b"");
+    let as_text = |path: &Path| path.to_str().unwrap().to_owned();
+    assert_told!("bad_missing", "explain", "no/such/event.json");
+    assert_told!("bad_directory", "explain", "events");
+    assert_told!("bad_empty", "explain", &as_text(&empty));
+    assert_told!("bad_json", "explain", &as_text(&no_json));
+    assert_told!("bad_control_characters", "explain", &as_text(&dark));
+    assert_told!("bad_policy_name", "explain", KUBELET, "--policy", "standart");
+    assert_told!("bad_policy_bytes", "policy", "check", &as_text(&no_text));
+    assert_told!("bad_policy_missing", "policy", "check");
+    assert_told!("bad_tests_missing", "policy", "test", "no/such/directory");
+    assert_told!("bad_tests_none", "policy", "test", &as_text(nothing.parent().unwrap()));
+    assert_told!("bad_snapshot", "policy", "diff", "standard", "strict", "--snapshot", KUBELET);
+    assert_told!("bad_events", "policy", "diff", "standard", "strict", "--events", &as_text(&no_json));
+}
+
+#[test]
+fn nothing_of_a_file_reaches_the_terminal_raw() {
+    let evil = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}";
+    let event = fs::read_to_string(KUBELET).unwrap().replace("user/alice", &format!("user/{}", evil.escape_unicode()));
+    let event = event.replace("\\u{1b}", "\\u001b").replace("\\u{7}", "\\u0007");
+    let event = event.replace("\\u{9b}", "\\u009b").replace("\\u{202e}", "\\u202e");
+    let event: String = event.replace("\\u{", "\\\\u{");
+    let event = written("raw", "event.json", event.as_bytes());
+    let policy =
+        written("raw", "policy.yaml", format!("version: 1\nextends: \"a{}\" # \u{9b}\n", "\\e[31m").as_bytes());
+    let test = "version: 1\npolicy: standard\ntests:\n  - name: \"\\x9b31m\"\n    roles: node\n";
+    let test = written("raw", "tests/a.yaml", test.as_bytes());
+    let as_text = |path: &Path| path.to_str().unwrap().to_owned();
+    for arguments in [
+        &["explain", &as_text(&event)][..],
+        &["explain", &as_text(&event), "--format", "json"],
+        &["policy", "check", &as_text(&policy)],
+        &["policy", "check", &as_text(&policy), "--format", "json"],
+        &["explain", KUBELET, "--policy", &as_text(&policy)],
+        &["policy", "test", &as_text(&test)],
+        &["explain", "no\u{1b}[31m\u{9b}such"],
+    ] {
+        let (_, out, err) = run(arguments);
+        let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!(out + &err).contains(raw), "{arguments:?}");
+    }
+}
+
+#[test]
+fn tests_of_a_policy_are_told_as_test_runners_do() {
+    assert_told!("test_samples", "policy", "test", "tests/policy_tests");
+    written("test", "office.yaml", OFFICE.as_bytes());
+    let fails = "\
+version: 1
+policy: ../office.yaml
+cluster: staging
+tests:
+  - name: the office may look at the dashboard
+    roles: node
+    rule: {protocol: tcp, ports: 443, from: 203.0.113.0/25}
+    expect: allow
+    clause: https-from-office
+  - name: this one is wrong about the verdict
+    roles: [node]
+    rule: {protocol: tcp, ports: 443, from: 203.0.112.0/23}
+    expect: allow
+  - name: this one is wrong about clause and severity
+    roles: [node, pod]
+    rule: {protocol: tcp, ports: 10250, from: 0.0.0.0/0}
+    expect: revoke
+    clause: kubelet-private
+    severity: high
+  - name: this one names a clause that is not there
+    roles: [node]
+    rule: {protocol: tcp, ports: 10250, from: 0.0.0.0/0}
+    expect: revoke
+    clause: kubelet
+  - name: the exception holds to the end of its last day
+    roles: [node]
+    now: 2999-12-31T23:59:59Z
+    rule: {protocol: tcp, ports: 10250, from: 198.51.100.7/32}
+    expect: allow
+    clause: pentest
+  - name: and not a second longer
+    roles: [node]
+    now: 3000-01-01T00:00:00Z
+    rule: {protocol: tcp, ports: 10250, from: 198.51.100.7/32}
+    expect: revoke
+    clause: kubelet-internet
+  - name: nor in another cluster
+    roles: [node]
+    cluster: prod
+    rule: {protocol: tcp, ports: 10250, from: 198.51.100.7/32}
+    expect: revoke
+";
+    let fails = written("test", "fails/a.yaml", fails.as_bytes());
+    let fails = fails.parent().unwrap().to_str().unwrap();
+    assert_told!("test_fails", "policy", "test", fails);
+    assert_told!("test_fails_json", "policy", "test", fails, "--format", "json");
+    let invalid = "\
+version: 1
+tests:
+  - name: everything is wrong here
+    role: node
+    rule: {protocol: tcp, ports: [22, 80], from: internet, to: self}
+    beside:
+      - {from: pl-0123456789abcdef0}
+    expect: deny
+    now: tomorrow
+  - roles: [master]
+    expect: allow
+    severity: high
+";
+    let invalid = written("test", "invalid/a.yaml", invalid.as_bytes());
+    written("test", "invalid/b.yml", b"");
+    let invalid = invalid.parent().unwrap().to_str().unwrap();
+    assert_told!("test_invalid", "policy", "test", invalid, "--policy", "standard");
+}
+
+const SNAPSHOT: &str = r#"{"version": 1, "account": "111122223333", "region": "us-east-1", "groups": [
+  {"id": "sg-0aaa1111bbb22222c", "name": "nodes", "vpc": "vpc-0123456789abcdef0", "cluster": "prod",
+   "roles": ["node", {"role": "pod", "evidence": "tag", "strong": false}], "vpc_ranges": ["10.0.0.0/16"],
+   "peers": {"sg-0ccc3333ddd44444e": ["cluster"]},
+   "prefix_lists": {"pl-0123456789abcdef0": ["203.0.113.0/24"], "pl-0123456789abcdef1": "aws:s3", "pl-0123456789abcdef2": null},
+   "rules": [
+    {"id": "sgr-00000000000000001", "direction": "ingress", "protocol": "tcp", "from_port": 0, "to_port": 1023, "peer": {"cidr": "0.0.0.0/0"},
+     "description": null, "tags": {}},
+    {"id": "sgr-00000000000000002", "direction": "ingress", "protocol": "-1", "from_port": null, "to_port": null, "peer": {"group": "sg-0bbb2222ccc33333d"}},
+    {"id": "sgr-00000000000000003", "direction": "ingress", "protocol": "tcp", "from_port": 443, "to_port": 443, "peer": {"prefix_list": "pl-0123456789abcdef0"}},
+    {"id": "sgr-00000000000000004", "direction": "ingress", "protocol": "icmp", "icmp_type": 3, "icmp_code": 4, "peer": {"cidr": "0.0.0.0/0"}}]}]}"#;
+
+#[test]
+fn diff_tells_which_decisions_change() {
+    let office = written("diff", "office.yaml", OFFICE.as_bytes());
+    let snapshot = written("diff", "groups.json", SNAPSHOT.as_bytes());
+    let (office, snapshot) = (office.to_str().unwrap(), snapshot.to_str().unwrap());
+    assert_told!("diff_event", "policy", "diff", "standard", "strict", "--events", SEVERAL, "--role", "node");
+    assert_told!("diff_snapshot", "policy", "diff", "standard", office, "--snapshot", snapshot);
+    assert_told!("diff_back", "policy", "diff", office, "standard", "--snapshot", snapshot, "--format", "json");
+    assert_told!("diff_both_ways", "policy", "diff", "strict", office, "--snapshot", snapshot);
+    assert_told!("diff_nothing", "policy", "diff", "strict", "strict", "--snapshot", snapshot);
+}
+
+#[test]
+fn check_and_show() {
+    let office = written("check", "office.yaml", OFFICE.as_bytes());
+    assert_told!("check_clean", "policy", "check", office.to_str().unwrap());
+    let doubtful = OFFICE.replace("    expires: 2999-12-31\n", "").replace("    from: office", "    from: internet");
+    let doubtful = doubtful + "  - {id: old, reason: r, owner: o, expires: 2020-02-29, from: 198.51.100.8/32}\n";
+    let doubtful = written("check", "doubtful.yaml", doubtful.as_bytes());
+    assert_told!("check_warnings", "policy", "check", doubtful.to_str().unwrap());
+    assert_told!("check_errors", "policy", "check", "tests/policies/bad_missing_key.yaml");
+    assert_told!("check_json", "policy", "check", "tests/policies/bad_host_bits.yaml", "--format", "json");
+    let (code, out, _) = run(&["policy", "show"]);
+    assert_eq!((code, out), (0, fs::read_to_string("src/policy/standard.yaml").unwrap()));
+}
+
+#[test]
+fn completions_know_verbs_and_values() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, out, err) = run(&["completions", shell]);
+        assert_eq!((code, err.as_str()), (0, ""), "{shell}");
+        for word in ["explain", "completions", "snapshot", "eks-sg-guard"] {
+            assert!(out.contains(word), "{shell} does not know {word}");
+        }
+    }
+}
