@@ -22,10 +22,11 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use crate::policy::diagnostic::{Diagnostic, Rejected};
-use crate::policy::file::clause::{Ids, Reader, VERDICTS};
+use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader, VERDICTS};
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
 use crate::policy::tree::{self, Node, Value};
 use crate::policy::{Origin, Policy, Verdict, Word, builtin};
 
@@ -46,6 +47,19 @@ const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
 /// Who may use `NodePort`s where no file says.
 const CLIENTS: [Word; 1] = [Word::Private];
+
+/// Every key that a file may have: those at its top, then those of the entries of a list, each after the list's name. The
+/// documentation is held against it.
+pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
+    let entries = |own: &[&'static str]| REGION.iter().chain(own).copied().collect();
+    vec![
+        ("", KEYS.to_vec()),
+        ("groups", OF_GROUPS.to_vec()),
+        ("clusters", OF_CLUSTERS.to_vec()),
+        ("clauses", entries(&OF_CLAUSES)),
+        ("exceptions", entries(&OF_EXCEPTIONS)),
+    ]
+}
 
 /// A usable policy.
 #[derive(Clone, Debug)]

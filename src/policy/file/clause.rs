@@ -16,10 +16,11 @@ use crate::policy::{Clause, Limits, Origin, Severity, Verdict, Word};
 use crate::rule::Direction;
 
 /// Keys of clauses and exceptions alike: the region.
-const REGION: [&str; 9] = ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
-const OF_CLAUSES: [&str; 8] =
+pub(super) const REGION: [&str; 9] =
+    ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
+pub(super) const OF_CLAUSES: [&str; 8] =
     ["roles", "only", "verdict", "severity", "severity_of_ranges", "for_controller", "beside_load_balancer", "reason"];
-const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
+pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
 pub(super) const VERDICTS: [(&str, Verdict); 3] =
     [("allow", Verdict::Allow), ("report", Verdict::Report), ("revoke", Verdict::Revoke)];

@@ -10,6 +10,8 @@ use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::tree::Node;
 use crate::policy::{ClusterSetting, ConfiguredGroup, Mode};
 
+pub(super) const OF_GROUPS: [&str; 3] = ["id", "cluster", "role"];
+pub(super) const OF_CLUSTERS: [&str; 3] = ["name", "environment", "mode"];
 const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("report", Mode::Report)];
 
 pub(super) fn controllers(node: &Node, problems: &mut Problems) -> BTreeSet<String> {
@@ -27,7 +29,7 @@ pub(super) fn groups(node: &Node, problems: &mut Problems) -> Vec<ConfiguredGrou
 }
 
 fn group(node: &Node, problems: &mut Problems) -> Option<ConfiguredGroup> {
-    let fields = Fields::read(node, "entry of `groups`", &["id", "cluster", "role"], problems)?;
+    let fields = Fields::read(node, "entry of `groups`", &OF_GROUPS, problems)?;
     let id = fields.need("id", "add `id: sg-…`", problems).and_then(|node| {
         let text = scalar(node, "id", problems)?;
         names::resource_id(text, "sg-", node.at, problems)
@@ -47,7 +49,7 @@ pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetti
     let mut settings: Vec<ClusterSetting> = Vec::new();
     let mut places = Vec::new();
     for item in items(node, "clusters", problems) {
-        let Some(fields) = Fields::read(item, "entry of `clusters`", &["name", "environment", "mode"], problems) else {
+        let Some(fields) = Fields::read(item, "entry of `clusters`", &OF_CLUSTERS, problems) else {
             continue;
         };
         let name =

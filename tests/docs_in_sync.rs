@@ -1,0 +1,479 @@
+//! What users read says what the program does: `docs/policy.md`, `policy.example.yaml` and the README's parameters.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use eks_sg_guard::group::{AwsList, Evidence, Group, Role, RoleEvidence};
+use eks_sg_guard::policy::controller::Author;
+use eks_sg_guard::policy::diagnostic::render;
+use eks_sg_guard::policy::judge::{Finding, Place, judge};
+use eks_sg_guard::policy::{Clause, Policy, Severity, Verdict, Word, builtin, file};
+use eks_sg_guard::region::{Addresses, Traffic};
+use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
+
+const TODAY: Date = date(2026, 11, 1);
+const EXAMPLE: &str = "policy.example.yaml";
+const GUIDE: &str = "docs/policy.md";
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// README and everything under `docs/`, with names from the top of the repository.
+fn documents() -> Vec<(String, String)> {
+    let mut folders = vec![PathBuf::from("docs")];
+    let mut names = vec![PathBuf::from("README.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = folder.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(name);
+            } else if name.extension().is_some_and(|end| end == "md") {
+                names.push(name);
+            }
+        }
+    }
+    names.into_iter().map(|name| name.to_str().unwrap().to_owned()).map(|name| (name.clone(), read(&name))).collect()
+}
+
+/// The policy; an error or a warning fails the test and shows it.
+fn load(name: &str, text: &str) -> Policy {
+    let loaded = file::load(name, text, TODAY).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", render(name, text, &loaded.warnings, false));
+    loaded.policy
+}
+
+fn is_of_standard(clause: &Clause) -> bool {
+    built_in("standard").iter().any(|other| other.id == clause.id)
+}
+
+fn built_in(name: &str) -> &'static [Clause] {
+    &builtin::policy(name).unwrap().clauses
+}
+
+/// In the order of the guide: those of `standard`, then those that only `strict` has.
+fn documented_clauses() -> Vec<&'static Clause> {
+    let own = built_in("strict").iter().filter(|clause| !is_of_standard(clause));
+    built_in("standard").iter().chain(own).collect()
+}
+
+/// What stands between backticks.
+fn code(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// Rows of the tables whose first column has this heading, each cell under the heading of its column.
+fn rows<'t>(text: &'t str, first: &str) -> Vec<BTreeMap<&'t str, &'t str>> {
+    let cells = |line: &'t str| -> Option<Vec<&'t str>> {
+        let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+        Some(inner.split('|').map(str::trim).collect())
+    };
+    let mut rows = Vec::new();
+    let mut heading: Option<Vec<&str>> = None;
+    for line in text.lines() {
+        match (cells(line), &heading) {
+            (None, _) => heading = None,
+            (Some(cells), None) => heading = Some(cells),
+            (Some(cells), Some(heading)) if heading[0] == first && !cells[0].starts_with("---") => {
+                assert_eq!(cells.len(), heading.len(), "{line}");
+                rows.push(heading.iter().copied().zip(cells).collect());
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
+/// Blocks of code in this language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut current: Option<(bool, String)> = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), &mut current) {
+            (Some(opened), None) => current = Some((opened == language, String::new())),
+            (Some(_), Some(_)) => {
+                blocks.extend(current.take().filter(|(wanted, _)| *wanted).map(|(_, block)| block));
+            }
+            (None, Some((_, block))) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(current.is_none(), "a block of code has no end");
+    blocks
+}
+
+fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow => "allow",
+        Verdict::Report => "report",
+        Verdict::Revoke => "revoke",
+    }
+}
+
+fn severity_word(severity: Option<Severity>) -> &'static str {
+    severity.map_or("–", Severity::word)
+}
+
+fn peer_word(word: &Word) -> String {
+    match word {
+        Word::Private => "private".to_owned(),
+        Word::Internet => "internet".to_owned(),
+        Word::WideInternet => "wide-internet".to_owned(),
+        Word::Vpc => "vpc".to_owned(),
+        Word::Anywhere => "anywhere".to_owned(),
+        Word::Itself => "self".to_owned(),
+        Word::SameCluster => "same-cluster".to_owned(),
+        Word::OtherGroup => "other-group".to_owned(),
+        Word::Role(role) => format!("role:{}", role.word()),
+        Word::Aws(list) => list.word().to_owned(),
+        Word::Group(id) | Word::PrefixList(id) => id.clone(),
+        Word::Addresses(_) => "a block".to_owned(),
+    }
+}
+
+/// Every word of `peer_word` that is not a block or an id.
+fn all_peer_words() -> BTreeSet<String> {
+    let mut words = vec![Word::Private, Word::Internet, Word::WideInternet, Word::Vpc, Word::Anywhere];
+    words.extend([Word::Itself, Word::SameCluster, Word::OtherGroup]);
+    words.extend(Role::ALL.map(Word::Role));
+    words.extend(AwsList::words().filter_map(AwsList::from_word).map(Word::Aws));
+    words.iter().map(peer_word).collect()
+}
+
+/// `tcp/udp 30000-32767`, `icmp 3/4`, `47`; nothing for all traffic.
+fn traffic_words(traffic: &Traffic) -> Vec<String> {
+    let mut by_ports: Vec<(String, String)> = Vec::new();
+    for (protocol, ports) in traffic.by_protocol().into_iter().filter(|(protocol, _)| protocol != "-1") {
+        match by_ports.iter_mut().find(|(_, known)| *known == ports && ports != "all") {
+            Some((protocols, _)) => *protocols = format!("{protocols}/{protocol}"),
+            None => by_ports.push((protocol, ports)),
+        }
+    }
+    let word = |(protocols, ports): (String, String)| match ports.as_str() {
+        "all" => protocols,
+        _ => format!("{protocols} {}", ports.split(',').map(whole_types).collect::<Vec<_>>().join(", ")),
+    };
+    by_ports.into_iter().map(word).collect()
+}
+
+/// `1/0-4/255` of ICMP is `1-4`.
+fn whole_types(range: &str) -> String {
+    let ends =
+        range.split_once('-').and_then(|(first, last)| Some((first.strip_suffix("/0")?, last.strip_suffix("/255")?)));
+    ends.map_or_else(|| range.to_owned(), |(first, last)| format!("{first}-{last}"))
+}
+
+#[test]
+fn there_is_one_section_for_each_built_in_clause_in_the_order_of_the_policy() {
+    let guide = read(GUIDE);
+    let sections: Vec<&str> = guide.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let ids: Vec<&str> = documented_clauses().iter().map(|clause| clause.id.as_str()).collect();
+    assert_eq!(sections, ids);
+}
+
+/// The line that begins with `**Covers**` names the traffic, the peers, and the roles where they are not the usual ones.
+#[test]
+fn each_section_says_what_its_clause_covers() {
+    let guide = read(GUIDE);
+    let usual = built_in("standard").iter().find(|clause| clause.id == "same-cluster").unwrap().roles.clone();
+    for clause in documented_clauses() {
+        let id = &clause.id;
+        let section = guide.split_once(&format!("\n### {id}\n")).unwrap().1.split("\n#").next().unwrap();
+        let parts: Vec<&str> = section.split("\n\n").flat_map(|part| part.split("\n**")).collect();
+        let part = |title: &str| {
+            let found = parts.iter().find_map(|part| part.trim().trim_start_matches("**").strip_prefix(title));
+            found.unwrap_or_else(|| panic!("`{id}` has no **{title}**")).replace('\n', " ")
+        };
+        let roles = clause.roles.iter().filter(|_| clause.roles != usual).map(|role| role.word().to_owned());
+        let expected: Vec<String> =
+            traffic_words(&clause.traffic).into_iter().chain(clause.peers.iter().map(peer_word)).chain(roles).collect();
+        let covers = part("Covers**");
+        assert_eq!(code(&covers), expected, "{id}");
+        assert_eq!(clause.traffic == Traffic::all(), covers.contains("everything"), "{id}");
+        part("Why**");
+        let is_forbidden_somewhere = clause.verdict > Verdict::Allow
+            || built_in("strict").iter().any(|strict| strict.id == *id && strict.verdict > Verdict::Allow);
+        if is_forbidden_somewhere {
+            part("Fix**");
+        }
+    }
+}
+
+#[test]
+fn tables_of_clauses_say_what_the_policy_says() {
+    let mut seen = 0;
+    for (name, text) in documents() {
+        let table = rows(&text, "clause");
+        if table.is_empty() {
+            continue;
+        }
+        seen += 1;
+        let expected: Vec<[String; 4]> = documented_clauses()
+            .into_iter()
+            .map(|clause| {
+                let in_standard = is_of_standard(clause);
+                let strict = built_in("strict").iter().find(|other| other.id == clause.id).unwrap();
+                let mut verdict = verdict_word(clause.verdict).to_owned();
+                if let Some(milder) = clause.for_controller {
+                    let _ = write!(verdict, ", {} for a controller's own rule", verdict_word(milder));
+                }
+                let mut severity = severity_word(clause.severity).to_owned();
+                if let Some(of_ranges) = clause.severity_of_ranges {
+                    let _ = write!(severity, ", {} for several ports", of_ranges.word());
+                }
+                let in_strict = if in_standard && strict.verdict == clause.verdict && strict.severity == clause.severity
+                {
+                    "the same".to_owned()
+                } else if in_standard && strict.severity == clause.severity {
+                    verdict_word(strict.verdict).to_owned()
+                } else {
+                    format!("{}, {}", verdict_word(strict.verdict), severity_word(strict.severity))
+                };
+                let none = || "–".to_owned();
+                let (verdict, severity) = if in_standard { (verdict, severity) } else { (none(), none()) };
+                [clause.id.clone(), verdict, severity, in_strict]
+            })
+            .collect();
+        let written: Vec<[String; 4]> = table
+            .iter()
+            .map(|row| {
+                ["clause", "verdict", "severity", "in `strict`"].map(|column| {
+                    let cell = row.get(column).unwrap_or_else(|| panic!("{name}: no column {column}"));
+                    if column == "clause" { link_text(cell) } else { (*cell).to_owned() }
+                })
+            })
+            .collect();
+        assert_eq!(written, expected, "{name}");
+    }
+    assert_eq!(seen, 1, "the guide has the table");
+}
+
+/// `id` of [`id`](#id), where the anchor is right.
+fn link_text(cell: &str) -> String {
+    let id = code(cell).first().copied().unwrap_or(cell);
+    assert_eq!(cell, format!("[`{id}`](#{id})"));
+    id.to_owned()
+}
+
+#[test]
+fn the_example_loads_and_has_every_key_with_a_line_about_it() {
+    let text = read(EXAMPLE);
+    load(EXAMPLE, &text);
+    let written = keys_of(&text);
+    let mut known = BTreeSet::new();
+    let shared: Vec<&str> = file::keys().into_iter().find(|(place, _)| *place == "clauses").unwrap().1;
+    for (place, keys) in file::keys() {
+        for key in keys {
+            known.insert((place.to_owned(), key.to_owned()));
+            let explained = written.get(&(place.to_owned(), key.to_owned()));
+            let said_before = place == "exceptions" && shared.contains(&key);
+            let explained = explained.unwrap_or_else(|| panic!("{EXAMPLE} has no `{key}` in `{place}`"));
+            assert!(*explained || said_before, "{EXAMPLE} has no line about `{key}` in `{place}`");
+        }
+    }
+    let unknown: Vec<_> = written.keys().filter(|key| !known.contains(*key)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// Keys of a policy in block style, after the list they stand in, and whether a comment stands above the first.
+fn keys_of(text: &str) -> BTreeMap<(String, String), bool> {
+    let lists: Vec<&str> = file::keys().into_iter().map(|(place, _)| place).filter(|place| !place.is_empty()).collect();
+    let mut keys = BTreeMap::new();
+    let (mut top, mut above) = ("", "");
+    for line in text.lines() {
+        let bare = line.trim_start().trim_start_matches("- ");
+        let place = if line.starts_with([' ', '-']) { top } else { "" };
+        if let Some((key, _)) = bare.split_once(':').filter(|_| !bare.starts_with('#')) {
+            if place.is_empty() {
+                top = key;
+            }
+            if place.is_empty() || lists.contains(&place) {
+                keys.entry((place.to_owned(), key.to_owned())).or_insert(above.trim_start().starts_with('#'));
+            }
+        }
+        above = line;
+    }
+    keys
+}
+
+#[test]
+fn the_tables_of_keys_are_complete() {
+    let guide = read(GUIDE);
+    let table = rows(&guide, "key");
+    let written: Vec<&str> = table.iter().flat_map(|row| code(row["key"])).collect();
+    let mut expected = Vec::new();
+    for (place, keys) in file::keys() {
+        expected.extend(
+            keys.into_iter().map(|key| if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }),
+        );
+    }
+    let shared =
+        |key: &String| key.strip_prefix("exceptions.").is_some_and(|key| expected.contains(&format!("clauses.{key}")));
+    let expected: BTreeSet<&str> = expected.iter().filter(|key| !shared(key)).map(String::as_str).collect();
+    assert_eq!(written.len(), expected.len(), "each key once");
+    assert_eq!(written.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn the_table_of_words_is_complete() {
+    let guide = read(GUIDE);
+    let table = rows(&guide, "word");
+    let written: BTreeSet<String> = table.iter().flat_map(|row| code(row["word"])).map(str::to_owned).collect();
+    assert_eq!(written, all_peer_words());
+    for word in written {
+        let clause = format!("{{id: own-clause, from: [\"{word}\"], verdict: report, reason: a test}}");
+        let policy = load("word.yaml", &format!("version: 1\nextends: none\nclauses: [{clause}]\n"));
+        assert_eq!(policy.clauses[0].peers.iter().map(peer_word).collect::<Vec<_>>(), [word]);
+    }
+}
+
+#[test]
+fn every_policy_in_the_guide_loads() {
+    let guide = read(GUIDE);
+    let policies: Vec<String> =
+        blocks(&guide, "yaml").into_iter().filter(|block| block.starts_with("version:")).collect();
+    assert!(policies.len() >= 4, "the guide teaches by example");
+    for text in policies {
+        load("example in docs/policy.md", &text);
+    }
+}
+
+fn nets(texts: &[&str]) -> Addresses {
+    texts.iter().map(|text| text.parse::<IpNet>().unwrap()).collect()
+}
+
+/// `tcp 22 from 203.0.113.0/24`.
+fn rule(text: &str) -> Rule {
+    let (what, from) = text.split_once(" from ").unwrap();
+    let (protocol, ports) = what.split_once(' ').unwrap_or((what, ""));
+    let mut ends = ports.split('-').map(|end| end.parse::<i64>().ok());
+    let first = ends.next().flatten();
+    let last = ends.next().flatten().or(first);
+    let (packets, peer) = (Packets::from_ec2(protocol, first, last).unwrap(), Peer::cidr(from).unwrap());
+    let (description, tags) = (None, BTreeMap::new());
+    Rule { id: format!("sgr-{text}"), direction: Direction::Ingress, packets, peer, description, tags }
+}
+
+/// Of these rules in one node group.
+fn findings(policy: &Policy, rules: &[&str]) -> Vec<Finding> {
+    let node = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
+    let group = Group {
+        id: "sg-0123456789abcdef0".to_owned(),
+        clusters: ["prod".to_owned()].into(),
+        roles: vec![node],
+        rules: rules.iter().map(|text| rule(text)).collect(),
+        vpc_ranges: nets(&["10.0.0.0/16"]),
+        ..Group::default()
+    };
+    let place = Place { account: "111122223333", region: "us-east-1" };
+    // The built-in policies have no exceptions, so no time matters.
+    judge(policy, &group, place, Timestamp::UNIX_EPOCH, |_| Author::Other)
+}
+
+#[test]
+fn rules_in_the_guide_get_the_verdicts_it_says() {
+    let (standard, strict) = (builtin::policy("standard").unwrap(), builtin::policy("strict").unwrap());
+    let guide = read(GUIDE);
+    let table = rows(&guide, "rules of one group");
+    assert!(table.len() >= 5, "exposure is taught by example");
+    for row in table {
+        let rules = code(row["rules of one group"]);
+        let verdicts: Vec<_> = findings(standard, &rules).iter().map(|found| verdict_word(found.verdict)).collect();
+        let written: Vec<&str> = row["verdicts"].split(", ").collect();
+        assert_eq!(written, verdicts, "{rules:?}");
+        let in_strict: Vec<_> = findings(strict, &rules).iter().map(|found| verdict_word(found.verdict)).collect();
+        let harsher = |verdict: &&str| if *verdict == "allow" { "report" } else { "revoke" };
+        assert_eq!(in_strict, written.iter().map(harsher).collect::<Vec<_>>(), "strict: {rules:?}");
+    }
+}
+
+/// The picture and the table below it: the portions of one rule, as the policy really cuts it.
+#[test]
+fn the_picture_of_portions_is_true() {
+    let (guide, standard) = (read(GUIDE), builtin::policy("standard").unwrap());
+    let picture = guide.split("```").find(|block| block.contains("the worst portion decides")).unwrap();
+    let drawn = picture.lines().find_map(|line| line.trim().strip_prefix("rule: ")).unwrap();
+    let found = findings(standard, &[drawn]).remove(0);
+    let expected: Vec<(String, String, String)> = found
+        .portions
+        .iter()
+        .map(|portion| {
+            let ports = traffic_words(&portion.traffic).join(" ");
+            let ports = ports.trim_start_matches("tcp ").to_owned();
+            (portion.clause.clone(), ports, verdict_word(portion.verdict).to_owned())
+        })
+        .collect();
+    let columns = |line: &str| -> Option<(String, String, String)> {
+        let line = line.trim();
+        let (clause, rest) = line.split_once("  ")?;
+        let (ports, verdict) = rest.split_once("-->")?;
+        Some((clause.to_owned(), ports.trim().trim_end_matches('-').trim().to_owned(), verdict.trim().to_owned()))
+    };
+    assert_eq!(picture.lines().filter_map(columns).collect::<Vec<_>>(), expected);
+    let worst = picture.split("the worst portion decides:").nth(1).unwrap().trim();
+    assert_eq!(worst, verdict_word(found.verdict));
+}
+
+/// Parameters of the template with their defaults. Plain text will do: the template is linted elsewhere.
+fn parameters(template: &str) -> BTreeMap<&str, Option<&str>> {
+    let section = template.split_once("\nParameters:\n").unwrap().1;
+    let mut parameters = BTreeMap::new();
+    let mut current = None;
+    for line in section.lines().take_while(|line| line.is_empty() || line.starts_with(' ')) {
+        if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with([' ', '#'])) {
+            let name = name.trim_end_matches(':');
+            current = Some(name);
+            parameters.insert(name, None);
+        } else if let (Some(default), Some(name)) = (line.strip_prefix("    Default: "), current) {
+            parameters.insert(name, Some(default.trim().trim_matches('"')));
+        }
+    }
+    parameters
+}
+
+#[test]
+fn the_parameters_of_the_readme_are_those_of_the_template() {
+    let (readme, template) = (read("README.md"), read("template.yaml"));
+    let known = parameters(&template);
+    let table = rows(&readme, "parameter");
+    assert!(!table.is_empty());
+    for row in table {
+        let written = row["default"].trim_matches('`');
+        let written = if written == "empty" { "" } else { written };
+        for name in code(row["parameter"]) {
+            let default = known.get(name).unwrap_or_else(|| panic!("template.yaml has no parameter {name}"));
+            assert_eq!(*default, Some(written), "{name}");
+        }
+        for variable in code(row["what it sets"]).into_iter().filter(|text| text.starts_with("GUARD_")) {
+            assert!(template.contains(&format!("          {variable}: ")), "template.yaml does not set {variable}");
+        }
+    }
+}
+
+/// As GitHub makes them.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    format!("#{}", kept.collect::<String>().to_lowercase().replace(' ', "-"))
+}
+
+#[test]
+fn links_of_the_guide_lead_somewhere() {
+    let guide = read(GUIDE);
+    let headings = guide.lines().filter(|line| line.starts_with('#'));
+    let anchors: BTreeSet<String> = headings.map(|line| anchor(line.trim_start_matches('#').trim_start())).collect();
+    for target in guide.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(target);
+        assert!(anchors.contains(target) || path.exists(), "{target}");
+    }
+}

@@ -1,0 +1,277 @@
+//! Properties of the judge, against an oracle that looks at every point.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::struct_excessive_bools,
+    clippy::manual_checked_ops,
+    clippy::type_complexity,
+    unreachable_pub,
+    reason = "helpers of tests: a panic is a failed test"
+)]
+
+mod model;
+mod oracle;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use eks_sg_guard::policy::Verdict;
+use eks_sg_guard::policy::judge::{Finding, Portion};
+use eks_sg_guard::region::Traffic;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::model::{Taste, exception};
+use crate::oracle::{Oracle, Said};
+use crate::world::{RuleModel, World, block, world};
+
+/// What a debug build does in seconds; `PROPTEST_CASES` asks for more.
+fn cases(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    if asked { default } else { ProptestConfig { cases, ..default } }
+}
+
+fn said(portion: &Portion) -> Said {
+    Said {
+        clause: portion.clause.clone(),
+        class: portion.peer_class,
+        verdict: portion.verdict,
+        severity: portion.severity,
+        strong: portion.strong,
+        names_cluster_groups: portion.names_cluster_groups,
+    }
+}
+
+/// The worst of these rules in the world.
+fn worst(world: &World, at: impl IntoIterator<Item = usize>) -> Verdict {
+    let findings = world.judged();
+    at.into_iter().map(|at| findings[at].verdict).max().unwrap()
+}
+
+/// Without a rule's id, which is all that tells its copies apart.
+fn content(finding: &Finding) -> (Verdict, String, &[Portion]) {
+    let rule = &finding.rule;
+    (finding.verdict, format!("{:?} {:?} {}", rule.direction, rule.packets, rule.peer), &finding.portions)
+}
+
+/// The block with some bits fewer: it holds the old one.
+fn wider(text: &str, bits: u8) -> String {
+    let (address, length) = text.split_once('/').unwrap();
+    format!("{address}/{}", length.parse::<u8>().unwrap().saturating_sub(bits))
+}
+
+/// Cuts a block in two, again and again, always the half that holds `toward`.
+fn split(text: &str, toward: u128, times: u8) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest: ipnet::IpNet = text.parse::<ipnet::IpNet>().unwrap().trunc();
+    for at in 0..times {
+        let Ok(halves) = rest.subnets(rest.prefix_len() + 1) else { break };
+        let halves: Vec<_> = halves.collect();
+        let keep = usize::from(toward >> at & 1 == 1);
+        parts.push(halves[1 - keep].to_string());
+        rest = halves[keep];
+    }
+    parts.push(rest.to_string());
+    parts
+}
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    #[test]
+    fn every_point_is_decided_as_the_oracle_decides_it(world in world(Taste::Any)) {
+        let oracle = Oracle::new(&world);
+        for (rule, finding) in world.rules.iter().zip(world.judged()) {
+            let points = oracle.points(rule);
+            let all: Vec<&Said> = points.iter().flat_map(|(_, said)| said).collect();
+            prop_assert_eq!(Some(finding.verdict), all.iter().map(|said| said.verdict).max());
+            prop_assert_eq!(finding.severity, all.iter().filter_map(|said| said.severity).max());
+            for ((protocol, port), expected) in &points {
+                let point = Traffic::ports(*protocol, *port, *port);
+                let here = finding.portions.iter().filter(|portion| portion.traffic.meets(&point));
+                let found: BTreeSet<Said> = here.map(said).collect();
+                prop_assert_eq!(&found, expected, "protocol {} port {} of {:?}", protocol, port, rule);
+            }
+        }
+    }
+
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn portions_are_the_rule_and_nothing_twice(world in world(Taste::Classes)) {
+        for (rule, finding) in world.rules.iter().zip(world.judged()) {
+            let whole = Traffic::from(rule.build(0).packets);
+            let mut classes: BTreeMap<&str, Vec<&Portion>> = BTreeMap::new();
+            for portion in &finding.portions {
+                prop_assert!(!portion.traffic.is_empty());
+                classes.entry(portion.peer_class).or_default().push(portion);
+            }
+            prop_assert!(!classes.is_empty());
+            for (class, portions) in classes {
+                for (at, one) in portions.iter().enumerate() {
+                    let twice = portions[at + 1..].iter().find(|other| other.traffic.meets(&one.traffic));
+                    prop_assert!(twice.is_none(), "{} and {:?} of {}", one.clause, twice, class);
+                }
+                prop_assert_eq!(Traffic::union(portions.iter().map(|portion| portion.traffic.clone())), whole.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn an_exception_never_adds_a_revoke(world in world(Taste::Any), exception in exception(Taste::Any)) {
+        let mut with = world.clone();
+        with.policy.exceptions.insert(0, model::Clause { id: "one-more".to_owned(), ..exception });
+        for (before, after) in world.judged().iter().zip(with.judged()) {
+            prop_assert!(after.verdict <= before.verdict, "{:?} became {:?}", before, after);
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_rules_never_matters(
+        (world, order) in world(Taste::Any).prop_flat_map(|world| {
+            let order: Vec<usize> = (0..world.rules.len()).collect();
+            (Just(world), Just(order).prop_shuffle())
+        }),
+    ) {
+        let findings = world.judged();
+        let shuffled = world.with_rules(order.iter().map(|at| world.rules[*at].clone()).collect()).judged();
+        for (at, finding) in order.into_iter().zip(&shuffled) {
+            prop_assert_eq!(content(&findings[at]), content(finding));
+        }
+    }
+
+    #[test]
+    fn a_rule_that_stands_there_twice_changes_nothing(world in world(Taste::Any), copies in 1..4_usize) {
+        let findings = world.judged();
+        let twice = world.with_rules(world.rules.iter().cycle().take(world.rules.len() * copies).cloned().collect());
+        for (finding, copy) in findings.iter().cycle().zip(&twice.judged()) {
+            prop_assert_eq!(content(finding), content(copy));
+        }
+    }
+
+    /// A wider rule may take *another* out of the sum of the small ones; it never gets a milder verdict itself.
+    #[test]
+    fn widening_a_rule_never_lowers_its_verdict(
+        mut world in world(Taste::Sensible),
+        at in any::<Index>(),
+        block in block(),
+        bits in 0..64_u8,
+        ports in (0..40_000_u16, 0..40_000_u16),
+    ) {
+        let at = at.index(world.rules.len());
+        if world.policy.extends == "strict" {
+            world.rules.iter_mut().for_each(|rule| rule.marked = false);
+        }
+        if bits > 0 {
+            world.rules[at].peer = block;
+        }
+        let mut wide = world.clone();
+        let rule = &mut wide.rules[at];
+        if bits > 0 {
+            rule.peer = wider(&rule.peer, bits);
+        }
+        rule.slice = match rule.slice {
+            (Some(protocol @ (6 | 17)), from, to) if ports.0 < 39_000 => {
+                (Some(protocol), from.saturating_sub(ports.0), to.saturating_add(ports.1))
+            }
+            (slice, ..) if ports.0 < 20_000 => (slice, 0, u16::MAX),
+            _ => (None, 0, u16::MAX),
+        };
+        let (before, after) = (worst(&world, [at]), worst(&wide, [at]));
+        prop_assert!(before <= after, "{before:?} became {after:?} with {:?}", wide.rules[at]);
+    }
+
+    /// Not for controllers' rules: of a range, their marker excuses no part; of its single ports, it does.
+    #[test]
+    fn splitting_a_rule_by_port_gains_nothing(
+        mut world in world(Taste::Sensible),
+        at in any::<Index>(),
+        cuts in prop::collection::btree_set(prop::sample::select(&model::PORTS[..]), 1..4),
+    ) {
+        let at = at.index(world.rules.len());
+        let rule = &mut world.rules[at];
+        rule.marked = false;
+        if !matches!(rule.slice.0, Some(6 | 17)) {
+            rule.slice.0 = Some(6);
+            (rule.slice.1, rule.slice.2) = (0, u16::MAX);
+        }
+        let (protocol, mut from, to) = rule.slice;
+        let mut parts = Vec::new();
+        for cut in cuts.into_iter().filter(|cut| from < *cut && *cut <= to).collect::<Vec<_>>() {
+            parts.push(RuleModel { slice: (protocol, from, cut - 1), ..world.rules[at].clone() });
+            from = cut;
+        }
+        parts.push(RuleModel { slice: (protocol, from, to), ..world.rules[at].clone() });
+        prop_assert!(worst(&world, [at]) <= worst_of_parts(&world, at, parts));
+    }
+
+    #[test]
+    fn splitting_a_rule_by_address_gains_nothing(
+        mut world in world(Taste::Sensible),
+        at in any::<Index>(),
+        block in prop::sample::select(&model::PUBLIC[2..]),
+        toward in any::<u128>(),
+        times in 1..24_u8,
+    ) {
+        let at = at.index(world.rules.len());
+        if world.policy.extends == "strict" {
+            world.rules.iter_mut().for_each(|rule| rule.marked = false);
+        }
+        world.rules[at].peer = block.to_owned();
+        let parts = split(block, toward, times).into_iter();
+        let parts = parts.map(|peer| RuleModel { peer, ..world.rules[at].clone() }).collect();
+        prop_assert!(worst(&world, [at]) <= worst_of_parts(&world, at, parts));
+    }
+}
+
+/// The worst of the parts where they stand in the group instead of the whole.
+fn worst_of_parts(world: &World, at: usize, parts: Vec<RuleModel>) -> Verdict {
+    let mut rules = world.rules.clone();
+    rules.remove(at);
+    let first = rules.len();
+    rules.extend(parts);
+    let all = rules.len();
+    worst(&world.with_rules(rules), first..all)
+}
+
+#[test]
+fn the_last_day_of_an_exception_ends_at_midnight_utc() {
+    let tcp = |port| (Some(6), port, port);
+    let rule = RuleModel { egress: false, slice: tcp(10250), peer: "203.0.113.7/32".to_owned(), marked: false };
+    let exception = model::Clause { expires: Some("2026-12-31"), ..model::kubelet_exception() };
+    let policy = model::Policy {
+        extends: "standard",
+        otherwise: None,
+        clients: None,
+        exceptions: vec![exception],
+        own: Vec::new(),
+    };
+    for (now, verdict) in [
+        ("2026-11-23T12:00:00Z", Verdict::Allow),
+        ("2026-12-30T23:59:59Z", Verdict::Allow),
+        ("2026-12-31T00:00:00Z", Verdict::Allow),
+        ("2026-12-31T23:59:59Z", Verdict::Allow),
+        ("2026-12-31T23:59:59.999999999Z", Verdict::Allow),
+        ("2027-01-01T00:00:00Z", Verdict::Revoke),
+        ("2027-01-01T00:00:01Z", Verdict::Revoke),
+        // Midnight is UTC's: elsewhere it may be tomorrow or still yesterday.
+        ("2027-01-01T08:59:59+09:00", Verdict::Allow),
+        ("2026-12-31T16:00:00-08:00", Verdict::Revoke),
+    ] {
+        let world = World {
+            policy: policy.clone(),
+            roles: vec![(eks_sg_guard::group::Role::Node, true)],
+            rules: vec![rule.clone()],
+            author: eks_sg_guard::policy::controller::Author::Other,
+            now: now.parse().unwrap(),
+        };
+        assert_eq!(worst(&world, [0]), verdict, "{now}");
+    }
+}

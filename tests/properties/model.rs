@@ -1,0 +1,448 @@
+//! Policies as the design describes them: the table of the built-in ones, and random small ones written as YAML.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use eks_sg_guard::group::Role::{self, Cluster, ControlPlane, LoadBalancer, Node, Pod, RemoteAccess};
+use eks_sg_guard::policy::Severity::{self, Critical, High, Medium};
+use eks_sg_guard::policy::Verdict::{self, Allow, Report, Revoke};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+pub(crate) const TODAY: &str = "2026-11-23";
+pub(crate) const DAYS: [&str; 3] = ["2026-11-22", "2026-11-23", "2026-11-24"];
+pub(crate) const ITSELF: &str = "sg-00000000000000001";
+/// Of the same cluster: a node group, a load balancer's. Then one of no cluster we know.
+pub(crate) const GROUPS: [&str; 4] = [ITSELF, "sg-00000000000000002", "sg-00000000000000003", "sg-00000000000000004"];
+/// Entries: a wide mixture, two small ones; S3, `CloudFront`; unreadable; not looked up at all.
+pub(crate) const LISTS: [&str; 7] =
+    ["pl-00000001", "pl-00000002", "pl-00000003", "pl-00000004", "pl-00000005", "pl-00000006", "pl-00000007"];
+
+/// Points of one protocol, or of all: `None`. The "ports" of ICMP are `type << 8 | code`.
+pub(crate) type Slice = (Option<u8>, u16, u16);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Clause {
+    pub(crate) id: String,
+    pub(crate) exception: bool,
+    pub(crate) user: bool,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) only: bool,
+    pub(crate) egress: bool,
+    pub(crate) traffic: Vec<Slice>,
+    pub(crate) peers: Vec<&'static str>,
+    pub(crate) verdict: Verdict,
+    pub(crate) severity: Severity,
+    pub(crate) of_ranges: Option<Severity>,
+    pub(crate) for_controller: Option<Verdict>,
+    pub(crate) beside_load_balancer: bool,
+    /// Of an exception: its last day, and a key with its value.
+    pub(crate) expires: Option<&'static str>,
+    pub(crate) limit: Option<(&'static str, &'static str)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) extends: &'static str,
+    pub(crate) otherwise: Option<Verdict>,
+    pub(crate) clients: Option<Vec<&'static str>>,
+    pub(crate) exceptions: Vec<Clause>,
+    pub(crate) own: Vec<Clause>,
+}
+
+const OWN_ROLES: [Role; 5] = [Cluster, ControlPlane, Node, Pod, RemoteAccess];
+const INTERNALS: [(u16, u16); 19] = [
+    (53, 53),
+    (179, 179),
+    (2375, 2376),
+    (2381, 2381),
+    (4001, 4004),
+    (4240, 4250),
+    (4789, 4789),
+    (5473, 5473),
+    (6081, 6081),
+    (8472, 8472),
+    (10249, 10249),
+    (10251, 10251),
+    (10256, 10259),
+    (15010, 15017),
+    (51820, 51821),
+    (51871, 51871),
+    (4, 0),
+    (47, 0),
+    (50, 0),
+];
+const EDGE: [&str; 3] = ["internet", "aws:cloudfront", "aws:route53-healthchecks"];
+
+fn tcp(ports: &[(u16, u16)]) -> Vec<Slice> {
+    ports.iter().map(|(from, to)| (Some(6), *from, *to)).collect()
+}
+
+fn tcp_udp(ports: &[(u16, u16)]) -> Vec<Slice> {
+    [6, 17].into_iter().flat_map(|protocol| ports.iter().map(move |(from, to)| (Some(protocol), *from, *to))).collect()
+}
+
+/// The ports, and the tunnels: written above as ranges that end before they begin.
+fn internals() -> Vec<Slice> {
+    let (tunnels, ports): (Vec<_>, Vec<_>) = INTERNALS.into_iter().partition(|(from, to)| from > to);
+    let tunnels = tunnels.into_iter().filter_map(|(number, _)| u8::try_from(number).ok());
+    tcp_udp(&ports).into_iter().chain(tunnels.map(|number| (Some(number), 0, u16::MAX))).collect()
+}
+
+fn line(id: &str, traffic: Vec<Slice>, peers: &[&'static str], verdict: Verdict, severity: Severity) -> Clause {
+    Clause {
+        id: id.to_owned(),
+        exception: false,
+        user: false,
+        roles: OWN_ROLES.to_vec(),
+        only: false,
+        egress: false,
+        traffic,
+        peers: peers.to_vec(),
+        verdict,
+        severity,
+        of_ranges: None,
+        for_controller: None,
+        beside_load_balancer: false,
+        expires: None,
+        limit: None,
+    }
+}
+
+/// The table of the design, typed again: the YAML files are not looked at.
+fn standard(clients: &[&'static str]) -> Vec<Clause> {
+    let all = || vec![(None, 0, u16::MAX)];
+    let of = |roles: &[Role], only, clause: Clause| Clause { roles: roles.to_vec(), only, ..clause };
+    let path_mtu =
+        vec![(Some(1), 3 << 8 | 4, 3 << 8 | 4), (Some(58), 1 << 8, 4 << 8 | 255), (Some(58), 133 << 8, 136 << 8 | 255)];
+    let never = |clause| Clause { beside_load_balancer: true, ..clause };
+    let (login, kubelet, etcd) = ([(22, 22), (3389, 3389)], [(10250, 10250), (10255, 10255)], [(2379, 2380)]);
+    let node_ports = [(30000, 32767)];
+    let api = [Cluster, ControlPlane];
+    let sensitive = tcp(&[(22, 22), (3389, 3389), (10250, 10250), (2379, 2380)]);
+    let everyone: Vec<Role> = Role::ALL.to_vec();
+    vec![
+        of(&[LoadBalancer], true, line("load-balancer-sensitive", sensitive, &["internet"], Report, Critical)),
+        of(&[LoadBalancer], true, line("load-balancer", all(), &["anywhere"], Allow, Medium)),
+        line("same-cluster", all(), &["self", "same-cluster"], Allow, Medium),
+        line("path-mtu", path_mtu, &["anywhere"], Allow, Medium),
+        never(line("kubelet-internet", tcp(&kubelet), &EDGE, Revoke, Critical)),
+        never(line("etcd-internet", tcp(&etcd), &EDGE, Revoke, Critical)),
+        line("aws-vpc-lattice", all(), &["aws:vpc-lattice"], Allow, Medium),
+        line("aws-s3", all(), &["aws:s3"], Allow, Medium),
+        line("aws-dynamodb", all(), &["aws:dynamodb"], Allow, Medium),
+        line("aws-instance-connect", tcp(&[(22, 22)]), &["aws:ec2-instance-connect"], Allow, Medium),
+        line("aws-edge", tcp(&[(80, 80), (443, 443), (30000, 32767)]), &EDGE[1..], Allow, Medium),
+        line("remote-login-wide", tcp(&login), &["wide-internet"], Revoke, Critical),
+        Clause {
+            for_controller: Some(Report),
+            ..line("cluster-internals-wide", internals(), &["wide-internet"], Revoke, High)
+        },
+        line("remote-login-public", tcp(&login), &["internet"], Report, High),
+        line("cluster-internals-public", internals(), &["internet"], Report, High),
+        of(&api, false, line("api-private", tcp(&[(443, 443)]), &["private"], Allow, Medium)),
+        of(&api, false, line("api-internet", tcp(&[(443, 443)]), &["internet"], Report, Medium)),
+        line("nodeport-clients", tcp_udp(&node_ports), clients, Allow, Medium),
+        Clause {
+            of_ranges: Some(High),
+            ..line("nodeport-internet", tcp_udp(&node_ports), &["internet"], Report, Medium)
+        },
+        line("kubelet-private", tcp(&kubelet), &["private"], Report, Medium),
+        line("etcd-elsewhere", tcp(&etcd), &["private", "other-group"], Report, High),
+        line("other-internet", all(), &["internet"], Report, High),
+        line("foreign-group", all(), &["other-group"], Report, Medium),
+        line("other-private", all(), &["private"], Allow, Medium),
+        Clause { egress: true, ..of(&everyone, false, line("egress", all(), &["anywhere"], Allow, Medium)) },
+    ]
+}
+
+/// What the design says of `strict`, applied to the table.
+fn strict(clients: &[&'static str]) -> Vec<Clause> {
+    let mut clauses = standard(clients);
+    for clause in &mut clauses {
+        let public = clause.peers == ["internet"] && clause.id != "load-balancer-sensitive";
+        if clause.verdict == Report && (public || clause.id == "kubelet-private") {
+            clause.verdict = Revoke;
+        }
+        if clause.id == "other-private" {
+            clause.verdict = Report;
+        }
+    }
+    clauses.insert(0, line("etcd-private", tcp(&[(2379, 2380)]), &["private"], Revoke, High));
+    clauses
+}
+
+impl Policy {
+    pub(crate) fn otherwise(&self) -> Verdict {
+        self.otherwise.unwrap_or(if self.extends == "none" { Allow } else { Report })
+    }
+
+    /// In reading order.
+    pub(crate) fn clauses(&self) -> Vec<Clause> {
+        let clients = self.clients.clone().unwrap_or_else(|| vec!["private"]);
+        let inherited = match self.extends {
+            "standard" => standard(&clients),
+            "strict" => strict(&clients),
+            _ => Vec::new(),
+        };
+        self.exceptions.iter().chain(&self.own).cloned().chain(inherited).collect()
+    }
+
+    pub(crate) fn yaml(&self) -> String {
+        let mut text = format!("version: 1\nextends: {}\nexceptions_need_date: false\n", self.extends);
+        if let Some(otherwise) = self.otherwise {
+            let _ = writeln!(text, "otherwise: {}", word(&otherwise));
+        }
+        if let Some(clients) = &self.clients {
+            let _ = writeln!(text, "networks: {{clients: {}}}", list(clients));
+        }
+        for (key, clauses) in [("exceptions", &self.exceptions), ("clauses", &self.own)] {
+            if !clauses.is_empty() {
+                let _ = writeln!(text, "{key}:\n{}", clauses.iter().map(Clause::yaml).collect::<String>());
+            }
+        }
+        text
+    }
+}
+
+impl Clause {
+    fn yaml(&self) -> String {
+        let mut text = format!("  - id: {}\n    reason: because\n", self.id);
+        let mut key = |key: &str, value: String| {
+            let _ = writeln!(text, "    {key}: {value}");
+        };
+        if self.egress {
+            key("direction", "egress".to_owned());
+        }
+        key(if self.egress { "to" } else { "from" }, list(&self.peers));
+        let ranges = |number: u8| {
+            let of = self.traffic.iter().filter(move |(protocol, ..)| *protocol == Some(number));
+            of.map(|(_, from, to)| (*from, *to)).collect::<Vec<_>>()
+        };
+        let (ports, udp) = (ranges(6), ranges(17));
+        if !(ports.is_empty() && udp.is_empty()) {
+            key("protocol", if udp.is_empty() { "tcp" } else { "[tcp, udp]" }.to_owned());
+            key("ports", list(&ports.iter().map(|(from, to)| format!("{from}-{to}")).collect::<Vec<_>>()));
+        }
+        for (name, number) in [("icmp", 1), ("icmpv6", 58)] {
+            let messages: Vec<String> = ranges(number).into_iter().map(message).collect();
+            if !messages.is_empty() {
+                key(name, list(&messages));
+            }
+        }
+        if !ranges(47).is_empty() {
+            key("whole_protocols", "[47]".to_owned());
+        }
+        if self.exception {
+            key("owner", "secops@example.com".to_owned());
+            self.expires.iter().for_each(|day| key("expires", (*day).to_owned()));
+            self.limit.iter().for_each(|(name, value)| key(name, format!("\"{value}\"")));
+            return text;
+        }
+        key("roles", list(&self.roles.iter().map(|role| role.word()).collect::<Vec<_>>()));
+        key("only", self.only.to_string());
+        key("verdict", word(&self.verdict));
+        if self.verdict != Allow {
+            key("severity", word(&self.severity));
+            self.of_ranges.iter().for_each(|severity| key("severity_of_ranges", word(severity)));
+            self.for_controller.iter().for_each(|milder| key("for_controller", word(milder)));
+        }
+        if self.beside_load_balancer {
+            key("beside_load_balancer", "true".to_owned());
+        }
+        text
+    }
+}
+
+fn word(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    format!("[{}]", items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", "))
+}
+
+fn message((from, to): (u16, u16)) -> String {
+    match (from & 0xff, to & 0xff) {
+        (0, 0xff) => format!("{}-{}", from >> 8, to >> 8),
+        (code, _) => format!("{}/{code}", from >> 8),
+    }
+}
+
+// Random ones.
+
+/// Boundaries that the built-in policies draw, and their neighbours.
+pub(crate) const PORTS: [u16; 16] =
+    [0, 21, 22, 23, 53, 443, 2379, 2380, 10249, 10250, 10251, 10260, 30000, 32767, 32768, 65535];
+pub(crate) const PUBLIC: [&str; 13] = [
+    "0.0.0.0/0",
+    "0.0.0.0/1",
+    "203.0.0.0/15",
+    "203.0.0.0/16",
+    "203.0.0.0/17",
+    "203.0.128.0/17",
+    "203.0.113.7/32",
+    "2000::/3",
+    "2001:db8::/32",
+    "2001:db8::/33",
+    "2001:db8:8000::/33",
+    "::ffff:203.0.0.0/112",
+    "::ffff:203.0.0.0/113",
+];
+/// Private, or partly, or where the VPC has public addresses of its own.
+pub(crate) const NEAR: [&str; 11] = [
+    "10.0.0.0/8",
+    "10.0.5.0/24",
+    "172.0.0.0/11",
+    "100.64.0.0/10",
+    "44.0.0.0/15",
+    "44.0.0.0/16",
+    "44.0.0.0/18",
+    "198.51.100.0/24",
+    "fd00::/8",
+    "2600:1f18::/32",
+    "::ffff:10.0.0.0/104",
+];
+const WORDS: [&str; 18] = [
+    "private",
+    "internet",
+    "wide-internet",
+    "vpc",
+    "anywhere",
+    "self",
+    "same-cluster",
+    "other-group",
+    "role:node",
+    "role:load-balancer",
+    "aws:s3",
+    "aws:cloudfront",
+    GROUPS[0],
+    GROUPS[1],
+    GROUPS[3],
+    LISTS[0],
+    LISTS[3],
+    LISTS[5],
+];
+
+/// What random policies may contain.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Taste {
+    /// Everything.
+    Any,
+    /// Being wide is never milder than being small, as no sensible policy has it.
+    Sensible,
+    /// All addresses of a peer class are alike.
+    Classes,
+}
+
+pub(crate) fn port_range() -> impl Strategy<Value = (u16, u16)> {
+    (select(&PORTS[..]), select(&PORTS[..])).prop_map(|(a, b)| (a.min(b), a.max(b)))
+}
+
+fn traffic() -> impl Strategy<Value = Vec<Slice>> {
+    let ports = || prop::collection::vec(port_range(), 1..3);
+    prop_oneof![
+        2 => Just(vec![(None, 0, u16::MAX)]),
+        3 => ports().prop_map(|ranges| tcp(&ranges)),
+        2 => ports().prop_map(|ranges| tcp_udp(&ranges)),
+        1 => Just(vec![(Some(1), 3 << 8 | 4, 3 << 8 | 4), (Some(58), 1 << 8, 4 << 8 | 255), (Some(47), 0, u16::MAX)]),
+        1 => Just(vec![(Some(6), 22, 22), (Some(1), 8 << 8, 8 << 8 | 255)]),
+    ]
+}
+
+fn peers(taste: Taste) -> impl Strategy<Value = Vec<&'static str>> {
+    let words: Vec<&'static str> =
+        WORDS.into_iter().filter(|word| taste != Taste::Classes || !["vpc"].contains(word)).collect();
+    let blocks: Vec<&'static str> =
+        if taste == Taste::Classes { vec!["private"] } else { [&PUBLIC[..], &NEAR].concat() };
+    prop::collection::vec(prop_oneof![2 => select(words), 1 => select(blocks)], 1..4).prop_map(|peers| {
+        let mut seen = BTreeSet::new();
+        peers.into_iter().filter(|peer| seen.insert(*peer)).collect()
+    })
+}
+
+fn clause(taste: Taste) -> impl Strategy<Value = Clause> {
+    let verdict = prop_oneof![Just(Allow), Just(Report), Just(Revoke)];
+    let severity = || select(vec![Severity::Low, Medium, High, Critical]);
+    let roles = subsequence(Role::ALL.to_vec(), 1..=4);
+    let extras = (severity(), prop::option::of(severity()), select(vec![Allow, Report]), any::<[bool; 4]>());
+    (traffic(), peers(taste), verdict, roles, extras).prop_map(
+        move |(traffic, peers, verdict, roles, (severity, of_ranges, milder, [only, egress, softer, beside]))| {
+            let wide = taste != Taste::Any && peers.contains(&"wide-internet");
+            let verdict = if wide { Revoke } else { verdict };
+            Clause {
+                user: true,
+                roles,
+                only: only && softer,
+                egress: egress && !beside,
+                of_ranges: of_ranges.filter(|_| verdict != Allow),
+                for_controller: (softer && !wide && milder < verdict).then_some(milder),
+                beside_load_balancer: (beside || wide) && verdict == Revoke,
+                ..line("", traffic, &peers, verdict, severity)
+            }
+        },
+    )
+}
+
+pub(crate) fn exception(taste: Taste) -> impl Strategy<Value = Clause> {
+    let limits = vec![
+        Some(("group", ITSELF)),
+        Some(("group", GROUPS[3])),
+        Some(("cluster", "prod-*")),
+        Some(("cluster", "dev-*")),
+        Some(("account", "111122223333")),
+        Some(("account", "444455556666")),
+        Some(("region", "us-east-1")),
+        Some(("region", "eu-west-1")),
+    ];
+    let days = prop::option::of(select(&DAYS[..]));
+    let limit = prop_oneof![Just(None), select(limits)];
+    (traffic(), peers(taste), limit, days, prop::bool::weighted(0.3)).prop_map(
+        move |(traffic, peers, limit, expires, egress)| {
+            let wide = |peer: &&str| taste == Taste::Any || *peer != "wide-internet";
+            let mut peers: Vec<&'static str> = peers.into_iter().filter(wide).collect();
+            if peers.is_empty() {
+                peers.push("private");
+            }
+            let roles = Role::ALL.to_vec();
+            Clause { exception: true, roles, egress, expires, limit, ..line("", traffic, &peers, Allow, Medium) }
+        },
+    )
+}
+
+pub(crate) fn policy(taste: Taste) -> impl Strategy<Value = Policy> {
+    let exceptions = prop::collection::vec(exception(taste), 0..3);
+    let own = prop::collection::vec(clause(taste), 0..6);
+    let otherwise = prop::option::of(prop_oneof![Just(Allow), Just(Report), Just(Revoke)]);
+    let clients = if taste == Taste::Classes {
+        Just(None).boxed()
+    } else {
+        prop::option::of(Just(vec!["private", "203.0.113.7/32"])).boxed()
+    };
+    (select(vec!["none", "none", "standard", "strict"]), otherwise, clients, exceptions, own).prop_map(
+        |(extends, otherwise, clients, mut exceptions, mut own)| {
+            for (kind, clauses) in [("except", &mut exceptions), ("own", &mut own)] {
+                for (at, clause) in clauses.iter_mut().enumerate() {
+                    clause.id = format!("{kind}-{at}");
+                }
+            }
+            Policy { extends, otherwise, clients, exceptions, own }
+        },
+    )
+}
+
+/// Its first clause tells wide rules from small ones, whatever they let through.
+pub(crate) fn policy_about_exposure(taste: Taste) -> impl Strategy<Value = Policy> {
+    (policy(taste), any::<bool>()).prop_map(move |(mut policy, egress)| {
+        let region = line("exposure", vec![(None, 0, u16::MAX)], &["wide-internet"], Revoke, High);
+        let clause = Clause { user: true, egress: egress && taste == Taste::Any, beside_load_balancer: true, ..region };
+        policy.own.insert(0, Clause { roles: Role::ALL.to_vec(), ..clause });
+        policy
+    })
+}
+
+/// Lets one address reach the kubelet.
+pub(crate) fn kubelet_exception() -> Clause {
+    let region = line("kubelet-for-one", tcp(&[(10250, 10250)]), &["203.0.113.7/32"], Allow, Medium);
+    Clause { exception: true, roles: Role::ALL.to_vec(), ..region }
+}

@@ -1,0 +1,184 @@
+//! Groups with rules, small enough to look at every point of them.
+
+use std::collections::BTreeMap;
+
+use eks_sg_guard::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::policy::controller::Author;
+use eks_sg_guard::policy::file;
+use eks_sg_guard::policy::judge::{Finding, Place, judge};
+use eks_sg_guard::region::Addresses;
+use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use crate::model::{self, GROUPS, ITSELF, LISTS, NEAR, PUBLIC, Policy, Slice, TODAY, Taste};
+
+pub(crate) const VPC: [&str; 3] = ["10.0.0.0/16", "44.0.0.0/17", "2600:1f18:1::/56"];
+pub(crate) const REMOTE: [&str; 1] = ["198.51.100.0/25"];
+/// Of the lists that are judged by their entries.
+pub(crate) const ENTRIES: [(&str, &[&str]); 3] = [
+    (LISTS[0], &["10.0.0.0/8", "203.0.0.0/16", "2001:db8::/33"]),
+    (LISTS[1], &["203.0.113.7/32", "203.0.64.0/18"]),
+    (LISTS[2], &["2001:db8:8000::/33", "172.16.0.0/12"]),
+];
+
+#[derive(Clone, Debug)]
+pub(crate) struct RuleModel {
+    pub(crate) egress: bool,
+    pub(crate) slice: Slice,
+    pub(crate) peer: String,
+    /// Carries a controller's marker.
+    pub(crate) marked: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) policy: Policy,
+    /// Each with: strong.
+    pub(crate) roles: Vec<(Role, bool)>,
+    pub(crate) rules: Vec<RuleModel>,
+    pub(crate) author: Author,
+    pub(crate) now: Timestamp,
+}
+
+impl World {
+    /// The findings of the engine, in the order of the rules. The policy goes all the way through its text.
+    pub(crate) fn judged(&self) -> Vec<Finding> {
+        let text = self.policy.yaml();
+        let loaded = file::load("policy.yaml", &text, TODAY.parse().unwrap());
+        let policy = loaded.unwrap_or_else(|rejected| panic!("{rejected}\n{text}")).policy;
+        let place = Place { account: "111122223333", region: "us-east-1" };
+        judge(&policy, &self.group(), place, self.now, |_| self.author)
+    }
+
+    pub(crate) fn with_rules(&self, rules: Vec<RuleModel>) -> Self {
+        Self { rules, ..self.clone() }
+    }
+
+    fn group(&self) -> Group {
+        let nets =
+            |texts: &[&str]| texts.iter().map(|text| text.parse::<IpNet>().unwrap().trunc()).collect::<Addresses>();
+        let mut prefix_lists: BTreeMap<String, PrefixList> =
+            ENTRIES.iter().map(|(id, entries)| ((*id).to_owned(), PrefixList::Entries(nets(entries)))).collect();
+        prefix_lists.insert(LISTS[3].to_owned(), PrefixList::Aws(AwsList::S3));
+        prefix_lists.insert(LISTS[4].to_owned(), PrefixList::Aws(AwsList::CloudFront));
+        prefix_lists.insert(LISTS[5].to_owned(), PrefixList::Unreadable { why: "denied".to_owned(), may_pass: false });
+        let same = |role| PeerGroup { same_cluster: true, roles: [role].into() };
+        let known = |(role, strong): &(Role, bool)| RoleEvidence {
+            role: *role,
+            evidence: if *strong { Evidence::Attachment } else { Evidence::Tag },
+            strong: *strong,
+        };
+        Group {
+            id: ITSELF.to_owned(),
+            clusters: ["prod-1".to_owned()].into(),
+            roles: self.roles.iter().map(known).collect(),
+            rules: self.rules.iter().enumerate().map(|(at, rule)| rule.build(at)).collect(),
+            vpc_ranges: nets(&VPC),
+            remote_networks: nets(&REMOTE),
+            peers: [(GROUPS[1].to_owned(), same(Role::Node)), (GROUPS[2].to_owned(), same(Role::LoadBalancer))].into(),
+            prefix_lists,
+            ..Group::default()
+        }
+    }
+}
+
+impl RuleModel {
+    pub(crate) fn build(&self, at: usize) -> Rule {
+        let message = |from: u16, to: u16| match (from, to) {
+            (0, u16::MAX) => (None, None),
+            (from, to) => (u8::try_from(from >> 8).ok(), u8::try_from(from & 0xff).ok().filter(|_| from == to)),
+        };
+        let packets = match self.slice {
+            (None, ..) => Packets::All,
+            (Some(6), from, to) => Packets::Tcp(from, to),
+            (Some(17), from, to) => Packets::Udp(from, to),
+            (Some(1), from, to) => Packets::Icmp(message(from, to).0, message(from, to).1),
+            (Some(58), from, to) => Packets::Icmpv6(message(from, to).0, message(from, to).1),
+            (Some(number), ..) => Packets::Protocol(number),
+        };
+        let peer = match self.peer.as_str() {
+            id if id.starts_with("sg-") => Peer::Group { id: id.to_owned(), owner: None },
+            id if id.starts_with("pl-") => Peer::PrefixList(id.to_owned()),
+            block => Peer::cidr(block).unwrap(),
+        };
+        Rule {
+            id: format!("sgr-{at}"),
+            direction: if self.egress { Direction::Egress } else { Direction::Ingress },
+            packets,
+            peer,
+            description: self.marked.then(|| "kubernetes.io/rule/nlb/client=web".to_owned()),
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+fn slice() -> impl Strategy<Value = Slice> {
+    let messages = vec![
+        (Some(1), 3 << 8 | 4, 3 << 8 | 4),
+        (Some(1), 3 << 8, 3 << 8 | 255),
+        (Some(1), 0, u16::MAX),
+        (Some(58), 4 << 8, 4 << 8 | 255),
+        (Some(58), 0, u16::MAX),
+        (Some(47), 0, u16::MAX),
+        (Some(99), 0, u16::MAX),
+    ];
+    let single = || select(vec![22_u16, 53, 443, 10250, 30080]);
+    prop_oneof![
+        1 => Just((None, 0, u16::MAX)),
+        1 => select(messages),
+        4 => (select(vec![6, 17]), model::port_range()).prop_map(|(protocol, (from, to))| (Some(protocol), from, to)),
+        3 => (select(vec![6, 17]), single()).prop_map(|(protocol, port)| (Some(protocol), port, port)),
+    ]
+}
+
+pub(crate) fn block() -> impl Strategy<Value = String> {
+    prop_oneof![3 => select(&PUBLIC[..]), 1 => select(&NEAR[..])].prop_map(str::to_owned)
+}
+
+fn rule() -> impl Strategy<Value = RuleModel> {
+    let other = select([&GROUPS[..], &LISTS[..]].concat()).prop_map(str::to_owned);
+    let peer = prop_oneof![3 => block(), 2 => other];
+    (slice(), peer, prop::bool::weighted(0.2), any::<bool>()).prop_map(|(slice, peer, egress, marked)| RuleModel {
+        egress,
+        slice,
+        peer,
+        marked,
+    })
+}
+
+pub(crate) fn world(taste: Taste) -> impl Strategy<Value = World> {
+    let roles = prop_oneof![
+        4 => Just(vec![Role::Node]),
+        1 => subsequence(Role::ALL.to_vec(), 0..=2),
+        1 => Just(vec![Role::Node, Role::LoadBalancer]),
+    ];
+    let roles = (roles, any::<bool>(), any::<bool>())
+        .prop_map(|(roles, first, second)| roles.into_iter().zip([first || second, second]).collect::<Vec<_>>());
+    let author = select(vec![Author::Controller, Author::Unknown, Author::Other]);
+    let nows = vec!["2026-11-23T00:00:00Z", "2026-11-23T23:59:59.999Z", "2026-11-24T00:00:00Z"];
+    let now = select(nows).prop_map(|text| text.parse().unwrap());
+    let any = (model::policy(taste), prop::collection::vec(rule(), 1..5));
+    let small = (model::policy_about_exposure(taste), prop::collection::vec(small_rule(), 1..6));
+    (prop_oneof![2 => any, 1 => small], roles, author, now).prop_map(|((policy, rules), roles, author, now)| World {
+        policy,
+        roles,
+        rules,
+        author,
+        now,
+    })
+}
+
+/// About as many addresses as make a rule wide, for packets that many rules share.
+fn small_rule() -> impl Strategy<Value = RuleModel> {
+    let peers = [&PUBLIC[3..7], &PUBLIC[8..], &["44.0.0.0/16", LISTS[1], LISTS[2]]].concat();
+    let slices = [(Some(6), 22, 22), (Some(6), 22, 53), (Some(6), 53, 443), (None, 0, u16::MAX)].to_vec();
+    (select(slices), select(peers), prop::bool::weighted(0.3)).prop_map(|(slice, peer, egress)| RuleModel {
+        egress,
+        slice,
+        peer: peer.to_owned(),
+        marked: false,
+    })
+}
