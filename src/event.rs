@@ -61,6 +61,13 @@ pub struct Event {
     pub actor: Actor,
 }
 
+impl Event {
+    /// Whether the call may have closed something that a cluster needs.
+    pub fn may_close(&self) -> bool {
+        self.name.starts_with("Revoke") || self.name == "ModifySecurityGroupRules"
+    }
+}
+
 /// Who made the call, as CloudTrail tells. All of it is text from outside; only `session_issuer` and `arn` say who.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Actor {

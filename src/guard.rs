@@ -186,7 +186,7 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
                 Ok(Some(seen)) => work.group(seen, named).await,
             }
         }
-        let ignored = (work.records.is_empty() && !out_of_scope.is_empty()).then(|| out_of_scope.join("; "));
+        let ignored = (work.is_empty() && !out_of_scope.is_empty()).then(|| out_of_scope.join("; "));
         work.finish(ignored).await
     }
 
@@ -199,8 +199,7 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         for seen in seen.into_iter().filter(|seen| !seen.group.roles.is_empty()) {
             work.group(seen, &Named::Nothing).await;
         }
-        let ignored =
-            work.records.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
+        let ignored = work.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
         work.finish(ignored).await
     }
 

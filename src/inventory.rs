@@ -15,6 +15,7 @@ use crate::policy::ConfiguredGroup;
 use crate::ports::{Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Which};
 use crate::region::Addresses;
 use crate::rule::{Peer, Rule};
+use crate::topology::{self, Candidate, Topology};
 
 /// How long knowledge about clusters and peers stays good in a warm function.
 const KEEP: SignedDuration = SignedDuration::from_mins(5);
@@ -47,6 +48,8 @@ pub struct Inventory<E, K, C> {
     configured: Vec<ConfiguredGroup>,
     clusters: Mutex<Option<(Timestamp, Arc<Vec<Cluster>>)>>,
     peers: Mutex<HashMap<String, (Timestamp, Membership)>>,
+    /// By cluster.
+    nodes: Mutex<HashMap<String, (Timestamp, BTreeSet<Candidate>)>>,
 }
 
 /// Groups with everything that wears them, unjudged.
@@ -66,7 +69,8 @@ impl Batch {
 impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// A reader for the clusters of one account and region.
     pub fn new(ec2: E, eks: K, clock: C, account: String, configured: Vec<ConfiguredGroup>) -> Self {
-        Self { ec2, eks, clock, account, configured, clusters: Mutex::default(), peers: Mutex::default() }
+        let (clusters, peers, nodes) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { ec2, eks, clock, account, configured, clusters, peers, nodes }
     }
 
     /// The door to EC2.
@@ -109,6 +113,7 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         let which = Which::Vpcs(vpcs.into_iter().collect());
         let (groups, interfaces, instances) =
             futures::try_join!(self.ec2.groups(&which), self.ec2.interfaces(&which), self.ec2.instances(&which))?;
+        self.remember_nodes(&clusters, &instances);
         let read_at = self.clock.now();
         let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
         let rules = self.ec2.rules(&ids).await?;
@@ -139,6 +144,47 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
             (seen.read_at, seen.is_last_look) = (read_at, true);
         }
         Ok(())
+    }
+
+    /// Who wears what in a cluster, with the rules as they are this moment. `None`: EKS does not know the cluster, or not its
+    /// group yet.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn topology(&self, cluster: &str) -> Result<Option<Topology>, CloudError> {
+        let clusters = self.clusters(KEEP).await?;
+        let known = clusters.iter().find(|known| known.name == cluster && known.cluster_group.is_some());
+        let Some(cluster) = known else { return Ok(None) };
+        let nodes = self.nodes(cluster).await?;
+        let groups: Vec<String> = topology::groups(cluster, &nodes).into_iter().collect();
+        let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
+        for (group, rule) in self.ec2.rules(&groups).await? {
+            rules.entry(group).or_default().push(rule);
+        }
+        let lists = rules.values().flatten().filter_map(list_of).collect();
+        let lists = self.prefix_lists(&lists).await;
+        Ok(Some(Topology::new(cluster, &nodes, rules, lists)))
+    }
+
+    /// What looks like a node of the cluster, kept as long as what is known about clusters: it takes a look at every
+    /// instance of the VPC.
+    async fn nodes(&self, cluster: &Cluster) -> Result<BTreeSet<Candidate>, CloudError> {
+        let now = self.clock.now();
+        let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&cluster.name).cloned();
+        if let Some((at, nodes)) = known
+            && now.duration_since(at) < KEEP
+        {
+            return Ok(nodes);
+        }
+        let instances = self.ec2.instances(&Which::Vpcs(vec![cluster.vpc.clone()])).await?;
+        self.remember_nodes(std::slice::from_ref(cluster), &instances);
+        Ok(topology::candidates(cluster, &instances))
+    }
+
+    fn remember_nodes(&self, clusters: &[Cluster], instances: &[Instance]) {
+        let now = self.clock.now();
+        let mut memory = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.extend(clusters.iter().map(|of| (of.name.clone(), (now, topology::candidates(of, instances)))));
     }
 
     /// Whether no strong role is known although something speaks of EKS.
@@ -387,10 +433,14 @@ impl References {
 }
 
 fn lists_of(group: &Group) -> impl Iterator<Item = String> + '_ {
-    group.rules.iter().filter_map(|rule| match &rule.peer {
+    group.rules.iter().filter_map(list_of)
+}
+
+fn list_of(rule: &Rule) -> Option<String> {
+    match &rule.peer {
         Peer::PrefixList(id) => Some(id.clone()),
         _ => None,
-    })
+    }
 }
 
 fn peers_of(group: &Group) -> Vec<String> {

@@ -23,3 +23,4 @@ pub mod region;
 pub mod remediate;
 pub mod rule;
 pub mod settings;
+pub mod topology;

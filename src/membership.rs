@@ -153,13 +153,10 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
         }
     }
     for instance in facts.instances.iter().filter(|instance| wears(&instance.groups)) {
-        let by_aws = instance.tags.get(AWS_CLUSTER_TAG) == Some(&cluster.name)
-            || instance.tags.get(AWS_SCALING_TAG).is_some_and(|scaling| is_scaling_group(cluster, scaling));
-        if by_aws {
+        if is_node_by_aws(cluster, instance) {
             known.push((Role::Node, Evidence::Attachment, true));
         } else if is_tagged(&instance.tags, &cluster.name) {
-            let is_node_tag = instance.tags.contains_key(&format!("{CLUSTER_TAG_PREFIX}{}", cluster.name));
-            known.push((Role::Node, Evidence::Attachment, is_node_tag && here(&instance.vpc) && shares));
+            known.push((Role::Node, Evidence::Attachment, is_node_by_tag(cluster, instance) && shares));
         }
     }
     // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC.
@@ -167,6 +164,17 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     if balances && (!known.is_empty() || is_tagged(&facts.group.tags, &cluster.name)) {
         known.push((Role::LoadBalancer, Evidence::Attachment, true));
     }
+}
+
+/// Tags that only AWS can write say that it is a node of the cluster.
+pub(crate) fn is_node_by_aws(cluster: &Cluster, instance: &Instance) -> bool {
+    instance.tags.get(AWS_CLUSTER_TAG) == Some(&cluster.name)
+        || instance.tags.get(AWS_SCALING_TAG).is_some_and(|scaling| is_scaling_group(cluster, scaling))
+}
+
+/// The ordinary tag that every node has, on an instance of the cluster's VPC. Alone it proves nothing.
+pub(crate) fn is_node_by_tag(cluster: &Cluster, instance: &Instance) -> bool {
+    instance.tags.contains_key(&format!("{CLUSTER_TAG_PREFIX}{}", cluster.name)) && instance.vpc == cluster.vpc
 }
 
 fn is_scaling_group(cluster: &Cluster, name: &String) -> bool {

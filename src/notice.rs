@@ -96,8 +96,10 @@ fn subject(record: &Record, cluster: &str) -> String {
 
 /// What happened, in a few words: the worst first.
 fn headline(record: &Record) -> String {
-    let count = |action: Action| record.findings.iter().filter(|finding| finding.action == action).count();
-    let rules = |n: usize| if n == 1 { "1 rule".to_owned() } else { format!("{n} rules") };
+    let count = |what: &str, is_it: &dyn Fn(&FindingRecord) -> bool| {
+        let n = record.findings.iter().filter(|finding| is_it(finding)).count();
+        (n, if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") })
+    };
     let lines = [
         (Action::Failed, "NOT closed"),
         (Action::Refused, "left open"),
@@ -107,9 +109,16 @@ fn headline(record: &Record) -> String {
         (Action::Changed, "changed and judged again"),
         (Action::Reported, "to look at"),
     ];
-    let mut parts = lines.iter().map(|(action, what)| (count(*action), *what)).filter(|(n, _)| *n > 0);
-    let first = parts.next().map_or_else(|| "nothing to do".to_owned(), |(n, what)| format!("{} {what}", rules(n)));
-    parts.next().map_or(first.clone(), |(n, what)| format!("{first}, {n} {what}"))
+    let rules = lines.map(|(action, what)| {
+        let (n, rules) = count("rule", &|finding| finding.action == action && finding.requirement.is_none());
+        (n, format!("{rules} {what}"), format!("{n} {what}"))
+    });
+    let (n, missing) = count("requirement", &|finding| finding.requirement.is_some());
+    let missing = format!("{missing} missing");
+    let [rules @ .., to_look_at] = rules;
+    let mut parts = rules.into_iter().chain([(n, missing.clone(), missing), to_look_at]).filter(|(n, ..)| *n > 0);
+    let first = parts.next().map_or_else(|| "nothing to do".to_owned(), |(_, first, _)| first);
+    parts.next().map_or(first.clone(), |(.., more)| format!("{first}, {more}"))
 }
 
 fn text(record: &Record, cluster: &str) -> String {
@@ -160,10 +169,12 @@ fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let what = match (&finding.rule, &finding.requirement) {
         (Some(rule), _) => rule_in_words(rule),
-        (None, Some(requirement)) => format!("missing: {}", plain(requirement)),
+        (None, Some(requirement)) => format!("Missing: {}", plain(requirement)),
         (None, None) => "an unknown rule".to_owned(),
     };
+    let is_missing = finding.requirement.is_some();
     let status = match finding.action {
+        Action::None | Action::Reported if is_missing => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
         Action::WouldRevoke => "STILL OPEN, only reported",
         Action::Revoked => "Closed: revoked, and read back as gone",
@@ -174,7 +185,7 @@ fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
     };
     lines.push(what);
     lines.push(format!("  {status}"));
-    if is_event && !finding.named_by_event {
+    if is_event && !finding.named_by_event && !is_missing {
         lines.push("  It was there before this call; who wrote it is not known".to_owned());
     }
     lines.extend(finding.detail.as_deref().map(|detail| format!("  {}", capital(&plain(detail)))));
@@ -182,7 +193,8 @@ fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
     for portion in finding.portions.iter().filter(|portion| portion.verdict == finding.verdict) {
         if !told.contains(&portion.clause.as_str()) {
             told.push(&portion.clause);
-            lines.push(format!("  Not allowed by `{}`: {}", portion.clause, plain(&portion.reason)));
+            let why = if is_missing { "Required" } else { "Not allowed" };
+            lines.push(format!("  {why} by `{}`: {}", portion.clause, plain(&portion.reason)));
         }
     }
     if let Some(description) = finding.rule.as_ref().and_then(|rule| rule.description.as_deref()) {
@@ -229,6 +241,11 @@ fn next_steps(record: &Record) -> Vec<&'static str> {
     if has(Action::Revoked) || has(Action::WouldRevoke) {
         steps.push("Fix it at the source (Terraform, CloudFormation, a controller), or it will come back.");
         steps.push("If it has to be open: ask the owners of the policy for an exception with a reason and an end.");
+    }
+    if record.findings.iter().any(|finding| finding.requirement.is_some()) {
+        steps.push(
+            "Open what is missing: parts of the cluster cannot reach each other. The guard opens nothing by itself.",
+        );
     }
     if steps.is_empty() {
         steps.push("Check whether this is meant to be open.");

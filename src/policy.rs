@@ -10,6 +10,7 @@ pub mod diagnostic;
 mod exposure;
 pub mod file;
 pub mod judge;
+pub mod requirement;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
 use crate::group::{AwsList, Role};
+use crate::policy::requirement::Requirement;
 use crate::region::{Addresses, Traffic};
 use crate::rule::Direction;
 
@@ -76,6 +78,8 @@ pub struct Policy {
     pub clusters: Vec<ClusterSetting>,
     /// In reading order: exceptions, the file's own clauses, the inherited ones.
     pub clauses: Vec<Clause>,
+    /// What must stay open: the file's own, then the inherited ones.
+    pub requirements: Vec<Requirement>,
     /// The `clients` network: who may use `NodePorts`.
     pub clients: Vec<Word>,
     /// What a portion gets that nothing covers.

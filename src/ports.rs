@@ -76,6 +76,8 @@ pub struct Instance {
     pub vpc: String,
     /// The groups of all its interfaces.
     pub groups: Vec<String>,
+    /// The groups of its primary interface. Others may serve pods, with groups of their own.
+    pub primary_groups: Vec<String>,
     /// Its tags.
     pub tags: Tags,
 }

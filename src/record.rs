@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::event::{Actor, Event};
 use crate::group::{Group, RoleEvidence};
 use crate::policy::judge::Portion;
+use crate::policy::requirement::Unmet;
 use crate::policy::{Mode, Severity, Verdict};
-use crate::rule::Rule;
+use crate::rule::{Direction, Rule};
 
 /// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
 pub const MAX_BYTES: usize = 200_000;
@@ -163,6 +164,36 @@ pub struct FindingRecord {
     pub action: Action,
     /// Why, where the action alone does not say it.
     pub detail: Option<String>,
+}
+
+impl FindingRecord {
+    /// What a cluster needs and does not have. Nothing is done about it: the guard opens nothing.
+    pub fn missing(unmet: &Unmet<'_>, named_by_event: bool) -> Self {
+        let requirement = unmet.requirement;
+        let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
+        let missing = unmet.missing.by_protocol();
+        let words = missing.iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect::<Vec<_>>();
+        let worn = unmet.worn.iter().map(String::as_str).collect::<Vec<_>>();
+        let (words, worn, peers) = (words.join(" and "), worn.join(" and "), &unmet.peers);
+        let portion = |(protocol, ports)| PortionRecord {
+            clause: requirement.id.clone(),
+            protocol,
+            ports,
+            peer_class: requirement.peer_class(),
+            verdict: Verdict::Report,
+            reason: requirement.reason.clone(),
+        };
+        Self {
+            rule: None,
+            requirement: Some(requirement.id.clone()),
+            verdict: Verdict::Report,
+            severity: Some(requirement.severity),
+            named_by_event,
+            portions: missing.into_iter().map(portion).collect(),
+            action: Action::Reported,
+            detail: Some(format!("interfaces that wear {worn} have no {words} {way} {peers}")),
+        }
+    }
 }
 
 /// A portion for machines: one per clause, peer class and protocol.

@@ -212,6 +212,12 @@ impl Addresses {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    /// The IPv4 part and the IPv6 part, where there is one.
+    pub fn by_family(&self) -> impl Iterator<Item = Self> {
+        let parts = [Self { v4: self.v4.clone(), ..Self::default() }, Self { v6: self.v6.clone(), ..Self::default() }];
+        parts.into_iter().filter(|part| !part.is_empty())
+    }
+
     /// Ranges of one family as numbers, ascending. IPv4 addresses are 0 to 2^32 - 1.
     pub(crate) fn ranges(&self, family: Family) -> Vec<(u128, u128)> {
         match family {

@@ -11,6 +11,7 @@ use eks_sg_guard::group::{AwsList, Evidence, Group, Role, RoleEvidence};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::diagnostic::render;
 use eks_sg_guard::policy::judge::{Finding, Place, judge};
+use eks_sg_guard::policy::requirement::Wearer;
 use eks_sg_guard::policy::{Clause, Policy, Severity, Verdict, Word, builtin, file};
 use eks_sg_guard::region::{Addresses, Traffic};
 use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
@@ -318,8 +319,10 @@ fn the_tables_of_keys_are_complete() {
             keys.into_iter().map(|key| if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }),
         );
     }
-    let shared =
-        |key: &String| key.strip_prefix("exceptions.").is_some_and(|key| expected.contains(&format!("clauses.{key}")));
+    let shared = |key: &String| {
+        let rest = ["exceptions.", "requirements."].iter().find_map(|place| key.strip_prefix(place));
+        rest.is_some_and(|key| expected.contains(&format!("clauses.{key}")))
+    };
     let expected: BTreeSet<&str> = expected.iter().filter(|key| !shared(key)).map(String::as_str).collect();
     assert_eq!(written.len(), expected.len(), "each key once");
     assert_eq!(written.into_iter().collect::<BTreeSet<_>>(), expected);
@@ -336,6 +339,34 @@ fn the_table_of_words_is_complete() {
         let policy = load("word.yaml", &format!("version: 1\nextends: none\nclauses: [{clause}]\n"));
         assert_eq!(policy.clauses[0].peers.iter().map(peer_word).collect::<Vec<_>>(), [word]);
     }
+}
+
+#[test]
+fn the_table_of_requirements_says_what_the_policy_says() {
+    let guide = read(GUIDE);
+    let written: Vec<[&str; 4]> = rows(&guide, "requirement")
+        .iter()
+        .map(|row| ["requirement", "interfaces of", "must be open", "because"].map(|column| row[column]))
+        .collect();
+    let expected: Vec<[String; 4]> = builtin::policy("standard")
+        .unwrap()
+        .requirements
+        .iter()
+        .map(|requirement| {
+            let traffic: Vec<String> = requirement
+                .traffic
+                .by_protocol()
+                .iter()
+                .map(|(protocol, ports)| format!("{protocol} {ports}"))
+                .collect();
+            let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
+            let peers: Vec<String> = requirement.peers.iter().map(|word| format!("`{}`", peer_word(word))).collect();
+            let wearer = if requirement.wearer == Wearer::Node { "node" } else { "control-plane" };
+            let open = format!("{} {way} {}", traffic.join(", "), peers.join(" or "));
+            [format!("`{}`", requirement.id), wearer.to_owned(), open, requirement.reason.clone()]
+        })
+        .collect();
+    assert_eq!(written, expected);
 }
 
 #[test]

@@ -38,6 +38,8 @@ struct World {
     list_is_gone: Mutex<bool>,
     reads_fail: Mutex<bool>,
     prefix_list: Mutex<Option<Addresses>>,
+    /// What the primary interface of the node wears; nothing: no requirement speaks of it.
+    node_wears: Mutex<Vec<String>>,
     told: Mutex<Vec<Message>>,
     channel_is_down: Mutex<bool>,
     milliseconds: AtomicI64,
@@ -121,7 +123,8 @@ impl Ec2 for Fake {
     async fn instances(&self, _: &Which) -> Result<Vec<Instance>, CloudError> {
         self.0.call("instances".into());
         let tags = [("aws:eks:cluster-name".to_owned(), "prod".to_owned())].into();
-        Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], tags }])
+        let primary_groups = self.0.node_wears.lock().unwrap().clone();
+        Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
     async fn vpc_ranges(&self, _: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError> {
         Ok(BTreeMap::new())
@@ -254,6 +257,24 @@ fn authorize(event_id: &str, ids: &[&str]) -> Value {
         "responseElements": {"_return": true, "securityGroupRuleSet": {"items": ids.iter().map(item).collect::<Vec<_>>()}}}})
 }
 
+/// The same call with another name, and nothing in it but the group.
+fn call(name: &str, event_id: &str) -> Value {
+    let mut event = authorize(event_id, &[]);
+    event["detail"]["eventName"] = name.into();
+    event["detail"]["responseElements"] = json!({"_return": true});
+    event
+}
+
+fn from_group(id: &str, packets: Packets, group: &str) -> Rule {
+    let peer = Peer::Group { id: group.to_owned(), owner: None };
+    Rule { peer, ..rule(id, packets, "10.0.0.0/8") }
+}
+
+fn requirements(response: &Response) -> Vec<&str> {
+    let findings = response.records.iter().flat_map(|record| &record.findings);
+    findings.filter_map(|finding| finding.requirement.as_deref()).collect()
+}
+
 fn actions(response: &Response) -> Vec<(String, Action)> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
     let mut actions: Vec<(String, Action)> =
@@ -269,7 +290,8 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert_eq!(case.world.left(), ["sgr-2"]);
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls, ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[..7], ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[7..], ["instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.told.lock().unwrap().len(), 1);
 }
 
@@ -282,7 +304,9 @@ async fn beside_a_prefix_list_the_rules_are_read_once_more_and_the_revoke_follow
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[5..], ["rules", "prefix_list", "revoke ingress sgr-1", "rules"]);
+    let requirements = ["instances", "rules"];
+    assert_eq!(calls[5..9], ["rules", "prefix_list", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[9..], requirements);
 }
 
 #[tokio::test]
@@ -412,7 +436,7 @@ async fn a_read_that_took_long_is_not_the_last_look() {
     *case.world.surprise.lock().unwrap() = Some(after_a_slow_read(|_| {}));
     case.event(&["sgr-1"]).await.unwrap();
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[5..], ["groups", "rules", "interfaces", "instances", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[5..11], ["groups", "rules", "interfaces", "instances", "revoke ingress sgr-1", "rules"]);
 }
 
 #[tokio::test]
@@ -464,7 +488,7 @@ async fn revoked_is_said_only_after_it_was_read_back_as_gone() {
     *case.world.surprise.lock().unwrap() = Some(("revoke", 0, linger));
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
-    assert_eq!(case.world.calls("rules").len(), 1 + 3);
+    assert_eq!(case.world.calls("rules").len(), 1 + 3 + 1, "judged, read back three times, and what the cluster needs");
 
     let case = Case::new(vec![kubelet("sgr-1")]);
     case.world.lagging.lock().unwrap().insert("sgr-1".into(), (0, kubelet("sgr-1")));
@@ -597,4 +621,58 @@ async fn a_compliant_record_is_kept_and_told_to_nobody() {
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(response.records[0].outcome, Outcome::Compliant);
     assert!(case.world.told.lock().unwrap().is_empty());
+}
+
+/// Nodes that lack nothing: everything from the cluster's group and from each other.
+fn healthy() -> Vec<Rule> {
+    let out = Rule { direction: Direction::Egress, ..rule("sgr-o", Packets::All, "0.0.0.0/0") };
+    vec![from_group("sgr-c", Packets::All, CLUSTER_GROUP), from_group("sgr-n", Packets::All, GROUP), out]
+}
+
+#[tokio::test]
+async fn people_are_told_when_a_call_closed_what_nodes_need() {
+    let case = Case::new(healthy());
+    *case.world.node_wears.lock().unwrap() = vec![GROUP.into()];
+    let response = case.guard.handle(&call("RevokeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
+    assert_eq!(requirements(&response), ["nodes-to-control-plane"; 0]);
+
+    case.world.rules.lock().unwrap().retain(|rule| rule.id != "sgr-c");
+    let response = case.guard.handle(&call("RevokeSecurityGroupIngress", "e-2"), Timestamp::MAX).await.unwrap();
+    assert_eq!(requirements(&response), ["control-plane-to-nodes"]);
+    let finding = &response.records[0].findings[0];
+    assert_eq!((finding.action, finding.named_by_event, finding.rule.is_none()), (Action::Reported, true, true));
+    let told = case.world.told.lock().unwrap();
+    let notice = told.last().unwrap().notice.clone().unwrap();
+    assert_eq!(notice.subject, format!("[HIGH] prod: 1 requirement missing on {GROUP}"));
+    for line in [
+        "1 requirement missing.",
+        "Missing: control-plane-to-nodes\n  NOT OPEN, and the cluster needs it",
+        &format!("Interfaces that wear {GROUP} have no tcp 443,10250 from the control plane ({CLUSTER_GROUP})"),
+        "Required by `control-plane-to-nodes`: the API server calls kubelets",
+        "Open what is missing",
+    ] {
+        assert!(notice.text.contains(line), "{line}\n{}", notice.text);
+    }
+}
+
+#[tokio::test]
+async fn what_our_own_revoke_leaves_closed_is_told_with_it() {
+    let mut rules = healthy();
+    rules.retain(|rule| rule.id != "sgr-c");
+    rules.push(rule("sgr-1", Packets::Tcp(0, 65535), "0.0.0.0/0"));
+    let case = Case::new(rules);
+    *case.world.node_wears.lock().unwrap() = vec![GROUP.into()];
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(requirements(&response), ["control-plane-to-nodes"]);
+    assert_eq!(response.records.len(), 1);
+    assert_eq!(response.records[0].outcome, Outcome::Remediated);
+}
+
+#[tokio::test]
+async fn a_call_that_closes_nothing_does_not_look_at_requirements() {
+    let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
+    *case.world.node_wears.lock().unwrap() = vec![GROUP.into()];
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(requirements(&response), ["control-plane-to-nodes"; 0]);
+    assert_eq!(case.world.calls("instances").len(), 1);
 }

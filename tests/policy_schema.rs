@@ -50,6 +50,7 @@ fn the_schema_has_the_keys_of_the_reader() {
     assert_eq!(keys(&schema), reader_knows("version: 1\n?: 1\n"));
     assert_eq!(of("clause"), reader_knows("version: 1\nclauses: [{?: 1}]\n"));
     assert_eq!(of("exception"), reader_knows("version: 1\nexceptions: [{?: 1}]\n"));
+    assert_eq!(of("requirement"), reader_knows("version: 1\nrequirements: [{?: 1}]\n"));
     assert_eq!(of("group"), reader_knows("version: 1\ngroups: [{?: 1}]\n"));
     assert_eq!(of("cluster"), reader_knows("version: 1\nclusters: [{?: 1}]\n"));
 }
@@ -64,6 +65,7 @@ fn the_schema_has_the_words_of_the_reader() {
     assert_eq!(of("direction"), clause("verdict: allow, direction: ?"));
     assert_eq!(of("role"), clause("verdict: allow, roles: ?"));
     assert_eq!(of("flag"), clause("verdict: allow, only: ?"));
+    assert_eq!(of("wearer"), reader_knows("version: 1\nrequirements: [{id: a, from: vpc, reason: r, role: ?}]\n"));
     assert_eq!(of("mode"), reader_knows("version: 1\nclusters: [{name: a, mode: ?}]\n"));
     assert_eq!(words(&schema["properties"]["extends"]), builtin::NAMES.map(str::to_owned).into());
     let mut protocols = words(&schema["$defs"]["protocol"]["anyOf"][0]);

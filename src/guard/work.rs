@@ -1,6 +1,6 @@
 //! The running work of one invocation: what was done for each group, the records and messages of it, and what is not done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
@@ -8,19 +8,29 @@ use jiff::Timestamp;
 use super::{Guard, GuardError, LAG, Response};
 use crate::error::chain;
 use crate::event::{Event, Named, NamedRule};
-use crate::group::{Group, PrefixList};
+use crate::group::{Group, PrefixList, Role};
 use crate::inventory::Seen;
 use crate::notice::{self, Message};
 use crate::plan::{claims, limit, names, plan};
 use crate::policy::controller::Author;
 use crate::policy::judge::{Finding, judge};
-use crate::policy::{Mode, Severity, Verdict};
+use crate::policy::requirement::{self, Unmet};
+use crate::policy::{Severity, Verdict};
 use crate::ports::{Channel, Clock, Ec2, Eks, Source};
 use crate::record::{Action, FindingRecord, GroupRecord, Outcome, PortionRecord, Record};
 use crate::remediate::{Done, carry_out};
 
 /// Messages on their way at once.
 const MOST_SENDS: usize = 8;
+/// Groups of these roles are worn by interfaces that have requirements.
+const WORN: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
+
+/// A group that was judged and mended.
+struct Looked {
+    group: Group,
+    named: bool,
+    done: Vec<Done>,
+}
 
 /// Grows group by group.
 pub(super) struct Work<'a, E, K, C, N> {
@@ -30,6 +40,7 @@ pub(super) struct Work<'a, E, K, C, N> {
     /// No new call to EC2 is begun after this.
     until: Timestamp,
     most: usize,
+    looked_at: Vec<Looked>,
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
     problems: Vec<String>,
@@ -44,6 +55,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             started,
             until,
             most: guard.max_revokes,
+            looked_at: vec![],
             records: vec![],
             messages: vec![],
             problems: vec![],
@@ -82,8 +94,32 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             }
         }
         let done: Vec<Done> = done.into_values().chain(gone).collect();
-        let (mode, _) = guard.modes.of(&guard.policy, &seen.group, *named != Named::Nothing);
-        self.record(GroupRecord::from(&seen.group), mode, done);
+        self.looked_at.push(Looked { group: seen.group, named: *named != Named::Nothing, done });
+    }
+
+    /// What clusters need and do not have. Looked for after everything else, so that no revoke waits for it, and on the state
+    /// that our own revokes left behind; after an event only if something may have been closed, by it or by us.
+    async fn unmet(&mut self) -> Vec<Unmet<'a>> {
+        let guard = self.guard;
+        let closes = self.event.is_none_or(Event::may_close);
+        let is_of_interest = |looked: &&Looked| {
+            let has_revoked = looked.done.iter().any(|done| done.action == Action::Revoked);
+            (closes || has_revoked) && looked.group.roles.iter().any(|known| known.strong && WORN.contains(&known.role))
+        };
+        let interesting = self.looked_at.iter().filter(is_of_interest);
+        let clusters: BTreeSet<String> = interesting.flat_map(|looked| looked.group.clusters.clone()).collect();
+        let mut found = Vec::new();
+        for cluster in clusters {
+            match guard.inventory.topology(&cluster).await {
+                Ok(topology) => {
+                    found.extend(topology.iter().flat_map(|topology| requirement::unmet(&guard.policy, topology)));
+                }
+                Err(error) => {
+                    self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
+                }
+            }
+        }
+        found
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
@@ -110,13 +146,23 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         self.problems.push(problem);
     }
 
-    fn record(&mut self, group: GroupRecord, mode: Mode, done: Vec<Done>) {
+    /// Whether no group was judged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.looked_at.is_empty()
+    }
+
+    fn record(&mut self, Looked { group, named, done }: Looked, unmet: &[Unmet<'_>]) {
+        let (mode, _) = self.guard.modes.of(&self.guard.policy, &group, named);
+        let group = GroupRecord::from(&group);
         for done in done.iter().filter(|done| done.is_unfinished) {
             let why = done.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", done.finding.rule.id, group.id));
         }
         let mut findings: Vec<FindingRecord> =
             done.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
+        // A call that closes names no rule, but what it closed is its doing.
+        let is_its_doing = named || self.event.is_some_and(Event::may_close);
+        findings.extend(unmet.iter().map(|unmet| FindingRecord::missing(unmet, is_its_doing)));
         findings.sort_by_key(|finding| {
             std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
         });
@@ -159,6 +205,13 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
 
     /// Tells everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
+        let mut unmet = self.unmet().await;
+        for looked in std::mem::take(&mut self.looked_at) {
+            // Told once, with the first group that can mend it.
+            let (here, rest) = unmet.into_iter().partition(|unmet| unmet.worn.contains(&looked.group.id));
+            unmet = rest;
+            self.record(looked, &here);
+        }
         let channels = &self.guard.channels;
         let sends = self.messages.iter().flat_map(|message| channels.iter().map(move |channel| (channel, message)));
         let sent: Vec<Result<(), String>> = stream::iter(sends)

@@ -23,7 +23,13 @@ fn tags(pairs: &[(&str, &str)]) -> Tags {
 }
 
 fn instance(pairs: &[(&str, &str)]) -> Instance {
-    Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], tags: tags(pairs) }
+    Instance {
+        id: "i-1".into(),
+        vpc: "vpc-1".into(),
+        groups: vec![GROUP.into()],
+        tags: tags(pairs),
+        ..Instance::default()
+    }
 }
 
 fn balancer() -> Interface {

@@ -9,6 +9,7 @@ mod fields;
 mod names;
 mod peers;
 mod problems;
+mod requirement;
 mod settings;
 mod shadow;
 #[cfg(test)]
@@ -26,11 +27,12 @@ use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
 use crate::policy::tree::{self, Node, Value};
 use crate::policy::{Origin, Policy, Verdict, Word, builtin};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "version",
     "extends",
     "otherwise",
@@ -42,6 +44,7 @@ const KEYS: [&str; 11] = [
     "verdicts",
     "clauses",
     "exceptions",
+    "requirements",
 ];
 const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
@@ -58,6 +61,7 @@ pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         ("clusters", OF_CLUSTERS.to_vec()),
         ("clauses", entries(&OF_CLAUSES)),
         ("exceptions", entries(&OF_EXCEPTIONS)),
+        ("requirements", entries(&OF_REQUIREMENTS)),
     ]
 }
 
@@ -127,9 +131,10 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
     let mut reader = Reader { networks, problems, ids, origin, exceptions_need_date: need_date, today: source.today };
     let own = fields.get("clauses").map(|node| reader.clauses(node)).unwrap_or_default();
     let exceptions = fields.get("exceptions").map(|node| reader.exceptions(node)).unwrap_or_default();
+    let requirements = fields.get("requirements").map(|node| reader.requirements(node)).unwrap_or_default();
     let Reader { networks, mut problems, mut ids, .. } = reader;
     if let Some(node) = fields.get("verdicts") {
-        clause::override_verdicts(node, &ids, &mut inherited.clauses, &mut problems);
+        clause::override_verdicts(node, &ids, &mut inherited, &mut problems);
     }
     let controllers = fields.get("controllers").map(|node| settings::controllers(node, &mut problems));
     let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));
@@ -156,6 +161,7 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
         groups: groups.unwrap_or_default().into_iter().chain(inherited.groups).collect(),
         clusters: clusters.unwrap_or_default().into_iter().chain(inherited.clusters).collect(),
         clauses: exceptions.into_iter().chain(own).chain(inherited.clauses).collect(),
+        requirements: requirements.into_iter().chain(inherited.requirements).collect(),
         clients,
         otherwise: otherwise.unwrap_or(inherited.otherwise),
         exceptions_need_date: need_date,
@@ -172,6 +178,7 @@ fn blank() -> Policy {
         groups: Vec::new(),
         clusters: Vec::new(),
         clauses: Vec::new(),
+        requirements: Vec::new(),
         clients: Vec::new(),
         otherwise: Verdict::Report,
         exceptions_need_date: false,

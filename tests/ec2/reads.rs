@@ -137,6 +137,7 @@ async fn instances_have_the_groups_of_all_their_interfaces_and_terminated_ones_a
         id: "i-1".to_owned(),
         vpc: "vpc-1".to_owned(),
         groups: ids(&["sg-1", "sg-2"]),
+        primary_groups: ids(&["sg-2"]),
         tags: [("eks:cluster-name".to_owned(), "prod".to_owned())].into(),
     };
     assert_eq!(found, [expected]);

@@ -88,11 +88,13 @@ pub(super) fn instance(instance: types::Instance) -> Option<Instance> {
     }
     // `groupSet` of the instance itself is the primary interface's; nodes have more (VPC CNI, multiple cards).
     let interfaces = instance.network_interfaces().iter().flat_map(types::InstanceNetworkInterface::groups);
+    let primary: Vec<&str> = instance.security_groups().iter().filter_map(|group| group.group_id()).collect();
     let groups: BTreeSet<&str> =
-        instance.security_groups().iter().chain(interfaces).filter_map(|group| group.group_id()).collect();
+        interfaces.filter_map(types::GroupIdentifier::group_id).chain(primary.iter().copied()).collect();
     Some(Instance {
         vpc: instance.vpc_id().unwrap_or_default().to_owned(),
         groups: groups.into_iter().map(str::to_owned).collect(),
+        primary_groups: primary.into_iter().map(str::to_owned).collect(),
         tags: tags(instance.tags()),
         id: instance.instance_id.unwrap_or_default(),
     })

@@ -12,7 +12,7 @@ use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::traffic;
 use crate::policy::tree::{Node, Value};
-use crate::policy::{Clause, Limits, Origin, Severity, Verdict, Word};
+use crate::policy::{Clause, Limits, Origin, Policy, Severity, Verdict, Word};
 use crate::rule::Direction;
 
 /// Keys of clauses and exceptions alike: the region.
@@ -24,7 +24,7 @@ pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "grou
 
 pub(super) const VERDICTS: [(&str, Verdict); 3] =
     [("allow", Verdict::Allow), ("report", Verdict::Report), ("revoke", Verdict::Revoke)];
-const SEVERITIES: [(&str, Severity); 4] =
+pub(super) const SEVERITIES: [(&str, Severity); 4] =
     [("low", Severity::Low), ("medium", Severity::Medium), ("high", Severity::High), ("critical", Severity::Critical)];
 const DIRECTIONS: [(&str, Direction); 2] = [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
 
@@ -34,7 +34,7 @@ const DEFAULT_ROLES: [Role; 5] = [Role::Cluster, Role::ControlPlane, Role::Node,
 const DEFAULT_SEVERITY: Severity = Severity::Medium;
 
 const HELP_ID: &str = "add `id: …`, a name in kebab-case that findings will carry";
-const HELP_REASON: &str = "add `reason: …`: people read it in every finding";
+pub(super) const HELP_REASON: &str = "add `reason: …`: people read it in every finding";
 const HELP_VERDICT: &str = "add `verdict: allow`, `verdict: report` or `verdict: revoke`";
 const HELP_SEVERITY: &str = "add `severity: low`, `medium`, `high` or `critical`";
 const HELP_OWNER: &str = "add `owner: …`: who answers for it, as an e-mail address or a team";
@@ -159,7 +159,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The id, checked and unique; from here on messages name it.
-    fn id(&mut self, fields: &mut Fields<'_>) -> Option<(String, At)> {
+    pub(super) fn id(&mut self, fields: &mut Fields<'_>) -> Option<(String, At)> {
         let node = fields.need("id", HELP_ID, &mut self.problems)?;
         let text = scalar(node, "id", &mut self.problems)?;
         let id = names::clause_id(text, node.at, &mut self.problems)?;
@@ -183,7 +183,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Direction, traffic and peers.
-    fn region(&mut self, fields: &Fields<'t>) -> Option<(Direction, crate::region::Traffic, Vec<Word>)> {
+    pub(super) fn region(&mut self, fields: &Fields<'t>) -> Option<(Direction, crate::region::Traffic, Vec<Word>)> {
         let problems = &mut self.problems;
         let direction = match fields.get("direction") {
             None => Some(Direction::Ingress),
@@ -243,8 +243,8 @@ fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option
     }
 }
 
-/// Changes the verdicts of inherited clauses.
-pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut [Clause], problems: &mut Problems) {
+/// Changes the verdicts of inherited clauses. A requirement can be allowed to be missing.
+pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, problems: &mut Problems) {
     let Value::Map(map) = &node.value else {
         let message = format!("`verdicts` is a group of clause ids, and here is {}", kind(node));
         problems.add(Diagnostic::error("wrong-type", node.at, message).help("write `clause-id: report` for each"));
@@ -259,14 +259,25 @@ pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut [Clause]
         if let Some(first) = seen.insert(id, key.at) {
             let message = format!("the verdict of {} stands here a second time", quoted(id));
             problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
-        } else if let Some(clause) = inherited.iter_mut().find(|clause| clause.id == id) {
+        } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
             if let Some(verdict) = verdict {
                 set_verdict(clause, verdict);
             }
+        } else if inherited.requirements.iter().any(|requirement| requirement.id == id) {
+            match verdict {
+                Some(Verdict::Allow) => inherited.requirements.retain(|requirement| requirement.id != id),
+                Some(Verdict::Revoke) => {
+                    let message = format!("{} is a requirement: what is missing cannot be revoked", quoted(id));
+                    let help = "write `allow` where it may be missing, or `report`";
+                    problems.add(Diagnostic::error("revoke-of-requirement", value.at, message).help(help));
+                }
+                Some(Verdict::Report) | None => {}
+            }
         } else {
-            let ids = inherited.iter().map(|clause| clause.id.as_str());
-            let problem =
-                Diagnostic::error("unknown-clause", key.at, format!("no inherited clause is called {}", quoted(id)));
+            let clauses = inherited.clauses.iter().map(|clause| clause.id.as_str());
+            let ids = clauses.chain(inherited.requirements.iter().map(|requirement| requirement.id.as_str()));
+            let message = format!("no inherited clause or requirement is called {}", quoted(id));
+            let problem = Diagnostic::error("unknown-clause", key.at, message);
             problems.add(match (own.get(id), problems.did_you_mean(id, ids)) {
                 (Some((None, at)), _) => {
                     problem.help("it is your own: change its `verdict` there").also("here", *at, None)

@@ -22,11 +22,13 @@ const FOREIGN: [(&str, &str); 14] = [
     ("until", "expires"),
 ];
 
-/// Keys of clauses that exceptions have no use for.
-const LEFT_OUT: [(&str, &str, &str); 4] = [
+/// Keys of clauses that other entries have no use for.
+const LEFT_OUT: [(&str, &str, &str); 6] = [
     ("exception", "verdict", "leave it out: an exception allows"),
     ("exception", "severity", "leave it out: an exception allows"),
     ("exception", "roles", "leave it out: an exception holds for every role; limit it by `group` or `cluster`"),
+    ("requirement", "verdict", "leave it out: what is missing is told, and the guard opens nothing"),
+    ("requirement", "roles", "write `role`: node, or control-plane"),
     ("exception", "only", "leave it out: an exception holds for every role; limit it by `group` or `cluster`"),
 ];
 

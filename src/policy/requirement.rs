@@ -1,0 +1,196 @@
+//! What must stay open: judged on what an interface can really do, which is what its groups let through together.
+//!
+//! A requirement that is not met is told and never mended. Must not: read anything, or know what happens to a finding.
+
+use std::collections::BTreeSet;
+
+use crate::group::{PrefixList, Role};
+use crate::policy::{Policy, Severity, Word};
+use crate::region::{Addresses, Traffic};
+use crate::rule::{Direction, Peer, Rule};
+use crate::topology::{Topology, Worn};
+
+/// A region that must stay open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requirement {
+    /// Kebab-case, permanent.
+    pub id: String,
+    /// Whose interfaces must let it through.
+    pub wearer: Wearer,
+    /// Into them or out of them.
+    pub direction: Direction,
+    /// Protocols and ports, all of them.
+    pub traffic: Traffic,
+    /// The other side. Each port must be open to one of these; `role:node` means every node.
+    pub peers: Vec<Word>,
+    /// How bad it is when it is not met.
+    pub severity: Severity,
+    /// What needs it, for people.
+    pub reason: String,
+}
+
+impl Requirement {
+    /// The kinds of other side, for machines: `control-plane`, `node`, `group`, `addresses`; several with commas.
+    pub fn peer_class(&self) -> String {
+        let class = |word: &Word| match word {
+            Word::Role(Role::Node) => "node",
+            Word::Role(_) => "control-plane",
+            Word::Group(_) => "group",
+            _ => "addresses",
+        };
+        let mut classes: Vec<&str> = self.peers.iter().map(class).collect();
+        classes.dedup();
+        classes.join(",")
+    }
+}
+
+/// Whose interfaces a requirement is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wearer {
+    /// The interfaces that EKS puts into the VPC.
+    ControlPlane,
+    /// The primary interface of each node.
+    Node,
+}
+
+/// A requirement that a set of groups does not meet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unmet<'p> {
+    /// The requirement.
+    pub requirement: &'p Requirement,
+    /// The groups that the interfaces wear together.
+    pub worn: Worn,
+    /// What is not open.
+    pub missing: Traffic,
+    /// To whom, for people.
+    pub peers: String,
+}
+
+/// Other sides named in one finding.
+const MOST_NAMED: usize = 3;
+
+/// One other side.
+struct Target {
+    name: String,
+    /// A rule that names one of these is enough.
+    groups: BTreeSet<String>,
+    /// So are address rules that together cover one of these.
+    ranges: Vec<Addresses>,
+}
+
+/// Every requirement of the policy that is not met, once for each combination of groups that does not meet it.
+pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
+    let mut found = Vec::new();
+    for requirement in &policy.requirements {
+        let wearers: Vec<&Worn> = match requirement.wearer {
+            Wearer::ControlPlane => vec![&topology.control_plane],
+            Wearer::Node => topology.nodes.iter().collect(),
+        };
+        for worn in wearers {
+            found.extend(judge(requirement, topology, worn));
+        }
+    }
+    found
+}
+
+fn judge<'p>(requirement: &'p Requirement, topology: &Topology, worn: &Worn) -> Option<Unmet<'p>> {
+    let rules: Vec<&Rule> = topology.rules_of(worn).filter(|rule| rule.direction == requirement.direction).collect();
+    let mut missing = requirement.traffic.clone();
+    let mut names = Vec::new();
+    for word in &requirement.peers {
+        let mut open = missing.clone();
+        let mut closed_to = Vec::new();
+        for target in targets(word, topology) {
+            let here = open_to(&rules, &target, &missing, topology);
+            if !here.covers(&missing) {
+                closed_to.push(target.name);
+            }
+            open = &open & &here;
+        }
+        missing = &missing - &open;
+        closed_to.truncate(MOST_NAMED);
+        names.push(closed_to.join(" and "));
+    }
+    let peers = names.join(", or ");
+    (!missing.is_empty()).then(|| Unmet { requirement, worn: worn.clone(), missing, peers })
+}
+
+/// The other sides that a word means; all of them must be reached.
+fn targets(word: &Word, topology: &Topology) -> Vec<Target> {
+    // Without known ranges only a rule for everybody surely covers the groups.
+    let vpc = || match topology.vpc_ranges.by_family().collect::<Vec<_>>() {
+        ranges if ranges.is_empty() => Addresses::all().by_family().collect(),
+        ranges => ranges,
+    };
+    let listed = |groups: &Worn| groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let wearing = |who: &str, groups: &Worn| Target {
+        name: format!("{who} ({})", listed(groups)),
+        groups: groups.clone(),
+        ranges: vpc(),
+    };
+    match word {
+        Word::Role(Role::Node) => topology.nodes.iter().map(|node| wearing("nodes", node)).collect(),
+        Word::Role(_) => vec![wearing("the control plane", &topology.control_plane)],
+        Word::Group(id) => {
+            vec![Target { name: format!("group {id}"), groups: [id.clone()].into(), ranges: vpc() }]
+        }
+        Word::Vpc => vec![Target { name: "the VPC's ranges".to_owned(), groups: Worn::new(), ranges: vpc() }],
+        Word::Anywhere => {
+            let ranges = Addresses::all().by_family().collect();
+            vec![Target { name: "anywhere".to_owned(), groups: Worn::new(), ranges }]
+        }
+        Word::Addresses(addresses) => {
+            let ranges = vec![addresses.clone()];
+            vec![Target { name: "the addresses it names".to_owned(), groups: Worn::new(), ranges }]
+        }
+        // The reader lets no other word into a requirement.
+        _ => Vec::new(),
+    }
+}
+
+/// What the rules let through to a target, of what is wanted.
+fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology) -> Traffic {
+    let mut open = Traffic::default();
+    let mut by_address: Vec<(Traffic, Addresses)> = Vec::new();
+    for rule in rules {
+        let traffic = &Traffic::from(rule.packets) & wanted;
+        if traffic.is_empty() {
+            continue;
+        }
+        match &rule.peer {
+            Peer::Group { id, .. } if target.groups.contains(id) => open = Traffic::union([open, traffic]),
+            Peer::Group { .. } => {}
+            Peer::Cidr(net) => by_address.push((traffic, [*net].into_iter().collect())),
+            Peer::PrefixList(id) => match topology.prefix_lists.get(id) {
+                Some(PrefixList::Entries(entries)) => by_address.push((traffic, entries.clone())),
+                Some(PrefixList::Aws(_)) => {}
+                // What is not known is not called missing.
+                Some(PrefixList::Unreadable { .. }) | None => open = Traffic::union([open, traffic]),
+            },
+        }
+    }
+    target.ranges.iter().fold(open, |open, range| {
+        let left = wanted - &open;
+        Traffic::union([open, open_to_all_of(range, &by_address, &left)])
+    })
+}
+
+/// Where the address rules cover a whole range, alone or together. Rules differ in their ports, so what no rule opens alone
+/// is cut at the borders of the rules and looked at piece by piece.
+fn open_to_all_of(range: &Addresses, rules: &[(Traffic, Addresses)], wanted: &Traffic) -> Traffic {
+    let (whole, parts): (Vec<_>, Vec<_>) = rules.iter().partition(|(_, addresses)| addresses.covers(range));
+    let alone = Traffic::union(whole.into_iter().map(|(traffic, _)| traffic & wanted));
+    let together = |rules: &mut dyn Iterator<Item = &&(Traffic, Addresses)>| {
+        rules.fold(Addresses::default(), |all, (_, addresses)| all.with(addresses)).covers(range)
+    };
+    if !together(&mut parts.iter()) {
+        return alone;
+    }
+    let mut pieces = vec![wanted - &alone];
+    for (traffic, _) in &parts {
+        pieces = pieces.iter().flat_map(|piece| [piece & traffic, piece - traffic]).collect();
+        pieces.retain(|piece| !piece.is_empty());
+    }
+    let is_open = |piece: &Traffic| together(&mut parts.iter().filter(|(traffic, _)| traffic.meets(piece)));
+    Traffic::union(pieces.into_iter().filter(is_open).chain([alone]))
+}

@@ -1,0 +1,103 @@
+//! Who wears which groups in a cluster, and what these groups let through: the ground on which requirements are judged.
+//!
+//! An interface lets through what any of its groups lets through, so the unit is the set of groups worn together. Must
+//! not: read anything (inventory does) or know requirements (the policy does).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::group::PrefixList;
+use crate::membership::{is_node_by_aws, is_node_by_tag};
+use crate::ports::{Cluster, Instance};
+use crate::region::Addresses;
+use crate::rule::{Direction, Peer, Rule};
+
+/// Groups that one interface wears together.
+pub type Worn = BTreeSet<String>;
+
+/// The interfaces of one cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topology {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Worn by the control plane's interfaces: the cluster's own group and the additional ones.
+    pub control_plane: Worn,
+    /// What the primary interfaces of nodes wear, each combination once. Empty: no node is known.
+    pub nodes: BTreeSet<Worn>,
+    /// The live rules of all these groups.
+    pub rules: BTreeMap<String, Vec<Rule>>,
+    /// The VPC's own ranges.
+    pub vpc_ranges: Addresses,
+    /// The prefix lists that the rules name.
+    pub prefix_lists: BTreeMap<String, PrefixList>,
+}
+
+/// What the primary interface of an instance wears that looks like a node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    worn: Worn,
+    by_aws: bool,
+}
+
+/// The instances of the cluster's VPC that look like its nodes, each combination of groups once.
+pub fn candidates(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<Candidate> {
+    let candidate = |instance: &Instance| {
+        let by_aws = is_node_by_aws(cluster, instance);
+        let looks_like_it = by_aws || is_node_by_tag(cluster, instance);
+        let worn: Worn = instance.primary_groups.iter().cloned().collect();
+        (looks_like_it && !worn.is_empty()).then_some(Candidate { worn, by_aws })
+    };
+    instances.iter().filter_map(candidate).collect()
+}
+
+/// Every group whose rules a topology needs.
+pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>) -> BTreeSet<String> {
+    let nodes = candidates.iter().map(|candidate| candidate.worn.clone()).chain(planned(cluster));
+    nodes.flatten().chain(control_plane(cluster)).collect()
+}
+
+impl Topology {
+    /// A node lets its control plane in: what only an ordinary tag calls a node has to, or it is left out. Without any node,
+    /// those that the node groups would start count.
+    pub fn new(
+        cluster: &Cluster,
+        candidates: &BTreeSet<Candidate>,
+        rules: BTreeMap<String, Vec<Rule>>,
+        prefix_lists: BTreeMap<String, PrefixList>,
+    ) -> Self {
+        let mut topology = Self {
+            cluster: cluster.name.clone(),
+            control_plane: control_plane(cluster),
+            nodes: BTreeSet::new(),
+            rules,
+            vpc_ranges: cluster.vpc_ranges.clone(),
+            prefix_lists,
+        };
+        let is_node = |candidate: &&Candidate| candidate.by_aws || topology.lets_control_plane_in(&candidate.worn);
+        let nodes: BTreeSet<Worn> = candidates.iter().filter(is_node).map(|node| node.worn.clone()).collect();
+        topology.nodes = if nodes.is_empty() { planned(cluster).collect() } else { nodes };
+        topology
+    }
+
+    fn lets_control_plane_in(&self, worn: &Worn) -> bool {
+        let is_own = |peer: &Peer| matches!(peer, Peer::Group { id, .. } if self.control_plane.contains(id));
+        !worn.is_disjoint(&self.control_plane)
+            || self.rules_of(worn).any(|rule| rule.direction == Direction::Ingress && is_own(&rule.peer))
+    }
+
+    /// The rules of all these groups.
+    pub fn rules_of<'a>(&'a self, worn: &'a Worn) -> impl Iterator<Item = &'a Rule> {
+        worn.iter().filter_map(|group| self.rules.get(group)).flatten()
+    }
+}
+
+fn control_plane(cluster: &Cluster) -> Worn {
+    cluster.cluster_group.iter().chain(&cluster.control_plane_groups).cloned().collect()
+}
+
+/// What the nodes of each node group will wear: the groups of its launch template, else the cluster's own.
+fn planned(cluster: &Cluster) -> impl Iterator<Item = Worn> {
+    cluster.node_groups.iter().map(|nodes| match nodes.template_groups.as_slice() {
+        [] => cluster.cluster_group.iter().cloned().collect(),
+        groups => groups.iter().cloned().collect(),
+    })
+}
