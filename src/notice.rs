@@ -3,6 +3,8 @@
 //! Must not: send anything, or let text from outside (names, descriptions, sessions, user agents) format a message or
 //! break a line: every such value goes through [`plain`].
 
+pub mod source;
+
 use crate::policy::{Severity, Verdict};
 use crate::record::{Action, FindingRecord, Outcome, Record};
 use crate::rule::{Peer, Rule};

@@ -1,4 +1,5 @@
-//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we tell, and time.
+//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we tell, what we remember, and
+//! time.
 //!
 //! Owns: the traits and the plain facts that pass through them. Must not: know the AWS SDK (adapters do) or interpret
 //! facts (membership and the policy do). Fakes of these traits drive the tests of the order of effects.
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::notice::Message;
 use crate::region::Addresses;
+use crate::repeat::{Key, Past};
 use crate::rule::{Direction, Rule};
 
 /// Tags by key.
@@ -203,6 +205,22 @@ pub trait Channel: Sync {
     fn name(&self) -> &'static str;
     /// Sends the message as this channel's audience reads it.
     fn send(&self, message: &Message) -> impl Future<Output = Result<(), Source>> + Send;
+}
+
+/// What is remembered from one invocation to the next. A memory that cannot be read must neither keep a rule open nor silence
+/// a notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
+pub trait Memory: Sync {
+    /// Whether this event was dealt with to its end, by its id.
+    fn is_handled(&self, event: &str) -> impl Future<Output = Result<bool, CloudError>> + Send;
+    /// What is remembered of these findings. One of which nothing is known is left out.
+    fn past(&self, keys: &[Key]) -> impl Future<Output = Result<BTreeMap<Key, Past>, CloudError>> + Send;
+    /// Remembers that an event was dealt with, and adds these pasts to what is known. To be called once everybody was told:
+    /// what is remembered is not told again. An error does not say that nothing was kept.
+    fn remember(
+        &self,
+        event: Option<&str>,
+        pasts: &[(Key, Past)],
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// Time, so that tests own it.

@@ -3,7 +3,7 @@
 //! Names and values are a contract with other programs: add, never rename.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Actor, Event};
 use crate::group::{Group, RoleEvidence};
@@ -45,7 +45,7 @@ impl Outcome {
 }
 
 /// What became of one finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Nothing was to be done.

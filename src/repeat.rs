@@ -1,0 +1,222 @@
+//! Repeats: what is remembered about one finding, and what of it is told now.
+//!
+//! Owns: which findings are the same, the windows, and what a memory keeps. Pure: the memory itself is behind
+//! [`crate::ports::Memory`]. Must not: write text, or keep anything from being done. A repeat is only told less often.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::event::Event;
+use crate::notice::plain;
+use crate::policy::judge::Place;
+use crate::record::{Action, FindingRecord, Outcome};
+
+/// The same finding is told once in this time. Long enough for a controller that tries again every few minutes, short enough
+/// that what is still open an hour later is told again in the same shift.
+pub const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// Openings count for this long, and a rule is called contested once in this time.
+pub const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// So many openings in a [`DAY`] make a rule contested. Two are a mistake and a second try; at three somebody or something
+/// does it again and again.
+pub const CONTESTED_FROM: usize = 3;
+/// Openings remembered of one finding, the newest.
+const MOST_OPENINGS: usize = 50;
+/// Principals named when a rule is contested.
+const MOST_NAMED: usize = 10;
+
+/// Which finding: equal for a rule that was revoked and opened again under a new id. A digest, so that no text from outside
+/// names what is kept in a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+impl Key {
+    /// The key of a finding about a group: a rule by what it lets through and whom, a requirement by its id and by what is
+    /// missing, so that what gets worse is told.
+    pub fn of(place: Place<'_>, group: &str, finding: &FindingRecord) -> Self {
+        let mut parts = vec![place.account, place.region, group];
+        let said: Vec<String> = match (&finding.rule, &finding.requirement) {
+            // The owner of a peer group is left out: a caller may leave it out as well.
+            (Some(rule), _) => {
+                vec![format!("{:?}", rule.direction), rule.packets.to_string(), rule.peer.to_string()]
+            }
+            (None, requirement) => {
+                vec![requirement.clone().unwrap_or_default(), finding.detail.clone().unwrap_or_default()]
+            }
+        };
+        parts.extend(said.iter().map(String::as_str));
+        Self(digest(&parts))
+    }
+
+    /// 64 hexadecimal digits.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// SHA-256 of the parts, in 64 hexadecimal digits; other parts have another digest, however they are cut.
+pub fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A finding as it is seen now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// What became of it.
+    pub action: Action,
+    /// When it was opened and by whom. `None`: it stood there before, or it was gone when we came; then nobody opened it
+    /// again, and it only counts as seen.
+    pub opened: Option<(Timestamp, Option<String>)>,
+}
+
+impl Sighting {
+    /// A finding that came with this event, or in a sweep. The time of the event counts and not that of its arrival, so that
+    /// one event is one opening, however often and in whatever order events come.
+    pub fn of(finding: &FindingRecord, event: Option<&Event>, now: Timestamp) -> Self {
+        let is_open = !matches!(finding.action, Action::None | Action::AlreadyGone | Action::Changed);
+        let named = event.filter(|_| is_open && finding.named_by_event && finding.rule.is_some());
+        let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
+        Self { action: finding.action, opened: named.map(opened) }
+    }
+}
+
+/// What is told of a sighting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// It is news.
+    Tell,
+    /// It was told less than a [`WINDOW`] ago, and nothing is new.
+    Quiet {
+        /// When it was told.
+        last: Timestamp,
+    },
+    /// It is told whatever was told before, with who keeps opening it.
+    Contested(Contested),
+}
+
+/// A rule that comes back again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// Openings within the last [`DAY`]; of very many only the newest are counted.
+    pub times: usize,
+    /// The first of them.
+    pub since: Timestamp,
+    /// Who opened it, as far as known, most often first, with how often.
+    pub by: Vec<(String, usize)>,
+}
+
+/// What is remembered of one finding. Small, whatever happens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Past {
+    /// When it was opened and by whom, within the last [`DAY`].
+    openings: BTreeMap<Timestamp, Option<String>>,
+    /// When it was last told, and what had become of it.
+    told: Option<(Timestamp, Action)>,
+    /// When it was last called contested.
+    contested: Option<Timestamp>,
+}
+
+impl Past {
+    /// What to tell of a sighting.
+    pub fn telling(&self, sighting: &Sighting, now: Timestamp) -> Telling {
+        let openings = self.openings_with(sighting, now);
+        let is_new = sighting.opened.as_ref().is_some_and(|(at, _)| !self.openings.contains_key(at));
+        let is_said = self.contested.is_some_and(|at| is_within(DAY, at, now));
+        if is_new && !is_said && openings.len() >= CONTESTED_FROM {
+            return Telling::Contested(contested(&openings, now));
+        }
+        match self.told {
+            Some((last, action)) if is_within(WINDOW, last, now) && !is_news(sighting.action, action) => {
+                Telling::Quiet { last }
+            }
+            _ => Telling::Tell,
+        }
+    }
+
+    /// The past once this sighting was told so.
+    #[must_use]
+    pub fn with(&self, sighting: &Sighting, telling: &Telling, now: Timestamp) -> Self {
+        let is_told = !matches!(telling, Telling::Quiet { .. });
+        let is_contested = matches!(telling, Telling::Contested(_));
+        Self {
+            openings: newest(self.openings_with(sighting, now)),
+            told: if is_told { Some((now, sighting.action)) } else { self.told },
+            contested: if is_contested { Some(now) } else { self.contested },
+        }
+    }
+
+    /// What two invocations remember of the same finding, as one past. The order does not matter.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let mut openings = self.openings;
+        for (at, by) in other.openings {
+            let known = openings.entry(at).or_default();
+            *known = known.take().max(by);
+        }
+        Self {
+            openings: newest(openings),
+            told: self.told.max(other.told),
+            contested: self.contested.max(other.contested),
+        }
+    }
+
+    /// When nothing in it counts any more. `None`: there is nothing in it.
+    pub fn ends(&self) -> Option<Timestamp> {
+        let opened = self.openings.last_key_value().map(|(at, _)| *at);
+        let last = opened.max(self.told.map(|(at, _)| at)).max(self.contested);
+        last.map(|last| last.checked_add(DAY).unwrap_or(Timestamp::MAX))
+    }
+
+    fn openings_with(&self, sighting: &Sighting, now: Timestamp) -> BTreeMap<Timestamp, Option<String>> {
+        let mut openings = self.openings.clone();
+        if let Some((at, by)) = &sighting.opened {
+            openings.entry(*at).or_insert_with(|| by.clone());
+        }
+        openings.retain(|at, _| is_within(DAY, *at, now));
+        openings
+    }
+}
+
+/// What lies in the future is not within: a clock that went wrong must not silence anything.
+fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now.duration_since(at) < time
+}
+
+/// Whether a sighting has to be told although the finding was told a moment ago. What needs a person is told each time.
+fn is_news(action: Action, told: Action) -> bool {
+    let is_over = matches!(action, Action::None | Action::AlreadyGone | Action::Changed);
+    action.outcome() >= Outcome::Refused || (action != told && !is_over)
+}
+
+fn newest(mut openings: BTreeMap<Timestamp, Option<String>>) -> BTreeMap<Timestamp, Option<String>> {
+    while openings.len() > MOST_OPENINGS {
+        openings.pop_first();
+    }
+    openings
+}
+
+fn contested(openings: &BTreeMap<Timestamp, Option<String>>, now: Timestamp) -> Contested {
+    let mut by: BTreeMap<&str, usize> = BTreeMap::new();
+    for principal in openings.values().flatten() {
+        *by.entry(principal).or_default() += 1;
+    }
+    let mut by: Vec<(String, usize)> = by.into_iter().map(|(principal, times)| (principal.to_owned(), times)).collect();
+    by.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+    by.truncate(MOST_NAMED);
+    Contested { times: openings.len(), since: openings.keys().next().copied().unwrap_or(now), by }
+}
+
+#[cfg(test)]
+mod tests;

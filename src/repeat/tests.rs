@@ -1,0 +1,338 @@
+use ipnet::IpNet;
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::Verdict;
+use crate::rule::{Direction, Packets, Peer, Rule};
+
+const PLACE: Place<'_> = Place { account: "111122223333", region: "us-east-1" };
+
+/// So many minutes after noon.
+fn at(minutes: i64) -> Timestamp {
+    "2026-11-01T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+}
+
+fn opened(minutes: i64) -> Sighting {
+    Sighting { action: Action::Revoked, opened: Some((at(minutes), Some("ann".to_owned()))) }
+}
+
+fn seen(action: Action) -> Sighting {
+    Sighting { action, opened: None }
+}
+
+/// What is told of each sighting, one after the other.
+fn told(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
+    let mut past = Past::default();
+    let mut said = Vec::new();
+    for (minutes, sighting) in sightings {
+        let telling = past.telling(sighting, at(*minutes));
+        past = past.with(sighting, &telling, at(*minutes));
+        said.push(match telling {
+            Telling::Tell => "tell",
+            Telling::Quiet { .. } => "quiet",
+            Telling::Contested(_) => "contested",
+        });
+    }
+    said
+}
+
+/// A sentence, what is seen, each with the minute, and what is told of it.
+type Row<'a> = (&'a str, &'a [(i64, Sighting)], &'a [&'a str]);
+
+#[test]
+fn what_is_told() {
+    use Action::{AlreadyGone, Changed, Failed, Refused, Reported, Revoked, WouldRevoke};
+    let day = 24 * 60;
+    let rows: &[Row] = &[
+        ("the first time is told", &[(0, opened(0))], &["tell"]),
+        ("a second time within the hour is not", &[(0, opened(0)), (59, opened(59))], &["tell", "quiet"]),
+        ("a second time after the hour is", &[(0, opened(0)), (60, opened(60))], &["tell", "tell"]),
+        (
+            "what stands open is told once an hour, however often it is seen",
+            &[
+                (0, seen(Reported)),
+                (1, seen(Reported)),
+                (59, seen(Reported)),
+                (60, seen(Reported)),
+                (119, seen(Reported)),
+                (120, seen(Reported)),
+            ],
+            &["tell", "quiet", "quiet", "tell", "quiet", "tell"],
+        ),
+        (
+            "the third opening in a day is contested, even within the hour",
+            &[(0, opened(0)), (1, opened(1)), (2, opened(2))],
+            &["tell", "quiet", "contested"],
+        ),
+        (
+            "after that the windows hold again, and it is contested once a day",
+            &[(0, opened(0)), (1, opened(1)), (2, opened(2)), (3, opened(3)), (62, opened(62)), (63, opened(63))],
+            &["tell", "quiet", "contested", "quiet", "tell", "quiet"],
+        ),
+        (
+            "a day later it is contested again",
+            &[
+                (0, opened(0)),
+                (1, opened(1)),
+                (2, opened(2)),
+                (day, opened(day)),
+                (day + 1, opened(day + 1)),
+                (day + 2, opened(day + 2)),
+            ],
+            &["tell", "quiet", "contested", "tell", "quiet", "contested"],
+        ),
+        (
+            "an opening exactly a day ago does not count",
+            &[(0, opened(0)), (day - 1, opened(day - 1)), (day, opened(day))],
+            &["tell", "tell", "quiet"],
+        ),
+        (
+            "an opening just within the day counts",
+            &[(0, opened(0)), (day - 2, opened(day - 2)), (day - 1, opened(day - 1))],
+            &["tell", "tell", "contested"],
+        ),
+        (
+            "one event is one opening, however often it comes",
+            &[(0, opened(0)), (1, opened(0)), (2, opened(0)), (3, opened(0))],
+            &["tell", "quiet", "quiet", "quiet"],
+        ),
+        (
+            "openings count in whatever order they come",
+            &[(10, opened(2)), (11, opened(0)), (12, opened(1))],
+            &["tell", "quiet", "contested"],
+        ),
+        (
+            "standing there is not coming back",
+            &[(0, seen(WouldRevoke)), (70, seen(WouldRevoke)), (140, seen(WouldRevoke)), (210, seen(WouldRevoke))],
+            &["tell", "tell", "tell", "tell"],
+        ),
+        (
+            "what needs a person is told each time",
+            &[(0, seen(Failed)), (1, seen(Failed)), (2, seen(Refused)), (3, seen(Refused))],
+            &["tell", "tell", "tell", "tell"],
+        ),
+        (
+            "another end of it is news",
+            &[
+                (0, seen(WouldRevoke)),
+                (1, seen(Revoked)),
+                (2, seen(WouldRevoke)),
+                (3, seen(Failed)),
+                (4, seen(Revoked)),
+            ],
+            &["tell", "tell", "tell", "tell", "tell"],
+        ),
+        (
+            "that it is gone is no news",
+            &[(0, seen(Revoked)), (1, seen(AlreadyGone)), (2, seen(Changed))],
+            &["tell", "quiet", "quiet"],
+        ),
+        (
+            "that it is back is",
+            &[(0, seen(AlreadyGone)), (1, seen(AlreadyGone)), (2, opened(2))],
+            &["tell", "quiet", "tell"],
+        ),
+    ];
+    for (name, sightings, expected) in rows {
+        assert_eq!(told(sightings), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_clock_that_went_wrong_silences_nothing() {
+    let past = Past::default().with(&opened(0), &Telling::Tell, at(600));
+    assert_eq!(past.telling(&opened(0), at(0)), Telling::Tell);
+    let past = Past { contested: Some(Timestamp::MAX), ..past };
+    let past = past.with(&opened(1), &Telling::Tell, at(1)).with(&opened(2), &Telling::Tell, at(2));
+    assert!(matches!(past.telling(&opened(3), at(3)), Telling::Contested(_)));
+}
+
+#[test]
+fn contested_says_who_and_how_often_the_most_often_first() {
+    let by = |name: &str, minutes| Sighting {
+        action: Action::Revoked,
+        opened: Some((at(minutes), Some(name.to_owned()).filter(|name| !name.is_empty()))),
+    };
+    let mut past = Past::default();
+    for sighting in [by("old", -1440), by("bob", 1), by("zoe", 2), by("", 3)] {
+        past = past.with(&sighting, &Telling::Tell, at(5));
+    }
+    let Telling::Contested(contested) = past.telling(&by("zoe", 4), at(5)) else { panic!("not contested") };
+    let by = vec![("zoe".to_owned(), 2), ("bob".to_owned(), 1)];
+    assert_eq!(contested, Contested { times: 4, since: at(1), by });
+}
+
+#[test]
+fn a_past_stays_small_and_keeps_the_newest() {
+    let long = "ø".repeat(5000);
+    let event = |minutes| Event {
+        id: "e".to_owned(),
+        name: "AuthorizeSecurityGroupIngress".to_owned(),
+        time: Some(at(minutes)),
+        account: String::new(),
+        region: String::new(),
+        actor: crate::event::Actor { arn: Some(format!("{long}{minutes}")), ..crate::event::Actor::default() },
+    };
+    let mut past = Past::default();
+    for minutes in 0..200 {
+        let sighting = Sighting::of(&finding(Action::Revoked), Some(&event(minutes)), at(minutes));
+        past = past.with(&sighting, &past.telling(&sighting, at(minutes)), at(minutes));
+    }
+    assert_eq!(past.openings.len(), MOST_OPENINGS);
+    assert_eq!(past.openings.keys().next(), Some(&at(150)));
+    assert!(serde_json::to_vec(&past).unwrap().len() < 30_000);
+    let merged = past.clone().merge(past.with(&opened(500), &Telling::Tell, at(500)));
+    assert_eq!((merged.openings.len(), merged.ends()), (MOST_OPENINGS, Some(at(500 + 1440))));
+}
+
+#[test]
+fn a_past_comes_back_from_json_and_ends_a_day_after_the_last_thing_in_it() {
+    let past = Past::default().with(&opened(0), &Telling::Tell, at(5));
+    assert_eq!(serde_json::from_str::<Past>(&serde_json::to_string(&past).unwrap()).unwrap(), past);
+    assert_eq!(past.ends(), Some(at(5 + 1440)));
+    assert_eq!(Past::default().ends(), None);
+    assert_eq!(Past { contested: Some(Timestamp::MAX), ..past }.ends(), Some(Timestamp::MAX));
+}
+
+fn finding(action: Action) -> FindingRecord {
+    FindingRecord {
+        rule: Some(rule("sgr-1", "0.0.0.0/0")),
+        requirement: None,
+        verdict: Verdict::Revoke,
+        severity: None,
+        named_by_event: true,
+        portions: vec![],
+        action,
+        detail: None,
+    }
+}
+
+fn rule(id: &str, cidr: &str) -> Rule {
+    Rule {
+        id: id.to_owned(),
+        direction: Direction::Ingress,
+        packets: Packets::Tcp(10250, 10250),
+        peer: Peer::Cidr(cidr.parse::<IpNet>().unwrap()),
+        description: None,
+        tags: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
+    let event = Event {
+        id: "e".to_owned(),
+        name: "AuthorizeSecurityGroupIngress".to_owned(),
+        time: Some(at(0)),
+        account: String::new(),
+        region: String::new(),
+        actor: crate::event::Actor { arn: Some("ann".to_owned()), ..crate::event::Actor::default() },
+    };
+    let by_ann = |minutes| Some((at(minutes), Some("ann".to_owned())));
+    let later = Event { time: Some(at(9)), ..event.clone() };
+    let untimed = Event { time: None, ..event.clone() };
+    let missing = FindingRecord { rule: None, requirement: Some("kubelet".to_owned()), ..finding(Action::Reported) };
+    for (name, finding, event, expected) in [
+        ("revoked", finding(Action::Revoked), Some(&event), by_ann(0)),
+        ("reported", finding(Action::Reported), Some(&event), by_ann(0)),
+        ("left open", finding(Action::Failed), Some(&event), by_ann(0)),
+        ("an event without a time counts when it comes", finding(Action::Revoked), Some(&untimed), by_ann(5)),
+        ("an event from the future too", finding(Action::Revoked), Some(&later), by_ann(5)),
+        ("gone before we came", finding(Action::AlreadyGone), Some(&event), None),
+        ("a sweep", finding(Action::Revoked), None, None),
+        ("not named", FindingRecord { named_by_event: false, ..finding(Action::Revoked) }, Some(&event), None),
+        ("a requirement", missing, Some(&event), None),
+    ] {
+        assert_eq!(Sighting::of(&finding, event, at(5)).opened, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_finding_is_the_same_by_place_group_and_content_and_not_by_rule_id() {
+    let key = |place, group: &str, rule: Rule| {
+        Key::of(place, group, &FindingRecord { rule: Some(rule), ..finding(Action::None) })
+    };
+    let one = key(PLACE, "sg-1", rule("sgr-1", "0.0.0.0/0"));
+    assert_eq!(one.text().len(), 64);
+    let peer = |owner: Option<&str>| Peer::Group { id: "sg-9".to_owned(), owner: owner.map(str::to_owned) };
+    let from = |peer| key(PLACE, "sg-1", Rule { peer, ..rule("sgr-1", "0.0.0.0/0") });
+    assert_eq!(from(peer(None)), from(peer(Some("111122223333"))));
+    let same = Rule { description: Some("new".to_owned()), ..rule("sgr-2", "0.0.0.0/0") };
+    assert_eq!(key(PLACE, "sg-1", same), one);
+    let missing = |id: &str, detail: &str| {
+        let finding = FindingRecord {
+            rule: None,
+            requirement: Some(id.to_owned()),
+            detail: Some(detail.to_owned()),
+            ..finding(Action::Reported)
+        };
+        Key::of(PLACE, "sg-1", &finding)
+    };
+    let others = [
+        key(Place { account: "444455556666", ..PLACE }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
+        key(Place { region: "eu-west-1", ..PLACE }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
+        key(PLACE, "sg-2", rule("sgr-1", "0.0.0.0/0")),
+        key(PLACE, "sg-1", rule("sgr-1", "::/0")),
+        key(PLACE, "sg-1", Rule { direction: Direction::Egress, ..rule("sgr-1", "0.0.0.0/0") }),
+        key(PLACE, "sg-1", Rule { packets: Packets::Udp(10250, 10250), ..rule("sgr-1", "0.0.0.0/0") }),
+        key(PLACE, "sg-1", Rule { packets: Packets::Tcp(10250, 10251), ..rule("sgr-1", "0.0.0.0/0") }),
+        from(peer(None)),
+        missing("kubelet", "no tcp 10250"),
+        missing("kubelet", "no tcp 10250 and udp 53"),
+        missing("dns", "no tcp 10250"),
+    ];
+    let all: std::collections::BTreeSet<&Key> = others.iter().chain([&one]).collect();
+    assert_eq!(all.len(), others.len() + 1);
+    assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+}
+
+/// Events that come late and out of order, and sweeps between them.
+fn sightings() -> impl Strategy<Value = Vec<(i64, Sighting)>> {
+    let actions = prop::sample::select(vec![Action::Reported, Action::WouldRevoke, Action::Revoked, Action::Refused]);
+    let one = (0..400_i64, 0..300_i64, actions, any::<bool>());
+    prop::collection::vec(one, 0..60).prop_map(|steps| {
+        let mut now = 0;
+        let sighting = |(pause, late, action, is_opened): (i64, i64, Action, bool)| {
+            now += pause;
+            let opened = is_opened
+                .then(|| (at((now - late).div_euclid(60) * 60), (late % 3 > 0).then(|| format!("user {}", late % 3))));
+            (now, Sighting { action, opened })
+        };
+        steps.into_iter().map(sighting).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn nothing_is_silent_for_longer_than_the_window_and_nothing_is_contested_twice_a_day(sightings in sightings()) {
+        let said = told(&sightings);
+        let last = |what: fn(&str) -> bool, before: usize| {
+            said.iter().zip(&sightings).take(before).rev().find(|(said, _)| what(said)).map(|(_, (now, _))| *now)
+        };
+        for (n, (now, sighting)) in sightings.iter().enumerate() {
+            if said[n] == "quiet" {
+                let told = last(|said| said != "quiet", n).unwrap();
+                prop_assert!(now - told < 60 && sighting.action < Action::Refused);
+            }
+            if said[n] == "contested" {
+                prop_assert!(sighting.opened.is_some());
+                prop_assert!(last(|said| said == "contested", n).is_none_or(|before| now - before >= 24 * 60));
+            }
+        }
+    }
+
+    #[test]
+    fn pasts_merge_in_any_order(one in sightings(), two in sightings(), three in sightings()) {
+        let past = |sightings: Vec<(i64, Sighting)>| {
+            sightings.iter().fold(Past::default(), |past, (now, sighting)| {
+                past.with(sighting, &past.telling(sighting, at(*now)), at(*now))
+            })
+        };
+        let (one, two, three) = (past(one), past(two), past(three));
+        prop_assert_eq!(one.clone().merge(one.clone()), one.clone());
+        prop_assert_eq!(one.clone().merge(two.clone()), two.clone().merge(one.clone()));
+        prop_assert_eq!(one.clone().merge(two.clone()).merge(three.clone()), one.merge(two.merge(three)));
+    }
+}
