@@ -9,3 +9,4 @@ pub mod ec2;
 pub mod eks;
 mod failure;
 pub mod sns;
+pub mod table;

@@ -18,6 +18,8 @@ pub struct Settings {
     pub topic: Option<String>,
     /// `GUARD_RECORD_TOPIC_ARN`: machines.
     pub record_topic: Option<String>,
+    /// `GUARD_STATE_TABLE`: the name or ARN of the DynamoDB table that remembers events and repeats.
+    pub state_table: Option<String>,
     /// `GUARD_MAX_REVOKES`: most rules one invocation may revoke.
     pub max_revokes: usize,
 }
@@ -35,14 +37,8 @@ pub struct SettingError {
 }
 
 /// Variables of the contract that this version does not act on. Ignoring one would let somebody believe it does.
-const NOT_YET: [&str; 6] = [
-    "GUARD_ACCOUNTS",
-    "GUARD_CHAT_TOPIC_ARN",
-    "GUARD_REGIONS",
-    "GUARD_ROLE_NAME",
-    "GUARD_SLACK_SECRET_ARN",
-    "GUARD_STATE_TABLE",
-];
+const NOT_YET: [&str; 5] =
+    ["GUARD_ACCOUNTS", "GUARD_CHAT_TOPIC_ARN", "GUARD_REGIONS", "GUARD_ROLE_NAME", "GUARD_SLACK_SECRET_ARN"];
 
 impl Settings {
     /// Reads the variables through `look_up`. Unset and empty are the same.
@@ -65,6 +61,10 @@ impl Settings {
         };
         let max_revokes =
             parse("GUARD_MAX_REVOKES", get("GUARD_MAX_REVOKES"), "a whole number", |text| usize::from_str(text).ok())?;
+        let table = "the name or the ARN of a DynamoDB table";
+        let state_table = parse("GUARD_STATE_TABLE", get("GUARD_STATE_TABLE"), table, |text| {
+            is_table(text).then(|| text.to_owned())
+        })?;
         for variable in NOT_YET {
             parse(variable, get(variable), "nothing: this version does not act on it", |_| None::<()>)?;
         }
@@ -76,9 +76,23 @@ impl Settings {
             policy: get("GUARD_POLICY").unwrap_or_else(|| "standard".to_owned()),
             topic: topic("GUARD_TOPIC_ARN")?,
             record_topic: topic("GUARD_RECORD_TOPIC_ARN")?,
+            state_table,
             max_revokes: max_revokes.unwrap_or(50),
         })
     }
+}
+
+/// A name alone, or at the end of `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
+fn is_table(text: &str) -> bool {
+    let name = match text.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        [name] => Some(*name),
+        ["arn", _, "dynamodb", region, account, table] if !region.is_empty() && !account.is_empty() => {
+            table.strip_prefix("table/")
+        }
+        _ => None,
+    };
+    let is_fit = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
+    name.is_some_and(|name| (3..=255).contains(&name.len()) && name.chars().all(is_fit))
 }
 
 fn parse<T>(
@@ -104,7 +118,7 @@ mod tests {
         let settings = read(&[("GUARD_TOPIC_ARN", "")]).unwrap();
         assert_eq!(settings.modes, Modes { named: Mode::Enforce, others: Mode::Report });
         assert_eq!((settings.policy.as_str(), settings.max_revokes), ("standard", 50));
-        assert_eq!((settings.topic, settings.record_topic), (None, None));
+        assert_eq!((settings.topic, settings.record_topic, settings.state_table), (None, None, None));
     }
 
     #[test]
@@ -121,10 +135,23 @@ mod tests {
             ("GUARD_MAX_REVOKES", "-1"),
             ("GUARD_TOPIC_ARN", "ops"),
             ("GUARD_ACCOUNTS", "111122223333"),
+            ("GUARD_STATE_TABLE", "ab"),
+            ("GUARD_STATE_TABLE", "a table"),
+            ("GUARD_STATE_TABLE", "arn:aws:dynamodb:us-east-1:111122223333:global-table/guard"),
+            ("GUARD_STATE_TABLE", "arn:aws:dynamodb:us-east-1:111122223333:table/guard/index/by-time"),
+            ("GUARD_STATE_TABLE", "arn:aws:dynamodb:::table/guard"),
+            ("GUARD_STATE_TABLE", "arn:aws:sns:us-east-1:111122223333:guard"),
         ] {
             let error = read(&[(variable, value)]).unwrap_err();
             assert_eq!((error.variable, error.value.as_str()), (variable, value));
             assert!(error.to_string().contains("expected"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_named_by_its_name_or_its_arn() {
+        for table in ["guard-GuardTable-1ABC_d.e", "arn:aws-cn:dynamodb:cn-north-1:111122223333:table/guard"] {
+            assert_eq!(read(&[("GUARD_STATE_TABLE", table)]).unwrap().state_table.as_deref(), Some(table));
         }
     }
 }

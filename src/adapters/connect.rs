@@ -12,6 +12,11 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// All tries of a call with the pauses between them, so that a throttled call ends as an error we can tell people about
 /// and not as a function that was cut off.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
+/// The same for the memory. It is asked before a rule is closed and must not keep it open: a healthy answer takes some
+/// milliseconds, and without one the guard goes on.
+const MEMORY_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// All tries of a call to the memory.
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(3);
 /// `app/eks-sg-guard` in the user agent, so that CloudTrail shows which calls are ours. Anybody can send the same text:
 /// it is no proof of anything.
 const APP_NAME: &str = "eks-sg-guard";
@@ -25,6 +30,8 @@ pub struct Connection {
     pub eks: Clusters,
     /// For [`super::sns::Topic`].
     pub sns: aws_sdk_sns::Client,
+    /// For [`super::table::Table`]. It connects when it is first used.
+    pub dynamodb: aws_sdk_dynamodb::Client,
 }
 
 impl Connection {
@@ -32,8 +39,17 @@ impl Connection {
     pub fn new(config: &SdkConfig) -> Self {
         let ec2 = aws_sdk_ec2::Client::new(config);
         let eks = Clusters::new(aws_sdk_eks::Client::new(config), ec2.clone());
-        Self { ec2, eks, sns: aws_sdk_sns::Client::new(config) }
+        let dynamodb = aws_sdk_dynamodb::Client::from_conf(of_memory(config));
+        Self { ec2, eks, sns: aws_sdk_sns::Client::new(config), dynamodb }
     }
+}
+
+fn of_memory(config: &SdkConfig) -> aws_sdk_dynamodb::Config {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(MEMORY_ATTEMPT_TIMEOUT)
+        .operation_timeout(MEMORY_TIMEOUT)
+        .build();
+    aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts).build()
 }
 
 /// Credentials, region, endpoints and proxies as the SDK's standard variables say.
@@ -73,6 +89,17 @@ mod tests {
         assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(5)));
         assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(12)));
         assert!(timeouts.connect_timeout().is_some(), "the SDK's own limit on connecting stays");
+        assert_eq!(config.app_name().map(AppName::as_ref), Some(APP_NAME));
+    }
+
+    #[tokio::test]
+    async fn the_memory_may_not_keep_a_rule_open_for_longer_than_three_seconds() {
+        let config =
+            loader().empty_test_environment().region(Region::from_static("eu-west-1")).no_credentials().load().await;
+        let config = of_memory(&config);
+        let timeouts = config.timeout_config().unwrap();
+        assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(1)));
+        assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(3)));
         assert_eq!(config.app_name().map(AppName::as_ref), Some(APP_NAME));
     }
 }

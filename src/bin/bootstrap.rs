@@ -45,6 +45,11 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let settings = Settings::from(|name| std::env::var(name).ok())?;
     let policy = policy(&settings.policy)?;
+    if settings.state_table.is_none() {
+        tracing::info!(
+            "GUARD_STATE_TABLE is empty: repeats are not merged, and events are remembered in this process only"
+        );
+    }
     let connection = Connection::new(&connect::config().await);
     let guard: OnceCell<Function> = OnceCell::new();
     let (guard, settings, policy, connection) = (&guard, &settings, &policy, &connection);

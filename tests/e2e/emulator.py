@@ -34,7 +34,8 @@ REGION = "us-east-1"
 HARNESS_KEY = "AKIAHARNESS000000000"
 GUARD_KEY = "AKIAGUARD00000000000"
 LOOKS = ("Describe", "Get", "List", "Search")
-HARMLESS = {"Publish", "AssumeRole"}  # they change nothing that the guard watches over
+# they change nothing that the guard watches over
+HARMLESS = {"Publish", "AssumeRole", "BatchGetItem", "PutItem"}
 
 
 @dataclass
@@ -133,6 +134,10 @@ class Emulator:
     @cached_property
     def sns(self) -> Any:
         return self.client("sns")
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        return self.client("dynamodb")
 
     def client(self, service: str, key: str = HARNESS_KEY) -> Any:
         """A boto3 client of the emulated account. With `GUARD_KEY` its requests count as the guard's."""

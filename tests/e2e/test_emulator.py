@@ -264,6 +264,47 @@ def test_published_messages_can_be_read_with_subject_and_attributes(world, aws):
     assert (notice.text, notice.subject, notice.attributes) == ("m", "x" * 99, {"severity": "high"})
 
 
+# --- DynamoDB ---
+
+
+def test_a_write_on_a_condition_that_does_not_hold_changes_nothing(world, aws):
+    table = world.state_table()
+    guard = aws.client("dynamodb", GUARD_KEY)
+
+    def put(version: int, read: int | None = None) -> None:
+        values = {":read": {"N": str(read)}}
+        expected = (
+            {"ConditionExpression": "#version = :read", "ExpressionAttributeValues": values}
+            if read
+            else {"ConditionExpression": "attribute_not_exists(#version)"}
+        )
+        item = {"pk": {"S": "finding#1"}, "version": {"N": str(version)}, "expires": {"N": "1"}}
+        guard.put_item(TableName=table, Item=item, ExpressionAttributeNames={"#version": "version"}, **expected)
+
+    put(1)
+    assert refusal(put, version=2) == "ConditionalCheckFailedException"
+    assert refusal(put, version=3, read=2) == "ConditionalCheckFailedException"
+    put(2, read=1)
+    keys = [{"pk": {"S": name}} for name in ("finding#1", "finding#2")]
+    answer = guard.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
+    assert [item["version"] for item in answer["Responses"][table]] == [{"N": "2"}]
+    assert world.remembered(table) == answer["Responses"][table], "its time is over, but nobody has deleted it yet"
+    assert {each.action for each in aws.requests} == {"PutItem", "BatchGetItem"} and not aws.mutations
+
+
+def test_what_dynamodb_refuses_is_refused(world, aws):
+    table = world.state_table()
+    guard = aws.client("dynamodb", GUARD_KEY)
+    keys = [{"pk": {"S": str(n)}} for n in range(101)]
+    assert refusal(guard.batch_get_item, RequestItems={table: {"Keys": keys}}) == "ValidationException"
+    twice = {"Keys": keys[:1] * 2}
+    assert refusal(guard.batch_get_item, RequestItems={table: twice}) == "ValidationException"
+    nowhere = {"nowhere": {"Keys": keys[:1]}}
+    assert refusal(guard.batch_get_item, RequestItems=nowhere) == "ResourceNotFoundException"
+    aws.on("BatchGetItem", error="ThrottlingException", times=1)
+    assert refusal(guard.batch_get_item, RequestItems={table: {"Keys": keys[:1]}}) == "ThrottlingException"
+
+
 # --- instruments ---
 
 

@@ -84,6 +84,8 @@ WRITES = {
     "sns:Publish": (TOPICS, None),
     "kms:Decrypt": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
     "kms:GenerateDataKey*": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
+    "dynamodb:BatchGetItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
+    "dynamodb:PutItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
     "sqs:SendMessage": ({"Fn::GetAtt": ["FailureQueue", "Arn"]}, None),
     "logs:CreateLogStream": (LOG, None),
     "logs:PutLogEvents": (LOG, None),
@@ -259,6 +261,7 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
         "GUARD_POLICY": {"Ref": "GuardPolicy"},
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
+        "GUARD_STATE_TABLE": {"Fn::If": ["MakeStateTable", {"Ref": "GuardTable"}, ""]},
         "GUARD_MAX_REVOKES": {"Ref": "GuardMaxRevokes"},
         "AWS_SDK_UA_APP_ID": "eks-sg-guard",
     }
@@ -267,6 +270,19 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
     assert parameters["GuardSweepMode"]["Default"] == "report"
     assert parameters["GuardPolicy"]["Default"] == "standard"
     assert parameters["GuardMaxRevokes"]["Default"] == 50
+    assert parameters["StateTable"]["Default"] == "true"
+
+
+def test_the_memory_is_optional_and_forgets_by_itself(template: dict[str, Any]) -> None:
+    table = template["Resources"]["GuardTable"]
+    assert template["Conditions"][table["Condition"]] == {"Fn::Equals": [{"Ref": "StateTable"}, "true"]}
+    properties = table["Properties"]
+    assert properties["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    (policy,) = template["Resources"]["GuardRole"]["Properties"]["Policies"]
+    guarded = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
+    assert "MakeStateTable" in {condition for condition, statement, _ in guarded if statement["Sid"] == "Remember"}
 
 
 def test_every_parameter_helps_to_decide(template: dict[str, Any]) -> None:

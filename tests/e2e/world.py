@@ -197,6 +197,26 @@ class World:
         pages = self.emulator.ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters)
         return {rule["SecurityGroupRuleId"]: rule for page in pages for rule in page["SecurityGroupRules"]}
 
+    # --- the memory ---
+
+    def state_table(self) -> str:
+        """A new table as the template makes it; its name, for `GUARD_STATE_TABLE`."""
+        dynamodb = self.emulator.dynamodb
+        keys = {
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        }
+        name = f"guard-{len(dynamodb.list_tables()['TableNames'])}"
+        dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **keys)
+        dynamodb.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"AttributeName": "expires", "Enabled": True}
+        )
+        return name
+
+    def remembered(self, table: str) -> list[dict[str, Any]]:
+        """Every item of the table."""
+        return self.emulator.dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+
     # --- messages ---
 
     def notices(self) -> list[Message]:

@@ -1,0 +1,244 @@
+//! A DynamoDB table as the memory: one item per event dealt with, one per finding told.
+//!
+//! Owns: keys, batches, the lock on an item, when an item ends. Nobody else writes to the table, but what is read from it may
+//! be anything: an item that cannot be understood is an empty one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::stream::{self, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+
+use super::failure::{cloud_error, unusable};
+use crate::ports::{Clock, CloudError, Memory};
+use crate::repeat::{Key, Past, digest};
+
+const READ: &str = "dynamodb:BatchGetItem";
+const WRITE: &str = "dynamodb:PutItem";
+
+/// The partition key.
+const PK: &str = "pk";
+/// Unix seconds; the table's time-to-live attribute. DynamoDB deletes days late, so the reader looks at it too.
+const EXPIRES: &str = "expires";
+/// The lock: it changes with each write, and a write names the one it has read.
+const VERSION: &str = "version";
+/// A [`Past`] as JSON.
+const PAST: &str = "past";
+
+/// What one `BatchGetItem` takes.
+const BATCH: usize = 100;
+/// Writes on their way at once.
+const MOST_WRITES: usize = 8;
+/// Waits before what DynamoDB left out, or what somebody else has changed meanwhile, is tried again.
+const WAITS: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+/// `EventBridge` tries to deliver an event for a day, then Lambda for six hours. After that it does not come by itself.
+const EVENT_KEPT: SignedDuration = SignedDuration::from_hours(48);
+/// Longest text of a past in bytes. What is written is far below it.
+const MOST_BYTES: usize = 64 * 1024;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// A table, and the place whose events and findings are kept in it.
+#[derive(Clone, Debug)]
+pub struct Table<C> {
+    client: Client,
+    /// Name or ARN.
+    name: String,
+    account: String,
+    region: String,
+    clock: C,
+}
+
+/// A finding as it stands in the table.
+struct Stored {
+    /// As read, whatever it is. `None`: there is no item.
+    version: Option<AttributeValue>,
+    past: Past,
+}
+
+impl<C: Clock> Table<C> {
+    /// A table by name or ARN, for the events of this account and region.
+    pub fn new(client: Client, name: &str, account: &str, region: &str, clock: C) -> Self {
+        let [name, account, region] = [name, account, region].map(str::to_owned);
+        Self { client, name, account, region, clock }
+    }
+
+    /// The id is text from outside, so it is not the key itself.
+    fn event_key(&self, event: &str) -> String {
+        format!("event#{}", digest(&[&self.account, &self.region, event]))
+    }
+
+    /// The items that are there, by key, those included whose time is over.
+    async fn read(&self, keys: BTreeSet<String>) -> Result<HashMap<String, Item>, CloudError> {
+        let keys: Vec<String> = keys.into_iter().collect();
+        let mut found = HashMap::new();
+        for batch in keys.chunks(BATCH) {
+            self.read_batch(batch, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn read_batch(&self, keys: &[String], found: &mut HashMap<String, Item>) -> Result<(), CloudError> {
+        let key = |key: &String| HashMap::from([(PK.to_owned(), AttributeValue::S(key.clone()))]);
+        let mut left: Vec<Item> = keys.iter().map(key).collect();
+        for wait in std::iter::once(Duration::ZERO).chain(WAITS) {
+            self.clock.sleep(wait).await;
+            let wanted = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
+            let wanted = wanted.map_err(|error| unusable(READ, error))?;
+            let answer = self.client.batch_get_item().request_items(&self.name, wanted).send().await;
+            let answer = answer.map_err(|error| self.failed(READ, &error))?;
+            for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
+                if let Some(AttributeValue::S(key)) = item.get(PK) {
+                    found.insert(key.clone(), item);
+                }
+            }
+            left = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(unusable(READ, format!("table `{}` left {} items unread; it is overloaded", self.name, left.len())))
+    }
+
+    async fn stored(&self, keys: impl Iterator<Item = &Key>) -> Result<BTreeMap<Key, Stored>, CloudError> {
+        let keys: BTreeMap<String, &Key> = keys.map(|key| (format!("finding#{}", key.text()), key)).collect();
+        let mut items = self.read(keys.keys().cloned().collect()).await?;
+        let now = self.clock.now();
+        let stored = |(pk, key): (String, &Key)| {
+            let mut item = items.remove(&pk).unwrap_or_default();
+            let past = if is_over(&item, now) { Past::default() } else { past(&item) };
+            (key.clone(), Stored { version: item.remove(VERSION), past })
+        };
+        Ok(keys.into_iter().map(stored).collect())
+    }
+
+    async fn put_event(&self, event: &str) -> Result<(), CloudError> {
+        let ends = self.clock.now().checked_add(EVENT_KEPT).unwrap_or(Timestamp::MAX);
+        // Whoever writes it writes the same, so no condition is needed.
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put.item(PK, AttributeValue::S(self.event_key(event))).item(EXPIRES, seconds(ends));
+        put.send().await.map_err(|error| self.failed(WRITE, &error))?;
+        Ok(())
+    }
+
+    /// Adds the pasts to what is there. Others do the same at the same time: who comes second reads again.
+    async fn add(&self, pasts: &[(Key, Past)]) -> Result<(), CloudError> {
+        let mut left: BTreeMap<Key, Past> = BTreeMap::new();
+        for (key, past) in pasts {
+            let known = left.entry(key.clone()).or_default();
+            *known = std::mem::take(known).merge(past.clone());
+        }
+        for wait in std::iter::once(Duration::ZERO).chain(WAITS) {
+            if left.is_empty() {
+                return Ok(());
+            }
+            self.clock.sleep(wait).await;
+            let mut stored = self.stored(left.keys()).await?;
+            let writes = left.into_iter().filter_map(|(key, past)| {
+                let stored = stored.remove(&key)?;
+                Some(async move { self.put_past(&key, &past, stored).await.map(|kept| (!kept).then_some((key, past))) })
+            });
+            let written: Vec<Result<Option<(Key, Past)>, CloudError>> =
+                stream::iter(writes).buffer_unordered(MOST_WRITES).collect().await;
+            left = written.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{} items of table `{}` were changed by others again and again", left.len(), self.name);
+        Err(unusable(WRITE, what))
+    }
+
+    /// Whether it was kept. Otherwise somebody else has changed the item since it was read.
+    async fn put_past(&self, key: &Key, past: &Past, stored: Stored) -> Result<bool, CloudError> {
+        let merged = stored.past.clone().merge(past.clone());
+        let Some(ends) = merged.ends().filter(|_| merged != stored.past) else { return Ok(true) };
+        let json = serde_json::to_string(&merged).map_err(|error| unusable(WRITE, error))?;
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put
+            .item(PK, AttributeValue::S(format!("finding#{}", key.text())))
+            .item(EXPIRES, seconds(ends))
+            .item(VERSION, next(stored.version.as_ref()))
+            .item(PAST, AttributeValue::S(json))
+            .expression_attribute_names("#version", VERSION);
+        let put = match stored.version {
+            None => put.condition_expression("attribute_not_exists(#version)"),
+            Some(read) => put.condition_expression("#version = :read").expression_attribute_values(":read", read),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+            Err(error) => Err(self.failed(WRITE, &error)),
+        }
+    }
+
+    fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        action: &str,
+        error: &SdkError<E>,
+    ) -> CloudError {
+        if error.code() == Some("ResourceNotFoundException") {
+            let what = "was not found; name one of this region in GUARD_STATE_TABLE, or leave that empty";
+            return unusable(action, format!("table `{}` {what}", self.name));
+        }
+        cloud_error(action, error)
+    }
+}
+
+impl<C: Clock> Memory for Table<C> {
+    async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
+        let key = self.event_key(event);
+        let items = self.read(BTreeSet::from([key.clone()])).await?;
+        let now = self.clock.now();
+        Ok(items.get(&key).is_some_and(|item| !is_over(item, now)))
+    }
+
+    async fn past(&self, keys: &[Key]) -> Result<BTreeMap<Key, Past>, CloudError> {
+        let known = |(key, stored): (Key, Stored)| (stored.past != Past::default()).then_some((key, stored.past));
+        Ok(self.stored(keys.iter()).await?.into_iter().filter_map(known).collect())
+    }
+
+    /// The event and the findings are tried both: each alone keeps people from being told twice.
+    async fn remember(&self, event: Option<&str>, pasts: &[(Key, Past)]) -> Result<(), CloudError> {
+        let put = match event {
+            Some(event) => self.put_event(event).await,
+            None => Ok(()),
+        };
+        put.and(self.add(pasts).await)
+    }
+}
+
+/// Whether the item's time is over. One that does not tell its time counts.
+fn is_over(item: &Item, now: Timestamp) -> bool {
+    let expires = item.get(EXPIRES).and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<i64>().ok());
+    expires.is_some_and(|expires| expires <= now.as_second())
+}
+
+/// What an item says of a finding. Nothing, if it cannot be read: then it is told once too often.
+fn past(item: &Item) -> Past {
+    let Some(value) = item.get(PAST) else { return Past::default() };
+    let read = match value.as_s() {
+        Ok(text) if text.len() <= MOST_BYTES => serde_json::from_str(text).map_err(|error| error.to_string()),
+        Ok(text) => Err(format!("it has {} bytes; expected at most {MOST_BYTES}", text.len())),
+        Err(_) => Err("it is no text".to_owned()),
+    };
+    read.unwrap_or_else(|problem| {
+        tracing::warn!(item = ?item.get(PK), problem, "an item of the state table was not understood and counts as empty");
+        Past::default()
+    })
+}
+
+/// Any value but the one that was read.
+fn next(version: Option<&AttributeValue>) -> AttributeValue {
+    let read = version.and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<u64>().ok());
+    AttributeValue::N(read.and_then(|read| read.checked_add(1)).unwrap_or(1).to_string())
+}
+
+fn seconds(time: Timestamp) -> AttributeValue {
+    AttributeValue::N(time.as_second().to_string())
+}

@@ -1,0 +1,429 @@
+//! The memory in a DynamoDB table: what goes over the wire, what is understood of the answers, what an error becomes.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers make canned answers and read what was sent")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_mocks::{Rule, RuleBuilder, RuleMode, mock, mock_client};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::body::SdkBody;
+use eks_sg_guard::adapters::table::Table;
+use eks_sg_guard::error::chain;
+use eks_sg_guard::policy::Verdict;
+use eks_sg_guard::policy::judge::Place;
+use eks_sg_guard::ports::{Clock, Memory};
+use eks_sg_guard::record::{Action, FindingRecord};
+use eks_sg_guard::repeat::{Key, Past, Sighting, Telling};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+const ACCOUNT: &str = "111122223333";
+const REGION: &str = "us-east-1";
+const NOW: i64 = 1_793_534_400;
+
+/// Keeps the bodies as they go out, with the operation.
+#[derive(Clone, Debug, Default)]
+struct Wire(Arc<Mutex<Vec<(String, Value)>>>);
+
+impl Intercept for Wire {
+    fn name(&self) -> &'static str {
+        "Wire"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body = serde_json::from_slice(context.request().body().bytes().unwrap_or_default())?;
+        self.0.lock().map_err(|error| error.to_string())?.push((operation, body));
+        Ok(())
+    }
+}
+
+impl Wire {
+    fn sent(&self, operation: &str) -> Vec<Value> {
+        let all = self.0.lock().unwrap().clone();
+        all.into_iter().filter(|(sent, _)| sent == operation).map(|(_, body)| body).collect()
+    }
+
+    /// The keys of each read.
+    fn read(&self) -> Vec<Vec<String>> {
+        let keys = |body: &Value| {
+            let wanted = &body["RequestItems"]["guard"];
+            assert_eq!(wanted["ConsistentRead"], true);
+            let keys = wanted["Keys"].as_array().unwrap().iter();
+            keys.map(|key| key["pk"]["S"].as_str().unwrap().to_owned()).collect()
+        };
+        self.sent("BatchGetItem").iter().map(keys).collect()
+    }
+
+    fn written(&self) -> Vec<Value> {
+        self.sent("PutItem")
+    }
+}
+
+/// Stands still, and keeps how long it was asked to wait.
+#[derive(Clone, Debug, Default)]
+struct Frozen(Arc<Mutex<Vec<Duration>>>);
+
+impl Clock for Frozen {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(NOW).unwrap()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        if !time.is_zero() {
+            self.0.lock().unwrap().push(time);
+        }
+    }
+}
+
+struct Bench {
+    table: Table<Frozen>,
+    wire: Wire,
+    clock: Frozen,
+}
+
+/// A table whose reads and writes get these answers, in this order.
+fn bench(reads: Vec<HttpResponse>, writes: Vec<HttpResponse>) -> Bench {
+    let (wire, clock) = (Wire::default(), Frozen::default());
+    let reads = answers(mock!(Client::batch_get_item), reads);
+    let rules: Vec<Rule> = reads.into_iter().chain(answers(mock!(Client::put_item), writes)).collect();
+    let config = wire.clone();
+    let client =
+        mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, &rules, move |each| each.interceptor(config.clone()));
+    Bench { table: Table::new(client, "guard", ACCOUNT, REGION, clock.clone()), wire, clock }
+}
+
+fn answers<I, O, E>(rule: RuleBuilder<I, O, E>, answers: Vec<HttpResponse>) -> Option<Rule>
+where
+    I: std::fmt::Debug + Send + Sync + 'static,
+    O: std::fmt::Debug + Send + Sync + 'static,
+    E: std::fmt::Debug + Send + Sync + std::error::Error + 'static,
+{
+    let count = answers.len();
+    let left = Mutex::new(VecDeque::from(answers));
+    let next = move || left.lock().unwrap().pop_front().unwrap();
+    (count > 0).then(|| rule.sequence().http_response(next).times(count).build())
+}
+
+fn answer(status: u16, body: String) -> HttpResponse {
+    let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+    response.headers_mut().insert("x-amzn-requestid", "R1");
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response
+}
+
+fn items(items: &[Value]) -> HttpResponse {
+    answer(200, json!({"Responses": {"guard": items}, "UnprocessedKeys": {}}).to_string())
+}
+
+fn unprocessed(items: &[Value], keys: &[String]) -> HttpResponse {
+    let keys: Vec<Value> = keys.iter().map(|key| json!({"pk": {"S": key}})).collect();
+    let left = json!({"guard": {"Keys": keys, "ConsistentRead": true}});
+    answer(200, json!({"Responses": {"guard": items}, "UnprocessedKeys": left}).to_string())
+}
+
+fn put() -> HttpResponse {
+    answer(200, "{}".to_owned())
+}
+
+fn refused(code: &str, message: &str) -> HttpResponse {
+    let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
+    answer(400, json!({"__type": kind, "message": message}).to_string())
+}
+
+fn conflict() -> HttpResponse {
+    refused("ConditionalCheckFailedException", "The conditional request failed")
+}
+
+fn key(n: usize) -> Key {
+    let finding = FindingRecord {
+        rule: None,
+        requirement: Some("kubelet".to_owned()),
+        verdict: Verdict::Report,
+        severity: None,
+        named_by_event: false,
+        portions: vec![],
+        action: Action::Reported,
+        detail: None,
+    };
+    Key::of(Place { account: ACCOUNT, region: REGION }, &format!("sg-{n}"), &finding)
+}
+
+fn pk(n: usize) -> String {
+    format!("finding#{}", key(n).text())
+}
+
+/// Opened so many seconds ago.
+fn opened(seconds: i64) -> Past {
+    let at = Timestamp::from_second(NOW - seconds).unwrap();
+    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))) };
+    Past::default().with(&sighting, &Telling::Tell, at)
+}
+
+fn item(n: usize, version: u64, past: &Past) -> Value {
+    let past = serde_json::to_string(past).unwrap();
+    json!({
+        "pk": {"S": pk(n)}, "version": {"N": version.to_string()}, "past": {"S": past},
+        "expires": {"N": (NOW + 60).to_string()},
+    })
+}
+
+fn past_in(put: &Value) -> Past {
+    serde_json::from_str(put["Item"]["past"]["S"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_event_is_known_by_a_digest_for_two_days() {
+    let nasty = "a\"},{\n".repeat(1000);
+    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![put()]);
+    assert!(!table.is_handled(&nasty).await.unwrap());
+    table.remember(Some(&nasty), &[]).await.unwrap();
+    let ([read], [written]) = (wire.read().try_into().unwrap(), wire.written().try_into().unwrap());
+    let ([read], written): ([String; 1], Value) = (read.try_into().unwrap(), written);
+    let digits = read.strip_prefix("event#").unwrap();
+    assert!(digits.len() == 64 && digits.chars().all(|digit| digit.is_ascii_hexdigit()), "{read}");
+    let expires = (NOW + 48 * 3600).to_string();
+    assert_eq!(written, json!({"TableName": "guard", "Item": {"pk": {"S": read}, "expires": {"N": expires}}}));
+}
+
+#[tokio::test]
+async fn an_event_is_handled_as_long_as_its_time_is_not_over() {
+    for (name, expires, expected) in [
+        ("in time", Some(NOW + 1), true),
+        ("over, and not deleted yet", Some(NOW), false),
+        ("without a time", None, true),
+    ] {
+        let probe = bench(vec![items(&[])], vec![]);
+        probe.table.is_handled("e").await.unwrap();
+        let pk = probe.wire.read().concat().concat();
+        let mut item = json!({"pk": {"S": pk}});
+        if let Some(expires) = expires {
+            item["expires"] = json!({"N": expires.to_string()});
+        }
+        let Bench { table, .. } = bench(vec![items(&[item])], vec![]);
+        assert_eq!(table.is_handled("e").await.unwrap(), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn events_of_another_place_are_others() {
+    let keys = |account, region| async move {
+        let wire = Wire::default();
+        let rule = mock!(Client::batch_get_item).then_http_response(|| items(&[]));
+        let config = wire.clone();
+        let client =
+            mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, [&rule], move |each| each.interceptor(config.clone()));
+        Table::new(client, "guard", account, region, Frozen::default()).is_handled("e").await.unwrap();
+        wire.read().concat().concat()
+    };
+    assert_ne!(keys(ACCOUNT, REGION).await, keys(ACCOUNT, "eu-west-1").await);
+    assert_ne!(keys(ACCOUNT, REGION).await, keys("444455556666", REGION).await);
+}
+
+#[tokio::test]
+async fn findings_are_read_a_hundred_at_a_time_and_each_once() {
+    let Bench { table, wire, .. } =
+        bench(vec![items(&[]), items(&[item(149, 1, &opened(5)), item(3, 1, &opened(6))])], vec![]);
+    let keys: Vec<Key> = (0..150).chain(0..150).map(key).collect();
+    let past = table.past(&keys).await.unwrap();
+    assert_eq!(past, BTreeMap::from([(key(149), opened(5)), (key(3), opened(6))]));
+    let read = wire.read();
+    assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [100, 50]);
+    let mut all = read.concat();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 150);
+}
+
+#[tokio::test]
+async fn what_dynamodb_leaves_out_is_asked_for_again() {
+    let reads = vec![unprocessed(&[item(1, 1, &opened(5))], &[pk(2)]), items(&[item(2, 1, &opened(6))])];
+    let Bench { table, wire, clock } = bench(reads, vec![]);
+    let past = table.past(&[key(1), key(2)]).await.unwrap();
+    assert_eq!(past, BTreeMap::from([(key(1), opened(5)), (key(2), opened(6))]));
+    assert_eq!(wire.read().get(1), Some(&vec![pk(2)]));
+    assert_eq!(clock.0.lock().unwrap().len(), 1, "after a pause");
+}
+
+#[tokio::test]
+async fn what_dynamodb_leaves_out_again_and_again_is_an_error_after_a_second() {
+    let Bench { table, wire, clock } = bench((0..5).map(|_| unprocessed(&[], &[pk(1)])).collect(), vec![]);
+    let error = table.past(&[key(1)]).await.unwrap_err();
+    assert_eq!(chain(&error), "`dynamodb:BatchGetItem` failed: table `guard` left 1 items unread; it is overloaded");
+    assert_eq!(wire.read().len(), 5);
+    assert!(clock.0.lock().unwrap().iter().sum::<Duration>() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
+    let good = serde_json::to_string(&opened(5)).unwrap();
+    let long = format!("{{{}}}", " ".repeat(64 * 1024));
+    let version = json!({"N": "7"});
+    for (name, past, version, condition, next) in [
+        ("no past", json!(null), version.clone(), "#version = :read", "8"),
+        ("another type", json!({"N": "1"}), version.clone(), "#version = :read", "8"),
+        ("no JSON", json!({"S": "{"}), version.clone(), "#version = :read", "8"),
+        ("other JSON", json!({"S": "[[[[]]]]"}), version.clone(), "#version = :read", "8"),
+        (
+            "other members",
+            json!({"S": r#"{"openings": {"yesterday": null}}"#}),
+            version.clone(),
+            "#version = :read",
+            "8",
+        ),
+        ("a whole book", json!({"S": long}), version.clone(), "#version = :read", "8"),
+        ("no version", json!({"S": "{"}), json!(null), "attribute_not_exists(#version)", "1"),
+        ("a version of another type", json!({"S": "{"}), json!({"S": "x"}), "#version = :read", "1"),
+        ("a version beyond all", json!({"S": "{"}), json!({"N": u64::MAX.to_string()}), "#version = :read", "1"),
+        ("a time that is over", json!({"S": good}), version.clone(), "#version = :read", "8"),
+    ] {
+        let mut item = json!({"pk": {"S": pk(1)}, "expires": {"N": (NOW + 60).to_string()}});
+        if name.ends_with("over") {
+            item["expires"] = json!({"N": NOW.to_string()});
+        }
+        for (member, value) in [("past", &past), ("version", &version)] {
+            if !value.is_null() {
+                item[member] = value.clone();
+            }
+        }
+        let reads = vec![items(std::slice::from_ref(&item)), items(std::slice::from_ref(&item))];
+        let Bench { table, wire, .. } = bench(reads, vec![put()]);
+        assert_eq!(table.past(&[key(1)]).await.unwrap(), BTreeMap::new(), "{name}");
+        table.remember(None, &[(key(1), opened(9))]).await.unwrap();
+        let [written]: [Value; 1] = wire.written().try_into().unwrap();
+        assert_eq!(past_in(&written), opened(9), "{name}");
+        assert_eq!(written["ConditionExpression"], condition, "{name}");
+        assert_eq!(written["ExpressionAttributeNames"], json!({"#version": "version"}), "{name}");
+        assert_eq!(written["Item"]["version"], json!({"N": next}), "{name}");
+        let read = if version.is_null() { Value::Null } else { version };
+        assert_eq!(written["ExpressionAttributeValues"][":read"], read, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_item_without_a_key_is_no_answer() {
+    let Bench { table, .. } = bench(vec![items(&[json!({"expires": {"N": "x"}}), json!({"pk": {"N": "1"}})])], vec![]);
+    assert_eq!(table.past(&[key(1)]).await.unwrap(), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn a_finding_is_added_to_what_is_known_of_it_and_kept_for_a_day() {
+    let Bench { table, wire, .. } = bench(vec![items(&[item(1, 4, &opened(500))])], vec![put(), put()]);
+    table.remember(None, &[(key(1), opened(10)), (key(2), opened(20))]).await.unwrap();
+    let mut written = wire.written();
+    written.sort_by_key(|put| put["Item"]["pk"]["S"] != json!(pk(1)));
+    let [known, new]: [Value; 2] = written.try_into().unwrap();
+    let past = opened(500).merge(opened(10));
+    assert_eq!(past_in(&known), past);
+    let ends = Timestamp::from_second(NOW - 10).unwrap() + SignedDuration::from_hours(24);
+    assert_eq!(known["Item"]["expires"], json!({"N": ends.as_second().to_string()}));
+    assert_eq!(
+        (&known["Item"]["version"], &known["ConditionExpression"]),
+        (&json!({"N": "5"}), &json!("#version = :read"))
+    );
+    assert_eq!(known["ExpressionAttributeValues"], json!({":read": {"N": "4"}}));
+    assert_eq!((&new["Item"]["pk"]["S"], past_in(&new)), (&json!(pk(2)), opened(20)));
+    assert_eq!(new["ConditionExpression"], "attribute_not_exists(#version)");
+}
+
+#[tokio::test]
+async fn what_is_known_already_is_not_written() {
+    let Bench { table, wire, .. } = bench(vec![items(&[item(1, 4, &opened(5))])], vec![]);
+    table.remember(None, &[(key(1), opened(5)), (key(1), opened(5)), (key(2), Past::default())]).await.unwrap();
+    assert_eq!(wire.written().len(), 0);
+}
+
+#[tokio::test]
+async fn what_another_invocation_adds_at_the_same_time_is_kept_too() {
+    let reads = vec![items(&[]), items(&[item(1, 1, &opened(30))])];
+    let Bench { table, wire, clock } = bench(reads, vec![conflict(), put(), put()]);
+    let (one, two) = ((key(1), opened(10)), (key(2), opened(20)));
+    table.remember(None, &[one, two]).await.unwrap();
+    assert_eq!(wire.read().get(1).map(Vec::len), Some(1), "only what was not kept is read again");
+    let last = wire.written().pop().unwrap();
+    let won = last["Item"]["pk"]["S"] == json!(pk(1));
+    assert_eq!(past_in(&last), if won { opened(30).merge(opened(10)) } else { opened(20) });
+    assert_eq!(clock.0.lock().unwrap().len(), 1, "after a pause");
+}
+
+#[tokio::test]
+async fn who_always_comes_second_says_so_in_the_end() {
+    let reads = (1..=5).map(|version| items(&[item(1, version, &opened(30))])).collect();
+    let Bench { table, wire, .. } = bench(reads, (0..5).map(|_| conflict()).collect());
+    let error = table.remember(None, &[(key(1), opened(10))]).await.unwrap_err();
+    assert_eq!(
+        chain(&error),
+        "`dynamodb:PutItem` failed: 1 items of table `guard` were changed by others again and again"
+    );
+    let read = |put: &Value| put["ExpressionAttributeValues"][":read"]["N"].as_str().unwrap().to_owned();
+    assert_eq!(wire.written().iter().map(read).collect::<Vec<_>>(), ["1", "2", "3", "4", "5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_call_is_tried_again() {
+    let throttled = || refused("ProvisionedThroughputExceededException", "slow down");
+    let reads = vec![throttled(), items(&[])];
+    let Bench { table, wire, .. } = bench(reads, vec![throttled(), refused("ThrottlingException", "slow down"), put()]);
+    table.remember(None, &[(key(1), opened(10))]).await.unwrap();
+    assert_eq!((wire.read().len(), wire.written().len()), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_findings_are_kept_although_the_event_is_not_and_the_other_way_round() {
+    let broken = || answer(500, json!({"__type": "InternalServerError", "message": "x"}).to_string());
+    for (name, writes) in [
+        ("the event is not", vec![broken(), broken(), broken(), put()]),
+        ("the finding is not", vec![put(), broken(), broken(), broken()]),
+    ] {
+        let Bench { table, wire, .. } = bench(vec![items(&[])], writes);
+        let error = table.remember(Some("e"), &[(key(1), opened(10))]).await.unwrap_err();
+        assert!(chain(&error).contains("InternalServerError"), "{name}: {}", chain(&error));
+        assert_eq!(wire.written().len(), 4, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn one_finding_that_cannot_be_kept_does_not_stop_the_others() {
+    let writes = (0..20).map(|n| if n == 0 { refused("ValidationException", "no") } else { put() }).collect();
+    let Bench { table, wire, .. } = bench(vec![items(&[])], writes);
+    let pasts: Vec<(Key, Past)> = (0..20).map(|n| (key(n), opened(10))).collect();
+    let error = table.remember(None, &pasts).await.unwrap_err();
+    assert!(chain(&error).starts_with("`dynamodb:PutItem` failed: ValidationException: no"), "{}", chain(&error));
+    assert_eq!(wire.written().len(), 20);
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_to_grant_and_a_missing_table_what_to_set() {
+    let said =
+        "User: arn:aws:sts::111122223333:assumed-role/guard/guard is not authorized to perform: dynamodb:PutItem";
+    let denied = || refused("AccessDeniedException", said);
+    let missing = || refused("ResourceNotFoundException", "Requested resource not found");
+    let Bench { table, .. } = bench(vec![denied(), missing()], vec![denied(), missing()]);
+    let granted = |action| {
+        format!(
+            "not allowed to {action}; grant it to the function's role, or look for a policy that denies it: \
+             AccessDeniedException: {said} (HTTP 400, request id R1)"
+        )
+    };
+    let set = |action| {
+        format!(
+            "`{action}` failed: table `guard` was not found; name one of this region in GUARD_STATE_TABLE, or leave \
+             that empty"
+        )
+    };
+    assert_eq!(chain(&table.is_handled("e").await.unwrap_err()), granted("dynamodb:BatchGetItem"));
+    assert_eq!(chain(&table.past(&[key(1)]).await.unwrap_err()), set("dynamodb:BatchGetItem"));
+    assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), granted("dynamodb:PutItem"));
+    assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), set("dynamodb:PutItem"));
+}
