@@ -91,7 +91,7 @@ fn envelope(event: &Value) -> Result<Parsed, EventError> {
             other => Err(error("$.source", other, "`aws.events` or `aws.scheduler` in a `Scheduled Event`")),
         },
         Some(other) if other.ends_with(FROM_CLOUDTRAIL) => {
-            Ok(Parsed::Ignored(format!("{} cannot open a security-group rule", quoted(other))))
+            Ok(Parsed::Ignored(format!("{} opens no path to a cluster", quoted(other))))
         }
         Some(_) if is_record => record("$.detail", detail, event),
         Some(_) => {
@@ -116,8 +116,8 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
     if let Some(other) = text(get(record, "eventType")).filter(|kind| kind != "AwsApiCall") {
         return Ok(Parsed::Ignored(format!("{} of type {} is not an API call", quoted(&name), quoted(&other))));
     }
-    let touched = match change::touched(record, &source, &name) {
-        Ok(touched) => touched,
+    let subject = match change::subject(record, &source, &name) {
+        Ok(subject) => subject,
         Err(reason) => return Ok(Parsed::Ignored(reason)),
     };
     let event = Event {
@@ -139,7 +139,7 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
         actor: actor::read(record),
         name,
     };
-    Ok(Parsed::Trigger(Trigger::Change(Change { event, touched })))
+    Ok(Parsed::Trigger(Trigger::Change(Change { event, subject })))
 }
 
 /// A fact that envelope and record both tell; either may be missing. EventBridge and CloudTrail name the same account and
