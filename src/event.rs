@@ -2,6 +2,7 @@
 //! an event says about content only tells us where to look.
 
 mod actor;
+pub mod batch;
 mod calls;
 mod change;
 mod claim;
@@ -182,4 +183,12 @@ pub struct EventError {
     pub what: String,
     /// What would have been right.
     pub expected: String,
+}
+
+impl EventError {
+    /// The same error of a payload that stands at this place of another one.
+    fn inside(self, place: &str) -> Self {
+        let at = format!("{place}{}", self.at.strip_prefix('$').unwrap_or(&self.at));
+        Self { at, ..self }
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use eks_sg_guard::event::batch::{self, Batch, Delivery};
 use eks_sg_guard::event::payload::parse;
 use eks_sg_guard::event::{
     Actor, CALLS, Change, Event, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger,
@@ -34,9 +35,19 @@ fn read_json(path: &Path) -> Value {
 fn every_event_says_what_we_think_it_says() {
     insta::glob!("../events", "*.json", |path| {
         insta::with_settings!({ omit_expression => true }, {
-            insta::assert_snapshot!(lines(&parse(&read_json(path))));
+            let payload = read_json(path);
+            insta::assert_snapshot!(match batch::read(&payload) {
+                None => lines(&parse(&payload)),
+                Some(Err(error)) => format!("error: {error}"),
+                Some(Ok(batch)) => deliveries(&batch),
+            });
         });
     });
+}
+
+fn deliveries(Batch { carrier, deliveries }: &Batch) -> String {
+    let delivery = |Delivery { id, parsed }: &Delivery| format!("\n{carrier:?} message {id:?}\n{}", lines(parsed));
+    deliveries.iter().map(delivery).collect()
 }
 
 /// One line for each thing an answer says, so that a change of it is one line in a review.
@@ -71,6 +82,61 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         lines.extend(rules.iter().map(|NamedRule { id, claim }| format!("  {id:?} {claim:?}")));
     }
     lines.join("\n")
+}
+
+/// The event of a file in a batch of SQS with bad messages around it.
+#[test]
+fn a_bad_message_never_fails_the_good_ones_and_says_where_it_stands() {
+    const PLACE: &str = "$.Records[1].body";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let good = read_json(&folder.join("authorize-ingress-short-form.json"));
+    let notification = |message: &str| json!({"Type": "Notification", "Message": message}).to_string();
+    let long = json!({"sweep": true, "x": "x".repeat(1 << 20)}).to_string();
+    for (body, at) in [
+        (json!("no JSON"), ""),
+        (json!(""), ""),
+        (json!(null), ""),
+        (json!({"sweep": true}), ""),
+        (json!("{}"), ""),
+        (json!("x".repeat(1 << 20)), ""),
+        (json!(long), ""),
+        (json!("[".repeat(1 << 20)), ""),
+        (json!(format!("{}{}", "[".repeat(200), "]".repeat(200))), ""),
+        (json!(json!({"Records": []}).to_string()), ".Records"),
+        (
+            json!(json!({"Records": [{"eventSource": "aws:sqs", "messageId": "0", "body": "{}"}]}).to_string()),
+            ".Records",
+        ),
+        (json!(json!({"detail": {"eventName": "X"}}).to_string()), ".detail.eventSource"),
+        (json!(notification("hello")), ".Message"),
+        (json!(notification(&notification("{}"))), ".Message"),
+        (json!(json!({"Type": "Notification"}).to_string()), ".Message"),
+        (json!(json!({"Type": "SubscriptionConfirmation", "Message": good.to_string()}).to_string()), ""),
+    ] {
+        let message = |id: &str, body: Value| json!({"eventSource": "aws:sqs", "messageId": id, "body": body});
+        let first = message("first", good.to_string().into());
+        let last = message("last", notification(&good.to_string()).into());
+        let batch = batch::read(&json!({"Records": [first, message("bad", body.clone()), last]})).expect("a batch");
+        let read = batch.expect("a batch of SQS").deliveries;
+        let [first, bad, last] = &read[..] else { panic!("{read:?}") };
+        assert_eq!(first, &Delivery { id: "first".to_owned(), parsed: parse(&good) });
+        assert_eq!(last, &Delivery { id: "last".to_owned(), parsed: parse(&good) });
+        assert_eq!(bad.id, "bad");
+        let error = bad.parsed.clone().expect_err("a bad message");
+        assert_eq!(error.at, format!("{PLACE}{at}"));
+        assert!(error.to_string().len() < 500, "{error}");
+    }
+}
+
+#[test]
+fn a_message_of_a_megabyte_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let mut event = read_json(&folder.join("authorize-ingress-short-form.json"));
+    let expected = parse(&event);
+    event["detail"]["requestParameters"]["padding"] = "x".repeat(1 << 20).into();
+    let record = json!({"eventSource": "aws:sqs", "messageId": "m", "body": event.to_string()});
+    let batch = batch::read(&json!({"Records": [record]})).expect("a batch").expect("of SQS");
+    assert_eq!(batch.deliveries[0].parsed, expected);
 }
 
 /// A call that the stack does not deliver is not seen, and one that the code does not know is delivered for nothing.
