@@ -169,13 +169,14 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
     }
 
     async fn change(&self, change: &Change, until: Timestamp) -> Result<Response, GuardError> {
-        if change.touched.is_empty() {
+        // Interfaces, prefix lists and clusters are looked at with everything else until the inventory can find their groups.
+        if change.touched().is_empty() {
             self.may_look_everywhere()?;
             return self.sweep(Vec::new(), Some(&change.event), until).await;
         }
         let mut work = Work::new(self, Some(&change.event), until);
         let mut out_of_scope = Vec::new();
-        for Touched { group, named } in &change.touched {
+        for Touched { group, named } in change.touched() {
             match self.find(group).await {
                 // The other groups still count.
                 Err(error) => work.problem(chain(&error)),

@@ -1,11 +1,15 @@
 //! Every shape of event, through the public interface: golden tests over `events/`, recorded events, and the property that
 //! no input whatever makes the parser panic.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use eks_sg_guard::event::batch::{self, Batch, Delivery};
 use eks_sg_guard::event::payload::parse;
-use eks_sg_guard::event::{Actor, Change, Event, EventError, GroupRef, Named, NamedRule, Parsed, Touched, Trigger};
+use eks_sg_guard::event::{
+    Actor, CALLS, Change, Event, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -31,9 +35,19 @@ fn read_json(path: &Path) -> Value {
 fn every_event_says_what_we_think_it_says() {
     insta::glob!("../events", "*.json", |path| {
         insta::with_settings!({ omit_expression => true }, {
-            insta::assert_snapshot!(lines(&parse(&read_json(path))));
+            let payload = read_json(path);
+            insta::assert_snapshot!(match batch::read(&payload) {
+                None => lines(&parse(&payload)),
+                Some(Err(error)) => format!("error: {error}"),
+                Some(Ok(batch)) => deliveries(&batch),
+            });
         });
     });
+}
+
+fn deliveries(Batch { carrier, deliveries }: &Batch) -> String {
+    let delivery = |Delivery { id, parsed }: &Delivery| format!("\n{carrier:?} message {id:?}\n{}", lines(parsed));
+    deliveries.iter().map(delivery).collect()
 }
 
 /// One line for each thing an answer says, so that a change of it is one line in a review.
@@ -44,14 +58,21 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {groups:?}"),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
-    let Change { event: Event { id, name, time, account, region, actor }, touched } = change;
+    let Change { event: Event { id, name, time, account, region, actor }, subject } = change;
     let Actor { arn, r#type, session_issuer, source_ip, user_agent, invoked_by } = actor;
     let mut lines = vec![
         format!("event: {name} {id} at {time:?} in {account} {region}"),
         format!("actor: {type:?} {arn:?}, issuer {session_issuer:?}"),
         format!("from: {source_ip:?} with {user_agent:?}, invoked by {invoked_by:?}"),
     ];
-    for Touched { group, named } in touched {
+    match subject {
+        Subject::Groups(touched) => assert!(!touched.is_empty()),
+        Subject::Worn { wearer, groups } => lines.push(format!("worn by {wearer:?}: {groups:?}")),
+        Subject::PrefixList(id) => lines.push(format!("entries of {id:?}")),
+        Subject::Cluster(name) => lines.push(format!("configuration of cluster {name:?}")),
+        Subject::Unknown => lines.push("not told".to_owned()),
+    }
+    for Touched { group, named } in change.touched() {
         lines.push(match named {
             Named::Nothing => format!("{group:?}: none of its rules"),
             Named::Everything => format!("{group:?}: all its rules"),
@@ -60,10 +81,92 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         let Named::Rules(rules) = named else { continue };
         lines.extend(rules.iter().map(|NamedRule { id, claim }| format!("  {id:?} {claim:?}")));
     }
-    if touched.is_empty() {
-        lines.push("no group told".to_owned());
-    }
     lines.join("\n")
+}
+
+/// The event of a file in a batch of SQS with bad messages around it.
+#[test]
+fn a_bad_message_never_fails_the_good_ones_and_says_where_it_stands() {
+    const PLACE: &str = "$.Records[1].body";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let good = read_json(&folder.join("authorize-ingress-short-form.json"));
+    let notification = |message: &str| json!({"Type": "Notification", "Message": message}).to_string();
+    let long = json!({"sweep": true, "x": "x".repeat(1 << 20)}).to_string();
+    for (body, at) in [
+        (json!("no JSON"), ""),
+        (json!(""), ""),
+        (json!(null), ""),
+        (json!({"sweep": true}), ""),
+        (json!("{}"), ""),
+        (json!("x".repeat(1 << 20)), ""),
+        (json!(long), ""),
+        (json!("[".repeat(1 << 20)), ""),
+        (json!(format!("{}{}", "[".repeat(200), "]".repeat(200))), ""),
+        (json!(json!({"Records": []}).to_string()), ".Records"),
+        (
+            json!(json!({"Records": [{"eventSource": "aws:sqs", "messageId": "0", "body": "{}"}]}).to_string()),
+            ".Records",
+        ),
+        (json!(json!({"detail": {"eventName": "X"}}).to_string()), ".detail.eventSource"),
+        (json!(notification("hello")), ".Message"),
+        (json!(notification(&notification("{}"))), ".Message"),
+        (json!(json!({"Type": "Notification"}).to_string()), ".Message"),
+        (json!(json!({"Type": "SubscriptionConfirmation", "Message": good.to_string()}).to_string()), ""),
+    ] {
+        let message = |id: &str, body: Value| json!({"eventSource": "aws:sqs", "messageId": id, "body": body});
+        let first = message("first", good.to_string().into());
+        let last = message("last", notification(&good.to_string()).into());
+        let batch = batch::read(&json!({"Records": [first, message("bad", body.clone()), last]})).expect("a batch");
+        let read = batch.expect("a batch of SQS").deliveries;
+        let [first, bad, last] = &read[..] else { panic!("{read:?}") };
+        assert_eq!(first, &Delivery { id: "first".to_owned(), parsed: parse(&good) });
+        assert_eq!(last, &Delivery { id: "last".to_owned(), parsed: parse(&good) });
+        assert_eq!(bad.id, "bad");
+        let error = bad.parsed.clone().expect_err("a bad message");
+        assert_eq!(error.at, format!("{PLACE}{at}"));
+        assert!(error.to_string().len() < 500, "{error}");
+    }
+}
+
+#[test]
+fn a_message_of_a_megabyte_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let mut event = read_json(&folder.join("authorize-ingress-short-form.json"));
+    let expected = parse(&event);
+    event["detail"]["requestParameters"]["padding"] = "x".repeat(1 << 20).into();
+    let record = json!({"eventSource": "aws:sqs", "messageId": "m", "body": event.to_string()});
+    let batch = batch::read(&json!({"Records": [record]})).expect("a batch").expect("of SQS");
+    assert_eq!(batch.deliveries[0].parsed, expected);
+}
+
+/// A call that the stack does not deliver is not seen, and one that the code does not know is delivered for nothing.
+#[test]
+fn the_stack_delivers_the_calls_that_are_understood_but_for_those_made_all_day() {
+    let template = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("template.yaml")).expect("read");
+    let template: Value = serde_saphyr::from_str(&template).expect("YAML");
+    let pattern = template.pointer("/Resources/GuardRule/Properties/EventPattern/detail/$or").and_then(Value::as_array);
+    let words = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+    };
+    let delivered: BTreeSet<_> = pattern
+        .expect("alternatives")
+        .iter()
+        .flat_map(|calls| {
+            let (sources, names) = (words(&calls["eventSource"]), words(&calls["eventName"]));
+            sources
+                .into_iter()
+                .flat_map(move |source| names.clone().into_iter().map(move |name| (source.clone(), name)))
+        })
+        .collect();
+    let known = |delivered: bool| {
+        CALLS
+            .iter()
+            .filter(move |call| call.delivered == delivered)
+            .map(|call| (call.source.to_owned(), call.name.to_owned()))
+    };
+    assert_eq!(delivered, known(true).collect());
+    let names: Vec<_> = known(false).map(|(_, name)| name).collect();
+    assert_eq!(names, ["CreateNetworkInterface", "AttachNetworkInterface"]);
 }
 
 /// Runs only where `RECORDED_EVENTS` names a folder of records of real accounts, which the repository does not hold.
@@ -209,7 +312,7 @@ fn check(answer: &Result<Parsed, EventError>) -> Result<(), TestCaseError> {
         }
         Ok(Parsed::Trigger(Trigger::Change(change))) => {
             prop_assert_eq!(change.event.account.len(), 12);
-            for touched in &change.touched {
+            for touched in change.touched() {
                 prop_assert!(
                     matches!(&touched.group, GroupRef::Name(_))
                         || matches!(&touched.group, GroupRef::Id(id) if is_group_id(id))

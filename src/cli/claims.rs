@@ -51,7 +51,7 @@ pub(super) struct Claimed {
 
 /// The groups of an event, each with its claimed rules alone.
 pub(super) fn groups(change: &Change, policy: &Policy, assumed: &Assumed) -> Vec<Claimed> {
-    let touched = change.touched.iter();
+    let touched = change.touched().iter();
     let claimed = touched.map(|touched| claimed(&touched.group, &touched.named, &change.event, policy, assumed));
     claimed.collect()
 }

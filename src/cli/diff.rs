@@ -132,7 +132,7 @@ impl Compared {
             findings.collect::<Vec<_>>()
         });
         let before = self.decisions;
-        for ((touched, old), new) in change.touched.iter().zip(old).zip(new) {
+        for ((touched, old), new) in change.touched().iter().zip(old).zip(new) {
             self.add(&file, touched.group.text(), old, new);
         }
         if self.decisions == before {
