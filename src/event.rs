@@ -100,7 +100,8 @@ pub struct Event {
 impl Event {
     /// Whether the call may have closed something that a cluster needs.
     pub fn may_close(&self) -> bool {
-        self.name.starts_with("Revoke") || self.name == "ModifySecurityGroupRules"
+        self.name.starts_with("Revoke")
+            || ["ModifySecurityGroupRules", "UpdateClusterConfig"].contains(&self.name.as_str())
     }
 }
 
@@ -155,6 +156,8 @@ pub enum Named {
     Nothing,
     /// These.
     Rules(Vec<NamedRule>),
+    /// Those that use this prefix list, whose entries changed: `pl-…`.
+    Using(String),
     /// All of them: the event says which group, but what was written there was omitted.
     Everything,
 }

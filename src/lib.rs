@@ -8,6 +8,7 @@
 pub mod adapters;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod entrance;
 pub mod error;
 pub mod event;
 pub mod group;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
@@ -40,6 +42,8 @@ pub(super) struct Work<'a, E, K, C, N> {
     /// No new call to EC2 is begun after this.
     until: Timestamp,
     most: usize,
+    /// The cluster whose configuration the event changed.
+    pub(super) configured: Option<String>,
     looked_at: Vec<Looked>,
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
@@ -55,6 +59,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             started,
             until,
             most: guard.max_revokes,
+            configured: None,
             looked_at: vec![],
             records: vec![],
             messages: vec![],
@@ -62,9 +67,18 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         }
     }
 
+    /// Judges and mends a group that has a role; says why, of one that has none.
+    pub(super) async fn in_scope(&mut self, seen: Seen, named: &Named, out_of_scope: &mut Vec<String>) {
+        if seen.group.roles.is_empty() {
+            out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", seen.group.id));
+        } else {
+            self.group(seen, named).await;
+        }
+    }
+
     /// Judges and mends one group. Rules that the event names and that are not there are waited for, but not before what is
     /// there has been dealt with.
-    pub(super) async fn group(&mut self, mut seen: Seen, named: &Named) {
+    async fn group(&mut self, mut seen: Seen, named: &Named) {
         let guard = self.guard;
         let mut done: BTreeMap<String, Done> = BTreeMap::new();
         let mut waits = LAG.into_iter();
@@ -213,14 +227,11 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             self.record(looked, &here);
         }
         let channels = &self.guard.channels;
-        let sends = self.messages.iter().flat_map(|message| channels.iter().map(move |channel| (channel, message)));
-        let sent: Vec<Result<(), String>> = stream::iter(sends)
-            .map(|(channel, message)| async move {
-                channel.send(message).await.map_err(|error| unsent(channel.name(), &error))
-            })
-            .buffered(MOST_SENDS)
-            .collect()
-            .await;
+        let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();
+        for message in &self.messages {
+            sends.extend(channels.iter().map(|channel| send(channel, message).boxed()));
+        }
+        let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MOST_SENDS).collect().await;
         self.problems.extend(sent.into_iter().filter_map(Result::err));
         if self.problems.is_empty() {
             Ok(Response { records: self.records, ignored })
@@ -230,8 +241,10 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
     }
 }
 
-fn unsent(channel: &str, error: &Source) -> String {
-    format!("the message to {channel} could not be sent: {}", chain(error.as_ref()))
+async fn send(channel: &impl Channel, message: &Message) -> Result<(), String> {
+    let unsent =
+        |error: Source| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
+    channel.send(message).await.map_err(unsent)
 }
 
 /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
