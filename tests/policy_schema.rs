@@ -188,7 +188,7 @@ clusters:
 verdicts: {api-internet: report}
 clauses:
   - id: office
-    roles: node
+    roles: remote-access
     only: true
     protocol: [tcp, 17]
     ports: [22, 8000-8080]

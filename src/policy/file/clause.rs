@@ -60,7 +60,8 @@ impl<'t> Reader<'t> {
         entries.into_iter().filter_map(|entry| self.clause(entry)).collect()
     }
 
-    pub(super) fn exceptions(&mut self, node: &'t Node) -> Vec<Clause> {
+    /// The valid exceptions, each with the place of its id.
+    pub(super) fn exceptions(&mut self, node: &'t Node) -> Vec<(Clause, At)> {
         let entries = items(node, "exceptions", &mut self.problems);
         entries.into_iter().filter_map(|entry| self.exception(entry)).collect()
     }
@@ -100,7 +101,7 @@ impl<'t> Reader<'t> {
         Some((clause, at))
     }
 
-    fn exception(&mut self, node: &'t Node) -> Option<Clause> {
+    fn exception(&mut self, node: &'t Node) -> Option<(Clause, At)> {
         let known: Vec<&str> = REGION.into_iter().chain(OF_EXCEPTIONS).collect();
         let mut fields = Fields::read(node, "exception", &known, &mut self.problems)?;
         let id = self.id(&mut fields);
@@ -118,8 +119,8 @@ impl<'t> Reader<'t> {
         let aws_region = limit("region", names::region);
         let expires = self.expires(&fields);
 
-        let ((id, _), (direction, traffic, peers)) = (id?, region?);
-        Some(Clause {
+        let ((id, at), (direction, traffic, peers)) = (id?, region?);
+        let clause = Clause {
             id,
             origin: Origin::Exception,
             roles: Role::ALL.into(),
@@ -134,7 +135,8 @@ impl<'t> Reader<'t> {
             beside_load_balancer: false,
             reason: reason?,
             limits: Limits { owner: Some(owner?), expires, group, cluster, account, region: aws_region },
-        })
+        };
+        Some((clause, at))
     }
 
     fn expires(&mut self, fields: &Fields<'_>) -> Option<Date> {
