@@ -20,6 +20,7 @@ pub(super) const REGION: [&str; 9] =
     ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
 pub(super) const OF_CLAUSES: [&str; 8] =
     ["roles", "only", "verdict", "severity", "severity_of_ranges", "for_controller", "beside_load_balancer", "reason"];
+const OF_VERDICTS: [&str; 2] = ["verdict", "severity"];
 pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
 pub(super) const VERDICTS: [(&str, Verdict); 3] =
@@ -224,6 +225,10 @@ fn check_severity(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems
     if verdict == Verdict::Revoke {
         fields.need("severity", HELP_SEVERITY, problems);
     }
+    refuse_severity_of_allow(fields, verdict, problems);
+}
+
+fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems) {
     for key in ["severity", "severity_of_ranges"] {
         if let Some(at) = fields.key_at(key).filter(|_| verdict == Verdict::Allow) {
             let message = format!("the {} allows, so it has no `{key}`", fields.what);
@@ -245,7 +250,7 @@ fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option
     }
 }
 
-/// Changes the verdicts of inherited clauses.
+/// Changes the verdicts of inherited clauses, and their severities where those are given.
 pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut [Clause], problems: &mut Problems) {
     let Value::Map(map) = &node.value else {
         let message = format!("`verdicts` is a group of clause ids, and here is {}", kind(node));
@@ -257,13 +262,13 @@ pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut [Clause]
         let Some(id) = scalar(key, "verdicts", problems) else {
             continue;
         };
-        let verdict = choice(value, id, "verdict", "unknown-verdict", &VERDICTS, problems);
+        let change = change(value, id, problems);
         if let Some(first) = seen.insert(id, key.at) {
             let message = format!("the verdict of {} stands here a second time", quoted(id));
             problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
         } else if let Some(clause) = inherited.iter_mut().find(|clause| clause.id == id) {
-            if let Some(verdict) = verdict {
-                set_verdict(clause, verdict);
+            if let Some((verdict, severity)) = change {
+                set_verdict(clause, verdict, severity);
             }
         } else {
             let ids = inherited.iter().map(|clause| clause.id.as_str());
@@ -282,9 +287,25 @@ pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut [Clause]
     }
 }
 
-fn set_verdict(clause: &mut Clause, verdict: Verdict) {
+/// `report`, or `{verdict: report, severity: low}`. `None`: reported.
+fn change(value: &Node, id: &str, problems: &mut Problems) -> Option<(Verdict, Option<Severity>)> {
+    if !matches!(value.value, Value::Map(_)) {
+        return choice(value, id, "verdict", "unknown-verdict", &VERDICTS, problems).map(|verdict| (verdict, None));
+    }
+    let fields = Fields::read(value, "entry of `verdicts`", &OF_VERDICTS, problems)?;
+    let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
+    fields.need("verdict", HELP_VERDICT, problems);
+    let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &VERDICTS, problems)?;
+    refuse_severity_of_allow(&fields, verdict, problems);
+    Some((verdict, severity))
+}
+
+/// A severity that is given is that of ranges too.
+fn set_verdict(clause: &mut Clause, verdict: Verdict, severity: Option<Severity>) {
+    let is_objection = verdict != Verdict::Allow;
     clause.verdict = verdict;
-    clause.severity = (verdict != Verdict::Allow).then_some(clause.severity.unwrap_or(DEFAULT_SEVERITY));
-    clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| verdict != Verdict::Allow);
+    clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| is_objection && severity.is_none());
+    clause.severity = is_objection.then_some(severity.or(clause.severity).unwrap_or(DEFAULT_SEVERITY));
     clause.for_controller = clause.for_controller.filter(|milder| *milder < verdict);
+    clause.beside_load_balancer &= verdict == Verdict::Revoke;
 }

@@ -161,6 +161,17 @@ fn inherited_verdicts_can_be_changed() {
     assert_eq!(of("foreign-group"), (Verdict::Revoke, Some(Severity::Medium)));
     assert_eq!(of("nodeport-internet"), (Verdict::Allow, None));
     assert_eq!(find(&policy, "nodeport-internet").severity_of_ranges, None);
+
+    let verdicts = "{nodeport-internet: {verdict: report, severity: low}, other-private: {verdict: revoke, severity: high}, \
+                    kubelet-internet: {verdict: report}, api-internet: {verdict: allow}}";
+    let policy = loaded(&format!("version: 1\nverdicts: {verdicts}\n")).policy;
+    let of = |id| (find(&policy, id).verdict, find(&policy, id).severity);
+    assert_eq!(of("nodeport-internet"), (Verdict::Report, Some(Severity::Low)));
+    assert_eq!(find(&policy, "nodeport-internet").severity_of_ranges, None);
+    assert_eq!(of("other-private"), (Verdict::Revoke, Some(Severity::High)));
+    assert_eq!(of("kubelet-internet"), (Verdict::Report, Some(Severity::Critical)));
+    assert!(!find(&policy, "kubelet-internet").beside_load_balancer);
+    assert_eq!(of("api-internet"), (Verdict::Allow, None));
 }
 
 /// Two clauses, the second at most as wide as the first in the sense that is tried: is it shadowed?
