@@ -3,12 +3,11 @@
 //! Must not: send anything, or let text from outside (names, descriptions, sessions, user agents) format a message or
 //! break a line: every such value goes through [`plain`].
 
+use crate::plain::plain;
 use crate::policy::{Severity, Verdict};
 use crate::record::{Action, FindingRecord, Outcome, Record};
 use crate::rule::{Peer, Rule};
 
-/// Longest piece of text from outside, in characters.
-const LONGEST: usize = 200;
 /// SNS refuses a subject of 100 characters or more.
 const LONGEST_SUBJECT: usize = 99;
 /// Findings written out in one message; the rest is counted.
@@ -65,20 +64,6 @@ pub fn message(record: &Record, notice: Option<Notice>) -> Message {
 
 fn cluster(record: &Record) -> String {
     record.group.cluster.as_deref().map_or_else(|| "unknown".to_owned(), plain)
-}
-
-/// Text from outside, made harmless: one line, no control or direction-changing characters, cut visibly.
-pub fn plain(text: &str) -> String {
-    let is_harmless = |c: &char| {
-        !c.is_control()
-            && !matches!(*c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let clean = |c: char| if is_harmless(&c) { c } else { '\u{fffd}' };
-    let mut short: String = text.chars().take(LONGEST).map(clean).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push_str("… (cut)");
-    }
-    short
 }
 
 fn subject(record: &Record, cluster: &str) -> String {

@@ -48,6 +48,7 @@ fn the_schema_has_the_keys_of_the_reader() {
     let schema = schema();
     let of = |name: &str| keys(&schema["$defs"][name]);
     assert_eq!(keys(&schema), reader_knows("version: 1\n?: 1\n"));
+    assert_eq!(of("change"), reader_knows("version: 1\nverdicts: {api-internet: {?: 1}}\n"));
     assert_eq!(of("clause"), reader_knows("version: 1\nclauses: [{?: 1}]\n"));
     assert_eq!(of("exception"), reader_knows("version: 1\nexceptions: [{?: 1}]\n"));
     assert_eq!(of("requirement"), reader_knows("version: 1\nrequirements: [{?: 1}]\n"));
@@ -187,10 +188,10 @@ groups:
   - {id: sg-0123456789abcdef0, cluster: prod, role: node}
 clusters:
   - {name: "prod-*", environment: production, mode: enforce}
-verdicts: {api-internet: report}
+verdicts: {api-internet: report, other-private: {verdict: report, severity: low}}
 clauses:
   - id: office
-    roles: node
+    roles: remote-access
     only: true
     protocol: [tcp, 17]
     ports: [22, 8000-8080]

@@ -6,9 +6,12 @@
 pub mod cases;
 mod clause;
 mod fields;
+mod hazard;
+mod idle;
 mod names;
 mod peers;
 mod problems;
+mod reach;
 mod requirement;
 mod settings;
 mod shadow;
@@ -30,7 +33,7 @@ use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
 use crate::policy::tree::{self, Node, Value};
-use crate::policy::{Origin, Policy, Verdict, Word, builtin};
+use crate::policy::{Clause, Origin, Policy, Verdict, Word, builtin};
 
 const KEYS: [&str; 12] = [
     "version",
@@ -140,9 +143,13 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
     let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));
     let clusters = fields.get("clusters").map(|node| settings::clusters(node, &mut problems));
     shadow::report(&own, &mut problems);
-    // A clause with an error may have used it.
+    // What a clause with an error says is not known.
     if !problems.failed() {
         networks.report_unused(&mut problems);
+        let after: Vec<&Clause> = own.iter().map(|(clause, _)| clause).chain(&inherited.clauses).collect();
+        let rest = otherwise.unwrap_or(inherited.otherwise);
+        idle::report(&exceptions, &after, rest, source.today, &mut problems);
+        hazard::report(&own, &inherited.clauses, &ids, &mut problems);
     }
 
     let (diagnostics, failed) = problems.finish();
@@ -153,14 +160,14 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
     for (policy, _) in ids.values_mut() {
         *policy = policy.or(source.built_in);
     }
-    let own = own.into_iter().map(|(clause, _)| clause);
+    let clauses = exceptions.into_iter().chain(own).map(|(clause, _)| clause);
     let policy = Policy {
         name: source.name.rsplit('/').next().unwrap_or(source.name).to_owned(),
         hash: hash(source.text, &inherited.hash),
         controllers: controllers.unwrap_or_default().into_iter().chain(inherited.controllers).collect(),
         groups: groups.unwrap_or_default().into_iter().chain(inherited.groups).collect(),
         clusters: clusters.unwrap_or_default().into_iter().chain(inherited.clusters).collect(),
-        clauses: exceptions.into_iter().chain(own).chain(inherited.clauses).collect(),
+        clauses: clauses.chain(inherited.clauses).collect(),
         requirements: requirements.into_iter().chain(inherited.requirements).collect(),
         clients,
         otherwise: otherwise.unwrap_or(inherited.otherwise),
