@@ -16,6 +16,7 @@ pub mod guard;
 pub mod inventory;
 pub mod membership;
 pub mod notice;
+pub mod plain;
 pub mod plan;
 pub mod policy;
 pub mod ports;

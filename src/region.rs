@@ -207,6 +207,11 @@ impl Addresses {
         self.v4.is_superset(&other.v4) && self.v6.is_superset(&other.v6)
     }
 
+    /// Whether the two share an address.
+    pub fn meets(&self, other: &Self) -> bool {
+        !(self.v4.is_disjoint(&other.v4) && self.v6.is_disjoint(&other.v6))
+    }
+
     /// No address at all.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()

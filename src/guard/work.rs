@@ -17,8 +17,8 @@ use crate::plan::{claims, limit, names, plan};
 use crate::policy::controller::Author;
 use crate::policy::judge::{Finding, judge};
 use crate::policy::requirement::{self, Unmet};
-use crate::policy::{Severity, Verdict};
-use crate::ports::{Channel, Clock, Ec2, Eks, Source};
+use crate::policy::{Severity, Verdict, endpoint};
+use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Source};
 use crate::record::{Action, FindingRecord, GroupRecord, Outcome, PortionRecord, Record};
 use crate::remediate::{Done, carry_out};
 
@@ -111,29 +111,50 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         self.looked_at.push(Looked { group: seen.group, named: *named != Named::Nothing, done });
     }
 
-    /// What clusters need and do not have. Looked for after everything else, so that no revoke waits for it, and on the state
-    /// that our own revokes left behind; after an event only if something may have been closed, by it or by us.
-    async fn unmet(&mut self) -> Vec<Unmet<'a>> {
-        let guard = self.guard;
+    /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not have, and
+    /// a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
+    /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
+    async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, FindingRecord)> {
         let closes = self.event.is_none_or(Event::may_close);
         let is_of_interest = |looked: &&Looked| {
             let has_revoked = looked.done.iter().any(|done| done.action == Action::Revoked);
             (closes || has_revoked) && looked.group.roles.iter().any(|known| known.strong && WORN.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
-        let clusters: BTreeSet<String> = interesting.flat_map(|looked| looked.group.clusters.clone()).collect();
+        let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
+        let clusters: BTreeSet<String> = clusters.chain(self.configured.clone()).collect();
         let mut found = Vec::new();
         for cluster in clusters {
-            match guard.inventory.topology(&cluster).await {
-                Ok(topology) => {
-                    found.extend(topology.iter().flat_map(|topology| requirement::unmet(&guard.policy, topology)));
-                }
-                Err(error) => {
-                    self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
-                }
+            if let Err(error) = self.of_cluster(&cluster, closes, &mut found).await {
+                self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
             }
         }
         found
+    }
+
+    async fn of_cluster(
+        &self,
+        cluster: &str,
+        is_its_doing: bool,
+        found: &mut Vec<(BTreeSet<String>, FindingRecord)>,
+    ) -> Result<(), CloudError> {
+        let Guard { inventory, policy, .. } = self.guard;
+        let is_event = self.event.is_some();
+        if let Some(topology) = inventory.topology(cluster).await? {
+            let missing =
+                |unmet: Unmet<'_>| (unmet.worn.clone(), FindingRecord::missing(&unmet, is_its_doing && is_event));
+            found.extend(requirement::unmet(policy, &topology).into_iter().map(missing));
+        }
+        if !is_event || self.configured.is_some() {
+            let described = inventory.cluster(cluster).await?;
+            let exposed =
+                described.as_ref().and_then(|described| Some((described, endpoint::exposed(policy, described)?)));
+            found.extend(exposed.map(|(described, severity)| {
+                let own = described.cluster_group.iter().cloned().collect();
+                (own, FindingRecord::exposed(cluster, severity, is_event))
+            }));
+        }
+        Ok(())
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
@@ -165,7 +186,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         self.looked_at.is_empty()
     }
 
-    fn record(&mut self, Looked { group, named, done }: Looked, unmet: &[Unmet<'_>]) {
+    fn record(&mut self, Looked { group, named, done }: Looked, of_cluster: Vec<(BTreeSet<String>, FindingRecord)>) {
         let (mode, _) = self.guard.modes.of(&self.guard.policy, &group, named);
         let group = GroupRecord::from(&group);
         for done in done.iter().filter(|done| done.is_unfinished) {
@@ -174,9 +195,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         }
         let mut findings: Vec<FindingRecord> =
             done.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
-        // A call that closes names no rule, but what it closed is its doing.
-        let is_its_doing = named || self.event.is_some_and(Event::may_close);
-        findings.extend(unmet.iter().map(|unmet| FindingRecord::missing(unmet, is_its_doing)));
+        findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
         findings.sort_by_key(|finding| {
             std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
         });
@@ -219,12 +238,12 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
 
     /// Tells everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        let mut unmet = self.unmet().await;
+        let mut of_clusters = self.of_clusters().await;
         for looked in std::mem::take(&mut self.looked_at) {
-            // Told once, with the first group that can mend it.
-            let (here, rest) = unmet.into_iter().partition(|unmet| unmet.worn.contains(&looked.group.id));
-            unmet = rest;
-            self.record(looked, &here);
+            // Told once, with the first group that it concerns.
+            let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&looked.group.id));
+            of_clusters = rest;
+            self.record(looked, here);
         }
         let channels = &self.guard.channels;
         let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();

@@ -21,6 +21,11 @@ use crate::rule::{Direction, Peer, Rule};
 const PRIVATE: [&str; 7] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fe80::/10", "fc00::/7"];
 
+/// `PRIVATE` as a set.
+pub(super) fn private_everywhere() -> Addresses {
+    PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect()
+}
+
 /// Where the group lives, for exceptions that are limited to a place.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -123,8 +128,7 @@ const SET_VPC: usize = 1;
 
 impl<'a> Court<'a> {
     fn new(policy: &'a Policy, group: &'a Group, place: Place<'_>, now: Timestamp) -> Self {
-        let private = PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect::<Addresses>();
-        let private = private.with(&group.vpc_ranges).with(&group.remote_networks);
+        let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
         let mut sets: Vec<&Addresses> = vec![&private, &group.vpc_ranges];
         let roles = group.role_set();
         let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;

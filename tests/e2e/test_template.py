@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -363,6 +364,24 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
     assert parameters["GuardSweepMode"]["Default"] == "report"
     assert parameters["GuardPolicy"]["Default"] == "standard"
     assert parameters["GuardMaxRevokes"]["Default"] == 50
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [
+        ("standard", True),
+        ("strict", True),
+        ("none", True),
+        ("/opt/policy.yaml", True),
+        ("policies/ours.yaml", True),
+        ("", False),
+        ("lax", False),
+        ("policy.yaml", False),
+        ("/opt/our policy.yaml", False),
+    ],
+)
+def test_the_policy_is_a_built_in_one_or_a_path(template: dict[str, Any], value: str, accepted: bool) -> None:
+    assert bool(re.search(template["Parameters"]["GuardPolicy"]["AllowedPattern"], value)) == accepted
 
 
 def test_every_parameter_helps_to_decide(template: dict[str, Any]) -> None:
