@@ -1,35 +1,19 @@
-//! Every shape of event, through the public interface: golden tests over `events/`, recorded events, and the property that
-//! no input whatever makes the parser panic.
+//! Every shape of event, through the public interface: golden tests over `events/`, and recorded events. What garbling does to
+//! them is for `garbled_events.rs`.
+
+mod corpus;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::Path;
 
 use eks_sg_guard::event::batch::{self, Batch, Delivery};
 use eks_sg_guard::event::payload::parse;
 use eks_sg_guard::event::{
-    Actor, CALLS, Change, Event, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger,
+    Actor, CALLS, Change, Event, EventError, Named, NamedRule, Parsed, Subject, Touched, Trigger,
 };
-use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// The JSON files of a folder, in the order of their names.
-#[expect(clippy::panic, reason = "a test without its files has failed")]
-fn read_folder(folder: &Path) -> Vec<(PathBuf, Value)> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    paths.sort();
-    paths.into_iter().map(|path| (path.clone(), read_json(&path))).collect()
-}
-
-#[expect(clippy::panic, reason = "a test without its files has failed")]
-fn read_json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use crate::corpus::{read_folder, read_json};
 
 #[test]
 fn every_event_says_what_we_think_it_says() {
@@ -199,155 +183,4 @@ fn wrapped(detail: &Value) -> Value {
         "account": detail.get("recipientAccountId"), "region": detail.get("awsRegion"),
         "time": detail.get("eventTime"), "detail": detail,
     })
-}
-
-/// What happens to one value somewhere in an event.
-#[derive(Clone, Debug)]
-enum Mutation {
-    Drop,
-    Replace(Value),
-    /// The only element in place of a list, or a list around a single element.
-    Rewrap,
-}
-
-static EVENTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
-    read_folder(&folder).into_iter().map(|(_, event)| event).collect()
-});
-
-/// Applies a mutation to the value whose turn it is when all values are counted from the root, and returns how many
-/// values are still to be passed by.
-fn mutate(value: &mut Value, turn: usize, mutation: &Mutation) -> Option<usize> {
-    if turn == 0 {
-        *value = match (mutation, value.take()) {
-            (Mutation::Drop, _) => Value::Null,
-            (Mutation::Replace(other), _) => other.clone(),
-            (Mutation::Rewrap, Value::Array(list)) => list.into_iter().next().unwrap_or_default(),
-            (Mutation::Rewrap, other) => Value::Array(vec![other]),
-        };
-        return None;
-    }
-    let mut turn = turn - 1;
-    match value {
-        Value::Array(list) => {
-            for element in list {
-                turn = mutate(element, turn, mutation)?;
-            }
-        }
-        Value::Object(members) => {
-            for name in members.keys().cloned().collect::<Vec<_>>() {
-                if turn == 0 && matches!(mutation, Mutation::Drop) {
-                    members.shift_remove(&name);
-                    return None;
-                }
-                if let Some(member) = members.get_mut(&name) {
-                    turn = mutate(member, turn, mutation)?;
-                }
-            }
-        }
-        _ => {}
-    }
-    Some(turn)
-}
-
-fn count(value: &Value) -> usize {
-    1 + match value {
-        Value::Array(list) => list.iter().map(count).sum(),
-        Value::Object(members) => members.values().map(count).sum(),
-        _ => 0,
-    }
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-        prop_oneof![Just("sg-0aaa1111bbb22222c"), Just("-1"), Just("0.0.0.0/0"), Just("true")].prop_map(Value::from),
-    ];
-    // Names that the parser looks for, so that arbitrary values get past its first question.
-    let name = prop_oneof![
-        Just("sweep"),
-        Just("groups"),
-        Just("detail"),
-        Just("detail-type"),
-        Just("eventName"),
-        Just("eventSource"),
-        Just("requestParameters"),
-        Just("items"),
-        Just("omitted"),
-        Just("content"),
-    ]
-    .prop_map(str::to_owned);
-    leaf.prop_recursive(5, 64, 8, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((prop_oneof![name.clone(), any::<String>()], inner), 0..8)
-                .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
-        ]
-    })
-}
-
-fn any_mutation() -> impl Strategy<Value = Mutation> {
-    prop_oneof![
-        Just(Mutation::Drop),
-        Just(Mutation::Rewrap),
-        Just(Mutation::Replace(Value::Null)),
-        Just(Mutation::Replace(json!(""))),
-        Just(Mutation::Replace(json!({}))),
-        any_json().prop_map(Mutation::Replace),
-    ]
-}
-
-/// What must be true of any answer: messages fit on one line, and no group id is anything but an id.
-fn check(answer: &Result<Parsed, EventError>) -> Result<(), TestCaseError> {
-    let message = match answer {
-        Ok(Parsed::Ignored(reason)) => reason.clone(),
-        Err(error) => error.to_string(),
-        Ok(Parsed::Trigger(Trigger::Sweep { groups })) => {
-            prop_assert!(groups.iter().all(|id| is_group_id(id)));
-            return Ok(());
-        }
-        Ok(Parsed::Trigger(Trigger::Change(change))) => {
-            prop_assert_eq!(change.event.account.len(), 12);
-            for touched in change.touched() {
-                prop_assert!(
-                    matches!(&touched.group, GroupRef::Name(_))
-                        || matches!(&touched.group, GroupRef::Id(id) if is_group_id(id))
-                );
-            }
-            return Ok(());
-        }
-    };
-    prop_assert!(!message.is_empty() && message.len() < 4096 && !message.contains(char::is_control), "{:?}", message);
-    Ok(())
-}
-
-fn is_group_id(id: &str) -> bool {
-    id.strip_prefix("sg-")
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn arbitrary_json_never_panics(payload in any_json()) {
-        check(&parse(&payload))?;
-    }
-
-    #[test]
-    fn mutated_events_never_panic(
-        which in any::<prop::sample::Index>(),
-        mutations in prop::collection::vec((any::<prop::sample::Index>(), any_mutation()), 1..4),
-    ) {
-        let mut event = which.get(&EVENTS).clone();
-        for (place, mutation) in &mutations {
-            let turn = place.index(count(&event));
-            mutate(&mut event, turn, mutation);
-        }
-        check(&parse(&event))?;
-    }
 }

@@ -30,7 +30,7 @@ const CLUSTER_IN_RESPONSE: &[&[&str]] = &[&["cluster", "name"], &["cluster", "ar
 /// Why there is nothing to look at, for people.
 pub(super) fn subject(record: &Value, source: &str, name: &str) -> Result<Subject, String> {
     let Some(call) = CALLS.iter().find(|call| call.source == source && call.name == name) else {
-        return Err(format!("{} of {} opens no path to a cluster", quoted(name), quoted(source)));
+        return Err(format!("{} of {} is no call that the guard follows", quoted(name), quoted(source)));
     };
     let request = content(get(record, "requestParameters"));
     let response = content(get(record, "responseElements"));
@@ -126,23 +126,31 @@ fn says_group(text: &str) -> bool {
     text.to_ascii_lowercase().contains("group")
 }
 
-/// Whether a request surely changes another attribute than the groups. A call changes one attribute, so a request that
-/// holds nothing but the wearer's id has lost what it was about.
+/// Whether a request surely changes another attribute than the groups: it says whose, and which one. A call changes one
+/// attribute, so a request that holds nothing but the wearer's id has lost what it was about.
 fn changes_something_else(request: &Value) -> bool {
-    let attribute = |(name, value): (&String, &Value)| {
-        told(value) && !WEARERS.iter().any(|(wearer, _)| name.eq_ignore_ascii_case(wearer))
+    let is_wearer = |name: &str| WEARERS.iter().any(|(wearer, _)| name.eq_ignore_ascii_case(wearer));
+    let is_another = |name: &str| {
+        let word = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        word && !is_wearer(name) && !says_group(name)
     };
-    request.as_object().is_some_and(|members| members.iter().any(attribute))
-        && group_members(request).next().is_none()
-        && !text(get(request, "attribute")).is_some_and(|name| says_group(&name))
+    let changes_another = match get(request, "attribute") {
+        Value::Null => {
+            request.as_object().is_some_and(|all| all.iter().any(|(name, value)| is_another(name) && told(value)))
+        }
+        name => name.as_str().is_some_and(is_another),
+    };
+    wearer(&[request]).is_some() && group_members(request).next().is_none() && changes_another
+}
+
+fn wearer(places: &[&Value]) -> Option<String> {
+    WEARERS.iter().find_map(|(member, prefix)| places.iter().find_map(|told| id(get(told, member), prefix)))
 }
 
 /// A wearer and the complete set of its groups, which a new interface tells in the response.
 fn worn(request: &Value, response: &Value) -> Subject {
     let interface = get(response, "networkInterface");
-    let wearer = WEARERS
-        .iter()
-        .find_map(|(member, prefix)| [request, interface].into_iter().find_map(|told| id(get(told, member), prefix)));
+    let wearer = wearer(&[request, interface]);
     let told = [request, interface].into_iter().flat_map(group_members).flat_map(list);
     let group_id = |group: &Value| id(get(group, "groupId"), "sg-").or_else(|| id(group, "sg-"));
     let mut groups: Vec<String> = told.map(group_id).collect::<Option<_>>().unwrap_or_default();
@@ -161,11 +169,11 @@ fn cluster(request: &Value, response: &Value) -> Option<String> {
     tells(request, CLUSTER_IN_REQUEST).or_else(|| tells(response, CLUSTER_IN_RESPONSE))
 }
 
-/// A name as EKS allows it, alone or at the end of the cluster's ARN, whose slash a path may encode.
+/// A name as EKS allows it (which never re-types a text), alone or at the end of the cluster's ARN, whose slash a path may encode.
 fn cluster_name(value: &Value) -> Option<String> {
     const BEFORE: [&str; 3] = ["cluster/", "cluster%2F", "cluster%2f"];
-    let text = text(value)?;
-    let name = BEFORE.iter().find_map(|before| text.rsplit_once(before)).map_or(text.as_str(), |(_, name)| name);
+    let text = value.as_str()?;
+    let name = BEFORE.iter().find_map(|before| text.rsplit_once(before)).map_or(text, |(_, name)| name);
     let valid = (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     valid.then(|| name.to_owned())

@@ -8,12 +8,15 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::fields::{flag, get, id, list, text, told};
+use super::fields::{flag, get, id, list, told};
 use super::{Claim, GroupRef, Named, NamedRule, claim};
 use crate::rule::{Direction, Peer};
 
 /// Members of a response that list rules, each with the id of its group.
 const RULE_SETS: &[&str] = &["securityGroupRuleSet", "revokedSecurityGroupRuleSet"];
+
+/// Characters that the name of a group may have.
+const LONGEST_NAME: usize = 255;
 
 /// Members that only the legacy short form has at the top of the request. Its `ipPermissions` is there and empty.
 const SHORT_FORM: &[&str] = &["ipProtocol", "cidrIp", "cidrIpv6", "sourceSecurityGroupName"];
@@ -22,7 +25,11 @@ const SHORT_FORM: &[&str] = &["ipProtocol", "cidrIp", "cidrIpv6", "sourceSecurit
 pub(super) fn group(request: &Value, response: &Value) -> Option<GroupRef> {
     let group_id = |value: &Value| id(get(value, "groupId"), "sg-");
     let answered = || RULE_SETS.iter().flat_map(|set| list(get(response, set))).find_map(group_id);
-    let by_name = || text(get(request, "groupName")).map(GroupRef::Name);
+    let by_name = || {
+        let name =
+            get(request, "groupName").as_str().filter(|name| (1..=LONGEST_NAME).contains(&name.chars().count()))?;
+        Some(GroupRef::Name(name.to_owned()))
+    };
     group_id(request).or_else(answered).map(GroupRef::Id).or_else(by_name)
 }
 
