@@ -69,13 +69,11 @@ impl Entrance {
     /// A payload that is not understood, a state that cannot be read, or anything that should be done and is not. In a batch
     /// of SQS these are in the answer.
     pub async fn handle(&self, payload: &Value, until: Timestamp) -> Result<Answer, GuardError> {
-        match batch::read(payload) {
-            Some(batch) => self.batch(batch?, until).await,
-            None => {
-                let Response { records, ignored } = self.message(payload::parse(payload)?, until).await?;
-                Ok(Answer { records, ignored, failures: None })
-            }
+        if let Some(batch) = batch::read(payload) {
+            return self.batch(batch?, until).await;
         }
+        let Response { records, ignored } = self.message(payload::parse(payload)?, until).await?;
+        Ok(Answer { records, ignored, failures: None })
     }
 
     /// One message after the other: each may change what the next one finds.

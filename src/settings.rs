@@ -18,6 +18,8 @@ pub struct Settings {
     pub topic: Option<String>,
     /// `GUARD_RECORD_TOPIC_ARN`: machines.
     pub record_topic: Option<String>,
+    /// `GUARD_OWN_ROLE_ARN`: the function's role. Its own revokes come back as events, which are left alone.
+    pub own_role: Option<String>,
     /// `GUARD_MAX_REVOKES`: most rules one invocation may revoke.
     pub max_revokes: usize,
 }
@@ -76,6 +78,10 @@ impl Settings {
             policy: get("GUARD_POLICY").unwrap_or_else(|| "standard".to_owned()),
             topic: topic("GUARD_TOPIC_ARN")?,
             record_topic: topic("GUARD_RECORD_TOPIC_ARN")?,
+            own_role: parse("GUARD_OWN_ROLE_ARN", get("GUARD_OWN_ROLE_ARN"), "the ARN of an IAM role", |text| {
+                (text.starts_with("arn:") && text.contains(":iam::") && text.contains(":role/"))
+                    .then(|| text.to_owned())
+            })?,
             max_revokes: max_revokes.unwrap_or(50),
         })
     }
@@ -120,6 +126,7 @@ mod tests {
             ("GUARD_SWEEP_MODE", "off"),
             ("GUARD_MAX_REVOKES", "-1"),
             ("GUARD_TOPIC_ARN", "ops"),
+            ("GUARD_OWN_ROLE_ARN", "eks-sg-guard"),
             ("GUARD_ACCOUNTS", "111122223333"),
         ] {
             let error = read(&[(variable, value)]).unwrap_err();

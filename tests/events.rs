@@ -59,6 +59,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
     for Touched { group, named } in change.touched() {
         lines.push(match named {
             Named::Nothing => format!("{group:?}: none of its rules"),
+            Named::Using(_) => unreachable!("no event says it"),
             Named::Everything => format!("{group:?}: all its rules"),
             Named::Rules(rules) => format!("{group:?}: {} of its rules", rules.len()),
         });
