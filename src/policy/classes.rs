@@ -114,6 +114,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_sets_are_told_apart() {
+        let sets: Vec<Addresses> = (0..100).map(|n| nets(&[&format!("10.0.{n}.0/24")])).collect();
+        let classes = Classes::new(&sets.iter().collect::<Vec<_>>());
+        for (at, set) in sets.iter().enumerate() {
+            for class in classes.of(set) {
+                let members: Vec<usize> = (0..sets.len()).filter(|set| classes.is_in(class, *set)).collect();
+                assert_eq!(members, [at]);
+            }
+        }
+    }
+
+    #[test]
     fn the_last_address_of_a_space_is_no_special_case() {
         let top = nets(&["255.255.255.255/32", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"]);
         let classes = Classes::new(&[&top]);
