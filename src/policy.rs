@@ -10,6 +10,7 @@ pub mod diagnostic;
 mod exposure;
 pub mod file;
 pub mod judge;
+mod peers;
 mod tree;
 
 use std::collections::BTreeSet;
