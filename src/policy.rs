@@ -10,6 +10,7 @@ pub mod diagnostic;
 mod exposure;
 pub mod file;
 pub mod judge;
+mod peers;
 pub mod requirement;
 mod tree;
 
