@@ -11,6 +11,7 @@ pub mod endpoint;
 mod exposure;
 pub mod file;
 pub mod judge;
+mod peers;
 pub mod requirement;
 mod tree;
 

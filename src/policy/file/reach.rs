@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use crate::group::Role;
-use crate::policy::judge::private_everywhere;
+use crate::policy::peers::private_everywhere;
 use crate::policy::{Clause, Word, exposure};
 use crate::region::{Addresses, Family, Traffic};
 
@@ -165,7 +165,7 @@ pub(super) fn surely_meet(words: &[Word], word: &Word) -> bool {
         || words.iter().any(|other| match (other, word) {
             (Word::Addresses(addresses), Word::Internet) => !public(addresses).is_empty(),
             (Word::Addresses(addresses), Word::WideInternet) => {
-                exposure::wide(&[(&Traffic::all(), public(addresses))]).iter().any(|wide| !wide.is_empty())
+                exposure::wide(&[(Traffic::all(), public(addresses))]).iter().any(|wide| !wide.is_empty())
             }
             (other, word) => cover(std::slice::from_ref(word), other),
         })
