@@ -11,9 +11,7 @@ pub const ID: &str = "public-endpoint";
 /// How bad it is that a great many public addresses may call the API, by the measure of `wide-internet`; `None` when they may not, or the
 /// policy does not mind.
 pub fn exposed(policy: &Policy, cluster: &Cluster) -> Option<Severity> {
-    let https = traffic();
-    let blocks = cluster.public_endpoint.clone();
-    let is_wide = exposure::wide(&[(&https, blocks)]).iter().any(|wide| !wide.is_empty());
+    let is_wide = exposure::wide(&[(traffic(), cluster.public_endpoint.clone())]).iter().any(|wide| !wide.is_empty());
     policy.public_endpoint.filter(|_| is_wide)
 }
 

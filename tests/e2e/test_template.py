@@ -354,6 +354,7 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
         "GUARD_MODE": {"Ref": "GuardMode"},
         "GUARD_SWEEP_MODE": {"Ref": "GuardSweepMode"},
         "GUARD_POLICY": {"Ref": "GuardPolicy"},
+        "GUARD_OWN_ROLE_ARN": {"Fn::GetAtt": ["GuardRole", "Arn"]},
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
         "GUARD_MAX_REVOKES": {"Ref": "GuardMaxRevokes"},
