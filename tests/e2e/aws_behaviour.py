@@ -132,6 +132,13 @@ def _quota(_, self, group, current, ip_ranges, source_groups=None, egress=False)
     return None
 
 
+@patch(SecurityGroupBackend, "_add_source_group")
+def _sources(original, self, sources, vpc):
+    # moto: every source group has to exist in this account. AWS: one of another account (peering, shared VPC) does not.
+    foreign = [source for source in sources or [] if source.get("UserId", self.account_id) != self.account_id]
+    return original(self, [source for source in sources or [] if source not in foreign], vpc) + foreign
+
+
 # --- Authorize, Revoke, Modify --------------------------------------------------------------------------------------------
 
 
