@@ -16,7 +16,7 @@ CARGO_DENY_VERSION := 0.20.2
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help build test test-core demo check fmt fmt-check lint lint-core template-lint deny advisories release venv clean
+.PHONY: help build test test-core bench demo check fmt fmt-check lint lint-core template-lint deny advisories release venv clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ test: venv build ## All tests: unit, table, golden, adapter, then the real binar
 # The library without features: no AWS, no CLI.
 test-core: ## Tests of the pure core only: the inner loop, in seconds
 	cargo test --locked --no-default-features
+
+bench: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
+	cargo bench --locked --no-default-features --bench judge
 
 demo: venv build ## Watch the real Lambda binary close real rules on an emulated AWS
 	.venv/bin/python tests/e2e/demo.py

@@ -16,6 +16,7 @@ mod style;
 mod test;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::cli::style::Style;
-use crate::notice::plain;
+use crate::plain;
 use crate::policy::diagnostic::Rejected;
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
@@ -111,8 +112,15 @@ impl Answer {
     fn json(value: &serde_json::Value, exit: Exit) -> anyhow::Result<Self> {
         // What a terminal might obey is escaped; in JSON it can only stand inside of strings.
         let text = serde_json::to_string_pretty(value)?;
-        let escape = |c: char| if is_harmless(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
-        Ok(Self::new(text.chars().map(escape).collect::<String>() + "\n", exit))
+        let mut out = String::with_capacity(text.len() + 1);
+        for c in text.chars() {
+            if c == '\n' || plain::is_harmless(c) {
+                out.push(c);
+            } else {
+                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+            }
+        }
+        Ok(Self::new(out + "\n", exit))
     }
 }
 
@@ -129,7 +137,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let style = Style::new(has_colours(&io::stdout()));
     match answer(verb, style) {
-        Ok(answer) => match io::stdout().write_all(harmless(&answer.text, style.colours).as_bytes()) {
+        // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
+        Ok(answer) => match io::stdout().write_all(plain::lines(&answer.text, style.colours).as_bytes()) {
             // Whoever closed the pipe has read enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
             _ => answer.exit.into(),
@@ -157,23 +166,24 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         Some(rejected) => (rejected.render(colours), Exit::InvalidPolicy),
         None => (format!("error: {error:#}"), Exit::CouldNotRun),
     };
-    let _ = writeln!(out, "{}", harmless(&text, colours));
+    let _ = writeln!(out, "{}", plain::lines(&text, colours));
     exit.into()
-}
-
-/// Whether a terminal shows the character and does nothing else.
-fn is_harmless(c: char) -> bool {
-    matches!(c, '\n' | '\t') || plain(c.encode_utf8(&mut [0; 4])) != "\u{fffd}" || c == char::REPLACEMENT_CHARACTER
-}
-
-/// The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten, all but
-/// the escape character, which colours need.
-fn harmless(text: &str, colours: bool) -> String {
-    let clean = |c: char| if is_harmless(c) || colours && c == '\u{1b}' { c } else { char::REPLACEMENT_CHARACTER };
-    text.chars().map(clean).collect()
 }
 
 /// Colours are for a terminal whose user did not say no (<https://no-color.org>).
 fn has_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_stays_json_whatever_is_escaped_in_it() {
+        let value = serde_json::json!({"a": "b\u{9b}\u{202e}\u{e0041}ü"});
+        let text = Answer::json(&value, Exit::Clean).unwrap().text;
+        assert_eq!(text, "{\n  \"a\": \"b\\u009b\\u202e\\udb40\\udc41ü\"\n}\n");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
 }

@@ -2,15 +2,19 @@
 //! an event says about content only tells us where to look.
 
 mod actor;
+pub mod batch;
+mod calls;
 mod change;
 mod claim;
 mod fields;
 pub mod payload;
+mod rules;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::rule::{Direction, Packets, Peer};
+pub use calls::{CALLS, Call};
 
 /// What an invocation asks of us.
 #[allow(clippy::large_enum_variant, reason = "one value per invocation, moved once")]
@@ -35,13 +39,45 @@ pub enum Parsed {
     Ignored(String),
 }
 
-/// One CloudTrail event about security groups.
+/// One CloudTrail event of a call that may have opened a path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// Who, when, where.
     pub event: Event,
-    /// The groups that may have changed. Empty when none could be told (omitted parameters): look at everything.
-    pub touched: Vec<Touched>,
+    /// What to look at.
+    pub subject: Subject,
+}
+
+impl Change {
+    /// The groups of a change to rules or groups, with the rules it names; empty for every other subject.
+    pub fn touched(&self) -> &[Touched] {
+        match &self.subject {
+            Subject::Groups(touched) => touched,
+            _ => &[],
+        }
+    }
+}
+
+/// What a change was made to. An event that tells less has a subject that says less, so that there is more to look at and
+/// never less.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// At least one group, each with the rules that the event names in it.
+    Groups(Vec<Touched>),
+    /// Groups were put on a network interface or an instance. One of the two members at least is told.
+    Worn {
+        /// `eni-…` or `i-…`, where the event tells it.
+        wearer: Option<String>,
+        /// `sg-…` ids: all that the wearer wears now, those it wore before among them. Empty when the event does not tell
+        /// them whole: then the wearer is to be asked.
+        groups: Vec<String>,
+    },
+    /// The entries of this list changed, `pl-…`, and so did every rule that uses it.
+    PrefixList(String),
+    /// The configuration of the cluster of this name changed: its groups, and who may reach its public endpoint.
+    Cluster(String),
+    /// The event does not tell (omitted or unreadable parameters): everything.
+    Unknown,
 }
 
 /// The CloudTrail members that people and records need.
@@ -64,7 +100,8 @@ pub struct Event {
 impl Event {
     /// Whether the call may have closed something that a cluster needs.
     pub fn may_close(&self) -> bool {
-        self.name.starts_with("Revoke") || self.name == "ModifySecurityGroupRules"
+        self.name.starts_with("Revoke")
+            || ["ModifySecurityGroupRules", "UpdateClusterConfig"].contains(&self.name.as_str())
     }
 }
 
@@ -119,6 +156,8 @@ pub enum Named {
     Nothing,
     /// These.
     Rules(Vec<NamedRule>),
+    /// Those that use this prefix list, whose entries changed: `pl-…`.
+    Using(String),
     /// All of them: the event says which group, but what was written there was omitted.
     Everything,
 }
@@ -154,4 +193,12 @@ pub struct EventError {
     pub what: String,
     /// What would have been right.
     pub expected: String,
+}
+
+impl EventError {
+    /// The same error of a payload that stands at this place of another one.
+    fn inside(self, place: &str) -> Self {
+        let at = format!("{place}{}", self.at.strip_prefix('$').unwrap_or(&self.at));
+        Self { at, ..self }
+    }
 }

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::error::chain;
-use crate::event::{Change, Event, EventError, GroupRef, Named, Parsed, Touched, Trigger, payload};
+use crate::event::{Change, Event, EventError, GroupRef, Named, Subject, Touched, Trigger};
 use crate::inventory::{Inventory, Seen};
 use crate::plan::{Brief, Modes};
 use crate::policy::Policy;
@@ -30,14 +29,23 @@ const LAG: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), 
 const LOOK_EVERYWHERE_EVERY: SignedDuration = SignedDuration::from_secs(150);
 /// Handled events remembered in process.
 const MOST_REMEMBERED: usize = 10_000;
+/// Groups read at once where many are concerned.
+const MOST_GROUPS: usize = 200;
 
-/// What the function answers.
-#[derive(Debug, Serialize)]
+/// What came of one trigger.
+#[derive(Debug, Default, Serialize)]
 pub struct Response {
     /// One per group looked at that has a role.
     pub records: Vec<Record>,
     /// Why there was nothing to do, if so.
     pub ignored: Option<String>,
+}
+
+impl Response {
+    /// There was nothing to do.
+    pub fn ignored(reason: String) -> Self {
+        Self { records: Vec::new(), ignored: Some(reason) }
+    }
 }
 
 /// Why an invocation failed. The platform retries it, then it goes to the dead-letter queue, then an alarm rings.
@@ -78,6 +86,10 @@ impl GuardError {
             Self::Unfinished(_) => "Unfinished",
         }
     }
+}
+
+fn read_failed(what: String, source: CloudError) -> GuardError {
+    GuardError::ReadFailed { what, source }
 }
 
 /// Everything that stays the same between invocations.
@@ -138,56 +150,99 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         }
     }
 
-    /// Handles one payload. Nothing new is begun after `until`, so that what was done can still be told in time.
+    /// Looks at what a trigger asks for. Nothing new is begun after `until`, so that what was done can still be told in time.
     ///
     /// # Errors
-    /// A payload that is not understood, a state that cannot be read, or anything that should be done and is not.
-    pub async fn handle(&self, payload: &Value, until: Timestamp) -> Result<Response, GuardError> {
-        let ignored = |reason: String| Ok(Response { records: Vec::new(), ignored: Some(reason) });
-        match payload::parse(payload)? {
-            Parsed::Ignored(reason) => ignored(reason),
-            Parsed::Trigger(Trigger::Sweep { groups }) => self.sweep(groups, None, until).await,
-            Parsed::Trigger(Trigger::Change(change)) => {
-                let event = &change.event;
-                if event.account != self.account || event.region != self.region {
-                    return ignored(format!(
-                        "the event is from account `{}`, region `{}`; this function guards account `{}`, region `{}`",
-                        event.account, event.region, self.account, self.region
-                    ));
-                }
-                if self.is_handled(&event.id) {
-                    return ignored(format!("event `{}` was handled already", event.id));
-                }
-                let response = self.change(&change, until).await?;
-                // An answer without records may be due to what we did not know yet, so it is not the last word.
-                if !response.records.is_empty() {
-                    self.remember(&event.id);
-                }
-                Ok(response)
-            }
+    /// A state that cannot be read, or anything that should be done and is not.
+    pub async fn look(&self, trigger: &Trigger, until: Timestamp) -> Result<Response, GuardError> {
+        let change = match trigger {
+            Trigger::Sweep { groups } => return self.sweep(groups.clone(), None, until).await,
+            Trigger::Change(change) => change,
+        };
+        let event = &change.event;
+        if self.is_handled(&event.id) {
+            return Ok(Response::ignored(format!("event `{}` was handled already", event.id)));
         }
+        let response = self.change(change, until).await?;
+        // An answer without records may be due to what we did not know yet, so it is not the last word.
+        if !response.records.is_empty() {
+            self.remember(&event.id);
+        }
+        Ok(response)
     }
 
     async fn change(&self, change: &Change, until: Timestamp) -> Result<Response, GuardError> {
-        if change.touched.is_empty() {
-            self.may_look_everywhere()?;
-            return self.sweep(Vec::new(), Some(&change.event), until).await;
-        }
-        let mut work = Work::new(self, Some(&change.event), until);
+        let event = &change.event;
+        let mut work = Work::new(self, Some(event), until);
         let mut out_of_scope = Vec::new();
-        for Touched { group, named } in &change.touched {
-            match self.find(group).await {
-                // The other groups still count.
-                Err(error) => work.problem(chain(&error)),
-                Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
-                Ok(Some(seen)) if seen.group.roles.is_empty() => {
-                    out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", seen.group.id));
+        match &change.subject {
+            Subject::Unknown => {
+                self.may_look_everywhere()?;
+                return self.sweep(Vec::new(), Some(event), until).await;
+            }
+            Subject::Groups(touched) => {
+                for Touched { group, named } in touched {
+                    match self.find(group).await {
+                        // The other groups still count.
+                        Err(error) => work.problem(chain(&error)),
+                        Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
+                        Ok(Some(seen)) => work.in_scope(seen, named, &mut out_of_scope).await,
+                    }
                 }
-                Ok(Some(seen)) => work.group(seen, named).await,
+            }
+            Subject::Worn { wearer, groups } => {
+                for (seen, is_first) in self.worn(wearer.as_deref(), groups).await? {
+                    let named = if is_first { Named::Everything } else { Named::Nothing };
+                    work.in_scope(seen, &named, &mut out_of_scope).await;
+                }
+            }
+            Subject::PrefixList(list) => {
+                let users = self.inventory.ec2().users_of(list).await;
+                let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
+                for ids in users.chunks(MOST_GROUPS) {
+                    for seen in self.read(ids).await? {
+                        work.in_scope(seen, &Named::Using(list.clone()), &mut out_of_scope).await;
+                    }
+                }
+            }
+            Subject::Cluster(name) => {
+                let groups = self.inventory.groups_of(name).await;
+                let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
+                for seen in self.read(&groups).await? {
+                    work.in_scope(seen, &Named::Nothing, &mut out_of_scope).await;
+                }
+                work.configured = Some(name.clone());
             }
         }
-        let ignored = (work.is_empty() && !out_of_scope.is_empty()).then(|| out_of_scope.join("; "));
+        if work.is_empty() && out_of_scope.is_empty() {
+            out_of_scope.push(format!("`{}` concerns no security group that is there", event.name));
+        }
+        let ignored = work.is_empty().then(|| out_of_scope.join("; "));
         work.finish(ignored).await
+    }
+
+    async fn read(&self, ids: &[String]) -> Result<Vec<Seen>, GuardError> {
+        self.inventory.read(ids).await.map_err(|source| read_failed(ids.join(", "), source))
+    }
+
+    /// The groups that were put on a wearer, each with whether that is its first EKS interface. Waits a little for EC2 to show
+    /// it; in the end the groups count without it.
+    async fn worn(&self, wearer: Option<&str>, groups: &[String]) -> Result<Vec<(Seen, bool)>, GuardError> {
+        let Some(wearer) = wearer else {
+            return Ok(self.read(groups).await?.into_iter().map(|seen| (seen, false)).collect());
+        };
+        let failed = |source| read_failed(format!("what `{wearer}` wears"), source);
+        let groups = match groups {
+            [] => self.inventory.ec2().worn_by(wearer).await.map_err(failed)?,
+            told => told.to_vec(),
+        };
+        for wait in std::iter::once(Duration::ZERO).chain(LAG) {
+            self.inventory.clock().sleep(wait).await;
+            if let Some(seen) = self.inventory.read_worn(&groups, wearer).await.map_err(failed)? {
+                return Ok(seen);
+            }
+        }
+        Ok(self.read(&groups).await?.into_iter().map(|seen| (seen, false)).collect())
     }
 
     /// Looks at these groups, or at every group with a role, naming no rule.
@@ -196,8 +251,8 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let seen = read.map_err(|source| GuardError::ReadFailed { what, source })?;
         let mut work = Work::new(self, event, until);
-        for seen in seen.into_iter().filter(|seen| !seen.group.roles.is_empty()) {
-            work.group(seen, &Named::Nothing).await;
+        for seen in seen {
+            work.in_scope(seen, &Named::Nothing, &mut Vec::new()).await;
         }
         let ignored = work.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
         work.finish(ignored).await

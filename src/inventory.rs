@@ -60,7 +60,25 @@ struct Batch {
     instances: Vec<Instance>,
 }
 
+/// Whether this is the interface, or one of the instance.
+fn is_of(interface: &Interface, wearer: &str) -> bool {
+    interface.id == wearer || interface.instance.as_deref() == Some(wearer)
+}
+
 impl Batch {
+    /// As it was before groups were put on the wearer. An instance without an interface left that wears one is left out.
+    fn without(&self, wearer: &str) -> Self {
+        let interfaces: Vec<Interface> =
+            self.interfaces.iter().filter(|interface| !is_of(interface, wearer)).cloned().collect();
+        let worn = |instance: &Instance| -> Vec<String> {
+            let own = interfaces.iter().filter(|interface| interface.instance.as_ref() == Some(&instance.id));
+            own.flat_map(|interface| interface.groups.clone()).collect()
+        };
+        let instances =
+            self.instances.iter().map(|instance| Instance { groups: worn(instance), ..instance.clone() }).collect();
+        Self { groups: self.groups.clone(), rules: self.rules.clone(), interfaces, instances }
+    }
+
     fn rules_of(&self, group: &str) -> Vec<Rule> {
         self.rules.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
     }
@@ -88,9 +106,62 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn read(&self, ids: &[String]) -> Result<Vec<Seen>, CloudError> {
-        let which = Which::Ids(ids.to_vec());
         let read_at = self.clock.now();
-        let (batch, mut clusters) = try_join(self.batch_of_ids(&which, ids), self.clusters(KEEP)).await?;
+        let (batch, clusters) = self.batch_and_clusters(ids).await?;
+        self.judgeable(batch, clusters, read_at).await
+    }
+
+    /// These groups, which were put on an interface or instance, each with whether it is the first EKS interface that the
+    /// group is on. `None` while EC2 does not show it on the wearer yet.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn read_worn(&self, ids: &[String], wearer: &str) -> Result<Option<Vec<(Seen, bool)>>, CloudError> {
+        let read_at = self.clock.now();
+        let (batch, clusters) = self.batch_and_clusters(ids).await?;
+        if !batch.interfaces.iter().any(|interface| is_of(interface, wearer)) {
+            return Ok(None);
+        }
+        let before = batch.without(wearer);
+        let roles = |group: &GroupFacts, batch: &Batch| {
+            self.membership(group, &batch.rules_of(&group.id), batch, &clusters).strong_roles()
+        };
+        let had_none = |group: &&GroupFacts| roles(group, &before).is_empty();
+        let new: BTreeSet<String> = batch.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
+        let seen = self.judgeable(batch, clusters, read_at).await?;
+        let is_first = |seen: &Seen| new.contains(&seen.group.id) && seen.group.is_strong();
+        Ok(Some(seen.into_iter().map(|seen| (is_first(&seen), seen)).map(|(first, seen)| (seen, first)).collect()))
+    }
+
+    /// The groups that EKS names for a cluster, as EKS says it now. Empty when there is no such cluster.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn groups_of(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
+        let clusters = self.clusters(SignedDuration::ZERO).await?;
+        let known = clusters.iter().find(|known| known.name == cluster);
+        Ok(known.map(Cluster::groups).unwrap_or_default().into_iter().collect())
+    }
+
+    /// What EKS says of a cluster, at most some minutes ago.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
+        Ok(self.clusters(KEEP).await?.iter().find(|known| known.name == name).cloned())
+    }
+
+    async fn batch_and_clusters(&self, ids: &[String]) -> Result<(Batch, Arc<Vec<Cluster>>), CloudError> {
+        try_join(self.batch_of_ids(&Which::Ids(ids.to_vec()), ids), self.clusters(KEEP)).await
+    }
+
+    /// Completes what was read; asks EKS again first when that may tell more.
+    async fn judgeable(
+        &self,
+        batch: Batch,
+        mut clusters: Arc<Vec<Cluster>>,
+        read_at: Timestamp,
+    ) -> Result<Vec<Seen>, CloudError> {
         let mut waited = false;
         if batch.groups.iter().any(|group| self.may_be_new(group, &batch, &clusters)) {
             let fresh = self.clusters(ASK_AGAIN_AFTER).await?;

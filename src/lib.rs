@@ -8,6 +8,7 @@
 pub mod adapters;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod entrance;
 pub mod error;
 pub mod event;
 pub mod group;
@@ -16,6 +17,7 @@ pub mod inventory;
 pub mod membership;
 pub mod memory;
 pub mod notice;
+pub mod plain;
 pub mod plan;
 pub mod policy;
 pub mod ports;

@@ -5,12 +5,11 @@
 
 pub mod source;
 
+use crate::plain::plain;
 use crate::policy::{Severity, Verdict};
 use crate::record::{Action, FindingRecord, Outcome, Record};
 use crate::rule::{Peer, Rule};
 
-/// Longest piece of text from outside, in characters.
-const LONGEST: usize = 200;
 /// SNS refuses a subject of 100 characters or more.
 const LONGEST_SUBJECT: usize = 99;
 /// Findings written out in one message; the rest is counted.
@@ -69,20 +68,6 @@ fn cluster(record: &Record) -> String {
     record.group.cluster.as_deref().map_or_else(|| "unknown".to_owned(), plain)
 }
 
-/// Text from outside, made harmless: one line, no control or direction-changing characters, cut visibly.
-pub fn plain(text: &str) -> String {
-    let is_harmless = |c: &char| {
-        !c.is_control()
-            && !matches!(*c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let clean = |c: char| if is_harmless(&c) { c } else { '\u{fffd}' };
-    let mut short: String = text.chars().take(LONGEST).map(clean).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push_str("… (cut)");
-    }
-    short
-}
-
 fn subject(record: &Record, cluster: &str) -> String {
     let severity = record.severity.map_or("info", Severity::word).to_uppercase();
     let what = format!(": {} on {}", headline(record), record.group.id);
@@ -112,10 +97,10 @@ fn headline(record: &Record) -> String {
         (Action::Reported, "to look at"),
     ];
     let rules = lines.map(|(action, what)| {
-        let (n, rules) = count("rule", &|finding| finding.action == action && finding.requirement.is_none());
+        let (n, rules) = count("rule", &|finding| finding.action == action && !finding.is_missing());
         (n, format!("{rules} {what}"), format!("{n} {what}"))
     });
-    let (n, missing) = count("requirement", &|finding| finding.requirement.is_some());
+    let (n, missing) = count("requirement", &FindingRecord::is_missing);
     let missing = format!("{missing} missing");
     let [rules @ .., to_look_at] = rules;
     let mut parts = rules.into_iter().chain([(n, missing.clone(), missing), to_look_at]).filter(|(n, ..)| *n > 0);
@@ -171,10 +156,11 @@ fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let what = match (&finding.rule, &finding.requirement) {
         (Some(rule), _) => rule_in_words(rule),
+        (None, Some(_)) if !finding.is_missing() => "The public endpoint of the API".to_owned(),
         (None, Some(requirement)) => format!("Missing: {}", plain(requirement)),
         (None, None) => "an unknown rule".to_owned(),
     };
-    let is_missing = finding.requirement.is_some();
+    let is_missing = finding.is_missing();
     let status = match finding.action {
         Action::None | Action::Reported if is_missing => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
@@ -244,7 +230,7 @@ fn next_steps(record: &Record) -> Vec<&'static str> {
         steps.push("Fix it at the source (Terraform, CloudFormation, a controller), or it will come back.");
         steps.push("If it has to be open: ask the owners of the policy for an exception with a reason and an end.");
     }
-    if record.findings.iter().any(|finding| finding.requirement.is_some()) {
+    if record.findings.iter().any(FindingRecord::is_missing) {
         steps.push(
             "Open what is missing: parts of the cluster cannot reach each other. The guard opens nothing by itself.",
         );

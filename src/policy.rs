@@ -7,9 +7,11 @@ pub mod builtin;
 mod classes;
 pub mod controller;
 pub mod diagnostic;
+pub mod endpoint;
 mod exposure;
 pub mod file;
 pub mod judge;
+mod peers;
 pub mod requirement;
 mod tree;
 
@@ -80,6 +82,8 @@ pub struct Policy {
     pub clauses: Vec<Clause>,
     /// What must stay open: the file's own, then the inherited ones.
     pub requirements: Vec<Requirement>,
+    /// How bad a public endpoint of the API is that is open to a great many; `None`: fine.
+    pub public_endpoint: Option<Severity>,
     /// The `clients` network: who may use `NodePorts`.
     pub clients: Vec<Word>,
     /// What a portion gets that nothing covers.

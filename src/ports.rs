@@ -4,7 +4,7 @@
 //! Owns: the traits and the plain facts that pass through them. Must not: know the AWS SDK (adapters do) or interpret
 //! facts (membership and the policy do). Fakes of these traits drive the tests of the order of effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -103,6 +103,19 @@ pub struct Cluster {
     pub role_arn: Option<String>,
     /// Its managed node groups.
     pub node_groups: Vec<NodeGroup>,
+    /// Who may call the public endpoint of its API (`publicAccessCidrs`); empty without one. No group guards that door.
+    pub public_endpoint: Addresses,
+    /// A local cluster on Outposts: EKS keeps a group of its own among the control-plane instances.
+    pub is_local: bool,
+}
+
+impl Cluster {
+    /// Every group that EKS names for it.
+    pub fn groups(&self) -> BTreeSet<String> {
+        let of_nodes =
+            self.node_groups.iter().flat_map(|nodes| nodes.template_groups.iter().chain(&nodes.remote_access_group));
+        self.cluster_group.iter().chain(&self.control_plane_groups).chain(of_nodes).cloned().collect()
+    }
 }
 
 /// A managed node group as EKS describes it.
@@ -174,6 +187,10 @@ pub trait Ec2: Sync {
     fn rules(&self, groups: &[String]) -> impl Future<Output = Result<Vec<(String, Rule)>, CloudError>> + Send;
     /// The interfaces that wear one of the groups, or that lie in the VPCs.
     fn interfaces(&self, which: &Which) -> impl Future<Output = Result<Vec<Interface>, CloudError>> + Send;
+    /// The groups that an interface (`eni-…`), or all interfaces of an instance (`i-…`), wear now. None when it is gone.
+    fn worn_by(&self, wearer: &str) -> impl Future<Output = Result<Vec<String>, CloudError>> + Send;
+    /// The groups with a rule that names this prefix list.
+    fn users_of(&self, prefix_list: &str) -> impl Future<Output = Result<Vec<String>, CloudError>> + Send;
     /// The instances with an interface that wears one of the groups, or that lie in the VPCs. Terminated ones are left out.
     fn instances(&self, which: &Which) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
     /// IPv4 and IPv6 ranges of each VPC, by id.

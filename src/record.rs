@@ -9,7 +9,7 @@ use crate::event::{Actor, Event};
 use crate::group::{Group, RoleEvidence};
 use crate::policy::judge::Portion;
 use crate::policy::requirement::Unmet;
-use crate::policy::{Mode, Severity, Verdict};
+use crate::policy::{Mode, Severity, Verdict, endpoint};
 use crate::rule::{Direction, Rule};
 
 /// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
@@ -167,6 +167,36 @@ pub struct FindingRecord {
 }
 
 impl FindingRecord {
+    /// The API's public endpoint is open to a great many. It stands where a requirement does, because it is about no rule.
+    pub fn exposed(cluster: &str, severity: Severity, named_by_event: bool) -> Self {
+        let portion = |(protocol, ports)| PortionRecord {
+            clause: endpoint::ID.to_owned(),
+            protocol,
+            ports,
+            peer_class: "internet".to_owned(),
+            verdict: Verdict::Report,
+            reason: "no security group guards the public endpoint of the API, only its list of blocks does".to_owned(),
+        };
+        let detail = format!(
+            "a great many public addresses may call the API of cluster `{cluster}`; limit `publicAccessCidrs` to your networks, or turn the public endpoint off"
+        );
+        Self {
+            rule: None,
+            requirement: Some(endpoint::ID.to_owned()),
+            verdict: Verdict::Report,
+            severity: Some(severity),
+            named_by_event,
+            portions: endpoint::traffic().by_protocol().into_iter().map(portion).collect(),
+            action: Action::Reported,
+            detail: Some(detail),
+        }
+    }
+
+    /// Whether something is missing, and not something open.
+    pub fn is_missing(&self) -> bool {
+        self.requirement.as_deref().is_some_and(|id| id != endpoint::ID)
+    }
+
     /// What a cluster needs and does not have. Nothing is done about it: the guard opens nothing.
     pub fn missing(unmet: &Unmet<'_>, named_by_event: bool) -> Self {
         let requirement = unmet.requirement;

@@ -81,6 +81,12 @@ impl Traffic {
         Self(ranges.into_iter().map(|(from, to)| from..=to).collect())
     }
 
+    /// Points as `Classes` counts them, which has room for addresses, too.
+    pub(crate) fn from_points(ranges: impl IntoIterator<Item = (u128, u128)>) -> Self {
+        let point = |at: u128| u32::try_from(at).unwrap_or(u32::MAX);
+        Self::from_ranges(ranges.into_iter().map(|(from, to)| (point(from), point(to))))
+    }
+
     /// One `(protocol, ports)` pair per protocol, as a person would write them: `("tcp", "22,10250-10300")`,
     /// `("icmp", "3/4")`, `("50", "all")`. Neighbouring protocols that are whole are one pair: `("7-16", "all")`.
     pub fn by_protocol(&self) -> Vec<(String, String)> {
@@ -205,6 +211,11 @@ impl Addresses {
     /// Whether every address of `other` is here.
     pub fn covers(&self, other: &Self) -> bool {
         self.v4.is_superset(&other.v4) && self.v6.is_superset(&other.v6)
+    }
+
+    /// Whether the two share an address.
+    pub fn meets(&self, other: &Self) -> bool {
+        !(self.v4.is_disjoint(&other.v4) && self.v6.is_disjoint(&other.v6))
     }
 
     /// No address at all.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::event::Event;
-use crate::notice::plain;
+use crate::plain::plain;
 use crate::policy::judge::Place;
 use crate::record::{Action, FindingRecord, Outcome};
 

@@ -20,6 +20,8 @@ pub struct Settings {
     pub record_topic: Option<String>,
     /// `GUARD_STATE_TABLE`: the name or ARN of the DynamoDB table that remembers events and repeats.
     pub state_table: Option<String>,
+    /// `GUARD_OWN_ROLE_ARN`: the function's role. Its own revokes come back as events, which are left alone.
+    pub own_role: Option<String>,
     /// `GUARD_MAX_REVOKES`: most rules one invocation may revoke.
     pub max_revokes: usize,
 }
@@ -77,6 +79,10 @@ impl Settings {
             topic: topic("GUARD_TOPIC_ARN")?,
             record_topic: topic("GUARD_RECORD_TOPIC_ARN")?,
             state_table,
+            own_role: parse("GUARD_OWN_ROLE_ARN", get("GUARD_OWN_ROLE_ARN"), "the ARN of an IAM role", |text| {
+                (text.starts_with("arn:") && text.contains(":iam::") && text.contains(":role/"))
+                    .then(|| text.to_owned())
+            })?,
             max_revokes: max_revokes.unwrap_or(50),
         })
     }
@@ -134,6 +140,7 @@ mod tests {
             ("GUARD_SWEEP_MODE", "off"),
             ("GUARD_MAX_REVOKES", "-1"),
             ("GUARD_TOPIC_ARN", "ops"),
+            ("GUARD_OWN_ROLE_ARN", "eks-sg-guard"),
             ("GUARD_ACCOUNTS", "111122223333"),
             ("GUARD_STATE_TABLE", "ab"),
             ("GUARD_STATE_TABLE", "a table"),

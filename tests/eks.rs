@@ -96,7 +96,7 @@ fn prod() -> Value {
         "roleArn": "arn:aws:iam::111122223333:role/prod",
         "status": "ACTIVE",
         "resourcesVpcConfig": {
-            "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-extra"], "clusterSecurityGroupId": "sg-cluster",
+            "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-extra"], "endpointPublicAccess": true, "publicAccessCidrs": ["203.0.113.0/24"], "clusterSecurityGroupId": "sg-cluster",
             "vpcId": "vpc-1", "endpointPublicAccess": true, "publicAccessCidrs": ["0.0.0.0/0"]
         },
         "remoteNetworkConfig": {
@@ -144,6 +144,8 @@ async fn a_cluster_is_read_with_its_node_groups_templates_and_ranges() {
             auto_scaling_groups: strings(&["eks-blue-1"]),
             template_groups: strings(&["sg-a", "sg-b"]),
         }],
+        public_endpoint: nets(&["0.0.0.0/0"]),
+        is_local: false,
     };
     assert_eq!(found, [expected]);
 }

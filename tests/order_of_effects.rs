@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eks_sg_guard::entrance::{Answer, Entrance, Look};
 use eks_sg_guard::error::chain;
-use eks_sg_guard::guard::{Guard, GuardError, Response, Setup};
+use eks_sg_guard::guard::{Guard, GuardError, Setup};
 use eks_sg_guard::notice::Message;
 use eks_sg_guard::plan::Modes;
 use eks_sg_guard::policy::{Mode, builtin};
@@ -40,6 +41,9 @@ struct World {
     prefix_list: Mutex<Option<Addresses>>,
     /// What the primary interface of the node wears; nothing: no requirement speaks of it.
     node_wears: Mutex<Vec<String>>,
+    interfaces: Mutex<Vec<Interface>>,
+    /// Who may call the public endpoint of the cluster.
+    endpoint: Mutex<Addresses>,
     told: Mutex<Vec<Message>>,
     channel_is_down: Mutex<bool>,
     milliseconds: AtomicI64,
@@ -98,6 +102,14 @@ impl Ec2 for Fake {
         };
         Ok(ids.iter().filter(exists).map(facts).collect())
     }
+    async fn worn_by(&self, wearer: &str) -> Result<Vec<String>, CloudError> {
+        self.0.call(format!("worn_by {wearer}"));
+        Ok(vec![GROUP.into()])
+    }
+    async fn users_of(&self, _: &str) -> Result<Vec<String>, CloudError> {
+        self.0.call("users_of".into());
+        Ok(vec![GROUP.into(), "sg-0000000000000dead".into()])
+    }
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
         Ok(None)
     }
@@ -118,7 +130,7 @@ impl Ec2 for Fake {
     }
     async fn interfaces(&self, _: &Which) -> Result<Vec<Interface>, CloudError> {
         self.0.call("interfaces".into());
-        Ok(vec![])
+        Ok(self.0.interfaces.lock().unwrap().clone())
     }
     async fn instances(&self, _: &Which) -> Result<Vec<Instance>, CloudError> {
         self.0.call("instances".into());
@@ -165,6 +177,7 @@ impl Eks for Fake {
             name: "prod".into(),
             vpc: "vpc-1".into(),
             cluster_group: Some(CLUSTER_GROUP.into()),
+            public_endpoint: self.0.endpoint.lock().unwrap().clone(),
             ..Cluster::default()
         }])
     }
@@ -208,9 +221,11 @@ fn kubelet(id: &str) -> Rule {
     rule(id, Packets::Tcp(10250, 10250), "0.0.0.0/0")
 }
 
+const OWN_ROLE: &str = "arn:aws:iam::111122223333:role/guard/eks-sg-guard";
+
 struct Case {
     world: Arc<World>,
-    guard: Guard<Fake, Fake, Fake, Fake>,
+    guard: Entrance,
 }
 
 impl Case {
@@ -233,11 +248,13 @@ impl Case {
             region: "us-east-1".into(),
             journal: |_| {},
         });
-        Self { world, guard }
+        let guard: Box<dyn Look> = Box::new(guard);
+        let place = ("111122223333".to_owned(), "us-east-1".to_owned());
+        Self { world, guard: Entrance::new([(place, guard)].into(), Some(OWN_ROLE.to_owned())) }
     }
 
     /// An authorize event that names these rule ids as open kubelet ports.
-    async fn event(&self, ids: &[&str]) -> Result<Response, GuardError> {
+    async fn event(&self, ids: &[&str]) -> Result<Answer, GuardError> {
         self.guard.handle(&authorize("e-1", ids), Timestamp::MAX).await
     }
 }
@@ -270,12 +287,12 @@ fn from_group(id: &str, packets: Packets, group: &str) -> Rule {
     Rule { peer, ..rule(id, packets, "10.0.0.0/8") }
 }
 
-fn requirements(response: &Response) -> Vec<&str> {
+fn requirements(response: &Answer) -> Vec<&str> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
     findings.filter_map(|finding| finding.requirement.as_deref()).collect()
 }
 
-fn actions(response: &Response) -> Vec<(String, Action)> {
+fn actions(response: &Answer) -> Vec<(String, Action)> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
     let mut actions: Vec<(String, Action)> =
         findings.map(|f| (f.rule.as_ref().unwrap().id.clone(), f.action)).collect();
@@ -675,4 +692,124 @@ async fn a_call_that_closes_nothing_does_not_look_at_requirements() {
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(requirements(&response), ["control-plane-to-nodes"; 0]);
     assert_eq!(case.world.calls("instances").len(), 1);
+}
+
+#[tokio::test]
+async fn our_own_revoke_comes_back_and_is_left_alone_but_our_role_opening_a_rule_is_not() {
+    let by = |mut event: Value, issuer: &str| {
+        event["detail"]["userIdentity"] = json!({"type": "AssumedRole",
+            "arn": "arn:aws:sts::111122223333:assumed-role/eks-sg-guard/eks-sg-guard",
+            "sessionContext": {"sessionIssuer": {"type": "Role", "arn": issuer, "userName": "eks-sg-guard"}}});
+        event
+    };
+    let case = Case::new(healthy());
+    let own =
+        case.guard.handle(&by(call("RevokeSecurityGroupIngress", "e-1"), OWN_ROLE), Timestamp::MAX).await.unwrap();
+    assert!(own.ignored.unwrap().contains("own doing"));
+    assert_eq!(case.world.calls("rules").len(), 0);
+
+    let imitated = "arn:aws:iam::111122223333:role/eks-sg-guard";
+    let other =
+        case.guard.handle(&by(call("RevokeSecurityGroupIngress", "e-2"), imitated), Timestamp::MAX).await.unwrap();
+    assert_eq!(other.ignored, None, "a role of the same name with another path is somebody else's");
+
+    case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    let misused = case.guard.handle(&by(authorize("e-3", &["sgr-1"]), OWN_ROLE), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&misused), [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+/// A call that puts the group on an interface.
+fn puts_on(interface: &str, event_id: &str) -> Value {
+    let mut event = call("ModifyNetworkInterfaceAttribute", event_id);
+    event["detail"]["requestParameters"] =
+        json!({"networkInterfaceId": interface, "groupSet": {"items": [{"groupId": GROUP}]}});
+    event
+}
+
+fn interface(id: &str, instance: Option<&str>) -> Interface {
+    Interface {
+        id: id.into(),
+        vpc: "vpc-1".into(),
+        groups: vec![GROUP.into()],
+        instance: instance.map(str::to_owned),
+        ..Interface::default()
+    }
+}
+
+#[tokio::test]
+async fn an_open_group_on_its_first_node_is_closed_and_on_its_second_only_told() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    let first = case.guard.handle(&puts_on("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&first), [("sgr-1".to_owned(), Action::Revoked)]);
+
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1")), interface("eni-0b", Some("i-1"))];
+    let second = case.guard.handle(&puts_on("eni-0b", "e-1"), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&second), [("sgr-1".to_owned(), Action::WouldRevoke)], "sweep mode");
+}
+
+#[tokio::test]
+async fn a_group_that_ec2_does_not_show_on_the_interface_yet_is_waited_for() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    let show: Box<dyn Fn(&World) + Send> =
+        Box::new(|world| *world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))]);
+    *case.world.surprise.lock().unwrap() = Some(("groups", 1, show));
+    let response = case.guard.handle(&puts_on("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+#[tokio::test]
+async fn a_wearer_without_told_groups_is_asked() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    let mut event = puts_on("eni-0a", "e-1");
+    event["detail"]["requestParameters"] = json!({"networkInterfaceId": "eni-0a"});
+    let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert_eq!(case.world.calls("worn_by"), ["worn_by eni-0a"]);
+}
+
+#[tokio::test]
+async fn a_list_that_now_holds_the_world_closes_the_rules_that_use_it_and_tells_of_others() {
+    let mut by_list = kubelet("sgr-1");
+    by_list.peer = Peer::PrefixList("pl-0a".into());
+    let case = Case::new(vec![by_list, kubelet("sgr-old")]);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let mut event = call("ModifyManagedPrefixList", "e-1");
+    event["detail"]["requestParameters"] = json!({"ModifyManagedPrefixListRequest": {"PrefixListId": "pl-0a"}});
+    let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-old".to_owned(), Action::WouldRevoke)];
+    assert_eq!(actions(&response), expected);
+}
+
+#[tokio::test]
+async fn a_changed_cluster_has_its_groups_looked_at_and_its_endpoint_told() {
+    let case = Case::new(vec![]);
+    *case.world.endpoint.lock().unwrap() = ["0.0.0.0/0".parse().unwrap()].into_iter().collect();
+    let mut event = call("UpdateClusterConfig", "e-1");
+    event["source"] = "aws.eks".into();
+    event["detail"]["eventSource"] = "eks.amazonaws.com".into();
+    event["detail"]["requestParameters"] = json!({"name": "prod"});
+    let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+    assert_eq!(requirements(&response), ["public-endpoint"]);
+    let told = case.world.told.lock().unwrap();
+    let notice = told.last().unwrap().notice.clone().unwrap();
+    assert!(notice.text.contains("The public endpoint of the API\n  Open, reported only"), "{}", notice.text);
+}
+
+#[tokio::test]
+async fn one_bad_message_of_a_batch_fails_alone() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    let message = |id: &str, body: &str| json!({"messageId": id, "eventSource": "aws:sqs", "body": body});
+    let good = authorize("e-1", &["sgr-1"]).to_string();
+    let batch = json!({"Records": [message("m-1", "{not json"), message("m-2", &good), message("m-3", "{}")]});
+    let answer = case.guard.handle(&batch, Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::Revoked)]);
+    let answer = serde_json::to_value(&answer).unwrap();
+    assert_eq!(answer["batchItemFailures"], json!([{"itemIdentifier": "m-1"}, {"itemIdentifier": "m-3"}]));
+
+    let sns = |body: &str| json!({"EventSource": "aws:sns", "Sns": {"MessageId": "n-1", "Message": body}});
+    let error = case.guard.handle(&json!({"Records": [sns("{}")]}), Timestamp::MAX).await.unwrap_err();
+    assert_eq!(error.kind(), "Unfinished", "SNS knows only the whole");
 }

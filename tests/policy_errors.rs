@@ -92,14 +92,22 @@ fn colours_only_when_asked_for() {
     assert!(rejected.render(true).contains('\u{1b}'));
 }
 
-/// Text of the file never reaches a terminal or a log line as it is.
+/// Text of the file never reaches a terminal or a log line as it is: neither where it is quoted nor where its line is shown.
 #[test]
 fn control_characters_are_not_repeated() {
-    let text = "version: \"1\\e[31m\\r\\n\\x07\"\notherwise: \"\\e]0;x\\a\"\n\"\\e[2J\": 1\n";
-    let rejected = load("policy.yaml", text, TODAY).unwrap_err();
-    let shown = rejected.to_string();
-    assert!(shown.chars().all(|letter| letter == '\n' || !letter.is_control()), "{shown:?}");
-    assert!(rejected.diagnostics.iter().all(|problem| !problem.message.contains(char::is_control)));
+    let quoted = "version: \"1\\e[31m\\r\\n\\x07\"\notherwise: \"\\e]0;x\\a\"\n\"\\e[2J\": 1\n";
+    let raw =
+        "version: 1 # \u{85}\u{9b}31m\notherwise: a\u{202e}\u{2066}\u{ad}b\n\u{200b}: 1 # \u{9d}0;x\u{9c}\u{e0041}\n";
+    let is_strange = |letter: char| {
+        letter.is_control() || matches!(letter, '\u{ad}' | '\u{200b}' | '\u{202e}' | '\u{2066}' | '\u{e0041}')
+    };
+    for text in [quoted, raw] {
+        let rejected = load("pol\u{9b}icy.yaml", text, TODAY).unwrap_err();
+        for shown in [rejected.to_string(), rejected.render(true).replace('\u{1b}', "")] {
+            assert!(!shown.contains(|letter| letter != '\n' && is_strange(letter)), "{shown:?}");
+        }
+        assert!(rejected.diagnostics.iter().all(|problem| !problem.message.contains(is_strange)), "{text}");
+    }
 }
 
 /// What a file leads to, and that it took neither long nor much room to say so.

@@ -48,6 +48,7 @@ fn the_schema_has_the_keys_of_the_reader() {
     let schema = schema();
     let of = |name: &str| keys(&schema["$defs"][name]);
     assert_eq!(keys(&schema), reader_knows("version: 1\n?: 1\n"));
+    assert_eq!(of("change"), reader_knows("version: 1\nverdicts: {api-internet: {?: 1}}\n"));
     assert_eq!(of("clause"), reader_knows("version: 1\nclauses: [{?: 1}]\n"));
     assert_eq!(of("exception"), reader_knows("version: 1\nexceptions: [{?: 1}]\n"));
     assert_eq!(of("requirement"), reader_knows("version: 1\nrequirements: [{?: 1}]\n"));
@@ -67,6 +68,7 @@ fn the_schema_has_the_words_of_the_reader() {
     assert_eq!(of("flag"), clause("verdict: allow, only: ?"));
     assert_eq!(of("wearer"), reader_knows("version: 1\nrequirements: [{id: a, from: vpc, reason: r, role: ?}]\n"));
     assert_eq!(of("mode"), reader_knows("version: 1\nclusters: [{name: a, mode: ?}]\n"));
+    assert_eq!(words(&schema["properties"]["public_endpoint"]), reader_knows("version: 1\npublic_endpoint: ?\n"));
     assert_eq!(words(&schema["properties"]["extends"]), builtin::NAMES.map(str::to_owned).into());
     let mut protocols = words(&schema["$defs"]["protocol"]["anyOf"][0]);
     protocols.insert("a number from 0 to 255".to_owned());
@@ -187,10 +189,10 @@ groups:
   - {id: sg-0123456789abcdef0, cluster: prod, role: node}
 clusters:
   - {name: "prod-*", environment: production, mode: enforce}
-verdicts: {api-internet: report}
+verdicts: {api-internet: report, other-private: {verdict: report, severity: low}}
 clauses:
   - id: office
-    roles: node
+    roles: remote-access
     only: true
     protocol: [tcp, 17]
     ports: [22, 8000-8080]

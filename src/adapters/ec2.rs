@@ -76,6 +76,28 @@ impl Ec2 for Client {
         Ok(once_each(found.await?.into_iter().map(decode::interface), |interface| &interface.id))
     }
 
+    async fn worn_by(&self, wearer: &str) -> Result<Vec<String>, CloudError> {
+        let name = if wearer.starts_with("eni-") { "network-interface-id" } else { "attachment.instance-id" };
+        let found = every("ec2:DescribeNetworkInterfaces", id_filters(name, &[wearer.to_owned()]), |filter| {
+            let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
+            read.into_paginator().page_size(PAGE).items().send().try_collect()
+        });
+        let groups: BTreeSet<String> =
+            found.await?.into_iter().flat_map(|interface| decode::interface(interface).groups).collect();
+        Ok(groups.into_iter().collect())
+    }
+
+    async fn users_of(&self, prefix_list: &str) -> Result<Vec<String>, CloudError> {
+        let names = ["ip-permission.prefix-list-id", "egress.ip-permission.prefix-list-id"];
+        let filters = names.iter().flat_map(|name| id_filters(name, &[prefix_list.to_owned()])).collect();
+        let found = every("ec2:DescribeSecurityGroups", filters, |filter| {
+            let read = self.describe_security_groups().filters(filter);
+            read.into_paginator().page_size(PAGE).items().send().try_collect()
+        });
+        let groups: BTreeSet<String> = found.await?.into_iter().filter_map(|group| group.group_id).collect();
+        Ok(groups.into_iter().collect())
+    }
+
     async fn instances(&self, which: &Which) -> Result<Vec<Instance>, CloudError> {
         let found = every("ec2:DescribeInstances", filters(which, "network-interface.group-id"), |filter| {
             let read = self.describe_instances().filters(filter).include_managed_resources(true);

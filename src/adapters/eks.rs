@@ -86,7 +86,14 @@ impl Clusters {
         };
         let remote_networks = cluster.remote_network_config().map(remote_networks).transpose();
         let network = cluster.resources_vpc_config();
+        let public_endpoint = network
+            .filter(|network| network.endpoint_public_access())
+            .map(|network| decode::addresses(network.public_access_cidrs().iter().map(String::as_str)))
+            .transpose()
+            .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a public access block of {name}: {error}")))?;
         let cluster = Cluster {
+            public_endpoint: public_endpoint.unwrap_or_default(),
+            is_local: cluster.outpost_config().is_some(),
             vpc: network.and_then(|network| network.vpc_id()).unwrap_or_default().to_owned(),
             vpc_ranges: Addresses::default(),
             cluster_group: network.and_then(|network| network.cluster_security_group_id()).map(str::to_owned),

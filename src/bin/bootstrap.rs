@@ -11,6 +11,7 @@ use eks_sg_guard::adapters::clock::SystemClock;
 use eks_sg_guard::adapters::connect::{self, Connection};
 use eks_sg_guard::adapters::eks::Clusters;
 use eks_sg_guard::adapters::sns::Topic;
+use eks_sg_guard::entrance::{Entrance, Look};
 use eks_sg_guard::error::chain;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
 use eks_sg_guard::policy::{Policy, builtin, file};
@@ -25,7 +26,7 @@ use tracing_subscriber::EnvFilter;
 /// Time at the end of an invocation in which nothing new is begun on EC2.
 const KEPT_FOR_THE_END: SignedDuration = SignedDuration::from_secs(25);
 
-type Function = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Topic>;
+type Guarding = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Topic>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -51,14 +52,14 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         );
     }
     let connection = Connection::new(&connect::config().await);
-    let guard: OnceCell<Function> = OnceCell::new();
-    let (guard, settings, policy, connection) = (&guard, &settings, &policy, &connection);
+    let entrance: OnceCell<Entrance> = OnceCell::new();
+    let (entrance, settings, policy, connection) = (&entrance, &settings, &policy, &connection);
     let handle = |event: LambdaEvent<Value>| async move {
         // The account is known from the first invocation on: its ARN is the function's own.
-        let guard = guard
+        let entrance = entrance
             .get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection) })
             .await;
-        guard.handle(&event.payload, until(&event.context)).await.map_err(|error| diagnostic(&error))
+        entrance.handle(&event.payload, until(&event.context)).await.map_err(|error| diagnostic(&error))
     };
     lambda_runtime::run(service_fn(handle)).await
 }
@@ -71,13 +72,14 @@ fn until(context: &Context) -> Timestamp {
     until.unwrap_or(Timestamp::MAX)
 }
 
-fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connection) -> Function {
+fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connection) -> Entrance {
     let mut parts = arn.split(':').skip(3);
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (region, account) = (part(), part());
     let people = settings.topic.iter().map(|arn| Topic::people(connection.sns.clone(), arn.clone()));
     let records = settings.record_topic.iter().map(|arn| Topic::records(connection.sns.clone(), arn.clone()));
-    Guard::new(Setup {
+    let place = (account.clone(), region.clone());
+    let guard = Guarding::new(Setup {
         ec2: connection.ec2.clone(),
         eks: connection.eks.clone(),
         clock: SystemClock,
@@ -88,7 +90,9 @@ fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connectio
         account,
         region,
         journal,
-    })
+    });
+    let guard: Box<dyn Look> = Box::new(guard);
+    Entrance::new([(place, guard)].into(), settings.own_role.clone())
 }
 
 /// Reads the policy that `GUARD_POLICY` names: a built-in, or the path of a file.

@@ -51,7 +51,7 @@ pub(super) struct Claimed {
 
 /// The groups of an event, each with its claimed rules alone.
 pub(super) fn groups(change: &Change, policy: &Policy, assumed: &Assumed) -> Vec<Claimed> {
-    let touched = change.touched.iter();
+    let touched = change.touched().iter();
     let claimed = touched.map(|touched| claimed(&touched.group, &touched.named, &change.event, policy, assumed));
     claimed.collect()
 }
@@ -72,7 +72,7 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
     };
     let told = match named {
         Named::Rules(rules) => rules.as_slice(),
-        Named::Nothing | Named::Everything => &[],
+        Named::Nothing | Named::Using(_) | Named::Everything => &[],
     };
     let rules: Vec<Rule> = told.iter().filter_map(rule).collect();
     let untold = told.len() - rules.len();
@@ -114,7 +114,7 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
     let Claimed { group, named, roles_from, untold, by_controller } = claimed;
     let mut told = Vec::new();
     match named {
-        Named::Nothing => told.push("the event names no rule: the function would look at the group, which this program cannot".to_owned()),
+        Named::Nothing | Named::Using(_) => told.push("the event names no rule: the function would look at the group, which this program cannot".to_owned()),
         Named::Everything => told.push(
             "the event does not tell the rules (CloudTrail left them out): the function would look at all rules of the group"
                 .to_owned(),

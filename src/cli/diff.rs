@@ -13,7 +13,8 @@ use crate::cli::style::{Style, count, decision, traffic};
 use crate::cli::{Answer, Exit, Format, input, snapshot};
 use crate::event::{Change, Named, Parsed, Trigger, payload};
 use crate::group::{Evidence, Group, RoleEvidence};
-use crate::notice::{plain, rule_in_words};
+use crate::notice::rule_in_words;
+use crate::plain::plain;
 use crate::plan::{Brief, Modes, plan};
 use crate::policy::judge::{Finding, Place};
 use crate::policy::{Mode, Policy};
@@ -132,7 +133,7 @@ impl Compared {
             findings.collect::<Vec<_>>()
         });
         let before = self.decisions;
-        for ((touched, old), new) in change.touched.iter().zip(old).zip(new) {
+        for ((touched, old), new) in change.touched().iter().zip(old).zip(new) {
             self.add(&file, touched.group.text(), old, new);
         }
         if self.decisions == before {

@@ -11,8 +11,9 @@ use crate::cli::claims::{self, Assumed, Claimed};
 use crate::cli::style::{Style, count, decision, traffic, word};
 use crate::cli::{Answer, Exit, Format, input};
 use crate::event::payload;
-use crate::event::{Change, Event, Parsed, Trigger};
-use crate::notice::{plain, rule_in_words};
+use crate::event::{Change, Event, Parsed, Subject, Trigger};
+use crate::notice::rule_in_words;
+use crate::plain::plain;
 use crate::plan::{Brief, Intent, Modes, Step, plan};
 use crate::policy::judge::Place;
 use crate::policy::{Mode, Policy, Verdict, builtin};
@@ -60,10 +61,8 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
     })?;
     let (change, nothing) = match parsed {
         Parsed::Trigger(Trigger::Change(change)) => {
-            let nothing = change.touched.is_empty().then_some(
-                "the event does not tell which group changed: the function would look at every group of EKS clusters",
-            );
-            (Some(change), nothing.map(str::to_owned))
+            let nothing = looked_at(&change.subject);
+            (Some(change), nothing)
         }
         Parsed::Trigger(Trigger::Sweep { .. }) => {
             (None, Some("a sweep names no rule: the function would look at the live groups".to_owned()))
@@ -78,6 +77,22 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
         Format::Text => Ok(Answer::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),
         Format::Json => Answer::json(&for_tools(event, &policy, nothing.as_deref(), &groups), exit),
     }
+}
+
+/// What the function would look at, where the event names no rule that could be judged here.
+fn looked_at(subject: &Subject) -> Option<String> {
+    let (tells, looks_at) = match subject {
+        Subject::Groups(_) => return None,
+        Subject::Worn { wearer, groups } => {
+            let groups = if groups.is_empty() { "groups".to_owned() } else { groups.join(", ") };
+            let wearer = wearer.as_deref().unwrap_or("a network interface or an instance");
+            (format!("tells that {groups} were put on {wearer}"), "the live groups")
+        }
+        Subject::PrefixList(id) => (format!("tells that the entries of {id} changed"), "the groups that use it"),
+        Subject::Cluster(name) => (format!("tells that the configuration of cluster {name} changed"), "its groups"),
+        Subject::Unknown => ("does not tell what it changed".to_owned(), "every group of EKS clusters"),
+    };
+    Some(format!("the event {tells}: the function would look at {looks_at}"))
 }
 
 fn explain(change: &Change, policy: &Policy, assumed: &Assumed, now: Timestamp) -> Vec<Explained> {

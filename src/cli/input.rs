@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::Offset};
 use serde_json::Value;
 
-use crate::notice::plain;
+use crate::plain::plain;
 use crate::policy::{Policy, builtin, file};
 
 /// The policy file that is meant where none is named.

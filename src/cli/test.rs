@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cli::style::{Style, count, decision, word};
 use crate::cli::{Answer, Exit, Format, input};
-use crate::notice::{plain, rule_in_words};
+use crate::notice::rule_in_words;
+use crate::plain::plain;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Rejected;
 use crate::policy::file::cases::{self, Case};

@@ -6,17 +6,28 @@ use serde_json::Value;
 use super::Actor;
 use super::fields::{at, get, text};
 
+/// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message whatever a caller writes.
+const LONGEST: usize = 1024;
+
 /// Reads what is there. Nothing here is required: a call by nobody we can name is still a call.
 pub(super) fn read(record: &Value) -> Actor {
-    let identity = |path: &[&str]| text(at(get(record, "userIdentity"), path));
+    let short = |value: &Value| text(value).map(cut);
+    let identity = |path: &[&str]| short(at(get(record, "userIdentity"), path));
     Actor {
         arn: identity(&["arn"]),
         r#type: identity(&["type"]),
         session_issuer: identity(&["sessionContext", "sessionIssuer", "arn"]),
-        source_ip: text(get(record, "sourceIPAddress")),
-        user_agent: text(get(record, "userAgent")),
+        source_ip: short(get(record, "sourceIPAddress")),
+        user_agent: short(get(record, "userAgent")),
         invoked_by: identity(&["invokedBy"]),
     }
+}
+
+fn cut(text: String) -> String {
+    if text.chars().nth(LONGEST).is_none() {
+        return text;
+    }
+    text.chars().take(LONGEST).chain("… (cut)".chars()).collect()
 }
 
 #[cfg(test)]
@@ -37,6 +48,13 @@ mod tests {
         ] {
             assert_eq!(read(&json!({"userIdentity": identity})), Actor::default());
         }
+    }
+
+    #[test]
+    fn a_megabyte_is_cut_visibly() {
+        let agent = read(&json!({"userAgent": "é".repeat(1_000_000)})).user_agent.unwrap();
+        assert_eq!(agent, "é".repeat(LONGEST) + "… (cut)");
+        assert_eq!(read(&json!({"userAgent": "é".repeat(LONGEST)})).user_agent.unwrap().chars().count(), LONGEST);
     }
 
     #[test]

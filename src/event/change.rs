@@ -1,81 +1,67 @@
-//! Which groups and which of their rules a CloudTrail record is about.
+//! What a CloudTrail record may have changed.
 //!
-//! The record is never believed about content, so reading it wrongly can do two kinds of harm only: we do not look (a
-//! forbidden rule stays), or we take rules for new that are old. Hence the order of preference: rule ids from the response,
-//! the content of the request, the whole group, everything.
-
-use std::collections::HashSet;
+//! Less knowledge never narrows the view. A record is ignored only when it says that nothing happened or that something
+//! else did. What is left out or cannot be read leads to the next wider subject: the response for the request, the wearer
+//! for its groups, everything for a thing without a name.
 
 use serde_json::Value;
 
-use super::fields::{flag, get, id, list, quoted, text, told};
-use super::{Claim, GroupRef, Named, NamedRule, Touched, claim};
-use crate::rule::{Direction, Peer};
-
-/// RDS, `ElastiCache` and Redshift have calls of nearly the same names.
-const EC2: &str = "ec2.amazonaws.com";
-
-/// What a call does to rules.
-#[derive(Clone, Copy)]
-enum Call {
-    /// Adds rules in this direction.
-    Adds(Direction),
-    /// Rewrites rules in place, in a direction that the event does not tell.
-    Rewrites,
-    /// Removes rules: nothing opens, but something that must stay open may be gone.
-    Removes,
-}
-
-const CALLS: &[(&str, Call)] = &[
-    ("AuthorizeSecurityGroupIngress", Call::Adds(Direction::Ingress)),
-    ("AuthorizeSecurityGroupEgress", Call::Adds(Direction::Egress)),
-    ("ModifySecurityGroupRules", Call::Rewrites),
-    ("RevokeSecurityGroupIngress", Call::Removes),
-    ("RevokeSecurityGroupEgress", Call::Removes),
-];
-
-/// Members of a response that list rules, each with the id of its group.
-const RULE_SETS: &[&str] = &["securityGroupRuleSet", "revokedSecurityGroupRuleSet"];
-
-/// Members that only the legacy short form has at the top of the request. Its `ipPermissions` is there and empty.
-const SHORT_FORM: &[&str] = &["ipProtocol", "cidrIp", "cidrIpv6", "sourceSecurityGroupName"];
+use super::calls::{CALLS, Changes};
+use super::fields::{at, flag, get, id, list, quoted, text, told};
+use super::{GroupRef, Named, Subject, Touched, rules};
 
 /// Endings of the one member that newer calls wrap their request or response in. The name may be abbreviated.
 const WRAPPERS: &[&str] = &["Request", "Req", "Response", "Resp"];
 
-/// What a record may have changed: empty when it is a change of some group that the record does not tell.
+/// Members that tell who wears groups, with the ids' beginnings. An attached interface is the wearer, not its instance.
+const WEARERS: &[(&str, &str)] = &[("networkInterfaceId", "eni-"), ("instanceId", "i-")];
+
+/// Members of a tagging request that hold the ids of the resources.
+const TAGGED: &[&str] = &["resourcesSet", "resourceId"];
+
+/// Where EKS tells the name of a cluster. In a request it stands under the label of the path, which is `name` even where
+/// the API says `clusterName`.
+const CLUSTER_IN_REQUEST: &[&[&str]] = &[&["clusterName"], &["name"]];
+const CLUSTER_IN_RESPONSE: &[&[&str]] = &[&["cluster", "name"], &["cluster", "arn"], &["nodegroup", "clusterName"]];
+
+/// What a call may have changed.
 ///
 /// # Errors
 /// Why there is nothing to look at, for people.
-pub(super) fn touched(record: &Value, source: &str, name: &str) -> Result<Vec<Touched>, String> {
-    if source != EC2 {
-        return Err(format!("{} of {} cannot open a security-group rule", quoted(name), quoted(source)));
-    }
-    let Some((_, call)) = CALLS.iter().find(|(known, _)| *known == name) else {
-        return Err(format!("{} cannot open a security-group rule", quoted(name)));
+pub(super) fn subject(record: &Value, source: &str, name: &str) -> Result<Subject, String> {
+    let Some(call) = CALLS.iter().find(|call| call.source == source && call.name == name) else {
+        return Err(format!("{} of {} is no call that the guard follows", quoted(name), quoted(source)));
     };
     let request = content(get(record, "requestParameters"));
     let response = content(get(record, "responseElements"));
-    let code = text(get(record, "errorCode"));
-    let named = match code.as_deref().map(|code| code.strip_prefix("Client.").unwrap_or(code)) {
-        None => call.named(request, response),
-        // The rule was there before this call: look, but blame nobody for it now.
-        Some("InvalidPermission.Duplicate") => Named::Nothing,
-        Some("DryRunOperation") => return Err(format!("{} was a dry run, nothing changed", quoted(name))),
-        Some(code) => {
-            return Err(format!("{} failed with {}, nothing changed", quoted(name), quoted(code)));
-        }
+    let existed = match text(get(record, "errorCode")) {
+        None => false,
+        Some(code) => existed(name, &code)?,
     };
-    Ok(group(request, response).map(|group| Touched { group, named }).into_iter().collect())
+    let named = match call.changes {
+        // The rule was there before this call: look, but blame nobody for it now.
+        Changes::Adds(_) | Changes::Rewrites | Changes::Removes if existed => Named::Nothing,
+        Changes::Adds(direction) => rules::added(request, response, direction),
+        Changes::Rewrites => rules::rewritten(request),
+        Changes::Removes => Named::Nothing,
+        Changes::Group => return Ok(groups(group(request, response))),
+        Changes::Tags => return tagged(name, request),
+        Changes::Attribute if changes_something_else(request) => {
+            return Err(format!("{} changed no groups", quoted(name)));
+        }
+        Changes::Attribute | Changes::Wearer => return Ok(worn(request, response)),
+        Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Subject::Unknown, Subject::PrefixList)),
+        Changes::Cluster => return Ok(cluster(request, response).map_or(Subject::Unknown, Subject::Cluster)),
+    };
+    Ok(groups(rules::group(request, response).map(|group| Touched { group, named })))
 }
 
-impl Call {
-    fn named(self, request: &Value, response: &Value) -> Named {
-        match self {
-            Self::Adds(direction) => named(answered(response, direction), asked(request, direction)),
-            Self::Rewrites => named(Vec::new(), rewritten(request)),
-            Self::Removes => Named::Nothing,
-        }
+/// Whether a call failed because what it should make was there already. Every other failure changed nothing.
+fn existed(name: &str, code: &str) -> Result<bool, String> {
+    match code.strip_prefix("Client.").unwrap_or(code) {
+        "InvalidPermission.Duplicate" => Ok(true),
+        "DryRunOperation" => Err(format!("{} was a dry run, nothing changed", quoted(name))),
+        code => Err(format!("{} failed with {}, nothing changed", quoted(name), quoted(code))),
     }
 }
 
@@ -91,70 +77,104 @@ fn content(parameters: &Value) -> &Value {
     if flag(get(content, "omitted")) == Some(true) { &Value::Null } else { content }
 }
 
-/// A call by name alone tells the id in its response only.
-fn group(request: &Value, response: &Value) -> Option<GroupRef> {
-    let group_id = |value: &Value| id(get(value, "groupId"), "sg-");
-    let answered = || RULE_SETS.iter().flat_map(|set| list(get(response, set))).find_map(group_id);
-    let by_name = || text(get(request, "groupName")).map(GroupRef::Name);
-    group_id(request).or_else(answered).map(GroupRef::Id).or_else(by_name)
+fn groups(touched: impl IntoIterator<Item = Touched>) -> Subject {
+    let touched: Vec<_> = touched.into_iter().collect();
+    if touched.is_empty() { Subject::Unknown } else { Subject::Groups(touched) }
 }
 
-/// The rules that EC2 says it made.
-fn answered(response: &Value, direction: Direction) -> Vec<NamedRule> {
-    let rule = |rule: &Value| {
-        let direction = match flag(get(rule, "isEgress")) {
-            Some(true) => Direction::Egress,
-            Some(false) => Direction::Ingress,
-            None => direction,
-        };
-        NamedRule { id: id(get(rule, "securityGroupRuleId"), "sgr-"), claim: claim::of_rule(rule, Some(direction)) }
-    };
-    list(get(response, "securityGroupRuleSet")).into_iter().map(rule).collect()
+fn whole(id: String) -> Touched {
+    Touched { group: GroupRef::Id(id), named: Named::Nothing }
 }
 
-/// The rules that the caller asked for, in the list form, in the short form, or both.
-fn asked(request: &Value, direction: Direction) -> Vec<NamedRule> {
-    let listed = list(get(request, "ipPermissions")).into_iter();
-    let mut claims: Vec<_> = listed.flat_map(|permission| claim::of_permission(permission, direction)).collect();
-    if SHORT_FORM.iter().any(|member| told(get(request, member))) {
-        claims.push(claim::of_rule(request, Some(direction)));
+/// A group that the call does not change the rules of. Its name alone would not do: it counts in one VPC.
+fn group(request: &Value, response: &Value) -> Option<Touched> {
+    [request, response].into_iter().find_map(|told| id(get(told, "groupId"), "sg-")).map(whole)
+}
+
+fn tagged(name: &str, request: &Value) -> Result<Subject, String> {
+    let resources: Vec<&Value> = TAGGED.iter().flat_map(|member| list(get(request, member))).collect();
+    let mut touched = Vec::new();
+    for resource in &resources {
+        let told = if told(get(resource, "resourceId")) { get(resource, "resourceId") } else { resource };
+        match id(told, "sg-") {
+            Some(group) => touched.push(whole(group)),
+            None if is_another_resource(told) => {}
+            None => return Ok(Subject::Unknown),
+        }
     }
-    claims.into_iter().map(|claim| NamedRule { id: None, claim }).collect()
-}
-
-/// The updates of `ModifySecurityGroupRules`: the same name is nested twice, outside the update, inside the new body.
-fn rewritten(request: &Value) -> Vec<NamedRule> {
-    let update = |update: &Value| NamedRule {
-        id: id(get(update, "securityGroupRuleId"), "sgr-"),
-        claim: claim::of_rule(get(update, "securityGroupRule"), None),
-    };
-    list(get(request, "securityGroupRule")).into_iter().map(update).collect()
-}
-
-/// Joins two accounts of the same rules. What the response names by id comes first; what only the request describes
-/// follows, so that an incomplete response hides nothing. When neither account is whole, every rule of the group is named.
-fn named(answered: Vec<NamedRule>, asked: Vec<NamedRule>) -> Named {
-    if !(whole(&asked) || whole(&answered) && answered.len() >= asked.len()) {
-        return Named::Everything;
+    if touched.is_empty() && !resources.is_empty() {
+        return Err(format!("{} was about no security group", quoted(name)));
     }
-    let mut seen = HashSet::new();
-    let new = |rule: &NamedRule| match &rule.claim {
-        Some(claim) => seen.insert(without_owner(claim)) || rule.id.is_some(),
-        None => rule.id.is_some(),
-    };
-    Named::Rules(answered.into_iter().chain(asked).filter(new).collect())
+    Ok(groups(touched))
 }
 
-/// Whether every rule that was told can be found again, by id or by content.
-fn whole(rules: &[NamedRule]) -> bool {
-    !rules.is_empty() && rules.iter().all(|rule| rule.id.is_some() || rule.claim.is_some())
+/// Whether this is surely the id of a resource that is no group, such as `vol-…` or `tgw-attach-…`.
+fn is_another_resource(value: &Value) -> bool {
+    let Value::String(id) = value else { return false };
+    let word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    id.len() <= 128
+        && id.split_once('-').is_some_and(|(kind, rest)| word(kind) && !kind.eq_ignore_ascii_case("sg") && word(rest))
 }
 
-/// A claim by which two accounts of one rule are equal: a caller may leave the owner of a group out (`Peer::same`).
-fn without_owner(claim: &Claim) -> Claim {
-    let peer = match &claim.peer {
-        Peer::Group { id, .. } => Peer::Group { id: id.clone(), owner: None },
-        peer => peer.clone(),
+/// Members by whose name groups are told: `groupSet`, `groups`, `SecurityGroupId`, …
+fn group_members(object: &Value) -> impl Iterator<Item = &Value> {
+    let members = object.as_object().into_iter().flatten();
+    members.filter(|(name, value)| says_group(name) && told(value)).map(|(_, value)| value)
+}
+
+fn says_group(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("group")
+}
+
+/// Whether a request surely changes another attribute than the groups: it says whose, and which one. A call changes one
+/// attribute, so a request that holds nothing but the wearer's id has lost what it was about.
+fn changes_something_else(request: &Value) -> bool {
+    let is_wearer = |name: &str| WEARERS.iter().any(|(wearer, _)| name.eq_ignore_ascii_case(wearer));
+    let is_another = |name: &str| {
+        let word = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        word && !is_wearer(name) && !says_group(name)
     };
-    Claim { peer, ..*claim }
+    let changes_another = match get(request, "attribute") {
+        Value::Null => {
+            request.as_object().is_some_and(|all| all.iter().any(|(name, value)| is_another(name) && told(value)))
+        }
+        name => name.as_str().is_some_and(is_another),
+    };
+    wearer(&[request]).is_some() && group_members(request).next().is_none() && changes_another
+}
+
+fn wearer(places: &[&Value]) -> Option<String> {
+    WEARERS.iter().find_map(|(member, prefix)| places.iter().find_map(|told| id(get(told, member), prefix)))
+}
+
+/// A wearer and the complete set of its groups, which a new interface tells in the response.
+fn worn(request: &Value, response: &Value) -> Subject {
+    let interface = get(response, "networkInterface");
+    let wearer = wearer(&[request, interface]);
+    let told = [request, interface].into_iter().flat_map(group_members).flat_map(list);
+    let group_id = |group: &Value| id(get(group, "groupId"), "sg-").or_else(|| id(group, "sg-"));
+    let mut groups: Vec<String> = told.map(group_id).collect::<Option<_>>().unwrap_or_default();
+    groups.sort();
+    groups.dedup();
+    if wearer.is_none() && groups.is_empty() { Subject::Unknown } else { Subject::Worn { wearer, groups } }
+}
+
+fn prefix_list(request: &Value, response: &Value) -> Option<String> {
+    let places = [request, response, get(response, "prefixList")];
+    places.into_iter().find_map(|told| id(get(told, "prefixListId"), "pl-"))
+}
+
+fn cluster(request: &Value, response: &Value) -> Option<String> {
+    let tells = |object, paths: &[&[&str]]| paths.iter().find_map(|path| cluster_name(at(object, path)));
+    tells(request, CLUSTER_IN_REQUEST).or_else(|| tells(response, CLUSTER_IN_RESPONSE))
+}
+
+/// A name as EKS allows it (which never re-types a text), alone or at the end of the cluster's ARN, whose slash a path may encode.
+fn cluster_name(value: &Value) -> Option<String> {
+    const BEFORE: [&str; 3] = ["cluster/", "cluster%2F", "cluster%2f"];
+    let text = value.as_str()?;
+    let name = BEFORE.iter().find_map(|before| text.rsplit_once(before)).map_or(text, |(_, name)| name);
+    let valid = (1..=100).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    valid.then(|| name.to_owned())
 }

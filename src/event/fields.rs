@@ -83,7 +83,7 @@ pub(super) fn list(value: &Value) -> Vec<&Value> {
 /// An EC2 id such as `sg-0aaa1111bbb22222c`, in lower case: a request repeats what the caller typed. Anything else counts
 /// as not told, so that no text from outside reaches a request or a filter.
 pub(super) fn id(value: &Value, prefix: &str) -> Option<String> {
-    let id = text(value)?.to_ascii_lowercase();
+    let id = text(value).filter(|id| id.len() <= prefix.len() + ID_DIGITS.end())?.to_ascii_lowercase();
     let digits = id.strip_prefix(prefix)?;
     let hexadecimal = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (ID_DIGITS.contains(&digits.len()) && hexadecimal).then_some(id)

@@ -1,4 +1,4 @@
-//! Tells the payloads of an invocation apart.
+//! Tells the payloads of an invocation apart, one message at a time; `batch` takes batches to pieces.
 //!
 //! Events are read tolerantly, because AWS renders them in many ways; commands that people write (`{"sweep": …}`) are read
 //! strictly, because a misspelt member of a command would sweep everything.
@@ -19,6 +19,8 @@ const SCHEDULERS: &[&str] = &["aws.events", "aws.scheduler"];
 const FROM_CLOUDTRAIL: &str = " via CloudTrail";
 const PAYLOADS: &str = "an EventBridge event `AWS API Call via CloudTrail`, its `detail`, an EventBridge schedule, \
                         `{\"sweep\": true}` or `{\"sweep\": {\"groups\": [\"sg-…\"]}}`";
+/// What tools send to keep a function warm: a member and its value, in a payload that says nothing else we know.
+const WARM_UPS: &[(&str, &str)] = &[("warmup", "true"), ("warmer", "true"), ("source", "serverless-plugin-warmup")];
 
 /// Turns the payload of an invocation into what it asks of us.
 ///
@@ -28,17 +30,29 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     let has = |name| payload.get(name).is_some();
     if has("sweep") {
         sweep(payload)
-    } else if has("detail-type") || has("detail") {
+    } else if has("detail-type") || has("detail") || is_of_scheduler(payload) {
         envelope(payload)
     } else if has("eventName") || has("eventSource") {
         // A transformer that keeps only the detail may have copied the envelope's members beside it.
         record("$", payload, payload)
+    } else if has("Records") {
+        Err(error(
+            "$.Records",
+            get(payload, "Records"),
+            "one message: a batch cannot be read as one, nor be part of another",
+        ))
+    } else if WARM_UPS.iter().any(|(member, value)| text(get(payload, member)).as_deref() == Some(value)) {
+        Ok(Parsed::Ignored("the call keeps the function warm and asks for nothing".to_owned()))
     } else {
         Err(error("$", payload, PAYLOADS))
     }
 }
 
-fn error(at: impl Into<String>, came: &Value, expected: &str) -> EventError {
+fn is_of_scheduler(event: &Value) -> bool {
+    text(get(event, "source")).is_some_and(|source| SCHEDULERS.contains(&source.as_str()))
+}
+
+pub(super) fn error(at: impl Into<String>, came: &Value, expected: &str) -> EventError {
     EventError { at: at.into(), what: kind(came).into_owned(), expected: expected.to_owned() }
 }
 
@@ -83,15 +97,15 @@ fn envelope(event: &Value) -> Result<Parsed, EventError> {
     // A bus that was fed with `PutEvents` cannot keep AWS's detail type, so a CloudTrail record speaks for itself.
     let is_record = told(get(detail, "eventName")) && told(get(detail, "eventSource"));
     match text(get(event, "detail-type")).as_deref() {
+        // A transformer may drop the type; a record that came along all the same speaks for itself.
+        None if is_of_scheduler(event) && !is_record => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
         None | Some(API_CALL) => record("$.detail", detail, event),
-        Some(SCHEDULE) => match get(event, "source") {
-            Value::String(source) if SCHEDULERS.contains(&source.as_str()) => {
-                Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() }))
-            }
-            other => Err(error("$.source", other, "`aws.events` or `aws.scheduler` in a `Scheduled Event`")),
-        },
+        Some(SCHEDULE) if is_of_scheduler(event) => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
+        Some(SCHEDULE) => {
+            Err(error("$.source", get(event, "source"), "`aws.events` or `aws.scheduler` in a `Scheduled Event`"))
+        }
         Some(other) if other.ends_with(FROM_CLOUDTRAIL) => {
-            Ok(Parsed::Ignored(format!("{} cannot open a security-group rule", quoted(other))))
+            Ok(Parsed::Ignored(format!("{} opens no path to a cluster", quoted(other))))
         }
         Some(_) if is_record => record("$.detail", detail, event),
         Some(_) => {
@@ -116,8 +130,8 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
     if let Some(other) = text(get(record, "eventType")).filter(|kind| kind != "AwsApiCall") {
         return Ok(Parsed::Ignored(format!("{} of type {} is not an API call", quoted(&name), quoted(&other))));
     }
-    let touched = match change::touched(record, &source, &name) {
-        Ok(touched) => touched,
+    let subject = match change::subject(record, &source, &name) {
+        Ok(subject) => subject,
         Err(reason) => return Ok(Parsed::Ignored(reason)),
     };
     let event = Event {
@@ -139,7 +153,7 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
         actor: actor::read(record),
         name,
     };
-    Ok(Parsed::Trigger(Trigger::Change(Change { event, touched })))
+    Ok(Parsed::Trigger(Trigger::Change(Change { event, subject })))
 }
 
 /// A fact that envelope and record both tell; either may be missing. EventBridge and CloudTrail name the same account and

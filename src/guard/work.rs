@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
@@ -15,8 +17,8 @@ use crate::plan::{claims, limit, names, plan};
 use crate::policy::controller::Author;
 use crate::policy::judge::{Finding, judge};
 use crate::policy::requirement::{self, Unmet};
-use crate::policy::{Severity, Verdict};
-use crate::ports::{Channel, Clock, Ec2, Eks, Source};
+use crate::policy::{Severity, Verdict, endpoint};
+use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Source};
 use crate::record::{Action, FindingRecord, GroupRecord, Outcome, PortionRecord, Record};
 use crate::remediate::{Done, carry_out};
 
@@ -40,6 +42,8 @@ pub(super) struct Work<'a, E, K, C, N> {
     /// No new call to EC2 is begun after this.
     until: Timestamp,
     most: usize,
+    /// The cluster whose configuration the event changed.
+    pub(super) configured: Option<String>,
     looked_at: Vec<Looked>,
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
@@ -55,6 +59,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             started,
             until,
             most: guard.max_revokes,
+            configured: None,
             looked_at: vec![],
             records: vec![],
             messages: vec![],
@@ -62,9 +67,18 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         }
     }
 
+    /// Judges and mends a group that has a role; says why, of one that has none.
+    pub(super) async fn in_scope(&mut self, seen: Seen, named: &Named, out_of_scope: &mut Vec<String>) {
+        if seen.group.roles.is_empty() {
+            out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", seen.group.id));
+        } else {
+            self.group(seen, named).await;
+        }
+    }
+
     /// Judges and mends one group. Rules that the event names and that are not there are waited for, but not before what is
     /// there has been dealt with.
-    pub(super) async fn group(&mut self, mut seen: Seen, named: &Named) {
+    async fn group(&mut self, mut seen: Seen, named: &Named) {
         let guard = self.guard;
         let mut done: BTreeMap<String, Done> = BTreeMap::new();
         let mut waits = LAG.into_iter();
@@ -97,29 +111,50 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         self.looked_at.push(Looked { group: seen.group, named: *named != Named::Nothing, done });
     }
 
-    /// What clusters need and do not have. Looked for after everything else, so that no revoke waits for it, and on the state
-    /// that our own revokes left behind; after an event only if something may have been closed, by it or by us.
-    async fn unmet(&mut self) -> Vec<Unmet<'a>> {
-        let guard = self.guard;
+    /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not have, and
+    /// a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
+    /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
+    async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, FindingRecord)> {
         let closes = self.event.is_none_or(Event::may_close);
         let is_of_interest = |looked: &&Looked| {
             let has_revoked = looked.done.iter().any(|done| done.action == Action::Revoked);
             (closes || has_revoked) && looked.group.roles.iter().any(|known| known.strong && WORN.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
-        let clusters: BTreeSet<String> = interesting.flat_map(|looked| looked.group.clusters.clone()).collect();
+        let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
+        let clusters: BTreeSet<String> = clusters.chain(self.configured.clone()).collect();
         let mut found = Vec::new();
         for cluster in clusters {
-            match guard.inventory.topology(&cluster).await {
-                Ok(topology) => {
-                    found.extend(topology.iter().flat_map(|topology| requirement::unmet(&guard.policy, topology)));
-                }
-                Err(error) => {
-                    self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
-                }
+            if let Err(error) = self.of_cluster(&cluster, closes, &mut found).await {
+                self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
             }
         }
         found
+    }
+
+    async fn of_cluster(
+        &self,
+        cluster: &str,
+        is_its_doing: bool,
+        found: &mut Vec<(BTreeSet<String>, FindingRecord)>,
+    ) -> Result<(), CloudError> {
+        let Guard { inventory, policy, .. } = self.guard;
+        let is_event = self.event.is_some();
+        if let Some(topology) = inventory.topology(cluster).await? {
+            let missing =
+                |unmet: Unmet<'_>| (unmet.worn.clone(), FindingRecord::missing(&unmet, is_its_doing && is_event));
+            found.extend(requirement::unmet(policy, &topology).into_iter().map(missing));
+        }
+        if !is_event || self.configured.is_some() {
+            let described = inventory.cluster(cluster).await?;
+            let exposed =
+                described.as_ref().and_then(|described| Some((described, endpoint::exposed(policy, described)?)));
+            found.extend(exposed.map(|(described, severity)| {
+                let own = described.cluster_group.iter().cloned().collect();
+                (own, FindingRecord::exposed(cluster, severity, is_event))
+            }));
+        }
+        Ok(())
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
@@ -151,7 +186,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         self.looked_at.is_empty()
     }
 
-    fn record(&mut self, Looked { group, named, done }: Looked, unmet: &[Unmet<'_>]) {
+    fn record(&mut self, Looked { group, named, done }: Looked, of_cluster: Vec<(BTreeSet<String>, FindingRecord)>) {
         let (mode, _) = self.guard.modes.of(&self.guard.policy, &group, named);
         let group = GroupRecord::from(&group);
         for done in done.iter().filter(|done| done.is_unfinished) {
@@ -160,9 +195,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         }
         let mut findings: Vec<FindingRecord> =
             done.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
-        // A call that closes names no rule, but what it closed is its doing.
-        let is_its_doing = named || self.event.is_some_and(Event::may_close);
-        findings.extend(unmet.iter().map(|unmet| FindingRecord::missing(unmet, is_its_doing)));
+        findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
         findings.sort_by_key(|finding| {
             std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
         });
@@ -205,22 +238,19 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
 
     /// Tells everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        let mut unmet = self.unmet().await;
+        let mut of_clusters = self.of_clusters().await;
         for looked in std::mem::take(&mut self.looked_at) {
-            // Told once, with the first group that can mend it.
-            let (here, rest) = unmet.into_iter().partition(|unmet| unmet.worn.contains(&looked.group.id));
-            unmet = rest;
-            self.record(looked, &here);
+            // Told once, with the first group that it concerns.
+            let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&looked.group.id));
+            of_clusters = rest;
+            self.record(looked, here);
         }
         let channels = &self.guard.channels;
-        let sends = self.messages.iter().flat_map(|message| channels.iter().map(move |channel| (channel, message)));
-        let sent: Vec<Result<(), String>> = stream::iter(sends)
-            .map(|(channel, message)| async move {
-                channel.send(message).await.map_err(|error| unsent(channel.name(), &error))
-            })
-            .buffered(MOST_SENDS)
-            .collect()
-            .await;
+        let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();
+        for message in &self.messages {
+            sends.extend(channels.iter().map(|channel| send(channel, message).boxed()));
+        }
+        let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MOST_SENDS).collect().await;
         self.problems.extend(sent.into_iter().filter_map(Result::err));
         if self.problems.is_empty() {
             Ok(Response { records: self.records, ignored })
@@ -230,8 +260,10 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
     }
 }
 
-fn unsent(channel: &str, error: &Source) -> String {
-    format!("the message to {channel} could not be sent: {}", chain(error.as_ref()))
+async fn send(channel: &impl Channel, message: &Message) -> Result<(), String> {
+    let unsent =
+        |error: Source| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
+    channel.send(message).await.map_err(unsent)
 }
 
 /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.

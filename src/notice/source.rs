@@ -3,7 +3,8 @@
 //! Descriptions and user agents are text that anybody can write. Here they only choose an advice, and nothing hangs on it.
 
 use crate::event::Actor;
-use crate::notice::{capital, plain};
+use crate::notice::capital;
+use crate::plain::plain;
 use crate::repeat::Contested;
 use crate::rule::Rule;
 

@@ -8,6 +8,7 @@ use std::fmt;
 use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level as Title, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::plain;
 use crate::policy::builtin;
 
 /// Longer lines are named, not shown: nobody reads them, and a hostile file has one line.
@@ -100,7 +101,8 @@ impl Diagnostic {
             group = group.element(Title::HELP.message(help.as_str()));
         }
         let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        // Lines of the file are shown as they stand, and they go to logs and terminals.
+        plain::lines(&renderer.render(&[group]), colours)
     }
 }
 
@@ -128,7 +130,7 @@ pub fn render(name: &str, text: &str, diagnostics: &[Diagnostic], colours: bool)
     let counts: Vec<String> =
         [count(Level::Error, "error"), count(Level::Warning, "warning")].into_iter().flatten().collect();
     if !counts.is_empty() {
-        rendered.push(format!("{name}: {}", counts.join(", ")));
+        rendered.push(plain::lines(&format!("{name}: {}", counts.join(", ")), false));
     }
     rendered.join("\n\n")
 }

@@ -26,25 +26,25 @@ impl Space {
     }
 }
 
-/// For each rule, given as its traffic and the internet addresses it lets in: the part of the traffic where it is wide.
-/// All rules must be of one group and one direction.
-pub(crate) fn wide(rules: &[(&Traffic, Addresses)]) -> Vec<Traffic> {
-    let mut wide = vec![Traffic::default(); rules.len()];
+/// For each peer, given as the traffic of all rules that name it and the internet addresses that it is: the part of the traffic
+/// where it is wide. All rules must be of one group and one direction.
+pub(crate) fn wide(peers: &[(Traffic, Addresses)]) -> Vec<Traffic> {
+    let mut wide = vec![Traffic::default(); peers.len()];
     for space in SPACES {
-        let reach: Vec<Vec<(u128, u128)>> = rules.iter().map(|(_, internet)| space.ranges(internet)).collect();
+        let reach: Vec<Vec<(u128, u128)>> = peers.iter().map(|(_, internet)| space.ranges(internet)).collect();
         let alone = |ranges: &[(u128, u128)]| size(ranges) >= space.threshold;
-        let small: Vec<(&Traffic, &[(u128, u128)])> = rules
+        let small: Vec<(&Traffic, &[(u128, u128)])> = peers
             .iter()
             .zip(&reach)
             .filter(|(_, ranges)| !ranges.is_empty() && !alone(ranges))
-            .map(|((traffic, _), ranges)| (*traffic, ranges.as_slice()))
+            .map(|((traffic, _), ranges)| (traffic, ranges.as_slice()))
             .collect();
         let together = together(&small, space.threshold);
-        for ((wide, (traffic, _)), ranges) in wide.iter_mut().zip(rules).zip(&reach) {
+        for ((wide, (traffic, _)), ranges) in wide.iter_mut().zip(peers).zip(&reach) {
             if alone(ranges) {
-                *wide = (*traffic).clone();
+                *wide = traffic.clone();
             } else if !ranges.is_empty() {
-                *wide = Traffic::union([wide.clone(), *traffic & &together]);
+                *wide = Traffic::union([std::mem::take(wide), traffic & &together]);
             }
         }
     }
@@ -55,65 +55,123 @@ fn size(ranges: &[(u128, u128)]) -> u128 {
     ranges.iter().fold(0, |sum, (from, to)| sum.saturating_add((to - from).saturating_add(1)))
 }
 
-/// The traffic where these rules together let in at least `threshold` addresses. One sweep over the edges of the traffic,
-/// counting per piece of address space how many rules cover it.
-fn together(rules: &[(&Traffic, &[(u128, u128)])], threshold: u128) -> Traffic {
-    let upper_bound = rules.iter().fold(0_u128, |sum, (_, ranges)| sum.saturating_add(size(ranges)));
+/// The traffic where these peers together are at least `threshold` addresses: one sweep over the edges of the traffic.
+fn together(peers: &[(&Traffic, &[(u128, u128)])], threshold: u128) -> Traffic {
+    let upper_bound = peers.iter().fold(0_u128, |sum, (_, ranges)| sum.saturating_add(size(ranges)));
     if upper_bound < threshold {
         return Traffic::default();
     }
-    let mut cuts: Vec<u128> = rules
-        .iter()
-        .flat_map(|(_, ranges)| ranges.iter())
-        .flat_map(|(from, to)| [Some(*from), to.checked_add(1)])
-        .flatten()
-        .collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    let piece = |address: u128| cuts.partition_point(|cut| *cut < address);
-    let pieces: Vec<Vec<(usize, usize)>> = rules
-        .iter()
-        .map(|(_, ranges)| {
-            ranges.iter().map(|(from, to)| (piece(*from), to.checked_add(1).map_or(cuts.len(), piece))).collect()
-        })
-        .collect();
-    let width = |at: usize| {
-        let from = cuts.get(at).copied().unwrap_or(u128::MAX);
-        cuts.get(at + 1).map_or_else(|| (u128::MAX - from).saturating_add(1), |next| next - from)
-    };
-
+    let mut union = Union::of(peers.iter().flat_map(|(_, ranges)| ranges.iter().copied()));
     let mut edges: Vec<(u32, bool, usize)> = Vec::new();
-    for (rule, (traffic, _)) in rules.iter().enumerate() {
+    for (peer, (traffic, _)) in peers.iter().enumerate() {
         for (from, to) in traffic.ranges() {
-            edges.push((from, true, rule));
-            edges.push((to + 1, false, rule));
+            edges.push((from, true, peer));
+            edges.push((to + 1, false, peer));
         }
     }
     edges.sort_unstable();
 
-    let mut covered = vec![0_u32; cuts.len()];
-    let mut total = 0_u128;
     let mut found = Vec::new();
     let mut edges = edges.into_iter().peekable();
-    while let Some((at, opens, rule)) = edges.next() {
-        for at in pieces.get(rule).into_iter().flatten().flat_map(|(first, end)| *first..*end) {
-            let Some(count) = covered.get_mut(at) else { continue };
-            if opens {
-                total += if *count == 0 { width(at) } else { 0 };
-                *count += 1;
-            } else {
-                *count -= 1;
-                total -= if *count == 0 { width(at) } else { 0 };
-            }
+    while let Some((at, opens, peer)) = edges.next() {
+        for range in peers.get(peer).into_iter().flat_map(|(_, ranges)| ranges.iter()) {
+            union.change(*range, opens);
         }
         if let Some((next, ..)) = edges.peek()
             && *next > at
-            && total >= threshold
+            && union.size() >= threshold
         {
             found.push((at, next - 1));
         }
     }
     Traffic::from_ranges(found)
+}
+
+/// The size of a union of ranges that come and go. A tree over the pieces between their ends, so that a range that lies over
+/// thousands of others costs no more than its own two ends.
+struct Union {
+    /// Where each piece starts.
+    cuts: Vec<u128>,
+    /// A heap: the root is 1, the children of `n` are `2n` and `2n + 1`, the last `leaves` nodes are the pieces.
+    nodes: Vec<Node>,
+    leaves: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Node {
+    /// Addresses in all of it.
+    width: u128,
+    /// Ranges that cover all of it, but not all of its parent.
+    whole: u32,
+    /// Addresses of it that some range covers.
+    covered: u128,
+}
+
+impl Union {
+    /// An empty one, for these ranges.
+    fn of(ranges: impl Iterator<Item = (u128, u128)>) -> Self {
+        let mut cuts: Vec<u128> = ranges.flat_map(|(from, to)| [Some(from), to.checked_add(1)]).flatten().collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let leaves = cuts.len().next_power_of_two();
+        let ends = cuts.iter().skip(1).map(|next| next - 1).chain([u128::MAX]);
+        let pieces = cuts.iter().zip(ends).map(|(from, to)| (to - from).saturating_add(1));
+        let pieces = pieces.map(|width| Node { width, ..Node::default() });
+        let mut nodes: Vec<Node> = std::iter::repeat_n(Node::default(), leaves).chain(pieces).collect();
+        for at in (1..leaves).rev() {
+            let width = [2 * at, 2 * at + 1]
+                .iter()
+                .filter_map(|child| nodes.get(*child))
+                .fold(0, |sum: u128, node| sum.saturating_add(node.width));
+            if let Some(node) = nodes.get_mut(at) {
+                node.width = width;
+            }
+        }
+        Self { cuts, nodes, leaves }
+    }
+
+    fn size(&self) -> u128 {
+        self.nodes.get(1).map_or(0, |root| root.covered)
+    }
+
+    /// Adds a range or takes it away again.
+    fn change(&mut self, (from, to): (u128, u128), comes: bool) {
+        let piece = |address: u128| self.cuts.partition_point(|cut| *cut < address);
+        let (first, end) = (piece(from), to.checked_add(1).map_or(self.cuts.len(), piece));
+        let (mut left, mut right) = (first + self.leaves, end + self.leaves);
+        while left < right {
+            if left % 2 == 1 {
+                self.count(left, comes);
+                left += 1;
+            }
+            if right % 2 == 1 {
+                right -= 1;
+                self.count(right, comes);
+            }
+            (left, right) = (left / 2, right / 2);
+        }
+        for leaf in [first, end.saturating_sub(1)] {
+            let mut at = usize::midpoint(leaf, self.leaves);
+            while at > 0 {
+                self.sum_up(at);
+                at /= 2;
+            }
+        }
+    }
+
+    fn count(&mut self, at: usize, comes: bool) {
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.whole = if comes { node.whole + 1 } else { node.whole.saturating_sub(1) };
+        }
+        self.sum_up(at);
+    }
+
+    fn sum_up(&mut self, at: usize) {
+        let children = [2 * at, 2 * at + 1].map(|child| self.nodes.get(child).map_or(0, |node| node.covered));
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.covered = if node.whole > 0 { node.width } else { children[0].saturating_add(children[1]) };
+        }
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +184,7 @@ mod tests {
     }
 
     fn wide_of(rules: &[(Traffic, &[&str])]) -> Vec<Traffic> {
-        wide(&rules.iter().map(|(traffic, texts)| (traffic, nets(texts))).collect::<Vec<_>>())
+        wide(&rules.iter().map(|(traffic, texts)| (traffic.clone(), nets(texts))).collect::<Vec<_>>())
     }
 
     fn ssh() -> Traffic {

@@ -6,9 +6,12 @@
 pub mod cases;
 mod clause;
 mod fields;
+mod hazard;
+mod idle;
 mod names;
 mod peers;
 mod problems;
+mod reach;
 mod requirement;
 mod settings;
 mod shadow;
@@ -30,13 +33,14 @@ use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
 use crate::policy::tree::{self, Node, Value};
-use crate::policy::{Origin, Policy, Verdict, Word, builtin};
+use crate::policy::{Clause, Origin, Policy, Severity, Verdict, Word, builtin};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "version",
     "extends",
     "otherwise",
     "exceptions_need_date",
+    "public_endpoint",
     "networks",
     "controllers",
     "groups",
@@ -45,6 +49,14 @@ const KEYS: [&str; 12] = [
     "clauses",
     "exceptions",
     "requirements",
+];
+/// What a public endpoint may be, that is open to a great many.
+const ENDPOINT: [(&str, Option<Severity>); 5] = [
+    ("allow", None),
+    ("low", Some(Severity::Low)),
+    ("medium", Some(Severity::Medium)),
+    ("high", Some(Severity::High)),
+    ("critical", Some(Severity::Critical)),
 ];
 const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
@@ -127,6 +139,8 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
 
     let need_date = fields.flag("exceptions_need_date", &mut problems).unwrap_or(inherited.exceptions_need_date);
     let otherwise = fields.choice("otherwise", "verdict", "unknown-verdict", &VERDICTS, &mut problems);
+    let public_endpoint =
+        fields.choice("public_endpoint", "severity or `allow`", "unknown-severity", &ENDPOINT, &mut problems);
     let origin = if source.built_in.is_some() { Origin::BuiltIn } else { Origin::User };
     let mut reader = Reader { networks, problems, ids, origin, exceptions_need_date: need_date, today: source.today };
     let own = fields.get("clauses").map(|node| reader.clauses(node)).unwrap_or_default();
@@ -140,9 +154,13 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
     let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));
     let clusters = fields.get("clusters").map(|node| settings::clusters(node, &mut problems));
     shadow::report(&own, &mut problems);
-    // A clause with an error may have used it.
+    // What a clause with an error says is not known.
     if !problems.failed() {
         networks.report_unused(&mut problems);
+        let after: Vec<&Clause> = own.iter().map(|(clause, _)| clause).chain(&inherited.clauses).collect();
+        let rest = otherwise.unwrap_or(inherited.otherwise);
+        idle::report(&exceptions, &after, rest, source.today, &mut problems);
+        hazard::report(&own, &inherited.clauses, &ids, &mut problems);
     }
 
     let (diagnostics, failed) = problems.finish();
@@ -153,14 +171,15 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
     for (policy, _) in ids.values_mut() {
         *policy = policy.or(source.built_in);
     }
-    let own = own.into_iter().map(|(clause, _)| clause);
+    let clauses = exceptions.into_iter().chain(own).map(|(clause, _)| clause);
     let policy = Policy {
         name: source.name.rsplit('/').next().unwrap_or(source.name).to_owned(),
         hash: hash(source.text, &inherited.hash),
         controllers: controllers.unwrap_or_default().into_iter().chain(inherited.controllers).collect(),
         groups: groups.unwrap_or_default().into_iter().chain(inherited.groups).collect(),
         clusters: clusters.unwrap_or_default().into_iter().chain(inherited.clusters).collect(),
-        clauses: exceptions.into_iter().chain(own).chain(inherited.clauses).collect(),
+        clauses: clauses.chain(inherited.clauses).collect(),
+        public_endpoint: public_endpoint.unwrap_or(inherited.public_endpoint),
         requirements: requirements.into_iter().chain(inherited.requirements).collect(),
         clients,
         otherwise: otherwise.unwrap_or(inherited.otherwise),
@@ -179,6 +198,7 @@ fn blank() -> Policy {
         clusters: Vec::new(),
         clauses: Vec::new(),
         requirements: Vec::new(),
+        public_endpoint: None,
         clients: Vec::new(),
         otherwise: Verdict::Report,
         exceptions_need_date: false,

@@ -5,21 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::IpNet;
+use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
 use wildmatch::WildMatch;
 
-use crate::group::{AwsList, Group, PrefixList, Role};
-use crate::policy::classes::{ClassId, Classes};
+use crate::group::{Group, Role};
+use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
-use crate::policy::exposure;
+use crate::policy::peers::{Covered, Kind, Peers, Reach};
 use crate::policy::{Clause, Origin, Policy, Severity, Verdict, Word};
-use crate::region::{Addresses, Traffic};
-use crate::rule::{Direction, Peer, Rule};
-
-/// Blocks that are private everywhere: RFC 1918, RFC 6598, link-local, unique local.
-const PRIVATE: [&str; 7] =
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fe80::/10", "fc00::/7"];
+use crate::region::Traffic;
+use crate::rule::Rule;
 
 /// Where the group lives, for exceptions that are limited to a place.
 #[derive(Clone, Copy, Debug)]
@@ -73,161 +69,123 @@ pub fn judge(
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<Finding> {
     let court = Court::new(policy, group, place, now);
-    let wide = court.wide();
-    let rules = group.rules.iter().zip(wide);
-    rules.map(|(rule, wide)| court.judge(rule, &wide, author(rule))).collect()
+    let reaches = court.peers.reaches();
+    let finding = |rule| court.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+    group.rules.iter().map(finding).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
 struct Court<'a> {
     group: &'a Group,
     otherwise: Verdict,
-    private: Addresses,
-    classes: Classes,
+    peers: Peers<'a>,
     clauses: Vec<Active<'a>>,
-    strong_roles: BTreeSet<Role>,
+    /// Cut by the clauses.
+    traffic: Classes,
 }
 
 /// A clause that speaks of this group now.
 struct Active<'a> {
     clause: &'a Clause,
-    peers: Vec<Source<'a>>,
-    bounds: (u32, u32),
+    covered: Covered,
     verdict: Verdict,
 }
 
-/// A word, with address sets replaced by their place in the partition.
-enum Source<'a> {
-    Set(usize),
-    Word(&'a Word),
+/// What a clause takes of the peer of a rule.
+enum Take<'c> {
+    Nothing,
+    Classes(&'c FixedBitSet),
+    All,
 }
 
-/// The kinds of peer that a rule is judged for one at a time.
-enum Kind {
-    Addresses(ClassId),
-    Group { itself: bool },
-    Aws(AwsList),
-    Unreadable,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Cover {
-    No,
-    /// Only where the rule is wide.
-    Wide,
-    Full,
-}
-
-const SET_PRIVATE: usize = 0;
-const SET_VPC: usize = 1;
+/// The place of a clause and a class of peers, with the ranges of traffic that it decides there.
+type Parts = BTreeMap<(usize, &'static str), Vec<(u128, u128)>>;
 
 impl<'a> Court<'a> {
     fn new(policy: &'a Policy, group: &'a Group, place: Place<'_>, now: Timestamp) -> Self {
-        let private = PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect::<Addresses>();
-        let private = private.with(&group.vpc_ranges).with(&group.remote_networks);
-        let mut sets: Vec<&Addresses> = vec![&private, &group.vpc_ranges];
         let roles = group.role_set();
+        let clauses: Vec<&Clause> =
+            policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, place, now)).collect();
+        let traffic = Classes::new(&clauses.iter().map(|clause| &clause.traffic).collect::<Vec<_>>());
+        let (peers, covered) = Peers::new(group, &clauses);
         let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
-        let mut clauses = Vec::new();
-        for clause in policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, place, now)) {
-            let Some(bounds) = clause.traffic.bounds() else { continue };
-            let mut peers = Vec::new();
-            for word in &clause.peers {
-                peers.push(match word {
-                    Word::Addresses(addresses) => {
-                        sets.push(addresses);
-                        Source::Set(sets.len() - 1)
-                    }
-                    word => Source::Word(word),
-                });
-            }
+        let active = |(clause, covered): (&'a Clause, Covered)| {
             let softened = beside_load_balancer && !clause.beside_load_balancer;
             let verdict = if softened { clause.verdict.min(Verdict::Report) } else { clause.verdict };
-            clauses.push(Active { clause, peers, bounds, verdict });
-        }
-        let partition = Classes::new(&sets);
-        let strong_roles = group.roles.iter().filter(|known| known.strong).map(|known| known.role).collect();
-        Self { group, otherwise: policy.otherwise, private, classes: partition, clauses, strong_roles }
+            Active { clause, covered, verdict }
+        };
+        let clauses = clauses.into_iter().zip(covered).map(active).collect();
+        Self { group, otherwise: policy.otherwise, peers, clauses, traffic }
     }
 
-    /// For each rule, the traffic where it is wide.
-    fn wide(&self) -> Vec<Traffic> {
-        let mut wide = vec![Traffic::default(); self.group.rules.len()];
-        for direction in [Direction::Ingress, Direction::Egress] {
-            let here: Vec<(usize, Traffic, Addresses)> = self
-                .group
-                .rules
-                .iter()
-                .enumerate()
-                .filter(|(_, rule)| rule.direction == direction)
-                .map(|(at, rule)| (at, Traffic::from(rule.packets), self.addresses(rule).without(&self.private)))
-                .filter(|(.., internet)| !internet.is_empty())
-                .collect();
-            let rules: Vec<_> = here.iter().map(|(_, traffic, internet)| (traffic, internet.clone())).collect();
-            for ((at, ..), found) in here.iter().zip(exposure::wide(&rules)) {
-                if let Some(slot) = wide.get_mut(*at) {
-                    *slot = found;
-                }
-            }
-        }
-        wide
-    }
-
-    /// The addresses that a rule names itself or through a list judged by entries.
-    fn addresses(&self, rule: &Rule) -> Addresses {
-        match &rule.peer {
-            Peer::Cidr(net) => std::iter::once(*net).collect(),
-            Peer::PrefixList(id) => match self.group.prefix_lists.get(id) {
-                Some(PrefixList::Entries(entries)) => entries.clone(),
-                _ => Addresses::default(),
-            },
-            Peer::Group { .. } => Addresses::default(),
-        }
-    }
-
-    fn judge(&self, rule: &Rule, wide: &Traffic, author: Author) -> Finding {
-        let traffic = Traffic::from(rule.packets);
+    fn judge(&self, rule: &Rule, reach: Option<&Reach>, author: Author) -> Finding {
         let controller = is_controllers(rule, author, self.group);
-        let mut parts: BTreeMap<(usize, &'static str), Traffic> = BTreeMap::new();
-        for kind in self.kinds(rule) {
-            let class = self.class_name(rule, &kind);
-            let mut rest = traffic.clone();
-            for (at, active) in self.clauses.iter().enumerate() {
-                if active.clause.direction != rule.direction || !overlaps(active.bounds, &rest) {
-                    continue;
-                }
-                let mut part = match self.cover(active, rule, &kind) {
-                    Cover::No => continue,
-                    Cover::Wide => &(&rest & &active.clause.traffic) & wide,
-                    Cover::Full => &rest & &active.clause.traffic,
-                };
-                if part.is_empty() {
-                    continue;
-                }
-                rest = &rest - &part;
-                let seen = parts.entry((at, class)).or_default();
-                part = Traffic::union([std::mem::take(seen), part]);
-                *seen = part;
-                if rest.is_empty() {
-                    break;
-                }
-            }
-            if !rest.is_empty() {
-                let seen = parts.entry((self.clauses.len(), class)).or_default();
-                *seen = Traffic::union([std::mem::take(seen), rest]);
-            }
-        }
-        let portions: Vec<Portion> = parts
-            .into_iter()
-            .map(|((at, class), traffic)| match self.clauses.get(at) {
+        let portion = |((at, class), ranges): ((usize, &'static str), Vec<(u128, u128)>)| {
+            let traffic = Traffic::from_points(ranges);
+            match self.clauses.get(at) {
                 Some(active) => self.portion(active, rule, controller, class, traffic),
                 None => self.uncovered(class, traffic),
-            })
-            .collect();
+            }
+        };
+        let portions: Vec<Portion> = self.parts(rule, reach).into_iter().map(portion).collect();
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap_or(Verdict::Allow);
         let severity =
             portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
         Finding { rule: rule.clone(), verdict, severity, portions }
+    }
+
+    /// Which clause decides what. Within a piece of traffic the clauses that speak of it are asked in order: each takes the
+    /// classes of addresses that it covered, and what is left goes to the next one. Groups and lists known by name are taken
+    /// whole.
+    fn parts(&self, rule: &Rule, reach: Option<&Reach>) -> Parts {
+        let kind = self.peers.kind(&rule.peer);
+        let (everything, nowhere) = (FixedBitSet::from_iter([0]), Traffic::default());
+        let (classes, wide) = reach.map_or((&everything, &nowhere), |reach| (&reach.classes, &reach.wide));
+        let traffic = Traffic::from(rule.packets);
+        let mut parts = Parts::new();
+        for (traffic, is_wide) in [(&traffic - wide, false), (&traffic & wide, true)] {
+            if traffic.is_empty() {
+                continue;
+            }
+            let takes: Vec<Take<'_>> =
+                self.clauses.iter().map(|active| self.take(active, rule, kind, is_wide)).collect();
+            for (class, range) in self.traffic.pieces(&traffic) {
+                let mut rest = classes.clone();
+                for at in self.traffic.sets(class).chain([self.clauses.len()]) {
+                    let taken = match takes.get(at).unwrap_or(&Take::All) {
+                        Take::Nothing => continue,
+                        Take::Classes(classes) if rest.is_disjoint(classes) => continue,
+                        Take::Classes(classes) => {
+                            let taken = &rest & *classes;
+                            rest.difference_with(classes);
+                            taken
+                        }
+                        Take::All => std::mem::take(&mut rest),
+                    };
+                    for name in self.peers.names(kind, &taken) {
+                        parts.entry((at, name)).or_default().push(range);
+                    }
+                    if rest.is_clear() {
+                        break;
+                    }
+                }
+            }
+        }
+        parts
+    }
+
+    /// What a clause takes of the peer of a rule, where their traffic meets.
+    fn take<'c>(&self, active: &'c Active<'_>, rule: &Rule, kind: Kind, is_wide: bool) -> Take<'c> {
+        let clause = active.clause;
+        if clause.direction != rule.direction {
+            Take::Nothing
+        } else if clause.peers.iter().any(|word| self.peers.is_named(word, &rule.peer, kind)) {
+            Take::All
+        } else if matches!(kind, Kind::Addresses) {
+            Take::Classes(if is_wide { &active.covered.where_wide } else { &active.covered.always })
+        } else {
+            Take::Nothing
+        }
     }
 
     fn portion(
@@ -254,7 +212,7 @@ impl<'a> Court<'a> {
             verdict,
             severity: severity.filter(|_| verdict > Verdict::Allow),
             reason: clause.reason.clone(),
-            strong: clause.roles.intersection(&self.strong_roles).next().is_some(),
+            strong: clause.roles.intersection(self.peers.strong_roles()).next().is_some(),
             names_cluster_groups: clause.origin == Origin::User && clause.peers.iter().any(Word::names_cluster_groups),
         }
     }
@@ -281,88 +239,6 @@ impl<'a> Court<'a> {
             names_cluster_groups: false,
         }
     }
-
-    fn kinds(&self, rule: &Rule) -> Vec<Kind> {
-        let list = |id| self.group.prefix_lists.get(id);
-        match &rule.peer {
-            Peer::Group { id, .. } => vec![Kind::Group { itself: *id == self.group.id }],
-            Peer::PrefixList(id) if !matches!(list(id), Some(PrefixList::Entries(_))) => match list(id) {
-                Some(PrefixList::Aws(aws)) => vec![Kind::Aws(*aws)],
-                _ => vec![Kind::Unreadable],
-            },
-            Peer::Cidr(_) | Peer::PrefixList(_) => {
-                self.classes.of(&self.addresses(rule)).into_iter().map(Kind::Addresses).collect()
-            }
-        }
-    }
-
-    fn class_name(&self, rule: &Rule, kind: &Kind) -> &'static str {
-        match kind {
-            Kind::Addresses(class) if self.classes.is_in(*class, SET_PRIVATE) => "private",
-            Kind::Addresses(_) => "internet",
-            Kind::Group { itself: true } => "self",
-            Kind::Group { .. } if self.is_same_cluster(&rule.peer) => "same-cluster",
-            Kind::Group { .. } => "other-group",
-            Kind::Aws(list) => list.word(),
-            Kind::Unreadable => "unreadable",
-        }
-    }
-
-    fn is_same_cluster(&self, peer: &Peer) -> bool {
-        matches!(peer, Peer::Group { id, .. } if self.group.peers.get(id).is_some_and(|peer| peer.same_cluster))
-    }
-
-    fn cover(&self, active: &Active<'_>, rule: &Rule, kind: &Kind) -> Cover {
-        let mut cover = Cover::No;
-        for place in &active.peers {
-            let covers = match place {
-                Source::Set(set) => matches!(kind, Kind::Addresses(class) if self.classes.is_in(*class, *set)),
-                Source::Word(Word::WideInternet) => {
-                    if self.is_internet(kind) {
-                        cover = Cover::Wide;
-                    }
-                    false
-                }
-                Source::Word(word) => self.word_covers(word, &rule.peer, kind),
-            };
-            if covers {
-                return Cover::Full;
-            }
-        }
-        cover
-    }
-
-    fn is_internet(&self, kind: &Kind) -> bool {
-        matches!(kind, Kind::Addresses(class) if !self.classes.is_in(*class, SET_PRIVATE))
-    }
-
-    fn word_covers(&self, word: &Word, peer: &Peer, kind: &Kind) -> bool {
-        let is_in = |set| matches!(kind, Kind::Addresses(class) if self.classes.is_in(*class, set));
-        let is_other = || matches!(kind, Kind::Group { itself: false }) && !self.is_same_cluster(peer);
-        match word {
-            Word::Anywhere => true,
-            Word::Private => is_in(SET_PRIVATE),
-            Word::Vpc => is_in(SET_VPC),
-            Word::Internet => self.is_internet(kind),
-            Word::PrefixList(id) => matches!(peer, Peer::PrefixList(list) if list == id),
-            Word::Group(id) => matches!(peer, Peer::Group { id: peer, .. } if peer == id),
-            Word::Aws(list) => matches!(kind, Kind::Aws(known) if known == list),
-            Word::Itself => matches!(kind, Kind::Group { itself: true }),
-            Word::SameCluster => matches!(kind, Kind::Group { itself: false }) && self.is_same_cluster(peer),
-            Word::Role(role) => match kind {
-                Kind::Group { itself: true } => self.strong_roles.contains(role),
-                _ => matches!(peer, Peer::Group { id, .. } if self.group.peers.get(id)
-                    .is_some_and(|peer| peer.same_cluster && peer.roles.contains(role))),
-            },
-            Word::OtherGroup => is_other(),
-            // Both are told apart before: `Addresses` as a place of the partition, `WideInternet` by its cover.
-            Word::Addresses(_) | Word::WideInternet => false,
-        }
-    }
-}
-
-fn overlaps(bounds: (u32, u32), traffic: &Traffic) -> bool {
-    traffic.bounds().is_some_and(|(first, last)| bounds.0 <= last && first <= bounds.1)
 }
 
 fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, place: Place<'_>, now: Timestamp) -> bool {

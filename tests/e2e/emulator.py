@@ -5,6 +5,7 @@ the harness's own access key are the test's hands: they are neither recorded nor
 """
 
 import contextvars
+import copy
 import gc
 import logging
 import os
@@ -120,6 +121,36 @@ class Emulator:
             self._disturbances: list[Disturbance] = []
             self._veils: list[Veil] = []
             self.page_size = 1000
+
+    def keep(self) -> Callable[[], None]:
+        """Remember EC2 as it is. What this returns puts it back as often as it is called, with the same ids."""
+        tables = ("groups", "tags", "enis", "reservations", "managed_prefix_lists")
+
+        def copied(table: Any) -> Any:
+            other = copy.copy(table)
+            other.update({key: copy.copy(value) for key, value in table.items() if isinstance(value, dict)})
+            return other
+
+        with self._lock:
+            kept = {name: copied(getattr(self.backend, name)) for name in tables}
+            groups = [group for vpc in self.backend.groups.values() for group in vpc.values()]
+            rules = [(group, list(group.ingress_rules), list(group.egress_rules)) for group in groups]
+            # A rule that is modified stays the same object.
+            contents = [(rule, dict(rule.__dict__)) for _, *lists in rules for rule in (*lists[0], *lists[1])]
+
+        def put_back() -> None:
+            with self._lock:
+                for name, table in kept.items():
+                    setattr(self.backend, name, copied(table))
+                for group, ingress, egress in rules:
+                    group.ingress_rules, group.egress_rules = list(ingress), list(egress)
+                for rule, content in contents:
+                    rule.__dict__ = dict(content)
+                for topic in sns_backends[ACCOUNT][REGION].topics.values():
+                    topic.sent_notifications = []
+                self.forget()
+
+        return put_back
 
     # --- the test's hands ---
 

@@ -15,12 +15,24 @@ def missing(answer):
         (finding["requirement"], record["group"]["id"])
         for record in answer.logged_records
         for finding in record["findings"]
-        if finding["requirement"]
+        if finding["requirement"] not in {None, "public-endpoint"}
     }
 
 
 def rule_called(world, group, text):
     return next(rule for rule, content in world.rules(group).items() if content.get("Description") == text)
+
+
+def test_a_public_endpoint_for_everybody_is_told_by_a_sweep(world, guard):
+    """The world's cluster has the endpoint that EKS makes where nobody says otherwise."""
+    answer = leaves(guard(), SWEEP)
+    told = [
+        (record["group"]["id"], finding["severity"])
+        for record in answer.logged_records
+        for finding in record["findings"]
+        if finding["requirement"] == "public-endpoint"
+    ]
+    assert told == [(world.cluster_group, "medium")]
 
 
 def test_a_whole_cluster_misses_nothing(world, guard):

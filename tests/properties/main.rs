@@ -26,7 +26,7 @@ use proptest::sample::Index;
 
 use crate::model::{Taste, exception};
 use crate::oracle::{Oracle, Said};
-use crate::world::{RuleModel, World, block, world};
+use crate::world::{Mark, RuleModel, World, block, world};
 
 /// What a debug build does in seconds; `PROPTEST_CASES` asks for more.
 fn cases(cases: u32) -> ProptestConfig {
@@ -80,7 +80,7 @@ fn split(text: &str, toward: u128, times: u8) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(cases(400))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn every_point_is_decided_as_the_oracle_decides_it(world in world(Taste::Any)) {
@@ -167,7 +167,7 @@ proptest! {
     ) {
         let at = at.index(world.rules.len());
         if world.policy.extends == "strict" {
-            world.rules.iter_mut().for_each(|rule| rule.marked = false);
+            world.rules.iter_mut().for_each(|rule| rule.mark = Mark::Nothing);
         }
         if bits > 0 {
             world.rules[at].peer = block;
@@ -197,7 +197,7 @@ proptest! {
     ) {
         let at = at.index(world.rules.len());
         let rule = &mut world.rules[at];
-        rule.marked = false;
+        rule.mark = Mark::Nothing;
         if !matches!(rule.slice.0, Some(6 | 17)) {
             rule.slice.0 = Some(6);
             (rule.slice.1, rule.slice.2) = (0, u16::MAX);
@@ -222,7 +222,7 @@ proptest! {
     ) {
         let at = at.index(world.rules.len());
         if world.policy.extends == "strict" {
-            world.rules.iter_mut().for_each(|rule| rule.marked = false);
+            world.rules.iter_mut().for_each(|rule| rule.mark = Mark::Nothing);
         }
         world.rules[at].peer = block.to_owned();
         let parts = split(block, toward, times).into_iter();
@@ -244,7 +244,7 @@ fn worst_of_parts(world: &World, at: usize, parts: Vec<RuleModel>) -> Verdict {
 #[test]
 fn the_last_day_of_an_exception_ends_at_midnight_utc() {
     let tcp = |port| (Some(6), port, port);
-    let rule = RuleModel { egress: false, slice: tcp(10250), peer: "203.0.113.7/32".to_owned(), marked: false };
+    let rule = RuleModel { egress: false, slice: tcp(10250), peer: "203.0.113.7/32".to_owned(), mark: Mark::Nothing };
     let exception = model::Clause { expires: Some("2026-12-31"), ..model::kubelet_exception() };
     let policy = model::Policy {
         extends: "standard",
@@ -267,6 +267,7 @@ fn the_last_day_of_an_exception_ends_at_midnight_utc() {
     ] {
         let world = World {
             policy: policy.clone(),
+            clusters: vec!["prod-1"],
             roles: vec![(eks_sg_guard::group::Role::Node, true)],
             rules: vec![rule.clone()],
             author: eks_sg_guard::policy::controller::Author::Other,

@@ -12,8 +12,9 @@ use proptest::sample::{select, subsequence};
 pub(crate) const TODAY: &str = "2026-11-23";
 pub(crate) const DAYS: [&str; 3] = ["2026-11-22", "2026-11-23", "2026-11-24"];
 pub(crate) const ITSELF: &str = "sg-00000000000000001";
-/// Of the same cluster: a node group, a load balancer's. Then one of no cluster we know.
-pub(crate) const GROUPS: [&str; 4] = [ITSELF, "sg-00000000000000002", "sg-00000000000000003", "sg-00000000000000004"];
+/// Of the same cluster: a node group, a load balancer's. Then one of no cluster we know, and nodes of another cluster.
+pub(crate) const GROUPS: [&str; 5] =
+    [ITSELF, "sg-00000000000000002", "sg-00000000000000003", "sg-00000000000000004", "sg-00000000000000005"];
 /// Entries: a wide mixture, two small ones; S3, `CloudFront`; unreadable; not looked up at all.
 pub(crate) const LISTS: [&str; 7] =
     ["pl-00000001", "pl-00000002", "pl-00000003", "pl-00000004", "pl-00000005", "pl-00000006", "pl-00000007"];
@@ -290,7 +291,10 @@ pub(crate) const PUBLIC: [&str; 13] = [
     "::ffff:203.0.0.0/113",
 ];
 /// Private, or partly, or where the VPC has public addresses of its own.
-pub(crate) const NEAR: [&str; 11] = [
+pub(crate) const NEAR: [&str; 14] = [
+    "192.168.0.0/15",
+    "169.254.7.0/24",
+    "fe80::/64",
     "10.0.0.0/8",
     "10.0.5.0/24",
     "172.0.0.0/11",
@@ -390,6 +394,7 @@ pub(crate) fn exception(taste: Taste) -> impl Strategy<Value = Clause> {
         Some(("group", GROUPS[3])),
         Some(("cluster", "prod-*")),
         Some(("cluster", "dev-*")),
+        Some(("cluster", "shared-*")),
         Some(("account", "111122223333")),
         Some(("account", "444455556666")),
         Some(("region", "us-east-1")),
@@ -429,6 +434,39 @@ pub(crate) fn policy(taste: Taste) -> impl Strategy<Value = Policy> {
             Policy { extends, otherwise, clients, exceptions, own }
         },
     )
+}
+
+/// Words for groups, one of which a clause may consist of.
+const GROUP_WORDS: [&str; 8] =
+    ["self", "same-cluster", "other-group", "role:node", "role:load-balancer", GROUPS[0], GROUPS[1], GROUPS[4]];
+
+/// Its first clauses tell groups apart, and what they are.
+pub(crate) fn policy_about_groups(taste: Taste) -> impl Strategy<Value = Policy> {
+    let verdict = select(vec![Allow, Revoke]);
+    let first = (select(&GROUP_WORDS[..]), verdict, any::<bool>());
+    (policy(taste), prop::collection::vec(first, 1..3)).prop_map(|(mut policy, first)| {
+        for (at, (word, verdict, beside_load_balancer)) in first.into_iter().enumerate() {
+            let region = line(&format!("groups-{at}"), vec![(None, 0, u16::MAX)], &[word], verdict, High);
+            let beside_load_balancer = beside_load_balancer && verdict == Revoke;
+            let clause = Clause { user: true, roles: Role::ALL.to_vec(), beside_load_balancer, ..region };
+            policy.own.insert(at, clause);
+        }
+        policy
+    })
+}
+
+/// Its first clause is milder for controllers, and in groups that load balancers share.
+pub(crate) fn policy_about_controllers(taste: Taste) -> impl Strategy<Value = Policy> {
+    let milder = prop::option::weighted(0.8, select(vec![Allow, Report]));
+    (policy(taste), milder, any::<bool>()).prop_map(|(mut policy, for_controller, beside_load_balancer)| {
+        let region = line("controllers", vec![(None, 0, u16::MAX)], &["anywhere"], Revoke, High);
+        let of_ranges = Some(Critical);
+        let roles = Role::ALL.to_vec();
+        let clause = Clause { user: true, roles, of_ranges, for_controller, beside_load_balancer, ..region };
+        policy.own.insert(0, clause);
+        policy.exceptions.clear();
+        policy
+    })
 }
 
 /// Its first clause tells wide rules from small ones, whatever they let through.

@@ -29,13 +29,33 @@ pub(crate) struct RuleModel {
     pub(crate) egress: bool,
     pub(crate) slice: Slice,
     pub(crate) peer: String,
-    /// Carries a controller's marker.
-    pub(crate) marked: bool,
+    pub(crate) mark: Mark,
 }
+
+/// What a rule carries that looks like a controller's marker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mark {
+    Nothing,
+    Description(&'static str),
+    /// The tag of EKS Auto Mode, with this cluster.
+    Tag(&'static str),
+}
+
+/// Those of controllers, and some that are nearly the same.
+const MARKS: [Mark; 7] = [
+    Mark::Description("kubernetes.io/rule/nlb/client=web"),
+    Mark::Description("elbv2.k8s.aws/targetGroupBinding=shared"),
+    Mark::Tag("prod-1"),
+    Mark::Tag("shared-2"),
+    Mark::Tag("dev-3"),
+    Mark::Description("not kubernetes.io/rule/nlb/client=web"),
+    Mark::Description("elbv2.k8s.aws/targetGroupBinding=shared too"),
+];
 
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) policy: Policy,
+    pub(crate) clusters: Vec<&'static str>,
     /// Each with: strong.
     pub(crate) roles: Vec<(Role, bool)>,
     pub(crate) rules: Vec<RuleModel>,
@@ -66,6 +86,7 @@ impl World {
         prefix_lists.insert(LISTS[4].to_owned(), PrefixList::Aws(AwsList::CloudFront));
         prefix_lists.insert(LISTS[5].to_owned(), PrefixList::Unreadable { why: "denied".to_owned(), may_pass: false });
         let same = |role| PeerGroup { same_cluster: true, roles: [role].into() };
+        let foreign = PeerGroup { same_cluster: false, roles: [Role::Node].into() };
         let known = |(role, strong): &(Role, bool)| RoleEvidence {
             role: *role,
             evidence: if *strong { Evidence::Attachment } else { Evidence::Tag },
@@ -73,12 +94,14 @@ impl World {
         };
         Group {
             id: ITSELF.to_owned(),
-            clusters: ["prod-1".to_owned()].into(),
+            clusters: self.clusters.iter().map(|name| (*name).to_owned()).collect(),
             roles: self.roles.iter().map(known).collect(),
             rules: self.rules.iter().enumerate().map(|(at, rule)| rule.build(at)).collect(),
             vpc_ranges: nets(&VPC),
             remote_networks: nets(&REMOTE),
-            peers: [(GROUPS[1].to_owned(), same(Role::Node)), (GROUPS[2].to_owned(), same(Role::LoadBalancer))].into(),
+            peers: [(1, same(Role::Node)), (2, same(Role::LoadBalancer)), (4, foreign)]
+                .map(|(at, peer)| (GROUPS[at].to_owned(), peer))
+                .into(),
             prefix_lists,
             ..Group::default()
         }
@@ -109,8 +132,14 @@ impl RuleModel {
             direction: if self.egress { Direction::Egress } else { Direction::Ingress },
             packets,
             peer,
-            description: self.marked.then(|| "kubernetes.io/rule/nlb/client=web".to_owned()),
-            tags: BTreeMap::new(),
+            description: match self.mark {
+                Mark::Description(text) => Some(text.to_owned()),
+                Mark::Nothing | Mark::Tag(_) => None,
+            },
+            tags: match self.mark {
+                Mark::Tag(cluster) => [("eks:eks-cluster-name".to_owned(), cluster.to_owned())].into(),
+                Mark::Nothing | Mark::Description(_) => BTreeMap::new(),
+            },
         }
     }
 }
@@ -138,14 +167,18 @@ pub(crate) fn block() -> impl Strategy<Value = String> {
     prop_oneof![3 => select(&PUBLIC[..]), 1 => select(&NEAR[..])].prop_map(str::to_owned)
 }
 
+fn mark() -> impl Strategy<Value = Mark> {
+    prop_oneof![Just(Mark::Nothing), select(&MARKS[..])]
+}
+
 fn rule() -> impl Strategy<Value = RuleModel> {
     let other = select([&GROUPS[..], &LISTS[..]].concat()).prop_map(str::to_owned);
     let peer = prop_oneof![3 => block(), 2 => other];
-    (slice(), peer, prop::bool::weighted(0.2), any::<bool>()).prop_map(|(slice, peer, egress, marked)| RuleModel {
+    (slice(), peer, prop::bool::weighted(0.2), mark()).prop_map(|(slice, peer, egress, mark)| RuleModel {
         egress,
         slice,
         peer,
-        marked,
+        mark,
     })
 }
 
@@ -153,21 +186,46 @@ pub(crate) fn world(taste: Taste) -> impl Strategy<Value = World> {
     let roles = prop_oneof![
         4 => Just(vec![Role::Node]),
         1 => subsequence(Role::ALL.to_vec(), 0..=2),
+        1 => Just(vec![Role::LoadBalancer]),
         1 => Just(vec![Role::Node, Role::LoadBalancer]),
     ];
     let roles = (roles, any::<bool>(), any::<bool>())
         .prop_map(|(roles, first, second)| roles.into_iter().zip([first || second, second]).collect::<Vec<_>>());
+    let clusters = prop_oneof![Just(vec!["prod-1"]), Just(vec!["prod-1", "shared-2"])];
     let author = select(vec![Author::Controller, Author::Unknown, Author::Other]);
     let nows = vec!["2026-11-23T00:00:00Z", "2026-11-23T23:59:59.999Z", "2026-11-24T00:00:00Z"];
     let now = select(nows).prop_map(|text| text.parse().unwrap());
     let any = (model::policy(taste), prop::collection::vec(rule(), 1..5));
     let small = (model::policy_about_exposure(taste), prop::collection::vec(small_rule(), 1..6));
-    (prop_oneof![2 => any, 1 => small], roles, author, now).prop_map(|((policy, rules), roles, author, now)| World {
+    let groups = (model::policy_about_groups(taste), prop::collection::vec(rule_of_a_group(), 1..4));
+    let controllers = (model::policy_about_controllers(taste), prop::collection::vec(marked_rule(), 1..4));
+    let kinds = prop_oneof![4 => any, 2 => small, 1 => groups, 1 => controllers];
+    (kinds, clusters, roles, author, now).prop_map(|((policy, rules), clusters, roles, author, now)| World {
         policy,
+        clusters,
         roles,
         rules,
         author,
         now,
+    })
+}
+
+fn rule_of_a_group() -> impl Strategy<Value = RuleModel> {
+    (rule(), select(&GROUPS[..])).prop_map(|(rule, group)| RuleModel {
+        egress: false,
+        peer: group.to_owned(),
+        mark: Mark::Nothing,
+        ..rule
+    })
+}
+
+/// Of one port or two.
+fn marked_rule() -> impl Strategy<Value = RuleModel> {
+    (rule(), select(&MARKS[..]), 0..2_u16).prop_map(|(rule, mark, more)| RuleModel {
+        egress: false,
+        slice: (Some(17), 53, 53 + more),
+        mark,
+        ..rule
     })
 }
 
@@ -179,6 +237,6 @@ fn small_rule() -> impl Strategy<Value = RuleModel> {
         egress,
         slice,
         peer: peer.to_owned(),
-        marked: false,
+        mark: Mark::Nothing,
     })
 }

@@ -20,6 +20,7 @@ pub(super) const REGION: [&str; 9] =
     ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
 pub(super) const OF_CLAUSES: [&str; 8] =
     ["roles", "only", "verdict", "severity", "severity_of_ranges", "for_controller", "beside_load_balancer", "reason"];
+const OF_VERDICTS: [&str; 2] = ["verdict", "severity"];
 pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
 pub(super) const VERDICTS: [(&str, Verdict); 3] =
@@ -60,7 +61,8 @@ impl<'t> Reader<'t> {
         entries.into_iter().filter_map(|entry| self.clause(entry)).collect()
     }
 
-    pub(super) fn exceptions(&mut self, node: &'t Node) -> Vec<Clause> {
+    /// The valid exceptions, each with the place of its id.
+    pub(super) fn exceptions(&mut self, node: &'t Node) -> Vec<(Clause, At)> {
         let entries = items(node, "exceptions", &mut self.problems);
         entries.into_iter().filter_map(|entry| self.exception(entry)).collect()
     }
@@ -100,7 +102,7 @@ impl<'t> Reader<'t> {
         Some((clause, at))
     }
 
-    fn exception(&mut self, node: &'t Node) -> Option<Clause> {
+    fn exception(&mut self, node: &'t Node) -> Option<(Clause, At)> {
         let known: Vec<&str> = REGION.into_iter().chain(OF_EXCEPTIONS).collect();
         let mut fields = Fields::read(node, "exception", &known, &mut self.problems)?;
         let id = self.id(&mut fields);
@@ -118,8 +120,8 @@ impl<'t> Reader<'t> {
         let aws_region = limit("region", names::region);
         let expires = self.expires(&fields);
 
-        let ((id, _), (direction, traffic, peers)) = (id?, region?);
-        Some(Clause {
+        let ((id, at), (direction, traffic, peers)) = (id?, region?);
+        let clause = Clause {
             id,
             origin: Origin::Exception,
             roles: Role::ALL.into(),
@@ -134,7 +136,8 @@ impl<'t> Reader<'t> {
             beside_load_balancer: false,
             reason: reason?,
             limits: Limits { owner: Some(owner?), expires, group, cluster, account, region: aws_region },
-        })
+        };
+        Some((clause, at))
     }
 
     fn expires(&mut self, fields: &Fields<'_>) -> Option<Date> {
@@ -222,6 +225,10 @@ fn check_severity(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems
     if verdict == Verdict::Revoke {
         fields.need("severity", HELP_SEVERITY, problems);
     }
+    refuse_severity_of_allow(fields, verdict, problems);
+}
+
+fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems) {
     for key in ["severity", "severity_of_ranges"] {
         if let Some(at) = fields.key_at(key).filter(|_| verdict == Verdict::Allow) {
             let message = format!("the {} allows, so it has no `{key}`", fields.what);
@@ -243,7 +250,7 @@ fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option
     }
 }
 
-/// Changes the verdicts of inherited clauses. A requirement can be allowed to be missing.
+/// Changes the verdicts of inherited clauses and requirements, and their severities where those are given.
 pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, problems: &mut Problems) {
     let Value::Map(map) = &node.value else {
         let message = format!("`verdicts` is a group of clause ids, and here is {}", kind(node));
@@ -255,23 +262,31 @@ pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, 
         let Some(id) = scalar(key, "verdicts", problems) else {
             continue;
         };
-        let verdict = choice(value, id, "verdict", "unknown-verdict", &VERDICTS, problems);
+        let change = change(value, id, problems);
         if let Some(first) = seen.insert(id, key.at) {
             let message = format!("the verdict of {} stands here a second time", quoted(id));
             problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
         } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
-            if let Some(verdict) = verdict {
-                set_verdict(clause, verdict);
+            if let Some((verdict, severity)) = change {
+                set_verdict(clause, verdict, severity);
             }
-        } else if inherited.requirements.iter().any(|requirement| requirement.id == id) {
-            match verdict {
-                Some(Verdict::Allow) => inherited.requirements.retain(|requirement| requirement.id != id),
-                Some(Verdict::Revoke) => {
+        } else if let Some(at) = inherited.requirements.iter().position(|requirement| requirement.id == id) {
+            match change {
+                // It may be missing.
+                Some((Verdict::Allow, _)) => drop(inherited.requirements.remove(at)),
+                Some((Verdict::Report, severity)) => {
+                    let requirement = inherited.requirements.get_mut(at);
+                    requirement
+                        .zip(severity)
+                        .into_iter()
+                        .for_each(|(requirement, severity)| requirement.severity = severity);
+                }
+                Some((Verdict::Revoke, _)) => {
                     let message = format!("{} is a requirement: what is missing cannot be revoked", quoted(id));
                     let help = "write `allow` where it may be missing, or `report`";
                     problems.add(Diagnostic::error("revoke-of-requirement", value.at, message).help(help));
                 }
-                Some(Verdict::Report) | None => {}
+                None => {}
             }
         } else {
             let clauses = inherited.clauses.iter().map(|clause| clause.id.as_str());
@@ -291,9 +306,25 @@ pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, 
     }
 }
 
-fn set_verdict(clause: &mut Clause, verdict: Verdict) {
+/// `report`, or `{verdict: report, severity: low}`. `None`: reported.
+fn change(value: &Node, id: &str, problems: &mut Problems) -> Option<(Verdict, Option<Severity>)> {
+    if !matches!(value.value, Value::Map(_)) {
+        return choice(value, id, "verdict", "unknown-verdict", &VERDICTS, problems).map(|verdict| (verdict, None));
+    }
+    let fields = Fields::read(value, "entry of `verdicts`", &OF_VERDICTS, problems)?;
+    let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
+    fields.need("verdict", HELP_VERDICT, problems);
+    let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &VERDICTS, problems)?;
+    refuse_severity_of_allow(&fields, verdict, problems);
+    Some((verdict, severity))
+}
+
+/// A severity that is given is that of ranges too.
+fn set_verdict(clause: &mut Clause, verdict: Verdict, severity: Option<Severity>) {
+    let is_objection = verdict != Verdict::Allow;
     clause.verdict = verdict;
-    clause.severity = (verdict != Verdict::Allow).then_some(clause.severity.unwrap_or(DEFAULT_SEVERITY));
-    clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| verdict != Verdict::Allow);
+    clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| is_objection && severity.is_none());
+    clause.severity = is_objection.then_some(severity.or(clause.severity).unwrap_or(DEFAULT_SEVERITY));
     clause.for_controller = clause.for_controller.filter(|milder| *milder < verdict);
+    clause.beside_load_balancer &= verdict == Verdict::Revoke;
 }

@@ -83,8 +83,17 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// `a, b or c`.
 pub(super) fn either(words: &[String]) -> String {
+    listed(words, "or")
+}
+
+/// `a, b and c`.
+pub(super) fn and(words: &[String]) -> String {
+    listed(words, "and")
+}
+
+fn listed(words: &[String], before_last: &str) -> String {
     match words {
-        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        [rest @ .., last] if !rest.is_empty() => format!("{} {before_last} {last}", rest.join(", ")),
         _ => words.concat(),
     }
 }

@@ -161,6 +161,17 @@ fn inherited_verdicts_can_be_changed() {
     assert_eq!(of("foreign-group"), (Verdict::Revoke, Some(Severity::Medium)));
     assert_eq!(of("nodeport-internet"), (Verdict::Allow, None));
     assert_eq!(find(&policy, "nodeport-internet").severity_of_ranges, None);
+
+    let verdicts = "{nodeport-internet: {verdict: report, severity: low}, other-private: {verdict: revoke, severity: high}, \
+                    kubelet-internet: {verdict: report}, api-internet: {verdict: allow}}";
+    let policy = loaded(&format!("version: 1\nverdicts: {verdicts}\n")).policy;
+    let of = |id| (find(&policy, id).verdict, find(&policy, id).severity);
+    assert_eq!(of("nodeport-internet"), (Verdict::Report, Some(Severity::Low)));
+    assert_eq!(find(&policy, "nodeport-internet").severity_of_ranges, None);
+    assert_eq!(of("other-private"), (Verdict::Revoke, Some(Severity::High)));
+    assert_eq!(of("kubelet-internet"), (Verdict::Report, Some(Severity::Critical)));
+    assert!(!find(&policy, "kubelet-internet").beside_load_balancer);
+    assert_eq!(of("api-internet"), (Verdict::Allow, None));
 }
 
 /// Two clauses, the second at most as wide as the first in the sense that is tried: is it shadowed?
@@ -172,7 +183,8 @@ fn only_certain_shadows_are_reported() {
         ("from: wide-internet", "from: internet", false),
         ("from: private", "from: vpc", true),
         ("from: vpc", "from: private", false),
-        ("from: private", "from: 10.0.0.0/8", false),
+        ("from: private", "from: 10.0.0.0/8", true),
+        ("from: private", "from: 10.0.0.0/7", false),
         ("from: 10.0.0.0/8", "from: 10.1.0.0/16", true),
         ("from: 10.1.0.0/16", "from: 10.0.0.0/8", false),
         ("from: [private, internet]", "from: 10.0.0.0/8", true),
@@ -238,4 +250,52 @@ fn settings_are_kept_in_order() {
     assert_eq!(policy.groups[0].role, Role::Node);
     assert_eq!(policy.clusters[0].environment.as_deref(), Some("production"));
     assert_eq!(policy.clusters.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>(), ["prod-*", "*"]);
+}
+
+/// A single clause or exception under `standard`: what is said of it?
+#[test]
+fn only_certain_surprises_are_reported() {
+    let expiry = "owner: o, expires: 2026-12-31";
+    for (entry, expected) in [
+        ("exceptions: [{from: same-cluster}]", "idle-exception"),
+        ("exceptions: [{from: [self, \"aws:s3\", \"role:node\"]}]", "idle-exception"),
+        ("exceptions: [{from: vpc, protocol: tcp, ports: 8080}]", "idle-exception"),
+        ("exceptions: [{from: \"aws:cloudfront\", protocol: tcp, ports: 80}]", "idle-exception"),
+        ("exceptions: [{from: \"aws:cloudfront\", protocol: tcp, ports: 8080}]", ""),
+        ("exceptions: [{from: vpc, protocol: tcp, ports: 10000-11000}]", ""),
+        ("exceptions: [{from: [vpc, internet], protocol: tcp, ports: 8080}]", ""),
+        ("exceptions: [{from: other-group, protocol: tcp, ports: 8080}]", ""),
+        // The id may be that of any group.
+        ("exceptions: [{from: sg-0123456789abcdef0, protocol: tcp, ports: 8080}]", ""),
+        // Public, unless the VPC has them.
+        ("exceptions: [{from: 8.8.8.8/32, protocol: tcp, ports: 8080}]", ""),
+        ("exceptions: [{from: 169.254.0.0/16, protocol: udp, ports: 30000}]", "idle-exception"),
+        ("exceptions: [{from: 169.254.0.0/15, protocol: udp, ports: 30000}]", ""),
+        ("clauses: [{verdict: allow, from: internet}]", "allows-critical"),
+        ("clauses: [{verdict: allow, from: anywhere, roles: pod, protocol: tcp}]", "allows-critical"),
+        ("clauses: [{verdict: allow, from: \"aws:cloudfront\"}]", "allows-critical"),
+        ("clauses: [{verdict: allow, from: [private, \"2001:db8::/64\"]}]", "allows-critical"),
+        ("clauses: [{verdict: allow, from: private}]", ""),
+        ("clauses: [{verdict: allow, from: 10.0.0.0/8}]", ""),
+        ("clauses: [{verdict: allow, from: pl-0123abcd}]", ""),
+        ("clauses: [{verdict: allow, from: internet, protocol: tcp, ports: [443, 10250, 2379-2380]}]", ""),
+        ("clauses: [{verdict: allow, from: internet, roles: load-balancer, only: true}]", ""),
+        ("clauses: [{verdict: report, from: internet}]", ""),
+        ("clauses: [{verdict: allow, direction: egress, to: internet}]", ""),
+        // SSH is critical only where it is wide.
+        ("clauses: [{verdict: allow, from: 203.0.113.0/24, protocol: tcp, ports: 20-25}]", ""),
+        ("clauses: [{verdict: allow, from: 203.0.0.0/16, protocol: tcp, ports: 20-25}]", "allows-critical"),
+        ("clauses: [{verdict: revoke, severity: low, from: same-cluster, icmp: 8}]", "whole-rule"),
+        ("clauses: [{verdict: revoke, severity: low, from: \"role:cluster\", icmp: 8}]", "whole-rule"),
+        ("clauses: [{verdict: revoke, severity: low, from: [other-group, private], icmp: 8}]", ""),
+    ] {
+        let keys = if entry.starts_with("exceptions") {
+            format!("id: e, reason: r, {expiry}, ")
+        } else {
+            "id: c, reason: r, ".to_owned()
+        };
+        let warnings = loaded(&format!("version: 1\n{}\n", entry.replacen('{', &format!("{{{keys}"), 1))).warnings;
+        let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(codes.join(" "), expected, "{entry}");
+    }
 }

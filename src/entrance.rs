@@ -1,0 +1,165 @@
+//! Every payload comes in here: taken apart, and each message handed to the guard of its account and region.
+//!
+//! Owns: batches and their answers, and which accounts and regions count. Must not: look at groups (a guard does).
+
+use std::collections::BTreeMap;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::chain;
+use crate::event::batch::{self, Batch, Carrier};
+use crate::event::{Event, Parsed, Trigger, payload};
+use crate::guard::{Guard, GuardError, Response};
+use crate::ports::{Channel, Clock, Ec2, Eks};
+use crate::record::Record;
+
+/// What the function answers.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// One per group looked at that has a role.
+    pub records: Vec<Record>,
+    /// Why there was nothing to do, if so.
+    pub ignored: Option<String>,
+    /// Only for a batch of SQS: the messages that it has to bring again.
+    #[serde(rename = "batchItemFailures", skip_serializing_if = "Option::is_none")]
+    pub failures: Option<Vec<Failure>>,
+}
+
+/// A message of a batch that has to come again.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// SQS's `messageId`.
+    #[serde(rename = "itemIdentifier")]
+    pub id: String,
+}
+
+/// A guard of one account and region, whatever it is made of.
+pub trait Look: Send + Sync {
+    /// Looks at what a trigger asks for. Nothing new is begun after `until`.
+    fn look<'a>(&'a self, trigger: &'a Trigger, until: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>>;
+}
+
+impl<E: Ec2 + Send, K: Eks + Send, C: Clock + Send, N: Channel + Send> Look for Guard<E, K, C, N> {
+    fn look<'a>(&'a self, trigger: &'a Trigger, until: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>> {
+        Box::pin(Guard::look(self, trigger, until))
+    }
+}
+
+/// An account and a region.
+pub type Place = (String, String);
+
+/// All guards of the function.
+pub struct Entrance {
+    guards: BTreeMap<Place, Box<dyn Look>>,
+    own_role: Option<String>,
+}
+
+impl Entrance {
+    /// `guards`: one for each account and region that counts. `own_role`: the ARN of the function's role.
+    pub fn new(guards: BTreeMap<Place, Box<dyn Look>>, own_role: Option<String>) -> Self {
+        Self { guards, own_role }
+    }
+
+    /// Handles one payload.
+    ///
+    /// # Errors
+    /// A payload that is not understood, a state that cannot be read, or anything that should be done and is not. In a batch
+    /// of SQS these are in the answer.
+    pub async fn handle(&self, payload: &Value, until: Timestamp) -> Result<Answer, GuardError> {
+        if let Some(batch) = batch::read(payload) {
+            return self.batch(batch?, until).await;
+        }
+        let Response { records, ignored } = self.message(payload::parse(payload)?, until).await?;
+        Ok(Answer { records, ignored, failures: None })
+    }
+
+    /// One message after the other: each may change what the next one finds.
+    async fn batch(&self, batch: Batch, until: Timestamp) -> Result<Answer, GuardError> {
+        let mut records = Vec::new();
+        let (mut ignored, mut failed, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        for delivery in batch.deliveries {
+            let handled = match delivery.parsed {
+                Ok(parsed) => self.message(parsed, until).await,
+                Err(error) => Err(error.into()),
+            };
+            match handled {
+                Ok(response) => {
+                    records.extend(response.records);
+                    ignored.extend(response.ignored);
+                }
+                Err(error) => {
+                    let (kind, why) = (error.kind(), chain(&error));
+                    tracing::error!(kind, message = %delivery.id, error = %why, "a message of the batch failed");
+                    problems.push(why);
+                    failed.push(Failure { id: delivery.id });
+                }
+            }
+        }
+        if batch.carrier == Carrier::Topic && !problems.is_empty() {
+            return Err(GuardError::Unfinished(problems));
+        }
+        let ignored = (!ignored.is_empty()).then(|| ignored.join("; "));
+        Ok(Answer { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failed) })
+    }
+
+    async fn message(&self, parsed: Parsed, until: Timestamp) -> Result<Response, GuardError> {
+        let trigger = match parsed {
+            Parsed::Ignored(reason) => return Ok(Response::ignored(reason)),
+            Parsed::Trigger(trigger) => trigger,
+        };
+        match &trigger {
+            Trigger::Sweep { .. } => self.sweep(&trigger, until).await,
+            Trigger::Change(change) => match self.guard_of(&change.event) {
+                Err(reason) => {
+                    tracing::warn!(event = %change.event.id, %reason, "ignored");
+                    Ok(Response::ignored(reason))
+                }
+                Ok(guard) => guard.look(&trigger, until).await,
+            },
+        }
+    }
+
+    /// The guard of an event, or why it is none of our business. Our own doing is recognised by the role behind the session,
+    /// which only IAM writes; names of sessions and programs are the caller's. Only revokes are left alone: a misused role that
+    /// opens a rule is looked at as anybody is.
+    fn guard_of(&self, event: &Event) -> Result<&dyn Look, String> {
+        let is_own = self.own_role.is_some() && event.actor.session_issuer == self.own_role;
+        if is_own && event.name.starts_with("RevokeSecurityGroup") {
+            return Err(format!("`{}` was the guard's own doing", event.name));
+        }
+        let place = (event.account.clone(), event.region.clone());
+        self.guards.get(&place).map(AsRef::as_ref).ok_or_else(|| {
+            let known = self.guards.keys().map(|(account, region)| format!("account `{account}`, region `{region}`"));
+            format!(
+                "the event is from account `{}`, region `{}`; this function guards {}",
+                event.account,
+                event.region,
+                known.collect::<Vec<_>>().join("; ")
+            )
+        })
+    }
+
+    /// Every place, whatever fails in another.
+    async fn sweep(&self, trigger: &Trigger, until: Timestamp) -> Result<Response, GuardError> {
+        let mut all = Response::default();
+        let (mut ignored, mut problems) = (Vec::new(), Vec::new());
+        for ((account, region), guard) in &self.guards {
+            match guard.look(trigger, until).await {
+                Ok(response) => {
+                    all.records.extend(response.records);
+                    ignored.extend(response.ignored);
+                }
+                Err(error) if self.guards.len() == 1 => return Err(error),
+                Err(error) => problems.push(format!("account `{account}`, region `{region}`: {}", chain(&error))),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(GuardError::Unfinished(problems));
+        }
+        all.ignored = (all.records.is_empty() && !ignored.is_empty()).then(|| ignored.join("; "));
+        Ok(all)
+    }
+}

@@ -1,0 +1,204 @@
+//! How far a clause reaches: which groups it speaks of and which peers its words may mean, for every group there may be.
+//!
+//! Exact over roles, direction and traffic. Of peers it knows which words surely lie within others, and which surely never
+//! meet; in between nothing is sure. Must not: know verdicts or write diagnostics.
+
+use std::sync::LazyLock;
+
+use crate::group::Role;
+use crate::policy::peers::private_everywhere;
+use crate::policy::{Clause, Word, exposure};
+use crate::region::{Addresses, Family, Traffic};
+
+/// Comparisons of a whole file. The largest sensible policy needs a hundredth; a hostile one stops here.
+const MOST_WORK: usize = 3_000_000;
+
+static PRIVATE: LazyLock<Addresses> = LazyLock::new(private_everywhere);
+
+/// The sets of roles that a group may have (bit `n`: the set whose members are the bits of `n`) and that a clause speaks of.
+type RoleSets = u64;
+
+/// A clause with what comparing it needs.
+pub(super) struct Reach<'c> {
+    pub(super) clause: &'c Clause,
+    groups: RoleSets,
+    bounds: (u32, u32),
+    /// Ranges it is made of: what comparing it costs.
+    size: usize,
+}
+
+impl<'c> Reach<'c> {
+    /// `None` for a clause about no traffic.
+    pub(super) fn of(clause: &'c Clause) -> Option<Self> {
+        let blocks = |word: &Word| match word {
+            Word::Addresses(addresses) => Family::BOTH.iter().map(|family| addresses.ranges(*family).len()).sum(),
+            _ => 1,
+        };
+        let size = clause.traffic.ranges().count() + clause.peers.iter().map(blocks).sum::<usize>();
+        Some(Self { clause, groups: role_sets(clause), bounds: clause.traffic.bounds()?, size })
+    }
+
+    /// Whether both may speak of one packet of one group, peers aside. Cheap, and now and then too generous.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.clause.direction == other.clause.direction
+            && self.groups & other.groups != 0
+            && self.bounds.0 <= other.bounds.1
+            && other.bounds.0 <= self.bounds.1
+    }
+
+    /// Whether the other one has all its groups and traffic.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        self.groups & !other.groups == 0 && other.clause.traffic.covers(&self.clause.traffic)
+    }
+}
+
+fn role_sets(clause: &Clause) -> RoleSets {
+    let mask = Role::ALL
+        .iter()
+        .enumerate()
+        .filter(|(_, role)| clause.roles.contains(role))
+        .fold(0, |mask, (bit, _)| mask | 1 << bit);
+    let speaks_of = |set: &u64| if clause.only { set & !mask == 0 } else { set & mask != 0 };
+    (1..1_u64 << Role::ALL.len()).filter(speaks_of).fold(0, |sets, set| sets | 1 << set)
+}
+
+/// What is left of groups and traffic when one clause after the other has taken its portion.
+pub(super) struct Open(Vec<(RoleSets, Traffic)>);
+
+impl Open {
+    pub(super) fn of(reach: &Reach<'_>) -> Self {
+        Self(vec![(reach.groups, reach.clause.traffic.clone())])
+    }
+
+    /// What both speak of.
+    pub(super) fn of_both(one: &Reach<'_>, other: &Reach<'_>) -> Self {
+        Self(vec![(one.groups & other.groups, &one.clause.traffic & &other.clause.traffic)])
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn meets(&self, reach: &Reach<'_>) -> bool {
+        self.0.iter().any(|(groups, rest)| groups & reach.groups != 0 && rest.meets(&reach.clause.traffic))
+    }
+
+    /// Takes the groups and traffic of the clause away.
+    pub(super) fn take(&mut self, reach: &Reach<'_>) {
+        // The sets of groups stay disjoint, so there are never more than 63.
+        let mut left = Vec::new();
+        for (groups, rest) in self.0.drain(..) {
+            let (spoken_of, not) = (groups & reach.groups, groups & !reach.groups);
+            let less = &rest - &reach.clause.traffic;
+            left.extend((spoken_of != 0 && !less.is_empty()).then_some((spoken_of, less)));
+            left.extend((not != 0).then_some((not, rest)));
+        }
+        self.0 = left;
+    }
+
+    /// The traffic that is left in some group.
+    pub(super) fn traffic(self) -> Traffic {
+        Traffic::union(self.0.into_iter().map(|(_, rest)| rest))
+    }
+}
+
+/// How much comparing a file may still cost.
+pub(super) struct Work(usize);
+
+impl Work {
+    pub(super) fn new() -> Self {
+        Self(MOST_WORK)
+    }
+
+    /// `None`: it has cost enough.
+    pub(super) fn spend(&mut self, cost: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(cost)?;
+        Some(())
+    }
+
+    /// Of comparing these with one clause.
+    pub(super) fn compare(&mut self, one: &Reach<'_>, others: &[&Reach<'_>]) -> Option<()> {
+        self.spend(others.iter().map(|other| other.size + one.size).sum())
+    }
+}
+
+/// Whether these words certainly cover everything that `word` may mean, for any group.
+pub(super) fn cover(words: &[Word], word: &Word) -> bool {
+    let has = |wanted: &[Word]| wanted.iter().any(|wanted| words.contains(wanted));
+    let blocks = || {
+        words.iter().filter_map(|word| match word {
+            Word::Addresses(addresses) => Some(addresses),
+            _ => None,
+        })
+    };
+    let every_address = || {
+        words.contains(&Word::Private) && words.contains(&Word::Internet)
+            || blocks().any(|set| *set == Addresses::all())
+    };
+    if has(&[Word::Anywhere]) {
+        return true;
+    }
+    match word {
+        Word::Addresses(addresses) => {
+            every_address()
+                || blocks().any(|set| set.covers(addresses))
+                || has(&[Word::Private]) && PRIVATE.covers(addresses)
+        }
+        Word::Vpc => has(&[Word::Vpc, Word::Private]) || every_address(),
+        Word::WideInternet => has(&[Word::WideInternet, Word::Internet]) || every_address(),
+        Word::Private | Word::Internet => words.contains(word) || every_address(),
+        // A group may have the role itself, and then it is no other group of its cluster.
+        Word::Role(_) => words.contains(word) || words.contains(&Word::Itself) && words.contains(&Word::SameCluster),
+        _ => words.contains(word),
+    }
+}
+
+/// Whether one of these words and `word` may mean the same peer, for some group. `false` is certain.
+pub(super) fn may_meet(words: &[Word], word: &Word) -> bool {
+    words.iter().any(|other| !are_apart(other, word) && !are_apart(word, other))
+}
+
+/// Whether one of these words and `word` certainly mean some peer both, unless the VPC has public addresses of its own.
+pub(super) fn surely_meet(words: &[Word], word: &Word) -> bool {
+    let public = |addresses: &Addresses| addresses.without(&PRIVATE);
+    cover(words, word)
+        || words.iter().any(|other| match (other, word) {
+            (Word::Addresses(addresses), Word::Internet) => !public(addresses).is_empty(),
+            (Word::Addresses(addresses), Word::WideInternet) => {
+                exposure::wide(&[(Traffic::all(), public(addresses))]).iter().any(|wide| !wide.is_empty())
+            }
+            (other, word) => cover(std::slice::from_ref(word), other),
+        })
+}
+
+/// The kinds of peer that a word may mean.
+fn kinds(word: &Word) -> u8 {
+    const ADDRESSES: u8 = 1;
+    const GROUPS: u8 = 2;
+    const AWS_LISTS: u8 = 4;
+    const UNREADABLE: u8 = 8;
+    match word {
+        Word::Addresses(_) | Word::Private | Word::Internet | Word::WideInternet | Word::Vpc => ADDRESSES,
+        Word::Group(_) | Word::Itself | Word::SameCluster | Word::Role(_) | Word::OtherGroup => GROUPS,
+        Word::Aws(_) => AWS_LISTS,
+        Word::PrefixList(_) => ADDRESSES | AWS_LISTS | UNREADABLE,
+        Word::Anywhere => ADDRESSES | GROUPS | AWS_LISTS | UNREADABLE,
+    }
+}
+
+/// Whether the two certainly never mean the same peer. Knows each pair in one order.
+fn are_apart(one: &Word, other: &Word) -> bool {
+    if kinds(one) & kinds(other) == 0 {
+        return true;
+    }
+    match (one, other) {
+        (Word::Addresses(one), Word::Addresses(other)) => !one.meets(other),
+        (Word::Addresses(addresses), Word::Internet | Word::WideInternet) => PRIVATE.covers(addresses),
+        (Word::Private | Word::Vpc, Word::Internet | Word::WideInternet)
+        | (Word::Itself, Word::SameCluster | Word::OtherGroup)
+        | (Word::SameCluster | Word::Role(_), Word::OtherGroup) => true,
+        (Word::Group(one), Word::Group(other)) | (Word::PrefixList(one), Word::PrefixList(other)) => one != other,
+        (Word::Aws(one), Word::Aws(other)) => one != other,
+        _ => false,
+    }
+}

@@ -1,0 +1,193 @@
+//! What the peers of a group's rules are to the policy: which classes of addresses they meet, and which words name them.
+//!
+//! Owns: `private`, the cut of the address spaces, the meaning of each word. Must not: decide anything.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use fixedbitset::FixedBitSet;
+use ipnet::IpNet;
+
+use crate::group::{AwsList, Group, PrefixList, Role};
+use crate::policy::classes::Classes;
+use crate::policy::exposure;
+use crate::policy::{Clause, Word};
+use crate::region::{Addresses, Traffic};
+use crate::rule::{Direction, Peer};
+
+/// Blocks that are private everywhere: RFC 1918, RFC 6598, link-local, unique local.
+const PRIVATE: [&str; 7] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fe80::/10", "fc00::/7"];
+
+/// `PRIVATE` as a set.
+pub(super) fn private_everywhere() -> Addresses {
+    PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect()
+}
+
+const SET_PRIVATE: usize = 0;
+const SET_VPC: usize = 1;
+
+/// The peers of one group.
+pub(super) struct Peers<'a> {
+    group: &'a Group,
+    private: Addresses,
+    classes: Classes,
+    private_classes: FixedBitSet,
+    strong_roles: BTreeSet<Role>,
+}
+
+/// The classes of addresses that a clause covers.
+pub(super) struct Covered {
+    /// Of every rule.
+    pub(super) always: FixedBitSet,
+    /// Of a rule that is wide; never fewer.
+    pub(super) where_wide: FixedBitSet,
+}
+
+/// What the rules of one direction with one peer have in common, where the peer is addresses.
+pub(super) struct Reach {
+    /// Classes that some of its addresses belong to.
+    pub(super) classes: FixedBitSet,
+    /// The traffic where it is wide.
+    pub(super) wide: Traffic,
+}
+
+/// The kinds of peer that words tell apart.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Addresses,
+    Itself,
+    SameCluster,
+    OtherGroup,
+    Aws(AwsList),
+    Unreadable,
+}
+
+impl<'a> Peers<'a> {
+    /// `clauses`: those that speak of the group. Gives what each of them covers, too.
+    pub(super) fn new(group: &'a Group, clauses: &[&Clause]) -> (Self, Vec<Covered>) {
+        let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
+        let mut sets = vec![&private, &group.vpc_ranges];
+        sets.extend(clauses.iter().flat_map(|clause| &clause.peers).filter_map(|word| match word {
+            Word::Addresses(addresses) => Some(addresses),
+            _ => None,
+        }));
+        let classes = Classes::new(&sets);
+        let [private_classes, vpc] = [SET_PRIVATE, SET_VPC].map(|set| classes.inside(set));
+        let mut internet = classes.of(&Addresses::all());
+        internet.difference_with(&private_classes);
+
+        let mut own_sets = SET_VPC + 1..sets.len();
+        let cover = |clause: &&Clause| {
+            let (mut always, mut where_wide) = (FixedBitSet::new(), FixedBitSet::new());
+            for word in &clause.peers {
+                match word {
+                    Word::Addresses(_) => own_sets.next().iter().for_each(|set| always |= &classes.inside(*set)),
+                    Word::Private => always |= &private_classes,
+                    Word::Vpc => always |= &vpc,
+                    Word::Internet => always |= &internet,
+                    Word::WideInternet => where_wide |= &internet,
+                    _ => {}
+                }
+            }
+            where_wide |= &always;
+            Covered { always, where_wide }
+        };
+        let covered = clauses.iter().map(cover).collect();
+        let strong_roles = group.roles.iter().filter(|known| known.strong).map(|known| known.role).collect();
+        (Self { group, private, classes, private_classes, strong_roles }, covered)
+    }
+
+    pub(super) fn strong_roles(&self) -> &BTreeSet<Role> {
+        &self.strong_roles
+    }
+
+    /// For each direction and peer of addresses. Many rules share a peer, and a prefix list may be long.
+    pub(super) fn reaches(&self) -> BTreeMap<(Direction, &'a Peer), Reach> {
+        let mut rules: BTreeMap<(Direction, &'a Peer), Vec<Traffic>> = BTreeMap::new();
+        for rule in &self.group.rules {
+            rules.entry((rule.direction, &rule.peer)).or_default().push(Traffic::from(rule.packets));
+        }
+        let mut reaches = BTreeMap::new();
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let (mut peers, mut public) = (Vec::new(), Vec::new());
+            for ((_, peer), traffic) in rules.iter().filter(|((of, _), _)| *of == direction) {
+                let Some(addresses) = self.addresses(peer) else { continue };
+                peers.push(((direction, *peer), self.classes.of(addresses.as_ref())));
+                public.push((Traffic::union(traffic.iter().cloned()), addresses.without(&self.private)));
+            }
+            let wide = exposure::wide(&public);
+            reaches.extend(peers.into_iter().zip(wide).map(|((key, classes), wide)| (key, Reach { classes, wide })));
+        }
+        reaches
+    }
+
+    /// The addresses that a peer is, itself or as a list judged by entries.
+    fn addresses(&self, peer: &'a Peer) -> Option<Cow<'a, Addresses>> {
+        match (self.kind(peer), peer) {
+            (Kind::Addresses, Peer::Cidr(net)) => Some(Cow::Owned(std::iter::once(*net).collect())),
+            (Kind::Addresses, Peer::PrefixList(id)) => match self.group.prefix_lists.get(id) {
+                Some(PrefixList::Entries(entries)) => Some(Cow::Borrowed(entries)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(super) fn kind(&self, peer: &Peer) -> Kind {
+        match peer {
+            Peer::Cidr(_) => Kind::Addresses,
+            Peer::PrefixList(id) => match self.group.prefix_lists.get(id) {
+                Some(PrefixList::Entries(_)) => Kind::Addresses,
+                Some(PrefixList::Aws(list)) => Kind::Aws(*list),
+                Some(PrefixList::Unreadable { .. }) | None => Kind::Unreadable,
+            },
+            Peer::Group { id, .. } if *id == self.group.id => Kind::Itself,
+            Peer::Group { id, .. } if self.group.peers.get(id).is_some_and(|peer| peer.same_cluster) => {
+                Kind::SameCluster
+            }
+            Peer::Group { .. } => Kind::OtherGroup,
+        }
+    }
+
+    /// What people call these classes of a peer.
+    pub(super) fn names(&self, kind: Kind, classes: &FixedBitSet) -> Vec<&'static str> {
+        match kind {
+            Kind::Addresses => {
+                let is_private = !classes.is_disjoint(&self.private_classes);
+                let is_public = !classes.is_subset(&self.private_classes);
+                [(is_private, "private"), (is_public, "internet")]
+                    .into_iter()
+                    .filter_map(|(is, name)| is.then_some(name))
+                    .collect()
+            }
+            Kind::Itself => vec!["self"],
+            Kind::SameCluster => vec!["same-cluster"],
+            Kind::OtherGroup => vec!["other-group"],
+            Kind::Aws(list) => vec![list.word()],
+            Kind::Unreadable => vec!["unreadable"],
+        }
+    }
+
+    /// Whether the word means all of the peer, whatever its addresses.
+    pub(super) fn is_named(&self, word: &Word, peer: &Peer, kind: Kind) -> bool {
+        match word {
+            Word::Anywhere => true,
+            Word::PrefixList(id) => matches!(peer, Peer::PrefixList(list) if list == id),
+            Word::Group(id) => matches!(peer, Peer::Group { id: peer, .. } if peer == id),
+            Word::Aws(list) => matches!(kind, Kind::Aws(known) if known == *list),
+            Word::Itself => matches!(kind, Kind::Itself),
+            Word::SameCluster => matches!(kind, Kind::SameCluster),
+            Word::OtherGroup => matches!(kind, Kind::OtherGroup),
+            Word::Role(role) => match (kind, peer) {
+                (Kind::Itself, _) => self.strong_roles.contains(role),
+                (Kind::SameCluster, Peer::Group { id, .. }) => {
+                    self.group.peers.get(id).is_some_and(|peer| peer.roles.contains(role))
+                }
+                _ => false,
+            },
+            // Of these a clause covers classes of addresses.
+            Word::Addresses(_) | Word::Private | Word::Internet | Word::WideInternet | Word::Vpc => false,
+        }
+    }
+}

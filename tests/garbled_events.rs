@@ -1,0 +1,295 @@
+//! What happens when events are garbled, by whatever stands between the call and us or by a caller who pads his request. No
+//! input makes the parser panic, and less knowledge never makes us look at less.
+
+mod corpus;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use eks_sg_guard::event::batch::{self, Delivery};
+use eks_sg_guard::event::payload::parse;
+use eks_sg_guard::event::{Claim, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::corpus::read_folder;
+
+type Answer = Result<Parsed, EventError>;
+
+/// The members of a record that may turn something to look at into nothing, because they alone say what happened at all.
+const MAY_SAY_THAT_NOTHING_HAPPENED: &[(&str, &str)] = &[
+    ("eventName", "it was another call, or it cannot be told which"),
+    ("eventSource", "it was a call of another service"),
+    ("eventType", "it was no call at all"),
+    ("errorCode", "the call failed"),
+];
+
+/// Events that are short of something already: their response leaves out rules that only their request tells. With that
+/// garbled too, nothing is left that would show it.
+const SHORT_ALREADY: &[&str] = &[
+    "authorize-ingress-response-incomplete.json",
+    "authorize-ingress-unreadable-permission-and-response-incomplete.json",
+];
+
+static EVENTS: LazyLock<Vec<(PathBuf, Value)>> =
+    LazyLock::new(|| read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("events")));
+
+/// What happens to one value somewhere in an event.
+#[derive(Clone, Debug)]
+enum Garbling {
+    /// A member is not there; elsewhere `null` is.
+    Dropped,
+    Replaced(Value),
+    /// The only element in place of a list, or a list around anything else.
+    Rewrapped,
+    /// An object around it.
+    Wrapped,
+}
+
+impl Garbling {
+    fn of(&self, event: &Value, place: &str) -> Value {
+        let mut event = event.clone();
+        if let (Self::Dropped, Some((parent, name))) = (self, place.rsplit_once('/'))
+            && let Some(Value::Object(members)) = event.pointer_mut(parent)
+        {
+            members.shift_remove(&name.replace("~1", "/").replace("~0", "~"));
+        } else if let Some(value) = event.pointer_mut(place) {
+            *value = match (self, value.take()) {
+                (Self::Dropped, _) => Value::Null,
+                (Self::Replaced(other), _) => other.clone(),
+                (Self::Rewrapped, Value::Array(mut list)) if list.len() == 1 => list.swap_remove(0),
+                (Self::Rewrapped, other) => json!([other]),
+                (Self::Wrapped, other) => json!({ "wrapped": other }),
+            };
+        }
+        event
+    }
+}
+
+/// JSON pointers to all values, the root first.
+fn places(value: &Value) -> Vec<String> {
+    let below = |name: &str, value: &Value| -> Vec<String> {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        places(value).into_iter().map(|place| format!("/{name}{place}")).collect()
+    };
+    let below: Vec<String> = match value {
+        Value::Array(list) => list.iter().enumerate().flat_map(|(n, value)| below(&n.to_string(), value)).collect(),
+        Value::Object(members) => members.iter().flat_map(|(name, value)| below(name, value)).collect(),
+        _ => Vec::new(),
+    };
+    std::iter::once(String::new()).chain(below).collect()
+}
+
+/// Each message of a payload as the function reads it.
+fn answers(payload: &Value) -> Vec<Answer> {
+    match batch::read(payload) {
+        None => vec![parse(payload)],
+        Some(Err(error)) => vec![Err(error)],
+        Some(Ok(batch)) => batch.deliveries.into_iter().map(|Delivery { parsed, .. }| parsed).collect(),
+    }
+}
+
+/// Values that say nothing wherever they stand. None of them is an id, a name, a port or a flag.
+fn meaningless() -> Vec<Garbling> {
+    let deep = |value: fn(Value) -> Value| (0..100).fold(json!(-7.5), |inner, _| value(inner));
+    let (lists, objects) = (deep(|inner| json!([inner])), deep(|inner| json!({ "a": inner })));
+    let values = [json!(-7.5), json!("x".repeat(1 << 20)), lists, objects];
+    values.into_iter().map(Garbling::Replaced).chain([Garbling::Wrapped]).collect()
+}
+
+/// Values that look like something left out, and other renderings.
+fn missing() -> Vec<Garbling> {
+    let values = [json!(null), json!(""), json!({}), json!([]), json!(true), json!({"reason": "x", "omitted": true})];
+    values.into_iter().map(Garbling::Replaced).chain([Garbling::Dropped, Garbling::Rewrapped]).collect()
+}
+
+fn may_say_that_nothing_happened(place: &str) -> bool {
+    MAY_SAY_THAT_NOTHING_HAPPENED.iter().any(|(name, _)| place.rsplit('/').next() == Some(name))
+}
+
+/// Garbles each value of each event in each of these ways, and collects where the answers are wrong.
+fn wrong(garblings: &[Garbling], but: &[&str], is_right: impl Fn(&[Answer], &[Answer]) -> bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (path, event) in EVENTS.iter().filter(|(path, _)| !but.iter().any(|but| path.ends_with(but))) {
+        let before = answers(event);
+        for place in places(event).iter().filter(|place| !may_say_that_nothing_happened(place)) {
+            for garbling in garblings {
+                let after = answers(&garbling.of(event, place));
+                if !is_right(&before, &after) {
+                    let file = path.file_name().unwrap_or_default().display();
+                    wrong
+                        .push(format!("{file} {place} {garbling:?}: {after:?}").chars().take(1000).collect::<String>());
+                }
+            }
+        }
+    }
+    wrong
+}
+
+/// An event that was something to look at is so still, or an error that people see, whatever happens to one of its values.
+#[test]
+fn no_garbled_value_turns_a_change_into_nothing_but_those_that_say_so() {
+    let garblings: Vec<_> = missing().into_iter().chain(meaningless()).collect();
+    let wrong = wrong(&garblings, &[], |before, after| {
+        let looked = before.iter().any(|answer| matches!(answer, Ok(Parsed::Trigger(_))));
+        let ignored = after.iter().all(|answer| matches!(answer, Ok(Parsed::Ignored(_))));
+        !(looked && ignored) && after.iter().all(is_sound)
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What cannot be read is not taken for less: the subject stays, or a wider one takes its place.
+#[test]
+fn no_meaningless_value_makes_us_look_at_less() {
+    let wrong = wrong(&meaningless(), SHORT_ALREADY, |before, after| match (before, after) {
+        ([Ok(Parsed::Trigger(Trigger::Change(before)))], [Ok(Parsed::Trigger(Trigger::Change(after)))]) => {
+            covers(&after.subject, &before.subject)
+        }
+        _ => true,
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whether looking at the first is looking at the second too.
+fn covers(wide: &Subject, narrow: &Subject) -> bool {
+    match (wide, narrow) {
+        (Subject::Unknown, _) => true,
+        (Subject::Groups(wide), Subject::Groups(narrow)) => narrow.iter().all(|narrow| {
+            // A call by name gets its id from the response; without that the name is as good.
+            let same = |wide: &GroupRef| wide == &narrow.group || matches!(wide, GroupRef::Name(_));
+            wide.iter().any(|Touched { group, named }| same(group) && names(named, &narrow.named))
+        }),
+        (Subject::Worn { wearer, groups }, Subject::Worn { wearer: old_wearer, groups: old }) => {
+            let all_told = !old.is_empty() && old.iter().all(|group| groups.contains(group));
+            // Whoever looks at an instance looks at all its interfaces.
+            let is_instance = wearer.as_ref().is_some_and(|wearer| wearer.starts_with("i-"));
+            all_told || (groups.is_empty() && wearer.is_some() && (is_instance || wearer == old_wearer))
+        }
+        (wide, narrow) => wide == narrow,
+    }
+}
+
+fn names(wide: &Named, narrow: &Named) -> bool {
+    let same_claim = |a: &Claim, b: &Claim| a.packets == b.packets && a.peer.same(&b.peer);
+    let same = |a: &NamedRule, b: &NamedRule| {
+        (a.id.is_some() && a.id == b.id) || matches!((&a.claim, &b.claim), (Some(a), Some(b)) if same_claim(a, b))
+    };
+    match (wide, narrow) {
+        (Named::Everything, _) | (Named::Nothing, Named::Nothing) => true,
+        (Named::Rules(wide), Named::Rules(narrow)) => {
+            narrow.iter().all(|narrow| wide.iter().any(|wide| same(wide, narrow)))
+        }
+        _ => false,
+    }
+}
+
+/// What must be true of any answer: messages fit on one line, and nothing is an id or a name that cannot be one.
+fn is_sound(answer: &Answer) -> bool {
+    let is_message = |text: &str| !text.is_empty() && text.len() < 4096 && !text.contains(char::is_control);
+    let is_name = |name: &str, most| (1..=most).contains(&name.chars().count());
+    match answer {
+        Ok(Parsed::Ignored(reason)) => is_message(reason),
+        Err(error) => is_message(&error.to_string()),
+        Ok(Parsed::Trigger(Trigger::Sweep { groups })) => groups.iter().all(|id| is_id(id, "sg-")),
+        Ok(Parsed::Trigger(Trigger::Change(change))) => match &change.subject {
+            Subject::Groups(touched) => {
+                !touched.is_empty()
+                    && touched.iter().all(|touched| match &touched.group {
+                        GroupRef::Name(name) => is_name(name, 255),
+                        GroupRef::Id(id) => is_id(id, "sg-"),
+                    })
+            }
+            Subject::Worn { wearer, groups } => {
+                let is_wearer = wearer.iter().all(|id| is_id(id, "eni-") || is_id(id, "i-"));
+                (wearer.is_some() || !groups.is_empty()) && is_wearer && groups.iter().all(|id| is_id(id, "sg-"))
+            }
+            Subject::PrefixList(id) => is_id(id, "pl-"),
+            Subject::Cluster(name) => {
+                is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+            }
+            Subject::Unknown => true,
+        },
+    }
+}
+
+fn is_id(id: &str, prefix: &str) -> bool {
+    let digits = id.strip_prefix(prefix).unwrap_or_default();
+    (1..=40).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        prop_oneof![Just("sg-0aaa1111bbb22222c"), Just("-1"), Just("0.0.0.0/0"), Just("true")].prop_map(Value::from),
+    ];
+    // Names that the parser looks for, so that arbitrary values get past its first question.
+    let name = prop::sample::select(
+        &[
+            "sweep",
+            "groups",
+            "Records",
+            "body",
+            "Message",
+            "Type",
+            "detail",
+            "detail-type",
+            "source",
+            "eventName",
+            "eventSource",
+            "requestParameters",
+            "resourcesSet",
+            "groupSet",
+            "items",
+            "omitted",
+            "content",
+        ][..],
+    )
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(5, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((prop_oneof![name.clone(), any::<String>()], inner), 0..8)
+                .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+fn any_garbling() -> impl Strategy<Value = Garbling> {
+    prop_oneof![
+        Just(Garbling::Dropped),
+        Just(Garbling::Rewrapped),
+        Just(Garbling::Wrapped),
+        Just(Garbling::Replaced(Value::Null)),
+        Just(Garbling::Replaced(json!(""))),
+        Just(Garbling::Replaced(json!({}))),
+        any_json().prop_map(Garbling::Replaced),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_json_never_panics(payload in any_json()) {
+        let answers = answers(&payload);
+        prop_assert!(answers.iter().all(is_sound), "{:?}", answers);
+    }
+
+    #[test]
+    fn events_garbled_in_several_places_never_panic(
+        which in any::<prop::sample::Index>(),
+        garblings in prop::collection::vec((any::<prop::sample::Index>(), any_garbling()), 1..4),
+    ) {
+        let mut event = which.get(&EVENTS).1.clone();
+        for (place, garbling) in &garblings {
+            let places = places(&event);
+            event = garbling.of(&event, place.get::<String>(&places));
+        }
+        let answers = answers(&event);
+        prop_assert!(answers.iter().all(is_sound), "{:?}", answers);
+    }
+}
