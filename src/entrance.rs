@@ -13,7 +13,7 @@ use crate::error::chain;
 use crate::event::batch::{self, Batch, Carrier};
 use crate::event::{Event, Parsed, Trigger, payload};
 use crate::guard::{Guard, GuardError, Response};
-use crate::ports::{Channel, Clock, Ec2, Eks};
+use crate::ports::{Channel, Clock, Ec2, Eks, Memory};
 use crate::record::Record;
 
 /// What the function answers.
@@ -42,7 +42,7 @@ pub trait Look: Send + Sync {
     fn look<'a>(&'a self, trigger: &'a Trigger, until: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>>;
 }
 
-impl<E: Ec2 + Send, K: Eks + Send, C: Clock + Send, N: Channel + Send> Look for Guard<E, K, C, N> {
+impl<E: Ec2 + Send, K: Eks + Send, C: Clock + Send, N: Channel + Send, M: Memory + Send> Look for Guard<E, K, C, N, M> {
     fn look<'a>(&'a self, trigger: &'a Trigger, until: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>> {
         Box::pin(Guard::look(self, trigger, until))
     }

@@ -3,9 +3,9 @@
 //! Owns: which groups an invocation is about, waiting for what EC2 does not show yet, and what ends in an error. Must not:
 //! order effects on EC2 (remediate does) or write text (notice does).
 
+mod recall;
 mod work;
 
-use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ use serde::Serialize;
 use crate::error::chain;
 use crate::event::{Change, Event, EventError, GroupRef, Named, Subject, Touched, Trigger};
 use crate::inventory::{Inventory, Seen};
+use crate::memory::HandledEvents;
 use crate::plan::{Brief, Modes};
 use crate::policy::Policy;
 use crate::policy::judge::Place;
-use crate::ports::{Channel, Clock, CloudError, Ec2, Eks};
+use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Memory};
 use crate::record::Record;
 use work::Work;
 
@@ -27,8 +28,6 @@ const LAG: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), 
 /// An event that does not tell its group may make us look at all groups this often. Lambda tries a failed event again after
 /// one minute and after two more, so the last try always looks.
 const LOOK_EVERYWHERE_EVERY: SignedDuration = SignedDuration::from_secs(150);
-/// Handled events remembered in process.
-const MOST_REMEMBERED: usize = 10_000;
 /// Groups read at once where many are concerned.
 const MOST_GROUPS: usize = 200;
 
@@ -45,6 +44,10 @@ impl Response {
     /// There was nothing to do.
     pub fn ignored(reason: String) -> Self {
         Self { records: Vec::new(), ignored: Some(reason) }
+    }
+
+    fn repeat(event: &Event) -> Self {
+        Self::ignored(format!("event `{}` was handled already", event.id))
     }
 }
 
@@ -93,7 +96,7 @@ fn read_failed(what: String, source: CloudError) -> GuardError {
 }
 
 /// Everything that stays the same between invocations.
-pub struct Guard<E, K, C, N> {
+pub struct Guard<E, K, C, N, M> {
     inventory: Inventory<E, K, C>,
     channels: Vec<N>,
     policy: Policy,
@@ -103,12 +106,13 @@ pub struct Guard<E, K, C, N> {
     region: String,
     /// Where each record goes at once, as one line.
     journal: fn(&Record),
-    handled: Mutex<(HashSet<String>, VecDeque<String>)>,
+    handled: Mutex<HandledEvents>,
+    memory: Option<M>,
     looked_everywhere: Mutex<Option<Timestamp>>,
 }
 
 /// How a guard is set up.
-pub struct Setup<E, K, C, N> {
+pub struct Setup<E, K, C, N, M> {
     /// The door to EC2.
     pub ec2: E,
     /// The door to EKS.
@@ -127,14 +131,16 @@ pub struct Setup<E, K, C, N> {
     pub account: String,
     /// The function's own region: events of others are ignored.
     pub region: String,
+    /// What all processes remember together. Without it repeats are not merged.
+    pub memory: Option<M>,
     /// Takes each record as soon as it is complete.
     pub journal: fn(&Record),
 }
 
-impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
+impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
     /// A guard with an empty memory.
-    pub fn new(setup: Setup<E, K, C, N>) -> Self {
-        let Setup { ec2, eks, clock, channels, policy, modes, max_revokes, account, region, journal } = setup;
+    pub fn new(setup: Setup<E, K, C, N, M>) -> Self {
+        let Setup { ec2, eks, clock, channels, policy, modes, max_revokes, account, region, memory, journal } = setup;
         let inventory = Inventory::new(ec2, eks, clock, account.clone(), policy.groups.clone());
         Self {
             inventory,
@@ -146,6 +152,7 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
             region,
             journal,
             handled: Mutex::default(),
+            memory,
             looked_everywhere: Mutex::default(),
         }
     }
@@ -161,14 +168,9 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
         };
         let event = &change.event;
         if self.is_handled(&event.id) {
-            return Ok(Response::ignored(format!("event `{}` was handled already", event.id)));
+            return Ok(Response::repeat(event));
         }
-        let response = self.change(change, until).await?;
-        // An answer without records may be due to what we did not know yet, so it is not the last word.
-        if !response.records.is_empty() {
-            self.remember(&event.id);
-        }
-        Ok(response)
+        self.change(change, until).await
     }
 
     async fn change(&self, change: &Change, until: Timestamp) -> Result<Response, GuardError> {
@@ -301,19 +303,10 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel> Guard<E, K, C, N> {
     }
 
     fn is_handled(&self, event: &str) -> bool {
-        self.handled.lock().unwrap_or_else(PoisonError::into_inner).0.contains(event)
+        self.handled.lock().unwrap_or_else(PoisonError::into_inner).contains(event)
     }
 
     fn remember(&self, event: &str) {
-        let mut handled = self.handled.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, order) = &mut *handled;
-        if known.insert(event.to_owned()) {
-            order.push_back(event.to_owned());
-        }
-        if order.len() > MOST_REMEMBERED
-            && let Some(oldest) = order.pop_front()
-        {
-            known.remove(&oldest);
-        }
+        self.handled.lock().unwrap_or_else(PoisonError::into_inner).insert(event);
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod source;
 
+use crate::event::Actor;
 use crate::plain::plain;
 use crate::policy::{Severity, Verdict};
 use crate::record::{Action, FindingRecord, Outcome, Record};
@@ -35,11 +36,15 @@ pub struct Notice {
     pub text: String,
 }
 
-/// Whether people are told of this record: a rule the event named, anything that should go, or something left undone.
+/// Whether people hear of this finding: a rule the event named, anything that should go, or something left undone.
 /// Older `report` findings wait for the sweep, so that controller churn does not repeat them.
-pub fn is_due(record: &Record) -> bool {
-    record.outcome >= Outcome::Refused
-        || record.findings.iter().any(|finding| finding.named_by_event || finding.verdict == Verdict::Revoke)
+pub fn is_due(finding: &FindingRecord) -> bool {
+    finding.named_by_event || finding.verdict == Verdict::Revoke || finding.action.outcome() >= Outcome::Refused
+}
+
+/// Whether people are told of this record: it has a finding that they hear of and were not told a moment ago.
+pub fn is_news(record: &Record) -> bool {
+    record.findings.iter().any(|finding| is_due(finding) && finding.told_at.is_none())
 }
 
 /// The notice of one record.
@@ -70,7 +75,8 @@ fn cluster(record: &Record) -> String {
 
 fn subject(record: &Record, cluster: &str) -> String {
     let severity = record.severity.map_or("info", Severity::word).to_uppercase();
-    let what = format!(": {} on {}", headline(record), record.group.id);
+    let again = if record.findings.iter().any(|finding| finding.contested.is_some()) { "contested: " } else { "" };
+    let what = format!(": {again}{} on {}", headline(record), record.group.id);
     // A long cluster name gives way: what happened and to which group has to be readable.
     let room = LONGEST_SUBJECT.saturating_sub(severity.len() + 3 + what.chars().count());
     let mut name: String = cluster.chars().take(room).collect();
@@ -128,7 +134,7 @@ fn text(record: &Record, cluster: &str) -> String {
 
     for finding in record.findings.iter().take(MOST_FINDINGS) {
         lines.push(String::new());
-        lines.extend(describe(finding, record.actor.is_some()));
+        lines.extend(describe(finding, record.actor.as_ref()));
     }
     if record.findings.len() > MOST_FINDINGS {
         lines.push(String::new());
@@ -152,7 +158,7 @@ fn who(record: &Record) -> Vec<String> {
     lines
 }
 
-fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
+fn describe(finding: &FindingRecord, actor: Option<&Actor>) -> Vec<String> {
     let mut lines = Vec::new();
     let what = match (&finding.rule, &finding.requirement) {
         (Some(rule), _) => rule_in_words(rule),
@@ -173,7 +179,7 @@ fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
     };
     lines.push(what);
     lines.push(format!("  {status}"));
-    if is_event && !finding.named_by_event && !is_missing {
+    if actor.is_some() && !finding.named_by_event && !is_missing {
         lines.push("  It was there before this call; who wrote it is not known".to_owned());
     }
     lines.extend(finding.detail.as_deref().map(|detail| format!("  {}", capital(&plain(detail)))));
@@ -184,6 +190,10 @@ fn describe(finding: &FindingRecord, is_event: bool) -> Vec<String> {
             let why = if is_missing { "Required" } else { "Not allowed" };
             lines.push(format!("  {why} by `{}`: {}", portion.clause, plain(&portion.reason)));
         }
+    }
+    lines.extend(finding.told_at.map(|at| format!("  You were told at {at}")));
+    if let Some(contested) = &finding.contested {
+        lines.extend(source::contested(contested, finding.rule.as_ref(), actor).iter().map(|line| format!("  {line}")));
     }
     if let Some(description) = finding.rule.as_ref().and_then(|rule| rule.description.as_deref()) {
         lines.push(format!("  Its description says: {}", plain(description)));

@@ -10,6 +10,7 @@ use crate::group::{Group, RoleEvidence};
 use crate::policy::judge::Portion;
 use crate::policy::requirement::Unmet;
 use crate::policy::{Mode, Severity, Verdict, endpoint};
+use crate::repeat::Contested;
 use crate::rule::{Direction, Rule};
 
 /// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
@@ -164,6 +165,12 @@ pub struct FindingRecord {
     pub action: Action,
     /// Why, where the action alone does not say it.
     pub detail: Option<String>,
+    /// When people were told of it, if it is no news now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
+    /// That it comes back again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contested: Option<Contested>,
 }
 
 impl FindingRecord {
@@ -189,6 +196,8 @@ impl FindingRecord {
             portions: endpoint::traffic().by_protocol().into_iter().map(portion).collect(),
             action: Action::Reported,
             detail: Some(detail),
+            told_at: None,
+            contested: None,
         }
     }
 
@@ -222,6 +231,8 @@ impl FindingRecord {
             portions: missing.into_iter().map(portion).collect(),
             action: Action::Reported,
             detail: Some(format!("interfaces that wear {worn} have no {words} {way} {peers}")),
+            told_at: None,
+            contested: None,
         }
     }
 }

@@ -106,14 +106,23 @@ pub enum Telling {
 }
 
 /// A rule that comes back again and again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Contested {
     /// Openings within the last [`DAY`]; of very many only the newest are counted.
     pub times: usize,
     /// The first of them.
     pub since: Timestamp,
     /// Who opened it, as far as known, most often first, with how often.
-    pub by: Vec<(String, usize)>,
+    pub by: Vec<Opener>,
+}
+
+/// Who opened a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Opener {
+    /// The principal.
+    pub arn: String,
+    /// How often.
+    pub times: usize,
 }
 
 /// What is remembered of one finding. Small, whatever happens.
@@ -212,8 +221,8 @@ fn contested(openings: &BTreeMap<Timestamp, Option<String>>, now: Timestamp) -> 
     for principal in openings.values().flatten() {
         *by.entry(principal).or_default() += 1;
     }
-    let mut by: Vec<(String, usize)> = by.into_iter().map(|(principal, times)| (principal.to_owned(), times)).collect();
-    by.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+    let mut by: Vec<Opener> = by.into_iter().map(|(arn, times)| Opener { arn: arn.to_owned(), times }).collect();
+    by.sort_by_key(|opener| std::cmp::Reverse(opener.times));
     by.truncate(MOST_NAMED);
     Contested { times: openings.len(), since: openings.keys().next().copied().unwrap_or(now), by }
 }

@@ -155,6 +155,8 @@ fn key(n: usize) -> Key {
         named_by_event: false,
         portions: vec![],
         action: Action::Reported,
+        told_at: None,
+        contested: None,
         detail: None,
     };
     Key::of(Place { account: ACCOUNT, region: REGION }, &format!("sg-{n}"), &finding)

@@ -10,14 +10,16 @@ use std::time::Duration;
 use eks_sg_guard::entrance::{Answer, Entrance, Look};
 use eks_sg_guard::error::chain;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
-use eks_sg_guard::notice::Message;
+use eks_sg_guard::notice::{Message, Notice};
 use eks_sg_guard::plan::Modes;
 use eks_sg_guard::policy::{Mode, builtin};
 use eks_sg_guard::ports::{
-    Channel, Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, PrefixListFacts, Source, Which,
+    Channel, Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Memory, PrefixListFacts, Source,
+    Which,
 };
 use eks_sg_guard::record::{Action, Outcome};
 use eks_sg_guard::region::Addresses;
+use eks_sg_guard::repeat::{Key, Past};
 use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -47,6 +49,9 @@ struct World {
     told: Mutex<Vec<Message>>,
     channel_is_down: Mutex<bool>,
     milliseconds: AtomicI64,
+    handled: Mutex<Vec<String>>,
+    pasts: Mutex<BTreeMap<Key, Past>>,
+    memory_is_down: Mutex<bool>,
 }
 
 impl World {
@@ -196,6 +201,35 @@ impl Channel for Fake {
     }
 }
 
+impl World {
+    fn recalls(&self, action: &str) -> Result<(), CloudError> {
+        self.call(format!("memory {action}"));
+        if *self.memory_is_down.lock().unwrap() { Err(failed(action)) } else { Ok(()) }
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.told.lock().unwrap().iter().filter_map(|message| message.notice.clone()).collect()
+    }
+}
+
+impl Memory for Fake {
+    async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
+        self.0.recalls("is_handled")?;
+        Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
+    }
+    async fn past(&self, keys: &[Key]) -> Result<BTreeMap<Key, Past>, CloudError> {
+        self.0.recalls("past")?;
+        let pasts = self.0.pasts.lock().unwrap();
+        Ok(keys.iter().filter_map(|key| Some((key.clone(), pasts.get(key)?.clone()))).collect())
+    }
+    async fn remember(&self, event: Option<&str>, pasts: &[(Key, Past)]) -> Result<(), CloudError> {
+        self.0.recalls("remember")?;
+        self.0.handled.lock().unwrap().extend(event.map(str::to_owned));
+        self.0.pasts.lock().unwrap().extend(pasts.iter().cloned());
+        Ok(())
+    }
+}
+
 impl Clock for Fake {
     fn now(&self) -> Timestamp {
         let start: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
@@ -235,6 +269,15 @@ impl Case {
 
     fn with(rules: Vec<Rule>, mode: Mode, sweep_mode: Mode, max_revokes: usize) -> Self {
         let world = Arc::new(World { rules: Mutex::new(rules), ..World::default() });
+        Self::process(world, (mode, sweep_mode), max_revokes, false)
+    }
+
+    /// A new process that shares a memory with others of this world.
+    fn remembering(world: Arc<World>) -> Self {
+        Self::process(world, (Mode::Enforce, Mode::Report), 50, true)
+    }
+
+    fn process(world: Arc<World>, (mode, sweep_mode): (Mode, Mode), max_revokes: usize, remembers: bool) -> Self {
         let fake = || Fake(Arc::clone(&world));
         let guard = Guard::new(Setup {
             ec2: fake(),
@@ -246,6 +289,7 @@ impl Case {
             max_revokes,
             account: "111122223333".into(),
             region: "us-east-1".into(),
+            memory: remembers.then(fake),
             journal: |_| {},
         });
         let guard: Box<dyn Look> = Box::new(guard);
@@ -619,6 +663,129 @@ async fn the_same_event_is_told_once_but_again_when_a_channel_failed() {
     let third = case.event(&["sgr-1"]).await.unwrap();
     assert!(third.ignored.unwrap().contains("handled already"));
     assert_eq!(case.world.told.lock().unwrap().len(), 1);
+}
+
+impl Case {
+    /// Somebody opens the kubelet, so many minutes later.
+    async fn opens(&self, id: &str, minutes: i64) -> Result<Answer, GuardError> {
+        self.world.milliseconds.store(minutes * 60_000, Ordering::Relaxed);
+        self.world.rules.lock().unwrap().push(kubelet(id));
+        let mut event = authorize(&format!("e-{id}"), &[id]);
+        event["detail"]["eventTime"] =
+            (Fake(Arc::clone(&self.world)).now() - SignedDuration::from_secs(2)).to_string().into();
+        self.guard.handle(&event, Timestamp::MAX).await
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_comes_back_is_closed_each_time_told_once_an_hour_and_contested_at_the_third() {
+    let case = Case::remembering(Arc::default());
+    for (minutes, told, what) in [
+        (0, 1, "the first is news"),
+        (10, 1, "the second was told a moment ago"),
+        (20, 2, "the third is contested"),
+        (30, 2, "contested is said once a day"),
+        (85, 3, "an hour later it is told again"),
+    ] {
+        let answer = case.opens(&format!("sgr-{minutes}"), minutes).await.unwrap();
+        assert_eq!(case.world.left(), Vec::<String>::new(), "{what}");
+        assert_eq!(case.world.notices().len(), told, "{what}");
+        let finding = &answer.records[0].findings[0];
+        assert_eq!(
+            (finding.action, finding.told_at.is_some()),
+            (Action::Revoked, [10, 30].contains(&minutes)),
+            "{what}"
+        );
+        assert_eq!(finding.contested.as_ref().map(|it| it.times), (minutes == 20).then_some(3), "{what}");
+    }
+    assert_eq!(case.world.told.lock().unwrap().len(), 5, "machines get every record");
+    let contested = &case.world.notices()[1];
+    assert!(contested.subject.contains("contested"), "{contested:?}");
+    assert!(contested.text.contains("CONTESTED: opened 3 times since 2026-11-23T02:59:58Z"), "{}", contested.text);
+    assert!(contested.text.contains("By arn:aws:iam::111122223333:user/kim, 3 times"), "{}", contested.text);
+    assert!(!case.world.notices()[0].text.contains("CONTESTED"));
+}
+
+#[tokio::test]
+async fn without_a_memory_every_opening_is_told() {
+    let case = Case::new(vec![]);
+    for minutes in [0, 10, 20] {
+        case.opens(&format!("sgr-{minutes}"), minutes).await.unwrap();
+    }
+    assert_eq!(case.world.notices().len(), 3);
+    assert!(case.world.calls("memory").is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_another_process_dealt_with_is_told_and_recorded_once_whenever_it_comes() {
+    let case = Case::remembering(Arc::default());
+    case.opens("sgr-1", 0).await.unwrap();
+    let event = authorize("e-sgr-1", &["sgr-1"]);
+    for hours in [0, 3] {
+        case.world.milliseconds.store(hours * 3_600_000, Ordering::Relaxed);
+        let other = Case::remembering(Arc::clone(&case.world));
+        let answer = other.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert!(answer.records.is_empty() && answer.ignored.unwrap().contains("handled already"));
+        assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_known_event_does_not_keep_a_rule_open_that_is_there() {
+    let case = Case::remembering(Arc::new(World { handled: Mutex::new(vec!["e-sgr-1".into()]), ..World::default() }));
+    let answer = case.opens("sgr-1", 0).await.unwrap();
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert_eq!(case.world.notices().len(), 1, "what was done is told");
+}
+
+#[tokio::test]
+async fn only_what_everybody_was_told_is_remembered() {
+    let case = Case::remembering(Arc::default());
+    *case.world.channel_is_down.lock().unwrap() = true;
+    assert!(case.opens("sgr-1", 0).await.is_err());
+    assert!(case.world.pasts.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
+    *case.world.channel_is_down.lock().unwrap() = false;
+    let answer = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!((case.world.notices().len(), case.world.pasts.lock().unwrap().len()), (1, 1));
+    assert_eq!(*case.world.handled.lock().unwrap(), ["e-sgr-1"]);
+}
+
+#[tokio::test]
+async fn what_failed_is_told_each_time_and_its_event_is_not_remembered() {
+    let case = Case::remembering(Arc::default());
+    *case.world.denied.lock().unwrap() = vec!["sgr-1".into()];
+    for told in [1, 2] {
+        assert!(case.opens("sgr-1", 0).await.is_err());
+        assert_eq!(case.world.notices().len(), told);
+    }
+    assert!(case.world.handled.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_memory_that_fails_keeps_nothing_open_silences_nobody_and_is_an_error_that_is_told_once() {
+    let case = Case::remembering(Arc::new(World { memory_is_down: Mutex::new(true), ..World::default() }));
+    let error = chain(&case.opens("sgr-1", 0).await.unwrap_err());
+    assert!(
+        error.contains("what was told before could not be read") && error.contains("could not be remembered"),
+        "{error}"
+    );
+    assert_eq!(error.matches("could not be read").count(), 1, "{error}");
+    assert!(case.world.left().is_empty() && case.world.notices().len() == 1);
+    let again = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
+    assert!(again.ignored.is_some() && case.world.notices().len() == 1, "the retry bothers nobody");
+}
+
+#[tokio::test]
+async fn the_memory_is_asked_after_the_revoke_and_not_at_all_when_there_is_nothing_to_tell() {
+    let case = Case::remembering(Arc::default());
+    case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-0"), Timestamp::MAX).await.unwrap();
+    assert!(case.world.calls("memory").is_empty());
+    case.opens("sgr-1", 0).await.unwrap();
+    let calls = case.world.calls("");
+    let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
+    assert!(at("revoke") < at("memory"), "{calls:?}");
+    assert_eq!(case.world.calls("memory"), ["memory is_handled", "memory past", "memory remember"]);
 }
 
 #[tokio::test]

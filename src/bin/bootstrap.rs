@@ -11,6 +11,7 @@ use eks_sg_guard::adapters::clock::SystemClock;
 use eks_sg_guard::adapters::connect::{self, Connection};
 use eks_sg_guard::adapters::eks::Clusters;
 use eks_sg_guard::adapters::sns::Topic;
+use eks_sg_guard::adapters::table::Table;
 use eks_sg_guard::entrance::{Entrance, Look};
 use eks_sg_guard::error::chain;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
@@ -26,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 /// Time at the end of an invocation in which nothing new is begun on EC2.
 const KEPT_FOR_THE_END: SignedDuration = SignedDuration::from_secs(25);
 
-type Guarding = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Topic>;
+type Guarding = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Topic, Table<SystemClock>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -87,6 +88,10 @@ fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connectio
         policy: policy.clone(),
         modes: settings.modes,
         max_revokes: settings.max_revokes,
+        memory: settings
+            .state_table
+            .as_ref()
+            .map(|name| Table::new(connection.dynamodb.clone(), name, &account, &region, SystemClock)),
         account,
         region,
         journal,

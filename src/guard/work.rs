@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
+use super::recall::Recall;
 use super::{Guard, GuardError, LAG, Response};
 use crate::error::chain;
 use crate::event::{Event, Named, NamedRule};
@@ -15,10 +16,10 @@ use crate::inventory::Seen;
 use crate::notice::{self, Message};
 use crate::plan::{claims, limit, names, plan};
 use crate::policy::controller::Author;
-use crate::policy::judge::{Finding, judge};
+use crate::policy::judge::{Finding, Place, judge};
 use crate::policy::requirement::{self, Unmet};
 use crate::policy::{Severity, Verdict, endpoint};
-use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Source};
+use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Memory, Source};
 use crate::record::{Action, FindingRecord, GroupRecord, Outcome, PortionRecord, Record};
 use crate::remediate::{Done, carry_out};
 
@@ -35,8 +36,8 @@ struct Looked {
 }
 
 /// Grows group by group.
-pub(super) struct Work<'a, E, K, C, N> {
-    guard: &'a Guard<E, K, C, N>,
+pub(super) struct Work<'a, E, K, C, N, M> {
+    guard: &'a Guard<E, K, C, N, M>,
     event: Option<&'a Event>,
     started: Timestamp,
     /// No new call to EC2 is begun after this.
@@ -50,8 +51,8 @@ pub(super) struct Work<'a, E, K, C, N> {
     problems: Vec<String>,
 }
 
-impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
-    pub(super) fn new(guard: &'a Guard<E, K, C, N>, event: Option<&'a Event>, until: Timestamp) -> Self {
+impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M> {
+    pub(super) fn new(guard: &'a Guard<E, K, C, N, M>, event: Option<&'a Event>, until: Timestamp) -> Self {
         let started = guard.inventory.clock().now();
         Self {
             guard,
@@ -186,9 +187,13 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         self.looked_at.is_empty()
     }
 
-    fn record(&mut self, Looked { group, named, done }: Looked, of_cluster: Vec<(BTreeSet<String>, FindingRecord)>) {
-        let (mode, _) = self.guard.modes.of(&self.guard.policy, &group, named);
-        let group = GroupRecord::from(&group);
+    /// What is to be said of a group.
+    fn findings(
+        &mut self,
+        group: &Group,
+        done: Vec<Done>,
+        of_cluster: Vec<(BTreeSet<String>, FindingRecord)>,
+    ) -> Vec<FindingRecord> {
         for done in done.iter().filter(|done| done.is_unfinished) {
             let why = done.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", done.finding.rule.id, group.id));
@@ -199,6 +204,10 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
         findings.sort_by_key(|finding| {
             std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
         });
+        findings
+    }
+
+    fn record(&mut self, group: &Group, named: bool, findings: Vec<FindingRecord>) {
         let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
         let severity = findings.iter().filter_map(|finding| finding.severity).max();
         // What a guard refused or AWS denied needs a person now, whatever the rule is.
@@ -213,19 +222,19 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
             trigger: if self.event.is_some() { "event" } else { "sweep" },
             account: guard.account.clone(),
             region: guard.region.clone(),
-            mode,
+            mode: guard.modes.of(&guard.policy, group, named).0,
             policy: guard.policy.name.clone(),
             policy_hash: guard.policy.hash.clone(),
             severity,
             actor: None,
-            group,
+            group: GroupRecord::from(group),
             findings,
             outcome,
             duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(0),
             part: None,
         };
         let record = record.with_event(self.event);
-        let mut for_people = notice::is_due(&record).then(|| notice::notice(&record));
+        let mut for_people = notice::is_news(&record).then(|| notice::notice(&record));
         for record in record.split() {
             (guard.journal)(&record);
             if record.outcome > Outcome::Compliant {
@@ -238,25 +247,65 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel> Work<'a, E, K, C, N> {
 
     /// Tells everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
+        let guard = self.guard;
         let mut of_clusters = self.of_clusters().await;
-        for looked in std::mem::take(&mut self.looked_at) {
+        let mut found: Vec<(Group, bool, Vec<FindingRecord>)> = Vec::new();
+        for Looked { group, named, done } in std::mem::take(&mut self.looked_at) {
             // Told once, with the first group that it concerns.
-            let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&looked.group.id));
+            let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             of_clusters = rest;
-            self.record(looked, here);
+            let findings = self.findings(&group, done, here);
+            found.push((group, named, findings));
         }
+        let mut recall = Recall::default();
+        if let Some(memory) = &guard.memory {
+            let mut each = Vec::new();
+            for (group, _, findings) in &mut found {
+                each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), finding)));
+            }
+            let place = Place { account: &guard.account, region: &guard.region };
+            recall = Recall::of(memory, place, self.event, each, guard.inventory.clock().now()).await;
+        }
+        let has_done = |finding: &FindingRecord| finding.action.outcome() > Outcome::Reported;
+        if let Some(event) = self.event.filter(|_| recall.is_handled)
+            && self.problems.is_empty()
+            && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
+        {
+            return Ok(Response::repeat(event));
+        }
+        for (group, named, findings) in found {
+            self.record(&group, named, findings);
+        }
+        if self.tell().await {
+            // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
+            let done = self.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
+            if let Some(event) = done {
+                guard.remember(&event.id);
+            }
+            if let Some(memory) = &guard.memory {
+                recall.keep(memory, done).await;
+            }
+        }
+        self.problems.append(&mut recall.problems);
+        if self.problems.is_empty() {
+            Ok(Response { records: self.records, ignored })
+        } else {
+            Err(GuardError::Unfinished(self.problems))
+        }
+    }
+
+    /// Whether everybody was told.
+    async fn tell(&mut self) -> bool {
         let channels = &self.guard.channels;
         let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();
         for message in &self.messages {
             sends.extend(channels.iter().map(|channel| send(channel, message).boxed()));
         }
         let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MOST_SENDS).collect().await;
-        self.problems.extend(sent.into_iter().filter_map(Result::err));
-        if self.problems.is_empty() {
-            Ok(Response { records: self.records, ignored })
-        } else {
-            Err(GuardError::Unfinished(self.problems))
-        }
+        let unsent: Vec<String> = sent.into_iter().filter_map(Result::err).collect();
+        let is_told = unsent.is_empty();
+        self.problems.extend(unsent);
+        is_told
     }
 }
 
@@ -293,6 +342,8 @@ fn finding(done: Done) -> FindingRecord {
         portions: finding.portions.iter().flat_map(PortionRecord::of).collect(),
         action,
         detail,
+        told_at: None,
+        contested: None,
         rule: Some(finding.rule),
     }
 }

@@ -5,7 +5,7 @@
 use crate::event::Actor;
 use crate::notice::capital;
 use crate::plain::plain;
-use crate::repeat::Contested;
+use crate::repeat::{Contested, Opener};
 use crate::rule::Rule;
 
 /// Something that writes rules and writes them again.
@@ -82,9 +82,9 @@ const UNKNOWN: &str = "The program is not known: ask who is named above what ope
 /// The lines of a notice about a contested rule.
 pub fn contested(contested: &Contested, rule: Option<&Rule>, actor: Option<&Actor>) -> Vec<String> {
     let mut lines = vec![format!("CONTESTED: opened {} times since {}", contested.times, contested.since)];
-    for (principal, times) in &contested.by {
+    for Opener { arn, times } in &contested.by {
         let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
-        lines.push(format!("  By {}, {times}", plain(principal)));
+        lines.push(format!("  By {}, {times}", plain(arn)));
     }
     if contested.by.is_empty() {
         lines.push("  By whom is not known".to_owned());
@@ -126,8 +126,8 @@ mod tests {
             description: description.map(str::to_owned),
             tags: std::collections::BTreeMap::new(),
         };
-        let by =
-            vec![("arn:aws:iam::111122223333:user/ann".to_owned(), 2), ("evil\nSubject: all is well".to_owned(), 1)];
+        let by = [("arn:aws:iam::111122223333:user/ann", 2), ("evil\nSubject: all is well", 1)];
+        let by = by.map(|(arn, times)| Opener { arn: arn.to_owned(), times }).to_vec();
         let since = Timestamp::UNIX_EPOCH;
         contested(&Contested { times: 3, since, by }, Some(&rule), actor).join("\n")
     }

@@ -203,6 +203,8 @@ fn finding(action: Action) -> FindingRecord {
         named_by_event: true,
         portions: vec![],
         action,
+        told_at: None,
+        contested: None,
         detail: None,
     }
 }

@@ -1,0 +1,89 @@
+//! What was told before: which findings of an invocation are news, and what to remember once everybody was told.
+//!
+//! Owns: the order of reading and writing the memory. Must not: keep anything from being done. A memory that fails costs a
+//! notice too many, and an error that says so.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::error::chain;
+use crate::event::Event;
+use crate::notice;
+use crate::policy::judge::Place;
+use crate::ports::Memory;
+use crate::record::FindingRecord;
+use crate::repeat::{Key, Past, Sighting, Telling};
+
+/// What the memory says of the findings of one invocation.
+#[derive(Debug, Default)]
+pub(super) struct Recall {
+    /// Of every finding that people hear of: what is to be remembered.
+    pasts: BTreeMap<Key, Past>,
+    /// Another process dealt with this event to its end.
+    pub(super) is_handled: bool,
+    /// What could not be read or kept.
+    pub(super) problems: Vec<String>,
+}
+
+impl Recall {
+    /// Looks up what was told of these findings, each with its group, and marks those that are no news and those that are
+    /// contested. Asks nothing when there is nothing to tell.
+    pub(super) async fn of<'f>(
+        memory: &impl Memory,
+        place: Place<'_>,
+        event: Option<&Event>,
+        findings: Vec<(&'f str, &'f mut FindingRecord)>,
+        now: Timestamp,
+    ) -> Self {
+        let due = findings.into_iter().filter(|(_, finding)| notice::is_due(finding));
+        let due: Vec<(Key, &mut FindingRecord)> =
+            due.map(|(group, finding)| (Key::of(place, group, finding), finding)).collect();
+        let mut recall = Self::default();
+        if due.is_empty() {
+            return recall;
+        }
+        let keys: Vec<Key> = due.iter().map(|(key, _)| key.clone()).collect();
+        let is_handled = async {
+            match event {
+                Some(event) => memory.is_handled(&event.id).await,
+                None => Ok(false),
+            }
+        };
+        let (is_handled, pasts) = futures::join!(is_handled, memory.past(&keys));
+        let unread = |error| format!("what was told before could not be read, so it is told again: {}", chain(&error));
+        recall.is_handled = is_handled.unwrap_or_else(|error| {
+            recall.problems.push(unread(error));
+            false
+        });
+        recall.pasts = pasts.unwrap_or_else(|error| {
+            recall.problems.push(unread(error));
+            BTreeMap::new()
+        });
+        recall.problems.dedup();
+        for (key, finding) in due {
+            let past = recall.pasts.entry(key).or_default();
+            let sighting = Sighting::of(finding, event, now);
+            let telling = past.telling(&sighting, now);
+            *past = past.with(&sighting, &telling, now);
+            match telling {
+                Telling::Tell => {}
+                Telling::Quiet { last } => finding.told_at = Some(last),
+                Telling::Contested(contested) => finding.contested = Some(contested),
+            }
+        }
+        recall
+    }
+
+    /// To be called once everybody was told. `event`: one that was dealt with to its end.
+    pub(super) async fn keep(&mut self, memory: &impl Memory, event: Option<&Event>) {
+        if self.pasts.is_empty() {
+            return;
+        }
+        let pasts: Vec<(Key, Past)> = std::mem::take(&mut self.pasts).into_iter().collect();
+        if let Err(error) = memory.remember(event.map(|event| event.id.as_str()), &pasts).await {
+            let why = chain(&error);
+            self.problems.push(format!("what was told could not be remembered, so it may be told again: {why}"));
+        }
+    }
+}
