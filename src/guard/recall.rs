@@ -50,17 +50,13 @@ impl Recall {
                 None => Ok(false),
             }
         };
-        let (is_handled, pasts) = futures::join!(is_handled, memory.past(&keys));
-        let unread = |error| format!("what was told before could not be read, so it is told again: {}", chain(&error));
-        recall.is_handled = is_handled.unwrap_or_else(|error| {
-            recall.problems.push(unread(error));
-            false
-        });
-        recall.pasts = pasts.unwrap_or_else(|error| {
-            recall.problems.push(unread(error));
-            BTreeMap::new()
-        });
-        recall.problems.dedup();
+        match futures::try_join!(is_handled, memory.past(&keys)) {
+            Ok((is_handled, pasts)) => (recall.is_handled, recall.pasts) = (is_handled, pasts),
+            Err(error) => {
+                let why = chain(&error);
+                recall.problems.push(format!("what was told before could not be read, so it is told again: {why}"));
+            }
+        }
         for (key, finding) in due {
             let past = recall.pasts.entry(key).or_default();
             let sighting = Sighting::of(finding, event, now);

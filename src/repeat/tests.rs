@@ -159,7 +159,10 @@ fn contested_says_who_and_how_often_the_most_often_first() {
     }
     let Telling::Contested(contested) = past.telling(&by("zoe", 4), at(5)) else { panic!("not contested") };
     let by = vec![("zoe".to_owned(), 2), ("bob".to_owned(), 1)];
-    assert_eq!(contested, Contested { times: 4, since: at(1), by });
+    assert_eq!(
+        contested,
+        Contested { times: 4, since: at(1), by: by.into_iter().map(|(arn, times)| Opener { arn, times }).collect() }
+    );
 }
 
 #[test]
