@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from checks import closes, delivered_again, leaves, rule_ids
+from checks import closes, leaves
+from events import delivered_again, rule_ids
 from world import WORLD, allow
 
 KUBELET = allow("tcp", 10250, WORLD)
