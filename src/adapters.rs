@@ -5,8 +5,11 @@
 
 pub mod clock;
 pub mod connect;
+mod count;
 pub mod ec2;
 pub mod eks;
 mod failure;
+pub mod outlet;
+pub mod slack;
 pub mod sns;
 pub mod table;

@@ -9,6 +9,7 @@ mod completions;
 mod diff;
 mod explain;
 mod input;
+mod preview;
 mod schema;
 mod show;
 mod snapshot;
@@ -43,6 +44,7 @@ Start here:
   eks-sg-guard policy show                          read the built-in policy `standard`
   eks-sg-guard explain event.json --role node       see what it says of a recorded call
   eks-sg-guard policy check policy.yaml             then write your own, and have it checked
+  eks-sg-guard notice preview event.json            see the mail that people would get
 
 Exit codes:
   0  clean    1  could not run    2  findings    3  the policy is invalid";
@@ -54,8 +56,17 @@ enum Verb {
     /// Read, check, test and compare policies.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// See what people would be told.
+    #[command(subcommand)]
+    Notice(NoticeVerb),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
+}
+
+#[derive(Subcommand)]
+enum NoticeVerb {
+    /// Print what would be sent about an event: e-mail, chat, or the record.
+    Preview(preview::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -155,6 +166,7 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<Answer> {
         Verb::Policy(PolicyVerb::Schema(arguments)) => Ok(schema::run(&arguments)),
         Verb::Policy(PolicyVerb::Test(arguments)) => test::run(&arguments, style),
         Verb::Policy(PolicyVerb::Diff(arguments)) => diff::run(&arguments, style),
+        Verb::Notice(NoticeVerb::Preview(arguments)) => preview::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
     }
 }

@@ -6,7 +6,7 @@
 mod recall;
 mod work;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +16,7 @@ use crate::error::chain;
 use crate::event::{Change, Event, EventError, GroupRef, Named, Subject, Touched, Trigger};
 use crate::inventory::{Inventory, Seen};
 use crate::memory::HandledEvents;
+use crate::metrics::Tally;
 use crate::plan::{Brief, Modes};
 use crate::policy::Policy;
 use crate::policy::judge::Place;
@@ -104,6 +105,7 @@ pub struct Guard<E, K, C, N, M> {
     max_revokes: usize,
     account: String,
     region: String,
+    tally: Arc<Tally>,
     /// Where each record goes at once, as one line.
     journal: fn(&Record),
     handled: Mutex<HandledEvents>,
@@ -133,6 +135,8 @@ pub struct Setup<E, K, C, N, M> {
     pub region: String,
     /// What all processes remember together. Without it repeats are not merged.
     pub memory: Option<M>,
+    /// Counts what is done.
+    pub tally: Arc<Tally>,
     /// Takes each record as soon as it is complete.
     pub journal: fn(&Record),
 }
@@ -140,7 +144,8 @@ pub struct Setup<E, K, C, N, M> {
 impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
     /// A guard with an empty memory.
     pub fn new(setup: Setup<E, K, C, N, M>) -> Self {
-        let Setup { ec2, eks, clock, channels, policy, modes, max_revokes, account, region, memory, journal } = setup;
+        let Setup { ec2, eks, clock, channels, policy, modes, max_revokes, account, region, memory, tally, journal } =
+            setup;
         let inventory = Inventory::new(ec2, eks, clock, account.clone(), policy.groups.clone());
         Self {
             inventory,
@@ -152,6 +157,7 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
             region,
             journal,
             handled: Mutex::default(),
+            tally,
             memory,
             looked_everywhere: Mutex::default(),
         }

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod inventory;
 pub mod membership;
 pub mod memory;
+pub mod metrics;
 pub mod notice;
 pub mod plain;
 pub mod plan;

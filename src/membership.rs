@@ -133,10 +133,11 @@ fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {
 fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let wears = |groups: &[String]| groups.contains(&facts.group.id);
     let here = |vpc: &str| vpc == cluster.vpc;
-    let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).collect();
+    let of_nodes = cluster.node_groups.iter().flat_map(|nodes| &nodes.template_groups);
+    let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
     let is_own = |id: &String| own.contains(&id);
     let interfaces = || facts.interfaces.iter().filter(|interface| wears(&interface.groups));
-    // Every node lets its control plane in. Letting traffic out to the control plane proves nothing: a bastion does that too.
+    // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane. Letting traffic out to the control plane proves nothing: a bastion does that too.
     let lets_in = |rule: &Rule| {
         rule.direction == Direction::Ingress && matches!(&rule.peer, Peer::Group { id, .. } if is_own(id))
     };

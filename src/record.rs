@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Actor, Event};
 use crate::group::{Group, RoleEvidence};
-use crate::policy::judge::Portion;
+use crate::policy::judge::{Finding, Place, Portion};
 use crate::policy::requirement::Unmet;
-use crate::policy::{Mode, Severity, Verdict, endpoint};
+use crate::policy::{Mode, Policy, Severity, Verdict, endpoint};
 use crate::repeat::Contested;
-use crate::rule::{Direction, Rule};
+use crate::rule::{Direction, Packets, Peer, Rule};
 
 /// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
 pub const MAX_BYTES: usize = 200_000;
@@ -146,6 +146,36 @@ impl From<&Group> for GroupRecord {
     }
 }
 
+/// What a revoke does to the connections that a rule let in. EC2 goes on with those it tracks until they time out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connections {
+    /// They were not tracked, so they end with the rule. Those through NAT gateways or load balancers are always tracked.
+    Cut,
+    /// They were tracked.
+    MayGoOn,
+}
+
+impl Connections {
+    /// TCP and UDP from everybody is not tracked where everything may answer to everybody.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/security-group-connection-tracking.html>
+    pub fn of(rule: &Rule, rules_of_group: &[Rule]) -> Self {
+        let is_world = |peer: &Peer| matches!(peer, Peer::Cidr(net) if net.prefix_len() == 0);
+        let answers = |other: &Rule| {
+            let is_all = match (rule.packets, other.packets) {
+                (_, Packets::All) => true,
+                (Packets::Tcp(..), Packets::Tcp(from, to)) | (Packets::Udp(..), Packets::Udp(from, to)) => {
+                    (from, to) == (0, u16::MAX)
+                }
+                _ => false,
+            };
+            other.direction != rule.direction && is_all && other.peer == rule.peer
+        };
+        let is_untracked = matches!(rule.packets, Packets::Tcp(..) | Packets::Udp(..)) && is_world(&rule.peer);
+        if is_untracked && rules_of_group.iter().any(answers) { Self::Cut } else { Self::MayGoOn }
+    }
+}
+
 /// One finding with what became of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct FindingRecord {
@@ -165,6 +195,12 @@ pub struct FindingRecord {
     pub action: Action,
     /// Why, where the action alone does not say it.
     pub detail: Option<String>,
+    /// When it was read back as gone after our revoke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// What our revoke did to connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
     /// When people were told of it, if it is no news now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Timestamp>,
@@ -196,8 +232,28 @@ impl FindingRecord {
             portions: endpoint::traffic().by_protocol().into_iter().map(portion).collect(),
             action: Action::Reported,
             detail: Some(detail),
+            closed_at: None,
+            connections: None,
             told_at: None,
             contested: None,
+        }
+    }
+
+    /// A rule with what became of it.
+    pub fn of(finding: Finding, named_by_event: bool, action: Action, detail: Option<String>) -> Self {
+        Self {
+            requirement: None,
+            verdict: finding.verdict,
+            severity: finding.severity,
+            named_by_event,
+            portions: finding.portions.iter().flat_map(PortionRecord::of).collect(),
+            action,
+            detail,
+            closed_at: None,
+            connections: None,
+            told_at: None,
+            contested: None,
+            rule: Some(finding.rule),
         }
     }
 
@@ -231,6 +287,8 @@ impl FindingRecord {
             portions: missing.into_iter().map(portion).collect(),
             action: Action::Reported,
             detail: Some(format!("interfaces that wear {worn} have no {words} {way} {peers}")),
+            closed_at: None,
+            connections: None,
             told_at: None,
             contested: None,
         }
@@ -279,16 +337,37 @@ pub struct Part {
 }
 
 impl Record {
-    /// Names the event in the record.
-    #[must_use]
-    pub fn with_event(mut self, event: Option<&Event>) -> Self {
-        if let Some(event) = event {
-            self.event_id = Some(event.id.clone());
-            self.event_name = Some(event.name.clone());
-            self.event_time = event.time;
-            self.actor = Some(event.actor.clone());
+    /// The record of a group, with the worst of its findings. `event`: none in a sweep.
+    pub fn of(
+        place: Place<'_>,
+        policy: &Policy,
+        mode: Mode,
+        group: &Group,
+        findings: Vec<FindingRecord>,
+        event: Option<&Event>,
+    ) -> Self {
+        let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
+        let severity = findings.iter().filter_map(|finding| finding.severity).max();
+        Self {
+            version: 1,
+            event_id: event.map(|event| event.id.clone()),
+            event_name: event.map(|event| event.name.clone()),
+            event_time: event.and_then(|event| event.time),
+            trigger: if event.is_some() { "event" } else { "sweep" },
+            account: place.account.to_owned(),
+            region: place.region.to_owned(),
+            mode,
+            policy: policy.name.clone(),
+            policy_hash: policy.hash.clone(),
+            // What a guard refused or AWS denied needs a person now, whatever the rule is.
+            severity: if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity },
+            actor: event.map(|event| event.actor.clone()),
+            group: GroupRecord::from(group),
+            findings,
+            outcome,
+            duration_ms: 0,
+            part: None,
         }
-        self
     }
 
     /// The record as one or more that each stay below [`MAX_BYTES`] (a single finding may still be larger).

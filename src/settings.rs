@@ -18,6 +18,10 @@ pub struct Settings {
     pub topic: Option<String>,
     /// `GUARD_RECORD_TOPIC_ARN`: machines.
     pub record_topic: Option<String>,
+    /// `GUARD_CHAT_TOPIC_ARN`: Amazon Q Developer in chat applications.
+    pub chat_topic: Option<String>,
+    /// `GUARD_SLACK_SECRET_ARN`: the secret with the address of a Slack webhook.
+    pub slack_secret: Option<String>,
     /// `GUARD_STATE_TABLE`: the name or ARN of the DynamoDB table that remembers events and repeats.
     pub state_table: Option<String>,
     /// `GUARD_OWN_ROLE_ARN`: the function's role. Its own revokes come back as events, which are left alone.
@@ -39,8 +43,7 @@ pub struct SettingError {
 }
 
 /// Variables of the contract that this version does not act on. Ignoring one would let somebody believe it does.
-const NOT_YET: [&str; 5] =
-    ["GUARD_ACCOUNTS", "GUARD_CHAT_TOPIC_ARN", "GUARD_REGIONS", "GUARD_ROLE_NAME", "GUARD_SLACK_SECRET_ARN"];
+const NOT_YET: [&str; 3] = ["GUARD_ACCOUNTS", "GUARD_REGIONS", "GUARD_ROLE_NAME"];
 
 impl Settings {
     /// Reads the variables through `look_up`. Unset and empty are the same.
@@ -78,6 +81,13 @@ impl Settings {
             policy: get("GUARD_POLICY").unwrap_or_else(|| "standard".to_owned()),
             topic: topic("GUARD_TOPIC_ARN")?,
             record_topic: topic("GUARD_RECORD_TOPIC_ARN")?,
+            chat_topic: topic("GUARD_CHAT_TOPIC_ARN")?,
+            slack_secret: parse(
+                "GUARD_SLACK_SECRET_ARN",
+                get("GUARD_SLACK_SECRET_ARN"),
+                "the ARN of a secret in Secrets Manager",
+                |text| (text.starts_with("arn:") && text.contains(":secretsmanager:")).then(|| text.to_owned()),
+            )?,
             state_table,
             own_role: parse("GUARD_OWN_ROLE_ARN", get("GUARD_OWN_ROLE_ARN"), "the ARN of an IAM role", |text| {
                 (text.starts_with("arn:") && text.contains(":iam::") && text.contains(":role/"))
@@ -140,6 +150,8 @@ mod tests {
             ("GUARD_SWEEP_MODE", "off"),
             ("GUARD_MAX_REVOKES", "-1"),
             ("GUARD_TOPIC_ARN", "ops"),
+            ("GUARD_CHAT_TOPIC_ARN", "ops"),
+            ("GUARD_SLACK_SECRET_ARN", "xoxb-0"),
             ("GUARD_OWN_ROLE_ARN", "eks-sg-guard"),
             ("GUARD_ACCOUNTS", "111122223333"),
             ("GUARD_STATE_TABLE", "ab"),

@@ -84,6 +84,7 @@ fn every_help_teaches() {
         ("help_policy_schema", &["policy", "schema", "--help"]),
         ("help_policy_test", &["policy", "test", "--help"]),
         ("help_policy_diff", &["policy", "diff", "--help"]),
+        ("help_notice_preview", &["notice", "preview", "--help"]),
         ("help_completions", &["completions", "--help"]),
     ] {
         let text = told(arguments);
@@ -121,6 +122,33 @@ fn explain_tells_portions_clauses_and_what_would_be_done() {
     assert_told!("explain_strict_json", "explain", KUBELET, "--policy", "strict", "--format", "json");
     assert_told!("explain_egress", "explain", "events/authorize-egress-all-v4-v6.json");
     assert_told!("explain_prefix_list", "explain", "events/authorize-ingress-prefix-list.json");
+}
+
+/// Without the day, which an exception that is proposed counts from, and the time since the event.
+fn previewed(arguments: &[&str]) -> String {
+    let text = told(&[&["notice", "preview"], arguments].concat());
+    let is_dated = |line: &&str| !["It was open for", "expires:", "closed_at"].iter().any(|part| line.contains(part));
+    text.lines().filter(is_dated).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_preview_is_what_people_would_get() {
+    for (name, arguments) in [
+        ("preview_email", &[KUBELET, "--cluster", "prod"][..]),
+        ("preview_report", &[KUBELET, "--report"]),
+        ("preview_record", &[KUBELET, "--as", "json"]),
+        ("preview_nothing", &["events/authorize-egress-all-v4-v6.json"]),
+        ("preview_ignored", &["events/failed-unauthorized.json"]),
+        ("preview_sweep", &["events/sweep.json"]),
+    ] {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, previewed(arguments)) });
+    }
+    for form in ["q", "slack"] {
+        let (code, out, _) = run(&["notice", "preview", KUBELET, "--as", form]);
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(code, 2);
+        assert!(json.get("blocks").or(json.get("content")).is_some(), "{out}");
+    }
 }
 
 #[test]

@@ -155,6 +155,8 @@ fn key(n: usize) -> Key {
         named_by_event: false,
         portions: vec![],
         action: Action::Reported,
+        closed_at: None,
+        connections: None,
         told_at: None,
         contested: None,
         detail: None,

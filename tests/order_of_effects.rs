@@ -10,7 +10,7 @@ use std::time::Duration;
 use eks_sg_guard::entrance::{Answer, Entrance, Look};
 use eks_sg_guard::error::chain;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
-use eks_sg_guard::notice::{Message, Notice};
+use eks_sg_guard::notice::{Message, Notice, email};
 use eks_sg_guard::plan::Modes;
 use eks_sg_guard::policy::{Mode, builtin};
 use eks_sg_guard::ports::{
@@ -290,6 +290,7 @@ impl Case {
             account: "111122223333".into(),
             region: "us-east-1".into(),
             memory: remembers.then(fake),
+            tally: Arc::default(),
             journal: |_| {},
         });
         let guard: Box<dyn Look> = Box::new(guard);
@@ -604,7 +605,7 @@ async fn what_was_done_is_told_even_when_a_later_read_fails() {
     let error = case.event(&["sgr-1", "sgr-9"]).await.unwrap_err();
     assert!(chain(&error).contains("could not be read again"), "{error}");
     let told = case.world.told.lock().unwrap();
-    assert!(told[0].notice.as_ref().unwrap().text.contains("Closed: revoked"));
+    assert!(email::text(told[0].notice.as_ref().unwrap()).contains("Closed: revoked"));
 }
 
 #[tokio::test]
@@ -701,9 +702,17 @@ async fn a_rule_that_comes_back_is_closed_each_time_told_once_an_hour_and_contes
     assert_eq!(case.world.told.lock().unwrap().len(), 5, "machines get every record");
     let contested = &case.world.notices()[1];
     assert!(contested.subject.contains("contested"), "{contested:?}");
-    assert!(contested.text.contains("CONTESTED: opened 3 times since 2026-11-23T02:59:58Z"), "{}", contested.text);
-    assert!(contested.text.contains("By arn:aws:iam::111122223333:user/kim, 3 times"), "{}", contested.text);
-    assert!(!case.world.notices()[0].text.contains("CONTESTED"));
+    assert!(
+        email::text(contested).contains("CONTESTED: opened 3 times since 2026-11-23T02:59:58Z"),
+        "{}",
+        email::text(contested)
+    );
+    assert!(
+        email::text(contested).contains("By arn:aws:iam::111122223333:user/kim, 3 times"),
+        "{}",
+        email::text(contested)
+    );
+    assert!(!email::text(&case.world.notices()[0]).contains("CONTESTED"));
 }
 
 #[tokio::test]
@@ -835,7 +844,7 @@ async fn people_are_told_when_a_call_closed_what_nodes_need() {
         "Required by `control-plane-to-nodes`: the API server calls kubelets",
         "Open what is missing",
     ] {
-        assert!(notice.text.contains(line), "{line}\n{}", notice.text);
+        assert!(email::text(&notice).contains(line), "{line}\n{}", email::text(&notice));
     }
 }
 
@@ -962,7 +971,11 @@ async fn a_changed_cluster_has_its_groups_looked_at_and_its_endpoint_told() {
     assert_eq!(requirements(&response), ["public-endpoint"]);
     let told = case.world.told.lock().unwrap();
     let notice = told.last().unwrap().notice.clone().unwrap();
-    assert!(notice.text.contains("The public endpoint of the API\n  Open, reported only"), "{}", notice.text);
+    assert!(
+        email::text(&notice).contains("The public endpoint of the API\n  Open, reported only"),
+        "{}",
+        email::text(&notice)
+    );
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::error::chain;
-use eks_sg_guard::notice::{Message, Notice};
+use eks_sg_guard::notice::{Message, Notice, email, q};
 use eks_sg_guard::ports::Channel;
 
 const ARN: &str = "arn:aws:sns:us-east-1:111122223333:guard";
@@ -68,10 +68,13 @@ fn plain(text: &str) -> String {
 
 fn message(for_people: bool) -> Message {
     let subject = "[critical] revoked: 10250/tcp open to the internet".to_owned();
-    let text = "One rule of sg-1 was revoked.\n".to_owned();
     Message {
-        notice: for_people.then_some(Notice { subject, text }),
-        record: r#"{"version":1}"#.to_owned(),
+        notice: for_people.then(|| Notice {
+            subject,
+            headline: "one rule of sg-1 was revoked".to_owned(),
+            ..Notice::default()
+        }),
+        record: Some(r#"{"version":1}"#.to_owned()),
         attributes: vec![("severity", "critical".to_owned()), ("cluster", "prod".to_owned())],
     }
 }
@@ -118,7 +121,7 @@ async fn people_get_subject_text_and_string_attributes() {
     let sent = wire.sent();
     assert_eq!(value(&sent, "TopicArn"), Some(ARN));
     assert_eq!(value(&sent, "Subject"), Some("[critical] revoked: 10250/tcp open to the internet"));
-    assert_eq!(value(&sent, "Message"), Some("One rule of sg-1 was revoked.\n"));
+    assert_eq!(value(&sent, "Message"), Some("One rule of sg-1 was revoked.\n\n\nWhat to do next\n"));
     assert_eq!(value(&sent, "MessageStructure"), None, "`json` would lose the attributes");
     assert_eq!(attributes(&sent), [("cluster", "String", "prod"), ("severity", "String", "critical")]);
 }
@@ -135,6 +138,20 @@ async fn machines_get_the_record_without_a_subject() {
 }
 
 #[tokio::test]
+async fn chat_gets_a_custom_notification_and_nothing_that_is_only_for_machines() {
+    let (rule, wire) = (published(), Wire::default());
+    let topic = Topic::chat(client(&rule, &wire), ARN);
+    assert_eq!(topic.name(), "chat");
+    topic.send(&message(false)).await.unwrap();
+    assert_eq!(rule.num_calls(), 0);
+    let message = message(true);
+    topic.send(&message).await.unwrap();
+    let sent = wire.sent();
+    let expected = q::json(message.notice.as_ref().unwrap(), &message.attributes);
+    assert_eq!((value(&sent, "Subject"), value(&sent, "Message")), (None, Some(expected.as_str())));
+}
+
+#[tokio::test]
 async fn people_are_not_told_what_is_only_for_machines() {
     let (rule, wire) = (published(), Wire::default());
     Topic::people(client(&rule, &wire), ARN).send(&message(false)).await.unwrap();
@@ -145,13 +162,17 @@ async fn people_are_not_told_what_is_only_for_machines() {
 async fn a_text_too_long_for_sns_is_cut_between_characters_and_says_so() {
     for shift in 0..4 {
         let (rule, wire) = (published(), Wire::default());
-        let long = Notice { subject: "long".to_owned(), text: "a".repeat(shift) + &"🔒".repeat(LIMIT) };
+        let long = Notice {
+            subject: "long".to_owned(),
+            headline: "A".repeat(shift) + &"🔒".repeat(LIMIT),
+            ..Notice::default()
+        };
         let message = Message { notice: Some(long.clone()), ..message(true) };
         Topic::people(client(&rule, &wire), ARN).send(&message).await.unwrap();
         let sent = wire.sent();
         let text = value(&sent, "Message").unwrap();
         let kept = text.strip_suffix("\n… cut: the message was too long for SNS; the record has all of it\n").unwrap();
-        assert!(long.text.starts_with(kept));
+        assert!(email::text(&long).starts_with(kept));
         let attributes: usize =
             attributes(&sent).iter().map(|(name, kind, value)| name.len() + kind.len() + value.len()).sum();
         let room = LIMIT - attributes - long.subject.len();

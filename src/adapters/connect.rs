@@ -1,11 +1,14 @@
 //! One connection to AWS: how long a call may take, how often it is tried, and how our calls are recognised.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, SdkConfig};
 
+use super::count::Counting;
 use super::eks::Clusters;
+use crate::metrics::Tally;
 
 /// One try. A healthy EC2 or EKS call takes well under a second; a stuck one must leave time for another try.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,24 +35,37 @@ pub struct Connection {
     pub sns: aws_sdk_sns::Client,
     /// For [`super::table::Table`]. It connects when it is first used.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// For [`super::slack::Webhook`].
+    pub secrets: aws_sdk_secretsmanager::Client,
 }
 
 impl Connection {
-    /// Clients for one account and region.
-    pub fn new(config: &SdkConfig) -> Self {
-        let ec2 = aws_sdk_ec2::Client::new(config);
-        let eks = Clusters::new(aws_sdk_eks::Client::new(config), ec2.clone());
-        let dynamodb = aws_sdk_dynamodb::Client::from_conf(of_memory(config));
-        Self { ec2, eks, sns: aws_sdk_sns::Client::new(config), dynamodb }
+    /// Clients for one account and region. `tally` counts their calls.
+    pub fn new(config: &SdkConfig, tally: &Arc<Tally>) -> Self {
+        let counting = || Counting(Arc::clone(tally));
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(counting()).build();
+        let ec2 = aws_sdk_ec2::Client::from_conf(ec2);
+        let eks = aws_sdk_eks::config::Builder::from(config).interceptor(counting()).build();
+        let eks = Clusters::new(aws_sdk_eks::Client::from_conf(eks), ec2.clone());
+        let sns = aws_sdk_sns::config::Builder::from(config).interceptor(counting()).build();
+        let dynamodb = of_memory(config).interceptor(counting()).build();
+        let secrets = aws_sdk_secretsmanager::config::Builder::from(config).interceptor(counting()).build();
+        Self {
+            ec2,
+            eks,
+            sns: aws_sdk_sns::Client::from_conf(sns),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
+            secrets: aws_sdk_secretsmanager::Client::from_conf(secrets),
+        }
     }
 }
 
-fn of_memory(config: &SdkConfig) -> aws_sdk_dynamodb::Config {
+fn of_memory(config: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(MEMORY_ATTEMPT_TIMEOUT)
         .operation_timeout(MEMORY_TIMEOUT)
         .build();
-    aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts).build()
+    aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts)
 }
 
 /// Credentials, region, endpoints and proxies as the SDK's standard variables say.
@@ -96,7 +112,7 @@ mod tests {
     async fn the_memory_may_not_keep_a_rule_open_for_longer_than_three_seconds() {
         let config =
             loader().empty_test_environment().region(Region::from_static("eu-west-1")).no_credentials().load().await;
-        let config = of_memory(&config);
+        let config = of_memory(&config).build();
         let timeouts = config.timeout_config().unwrap();
         assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(1)));
         assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(3)));

@@ -4,7 +4,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::failure::cloud_error;
-use crate::notice::Message;
+use crate::notice::{Message, email, q};
 use crate::ports::{Channel, Source};
 
 /// The most that SNS takes unless the topic says otherwise: body and attributes together, in bytes.
@@ -29,6 +29,7 @@ pub struct Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Audience {
     People,
+    Chat,
     Machines,
 }
 
@@ -36,6 +37,11 @@ impl Topic {
     /// A topic that people read, by e-mail for example: subject and text, of the messages that are for people.
     pub fn people(client: Client, arn: impl Into<String>) -> Self {
         Self { client, arn: arn.into(), audience: Audience::People }
+    }
+
+    /// A topic that Amazon Q Developer in chat applications reads: its custom notifications, without a subject.
+    pub fn chat(client: Client, arn: impl Into<String>) -> Self {
+        Self { client, arn: arn.into(), audience: Audience::Chat }
     }
 
     /// A topic that machines read: every record, as JSON, without a subject.
@@ -48,6 +54,7 @@ impl Channel for Topic {
     fn name(&self) -> &'static str {
         match self.audience {
             Audience::People => "people",
+            Audience::Chat => "chat",
             Audience::Machines => "records",
         }
     }
@@ -58,10 +65,17 @@ impl Channel for Topic {
             Audience::People => {
                 let Some(notice) = &message.notice else { return Ok(()) };
                 let room = LIMIT.saturating_sub(attribute_bytes(message) + notice.subject.len());
-                call = call.subject(&notice.subject).message(fit(&notice.text, room));
+                call = call.subject(&notice.subject).message(fit(&email::text(notice), room));
+            }
+            Audience::Chat => {
+                let Some(notice) = &message.notice else { return Ok(()) };
+                call = call.message(q::json(notice, &message.attributes));
             }
             // Half a record is no JSON. Records come in parts far below the limit; SNS refuses a larger one, aloud.
-            Audience::Machines => call = call.message(&message.record),
+            Audience::Machines => {
+                let Some(record) = &message.record else { return Ok(()) };
+                call = call.message(record);
+            }
         }
         for (name, value) in &message.attributes {
             let value = MessageAttributeValue::builder().data_type(STRING).string_value(value).build();

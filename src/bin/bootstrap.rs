@@ -6,15 +6,19 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use eks_sg_guard::adapters::clock::SystemClock;
 use eks_sg_guard::adapters::connect::{self, Connection};
 use eks_sg_guard::adapters::eks::Clusters;
+use eks_sg_guard::adapters::outlet::Outlet;
+use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
 use eks_sg_guard::entrance::{Entrance, Look};
 use eks_sg_guard::error::chain;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
+use eks_sg_guard::metrics::Tally;
 use eks_sg_guard::policy::{Policy, builtin, file};
 use eks_sg_guard::record::Record;
 use eks_sg_guard::settings::Settings;
@@ -27,7 +31,7 @@ use tracing_subscriber::EnvFilter;
 /// Time at the end of an invocation in which nothing new is begun on EC2.
 const KEPT_FOR_THE_END: SignedDuration = SignedDuration::from_secs(25);
 
-type Guarding = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Topic, Table<SystemClock>>;
+type Guarding = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Outlet, Table<SystemClock>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -52,15 +56,20 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             "GUARD_STATE_TABLE is empty: repeats are not merged, and events are remembered in this process only"
         );
     }
-    let connection = Connection::new(&connect::config().await);
+    let tally = Arc::new(Tally::default());
+    let connection = Connection::new(&connect::config().await, &tally);
+    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "eks-sg-guard".to_owned());
     let entrance: OnceCell<Entrance> = OnceCell::new();
     let (entrance, settings, policy, connection) = (&entrance, &settings, &policy, &connection);
+    let (tally, function) = (&tally, &function);
     let handle = |event: LambdaEvent<Value>| async move {
         // The account is known from the first invocation on: its ARN is the function's own.
         let entrance = entrance
-            .get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection) })
+            .get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection, tally) })
             .await;
-        entrance.handle(&event.payload, until(&event.context)).await.map_err(|error| diagnostic(&error))
+        let answer = entrance.handle(&event.payload, until(&event.context)).await;
+        measure(tally, function, answer.is_err());
+        answer.map_err(|error| diagnostic(&error))
     };
     lambda_runtime::run(service_fn(handle)).await
 }
@@ -73,18 +82,22 @@ fn until(context: &Context) -> Timestamp {
     until.unwrap_or(Timestamp::MAX)
 }
 
-fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connection) -> Entrance {
+fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connection, tally: &Arc<Tally>) -> Entrance {
     let mut parts = arn.split(':').skip(3);
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (region, account) = (part(), part());
     let people = settings.topic.iter().map(|arn| Topic::people(connection.sns.clone(), arn.clone()));
     let records = settings.record_topic.iter().map(|arn| Topic::records(connection.sns.clone(), arn.clone()));
+    let chat = settings.chat_topic.iter().map(|arn| Topic::chat(connection.sns.clone(), arn.clone()));
+    let topics = people.chain(chat).chain(records).map(Outlet::Topic);
+    let slack = settings.slack_secret.iter();
+    let slack = slack.map(|arn| Outlet::Slack(Webhook::new(connection.secrets.clone(), arn, SystemClock)));
     let place = (account.clone(), region.clone());
     let guard = Guarding::new(Setup {
         ec2: connection.ec2.clone(),
         eks: connection.eks.clone(),
         clock: SystemClock,
-        channels: people.chain(records).collect(),
+        channels: topics.chain(slack).collect(),
         policy: policy.clone(),
         modes: settings.modes,
         max_revokes: settings.max_revokes,
@@ -94,6 +107,7 @@ fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connectio
             .map(|name| Table::new(connection.dynamodb.clone(), name, &account, &region, SystemClock)),
         account,
         region,
+        tally: Arc::clone(tally),
         journal,
     });
     let guard: Box<dyn Look> = Box::new(guard);
@@ -125,9 +139,24 @@ fn journal(record: &Record) {
         "target": "record",
         "record": record,
     });
+    print(&line, "a record");
+}
+
+/// Writes what was counted as one line of CloudWatch's embedded metrics, with the members that every line of the log has.
+fn measure(tally: &Tally, function: &str, is_error: bool) {
+    let mut document = tally.document(function, is_error, Timestamp::now());
+    if let Some(members) = document.as_object_mut() {
+        members.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
+        members.insert("level".to_owned(), "INFO".into());
+        members.insert("target".to_owned(), "metrics".into());
+    }
+    print(&document, "the metrics");
+}
+
+fn print(line: &Value, what: &str) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = writeln!(out, "{line}") {
-        tracing::error!(%error, "a record could not be written to standard output");
+        tracing::error!(%error, "{what} could not be written to standard output");
     }
 }
 

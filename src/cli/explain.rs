@@ -47,9 +47,9 @@ pub(super) struct Arguments {
 }
 
 /// One group of the event with what would be done about its rules.
-struct Explained {
-    claimed: Claimed,
-    steps: Vec<Step>,
+pub(super) struct Explained {
+    pub(super) claimed: Claimed,
+    pub(super) steps: Vec<Step>,
 }
 
 pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer> {
@@ -69,7 +69,10 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
         }
         Parsed::Ignored(reason) => (None, Some(format!("the function would ignore this event: {}", plain(&reason)))),
     };
-    let groups = change.as_ref().map(|change| explain(change, &policy, &arguments.assumed, now)).unwrap_or_default();
+    let groups = change
+        .as_ref()
+        .map(|change| explain(change, &policy, &arguments.assumed, Modes::new(Mode::Enforce, Mode::Report), now))
+        .unwrap_or_default();
     let forbidden = groups.iter().flat_map(|group| &group.steps).any(|step| step.finding.verdict == Verdict::Revoke);
     let exit = if forbidden { Exit::Findings } else { Exit::Clean };
     let event = change.as_ref().map(|change| &change.event);
@@ -95,17 +98,18 @@ fn looked_at(subject: &Subject) -> Option<String> {
     Some(format!("the event {tells}: the function would look at {looks_at}"))
 }
 
-fn explain(change: &Change, policy: &Policy, assumed: &Assumed, now: Timestamp) -> Vec<Explained> {
+/// The groups of an event with what would be done in these modes.
+pub(super) fn explain(
+    change: &Change,
+    policy: &Policy,
+    assumed: &Assumed,
+    modes: Modes,
+    now: Timestamp,
+) -> Vec<Explained> {
     let Event { account, region, actor, .. } = &change.event;
     let judged = |claimed: Claimed| {
-        let brief = Brief {
-            policy,
-            place: Place { account, region },
-            now,
-            modes: Modes::new(Mode::Enforce, Mode::Report),
-            actor: Some(actor),
-            named: &claimed.named,
-        };
+        let brief =
+            Brief { policy, place: Place { account, region }, now, modes, actor: Some(actor), named: &claimed.named };
         let steps = plan(brief, &claimed.group);
         Explained { claimed, steps }
     };

@@ -36,7 +36,7 @@ impl Recall {
         findings: Vec<(&'f str, &'f mut FindingRecord)>,
         now: Timestamp,
     ) -> Self {
-        let due = findings.into_iter().filter(|(_, finding)| notice::is_due(finding));
+        let due = findings.into_iter().filter(|(_, finding)| notice::is_due(finding, event.is_some()));
         let due: Vec<(Key, &mut FindingRecord)> =
             due.map(|(group, finding)| (Key::of(place, group, finding), finding)).collect();
         let mut recall = Self::default();

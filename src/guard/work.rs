@@ -18,9 +18,9 @@ use crate::plan::{claims, limit, names, plan};
 use crate::policy::controller::Author;
 use crate::policy::judge::{Finding, Place, judge};
 use crate::policy::requirement::{self, Unmet};
-use crate::policy::{Severity, Verdict, endpoint};
+use crate::policy::{Verdict, endpoint};
 use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Memory, Source};
-use crate::record::{Action, FindingRecord, GroupRecord, Outcome, PortionRecord, Record};
+use crate::record::{Action, Connections, FindingRecord, Outcome, Record};
 use crate::remediate::{Done, carry_out};
 
 /// Messages on their way at once.
@@ -32,6 +32,8 @@ const WORN: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
 struct Looked {
     group: Group,
     named: bool,
+    /// When rules were first read back as gone.
+    closed_at: Option<Timestamp>,
     done: Vec<Done>,
 }
 
@@ -83,6 +85,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         let guard = self.guard;
         let mut done: BTreeMap<String, Done> = BTreeMap::new();
         let mut waits = LAG.into_iter();
+        let mut closed_at = None;
         let missing = loop {
             let brief = guard.brief(self.event, self.started, named);
             let mut steps = plan(brief, &seen.group);
@@ -90,6 +93,9 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
             let missing = missing_of(named, &seen, &done);
             for result in carry_out(&guard.inventory, brief, &mut seen, steps, &mut self.most, self.until).await {
                 keep(&mut done, result);
+            }
+            if done.values().any(|done| done.action == Action::Revoked) {
+                closed_at.get_or_insert(guard.inventory.clock().now());
             }
             let Some(wait) = waits.next().filter(|_| !missing.is_empty() && guard.inventory.clock().now() < self.until)
             else {
@@ -109,7 +115,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
             }
         }
         let done: Vec<Done> = done.into_values().chain(gone).collect();
-        self.looked_at.push(Looked { group: seen.group, named: *named != Named::Nothing, done });
+        self.looked_at.push(Looked { group: seen.group, named: *named != Named::Nothing, closed_at, done });
     }
 
     /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not have, and
@@ -208,33 +214,16 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
     }
 
     fn record(&mut self, group: &Group, named: bool, findings: Vec<FindingRecord>) {
-        let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
-        let severity = findings.iter().filter_map(|finding| finding.severity).max();
-        // What a guard refused or AWS denied needs a person now, whatever the rule is.
-        let severity = if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity };
         let guard = self.guard;
+        let place = Place { account: &guard.account, region: &guard.region };
+        let mode = guard.modes.of(&guard.policy, group, named).0;
+        let mut record = Record::of(place, &guard.policy, mode, group, findings, self.event);
         let elapsed = guard.inventory.clock().now().duration_since(self.started);
-        let record = Record {
-            version: 1,
-            event_id: None,
-            event_name: None,
-            event_time: None,
-            trigger: if self.event.is_some() { "event" } else { "sweep" },
-            account: guard.account.clone(),
-            region: guard.region.clone(),
-            mode: guard.modes.of(&guard.policy, group, named).0,
-            policy: guard.policy.name.clone(),
-            policy_hash: guard.policy.hash.clone(),
-            severity,
-            actor: None,
-            group: GroupRecord::from(group),
-            findings,
-            outcome,
-            duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(0),
-            part: None,
-        };
-        let record = record.with_event(self.event);
-        let mut for_people = notice::is_news(&record).then(|| notice::notice(&record));
+        record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
+        // A sweep is told in one digest per cluster.
+        let is_told = self.event.is_some() && notice::is_news(&record);
+        let mut for_people = is_told.then(|| notice::notice(&record, guard.inventory.clock().now()));
+        guard.tally.record(&record);
         for record in record.split() {
             (guard.journal)(&record);
             if record.outcome > Outcome::Compliant {
@@ -250,11 +239,15 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         let guard = self.guard;
         let mut of_clusters = self.of_clusters().await;
         let mut found: Vec<(Group, bool, Vec<FindingRecord>)> = Vec::new();
-        for Looked { group, named, done } in std::mem::take(&mut self.looked_at) {
+        for Looked { group, named, closed_at, done } in std::mem::take(&mut self.looked_at) {
             // Told once, with the first group that it concerns.
             let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             of_clusters = rest;
-            let findings = self.findings(&group, done, here);
+            let mut findings = self.findings(&group, done, here);
+            for finding in findings.iter_mut().filter(|finding| finding.action == Action::Revoked) {
+                finding.closed_at = closed_at;
+                finding.connections = finding.rule.as_ref().map(|rule| Connections::of(rule, &group.rules));
+            }
             found.push((group, named, findings));
         }
         let mut recall = Recall::default();
@@ -276,6 +269,9 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         for (group, named, findings) in found {
             self.record(&group, named, findings);
         }
+        if self.event.is_none() {
+            self.digests();
+        }
         if self.tell().await {
             // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
             let done = self.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
@@ -294,6 +290,16 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         }
     }
 
+    /// One digest per cluster.
+    fn digests(&mut self) {
+        let mut clusters: BTreeMap<Option<&str>, Vec<&Record>> = BTreeMap::new();
+        for record in &self.records {
+            clusters.entry(record.group.cluster.as_deref()).or_default().push(record);
+        }
+        let digest = |records: Vec<&Record>| Some(notice::digest_message(&records, notice::digest(&records)?));
+        self.messages.extend(clusters.into_values().filter_map(digest));
+    }
+
     /// Whether everybody was told.
     async fn tell(&mut self) -> bool {
         let channels = &self.guard.channels;
@@ -302,6 +308,9 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
             sends.extend(channels.iter().map(|channel| send(channel, message).boxed()));
         }
         let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MOST_SENDS).collect().await;
+        for sent in &sent {
+            self.guard.tally.told(sent.is_ok());
+        }
         let unsent: Vec<String> = sent.into_iter().filter_map(Result::err).collect();
         let is_told = unsent.is_empty();
         self.problems.extend(unsent);
@@ -333,17 +342,5 @@ fn missing_of(named: &Named, seen: &Seen, done: &BTreeMap<String, Done>) -> Vec<
 }
 
 fn finding(done: Done) -> FindingRecord {
-    let Done { finding, named, action, detail, .. } = done;
-    FindingRecord {
-        requirement: None,
-        verdict: finding.verdict,
-        severity: finding.severity,
-        named_by_event: named,
-        portions: finding.portions.iter().flat_map(PortionRecord::of).collect(),
-        action,
-        detail,
-        told_at: None,
-        contested: None,
-        rule: Some(finding.rule),
-    }
+    FindingRecord::of(done.finding, done.named, done.action, done.detail)
 }

@@ -264,5 +264,12 @@ fn a_pod_group_is_known_by_its_branch_interfaces() {
     };
     let world = World { interfaces: vec![branch.clone()], rules: vec![rule_from("sg-0cc")], ..World::default() };
     assert_eq!(world.roles(), ["pod attachment strong"]);
-    assert_eq!(World { interfaces: vec![branch], ..World::default() }.roles(), ["pod attachment weak"]);
+    assert_eq!(World { interfaces: vec![branch.clone()], ..World::default() }.roles(), ["pod attachment weak"]);
+    let nodes =
+        crate::ports::NodeGroup { template_groups: vec!["sg-0ee".into()], ..crate::ports::NodeGroup::default() };
+    let prod = Cluster { node_groups: vec![nodes], ..prod() };
+    let lets_nodes_in = vec![rule_from("sg-0ee")];
+    let world =
+        World { interfaces: vec![branch], rules: lets_nodes_in, clusters: Some(vec![prod]), ..World::default() };
+    assert_eq!(world.roles(), ["pod attachment strong"], "the nodes have a group of their own");
 }

@@ -2,8 +2,8 @@
 //!
 //! Descriptions and user agents are text that anybody can write. Here they only choose an advice, and nothing hangs on it.
 
+use super::capital;
 use crate::event::Actor;
-use crate::notice::capital;
 use crate::plain::plain;
 use crate::repeat::{Contested, Opener};
 use crate::rule::Rule;
@@ -80,7 +80,7 @@ const WRITERS: [Writer; 10] = [
 const UNKNOWN: &str = "The program is not known: ask who is named above what opens this rule, and change it there.";
 
 /// The lines of a notice about a contested rule.
-pub fn contested(contested: &Contested, rule: Option<&Rule>, actor: Option<&Actor>) -> Vec<String> {
+pub(super) fn contested(contested: &Contested, rule: Option<&Rule>, actor: Option<&Actor>) -> Vec<String> {
     let mut lines = vec![format!("CONTESTED: opened {} times since {}", contested.times, contested.since)];
     for Opener { arn, times } in &contested.by {
         let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };

@@ -206,6 +206,8 @@ fn finding(action: Action) -> FindingRecord {
         named_by_event: true,
         portions: vec![],
         action,
+        closed_at: None,
+        connections: None,
         told_at: None,
         contested: None,
         detail: None,

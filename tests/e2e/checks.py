@@ -20,7 +20,7 @@ RECORD = {
 ACTOR = {"arn", "type", "session_issuer", "source_ip", "user_agent", "invoked_by"}
 GROUP = {"id", "name", "vpc", "cluster", "roles"}
 FINDING = {"rule", "requirement", "verdict", "severity", "named_by_event", "portions", "action", "detail"}
-REPEATED = {"told_at", "contested"}  # only where something was told before
+OPTIONAL = {"closed_at", "connections", "told_at", "contested"}  # only where there is something to say
 RULE = {"id", "direction", "protocol", "from_port", "to_port", "peer", "description", "tags"}
 PORTION = {"clause", "protocol", "ports", "peer_class", "verdict"}
 ROLES = {"cluster", "control-plane", "node", "remote-access", "pod", "load-balancer"}
@@ -78,7 +78,7 @@ def conforms(record: dict[str, Any]) -> None:
 
 
 def _conforms_finding(finding: dict[str, Any]) -> None:
-    assert FINDING <= finding.keys() <= FINDING | REPEATED, finding.keys() ^ FINDING
+    assert FINDING <= finding.keys() <= FINDING | OPTIONAL, finding.keys() ^ FINDING
     assert finding["verdict"] in {"report", "revoke"}, "allowed rules are left out"
     assert finding["severity"] in SEVERITIES
     assert finding["action"] in ACTIONS

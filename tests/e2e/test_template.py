@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -76,8 +77,9 @@ READS = {
     "eks:ListNodegroups": (arn("eks", "cluster"), None),
     "eks:DescribeNodegroup": (arn("eks", "nodegroup"), None),
 }
-TOPICS = [either("MakeTopic", "Topic", "TopicArn"), either("MakeRecordTopic", "RecordTopic", "RecordTopicArn")]
-THROUGH_SNS = {"StringEquals": {"kms:ViaService": {"Fn::Sub": "sns.${AWS::Region}.${AWS::URLSuffix}"}}}
+TOPICS = [either("MakeTopic", "Topic", "TopicArn"), either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"), {"Fn::If": ["HasChatTopic", {"Ref": "ChatTopicArn"}, {"Ref": "AWS::NoValue"}]}]
+SERVICES = [{"Fn::Sub": f"{name}.${{AWS::Region}}.${{AWS::URLSuffix}}"} for name in ("sns", "secretsmanager")]
+THROUGH_SNS = {"StringEquals": {"kms:ViaService": SERVICES}}
 LOG = {"Fn::GetAtt": ["GuardLogGroup", "Arn"]}
 WRITES = {
     "ec2:RevokeSecurityGroupEgress": (arn("ec2", "security-group"), None),
@@ -85,6 +87,7 @@ WRITES = {
     "sns:Publish": (TOPICS, None),
     "kms:Decrypt": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
     "kms:GenerateDataKey*": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
+    "secretsmanager:GetSecretValue": ({"Ref": "SlackSecretArn"}, None),
     "dynamodb:BatchGetItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
     "dynamodb:PutItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
     "sqs:SendMessage": ({"Fn::GetAtt": ["FailureQueue", "Arn"]}, None),
@@ -317,7 +320,8 @@ def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) ->
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["GuardRule", "Arn"]}}}
+    swept = {"Fn::If": ["HasSweep", {"Fn::GetAtt": ["SweepRule", "Arn"]}, {"Ref": "AWS::NoValue"}]}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": [{"Fn::GetAtt": ["GuardRule", "Arn"]}, swept]}}
 
     permission = resources["GuardRulePermission"]["Properties"]
     assert permission["Principal"] == "events.amazonaws.com"
@@ -359,6 +363,8 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
         "GUARD_OWN_ROLE_ARN": {"Fn::GetAtt": ["GuardRole", "Arn"]},
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
+        "GUARD_CHAT_TOPIC_ARN": {"Ref": "ChatTopicArn"},
+        "GUARD_SLACK_SECRET_ARN": {"Ref": "SlackSecretArn"},
         "GUARD_STATE_TABLE": {"Fn::If": ["MakeStateTable", {"Ref": "GuardTable"}, ""]},
         "GUARD_MAX_REVOKES": {"Ref": "GuardMaxRevokes"},
         "AWS_SDK_UA_APP_ID": "eks-sg-guard",
@@ -369,6 +375,20 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
     assert parameters["GuardPolicy"]["Default"] == "standard"
     assert parameters["GuardMaxRevokes"]["Default"] == 50
     assert parameters["StateTable"]["Default"] == "true"
+
+
+def test_everything_is_looked_at_on_a_schedule(template: dict[str, Any]) -> None:
+    rule = template["Resources"]["SweepRule"]
+    assert template["Conditions"][rule["Condition"]] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "SweepSchedule"}, ""]}]}
+    assert template["Parameters"]["SweepSchedule"]["Default"] == "rate(1 day)"
+    properties = rule["Properties"]
+    assert properties["ScheduleExpression"] == {"Ref": "SweepSchedule"}
+    assert properties["State"] == {"Ref": "RuleState"}
+    (target,) = properties["Targets"]
+    assert json.loads(target["Input"]) == {"sweep": True}
+    assert target["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["RuleDeadLetterQueue", "Arn"]}
+    permission = template["Resources"]["SweepRulePermission"]["Properties"]
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["SweepRule", "Arn"]}
 
 
 def test_the_memory_is_optional_and_forgets_by_itself(template: dict[str, Any]) -> None:

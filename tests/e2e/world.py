@@ -102,7 +102,7 @@ class World:
 
         world.pod_group = world.group("prod-pods")
         branch_tags = {"eks:eni:owner": "eks-vpc-resource-controller", "kubernetes.io/cluster/prod": "owned"}
-        world.interface(world.pod_group, "aws-k8s-branch-eni", tags=branch_tags)
+        world.interface(world.pod_group, "aws-k8s-branch-eni", kind="branch", tags=branch_tags)
         world.ingress_group = world.group("k8s-elb-a1b2c3d4", {"kubernetes.io/cluster/prod": "owned"})
         world.load_balancer(world.ingress_group)
         world.bastion_group = world.group("bastion")
@@ -130,6 +130,7 @@ class World:
             allow("udp", 53, world.pod_group, text="pods to DNS"),
             allow("tcp", (8080, 15021), world.ingress_group, text="elbv2.k8s.aws/targetGroupBinding=shared"),
         )
+        world.open(world.pod_group, allow("tcp", 8080, world.node_group, text="kubelet probes"))
         world.open(world.ingress_group, allow("tcp", 443, WORLD, text="clients"))
         world.open(world.bastion_group, allow("tcp", 22, "203.0.113.0/24", text="office"))
         world.open(world.team_group, allow("tcp", 22, "203.0.113.0/24", text="office"))
@@ -218,6 +219,12 @@ class World:
         return self.emulator.dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
 
     # --- messages ---
+
+    def secret(self, content: str) -> str:
+        """The ARN of a new secret."""
+        secrets = self.emulator.client("secretsmanager")
+        name = f"webhook-{len(secrets.list_secrets()['SecretList'])}"
+        return secrets.create_secret(Name=name, SecretString=content)["ARN"]
 
     def notices(self) -> list[Message]:
         """What people were told."""

@@ -1,0 +1,32 @@
+//! The channels of the function, as one type.
+
+use super::clock::SystemClock;
+use super::slack::Webhook;
+use super::sns::Topic;
+use crate::notice::Message;
+use crate::ports::{Channel, Source};
+
+/// Any channel.
+#[derive(Debug)]
+pub enum Outlet {
+    /// An SNS topic.
+    Topic(Topic),
+    /// A Slack webhook.
+    Slack(Webhook<SystemClock>),
+}
+
+impl Channel for Outlet {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Topic(topic) => topic.name(),
+            Self::Slack(webhook) => webhook.name(),
+        }
+    }
+
+    async fn send(&self, message: &Message) -> Result<(), Source> {
+        match self {
+            Self::Topic(topic) => topic.send(message).await,
+            Self::Slack(webhook) => webhook.send(message).await,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `notice preview`: what people would get of an event, offline.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use crate::cli::claims::Assumed;
+use crate::cli::explain::{self, Explained};
+use crate::cli::{Answer, Exit, input};
+use crate::event::{Change, Parsed, Trigger, payload};
+use crate::group::Group;
+use crate::notice::{self, Message, email, q, slack};
+use crate::plain::plain;
+use crate::plan::{Intent, Modes, Step};
+use crate::policy::judge::Place;
+use crate::policy::{Mode, Policy, Verdict, builtin};
+use crate::record::{Action, Connections, FindingRecord, Record};
+
+/// Arguments of `notice preview`.
+#[derive(Args)]
+#[command(after_help = "\
+Example: how will a closed rule look in Slack?
+  eks-sg-guard notice preview event.json --role node --cluster prod --as slack
+
+Nothing is looked up or sent. The rules are taken as the event describes them, every revoke is
+taken to work, and the group's name, VPC and other rules are not known here.
+
+Exit codes:
+  0  no verdict `revoke`    1  could not run    2  a verdict is `revoke`    3  the policy is invalid")]
+pub(super) struct Arguments {
+    /// The event, a JSON file.
+    event: PathBuf,
+    #[command(flatten)]
+    assumed: Assumed,
+    /// A policy file, or the name of a built-in policy.
+    #[arg(long, value_name = "FILE|NAME", default_value = builtin::DEFAULT)]
+    policy: String,
+    /// As with `GUARD_MODE=report`: nothing is revoked.
+    #[arg(long)]
+    report: bool,
+    /// For whom.
+    #[arg(long = "as", value_enum, default_value_t)]
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Subject and text of an e-mail.
+    #[default]
+    Email,
+    /// Custom notification of Amazon Q Developer in chat applications.
+    Q,
+    /// Blocks for a Slack incoming webhook.
+    Slack,
+    /// The record for machines.
+    Json,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+    let payload = input::json(&arguments.event, "event")?;
+    let now = Timestamp::now();
+    let policy = input::policy(&arguments.policy, now)?;
+    let parsed = payload::parse(&payload).map_err(|error| {
+        anyhow::anyhow!("event `{}` is not understood: {}", input::shown(&arguments.event), plain(&error.to_string()))
+    })?;
+    let change = match parsed {
+        Parsed::Trigger(Trigger::Change(change)) => change,
+        Parsed::Trigger(Trigger::Sweep { .. }) => anyhow::bail!("a sweep names no rule; give an event that does"),
+        Parsed::Ignored(reason) => {
+            return Ok(Answer::new(format!("Nothing would be sent: {}.\n", plain(&reason)), Exit::Clean));
+        }
+    };
+    let mode = if arguments.report { Mode::Report } else { Mode::Enforce };
+    let explained = explain::explain(&change, &policy, &arguments.assumed, Modes::new(mode, Mode::Report), now);
+    let is_forbidden = |step: &Step| step.finding.verdict == Verdict::Revoke;
+    let exit =
+        if explained.iter().flat_map(|group| &group.steps).any(is_forbidden) { Exit::Findings } else { Exit::Clean };
+    let records = explained.into_iter().map(|group| record(&change, &policy, mode, group, now));
+    let messages: Vec<(Record, Message)> = records
+        .map(|record| {
+            let notice = notice::is_news(&record).then(|| notice::notice(&record, now));
+            let message = notice::message(&record, notice);
+            (record, message)
+        })
+        .collect();
+    let texts: Vec<String> =
+        messages.iter().filter_map(|(record, message)| text(arguments.form, record, message)).collect();
+    if texts.is_empty() {
+        let nothing =
+            "Nothing would be sent: the event names no rule that the policy objects to and that can be judged here.\n";
+        return Ok(Answer::new(nothing.to_owned(), exit));
+    }
+    Ok(Answer::new(texts.join("\n"), exit))
+}
+
+fn text(form: Form, record: &Record, message: &Message) -> Option<String> {
+    let notice = message.notice.as_ref();
+    let pretty = |json: &str| {
+        let value: serde_json::Value = serde_json::from_str(json).ok()?;
+        Answer::json(&value, Exit::Clean).ok().map(|answer| answer.text)
+    };
+    match form {
+        Form::Email => notice.map(|notice| format!("Subject: {}\n\n{}", notice.subject, email::text(notice))),
+        Form::Q => pretty(&q::json(notice?, &message.attributes)),
+        Form::Slack => pretty(&slack::json(notice?)),
+        Form::Json => (!record.findings.is_empty()).then(|| pretty(message.record.as_deref()?)).flatten(),
+    }
+}
+
+/// The record as it would be, had every revoke worked at once.
+fn record(change: &Change, policy: &Policy, mode: Mode, group: Explained, now: Timestamp) -> Record {
+    let Explained { claimed, steps } = group;
+    let event = &change.event;
+    let place = Place { account: &event.account, region: &event.region };
+    let steps = steps.into_iter().filter(|step| step.finding.verdict > Verdict::Allow);
+    let findings = steps.map(|step| finding(step, &claimed.group, now)).collect();
+    Record::of(place, policy, mode, &claimed.group, findings, Some(event))
+}
+
+fn finding(step: Step, group: &Group, now: Timestamp) -> FindingRecord {
+    let (action, detail) = match step.intent {
+        Intent::None => (Action::None, None),
+        Intent::Report(why) => (Action::Reported, why),
+        Intent::WouldRevoke(why) => (Action::WouldRevoke, Some(why)),
+        Intent::Revoke => (Action::Revoked, None),
+        Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
+    };
+    let mut finding = FindingRecord::of(step.finding, step.named, action, detail);
+    if action == Action::Revoked {
+        finding.closed_at = Some(now);
+        finding.connections = finding.rule.as_ref().map(|rule| Connections::of(rule, &group.rules));
+    }
+    finding
+}

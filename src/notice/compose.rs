@@ -1,0 +1,255 @@
+//! The text of a notice: what happened to one group, in the order in which people ask.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Notice, Section, capital, cluster, redo, source};
+use crate::event::Actor;
+use crate::plain::plain;
+use crate::policy::Severity;
+use crate::record::{Action, Connections, FindingRecord, PortionRecord, Record};
+use crate::rule::{Direction, Peer, Rule};
+
+/// SNS refuses a subject of 100 characters or more.
+const LONGEST_SUBJECT: usize = 99;
+/// Findings written out in one notice; the rest is counted.
+const MOST_FINDINGS: usize = 20;
+
+/// The notice of one record. `now` dates the exception that it proposes.
+pub fn notice(record: &Record, now: Timestamp) -> Notice {
+    let cluster = cluster(record);
+    let findings: Vec<&FindingRecord> = record.findings.iter().collect();
+    let headline = headline(&findings);
+    let again = if findings.iter().any(|finding| finding.contested.is_some()) { "contested: " } else { "" };
+    let rest = findings.len().saturating_sub(MOST_FINDINGS);
+    Notice {
+        subject: subject(record.severity, &cluster, &format!("{again}{headline} on {}", record.group.id)),
+        headline: match findings.iter().find_map(|finding| finding.rule.as_ref()) {
+            Some(rule) => format!("{headline}: {}", rule_in_words(rule)),
+            None => headline,
+        },
+        facts: facts(record, &cluster),
+        sections: findings.iter().take(MOST_FINDINGS).map(|finding| section(finding, record)).collect(),
+        rest: (rest > 0).then(|| format!("… and {rest} more, in the record of this event.")),
+        steps: next_steps(&findings),
+        code: redo::code(record, now),
+        link: Some(console(&record.region, &record.group.id)),
+        thread: arn(record),
+    }
+}
+
+/// `[CRITICAL] prod: 1 rule revoked on sg-…`. A long cluster name gives way: what happened and to which group has to be
+/// readable.
+pub(super) fn subject(severity: Option<Severity>, cluster: &str, what: &str) -> String {
+    let severity = severity.map_or("info", Severity::word).to_uppercase();
+    let room = LONGEST_SUBJECT.saturating_sub(severity.len() + 5 + what.chars().count());
+    let mut name: String = cluster.chars().take(room).collect();
+    if name.len() < cluster.len() {
+        name = name.chars().take(room.saturating_sub(1)).chain(['…']).collect();
+    }
+    let line = format!("[{severity}] {name}: {what}");
+    line.chars().filter(|c| !c.is_control()).take(LONGEST_SUBJECT).collect()
+}
+
+/// What happened, in a few words: the worst first.
+pub(super) fn headline(findings: &[&FindingRecord]) -> String {
+    let count = |what: &str, is_it: &dyn Fn(&FindingRecord) -> bool| {
+        let n = findings.iter().filter(|finding| is_it(finding)).count();
+        (n, if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") })
+    };
+    let lines = [
+        (Action::Failed, "NOT closed"),
+        (Action::Refused, "left open"),
+        (Action::Revoked, "revoked"),
+        (Action::WouldRevoke, "should be closed"),
+        (Action::AlreadyGone, "already gone"),
+        (Action::Changed, "changed and judged again"),
+        (Action::Reported, "to look at"),
+    ];
+    let rules = lines.map(|(action, what)| {
+        let (n, rules) = count("rule", &|finding| finding.action == action && !finding.is_missing());
+        (n, format!("{rules} {what}"), format!("{n} {what}"))
+    });
+    let (n, missing) = count("requirement", &FindingRecord::is_missing);
+    let missing = format!("{missing} missing");
+    let [rules @ .., to_look_at] = rules;
+    let mut parts = rules.into_iter().chain([(n, missing.clone(), missing), to_look_at]).filter(|(n, ..)| *n > 0);
+    let first = parts.next().map_or_else(|| "nothing to do".to_owned(), |(_, first, _)| first);
+    parts.next().map_or(first.clone(), |(.., more)| format!("{first}, {more}"))
+}
+
+fn facts(record: &Record, cluster: &str) -> Vec<(&'static str, String)> {
+    let mut roles: Vec<&str> = record.group.roles.iter().map(|known| known.role.word()).collect();
+    roles.dedup();
+    let name = record.group.name.as_deref().filter(|name| !name.is_empty());
+    let name = name.map(|name| format!(" ({})", plain(name))).unwrap_or_default();
+    let vpc = record.group.vpc.as_deref().filter(|vpc| !vpc.is_empty()).unwrap_or("an unknown VPC");
+    let mut facts = vec![
+        ("Cluster", format!("{cluster} ({}), account {}, {}", roles.join(" and "), record.account, record.region)),
+        ("Group", format!("{}{name} in {vpc}", record.group.id)),
+    ];
+    let Some(actor) = &record.actor else {
+        facts.push(("Who", "is not known: it was there when the sweep came".to_owned()));
+        return facts;
+    };
+    let who = actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
+    let from = actor.source_ip.as_deref().map(|address| format!(" from {}", plain(address))).unwrap_or_default();
+    let through = actor.invoked_by.as_deref().map(|service| format!(" through {}", plain(service))).unwrap_or_default();
+    let time = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |time| format!("at {time}"));
+    let call = record.event_name.as_deref().map(plain).unwrap_or_default();
+    facts.push(("Who", format!("{who}{from}{through}")));
+    facts.push(("Call", format!("{call} {time}")));
+    facts.extend(actor.user_agent.as_deref().map(|tool| ("Tool", plain(tool))));
+    facts
+}
+
+fn section(finding: &FindingRecord, record: &Record) -> Section {
+    let actor = record.actor.as_ref();
+    let is_missing = finding.is_missing();
+    let mut lines = Vec::new();
+    if actor.is_some() && !finding.named_by_event && !is_missing {
+        lines.push("It was there before this call; who wrote it is not known".to_owned());
+    }
+    lines.extend(finding.detail.as_deref().map(|detail| capital(&plain(detail))));
+    let why = if is_missing { "Required" } else { "Not allowed" };
+    lines.extend(clauses(finding).map(|portion| format!("{why} by `{}`: {}", portion.clause, plain(&portion.reason))));
+    lines.extend(open_for(finding, record));
+    lines.extend(finding.connections.map(|connections| meanwhile(connections).to_owned()));
+    lines.extend(finding.told_at.map(|at| format!("You were told at {at}")));
+    lines.extend(repeated(finding, actor));
+    if let Some(description) = finding.rule.as_ref().and_then(|rule| rule.description.as_deref()) {
+        lines.push(format!("Its description says: {}", plain(description)));
+    }
+    Section { title: what(finding), status: status(finding).to_owned(), lines }
+}
+
+fn repeated(finding: &FindingRecord, actor: Option<&Actor>) -> Vec<String> {
+    let lines = |contested| source::contested(contested, finding.rule.as_ref(), actor);
+    finding.contested.as_ref().map(lines).unwrap_or_default()
+}
+
+/// What the finding is about.
+pub(super) fn what(finding: &FindingRecord) -> String {
+    match (&finding.rule, &finding.requirement) {
+        (Some(rule), _) => rule_in_words(rule),
+        (None, Some(_)) if !finding.is_missing() => "The public endpoint of the API".to_owned(),
+        (None, Some(requirement)) => format!("Missing: {}", plain(requirement)),
+        (None, None) => "an unknown rule".to_owned(),
+    }
+}
+
+/// Whether it is closed.
+pub(super) fn status(finding: &FindingRecord) -> &'static str {
+    match finding.action {
+        Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
+        Action::None | Action::Reported => "Open, reported only",
+        Action::WouldRevoke => "STILL OPEN, only reported",
+        Action::Revoked => "Closed: revoked, and read back as gone",
+        Action::AlreadyGone => "Not open: it was not there any more when we looked",
+        Action::Changed => "Changed while we looked, and judged again",
+        Action::Refused => "STILL OPEN, a guard kept us from revoking it",
+        Action::Failed => "STILL OPEN, the revoke did not work",
+    }
+}
+
+/// The portions that make the verdict, one per clause.
+pub(super) fn clauses(finding: &FindingRecord) -> impl Iterator<Item = &PortionRecord> {
+    let mut told: Vec<&str> = Vec::new();
+    finding.portions.iter().filter(move |portion| {
+        let is_new = portion.verdict == finding.verdict && !told.contains(&portion.clause.as_str());
+        if is_new {
+            told.push(&portion.clause);
+        }
+        is_new
+    })
+}
+
+/// From the call to the read that showed the rule gone. CloudTrail tells the time of a call in whole seconds.
+fn open_for(finding: &FindingRecord, record: &Record) -> Option<String> {
+    let time = finding.closed_at?.duration_since(record.event_time.filter(|_| finding.named_by_event)?);
+    let time = SignedDuration::from_secs(time.as_secs());
+    (!time.is_negative()).then(|| format!("It was open for {time:#} (from the call to the read that showed it gone)"))
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/security-group-connection-tracking.html>
+fn meanwhile(connections: Connections) -> &'static str {
+    match connections {
+        Connections::Cut => {
+            "Direct connections through it were cut with it; those through NAT gateways or network load balancers may go on"
+        }
+        Connections::MayGoOn => {
+            "Connections made through it may go on until they are idle for long (TCP: up to 5 days); only a network ACL cuts them at once"
+        }
+    }
+}
+
+/// `TCP 0-65535 from anywhere (0.0.0.0/0), rule sgr-…`.
+pub fn rule_in_words(rule: &Rule) -> String {
+    let way = match rule.direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
+    };
+    let peer = match &rule.peer {
+        Peer::Cidr(net) if net.prefix_len() == 0 => format!("anywhere ({net})"),
+        Peer::Cidr(net) => net.to_string(),
+        Peer::PrefixList(id) => format!("prefix list {id}"),
+        Peer::Group { id, owner: None } => format!("group {id}"),
+        Peer::Group { id, owner: Some(owner) } => format!("group {id} (account {owner})"),
+    };
+    let packets = capital(&rule.packets.to_string());
+    let id = if rule.id.is_empty() { String::new() } else { format!(", rule {}", rule.id) };
+    format!("{packets} {way} {peer}{id}")
+}
+
+/// In the order in which they are to be done.
+pub(super) fn next_steps(findings: &[&FindingRecord]) -> Vec<String> {
+    let has = |action: Action| findings.iter().any(|finding| finding.action == action);
+    let steps = [
+        (has(Action::Failed), "Close the rule by hand now, then look at why the revoke did not work (see above)."),
+        (has(Action::Refused), "Look at the rules that were left open; a guard stopped here so that a person decides."),
+        (
+            has(Action::WouldRevoke),
+            "Revoke the rule that is still open by hand, or change the setting that keeps us from it (see above).",
+        ),
+        (
+            has(Action::Revoked),
+            "Look for connections made meanwhile: revoking a rule does not always cut what is already open.",
+        ),
+        (
+            has(Action::Revoked) || has(Action::WouldRevoke),
+            "Fix it at the source (Terraform, CloudFormation, a controller), or it will come back.",
+        ),
+        (
+            has(Action::Revoked) || has(Action::WouldRevoke),
+            "If it has to be open: ask the owners of the policy for an exception with a reason and an end.",
+        ),
+        (
+            findings.iter().any(|finding| finding.is_missing()),
+            "Open what is missing: parts of the cluster cannot reach each other. The guard opens nothing by itself.",
+        ),
+    ];
+    let steps: Vec<String> = steps.into_iter().filter(|(is_due, _)| *is_due).map(|(_, step)| step.to_owned()).collect();
+    if steps.is_empty() { vec!["Check whether this is meant to be open.".to_owned()] } else { steps }
+}
+
+/// The group's page. Each partition has a console of its own.
+fn console(region: &str, group: &str) -> String {
+    let host = if region.starts_with("cn-") {
+        format!("{region}.console.amazonaws.cn")
+    } else if region.starts_with("us-gov-") {
+        "console.amazonaws-us-gov.com".to_owned()
+    } else {
+        format!("{region}.console.aws.amazon.com")
+    };
+    format!("https://{host}/ec2/home?region={region}#SecurityGroup:groupId={group}")
+}
+
+fn arn(record: &Record) -> String {
+    let partition = if record.region.starts_with("cn-") {
+        "aws-cn"
+    } else if record.region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    };
+    format!("arn:{partition}:ec2:{}:{}:security-group/{}", record.region, record.account, record.group.id)
+}

@@ -1,0 +1,65 @@
+//! The digest of a sweep: one notice per cluster, not a message per rule.
+
+use std::collections::BTreeSet;
+
+use super::compose::{clauses, headline, next_steps, status, subject, what};
+use super::{Notice, Section, cluster};
+use crate::plain::plain;
+use crate::record::{FindingRecord, Record};
+
+/// Groups written out; the rest is counted.
+const MOST_GROUPS: usize = 20;
+/// Findings written out of one group.
+const MOST_FINDINGS: usize = 8;
+
+/// The digest of the records of one cluster, account and region. `None`: there is nothing that people were not told.
+pub fn digest(records: &[&Record]) -> Option<Notice> {
+    let first = records.first()?;
+    if !records.iter().any(|record| super::is_news(record)) {
+        return None;
+    }
+    let mut told: Vec<&Record> = records.iter().copied().filter(|record| !record.findings.is_empty()).collect();
+    told.sort_by_key(|record| std::cmp::Reverse((record.outcome, record.severity)));
+    let findings: Vec<&FindingRecord> = told.iter().flat_map(|record| &record.findings).collect();
+    let groups: BTreeSet<&str> = told.iter().map(|record| record.group.id.as_str()).collect();
+    let cluster = cluster(first);
+    let groups = if groups.len() == 1 { "1 group".to_owned() } else { format!("{} groups", groups.len()) };
+    let headline = format!("{} in {groups}", headline(&findings));
+    let severity = records.iter().filter_map(|record| record.severity).max();
+    let rest = told.len().saturating_sub(MOST_GROUPS);
+    Some(Notice {
+        subject: subject(severity, &cluster, &format!("sweep: {headline}")),
+        headline: format!("a sweep of all groups: {headline}"),
+        facts: vec![
+            ("Cluster", format!("{cluster}, account {}, {}", first.account, first.region)),
+            ("Who", "is not known: these rules were there when the sweep came".to_owned()),
+        ],
+        sections: told.iter().take(MOST_GROUPS).map(|record| section(record)).collect(),
+        rest: (rest > 0).then(|| format!("… and {rest} more groups, in the records of this sweep.")),
+        steps: next_steps(&findings),
+        code: Vec::new(),
+        link: None,
+        thread: format!("{}/{}/{cluster}", first.account, first.region),
+    })
+}
+
+fn section(record: &Record) -> Section {
+    let roles: Vec<&str> = record.group.roles.iter().map(|known| known.role.word()).collect();
+    let name = record.group.name.as_deref().map(plain).unwrap_or_default();
+    let mut lines: Vec<String> = record.findings.iter().take(MOST_FINDINGS).map(line).collect();
+    let rest = record.findings.len().saturating_sub(MOST_FINDINGS);
+    if rest > 0 {
+        lines.push(format!("… and {rest} more, in the record of this group."));
+    }
+    Section {
+        title: format!("{} ({name}), {}", record.group.id, roles.join(" and ")),
+        status: super::capital(&headline(&record.findings.iter().collect::<Vec<_>>())),
+        lines,
+    }
+}
+
+fn line(finding: &FindingRecord) -> String {
+    let why = finding.detail.as_deref().filter(|_| finding.rule.is_none()).map(|detail| format!(": {}", plain(detail)));
+    let clauses = clauses(finding).map(|portion| format!("`{}`", portion.clause)).collect::<Vec<_>>().join(", ");
+    format!("{}{}. {} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
+}

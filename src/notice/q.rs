@@ -1,0 +1,135 @@
+//! A notice as a custom notification of Amazon Q Developer in chat applications. A message that does not match its schema is
+//! dropped without an error, so this one is complete and bounded.
+//! <https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html>
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{Notice, Section};
+
+/// The documentation gives no lengths; these keep a message within what Slack shows of one.
+const LONGEST_DESCRIPTION: usize = 6000;
+const LONGEST_STEP: usize = 500;
+const MOST_STEPS: usize = 8;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Custom<'n> {
+    version: &'static str,
+    source: &'static str,
+    content: Content,
+    metadata: Metadata<'n>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content {
+    text_type: &'static str,
+    title: String,
+    description: String,
+    next_steps: Vec<String>,
+    keywords: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'n> {
+    thread_id: String,
+    summary: String,
+    event_type: &'static str,
+    related_resources: Vec<&'n str>,
+    additional_context: BTreeMap<&'static str, String>,
+}
+
+/// The JSON of the notification. `attributes` are those of the message.
+pub fn json(notice: &Notice, attributes: &[(&'static str, String)]) -> String {
+    let of = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+    let custom = Custom {
+        version: "1.0",
+        source: "custom",
+        content: Content {
+            text_type: "client-markdown",
+            title: shown(&notice.subject),
+            description: description(notice),
+            next_steps: notice.steps.iter().take(MOST_STEPS).map(|step| cut(&shown(step), LONGEST_STEP)).collect(),
+            keywords: ["severity", "outcome", "cluster"].into_iter().filter_map(of).map(shown).collect(),
+        },
+        metadata: Metadata {
+            thread_id: shown(&notice.thread),
+            summary: shown(&notice.subject),
+            event_type: "eks-sg-guard",
+            related_resources: Some(notice.thread.as_str())
+                .filter(|thread| thread.starts_with("arn:"))
+                .into_iter()
+                .collect(),
+            additional_context: attributes.iter().map(|(name, value)| (*name, shown(value))).collect(),
+        },
+    };
+    serde_json::to_string(&custom).unwrap_or_default()
+}
+
+/// The whole in code fences: what stands in one is not formatted, whatever it says. Whole findings are left out at the end.
+fn description(notice: &Notice) -> String {
+    let mut out = format!("{}.\n```\n", shown(&super::capital(&notice.headline)));
+    for (name, what) in &notice.facts {
+        let _ = writeln!(out, "{name:<8} {}", shown(what));
+    }
+    out.push_str("```");
+    let tail = tail(notice);
+    let mut left = 0;
+    for section in &notice.sections {
+        let text = fenced(section);
+        let fits = left == 0 && chars(&out) + chars(&text) + chars(&tail) + 80 < LONGEST_DESCRIPTION;
+        if fits { out.push_str(&text) } else { left += 1 }
+    }
+    if left > 0 {
+        let _ = write!(out, "\n… and {left} more, in the record and by e-mail.");
+    }
+    out.push_str(&tail);
+    cut(&out, LONGEST_DESCRIPTION)
+}
+
+fn fenced(section: &Section) -> String {
+    let mut out = format!("\n```\n{}\n  {}\n", shown(&section.title), shown(&section.status));
+    for line in &section.lines {
+        let _ = writeln!(out, "  {}", shown(line));
+    }
+    out.push_str("```");
+    out
+}
+
+fn tail(notice: &Notice) -> String {
+    let mut out = String::new();
+    for code in &notice.code {
+        let text = format!("\n{}\n```\n{}\n```", code.title, shown(&code.text));
+        // Half a command is worse than none.
+        if chars(&out) + chars(&text) < LONGEST_DESCRIPTION / 2 {
+            out.push_str(&text);
+        }
+    }
+    if let Some(rest) = &notice.rest {
+        let _ = write!(out, "\n{}", shown(rest));
+    }
+    if let Some(link) = &notice.link {
+        let _ = write!(out, "\n{link}");
+    }
+    out
+}
+
+/// Without what chats obey even in code: mentions and links in angle brackets, and the end of the fence.
+fn shown(text: &str) -> String {
+    text.replace('<', "‹").replace('>', "›").replace('`', "'")
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if chars(text) <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(8)).chain("… (cut)".chars()).collect()
+}
+
+fn chars(text: &str) -> usize {
+    text.chars().count()
+}
