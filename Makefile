@@ -56,8 +56,8 @@ lint: lint-core ## Clippy on everything, warnings denied
 lint-core:
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 
-template-lint: venv ## cfn-lint on template.yaml
-	.venv/bin/cfn-lint template.yaml
+template-lint: venv ## cfn-lint on the templates
+	.venv/bin/cfn-lint template.yaml member.yaml
 
 deny: $(CARGO_DENY) ## Bans, licences and sources of the dependencies (deny.toml); needs no advisory database
 	.tools/bin/cargo-deny --locked check bans licenses sources

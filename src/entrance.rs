@@ -13,6 +13,7 @@ use crate::error::chain;
 use crate::event::batch::{self, Batch, Carrier};
 use crate::event::{Event, Parsed, Trigger, payload};
 use crate::guard::{Guard, GuardError, Response};
+use crate::plain::plain;
 use crate::ports::{Channel, Clock, Ec2, Eks, Memory};
 use crate::record::Record;
 
@@ -135,8 +136,8 @@ impl Entrance {
             let known = self.guards.keys().map(|(account, region)| format!("account `{account}`, region `{region}`"));
             format!(
                 "the event is from account `{}`, region `{}`; this function guards {}",
-                event.account,
-                event.region,
+                plain(&event.account),
+                plain(&event.region),
                 known.collect::<Vec<_>>().join("; ")
             )
         })

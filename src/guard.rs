@@ -17,6 +17,7 @@ use crate::event::{Change, Event, EventError, GroupRef, Named, Subject, Touched,
 use crate::inventory::{Inventory, Seen};
 use crate::memory::HandledEvents;
 use crate::metrics::Tally;
+use crate::notice;
 use crate::plan::{Brief, Modes};
 use crate::policy::Policy;
 use crate::policy::judge::Place;
@@ -109,6 +110,8 @@ pub struct Guard<E, K, C, N, M> {
     /// Where each record goes at once, as one line.
     journal: fn(&Record),
     handled: Mutex<HandledEvents>,
+    /// Events of which people were told that the guard may not look.
+    blind: Mutex<HandledEvents>,
     memory: Option<M>,
     looked_everywhere: Mutex<Option<Timestamp>>,
 }
@@ -157,6 +160,7 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
             region,
             journal,
             handled: Mutex::default(),
+            blind: Mutex::default(),
             tally,
             memory,
             looked_everywhere: Mutex::default(),
@@ -168,6 +172,18 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
     /// # Errors
     /// A state that cannot be read, or anything that should be done and is not.
     pub async fn look(&self, trigger: &Trigger, until: Timestamp) -> Result<Response, GuardError> {
+        let looked = self.look_at(trigger, until).await;
+        if let Err(error) = &looked {
+            let event = match trigger {
+                Trigger::Change(change) => Some(&change.event),
+                Trigger::Sweep { .. } => None,
+            };
+            self.tell_if_blind(event, error).await;
+        }
+        looked
+    }
+
+    async fn look_at(&self, trigger: &Trigger, until: Timestamp) -> Result<Response, GuardError> {
         let change = match trigger {
             Trigger::Sweep { groups } => return self.sweep(groups.clone(), None, until).await,
             Trigger::Change(change) => change,
@@ -192,7 +208,10 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
                 for Touched { group, named } in touched {
                     match self.find(group).await {
                         // The other groups still count.
-                        Err(error) => work.problem(chain(&error)),
+                        Err(error) => {
+                            self.tell_if_blind(Some(event), &error).await;
+                            work.problem(chain(&error));
+                        }
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
                         Ok(Some(seen)) => work.in_scope(seen, named, &mut out_of_scope).await,
                     }
@@ -306,6 +325,29 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
         }
         *last = Some(now);
         Ok(())
+    }
+
+    /// A refused read leaves no record to tell of, so people hear of the refusal itself, once for an event and its retries.
+    async fn tell_if_blind(&self, event: Option<&Event>, error: &GuardError) {
+        let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error else { return };
+        let key = event.map_or("sweep", |event| event.id.as_str());
+        if self.blind.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
+            return;
+        }
+        let place = Place { account: &self.account, region: &self.region };
+        let message = notice::blind(place, event, &chain(error));
+        let mut is_told = true;
+        for channel in &self.channels {
+            let sent = channel.send(&message).await;
+            self.tally.told(sent.is_ok());
+            if let Err(error) = sent {
+                is_told = false;
+                tracing::error!(channel = channel.name(), error = %chain(error.as_ref()), "nobody could be told");
+            }
+        }
+        if is_told {
+            self.blind.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        }
     }
 
     fn is_handled(&self, event: &str) -> bool {

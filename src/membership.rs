@@ -60,9 +60,10 @@ impl Membership {
 /// Reads the facts.
 pub fn membership(facts: Facts<'_>) -> Membership {
     let mut found: BTreeSet<(String, RoleEvidence)> = BTreeSet::new();
+    let is_internal = facts.clusters.iter().any(|cluster| is_internal_group(cluster, facts.group));
     let mut add = |cluster: &str, role, evidence, strong| {
         // A group that another account owns can be seen here but not changed.
-        let strong = strong && (facts.group.owner.is_empty() || facts.group.owner == facts.account);
+        let strong = strong && (facts.group.owner.is_empty() || facts.group.owner == facts.account) && !is_internal;
         found.insert((cluster.to_owned(), RoleEvidence { role, evidence, strong }));
     };
     for entry in facts.configured.iter().filter(|entry| entry.id == facts.group.id) {
@@ -102,6 +103,17 @@ pub fn membership(facts: Facts<'_>) -> Membership {
 }
 
 type Known = (Role, Evidence, bool);
+
+/// How the name of a group begins that EKS keeps among the control-plane instances of a local cluster on Outposts.
+pub(crate) const INTERNAL_GROUP: &str = "eks-local-internal-do-not-use-or-edit-";
+
+/// Whether EKS keeps this group for itself: an edit breaks the cluster. The name alone, which anybody may choose, makes no group
+/// immune: there has to be such a cluster in its VPC.
+/// <https://docs.aws.amazon.com/eks/latest/userguide/eks-outposts-vpc-subnet-requirements.html>
+fn is_internal_group(cluster: &Cluster, group: &GroupFacts) -> bool {
+    let is_its_name = |rest: &str| rest == cluster.name;
+    cluster.is_local && group.vpc == cluster.vpc && group.name.strip_prefix(INTERNAL_GROUP).is_some_and(is_its_name)
+}
 
 /// What EKS itself says, and EKS's own tag.
 fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {

@@ -4,6 +4,7 @@
 //! sessions, user agents) format a message or break a line: every such value goes through [`crate::plain::plain`] before it
 //! gets into a notice, and each renderer takes away what its own format would obey.
 
+mod blind;
 mod compose;
 mod digest;
 pub mod email;
@@ -12,6 +13,7 @@ mod redo;
 pub mod slack;
 mod source;
 
+pub use blind::blind;
 pub use compose::{notice, rule_in_words};
 pub use digest::digest;
 

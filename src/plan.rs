@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::event::{Actor, Claim, Named, NamedRule};
 use crate::group::Group;
+use crate::membership::INTERNAL_GROUP;
 use crate::policy::controller::Author;
 use crate::policy::judge::{Finding, Place, Portion, judge};
 use crate::policy::{Mode, Policy, Verdict};
@@ -145,7 +146,11 @@ fn intend(finding: &Finding, group: &Group, (mode, setting): (Mode, &'static str
     }
     let asking = || finding.portions.iter().filter(|portion| portion.verdict == Verdict::Revoke);
     if !asking().any(|portion| portion.strong) {
-        let why = "only weak evidence, such as ordinary tags, says what this group is to the cluster, so the rule was left alone";
+        let why = if group.name.starts_with(INTERNAL_GROUP) {
+            "EKS keeps this group for a local cluster on Outposts, and an edit may break it, so the rule was left alone"
+        } else {
+            "only weak evidence, such as ordinary tags, says what this group is to the cluster, so the rule was left alone"
+        };
         return Intent::Report(Some(why.to_owned()));
     }
     if is_among_cluster_groups(&finding.rule.peer, group)
@@ -176,7 +181,35 @@ pub fn limit<'a>(steps: impl IntoIterator<Item = &'a mut Step>, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::group::{Evidence, Role, RoleEvidence};
     use crate::policy::{ClusterSetting, builtin};
+    use crate::rule::Packets;
+
+    #[test]
+    fn the_internal_group_of_outposts_is_told_by_its_name() {
+        let weak = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: false };
+        let rule = Rule {
+            id: "sgr-1".to_owned(),
+            direction: Direction::Ingress,
+            packets: Packets::Tcp(10250, 10250),
+            peer: Peer::cidr("0.0.0.0/0").unwrap(),
+            description: None,
+            tags: BTreeMap::new(),
+        };
+        for (name, word) in [(format!("{INTERNAL_GROUP}prod"), "Outposts"), ("nodes".to_owned(), "weak evidence")] {
+            let group = Group { name, roles: [weak].into(), rules: vec![rule.clone()], ..Group::default() };
+            let brief = Brief {
+                policy: builtin::policy("standard").unwrap(),
+                place: Place { account: "111122223333", region: "eu-west-1" },
+                now: Timestamp::UNIX_EPOCH,
+                modes: Modes::new(Mode::Enforce, Mode::Enforce),
+                actor: None,
+                named: &Named::Everything,
+            };
+            let steps = plan(brief, &group);
+            assert!(matches!(&steps[0].intent, Intent::Report(Some(why)) if why.contains(word)), "{steps:?}");
+        }
+    }
 
     #[test]
     fn whatever_keeps_a_rule_from_being_revoked_is_named() {

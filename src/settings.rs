@@ -24,6 +24,12 @@ pub struct Settings {
     pub slack_secret: Option<String>,
     /// `GUARD_STATE_TABLE`: the name or ARN of the DynamoDB table that remembers events and repeats.
     pub state_table: Option<String>,
+    /// `GUARD_ACCOUNTS`: whose events count; empty: only the function's own.
+    pub accounts: Vec<String>,
+    /// `GUARD_REGIONS`: of which regions; empty: only the function's own.
+    pub regions: Vec<String>,
+    /// `GUARD_ROLE_NAME`: the role to assume for every place but the function's own account and region.
+    pub role_name: Option<String>,
     /// `GUARD_OWN_ROLE_ARN`: the function's role. Its own revokes come back as events, which are left alone.
     pub own_role: Option<String>,
     /// `GUARD_MAX_REVOKES`: most rules one invocation may revoke.
@@ -41,9 +47,6 @@ pub struct SettingError {
     /// What it may hold.
     pub expected: &'static str,
 }
-
-/// Variables of the contract that this version does not act on. Ignoring one would let somebody believe it does.
-const NOT_YET: [&str; 3] = ["GUARD_ACCOUNTS", "GUARD_REGIONS", "GUARD_ROLE_NAME"];
 
 impl Settings {
     /// Reads the variables through `look_up`. Unset and empty are the same.
@@ -70,8 +73,25 @@ impl Settings {
         let state_table = parse("GUARD_STATE_TABLE", get("GUARD_STATE_TABLE"), table, |text| {
             is_table(text).then(|| text.to_owned())
         })?;
-        for variable in NOT_YET {
-            parse(variable, get(variable), "nothing: this version does not act on it", |_| None::<()>)?;
+        let list = |variable, expected, is_one: fn(&str) -> bool| {
+            let read = |text: &str| {
+                let each: Vec<String> = text.split(',').map(|each| each.trim().to_owned()).collect();
+                each.iter().all(|each| is_one(each)).then_some(each)
+            };
+            parse(variable, get(variable), expected, read).map(Option::unwrap_or_default)
+        };
+        let accounts = list("GUARD_ACCOUNTS", "account ids of 12 digits, separated by commas", is_account)?;
+        let regions = list("GUARD_REGIONS", "names of regions, separated by commas", is_region)?;
+        let role_name =
+            parse("GUARD_ROLE_NAME", get("GUARD_ROLE_NAME"), "the name of an IAM role, without its path", |text| {
+                is_role_name(text).then(|| text.to_owned())
+            })?;
+        if role_name.is_none() && (accounts.len() > 1 || regions.len() > 1) {
+            return Err(SettingError {
+                variable: "GUARD_ROLE_NAME",
+                value: String::new(),
+                expected: "the name of the role to assume for the accounts and regions of GUARD_ACCOUNTS and GUARD_REGIONS",
+            });
         }
         Ok(Self {
             modes: Modes::new(
@@ -89,6 +109,9 @@ impl Settings {
                 |text| (text.starts_with("arn:") && text.contains(":secretsmanager:")).then(|| text.to_owned()),
             )?,
             state_table,
+            accounts,
+            regions,
+            role_name,
             own_role: parse("GUARD_OWN_ROLE_ARN", get("GUARD_OWN_ROLE_ARN"), "the ARN of an IAM role", |text| {
                 (text.starts_with("arn:") && text.contains(":iam::") && text.contains(":role/"))
                     .then(|| text.to_owned())
@@ -96,6 +119,23 @@ impl Settings {
             max_revokes: max_revokes.unwrap_or(50),
         })
     }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `eu-west-1`, `us-gov-east-1`.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_word =
+        |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    parts.len() >= 3 && parts.iter().all(is_word)
+}
+
+fn is_role_name(text: &str) -> bool {
+    let is_fit = |letter: char| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter);
+    (1..=64).contains(&text.len()) && text.chars().all(is_fit)
 }
 
 /// A name alone, or at the end of `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
@@ -138,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn more_than_one_place_needs_a_role_to_get_there() {
+        let accounts = ("GUARD_ACCOUNTS", "111122223333, 444455556666");
+        for places in [&[accounts][..], &[("GUARD_REGIONS", "eu-west-1,us-gov-east-1")]] {
+            assert_eq!(read(places).unwrap_err().variable, "GUARD_ROLE_NAME");
+            let settings = read(&[places, &[("GUARD_ROLE_NAME", "eks-sg-guard-member")]].concat()).unwrap();
+            assert_eq!(settings.accounts.len() + settings.regions.len(), 2);
+        }
+        assert_eq!(read(&[("GUARD_ACCOUNTS", "111122223333")]).unwrap().accounts, ["111122223333"]);
+    }
+
+    #[test]
     fn report_mode_is_the_stop_button_for_sweeps_too() {
         let settings = read(&[("GUARD_MODE", "report"), ("GUARD_SWEEP_MODE", "enforce")]).unwrap();
         assert_eq!(settings.modes, Modes { named: Mode::Report, others: Mode::Report });
@@ -153,7 +204,12 @@ mod tests {
             ("GUARD_CHAT_TOPIC_ARN", "ops"),
             ("GUARD_SLACK_SECRET_ARN", "xoxb-0"),
             ("GUARD_OWN_ROLE_ARN", "eks-sg-guard"),
-            ("GUARD_ACCOUNTS", "111122223333"),
+            ("GUARD_ACCOUNTS", "1111222233"),
+            ("GUARD_ACCOUNTS", "111122223333,"),
+            ("GUARD_ACCOUNTS", "11112222333a"),
+            ("GUARD_REGIONS", "Ireland"),
+            ("GUARD_REGIONS", "eu-west-1;us-east-1"),
+            ("GUARD_ROLE_NAME", "path/to/role"),
             ("GUARD_STATE_TABLE", "ab"),
             ("GUARD_STATE_TABLE", "a table"),
             ("GUARD_STATE_TABLE", "arn:aws:dynamodb:us-east-1:111122223333:global-table/guard"),

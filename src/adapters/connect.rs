@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_ec2::config::SharedCredentialsProvider;
 
 use super::count::Counting;
 use super::eks::Clusters;
@@ -73,6 +75,14 @@ pub async fn config() -> SdkConfig {
     loader().load().await
 }
 
+/// The same for another account or region, through a role there. The role is assumed when it is first needed, and again before
+/// its credentials end.
+pub async fn through(config: &SdkConfig, role_arn: &str, region: &str) -> SdkConfig {
+    let role = AssumeRoleProvider::builder(role_arn).configure(config).session_name(APP_NAME).build().await;
+    let region = Region::new(region.to_owned());
+    config.to_builder().region(region).credentials_provider(SharedCredentialsProvider::new(role)).build()
+}
+
 /// The behaviour version is pinned, so that an update of the SDK changes neither retries nor timeouts. It means standard
 /// retries with three tries, which we leave to the SDK: setting them here would silence `AWS_MAX_ATTEMPTS` and
 /// `AWS_RETRY_MODE`. It means no limit on the time of a call, which we do set.
@@ -90,7 +100,6 @@ fn loader() -> ConfigLoader {
 
 #[cfg(test)]
 mod tests {
-    use aws_config::Region;
     use aws_config::retry::RetryMode;
 
     use super::*;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::SdkError;
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -63,8 +64,21 @@ pub(super) fn cloud_error<E: ProvideErrorMetadata + Error + 'static>(action: &st
         Some(code) if RULE_GONE.contains(&code) => CloudError::RuleGone(source),
         Some(code) if LIST_GONE.contains(&code) => CloudError::ListGone(source),
         Some(code) if is_denied(code) => CloudError::Denied { action, source },
+        None if lacks_credentials(error) => CloudError::Denied { action: "sts:AssumeRole".to_owned(), source },
         _ => CloudError::Failed { action, source },
     }
+}
+
+/// Whether the call was not made because the credentials for it were refused.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// EC2 says `UnauthorizedOperation` or `AuthFailure`, EKS `AccessDeniedException`, SNS `AuthorizationError`.

@@ -3,11 +3,13 @@
 // The type of the whole invocation, as one future over the SDK's, nests deeper than the default limit.
 #![recursion_limit = "256"]
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use eks_sg_guard::adapters::clock::SystemClock;
 use eks_sg_guard::adapters::connect::{self, Connection};
 use eks_sg_guard::adapters::eks::Clusters;
@@ -15,7 +17,7 @@ use eks_sg_guard::adapters::outlet::Outlet;
 use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
-use eks_sg_guard::entrance::{Entrance, Look};
+use eks_sg_guard::entrance::{Entrance, Look, Place};
 use eks_sg_guard::error::chain;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
 use eks_sg_guard::metrics::Tally;
@@ -39,7 +41,7 @@ async fn main() -> ExitCode {
     // errors to a log-level filter.
     let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(level).init();
-    match run().await {
+    match Box::pin(run()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %chain(error.as_ref()), "the function does not start");
@@ -57,15 +59,16 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         );
     }
     let tally = Arc::new(Tally::default());
-    let connection = Connection::new(&connect::config().await, &tally);
+    let config = connect::config().await;
+    let connection = Connection::new(&config, &tally);
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "eks-sg-guard".to_owned());
     let entrance: OnceCell<Entrance> = OnceCell::new();
     let (entrance, settings, policy, connection) = (&entrance, &settings, &policy, &connection);
-    let (tally, function) = (&tally, &function);
+    let (tally, function, config) = (&tally, &function, &config);
     let handle = |event: LambdaEvent<Value>| async move {
         // The account is known from the first invocation on: its ARN is the function's own.
         let entrance = entrance
-            .get_or_init(|| async { build(&event.context.invoked_function_arn, settings, policy, connection, tally) })
+            .get_or_init(|| build(&event.context.invoked_function_arn, settings, policy, config, connection, tally))
             .await;
         let answer = entrance.handle(&event.payload, until(&event.context)).await;
         measure(tally, function, answer.is_err());
@@ -82,36 +85,73 @@ fn until(context: &Context) -> Timestamp {
     until.unwrap_or(Timestamp::MAX)
 }
 
-fn build(arn: &str, settings: &Settings, policy: &Policy, connection: &Connection, tally: &Arc<Tally>) -> Entrance {
-    let mut parts = arn.split(':').skip(3);
+/// One guard for every account and region that counts. Messages go out from the function's own.
+async fn build(
+    arn: &str,
+    settings: &Settings,
+    policy: &Policy,
+    config: &SdkConfig,
+    connection: &Connection,
+    tally: &Arc<Tally>,
+) -> Entrance {
+    let mut parts = arn.split(':').skip(1);
     let mut part = || parts.next().unwrap_or_default().to_owned();
-    let (region, account) = (part(), part());
-    let people = settings.topic.iter().map(|arn| Topic::people(connection.sns.clone(), arn.clone()));
-    let records = settings.record_topic.iter().map(|arn| Topic::records(connection.sns.clone(), arn.clone()));
-    let chat = settings.chat_topic.iter().map(|arn| Topic::chat(connection.sns.clone(), arn.clone()));
+    let (partition, _, region, account) = (part(), part(), part(), part());
+    let or_own = |told: &[String], own: &str| if told.is_empty() { vec![own.to_owned()] } else { told.to_vec() };
+    let mut guards: BTreeMap<Place, Box<dyn Look>> = BTreeMap::new();
+    for account_there in or_own(&settings.accounts, &account) {
+        for region_there in or_own(&settings.regions, &region) {
+            let there = match &settings.role_name {
+                _ if (&account_there, &region_there) == (&account, &region) => connection.clone(),
+                Some(role) => {
+                    let role = format!("arn:{partition}:iam::{account_there}:role/{role}");
+                    Connection::new(&connect::through(config, &role, &region_there).await, tally)
+                }
+                None => {
+                    tracing::error!(
+                        account = account_there,
+                        region = region_there,
+                        "GUARD_ROLE_NAME is empty, so this place is not guarded"
+                    );
+                    continue;
+                }
+            };
+            let place = (account_there.clone(), region_there.clone());
+            guards.insert(place.clone(), Box::new(guard(place, settings, policy, connection, there, tally)));
+        }
+    }
+    Entrance::new(guards, settings.own_role.clone())
+}
+
+fn guard(
+    (account, region): Place,
+    settings: &Settings,
+    policy: &Policy,
+    own: &Connection,
+    there: Connection,
+    tally: &Arc<Tally>,
+) -> Guarding {
+    let people = settings.topic.iter().map(|arn| Topic::people(own.sns.clone(), arn.clone()));
+    let records = settings.record_topic.iter().map(|arn| Topic::records(own.sns.clone(), arn.clone()));
+    let chat = settings.chat_topic.iter().map(|arn| Topic::chat(own.sns.clone(), arn.clone()));
     let topics = people.chain(chat).chain(records).map(Outlet::Topic);
     let slack = settings.slack_secret.iter();
-    let slack = slack.map(|arn| Outlet::Slack(Webhook::new(connection.secrets.clone(), arn, SystemClock)));
-    let place = (account.clone(), region.clone());
-    let guard = Guarding::new(Setup {
-        ec2: connection.ec2.clone(),
-        eks: connection.eks.clone(),
+    let slack = slack.map(|arn| Outlet::Slack(Webhook::new(own.secrets.clone(), arn, SystemClock)));
+    let table = |name: &String| Table::new(own.dynamodb.clone(), name, &account, &region, SystemClock);
+    Guarding::new(Setup {
+        ec2: there.ec2,
+        eks: there.eks,
         clock: SystemClock,
         channels: topics.chain(slack).collect(),
         policy: policy.clone(),
         modes: settings.modes,
         max_revokes: settings.max_revokes,
-        memory: settings
-            .state_table
-            .as_ref()
-            .map(|name| Table::new(connection.dynamodb.clone(), name, &account, &region, SystemClock)),
+        memory: settings.state_table.as_ref().map(table),
         account,
         region,
         tally: Arc::clone(tally),
         journal,
-    });
-    let guard: Box<dyn Look> = Box::new(guard);
-    Entrance::new([(place, guard)].into(), settings.own_role.clone())
+    })
 }
 
 /// Reads the policy that `GUARD_POLICY` names: a built-in, or the path of a file.

@@ -23,7 +23,7 @@ pub(super) fn read(record: &Value) -> Actor {
     }
 }
 
-fn cut(text: String) -> String {
+pub(super) fn cut(text: String) -> String {
     if text.chars().nth(LONGEST).is_none() {
         return text;
     }

@@ -53,7 +53,9 @@ pub(super) fn subject(record: &Value, source: &str, name: &str) -> Result<Subjec
         Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Subject::Unknown, Subject::PrefixList)),
         Changes::Cluster => return Ok(cluster(request, response).map_or(Subject::Unknown, Subject::Cluster)),
     };
-    Ok(groups(rules::group(request, response).map(|group| Touched { group, named })))
+    // Of what CloudTrail cut nothing is believed but the group, which may stand beside the mark.
+    let cut = || rules::group(unwrapped(get(record, "requestParameters")), unwrapped(get(record, "responseElements")));
+    Ok(groups(rules::group(request, response).or_else(cut).map(|group| Touched { group, named })))
 }
 
 /// Whether a call failed because what it should make was there already. Every other failure changed nothing.
@@ -67,14 +69,18 @@ fn existed(name: &str, code: &str) -> Result<bool, String> {
 
 /// The content of a request or response, out of its wrapper; `null` when CloudTrail left it out because it was too large.
 fn content(parameters: &Value) -> &Value {
+    let content = unwrapped(parameters);
+    if flag(get(content, "omitted")) == Some(true) { &Value::Null } else { content }
+}
+
+fn unwrapped(parameters: &Value) -> &Value {
     let wrapped = parameters.as_object().and_then(|members| {
         let wrapper = |(name, value): &(&String, &Value)| {
             value.is_object() && WRAPPERS.iter().any(|ending| name.ends_with(ending))
         };
         members.iter().find(wrapper).map(|(_, value)| value)
     });
-    let content = wrapped.unwrap_or(parameters);
-    if flag(get(content, "omitted")) == Some(true) { &Value::Null } else { content }
+    wrapped.unwrap_or(parameters)
 }
 
 fn groups(touched: impl IntoIterator<Item = Touched>) -> Subject {

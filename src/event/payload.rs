@@ -136,7 +136,9 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
     };
     let event = Event {
         // Without an id a repeat cannot be told from a new event, and then one of the two goes unseen.
-        id: text(get(record, "eventID")).map_or_else(|| required("requestID", "`eventID` or `requestID`"), Ok)?,
+        id: text(get(record, "eventID"))
+            .map_or_else(|| required("requestID", "`eventID` or `requestID`"), Ok)
+            .map(actor::cut)?,
         time: time(get(record, "eventTime")).or_else(|| time(get(envelope, "time"))),
         account: agreed(
             (at, "recipientAccountId", get(record, "recipientAccountId")),

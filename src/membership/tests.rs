@@ -49,6 +49,7 @@ fn balancer() -> Interface {
 #[derive(Default)]
 struct World {
     id: Option<&'static str>,
+    name: Option<&'static str>,
     owner: Option<&'static str>,
     tags: Tags,
     rules: Vec<Rule>,
@@ -70,10 +71,10 @@ impl World {
     fn read(self) -> (Vec<String>, Vec<String>) {
         let group = GroupFacts {
             id: self.id.unwrap_or(GROUP).into(),
+            name: self.name.unwrap_or_default().into(),
             vpc: "vpc-1".into(),
             owner: self.owner.unwrap_or("111122223333").into(),
             tags: self.tags,
-            ..GroupFacts::default()
         };
         let found = membership(Facts {
             account: "111122223333",
@@ -251,6 +252,26 @@ fn an_ordinary_tag_does_not_add_a_second_cluster_to_a_group_that_is_known_for_su
         ..World::default()
     };
     assert_eq!(world.clusters(), ["prod"]);
+}
+
+#[test]
+fn the_internal_group_of_a_local_cluster_is_only_reported_on_and_nothing_else_hides_behind_its_name() {
+    const INTERNAL: &str = "eks-local-internal-do-not-use-or-edit-prod";
+    for (what, name, is_local, vpc, expected) in [
+        ("EKS's own", INTERNAL, true, "vpc-1", "node attachment weak"),
+        ("a name like it, where there is no local cluster", INTERNAL, false, "vpc-1", "node attachment strong"),
+        ("a name like it, in another VPC", INTERNAL, true, "vpc-2", "node attachment strong"),
+        ("of another cluster", "eks-local-internal-do-not-use-or-edit-dev", true, "vpc-1", "node attachment strong"),
+        ("an ordinary one", "prod-node", true, "vpc-1", "node attachment strong"),
+    ] {
+        let world = World {
+            name: Some(name),
+            instances: vec![instance(&[("aws:eks:cluster-name", "prod")])],
+            clusters: Some(vec![Cluster { is_local, vpc: vpc.into(), ..prod() }]),
+            ..World::default()
+        };
+        assert_eq!(world.roles(), [expected], "{what}");
+    }
 }
 
 #[test]

@@ -87,6 +87,7 @@ WRITES = {
     "sns:Publish": (TOPICS, None),
     "kms:Decrypt": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
     "kms:GenerateDataKey*": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
+    "sts:AssumeRole": ({"Fn::Sub": "arn:${AWS::Partition}:iam::*:role/${GuardRoleName}"}, None),
     "secretsmanager:GetSecretValue": ({"Ref": "SlackSecretArn"}, None),
     "dynamodb:BatchGetItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
     "dynamodb:PutItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
@@ -126,6 +127,9 @@ def test_no_write_has_a_wildcard_where_it_matters(resources: dict[str, Any]) -> 
                 assert action.split(":")[1].startswith(("Describe", "Get", "List"))
                 continue
             assert "*" not in action.removesuffix("GenerateDataKey*"), action
+            if action == "sts:AssumeRole":
+                assert statement["Resource"]["Fn::Sub"].endswith("/${GuardRoleName}"), "in any account, but only that role"
+                continue
             for resource in listed(statement["Resource"]):
                 if "Fn::Sub" in resource:
                     name = resource["Fn::Sub"].rsplit(":", 1)
@@ -178,7 +182,7 @@ def test_the_pattern_is_exactly_this(resources: dict[str, Any]) -> None:
     """tests/events.rs holds the calls equal to those that the code understands."""
     of_groups = [{"prefix": {"equals-ignore-case": "sg-"}}, {"exists": False}]
     assert resources["GuardRule"]["Properties"]["EventPattern"] == {
-        "account": [{"Ref": "AWS::AccountId"}],
+        "account": {"Fn::If": ["HasAccounts", {"Fn::Split": [",", {"Ref": "GuardAccounts"}]}, [{"Ref": "AWS::AccountId"}]]},
         "source": ["aws.ec2", "aws.eks"],
         "detail-type": ["AWS API Call via CloudTrail"],
         "detail": {
@@ -363,6 +367,9 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
         "GUARD_OWN_ROLE_ARN": {"Fn::GetAtt": ["GuardRole", "Arn"]},
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
+        "GUARD_ACCOUNTS": {"Ref": "GuardAccounts"},
+        "GUARD_REGIONS": {"Ref": "GuardRegions"},
+        "GUARD_ROLE_NAME": {"Ref": "GuardRoleName"},
         "GUARD_CHAT_TOPIC_ARN": {"Ref": "ChatTopicArn"},
         "GUARD_SLACK_SECRET_ARN": {"Ref": "SlackSecretArn"},
         "GUARD_STATE_TABLE": {"Fn::If": ["MakeStateTable", {"Ref": "GuardTable"}, ""]},
@@ -375,6 +382,36 @@ def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]
     assert parameters["GuardPolicy"]["Default"] == "standard"
     assert parameters["GuardMaxRevokes"]["Default"] == 50
     assert parameters["StateTable"]["Default"] == "true"
+
+
+def test_a_member_allows_what_the_guard_does_at_home_and_forwards_what_it_follows(resources: dict[str, Any]) -> None:
+    text = TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8")
+    member = yaml.load(text, CloudFormationLoader)["Resources"]
+    role = member["MemberRole"]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": {"Ref": "GuardRoleArn"}}
+    (policy,) = role["Policies"]
+    granted = {each["Sid"]: (each["Action"], each["Resource"]) for each in policy["PolicyDocument"]["Statement"]}
+
+    def everywhere(resource: Any) -> Any:
+        return {"Fn::Sub": resource["Fn::Sub"].replace("${AWS::Region}", "*")} if isinstance(resource, dict) else resource
+
+    touches_ec2 = [each for each in statements(resources) if listed(each["Action"])[0].startswith(("ec2:", "eks:"))]
+    assert granted == {each["Sid"]: (each["Action"], everywhere(each["Resource"])) for each in touches_ec2}
+    here = {"account": [{"Ref": "AWS::AccountId"}]}
+    pattern = {**resources["GuardRule"]["Properties"]["EventPattern"], **here}
+    assert member["ForwardRule"]["Properties"]["EventPattern"] == pattern
+    forward = member["ForwardRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert [(each["Action"], each["Resource"]) for each in forward] == [("events:PutEvents", {"Ref": "GuardBusArn"})]
+
+
+def test_the_bus_takes_events_of_the_listed_accounts_alone(template: dict[str, Any]) -> None:
+    bus = template["Resources"]["ForwardedEvents"]
+    assert template["Conditions"][bus["Condition"]] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "GuardAccounts"}, ""]}]}
+    statement = bus["Properties"]["Statement"]
+    assert statement["Principal"] == {"AWS": {"Fn::Split": [",", {"Ref": "GuardAccounts"}]}}
+    assert statement["Action"] == "events:PutEvents"
+    assert statement["Condition"] == {"StringEquals": {"events:source": ["aws.ec2", "aws.eks"]}}
 
 
 def test_everything_is_looked_at_on_a_schedule(template: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ everyone       a customer prefix list that holds 0.0.0.0/0
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.eks import eks_backends
+
 from emulator import ACCOUNT, REGION, Emulator, Message
 
 WORLD = "0.0.0.0/0"
@@ -181,6 +183,13 @@ class World:
         return self.interface(
             group, f"ELB {path}/k8s-shop/0123456789abcdef", owner="amazon-elb", requester="amazon-elb", kind=kind, managed=True
         )
+
+    def localise(self, cluster: str) -> None:
+        """Make it a local cluster on Outposts, which no call of the emulator can."""
+        eks_backends[ACCOUNT][REGION].clusters[cluster].outpost_config = {
+            "outpostArns": [f"arn:aws:outposts:{REGION}:{ACCOUNT}:outpost/op-0a1"],
+            "controlPlaneInstanceType": "m5.large",
+        }
 
     # --- rules ---
 
