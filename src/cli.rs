@@ -27,6 +27,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::cli::style::Style;
 use crate::plain;
 use crate::policy::diagnostic::Rejected;
+use crate::policy::judge::Finding;
+use crate::policy::{Severity, Verdict};
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
@@ -73,7 +75,7 @@ enum NoticeVerb {
 enum PolicyVerb {
     /// Check a policy file and show every problem in it.
     Check(check::Arguments),
-    /// Print a built-in policy: the file as it is embedded, with its comments.
+    /// Print a built-in policy with its comments, or all that is in force under a file.
     Show(show::Arguments),
     /// Print the JSON Schema of policy files, for editors.
     Schema(schema::Arguments),
@@ -91,6 +93,37 @@ enum Format {
     Text,
     /// For tools.
     Json,
+}
+
+/// What counts as a finding for the exit code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// A rule that the policy forbids.
+    #[default]
+    Revoke,
+    /// Anything that is not allowed.
+    Report,
+    /// A finding of any severity.
+    Low,
+    /// Of this severity or worse.
+    Medium,
+    /// Of this severity or worse.
+    High,
+    /// Of this severity.
+    Critical,
+}
+
+impl FailOn {
+    fn is_met_by(self, finding: &Finding) -> bool {
+        match self {
+            Self::Revoke => finding.verdict == Verdict::Revoke,
+            Self::Report => finding.verdict >= Verdict::Report,
+            Self::Low => finding.severity >= Some(Severity::Low),
+            Self::Medium => finding.severity >= Some(Severity::Medium),
+            Self::High => finding.severity >= Some(Severity::High),
+            Self::Critical => finding.severity >= Some(Severity::Critical),
+        }
+    }
 }
 
 /// The contract with scripts.

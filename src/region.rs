@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::{BitAnd, Sub};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use range_set_blaze::RangeSetBlaze;
 
 use crate::rule::Packets;
@@ -227,6 +227,13 @@ impl Addresses {
     pub fn by_family(&self) -> impl Iterator<Item = Self> {
         let parts = [Self { v4: self.v4.clone(), ..Self::default() }, Self { v6: self.v6.clone(), ..Self::default() }];
         parts.into_iter().filter(|part| !part.is_empty())
+    }
+
+    /// The fewest blocks that are these addresses, ascending, IPv4 first.
+    pub fn blocks(&self) -> Vec<IpNet> {
+        let v4 = self.v4.ranges().flat_map(|range| Ipv4Subnets::new(*range.start(), *range.end(), 0));
+        let v6 = self.v6.ranges().flat_map(|range| Ipv6Subnets::new(*range.start(), *range.end(), 0));
+        v4.map(IpNet::V4).chain(v6.map(IpNet::V6)).collect()
     }
 
     /// Ranges of one family as numbers, ascending. IPv4 addresses are 0 to 2^32 - 1.

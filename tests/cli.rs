@@ -152,6 +152,46 @@ fn a_preview_is_what_people_would_get() {
 }
 
 #[test]
+fn explain_fails_on_what_it_was_asked_to_fail_on() {
+    let nodeport = "events/authorize-ingress-several-permissions-and-sources.json";
+    let private = "events/authorize-egress-all-v4-v6.json";
+    for (event, policy, fail_on, code) in [
+        (KUBELET, "standard", "revoke", 2),
+        (KUBELET, "standard", "critical", 2),
+        (KUBELET, "none", "revoke", 0),
+        (KUBELET, "none", "report", 0),
+        (private, "standard", "report", 0),
+        (private, "standard", "low", 0),
+        (nodeport, "standard", "report", 2),
+    ] {
+        let (found, ..) = run(&["explain", event, "--policy", policy, "--fail-on", fail_on]);
+        assert_eq!(found, code, "{event} under {policy} with --fail-on {fail_on}");
+    }
+    let report = written(
+        "explain",
+        "kubelet-reported.yaml",
+        b"version: 1\nverdicts: {kubelet-internet: {verdict: report, severity: high}}\n",
+    );
+    for (fail_on, code) in [("revoke", 0), ("report", 2), ("medium", 2), ("high", 2), ("critical", 0)] {
+        let (found, ..) = run(&["explain", KUBELET, "--policy", report.to_str().unwrap(), "--fail-on", fail_on]);
+        assert_eq!(found, code, "{fail_on}");
+    }
+}
+
+#[test]
+fn a_file_is_shown_with_all_that_it_inherits_as_a_policy_that_says_the_same() {
+    let file = written("show", "own.yaml", b"version: 1\nextends: strict\nverdicts: {api-internet: allow}\n");
+    let (code, shown, err) = run(&["policy", "show", file.to_str().unwrap()]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(shown.starts_with("version: 1\nextends: none\n") && shown.contains("kubelet-internet"), "{shown}");
+    let shown = written("show", "shown.yaml", shown.as_bytes());
+    let (code, out, _) =
+        run(&["policy", "diff", file.to_str().unwrap(), shown.to_str().unwrap(), "--events", "events"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("change") || out.contains("same"), "{out}");
+}
+
+#[test]
 fn explain_says_when_there_is_nothing_to_explain() {
     assert_told!("explain_ignored", "explain", "events/failed-unauthorized.json");
     assert_told!("explain_sweep", "explain", "events/sweep.json");

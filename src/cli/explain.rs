@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::cli::claims::{self, Assumed, Claimed};
 use crate::cli::style::{Style, count, decision, traffic, word};
-use crate::cli::{Answer, Exit, Format, input};
+use crate::cli::{Answer, Exit, FailOn, Format, input};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Subject, Trigger};
 use crate::notice::rule_in_words;
 use crate::plain::plain;
 use crate::plan::{Brief, Intent, Modes, Step, plan};
 use crate::policy::judge::Place;
-use crate::policy::{Mode, Policy, Verdict, builtin};
+use crate::policy::{Mode, Policy, builtin};
 use crate::record::PortionRecord;
 use crate::region::Traffic;
 use crate::rule::Direction;
@@ -32,7 +32,7 @@ EVENT is what the function gets: an EventBridge event `AWS API Call via CloudTra
 the event describes them, while the function judges the live rules of the whole group.
 
 Exit codes:
-  0  no verdict `revoke`    1  could not run    2  a verdict is `revoke`    3  the policy is invalid")]
+  0  clean    1  could not run    2  a finding as `--fail-on` says    3  the policy is invalid")]
 pub(super) struct Arguments {
     /// The event, a JSON file.
     event: PathBuf,
@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// A policy file, or the name of a built-in policy.
     #[arg(long, value_name = "FILE|NAME", default_value = builtin::DEFAULT)]
     policy: String,
+    /// What ends in exit code 2: a verdict, or a finding of this severity or worse.
+    #[arg(long, value_enum, value_name = "VERDICT|SEVERITY", default_value_t)]
+    fail_on: FailOn,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -73,8 +76,8 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
         .as_ref()
         .map(|change| explain(change, &policy, &arguments.assumed, Modes::new(Mode::Enforce, Mode::Report), now))
         .unwrap_or_default();
-    let forbidden = groups.iter().flat_map(|group| &group.steps).any(|step| step.finding.verdict == Verdict::Revoke);
-    let exit = if forbidden { Exit::Findings } else { Exit::Clean };
+    let fails = |step: &Step| arguments.fail_on.is_met_by(&step.finding);
+    let exit = if groups.iter().flat_map(|group| &group.steps).any(fails) { Exit::Findings } else { Exit::Clean };
     let event = change.as_ref().map(|change| &change.event);
     match arguments.format {
         Format::Text => Ok(Answer::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),

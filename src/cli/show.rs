@@ -1,24 +1,30 @@
-//! `policy show`: a built-in policy as it is embedded.
+//! `policy show`: a built-in policy as it is embedded, or what is in force under a file.
 
-use anyhow::Context;
 use clap::Args;
+use jiff::Timestamp;
 
-use crate::cli::{Answer, Exit};
+use crate::cli::{Answer, Exit, input};
 use crate::policy::builtin;
+use crate::policy::file::print;
 
 /// Arguments of `policy show`.
 #[derive(Args)]
 #[command(after_help = "\
 Example: what `strict` changes
-  diff <(eks-sg-guard policy show standard) <(eks-sg-guard policy show strict)")]
+  diff <(eks-sg-guard policy show standard) <(eks-sg-guard policy show strict)
+
+A policy of your own is shown with everything that it inherits, as a file that extends nothing:
+  eks-sg-guard policy show policy.yaml")]
 pub(super) struct Arguments {
-    /// Which one.
-    #[arg(default_value = builtin::DEFAULT, value_parser = builtin::NAMES)]
+    /// The name of a built-in policy (standard, strict, none), or a file.
+    #[arg(value_name = "NAME|FILE", default_value = builtin::DEFAULT)]
     name: String,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
-    let text =
-        builtin::text(&arguments.name).with_context(|| format!("there is no built-in policy `{}`", arguments.name))?;
-    Ok(Answer::new(text.to_owned(), Exit::Clean))
+    if let Some(text) = builtin::text(&arguments.name) {
+        return Ok(Answer::new(text.to_owned(), Exit::Clean));
+    }
+    let policy = input::policy(&arguments.name, Timestamp::now())?;
+    Ok(Answer::new(print::text(&policy), Exit::Clean))
 }

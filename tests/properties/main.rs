@@ -18,15 +18,16 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eks_sg_guard::policy::Verdict;
+use eks_sg_guard::policy::file::print;
 use eks_sg_guard::policy::judge::{Finding, Portion};
+use eks_sg_guard::policy::{Origin, Policy, Verdict};
 use eks_sg_guard::region::Traffic;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::model::{Taste, exception};
 use crate::oracle::{Oracle, Said};
-use crate::world::{Mark, RuleModel, World, block, world};
+use crate::world::{Mark, RuleModel, World, block, read, world};
 
 /// What a debug build does in seconds; `PROPTEST_CASES` asks for more.
 fn cases(cases: u32) -> ProptestConfig {
@@ -50,6 +51,16 @@ fn said(portion: &Portion) -> Said {
 fn worst(world: &World, at: impl IntoIterator<Item = usize>) -> Verdict {
     let findings = world.judged();
     at.into_iter().map(|at| findings[at].verdict).max().unwrap()
+}
+
+/// What has to be equal of two policies, in words: all but the name, the hash and which policy a clause was inherited from.
+fn meaning(policy: &Policy) -> String {
+    let mut policy = policy.clone();
+    (policy.name, policy.hash) = (String::new(), String::new());
+    for clause in policy.clauses.iter_mut().filter(|clause| clause.origin != Origin::Exception) {
+        clause.origin = Origin::BuiltIn;
+    }
+    format!("{policy:#?}")
 }
 
 /// Without a rule's id, which is all that tells its copies apart.
@@ -103,6 +114,24 @@ proptest! {
 
 proptest! {
     #![proptest_config(cases(150))]
+
+    #[test]
+    fn a_printed_policy_is_read_back_as_the_same_policy(world in world(Taste::Any)) {
+        let policy = read(&world.policy.yaml());
+        let printed = print::text(&policy);
+        let again = read(&printed);
+        prop_assert_eq!(meaning(&again), meaning(&policy), "{}", printed);
+        prop_assert_eq!(print::text(&again), printed);
+        // An inherited clause is the reader's own once it stands in a file, and only then may it revoke among a cluster's groups.
+        let judged = |policy| {
+            let mut findings = world.judged_under(policy);
+            for portion in findings.iter_mut().flat_map(|finding| &mut finding.portions) {
+                portion.names_cluster_groups = false;
+            }
+            findings
+        };
+        prop_assert_eq!(judged(&again), judged(&policy));
+    }
 
     #[test]
     fn portions_are_the_rule_and_nothing_twice(world in world(Taste::Classes)) {

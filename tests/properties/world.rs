@@ -63,14 +63,21 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
 }
 
+/// A policy out of its text.
+pub(crate) fn read(text: &str) -> eks_sg_guard::policy::Policy {
+    let loaded = file::load("policy.yaml", text, TODAY.parse().unwrap());
+    loaded.unwrap_or_else(|rejected| panic!("{rejected}\n{text}")).policy
+}
+
 impl World {
     /// The findings of the engine, in the order of the rules. The policy goes all the way through its text.
     pub(crate) fn judged(&self) -> Vec<Finding> {
-        let text = self.policy.yaml();
-        let loaded = file::load("policy.yaml", &text, TODAY.parse().unwrap());
-        let policy = loaded.unwrap_or_else(|rejected| panic!("{rejected}\n{text}")).policy;
+        self.judged_under(&read(&self.policy.yaml()))
+    }
+
+    pub(crate) fn judged_under(&self, policy: &eks_sg_guard::policy::Policy) -> Vec<Finding> {
         let place = Place { account: "111122223333", region: "us-east-1" };
-        judge(&policy, &self.group(), place, self.now, |_| self.author)
+        judge(policy, &self.group(), place, self.now, |_| self.author)
     }
 
     pub(crate) fn with_rules(&self, rules: Vec<RuleModel>) -> Self {
