@@ -346,6 +346,7 @@ fn connections_are_cut_only_where_ec2_does_not_track_them() {
         ("only some ports may answer", &tcp, vec![answer(Packets::Tcp(1024, 65535))], Connections::MayGoOn),
         ("only UDP may answer", &tcp, vec![answer(Packets::Udp(0, 65535))], Connections::MayGoOn),
         ("nothing may answer", &tcp, vec![], Connections::MayGoOn),
+        ("another way in is no answer", &tcp, vec![rule("sgr-9", Packets::All, "0.0.0.0/0")], Connections::MayGoOn),
         ("from some", &narrow, vec![answer(Packets::All)], Connections::MayGoOn),
         ("ICMP is always tracked", &ping, vec![answer(Packets::All)], Connections::MayGoOn),
     ] {
