@@ -20,11 +20,13 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use eks_sg_guard::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
-use eks_sg_guard::policy::judge::{Finding, Place, judge};
-use eks_sg_guard::policy::{Policy, file};
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::file;
+use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::model::Policy;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::{Timestamp, civil::Date};
 
@@ -179,8 +181,8 @@ fn world(rules: u32) -> Group {
 }
 
 fn judged(policy: &Policy, group: &Group) -> Vec<Finding> {
-    let place = Place { account: "111122223333", region: "eu-central-1" };
-    judge(policy, group, place, Timestamp::UNIX_EPOCH, |_| Author::Unknown)
+    let location = Location::new("111122223333", "eu-central-1");
+    judge(policy, group, &location, Timestamp::UNIX_EPOCH, |_| Author::Unknown)
 }
 
 fn benches(criterion: &mut Criterion) {

@@ -25,10 +25,10 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::cli::style::Style;
-use crate::plain;
+use crate::model::text;
 use crate::policy::diagnostic::Rejected;
 use crate::policy::judge::Finding;
-use crate::policy::{Severity, Verdict};
+use crate::policy::model::{Severity, Verdict};
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
@@ -158,7 +158,7 @@ impl Answer {
         let text = serde_json::to_string_pretty(value)?;
         let mut out = String::with_capacity(text.len() + 1);
         for c in text.chars() {
-            if c == '\n' || plain::is_harmless(c) {
+            if c == '\n' || text::is_harmless(c) {
                 out.push(c);
             } else {
                 c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
@@ -182,7 +182,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let style = Style::new(has_colours(&io::stdout()));
     match answer(verb, style) {
         // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
-        Ok(answer) => match io::stdout().write_all(plain::lines(&answer.text, style.colours).as_bytes()) {
+        Ok(answer) => match io::stdout().write_all(text::lines(&answer.text, style.colours).as_bytes()) {
             // Whoever closed the pipe has read enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
             _ => answer.exit.into(),
@@ -211,7 +211,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         Some(rejected) => (rejected.render(colours), Exit::InvalidPolicy),
         None => (format!("error: {error:#}"), Exit::CouldNotRun),
     };
-    let _ = writeln!(out, "{}", plain::lines(&text, colours));
+    let _ = writeln!(out, "{}", text::lines(&text, colours));
     exit.into()
 }
 

@@ -13,7 +13,8 @@ mod rules;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::rule::{Direction, Packets, Peer};
+use crate::model::ids::Location;
+use crate::model::rule::{Direction, Packets, Peer};
 pub use calls::{CALLS, Call};
 
 /// What an invocation asks of us.
@@ -89,10 +90,9 @@ pub struct Event {
     pub name: String,
     /// When the call completed, else when the event was sent; `None` when neither is readable.
     pub time: Option<Timestamp>,
-    /// Account the event was delivered for, twelve digits.
-    pub account: String,
-    /// Region of the call, as told: compare it with the regions you guard before you use it.
-    pub region: String,
+    /// The account the event was delivered for, and the region of the call, as told: compare them with the locations you guard
+    /// before you use them.
+    pub location: Location,
     /// Who called.
     pub actor: Actor,
 }

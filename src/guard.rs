@@ -3,8 +3,14 @@
 //! Owns: which groups an invocation is about, waiting for what EC2 does not show yet, and what ends in an error. Must not:
 //! order effects on EC2 (remediate does) or write text (notice does).
 
+pub mod dispatch;
+pub mod handled;
+pub mod inventory;
+mod invocation;
+pub mod plan;
 mod recall;
-mod work;
+pub mod remediate;
+pub mod settings;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,18 +18,19 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::error::chain;
 use crate::event::{Change, Event, EventError, GroupRef, Named, Subject, Touched, Trigger};
-use crate::inventory::{Inventory, Seen};
-use crate::memory::HandledEvents;
-use crate::metrics::Tally;
-use crate::notice;
-use crate::plan::{Brief, Modes};
-use crate::policy::Policy;
-use crate::policy::judge::Place;
-use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Memory};
-use crate::record::Record;
-use work::Work;
+use crate::guard::handled::HandledEvents;
+use crate::guard::inventory::{Inventory, Seen};
+use crate::guard::invocation::Work;
+use crate::guard::plan::{Brief, Modes};
+use crate::model::error::CloudError;
+use crate::model::error::chain;
+use crate::model::ids::Location;
+use crate::policy::model::Policy;
+use crate::ports::{Channel, Clock, Ec2, Eks, Memory};
+use crate::report::metrics::Tally;
+use crate::report::notice;
+use crate::report::record::Record;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
 const LAG: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
@@ -104,8 +111,7 @@ pub struct Guard<E, K, C, N, M> {
     policy: Policy,
     modes: Modes,
     max_revokes: usize,
-    account: String,
-    region: String,
+    location: Location,
     tally: Arc<Tally>,
     /// Where each record goes at once, as one line.
     journal: fn(&Record),
@@ -132,10 +138,8 @@ pub struct Setup<E, K, C, N, M> {
     pub modes: Modes,
     /// From the environment.
     pub max_revokes: usize,
-    /// The function's own account: events of others are ignored.
-    pub account: String,
-    /// The function's own region: events of others are ignored.
-    pub region: String,
+    /// What it looks after: events of other locations are not for it.
+    pub location: Location,
     /// What all processes remember together. Without it repeats are not merged.
     pub memory: Option<M>,
     /// Counts what is done.
@@ -147,17 +151,15 @@ pub struct Setup<E, K, C, N, M> {
 impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
     /// A guard with an empty memory.
     pub fn new(setup: Setup<E, K, C, N, M>) -> Self {
-        let Setup { ec2, eks, clock, channels, policy, modes, max_revokes, account, region, memory, tally, journal } =
-            setup;
-        let inventory = Inventory::new(ec2, eks, clock, account.clone(), policy.groups.clone());
+        let Setup { ec2, eks, clock, channels, policy, modes, max_revokes, location, memory, tally, journal } = setup;
+        let inventory = Inventory::new(ec2, eks, clock, location.account.clone(), policy.groups.clone());
         Self {
             inventory,
             channels,
             policy,
             modes,
             max_revokes,
-            account,
-            region,
+            location,
             journal,
             handled: Mutex::default(),
             blind: Mutex::default(),
@@ -308,9 +310,8 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
     }
 
     fn brief<'b>(&'b self, event: Option<&'b Event>, now: Timestamp, named: &'b Named) -> Brief<'b> {
-        let place = Place { account: &self.account, region: &self.region };
         let actor = event.map(|event| &event.actor);
-        Brief { policy: &self.policy, place, now, modes: self.modes, actor, named }
+        Brief { policy: &self.policy, location: &self.location, now, modes: self.modes, actor, named }
     }
 
     /// Events that do not tell their group make us look at every group. Padded requests must not drain the request buckets
@@ -334,8 +335,7 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Guard<E, K, C, N, M> {
         if self.blind.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
             return;
         }
-        let place = Place { account: &self.account, region: &self.region };
-        let message = notice::blind(place, event, &chain(error));
+        let message = notice::blind(&self.location, event, &chain(error));
         let mut is_told = true;
         for channel in &self.channels {
             let sent = channel.send(&message).await;

@@ -7,14 +7,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eks_sg_guard::group::{AwsList, Evidence, Group, Role, RoleEvidence};
+use eks_sg_guard::model::group::{AwsList, Evidence, Group, Role, RoleEvidence};
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::region::{Addresses, Traffic};
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::diagnostic::render;
-use eks_sg_guard::policy::judge::{Finding, Place, judge};
-use eks_sg_guard::policy::requirement::Wearer;
-use eks_sg_guard::policy::{Clause, Policy, Severity, Verdict, Word, builtin, file};
-use eks_sg_guard::region::{Addresses, Traffic};
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::model::Wearer;
+use eks_sg_guard::policy::model::{Clause, Policy, Severity, Verdict, Word};
+use eks_sg_guard::policy::{builtin, file};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
@@ -407,9 +409,9 @@ fn findings(policy: &Policy, rules: &[&str]) -> Vec<Finding> {
         vpc_ranges: nets(&["10.0.0.0/16"]),
         ..Group::default()
     };
-    let place = Place { account: "111122223333", region: "us-east-1" };
+    let location = Location::new("111122223333", "us-east-1");
     // The built-in policies have no exceptions, so no time matters.
-    judge(policy, &group, place, Timestamp::UNIX_EPOCH, |_| Author::Other)
+    judge(policy, &group, &location, Timestamp::UNIX_EPOCH, |_| Author::Other)
 }
 
 #[test]

@@ -5,9 +5,11 @@ use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::eks::Clusters;
-use eks_sg_guard::error::chain;
-use eks_sg_guard::ports::{CloudError, Cluster, Eks, NodeGroup};
-use eks_sg_guard::region::Addresses;
+use eks_sg_guard::model::error::CloudError;
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::facts::{Cluster, NodeGroup};
+use eks_sg_guard::model::region::Addresses;
+use eks_sg_guard::ports::Eks;
 use serde_json::{Value, json};
 
 fn ok(body: &Value) -> HttpResponse {

@@ -11,6 +11,7 @@ use eks_sg_guard::event::payload::parse;
 use eks_sg_guard::event::{
     Actor, CALLS, Change, Event, EventError, Named, NamedRule, Parsed, Subject, Touched, Trigger,
 };
+use eks_sg_guard::model::ids::Location;
 use serde_json::{Value, json};
 
 use crate::corpus::{read_folder, read_json};
@@ -42,7 +43,8 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {groups:?}"),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
-    let Change { event: Event { id, name, time, account, region, actor }, subject } = change;
+    let Change { event: Event { id, name, time, location, actor }, subject } = change;
+    let Location { account, region } = location;
     let Actor { arn, r#type, session_issuer, source_ip, user_agent, invoked_by } = actor;
     let mut lines = vec![
         format!("event: {name} {id} at {time:?} in {account} {region}"),

@@ -13,12 +13,12 @@ use aws_smithy_mocks::{Rule, RuleBuilder, RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::table::Table;
-use eks_sg_guard::error::chain;
-use eks_sg_guard::policy::Verdict;
-use eks_sg_guard::policy::judge::Place;
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::policy::model::Verdict;
 use eks_sg_guard::ports::{Clock, Memory};
-use eks_sg_guard::record::{Action, FindingRecord};
-use eks_sg_guard::repeat::{Key, Past, Sighting, Telling};
+use eks_sg_guard::report::history::{Key, Past, Sighting, Telling};
+use eks_sg_guard::report::record::{Action, FindingRecord};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ fn bench(reads: Vec<HttpResponse>, writes: Vec<HttpResponse>) -> Bench {
     let config = wire.clone();
     let client =
         mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, &rules, move |each| each.interceptor(config.clone()));
-    Bench { table: Table::new(client, "guard", ACCOUNT, REGION, clock.clone()), wire, clock }
+    Bench { table: Table::new(client, "guard", Location::new(ACCOUNT, REGION), clock.clone()), wire, clock }
 }
 
 fn answers<I, O, E>(rule: RuleBuilder<I, O, E>, answers: Vec<HttpResponse>) -> Option<Rule>
@@ -161,7 +161,7 @@ fn key(n: usize) -> Key {
         contested: None,
         detail: None,
     };
-    Key::of(Place { account: ACCOUNT, region: REGION }, &format!("sg-{n}"), &finding)
+    Key::of(&Location::new(ACCOUNT, REGION), &format!("sg-{n}"), &finding)
 }
 
 fn pk(n: usize) -> String {
@@ -228,7 +228,7 @@ async fn events_of_another_place_are_others() {
         let config = wire.clone();
         let client =
             mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, [&rule], move |each| each.interceptor(config.clone()));
-        Table::new(client, "guard", account, region, Frozen::default()).is_handled("e").await.unwrap();
+        Table::new(client, "guard", Location::new(account, region), Frozen::default()).is_handled("e").await.unwrap();
         wire.read().concat().concat()
     };
     assert_ne!(keys(ACCOUNT, REGION).await, keys(ACCOUNT, "eu-west-1").await);

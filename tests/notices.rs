@@ -10,18 +10,22 @@
 use std::collections::BTreeMap;
 
 use eks_sg_guard::event::{Actor, Event};
-use eks_sg_guard::group::{Evidence, Group, Role, RoleEvidence};
-use eks_sg_guard::notice::{self, Message, Notice, email, q, slack};
+use eks_sg_guard::model::group::{Evidence, Group, Role, RoleEvidence};
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
-use eks_sg_guard::policy::judge::{Place, judge};
-use eks_sg_guard::policy::{Mode, builtin};
-use eks_sg_guard::record::{Action, Connections, FindingRecord, Record};
-use eks_sg_guard::repeat::{Contested, Opener};
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::judge::judge;
+use eks_sg_guard::policy::model::Mode;
+use eks_sg_guard::report::history::{Contested, Opener};
+use eks_sg_guard::report::notice::{self, Message, Notice, email, q, slack};
+use eks_sg_guard::report::record::{Action, Connections, FindingRecord, Record};
 use jiff::Timestamp;
 use serde_json::Value;
 
-const PLACE: Place<'_> = Place { account: "111122223333", region: "eu-west-1" };
+fn location() -> Location {
+    Location::new("111122223333", "eu-west-1")
+}
 
 fn at(minute: u32) -> Timestamp {
     format!("2026-11-23T03:{minute:02}:05Z").parse().unwrap()
@@ -32,8 +36,7 @@ fn event(actor: Actor) -> Event {
         id: "e-1".to_owned(),
         name: "AuthorizeSecurityGroupIngress".to_owned(),
         time: Some(at(0)),
-        account: PLACE.account.to_owned(),
-        region: PLACE.region.to_owned(),
+        location: location(),
         actor,
     }
 }
@@ -69,7 +72,7 @@ fn group(rules: Vec<Rule>) -> Group {
 
 /// The findings of these rules, each with what became of it.
 fn findings(group: &Group, actions: &[Action]) -> Vec<FindingRecord> {
-    let judged = judge(builtin::policy("standard").unwrap(), group, PLACE, at(0), |_| Author::Unknown);
+    let judged = judge(builtin::policy("standard").unwrap(), group, &location(), at(0), |_| Author::Unknown);
     let each = judged.into_iter().zip(actions.iter().cycle());
     let detail = |action: Action| match action {
         Action::Refused => Some("more rules than GUARD_MAX_REVOKES (1)".to_owned()),
@@ -86,7 +89,7 @@ fn findings(group: &Group, actions: &[Action]) -> Vec<FindingRecord> {
 }
 
 fn record(group: &Group, findings: Vec<FindingRecord>, event: Option<&Event>) -> Record {
-    Record::of(PLACE, builtin::policy("standard").unwrap(), Mode::Enforce, group, findings, event)
+    Record::of(&location(), builtin::policy("standard").unwrap(), Mode::Enforce, group, findings, event)
 }
 
 fn kubelet() -> Rule {

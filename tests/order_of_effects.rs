@@ -7,20 +7,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eks_sg_guard::entrance::{Answer, Entrance, Look};
-use eks_sg_guard::error::chain;
+use eks_sg_guard::guard::dispatch::{Answer, Entrance, Look};
+use eks_sg_guard::guard::plan::Modes;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
-use eks_sg_guard::notice::{Message, Notice, email};
-use eks_sg_guard::plan::Modes;
-use eks_sg_guard::policy::{Mode, builtin};
-use eks_sg_guard::ports::{
-    Channel, Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Memory, PrefixListFacts, Source,
-    Which,
-};
-use eks_sg_guard::record::{Action, Outcome};
-use eks_sg_guard::region::Addresses;
-use eks_sg_guard::repeat::{Key, Past};
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::error::{CloudError, Source};
+use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Which};
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::region::Addresses;
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::builtin;
+use eks_sg_guard::policy::model::Mode;
+use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, Memory};
+use eks_sg_guard::report::history::{Key, Past};
+use eks_sg_guard::report::notice::{Message, Notice, email};
+use eks_sg_guard::report::record::{Action, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -287,15 +288,14 @@ impl Case {
             policy: builtin::policy("standard").unwrap().clone(),
             modes: Modes::new(mode, sweep_mode),
             max_revokes,
-            account: "111122223333".into(),
-            region: "us-east-1".into(),
+            location: Location::new("111122223333", "us-east-1"),
             memory: remembers.then(fake),
             tally: Arc::default(),
             journal: |_| {},
         });
         let guard: Box<dyn Look> = Box::new(guard);
-        let place = ("111122223333".to_owned(), "us-east-1".to_owned());
-        Self { world, guard: Entrance::new([(place, guard)].into(), Some(OWN_ROLE.to_owned())) }
+        let location = Location::new("111122223333", "us-east-1");
+        Self { world, guard: Entrance::new([(location, guard)].into(), Some(OWN_ROLE.to_owned())) }
     }
 
     /// An authorize event that names these rule ids as open kubelet ports.

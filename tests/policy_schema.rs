@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use eks_sg_guard::group::{AwsList, Role};
+use eks_sg_guard::model::group::{AwsList, Role};
+use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::diagnostic::Diagnostic;
 use eks_sg_guard::policy::file::load;
-use eks_sg_guard::policy::{Word, builtin};
+use eks_sg_guard::policy::model::Word;
 use jiff::civil::{Date, date};
 use serde_json::Value;
 

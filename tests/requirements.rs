@@ -9,12 +9,13 @@
 
 use std::collections::BTreeMap;
 
-use eks_sg_guard::group::PrefixList;
+use eks_sg_guard::cluster::topology::{Topology, candidates, groups};
+use eks_sg_guard::model::facts::{Cluster, Instance, NodeGroup};
+use eks_sg_guard::model::group::PrefixList;
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::requirement::unmet;
-use eks_sg_guard::policy::{Policy, builtin, file};
-use eks_sg_guard::ports::{Cluster, Instance, NodeGroup};
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
-use eks_sg_guard::topology::{Topology, candidates, groups};
+use eks_sg_guard::policy::{builtin, file};
 use jiff::civil::date;
 
 /// A cluster in words: additional control-plane groups, what each node wears, and the rules of each group.
@@ -152,7 +153,7 @@ fn texts(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-fn addresses(blocks: &[&str]) -> eks_sg_guard::region::Addresses {
+fn addresses(blocks: &[&str]) -> eks_sg_guard::model::region::Addresses {
     blocks.iter().map(|block| block.parse::<ipnet::IpNet>().unwrap()).collect()
 }
 

@@ -11,9 +11,9 @@ use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::sns::Topic;
-use eks_sg_guard::error::chain;
-use eks_sg_guard::notice::{Message, Notice, email, q};
+use eks_sg_guard::model::error::chain;
 use eks_sg_guard::ports::Channel;
+use eks_sg_guard::report::notice::{Message, Notice, email, q};
 
 const ARN: &str = "arn:aws:sns:us-east-1:111122223333:guard";
 const LIMIT: usize = 256 * 1024;

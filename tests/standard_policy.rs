@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use eks_sg_guard::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::region::Addresses;
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
-use eks_sg_guard::policy::judge::{Finding, Place, judge};
-use eks_sg_guard::policy::{Policy, Severity, Verdict, builtin};
-use eks_sg_guard::region::Addresses;
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::model::{Policy, Severity, Verdict};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -77,8 +79,8 @@ fn group(roles: &[Role], rules: Vec<Rule>) -> Group {
 }
 
 fn judge_all(group: &Group, author: Author) -> Vec<Finding> {
-    let place = Place { account: "111122223333", region: "us-east-1" };
-    judge(&standard(), group, place, "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap(), |_| author)
+    let location = Location::new("111122223333", "us-east-1");
+    judge(&standard(), group, &location, "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap(), |_| author)
 }
 
 /// The clauses behind the verdict.

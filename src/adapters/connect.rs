@@ -10,7 +10,7 @@ use aws_sdk_ec2::config::SharedCredentialsProvider;
 
 use super::count::Counting;
 use super::eks::Clusters;
-use crate::metrics::Tally;
+use crate::report::metrics::Tally;
 
 /// One try. A healthy EC2 or EKS call takes well under a second; a stuck one must leave time for another try.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use aws_sdk_ec2::config::interceptors::{
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::BoxError;
 
-use crate::metrics::Tally;
+use crate::report::metrics::Tally;
 
 /// Stands in every client.
 #[derive(Clone, Debug)]

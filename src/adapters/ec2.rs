@@ -10,9 +10,11 @@ use aws_sdk_ec2::types::Filter;
 use futures::future::{try_join, try_join_all};
 
 use super::failure::{during, unusable};
-use crate::ports::{CloudError, Ec2, GroupFacts, Instance, Interface, PrefixListFacts, Which};
-use crate::region::Addresses;
-use crate::rule::{Direction, Rule};
+use crate::model::error::CloudError;
+use crate::model::facts::{GroupFacts, Instance, Interface, PrefixListFacts, Which};
+use crate::model::region::Addresses;
+use crate::model::rule::{Direction, Rule};
+use crate::ports::Ec2;
 
 /// EC2 refuses a call with more filter values than this (`FilterLimitExceeded`).
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>

@@ -12,8 +12,10 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::ec2::decode;
 use super::failure::{cloud_error, during, unusable};
-use crate::ports::{CloudError, Cluster, Ec2 as _, Eks, NodeGroup};
-use crate::region::Addresses;
+use crate::model::error::CloudError;
+use crate::model::facts::{Cluster, NodeGroup};
+use crate::model::region::Addresses;
+use crate::ports::{Ec2 as _, Eks};
 
 /// Clusters or node groups read at the same time. EKS gives an account a handful of reads a second, shared with
 /// everything else that talks to it.
@@ -177,7 +179,7 @@ fn is_template_gone(code: &str) -> bool {
 }
 
 /// Networks outside of AWS whose nodes and pods are part of the cluster (EKS Hybrid Nodes).
-fn remote_networks(config: &RemoteNetworkConfigResponse) -> Result<Addresses, crate::rule::RuleError> {
+fn remote_networks(config: &RemoteNetworkConfigResponse) -> Result<Addresses, crate::model::rule::RuleError> {
     let nodes = config.remote_node_networks().iter().flat_map(RemoteNodeNetwork::cidrs);
     let pods = config.remote_pod_networks().iter().flat_map(RemotePodNetwork::cidrs);
     decode::addresses(nodes.chain(pods).map(String::as_str))

@@ -8,8 +8,8 @@ use aws_sdk_ec2::error::SdkError;
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::error::chain;
-use crate::ports::CloudError;
+use crate::model::error::CloudError;
+use crate::model::error::chain;
 
 /// The group is gone. Both spellings are in EC2's list of error codes.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>

@@ -3,8 +3,9 @@
 use super::clock::SystemClock;
 use super::slack::Webhook;
 use super::sns::Topic;
-use crate::notice::Message;
-use crate::ports::{Channel, Source};
+use crate::model::error::Source;
+use crate::ports::Channel;
+use crate::report::notice::Message;
 
 /// Any channel.
 #[derive(Debug)]

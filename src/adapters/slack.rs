@@ -18,9 +18,10 @@ use aws_smithy_types::byte_stream::ByteStream;
 use jiff::SignedDuration;
 
 use super::failure::cloud_error;
-use crate::notice::{Message, slack};
-use crate::plain::plain;
-use crate::ports::{Channel, Clock, Source};
+use crate::model::error::Source;
+use crate::model::text::plain;
+use crate::ports::{Channel, Clock};
+use crate::report::notice::{Message, slack};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const READ_TIMEOUT: Duration = Duration::from_secs(3);

@@ -4,8 +4,9 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::failure::cloud_error;
-use crate::notice::{Message, email, q};
-use crate::ports::{Channel, Source};
+use crate::model::error::Source;
+use crate::ports::Channel;
+use crate::report::notice::{Message, email, q};
 
 /// The most that SNS takes unless the topic says otherwise: body and attributes together, in bytes.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>

@@ -14,8 +14,10 @@ use futures::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
 use super::failure::{cloud_error, unusable};
-use crate::ports::{Clock, CloudError, Memory};
-use crate::repeat::{Key, Past, digest};
+use crate::model::error::CloudError;
+use crate::model::ids::Location;
+use crate::ports::{Clock, Memory};
+use crate::report::history::{Key, Past, digest};
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -43,14 +45,13 @@ const MOST_BYTES: usize = 64 * 1024;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// A table, and the place whose events and findings are kept in it.
+/// A table, and the location whose events and findings are kept in it.
 #[derive(Clone, Debug)]
 pub struct Table<C> {
     client: Client,
     /// Name or ARN.
     name: String,
-    account: String,
-    region: String,
+    location: Location,
     clock: C,
 }
 
@@ -62,15 +63,14 @@ struct Stored {
 }
 
 impl<C: Clock> Table<C> {
-    /// A table by name or ARN, for the events of this account and region.
-    pub fn new(client: Client, name: &str, account: &str, region: &str, clock: C) -> Self {
-        let [name, account, region] = [name, account, region].map(str::to_owned);
-        Self { client, name, account, region, clock }
+    /// A table by name or ARN, for the events of this location.
+    pub fn new(client: Client, name: &str, location: Location, clock: C) -> Self {
+        Self { client, name: name.to_owned(), location, clock }
     }
 
     /// The id is text from outside, so it is not the key itself.
     fn event_key(&self, event: &str) -> String {
-        format!("event#{}", digest(&[&self.account, &self.region, event]))
+        format!("event#{}", digest(&[&self.location.account, &self.location.region, event]))
     }
 
     /// The items that are there, by key, those included whose time is over.

@@ -17,13 +17,15 @@ use eks_sg_guard::adapters::outlet::Outlet;
 use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
-use eks_sg_guard::entrance::{Entrance, Look, Place};
-use eks_sg_guard::error::chain;
+use eks_sg_guard::guard::dispatch::{Entrance, Look};
+use eks_sg_guard::guard::settings::Settings;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
-use eks_sg_guard::metrics::Tally;
-use eks_sg_guard::policy::{Policy, builtin, file};
-use eks_sg_guard::record::Record;
-use eks_sg_guard::settings::Settings;
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::policy::model::Policy;
+use eks_sg_guard::policy::{builtin, file};
+use eks_sg_guard::report::metrics::Tally;
+use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -98,7 +100,7 @@ async fn build(
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (partition, _, region, account) = (part(), part(), part(), part());
     let or_own = |told: &[String], own: &str| if told.is_empty() { vec![own.to_owned()] } else { told.to_vec() };
-    let mut guards: BTreeMap<Place, Box<dyn Look>> = BTreeMap::new();
+    let mut guards: BTreeMap<Location, Box<dyn Look>> = BTreeMap::new();
     for account_there in or_own(&settings.accounts, &account) {
         for region_there in or_own(&settings.regions, &region) {
             let there = match &settings.role_name {
@@ -111,20 +113,20 @@ async fn build(
                     tracing::error!(
                         account = account_there,
                         region = region_there,
-                        "GUARD_ROLE_NAME is empty, so this place is not guarded"
+                        "GUARD_ROLE_NAME is empty, so this location is not guarded"
                     );
                     continue;
                 }
             };
-            let place = (account_there.clone(), region_there.clone());
-            guards.insert(place.clone(), Box::new(guard(place, settings, policy, connection, there, tally)));
+            let location = Location::new(&account_there, &region_there);
+            guards.insert(location.clone(), Box::new(guard(location, settings, policy, connection, there, tally)));
         }
     }
     Entrance::new(guards, settings.own_role.clone())
 }
 
 fn guard(
-    (account, region): Place,
+    location: Location,
     settings: &Settings,
     policy: &Policy,
     own: &Connection,
@@ -137,7 +139,7 @@ fn guard(
     let topics = people.chain(chat).chain(records).map(Outlet::Topic);
     let slack = settings.slack_secret.iter();
     let slack = slack.map(|arn| Outlet::Slack(Webhook::new(own.secrets.clone(), arn, SystemClock)));
-    let table = |name: &String| Table::new(own.dynamodb.clone(), name, &account, &region, SystemClock);
+    let table = |name: &String| Table::new(own.dynamodb.clone(), name, location.clone(), SystemClock);
     Guarding::new(Setup {
         ec2: there.ec2,
         eks: there.eks,
@@ -147,8 +149,7 @@ fn guard(
         modes: settings.modes,
         max_revokes: settings.max_revokes,
         memory: settings.state_table.as_ref().map(table),
-        account,
-        region,
+        location,
         tally: Arc::clone(tally),
         journal,
     })

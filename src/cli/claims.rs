@@ -7,10 +7,10 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::event::{Change, Claim, Event, GroupRef, Named, NamedRule};
-use crate::group::{Evidence, Group, PeerGroup, Role, RoleEvidence};
-use crate::policy::Policy;
+use crate::model::group::{Evidence, Group, PeerGroup, Role, RoleEvidence};
+use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::controller::Author;
-use crate::rule::{Direction, Peer, Rule};
+use crate::policy::model::Policy;
 
 /// What an event doesn't say about its groups.
 #[derive(Args, Clone, Debug, Default)]
@@ -79,7 +79,7 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
     let strong = |role| RoleEvidence { role, evidence: Evidence::Configured, strong: true };
     let group = Group {
         id: id.to_owned(),
-        owner: event.account.clone(),
+        owner: event.location.account.clone(),
         peers: peers(policy, &clusters),
         clusters,
         roles: roles.into_iter().map(strong).collect(),

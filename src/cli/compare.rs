@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::region::Traffic;
+use crate::model::rule::Peer;
 use crate::policy::judge::{Finding, Portion};
-use crate::policy::{Severity, Verdict};
-use crate::region::Traffic;
-use crate::rule::Peer;
+use crate::policy::model::{Severity, Verdict};
 
 /// What is compared. Which clause decides is not: another clause that says the same changes nothing.
 pub(super) type Decision = (Verdict, Option<Severity>);
@@ -144,7 +144,7 @@ fn side(portions: &[Portion], wanted: Decision, traffic: &Traffic) -> (Side, Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::{Direction, Packets, Rule};
+    use crate::model::rule::{Direction, Packets, Rule};
 
     fn portion(clause: &str, ports: (u16, u16), verdict: Verdict) -> Portion {
         Portion {

@@ -12,14 +12,15 @@ use crate::cli::compare::{Part, Side, Way, compare};
 use crate::cli::style::{Style, count, decision, traffic};
 use crate::cli::{Answer, Exit, Format, input, snapshot};
 use crate::event::{Change, Named, Parsed, Trigger, payload};
-use crate::group::{Evidence, Group, RoleEvidence};
-use crate::notice::rule_in_words;
-use crate::plain::plain;
-use crate::plan::{Brief, Modes, plan};
-use crate::policy::judge::{Finding, Place};
-use crate::policy::{Mode, Policy};
-use crate::region::Traffic;
-use crate::rule::Rule;
+use crate::guard::plan::{Brief, Modes, plan};
+use crate::model::group::{Evidence, Group, RoleEvidence};
+use crate::model::ids::Location;
+use crate::model::region::Traffic;
+use crate::model::rule::Rule;
+use crate::model::text::plain;
+use crate::policy::judge::Finding;
+use crate::policy::model::{Mode, Policy};
+use crate::report::notice::rule_in_words;
 
 /// Arguments of `policy diff`.
 #[derive(Args)]
@@ -144,11 +145,11 @@ impl Compared {
     fn snapshot(&mut self, path: &Path, policies: [&Policy; 2], now: Timestamp) -> anyhow::Result<()> {
         let file = input::shown(path);
         let snapshot = snapshot::read(path)?;
-        let place = Place { account: &snapshot.account, region: &snapshot.region };
+        let location = Location::new(&snapshot.account, &snapshot.region);
         for group in &snapshot.groups {
             let [old, new] = policies.map(|policy| {
                 let group = configured(policy, group);
-                brief(policy, &group, place, None, &Named::Nothing, now)
+                brief(policy, &group, &location, None, &Named::Nothing, now)
             });
             self.add(&file, &group.id, old, new);
         }
@@ -171,20 +172,19 @@ impl Compared {
 }
 
 fn findings(policy: &Policy, group: &Group, change: &Change, named: &Named, now: Timestamp) -> Vec<Finding> {
-    let place = Place { account: &change.event.account, region: &change.event.region };
-    brief(policy, group, place, Some(&change.event.actor), named, now)
+    brief(policy, group, &change.event.location, Some(&change.event.actor), named, now)
 }
 
 fn brief(
     policy: &Policy,
     group: &Group,
-    place: Place<'_>,
+    location: &Location,
     actor: Option<&crate::event::Actor>,
     named: &Named,
     now: Timestamp,
 ) -> Vec<Finding> {
     let modes = Modes::new(Mode::Enforce, Mode::Enforce);
-    let brief = Brief { policy, place, now, modes, actor, named };
+    let brief = Brief { policy, location, now, modes, actor, named };
     plan(brief, group).into_iter().map(|step| step.finding).collect()
 }
 

@@ -12,14 +12,14 @@ use crate::cli::style::{Style, count, decision, traffic, word};
 use crate::cli::{Answer, Exit, FailOn, Format, input};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Subject, Trigger};
-use crate::notice::rule_in_words;
-use crate::plain::plain;
-use crate::plan::{Brief, Intent, Modes, Step, plan};
-use crate::policy::judge::Place;
-use crate::policy::{Mode, Policy, builtin};
-use crate::record::PortionRecord;
-use crate::region::Traffic;
-use crate::rule::Direction;
+use crate::guard::plan::{Brief, Intent, Modes, Step, plan};
+use crate::model::region::Traffic;
+use crate::model::rule::Direction;
+use crate::model::text::plain;
+use crate::policy::builtin;
+use crate::policy::model::{Mode, Policy};
+use crate::report::notice::rule_in_words;
+use crate::report::record::PortionRecord;
 
 /// Arguments of `explain`.
 #[derive(Args)]
@@ -109,10 +109,9 @@ pub(super) fn explain(
     modes: Modes,
     now: Timestamp,
 ) -> Vec<Explained> {
-    let Event { account, region, actor, .. } = &change.event;
+    let Event { location, actor, .. } = &change.event;
     let judged = |claimed: Claimed| {
-        let brief =
-            Brief { policy, place: Place { account, region }, now, modes, actor: Some(actor), named: &claimed.named };
+        let brief = Brief { policy, location, now, modes, actor: Some(actor), named: &claimed.named };
         let steps = plan(brief, &claimed.group);
         Explained { claimed, steps }
     };
@@ -132,7 +131,7 @@ fn in_words(
         let who = event.actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
         let _ = writeln!(out, "Event   {} at {time}", plain(&event.name));
         let _ = writeln!(out, "Who     {who}");
-        let _ = writeln!(out, "Where   account {}, {}", plain(&event.account), plain(&event.region));
+        let _ = writeln!(out, "Where   account {}, {}", plain(&event.location.account), plain(&event.location.region));
     }
     let _ = writeln!(out, "Policy  {}", plain(&policy.name));
     if let Some(nothing) = nothing {
@@ -202,7 +201,7 @@ fn would_be_done(intent: &Intent) -> String {
 fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, groups: &[Explained]) -> Value {
     let event = event.map(|event| {
         json!({
-            "id": event.id, "name": event.name, "time": event.time, "account": event.account, "region": event.region,
+            "id": event.id, "name": event.name, "time": event.time, "account": event.location.account, "region": event.location.region,
             "actor": event.actor,
         })
     });

@@ -8,8 +8,9 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::Offset};
 use serde_json::Value;
 
-use crate::plain::plain;
-use crate::policy::{Policy, builtin, file};
+use crate::model::text::plain;
+use crate::policy::model::Policy;
+use crate::policy::{builtin, file};
 
 /// The policy file that is meant where none is named.
 pub(super) const POLICY_FILE: &str = "policy.yaml";

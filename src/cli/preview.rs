@@ -9,13 +9,13 @@ use crate::cli::claims::Assumed;
 use crate::cli::explain::{self, Explained};
 use crate::cli::{Answer, Exit, input};
 use crate::event::{Change, Parsed, Trigger, payload};
-use crate::group::Group;
-use crate::notice::{self, Message, email, q, slack};
-use crate::plain::plain;
-use crate::plan::{Intent, Modes, Step};
-use crate::policy::judge::Place;
-use crate::policy::{Mode, Policy, Verdict, builtin};
-use crate::record::{Action, Connections, FindingRecord, Record};
+use crate::guard::plan::{Intent, Modes, Step};
+use crate::model::group::Group;
+use crate::model::text::plain;
+use crate::policy::builtin;
+use crate::policy::model::{Mode, Policy, Verdict};
+use crate::report::notice::{self, Message, email, q, slack};
+use crate::report::record::{Action, Connections, FindingRecord, Record};
 
 /// Arguments of `notice preview`.
 #[derive(Args)]
@@ -112,10 +112,9 @@ fn text(form: Form, record: &Record, message: &Message) -> Option<String> {
 fn record(change: &Change, policy: &Policy, mode: Mode, group: Explained, now: Timestamp) -> Record {
     let Explained { claimed, steps } = group;
     let event = &change.event;
-    let place = Place { account: &event.account, region: &event.region };
     let steps = steps.into_iter().filter(|step| step.finding.verdict > Verdict::Allow);
     let findings = steps.map(|step| finding(step, &claimed.group, now)).collect();
-    Record::of(place, policy, mode, &claimed.group, findings, Some(event))
+    Record::of(&event.location, policy, mode, &claimed.group, findings, Some(event))
 }
 
 fn finding(step: Step, group: &Group, now: Timestamp) -> FindingRecord {

@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::cli::input;
-use crate::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
-use crate::region::Addresses;
-use crate::rule::{Direction, Packets, Peer, Rule, RuleError};
+use crate::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use crate::model::region::Addresses;
+use crate::model::rule::{Direction, Packets, Peer, Rule, RuleError};
 
 /// The whole file.
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Colours, where they are wanted. Never the only carrier of a meaning.
 
-use crate::policy::{Severity, Verdict};
-use crate::region::Traffic;
+use crate::model::region::Traffic;
+use crate::policy::model::{Severity, Verdict};
 
 /// Longer lists of ports are told by what they leave out, where that is shorter.
 const LONGEST_LIST: usize = 60;

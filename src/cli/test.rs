@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 
 use crate::cli::style::{Style, count, decision, word};
 use crate::cli::{Answer, Exit, Format, input};
-use crate::notice::rule_in_words;
-use crate::plain::plain;
+use crate::model::ids::Location;
+use crate::model::rule::Rule;
+use crate::model::text::plain;
+use crate::policy::builtin;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Rejected;
 use crate::policy::file::cases::{self, Case};
-use crate::policy::judge::{Finding, Place, Portion, judge};
-use crate::policy::{Policy, Severity, builtin};
-use crate::rule::Rule;
+use crate::policy::judge::{Finding, Portion, judge};
+use crate::policy::model::{Policy, Severity};
+use crate::report::notice::rule_in_words;
 
 /// Arguments of `policy test`.
 #[derive(Args)]
@@ -120,12 +122,12 @@ fn beside(path: &Path, named: &str) -> String {
 
 /// `None` never happens: a case has a rule, so there is a finding.
 fn try_out(case: Case, policy: &Policy, now: Timestamp) -> Option<Done> {
-    let place = Place { account: &case.account, region: &case.region };
+    let location = Location::new(&case.account, &case.region);
     let author = |rule: &Rule| {
         let mut rules = case.group.rules.iter().zip(&case.authors);
         rules.find(|(known, _)| *known == rule).map_or(Author::Unknown, |(_, author)| *author)
     };
-    let finding = judge(policy, &case.group, place, case.now.unwrap_or(now), author).into_iter().next()?;
+    let finding = judge(policy, &case.group, &location, case.now.unwrap_or(now), author).into_iter().next()?;
     let wrong = wrong(&case, &finding, policy);
     Some(Done { case, finding, wrong })
 }

@@ -9,7 +9,7 @@
 //! Not here, because they open nothing: whatever deletes or disassociates, `UpdateSecurityGroupRuleDescriptions…`, and
 //! `CreateManagedPrefixList`, which no rule uses yet.
 
-use crate::rule::Direction;
+use crate::model::rule::Direction;
 
 /// RDS, `ElastiCache` and Redshift have calls of nearly the same names.
 const EC2: &str = "ec2.amazonaws.com";

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Claim;
 use super::fields::{get, id, list, number, told};
-use crate::rule::{Direction, Packets, Peer};
+use crate::model::rule::{Direction, Packets, Peer};
 
 type ReadPeer = fn(&Value) -> Option<Peer>;
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::fields::{get, id, kind, quoted, text, told};
 use super::{Change, Event, EventError, Parsed, Trigger, actor, change};
+use crate::model::ids::Location;
 
 const API_CALL: &str = "AWS API Call via CloudTrail";
 const SCHEDULE: &str = "Scheduled Event";
@@ -140,18 +141,20 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
             .map_or_else(|| required("requestID", "`eventID` or `requestID`"), Ok)
             .map(actor::cut)?,
         time: time(get(record, "eventTime")).or_else(|| time(get(envelope, "time"))),
-        account: agreed(
-            (at, "recipientAccountId", get(record, "recipientAccountId")),
-            ("account", get(envelope, "account")),
-            account,
-            "an account id of twelve digits",
-        )?,
-        region: agreed(
-            (at, "awsRegion", get(record, "awsRegion")),
-            ("region", get(envelope, "region")),
-            text,
-            "a region",
-        )?,
+        location: Location {
+            account: agreed(
+                (at, "recipientAccountId", get(record, "recipientAccountId")),
+                ("account", get(envelope, "account")),
+                account,
+                "an account id of twelve digits",
+            )?,
+            region: agreed(
+                (at, "awsRegion", get(record, "awsRegion")),
+                ("region", get(envelope, "region")),
+                text,
+                "a region",
+            )?,
+        },
         actor: actor::read(record),
         name,
     };

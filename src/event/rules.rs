@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::fields::{flag, get, id, list, told};
 use super::{Claim, GroupRef, Named, NamedRule, claim};
-use crate::rule::{Direction, Peer};
+use crate::model::rule::{Direction, Peer};
 
 /// Members of a response that list rules, each with the id of its group.
 const RULE_SETS: &[&str] = &["securityGroupRuleSet", "revokedSecurityGroupRuleSet"];

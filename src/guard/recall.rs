@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::error::chain;
 use crate::event::Event;
-use crate::notice;
-use crate::policy::judge::Place;
+use crate::model::error::chain;
+use crate::model::ids::Location;
 use crate::ports::Memory;
-use crate::record::FindingRecord;
-use crate::repeat::{Key, Past, Sighting, Telling};
+use crate::report::history::{Key, Past, Sighting, Telling};
+use crate::report::notice;
+use crate::report::record::FindingRecord;
 
 /// What the memory says of the findings of one invocation.
 #[derive(Debug, Default)]
@@ -31,14 +31,14 @@ impl Recall {
     /// contested. Asks nothing when there is nothing to tell.
     pub(super) async fn of<'f>(
         memory: &impl Memory,
-        place: Place<'_>,
+        location: &Location,
         event: Option<&Event>,
         findings: Vec<(&'f str, &'f mut FindingRecord)>,
         now: Timestamp,
     ) -> Self {
         let due = findings.into_iter().filter(|(_, finding)| notice::is_due(finding, event.is_some()));
         let due: Vec<(Key, &mut FindingRecord)> =
-            due.map(|(group, finding)| (Key::of(place, group, finding), finding)).collect();
+            due.map(|(group, finding)| (Key::of(location, group, finding), finding)).collect();
         let mut recall = Self::default();
         if due.is_empty() {
             return recall;

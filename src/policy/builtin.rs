@@ -1,30 +1,19 @@
-//! The policies that come with the program: readable files, embedded.
+//! The policies that come with the program, parsed once.
 
 use std::sync::LazyLock;
 
 use jiff::civil::Date;
 
-use crate::policy::Policy;
 use crate::policy::diagnostic::Rejected;
 use crate::policy::file;
+use crate::policy::model::Policy;
 
-/// The policy of a file that extends nothing else, and of a function that is told nothing.
-pub const DEFAULT: &str = "standard";
+pub use crate::policy::texts::{DEFAULT, NAMES, text};
 
-/// Every built-in policy.
-pub const NAMES: [&str; 3] = ["standard", "strict", "none"];
+type Parsed = LazyLock<Result<Policy, Rejected>>;
 
-struct BuiltIn {
-    name: &'static str,
-    text: &'static str,
-    policy: LazyLock<Result<Policy, Rejected>>,
-}
-
-static TABLE: [BuiltIn; 3] = [
-    BuiltIn { name: "standard", text: include_str!("standard.yaml"), policy: LazyLock::new(|| read("standard")) },
-    BuiltIn { name: "strict", text: include_str!("strict.yaml"), policy: LazyLock::new(|| read("strict")) },
-    BuiltIn { name: "none", text: include_str!("none.yaml"), policy: LazyLock::new(|| read("none")) },
-];
+static POLICIES: [Parsed; NAMES.len()] =
+    [LazyLock::new(|| read("standard")), LazyLock::new(|| read("strict")), LazyLock::new(|| read("none"))];
 
 /// Why there is no such policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,18 +26,9 @@ pub enum BuiltInError {
     Broken(&'static Rejected),
 }
 
-fn find(name: &str) -> Option<&'static BuiltIn> {
-    TABLE.iter().find(|built_in| built_in.name == name)
-}
-
 fn read(name: &'static str) -> Result<Policy, Rejected> {
     // A built-in policy has no exceptions, so no day matters.
     file::load_built_in(name, Date::ZERO).map(|loaded| loaded.policy)
-}
-
-/// The file as it stands in the repository.
-pub fn text(name: &str) -> Option<&'static str> {
-    find(name).map(|built_in| built_in.text)
 }
 
 /// The policy, parsed once.
@@ -56,15 +36,16 @@ pub fn text(name: &str) -> Option<&'static str> {
 /// # Errors
 /// An unknown name.
 pub fn policy(name: &str) -> Result<&'static Policy, BuiltInError> {
-    let built_in = find(name).ok_or_else(|| BuiltInError::Unknown(name.to_owned()))?;
-    built_in.policy.as_ref().map_err(BuiltInError::Broken)
+    let known = NAMES.iter().zip(&POLICIES).find(|(known, _)| **known == name);
+    let (_, policy) = known.ok_or_else(|| BuiltInError::Unknown(name.to_owned()))?;
+    policy.as_ref().map_err(BuiltInError::Broken)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Clause, Limits, Origin, Severity, Verdict, Word};
-    use crate::rule::Direction;
+    use crate::model::rule::Direction;
+    use crate::policy::model::{Clause, Limits, Origin, Severity, Verdict, Word};
 
     /// `tcp 22,80-90; udp 53`.
     fn traffic(clause: &Clause) -> String {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use fixedbitset::FixedBitSet;
 
-use crate::region::{Addresses, Family, Traffic};
+use crate::model::region::{Addresses, Family, Traffic};
 
 /// Number of a class; only meaningful to the `Classes` it came from.
 pub(crate) type ClassId = usize;

@@ -4,9 +4,9 @@
 //! principal is known (a sweep), the marker alone counts.
 
 use crate::event::Actor;
-use crate::group::Group;
-use crate::policy::Policy;
-use crate::rule::Rule;
+use crate::model::group::Group;
+use crate::model::rule::Rule;
+use crate::policy::model::Policy;
 
 /// How AWS Load Balancer Controller knows its own rules.
 const MARKER: &str = "elbv2.k8s.aws/targetGroupBinding=shared";

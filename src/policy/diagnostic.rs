@@ -8,8 +8,8 @@ use std::fmt;
 use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level as Title, Origin, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::plain;
-use crate::policy::builtin;
+use crate::model::text;
+use crate::policy::texts;
 
 /// Longer lines are named, not shown: nobody reads them, and a hostile file has one line.
 const LONGEST_LINE: usize = 2_000;
@@ -92,7 +92,7 @@ impl Diagnostic {
         group = group.element(place(name, text, self.at, AnnotationKind::Primary, None));
         if let Some(also) = &self.also {
             let (name, text) = match also.policy {
-                Some(policy) => (policy, builtin::text(policy).unwrap_or_default()),
+                Some(policy) => (policy, texts::text(policy).unwrap_or_default()),
                 None => (name, text),
             };
             group = group.element(place(name, text, also.at, AnnotationKind::Context, Some(&also.label)));
@@ -102,7 +102,7 @@ impl Diagnostic {
         }
         let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
         // Lines of the file are shown as they stand, and they go to logs and terminals.
-        plain::lines(&renderer.render(&[group]), colours)
+        text::lines(&renderer.render(&[group]), colours)
     }
 }
 
@@ -130,7 +130,7 @@ pub fn render(name: &str, text: &str, diagnostics: &[Diagnostic], colours: bool)
     let counts: Vec<String> =
         [count(Level::Error, "error"), count(Level::Warning, "warning")].into_iter().flatten().collect();
     if !counts.is_empty() {
-        rendered.push(plain::lines(&format!("{name}: {}", counts.join(", ")), false));
+        rendered.push(text::lines(&format!("{name}: {}", counts.join(", ")), false));
     }
     rendered.join("\n\n")
 }

@@ -1,9 +1,10 @@
 //! The public endpoint of a cluster's API. No security group guards that door: EKS's own list of blocks does
 //! (`publicAccessCidrs`), so it is looked at beside the groups. Must not: read anything.
 
-use crate::policy::{Policy, Severity, exposure};
-use crate::ports::Cluster;
-use crate::region::Traffic;
+use crate::model::facts::Cluster;
+use crate::model::region::Traffic;
+use crate::policy::exposure;
+use crate::policy::model::{Policy, Severity};
 
 /// What findings call it.
 pub const ID: &str = "public-endpoint";

@@ -4,7 +4,7 @@
 //! else's world rule beside it. So rules that are wide alone are wide wherever they reach; of the others, only the ports
 //! where those others *together* reach the threshold count.
 
-use crate::region::{Addresses, Family, Traffic};
+use crate::model::region::{Addresses, Family, Traffic};
 
 /// An address space with its threshold. IPv4-mapped IPv6 is measured as the IPv4 addresses it stands for.
 struct Space {

@@ -33,8 +33,9 @@ use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
+use crate::policy::model::{Clause, Origin, Policy, Severity, Verdict, Word};
+use crate::policy::texts;
 use crate::policy::tree::{self, Node, Value};
-use crate::policy::{Clause, Origin, Policy, Severity, Verdict, Word, builtin};
 
 const KEYS: [&str; 13] = [
     "version",
@@ -109,7 +110,7 @@ struct Source<'a> {
 
 impl Source<'static> {
     fn built_in(name: &'static str, today: Date) -> Self {
-        Self { name, text: builtin::text(name).unwrap_or_default(), built_in: Some(name), today }
+        Self { name, text: texts::text(name).unwrap_or_default(), built_in: Some(name), today }
     }
 }
 
@@ -234,10 +235,10 @@ fn root_fields<'t>(root: &'t Node, problems: &mut Problems) -> Option<Fields<'t>
 
 /// The policy to extend. Only a built-in policy can extend nothing at all.
 fn parent_name(fields: &Fields<'_>, built_in: Option<&str>, problems: &mut Problems) -> Option<&'static str> {
-    let table = builtin::NAMES.map(|name| (name, name));
+    let table = texts::NAMES.map(|name| (name, name));
     let written = fields.choice("extends", "built-in policy", "unknown-policy", &table, problems);
     // A misspelt name is reported; with the default the rest of the file can still be checked.
-    let name = written.unwrap_or(builtin::DEFAULT);
+    let name = written.unwrap_or(texts::DEFAULT);
     (built_in.is_none() || name != "none").then_some(name)
 }
 

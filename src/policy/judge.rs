@@ -9,22 +9,14 @@ use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
 use wildmatch::WildMatch;
 
-use crate::group::{Group, Role};
+use crate::model::group::{Group, Role};
+use crate::model::ids::Location;
+use crate::model::region::Traffic;
+use crate::model::rule::Rule;
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
+use crate::policy::model::{Clause, Origin, Policy, Severity, Verdict, Word};
 use crate::policy::peers::{Covered, Kind, Peers, Reach};
-use crate::policy::{Clause, Origin, Policy, Severity, Verdict, Word};
-use crate::region::Traffic;
-use crate::rule::Rule;
-
-/// Where the group lives, for exceptions that are limited to a place.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Twelve digits.
-    pub account: &'a str,
-    /// `us-east-1`, …
-    pub region: &'a str,
-}
 
 /// A rule with its verdict, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +56,11 @@ pub struct Portion {
 pub fn judge(
     policy: &Policy,
     group: &Group,
-    place: Place<'_>,
+    location: &Location,
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<Finding> {
-    let court = Court::new(policy, group, place, now);
+    let court = Court::new(policy, group, location, now);
     let reaches = court.peers.reaches();
     let finding = |rule| court.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
     group.rules.iter().map(finding).collect()
@@ -102,10 +94,10 @@ enum Take<'c> {
 type Parts = BTreeMap<(usize, &'static str), Vec<(u128, u128)>>;
 
 impl<'a> Court<'a> {
-    fn new(policy: &'a Policy, group: &'a Group, place: Place<'_>, now: Timestamp) -> Self {
+    fn new(policy: &'a Policy, group: &'a Group, location: &Location, now: Timestamp) -> Self {
         let roles = group.role_set();
         let clauses: Vec<&Clause> =
-            policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, place, now)).collect();
+            policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, location, now)).collect();
         let traffic = Classes::new(&clauses.iter().map(|clause| &clause.traffic).collect::<Vec<_>>());
         let (peers, covered) = Peers::new(group, &clauses);
         let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
@@ -241,15 +233,15 @@ impl<'a> Court<'a> {
     }
 }
 
-fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, place: Place<'_>, now: Timestamp) -> bool {
+fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &Location, now: Timestamp) -> bool {
     let limits = &clause.limits;
     let is = |limit: &Option<String>, value: &str| limit.as_deref().is_none_or(|limit| limit == value);
     clause.roles.intersection(roles).next().is_some()
         && (!clause.only || roles.is_subset(&clause.roles))
         && limits.holds_at(now)
         && is(&limits.group, &group.id)
-        && is(&limits.account, place.account)
-        && is(&limits.region, place.region)
+        && is(&limits.account, &location.account)
+        && is(&limits.region, &location.region)
         && limits
             .cluster
             .as_deref()

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use fixedbitset::FixedBitSet;
 use ipnet::IpNet;
 
-use crate::group::{AwsList, Group, PrefixList, Role};
+use crate::model::group::{AwsList, Group, PrefixList, Role};
+use crate::model::region::{Addresses, Traffic};
+use crate::model::rule::{Direction, Peer};
 use crate::policy::classes::Classes;
 use crate::policy::exposure;
-use crate::policy::{Clause, Word};
-use crate::region::{Addresses, Traffic};
-use crate::rule::{Direction, Peer};
+use crate::policy::model::{Clause, Word};
 
 /// Blocks that are private everywhere: RFC 1918, RFC 6598, link-local, unique local.
 const PRIVATE: [&str; 7] =

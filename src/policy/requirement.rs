@@ -4,54 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::group::{PrefixList, Role};
-use crate::policy::{Policy, Severity, Word};
-use crate::region::{Addresses, Traffic};
-use crate::rule::{Direction, Peer, Rule};
-use crate::topology::{Topology, Worn};
-
-/// A region that must stay open.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Requirement {
-    /// Kebab-case, permanent.
-    pub id: String,
-    /// Whose interfaces must let it through.
-    pub wearer: Wearer,
-    /// Into them or out of them.
-    pub direction: Direction,
-    /// Protocols and ports, all of them.
-    pub traffic: Traffic,
-    /// The other side. Each port must be open to one of these; `role:node` means every node.
-    pub peers: Vec<Word>,
-    /// How bad it is when it is not met.
-    pub severity: Severity,
-    /// What needs it, for people.
-    pub reason: String,
-}
-
-impl Requirement {
-    /// The kinds of other side, for machines: `control-plane`, `node`, `group`, `addresses`; several with commas.
-    pub fn peer_class(&self) -> String {
-        let class = |word: &Word| match word {
-            Word::Role(Role::Node) => "node",
-            Word::Role(_) => "control-plane",
-            Word::Group(_) => "group",
-            _ => "addresses",
-        };
-        let mut classes: Vec<&str> = self.peers.iter().map(class).collect();
-        classes.dedup();
-        classes.join(",")
-    }
-}
-
-/// Whose interfaces a requirement is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wearer {
-    /// The interfaces that EKS puts into the VPC.
-    ControlPlane,
-    /// The primary interface of each node.
-    Node,
-}
+use crate::cluster::topology::{Topology, Worn};
+use crate::model::group::{PrefixList, Role};
+use crate::model::region::{Addresses, Traffic};
+use crate::model::rule::{Peer, Rule};
+use crate::policy::model::{Policy, Requirement, Wearer, Word};
 
 /// A requirement that a set of groups does not meet.
 #[derive(Clone, Debug, PartialEq)]

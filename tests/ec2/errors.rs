@@ -7,9 +7,11 @@ use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use eks_sg_guard::error::chain;
-use eks_sg_guard::ports::{CloudError, Ec2, Which};
-use eks_sg_guard::rule::Direction;
+use eks_sg_guard::model::error::CloudError;
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::facts::Which;
+use eks_sg_guard::model::rule::Direction;
+use eks_sg_guard::ports::Ec2;
 
 use crate::{REQUEST, answer, error, ok};
 

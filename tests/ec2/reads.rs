@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
-use eks_sg_guard::error::chain;
-use eks_sg_guard::ports::{Ec2, GroupFacts, Instance, Interface, Which};
-use eks_sg_guard::region::Addresses;
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::facts::{GroupFacts, Instance, Interface, Which};
+use eks_sg_guard::model::region::Addresses;
+use eks_sg_guard::ports::Ec2;
 
 use crate::{asks, ok};
 

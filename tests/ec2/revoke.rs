@@ -2,9 +2,10 @@
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{mock, mock_client};
-use eks_sg_guard::error::chain;
-use eks_sg_guard::ports::{CloudError, Ec2};
-use eks_sg_guard::rule::Direction;
+use eks_sg_guard::model::error::CloudError;
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::rule::Direction;
+use eks_sg_guard::ports::Ec2;
 
 use crate::{REQUEST, error, ok};
 

@@ -2,9 +2,9 @@
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{mock, mock_client};
-use eks_sg_guard::error::chain;
+use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::ports::Ec2;
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
 
 use crate::{asks, ok};
 

@@ -18,10 +18,10 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use eks_sg_guard::model::region::Traffic;
 use eks_sg_guard::policy::file::print;
 use eks_sg_guard::policy::judge::{Finding, Portion};
-use eks_sg_guard::policy::{Origin, Policy, Verdict};
-use eks_sg_guard::region::Traffic;
+use eks_sg_guard::policy::model::{Origin, Policy, Verdict};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -297,7 +297,7 @@ fn the_last_day_of_an_exception_ends_at_midnight_utc() {
         let world = World {
             policy: policy.clone(),
             clusters: vec!["prod-1"],
-            roles: vec![(eks_sg_guard::group::Role::Node, true)],
+            roles: vec![(eks_sg_guard::model::group::Role::Node, true)],
             rules: vec![rule.clone()],
             author: eks_sg_guard::policy::controller::Author::Other,
             now: now.parse().unwrap(),

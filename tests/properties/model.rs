@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use eks_sg_guard::group::Role::{self, Cluster, ControlPlane, LoadBalancer, Node, Pod, RemoteAccess};
-use eks_sg_guard::policy::Severity::{self, Critical, High, Medium};
-use eks_sg_guard::policy::Verdict::{self, Allow, Report, Revoke};
+use eks_sg_guard::model::group::Role::{self, Cluster, ControlPlane, LoadBalancer, Node, Pod, RemoteAccess};
+use eks_sg_guard::policy::model::Severity::{self, Critical, High, Medium};
+use eks_sg_guard::policy::model::Verdict::{self, Allow, Report, Revoke};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 

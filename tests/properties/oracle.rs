@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use eks_sg_guard::group::Role;
+use eks_sg_guard::model::group::Role;
 use eks_sg_guard::policy::controller::Author;
-use eks_sg_guard::policy::{Severity, Verdict};
+use eks_sg_guard::policy::model::{Severity, Verdict};
 
 use crate::model::{Clause, GROUPS, ITSELF, LISTS, Slice};
 use crate::world::{ENTRIES, Mark, REMOTE, RuleModel, VPC, World};

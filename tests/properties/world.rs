@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use eks_sg_guard::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::region::Addresses;
+use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::file;
-use eks_sg_guard::policy::judge::{Finding, Place, judge};
-use eks_sg_guard::region::Addresses;
-use eks_sg_guard::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::policy::judge::{Finding, judge};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -64,7 +65,7 @@ pub(crate) struct World {
 }
 
 /// A policy out of its text.
-pub(crate) fn read(text: &str) -> eks_sg_guard::policy::Policy {
+pub(crate) fn read(text: &str) -> eks_sg_guard::policy::model::Policy {
     let loaded = file::load("policy.yaml", text, TODAY.parse().unwrap());
     loaded.unwrap_or_else(|rejected| panic!("{rejected}\n{text}")).policy
 }
@@ -75,9 +76,9 @@ impl World {
         self.judged_under(&read(&self.policy.yaml()))
     }
 
-    pub(crate) fn judged_under(&self, policy: &eks_sg_guard::policy::Policy) -> Vec<Finding> {
-        let place = Place { account: "111122223333", region: "us-east-1" };
-        judge(policy, &self.group(), place, self.now, |_| self.author)
+    pub(crate) fn judged_under(&self, policy: &eks_sg_guard::policy::model::Policy) -> Vec<Finding> {
+        let location = Location::new("111122223333", "us-east-1");
+        judge(policy, &self.group(), &location, self.now, |_| self.author)
     }
 
     pub(crate) fn with_rules(&self, rules: Vec<RuleModel>) -> Self {

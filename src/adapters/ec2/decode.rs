@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types;
 use ipnet::IpNet;
 
-use crate::ports::{GroupFacts, Instance, Interface, Tags};
-use crate::region::Addresses;
-use crate::rule::{Direction, Packets, Peer, Rule, RuleError};
+use crate::model::facts::{GroupFacts, Instance, Interface, Tags};
+use crate::model::region::Addresses;
+use crate::model::rule::{Direction, Packets, Peer, Rule, RuleError};
 
 pub(super) fn group(group: types::SecurityGroup) -> GroupFacts {
     GroupFacts {

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::group::{Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use crate::model::group::{Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use crate::model::region::Addresses;
+use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::{At, Diagnostic, Rejected};
 use crate::policy::file::cases::rule::rule;
@@ -17,10 +19,8 @@ use crate::policy::file::clause::VERDICTS;
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::model::{Severity, Verdict};
 use crate::policy::tree::{self, Node, Value};
-use crate::policy::{Severity, Verdict};
-use crate::region::Addresses;
-use crate::rule::Rule;
 
 const FILE: [&str; 10] =
     ["version", "policy", "account", "region", "cluster", "now", "vpc", "prefix_lists", "peers", "tests"];

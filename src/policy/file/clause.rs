@@ -4,16 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::civil::Date;
 
-use crate::group::Role;
+use crate::model::group::Role;
+use crate::model::rule::Direction;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, choice, items, kind, scalar};
 use crate::policy::file::names;
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::traffic;
+use crate::policy::model::{Clause, Limits, Origin, Policy, Severity, Verdict, Word};
 use crate::policy::tree::{Node, Value};
-use crate::policy::{Clause, Limits, Origin, Policy, Severity, Verdict, Word};
-use crate::rule::Direction;
 
 /// Keys of clauses and exceptions alike: the region.
 pub(super) const REGION: [&str; 9] =
@@ -186,7 +186,10 @@ impl<'t> Reader<'t> {
     }
 
     /// Direction, traffic and peers.
-    pub(super) fn region(&mut self, fields: &Fields<'t>) -> Option<(Direction, crate::region::Traffic, Vec<Word>)> {
+    pub(super) fn region(
+        &mut self,
+        fields: &Fields<'t>,
+    ) -> Option<(Direction, crate::model::region::Traffic, Vec<Word>)> {
         let problems = &mut self.problems;
         let direction = match fields.get("direction") {
             None => Some(Direction::Ingress),

@@ -1,13 +1,13 @@
 //! Finds clauses of the user's that do more than their writer probably thinks of. Says so only where it is sure.
 
-use crate::group::Role;
+use crate::model::group::Role;
+use crate::model::region::Traffic;
+use crate::model::rule::Direction;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::Ids;
 use crate::policy::file::problems::{Problems, and};
 use crate::policy::file::reach::{Open, Reach, Work, cover, surely_meet};
-use crate::policy::{Clause, Severity, Verdict, Word};
-use crate::region::Traffic;
-use crate::rule::Direction;
+use crate::policy::model::{Clause, Severity, Verdict, Word};
 
 /// Roles of groups that EKS and its tools write rules into which let in everything from a group of the cluster.
 const WIDE_INSIDE: [Role; 4] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod];

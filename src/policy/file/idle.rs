@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::{Problems, and};
 use crate::policy::file::reach::{Open, Reach, Work, cover, may_meet};
-use crate::policy::{Clause, Limits, Verdict, Word};
+use crate::policy::model::{Clause, Limits, Verdict, Word};
 
 /// More are not named.
 const MOST_NAMED: usize = 3;

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::group::{AwsList, Role};
-use crate::policy::Word;
+use crate::model::group::{AwsList, Role};
+use crate::model::region::Addresses;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{items, kind, scalar};
 use crate::policy::file::names::{is_kebab, resource_id, to_kebab};
 use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::model::Word;
 use crate::policy::tree::{Node, Value};
-use crate::region::Addresses;
 
 /// The network that every policy has.
 pub(super) const CLIENTS: &str = "clients";

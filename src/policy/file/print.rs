@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::model::region::Traffic;
+use crate::model::rule::Direction;
 use crate::policy::file::{CLIENTS_NETWORK, ENDPOINT, VERSION};
-use crate::policy::requirement::{Requirement, Wearer};
-use crate::policy::{Clause, Limits, Origin, Policy, Severity, Verdict, Word};
-use crate::region::Traffic;
-use crate::rule::Direction;
+use crate::policy::model::{Clause, Limits, Origin, Policy, Severity, Verdict, Word};
+use crate::policy::model::{Requirement, Wearer};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;

@@ -5,10 +5,11 @@
 
 use std::sync::LazyLock;
 
-use crate::group::Role;
+use crate::model::group::Role;
+use crate::model::region::{Addresses, Family, Traffic};
+use crate::policy::exposure;
+use crate::policy::model::{Clause, Word};
 use crate::policy::peers::private_everywhere;
-use crate::policy::{Clause, Word, exposure};
-use crate::region::{Addresses, Family, Traffic};
 
 /// Comparisons of a whole file. The largest sensible policy needs a hundredth; a hostile one stops here.
 const MOST_WORK: usize = 3_000_000;

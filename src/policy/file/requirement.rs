@@ -1,13 +1,13 @@
 //! `requirements`: entries become `Requirement`s.
 
-use crate::group::Role;
+use crate::model::group::Role;
+use crate::model::rule::Direction;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::file::clause::{HELP_REASON, REGION, Reader, SEVERITIES};
 use crate::policy::file::fields::{Fields, choice, items};
-use crate::policy::requirement::{Requirement, Wearer};
+use crate::policy::model::{Requirement, Wearer};
+use crate::policy::model::{Severity, Word};
 use crate::policy::tree::Node;
-use crate::policy::{Severity, Word};
-use crate::rule::Direction;
 
 pub(super) const OF_REQUIREMENTS: [&str; 3] = ["role", "severity", "reason"];
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::group::Role;
+use crate::model::group::ConfiguredGroup;
+use crate::model::group::Role;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::model::{ClusterSetting, Mode};
 use crate::policy::tree::Node;
-use crate::policy::{ClusterSetting, ConfiguredGroup, Mode};
 
 pub(super) const OF_GROUPS: [&str; 3] = ["id", "cluster", "role"];
 pub(super) const OF_CLUSTERS: [&str; 3] = ["name", "environment", "mode"];

@@ -5,7 +5,7 @@
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::Problems;
 use crate::policy::file::reach::{Open, Reach, Work, cover};
-use crate::policy::{Clause, Word};
+use crate::policy::model::{Clause, Word};
 
 struct Entry<'c> {
     reach: Reach<'c>,

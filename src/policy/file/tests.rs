@@ -3,10 +3,11 @@
 use jiff::civil::date;
 
 use super::*;
-use crate::group::{AwsList, Role};
-use crate::policy::{Clause, Severity};
+use crate::model::group::{AwsList, Role};
+use crate::policy::builtin;
+use crate::policy::model::{Clause, Severity};
 
-use crate::rule::Direction;
+use crate::model::rule::Direction;
 
 fn loaded(text: &str) -> Loaded {
     load("folder/test.yaml", text, date(2026, 6, 15)).unwrap_or_else(|rejected| panic!("{rejected}"))

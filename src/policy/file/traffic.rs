@@ -1,10 +1,10 @@
 //! `protocol`, `ports`, `icmp`, `icmpv6` and `whole_protocols`: what a clause says about packets.
 
+use crate::model::region::{Traffic, protocol_name};
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, items, scalar};
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::tree::Node;
-use crate::region::{Traffic, protocol_name};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::region::Traffic;
+use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::file::cases::Shared;
@@ -10,8 +12,6 @@ use crate::policy::file::names;
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::traffic;
 use crate::policy::tree::Node;
-use crate::region::Traffic;
-use crate::rule::{Direction, Packets, Peer, Rule};
 
 const RULE: [&str; 9] = ["direction", "protocol", "ports", "icmp", "icmpv6", "from", "to", "description", "author"];
 const DIRECTIONS: [(&str, Direction); 2] = [("ingress", Direction::Ingress), ("egress", Direction::Egress)];

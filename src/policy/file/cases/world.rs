@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::group::{AwsList, PeerGroup, PrefixList};
+use crate::model::group::{AwsList, PeerGroup, PrefixList};
+use crate::model::region::Addresses;
+use crate::model::rule::Peer;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::cases::roles;
 use crate::policy::file::fields::{choice, kind, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::tree::{Node, Value};
-use crate::region::Addresses;
-use crate::rule::Peer;
 
 /// `sg-…: [node]`: other groups of the same cluster, with their roles.
 pub(super) fn peers(node: &Node, problems: &mut Problems) -> BTreeMap<String, PeerGroup> {

@@ -2,10 +2,12 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::Verdict;
-use crate::rule::{Direction, Packets, Peer, Rule};
+use crate::model::rule::{Direction, Packets, Peer, Rule};
+use crate::policy::model::Verdict;
 
-const PLACE: Place<'_> = Place { account: "111122223333", region: "us-east-1" };
+fn location() -> Location {
+    Location::new("111122223333", "us-east-1")
+}
 
 /// So many minutes after noon.
 fn at(minutes: i64) -> Timestamp {
@@ -172,8 +174,7 @@ fn a_past_stays_small_and_keeps_the_newest() {
         id: "e".to_owned(),
         name: "AuthorizeSecurityGroupIngress".to_owned(),
         time: Some(at(minutes)),
-        account: String::new(),
-        region: String::new(),
+        location: Location::default(),
         actor: crate::event::Actor { arn: Some(format!("{long}{minutes}")), ..crate::event::Actor::default() },
     };
     let mut past = Past::default();
@@ -231,8 +232,7 @@ fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
         id: "e".to_owned(),
         name: "AuthorizeSecurityGroupIngress".to_owned(),
         time: Some(at(0)),
-        account: String::new(),
-        region: String::new(),
+        location: Location::default(),
         actor: crate::event::Actor { arn: Some("ann".to_owned()), ..crate::event::Actor::default() },
     };
     let by_ann = |minutes| Some((at(minutes), Some("ann".to_owned())));
@@ -256,16 +256,16 @@ fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
 
 #[test]
 fn a_finding_is_the_same_by_place_group_and_content_and_not_by_rule_id() {
-    let key = |place, group: &str, rule: Rule| {
-        Key::of(place, group, &FindingRecord { rule: Some(rule), ..finding(Action::None) })
+    let key = |location: &Location, group: &str, rule: Rule| {
+        Key::of(location, group, &FindingRecord { rule: Some(rule), ..finding(Action::None) })
     };
-    let one = key(PLACE, "sg-1", rule("sgr-1", "0.0.0.0/0"));
+    let one = key(&location(), "sg-1", rule("sgr-1", "0.0.0.0/0"));
     assert_eq!(one.text().len(), 64);
     let peer = |owner: Option<&str>| Peer::Group { id: "sg-9".to_owned(), owner: owner.map(str::to_owned) };
-    let from = |peer| key(PLACE, "sg-1", Rule { peer, ..rule("sgr-1", "0.0.0.0/0") });
+    let from = |peer| key(&location(), "sg-1", Rule { peer, ..rule("sgr-1", "0.0.0.0/0") });
     assert_eq!(from(peer(None)), from(peer(Some("111122223333"))));
     let same = Rule { description: Some("new".to_owned()), ..rule("sgr-2", "0.0.0.0/0") };
-    assert_eq!(key(PLACE, "sg-1", same), one);
+    assert_eq!(key(&location(), "sg-1", same), one);
     let missing = |id: &str, detail: &str| {
         let finding = FindingRecord {
             rule: None,
@@ -273,16 +273,16 @@ fn a_finding_is_the_same_by_place_group_and_content_and_not_by_rule_id() {
             detail: Some(detail.to_owned()),
             ..finding(Action::Reported)
         };
-        Key::of(PLACE, "sg-1", &finding)
+        Key::of(&location(), "sg-1", &finding)
     };
     let others = [
-        key(Place { account: "444455556666", ..PLACE }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
-        key(Place { region: "eu-west-1", ..PLACE }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
-        key(PLACE, "sg-2", rule("sgr-1", "0.0.0.0/0")),
-        key(PLACE, "sg-1", rule("sgr-1", "::/0")),
-        key(PLACE, "sg-1", Rule { direction: Direction::Egress, ..rule("sgr-1", "0.0.0.0/0") }),
-        key(PLACE, "sg-1", Rule { packets: Packets::Udp(10250, 10250), ..rule("sgr-1", "0.0.0.0/0") }),
-        key(PLACE, "sg-1", Rule { packets: Packets::Tcp(10250, 10251), ..rule("sgr-1", "0.0.0.0/0") }),
+        key(&Location { account: "444455556666".to_owned(), ..location() }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
+        key(&Location { region: "eu-west-1".to_owned(), ..location() }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
+        key(&location(), "sg-2", rule("sgr-1", "0.0.0.0/0")),
+        key(&location(), "sg-1", rule("sgr-1", "::/0")),
+        key(&location(), "sg-1", Rule { direction: Direction::Egress, ..rule("sgr-1", "0.0.0.0/0") }),
+        key(&location(), "sg-1", Rule { packets: Packets::Udp(10250, 10250), ..rule("sgr-1", "0.0.0.0/0") }),
+        key(&location(), "sg-1", Rule { packets: Packets::Tcp(10250, 10251), ..rule("sgr-1", "0.0.0.0/0") }),
         from(peer(None)),
         missing("kubelet", "no tcp 10250"),
         missing("kubelet", "no tcp 10250 and udp 53"),

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::{join_all, try_join, try_join_all, try_join4};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::group::{AwsList, Group, PeerGroup, PrefixList};
-use crate::membership::{Facts, Membership, membership, speaks_of_eks};
-use crate::policy::ConfiguredGroup;
-use crate::ports::{Clock, CloudError, Cluster, Ec2, Eks, GroupFacts, Instance, Interface, Which};
-use crate::region::Addresses;
-use crate::rule::{Peer, Rule};
-use crate::topology::{self, Candidate, Topology};
+use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
+use crate::cluster::topology::{self, Candidate, Topology};
+use crate::model::error::CloudError;
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Which};
+use crate::model::group::ConfiguredGroup;
+use crate::model::group::{AwsList, Group, PeerGroup, PrefixList};
+use crate::model::region::Addresses;
+use crate::model::rule::{Peer, Rule};
+use crate::ports::{Clock, Ec2, Eks};
 
 /// How long knowledge about clusters and peers stays good in a warm function.
 const KEEP: SignedDuration = SignedDuration::from_mins(5);
@@ -422,7 +424,7 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
                     None => PrefixList::Entries(list.entries),
                 },
                 Err(error) => {
-                    let why = crate::error::chain(&error);
+                    let why = crate::model::error::chain(&error);
                     tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
                     PrefixList::Unreadable { why, may_pass: matches!(error, CloudError::Failed { .. }) }
                 }

@@ -8,7 +8,7 @@ fn prod() -> Cluster {
         vpc: "vpc-1".into(),
         cluster_group: Some("sg-0cc".into()),
         control_plane_groups: vec!["sg-0ca".into()],
-        node_groups: vec![crate::ports::NodeGroup {
+        node_groups: vec![crate::model::facts::NodeGroup {
             name: "ng".into(),
             remote_access_group: Some("sg-0ra".into()),
             auto_scaling_groups: vec!["eks-ng-asg".into()],
@@ -217,8 +217,8 @@ fn a_configured_group_is_strong_even_for_a_cluster_that_eks_does_not_list() {
 fn rule_from(group: &str) -> Rule {
     Rule {
         id: "sgr-1".into(),
-        direction: crate::rule::Direction::Ingress,
-        packets: crate::rule::Packets::Tcp(443, 443),
+        direction: crate::model::rule::Direction::Ingress,
+        packets: crate::model::rule::Packets::Tcp(443, 443),
         peer: Peer::Group { id: group.into(), owner: None },
         description: None,
         tags: Tags::new(),
@@ -227,7 +227,7 @@ fn rule_from(group: &str) -> Rule {
 
 #[test]
 fn a_bastion_that_may_reach_the_api_is_no_node_even_when_its_instance_is_tagged_by_hand() {
-    let out = Rule { direction: crate::rule::Direction::Egress, ..rule_from("sg-0cc") };
+    let out = Rule { direction: crate::model::rule::Direction::Egress, ..rule_from("sg-0cc") };
     for tag in [("kubernetes.io/cluster/prod", "owned"), ("eks:cluster-name", "prod")] {
         let world = World { instances: vec![instance(&[tag])], rules: vec![out.clone()], ..World::default() };
         assert_eq!(world.roles(), ["node attachment weak"], "{tag:?}");
@@ -286,8 +286,10 @@ fn a_pod_group_is_known_by_its_branch_interfaces() {
     let world = World { interfaces: vec![branch.clone()], rules: vec![rule_from("sg-0cc")], ..World::default() };
     assert_eq!(world.roles(), ["pod attachment strong"]);
     assert_eq!(World { interfaces: vec![branch.clone()], ..World::default() }.roles(), ["pod attachment weak"]);
-    let nodes =
-        crate::ports::NodeGroup { template_groups: vec!["sg-0ee".into()], ..crate::ports::NodeGroup::default() };
+    let nodes = crate::model::facts::NodeGroup {
+        template_groups: vec!["sg-0ee".into()],
+        ..crate::model::facts::NodeGroup::default()
+    };
     let prod = Cluster { node_groups: vec![nodes], ..prod() };
     let lets_nodes_in = vec![rule_from("sg-0ee")];
     let world =

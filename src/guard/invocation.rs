@@ -9,19 +9,21 @@ use jiff::Timestamp;
 
 use super::recall::Recall;
 use super::{Guard, GuardError, LAG, Response};
-use crate::error::chain;
 use crate::event::{Event, Named, NamedRule};
-use crate::group::{Group, PrefixList, Role};
-use crate::inventory::Seen;
-use crate::notice::{self, Message};
-use crate::plan::{claims, limit, names, plan};
+use crate::guard::inventory::Seen;
+use crate::guard::plan::{claims, limit, names, plan};
+use crate::guard::remediate::{Done, carry_out};
+use crate::model::error::chain;
+use crate::model::error::{CloudError, Source};
+use crate::model::group::{Group, PrefixList, Role};
 use crate::policy::controller::Author;
-use crate::policy::judge::{Finding, Place, judge};
+use crate::policy::endpoint;
+use crate::policy::judge::{Finding, judge};
+use crate::policy::model::Verdict;
 use crate::policy::requirement::{self, Unmet};
-use crate::policy::{Verdict, endpoint};
-use crate::ports::{Channel, Clock, CloudError, Ec2, Eks, Memory, Source};
-use crate::record::{Action, Connections, FindingRecord, Outcome, Record};
-use crate::remediate::{Done, carry_out};
+use crate::ports::{Channel, Clock, Ec2, Eks, Memory};
+use crate::report::notice::{self, Message};
+use crate::report::record::{Action, Connections, FindingRecord, Outcome, Record};
 
 /// Messages on their way at once.
 const MOST_SENDS: usize = 8;
@@ -180,7 +182,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
             let detail = "the event names this rule; this is what it says it was".to_owned();
             Done::told(finding, true, Action::AlreadyGone, Some(detail))
         };
-        judge(brief.policy, &claimed, brief.place, brief.now, |_| Author::Unknown).into_iter().map(gone).collect()
+        judge(brief.policy, &claimed, brief.location, brief.now, |_| Author::Unknown).into_iter().map(gone).collect()
     }
 
     /// Something that is not done; the invocation goes on and ends in an error.
@@ -215,9 +217,8 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
 
     fn record(&mut self, group: &Group, named: bool, findings: Vec<FindingRecord>) {
         let guard = self.guard;
-        let place = Place { account: &guard.account, region: &guard.region };
         let mode = guard.modes.of(&guard.policy, group, named).0;
-        let mut record = Record::of(place, &guard.policy, mode, group, findings, self.event);
+        let mut record = Record::of(&guard.location, &guard.policy, mode, group, findings, self.event);
         let elapsed = guard.inventory.clock().now().duration_since(self.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         // A sweep is told in one digest per cluster.
@@ -256,8 +257,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
             for (group, _, findings) in &mut found {
                 each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), finding)));
             }
-            let place = Place { account: &guard.account, region: &guard.region };
-            recall = Recall::of(memory, place, self.event, each, guard.inventory.clock().now()).await;
+            recall = Recall::of(memory, &guard.location, self.event, each, guard.inventory.clock().now()).await;
         }
         let has_done = |finding: &FindingRecord| finding.action.outcome() > Outcome::Reported;
         if let Some(event) = self.event.filter(|_| recall.is_handled)

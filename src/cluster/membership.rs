@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::group::{Evidence, Role, RoleEvidence};
-use crate::policy::ConfiguredGroup;
-use crate::ports::{Cluster, GroupFacts, Instance, Interface, Tags};
-use crate::rule::{Direction, Peer, Rule};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Tags};
+use crate::model::group::ConfiguredGroup;
+use crate::model::group::{Evidence, Role, RoleEvidence};
+use crate::model::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
 const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";

@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp, tz::Offset};
 use serde_json::{Map, Value, json};
 
 use super::Code;
-use crate::plain::is_harmless;
-use crate::policy::Verdict;
-use crate::record::{Action, FindingRecord, Record};
-use crate::rule::{Direction, Packets, Peer, Rule};
+use crate::model::rule::{Direction, Packets, Peer, Rule};
+use crate::model::text::is_harmless;
+use crate::policy::model::Verdict;
+use crate::report::record::{Action, FindingRecord, Record};
 
 /// How long a proposed exception lasts.
 const EXCEPTION_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);

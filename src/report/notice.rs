@@ -1,7 +1,7 @@
 //! What people read of an outcome, channel-neutral: one [`Notice`], and one renderer for each way to tell it.
 //!
 //! Owns: who hears of what, and the parts of a notice. Must not: send anything, or let text from outside (names, descriptions,
-//! sessions, user agents) format a message or break a line: every such value goes through [`crate::plain::plain`] before it
+//! sessions, user agents) format a message or break a line: every such value goes through [`crate::model::text::plain`] before it
 //! gets into a notice, and each renderer takes away what its own format would obey.
 
 mod blind;
@@ -17,9 +17,9 @@ pub use blind::blind;
 pub use compose::{notice, rule_in_words};
 pub use digest::digest;
 
-use crate::plain::plain;
-use crate::policy::{Severity, Verdict};
-use crate::record::{FindingRecord, Outcome, Record};
+use crate::model::text::plain;
+use crate::policy::model::{Severity, Verdict};
+use crate::report::record::{FindingRecord, Outcome, Record};
 
 /// What the channels send. Each takes the form its audience reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::group::PrefixList;
-use crate::membership::{is_node_by_aws, is_node_by_tag};
-use crate::ports::{Cluster, Instance};
-use crate::region::Addresses;
-use crate::rule::{Direction, Peer, Rule};
+use crate::cluster::membership::{is_node_by_aws, is_node_by_tag};
+use crate::model::facts::{Cluster, Instance};
+use crate::model::group::PrefixList;
+use crate::model::region::Addresses;
+use crate::model::rule::{Direction, Peer, Rule};
 
 /// Groups that one interface wears together.
 pub type Worn = BTreeSet<String>;

@@ -4,8 +4,8 @@
 
 use std::str::FromStr;
 
-use crate::plan::Modes;
-use crate::policy::Mode;
+use crate::guard::plan::Modes;
+use crate::policy::model::Mode;
 
 /// Everything the environment says.
 #[derive(Clone, Debug, PartialEq, Eq)]

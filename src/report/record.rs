@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Actor, Event};
-use crate::group::{Group, RoleEvidence};
-use crate::policy::judge::{Finding, Place, Portion};
+use crate::model::group::{Group, RoleEvidence};
+use crate::model::ids::Location;
+use crate::model::rule::{Direction, Packets, Peer, Rule};
+use crate::policy::endpoint;
+use crate::policy::judge::{Finding, Portion};
+use crate::policy::model::{Mode, Policy, Severity, Verdict};
 use crate::policy::requirement::Unmet;
-use crate::policy::{Mode, Policy, Severity, Verdict, endpoint};
-use crate::repeat::Contested;
-use crate::rule::{Direction, Packets, Peer, Rule};
+use crate::report::history::Contested;
 
 /// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
 pub const MAX_BYTES: usize = 200_000;
@@ -339,7 +341,7 @@ pub struct Part {
 impl Record {
     /// The record of a group, with the worst of its findings. `event`: none in a sweep.
     pub fn of(
-        place: Place<'_>,
+        location: &Location,
         policy: &Policy,
         mode: Mode,
         group: &Group,
@@ -354,8 +356,8 @@ impl Record {
             event_name: event.map(|event| event.name.clone()),
             event_time: event.and_then(|event| event.time),
             trigger: if event.is_some() { "event" } else { "sweep" },
-            account: place.account.to_owned(),
-            region: place.region.to_owned(),
+            account: location.account.clone(),
+            region: location.region.clone(),
             mode,
             policy: policy.name.clone(),
             policy_hash: policy.hash.clone(),

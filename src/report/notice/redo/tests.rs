@@ -1,8 +1,10 @@
 use super::*;
-use crate::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::ids::Location;
 use crate::policy::controller::Author;
-use crate::policy::judge::{Finding, Place, judge};
-use crate::policy::{Mode, Policy, builtin, file};
+use crate::policy::judge::{Finding, judge};
+use crate::policy::model::{Mode, Policy};
+use crate::policy::{builtin, file};
 
 const GROUP: &str = "sg-0123456789abcdef0";
 
@@ -29,15 +31,15 @@ fn rule(packets: Packets, peer: &str) -> Rule {
 fn verdict(policy: &Policy, rule: &Rule) -> Finding {
     let node = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
     let group = Group { id: GROUP.to_owned(), roles: [node].into(), rules: vec![rule.clone()], ..Group::default() };
-    let place = Place { account: "111122223333", region: "eu-west-1" };
-    judge(policy, &group, place, now(), |_| Author::Unknown).pop().unwrap()
+    let location = Location::new("111122223333", "eu-west-1");
+    judge(policy, &group, &location, now(), |_| Author::Unknown).pop().unwrap()
 }
 
 fn record(finding: Finding, action: Action) -> Record {
     let finding = FindingRecord::of(finding, true, action, None);
-    let place = Place { account: "111122223333", region: "eu-west-1" };
+    let location = Location::new("111122223333", "eu-west-1");
     let group = Group { id: GROUP.to_owned(), ..Group::default() };
-    Record::of(place, builtin::policy("standard").unwrap(), Mode::Enforce, &group, vec![finding], None)
+    Record::of(&location, builtin::policy("standard").unwrap(), Mode::Enforce, &group, vec![finding], None)
 }
 
 #[test]

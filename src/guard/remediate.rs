@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::error::chain;
-use crate::inventory::{Inventory, Seen};
-use crate::plan::{Brief, Intent, Step, limit, plan};
+use crate::guard::inventory::{Inventory, Seen};
+use crate::guard::plan::{Brief, Intent, Step, limit, plan};
+use crate::model::error::CloudError;
+use crate::model::error::chain;
+use crate::model::rule::{Direction, Rule};
 use crate::policy::judge::Finding;
-use crate::ports::{Clock, CloudError, Ec2, Eks};
-use crate::record::Action;
-use crate::rule::{Direction, Rule};
+use crate::ports::{Clock, Ec2, Eks};
+use crate::report::record::Action;
 
 /// A read older than this is not the last look before a revoke.
 const LAST_LOOK_IS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(2);

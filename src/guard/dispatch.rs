@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::chain;
 use crate::event::batch::{self, Batch, Carrier};
 use crate::event::{Event, Parsed, Trigger, payload};
 use crate::guard::{Guard, GuardError, Response};
-use crate::plain::plain;
+use crate::model::error::chain;
+use crate::model::ids::Location;
+use crate::model::text::plain;
 use crate::ports::{Channel, Clock, Ec2, Eks, Memory};
-use crate::record::Record;
+use crate::report::record::Record;
 
 /// What the function answers.
 #[derive(Debug, Serialize)]
@@ -49,18 +50,15 @@ impl<E: Ec2 + Send, K: Eks + Send, C: Clock + Send, N: Channel + Send, M: Memory
     }
 }
 
-/// An account and a region.
-pub type Place = (String, String);
-
 /// All guards of the function.
 pub struct Entrance {
-    guards: BTreeMap<Place, Box<dyn Look>>,
+    guards: BTreeMap<Location, Box<dyn Look>>,
     own_role: Option<String>,
 }
 
 impl Entrance {
     /// `guards`: one for each account and region that counts. `own_role`: the ARN of the function's role.
-    pub fn new(guards: BTreeMap<Place, Box<dyn Look>>, own_role: Option<String>) -> Self {
+    pub fn new(guards: BTreeMap<Location, Box<dyn Look>>, own_role: Option<String>) -> Self {
         Self { guards, own_role }
     }
 
@@ -131,30 +129,29 @@ impl Entrance {
         if is_own && event.name.starts_with("RevokeSecurityGroup") {
             return Err(format!("`{}` was the guard's own doing", event.name));
         }
-        let place = (event.account.clone(), event.region.clone());
-        self.guards.get(&place).map(AsRef::as_ref).ok_or_else(|| {
-            let known = self.guards.keys().map(|(account, region)| format!("account `{account}`, region `{region}`"));
+        self.guards.get(&event.location).map(AsRef::as_ref).ok_or_else(|| {
+            let known = self.guards.keys().map(Location::to_string);
             format!(
                 "the event is from account `{}`, region `{}`; this function guards {}",
-                plain(&event.account),
-                plain(&event.region),
+                plain(&event.location.account),
+                plain(&event.location.region),
                 known.collect::<Vec<_>>().join("; ")
             )
         })
     }
 
-    /// Every place, whatever fails in another.
+    /// Every location, whatever fails in another.
     async fn sweep(&self, trigger: &Trigger, until: Timestamp) -> Result<Response, GuardError> {
         let mut all = Response::default();
         let (mut ignored, mut problems) = (Vec::new(), Vec::new());
-        for ((account, region), guard) in &self.guards {
+        for (location, guard) in &self.guards {
             match guard.look(trigger, until).await {
                 Ok(response) => {
                     all.records.extend(response.records);
                     ignored.extend(response.ignored);
                 }
                 Err(error) if self.guards.len() == 1 => return Err(error),
-                Err(error) => problems.push(format!("account `{account}`, region `{region}`: {}", chain(&error))),
+                Err(error) => problems.push(format!("{location}: {}", chain(&error))),
             }
         }
         if !problems.is_empty() {

@@ -4,9 +4,9 @@
 
 use super::capital;
 use crate::event::Actor;
-use crate::plain::plain;
-use crate::repeat::{Contested, Opener};
-use crate::rule::Rule;
+use crate::model::rule::Rule;
+use crate::model::text::plain;
+use crate::report::history::{Contested, Opener};
 
 /// Something that writes rules and writes them again.
 struct Writer {
@@ -115,7 +115,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::rule::{Direction, Packets, Peer};
+    use crate::model::rule::{Direction, Packets, Peer};
 
     fn about(description: Option<&str>, actor: Option<&Actor>) -> String {
         let rule = Rule {

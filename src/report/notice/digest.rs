@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::compose::{clauses, headline, next_steps, status, subject, what};
 use super::{Notice, Section, cluster};
-use crate::plain::plain;
-use crate::record::{FindingRecord, Record};
+use crate::model::text::plain;
+use crate::report::record::{FindingRecord, Record};
 
 /// Groups written out; the rest is counted.
 const MOST_GROUPS: usize = 20;

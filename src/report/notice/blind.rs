@@ -2,12 +2,12 @@
 
 use super::{Message, Notice};
 use crate::event::Event;
-use crate::plain::plain;
-use crate::policy::judge::Place;
+use crate::model::ids::Location;
+use crate::model::text::plain;
 
 /// Tells that a read was refused. `why`: the error with its causes.
-pub fn blind(place: Place<'_>, event: Option<&Event>, why: &str) -> Message {
-    let Place { account, region } = place;
+pub fn blind(location: &Location, event: Option<&Event>, why: &str) -> Message {
+    let Location { account, region } = location;
     let mut facts = vec![("Where", format!("account {account}, {region}")), ("Why", plain(why))];
     if let Some(event) = event {
         let who = event.actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
@@ -29,7 +29,7 @@ pub fn blind(place: Place<'_>, event: Option<&Event>, why: &str) -> Message {
         ("severity", "critical"),
         ("outcome", "failed"),
         ("cluster", "unknown"),
-        ("account", account),
+        ("account", account.as_str()),
         ("region", region),
         ("trigger", if event.is_some() { "event" } else { "sweep" }),
     ];

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Notice, Section, capital, cluster, redo, source};
 use crate::event::Actor;
-use crate::plain::plain;
-use crate::policy::Severity;
-use crate::record::{Action, Connections, FindingRecord, PortionRecord, Record};
-use crate::rule::{Direction, Peer, Rule};
+use crate::model::rule::{Direction, Peer, Rule};
+use crate::model::text::plain;
+use crate::policy::model::Severity;
+use crate::report::record::{Action, Connections, FindingRecord, PortionRecord, Record};
 
 /// SNS refuses a subject of 100 characters or more.
 const LONGEST_SUBJECT: usize = 99;

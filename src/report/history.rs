@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::event::Event;
-use crate::plain::plain;
-use crate::policy::judge::Place;
-use crate::record::{Action, FindingRecord, Outcome};
+use crate::model::ids::Location;
+use crate::model::text::plain;
+use crate::report::record::{Action, FindingRecord, Outcome};
 
 /// The same finding is told once in this time. Long enough for a controller that tries again every few minutes, short enough
 /// that what is still open an hour later is told again in the same shift.
@@ -36,8 +36,8 @@ pub struct Key(String);
 impl Key {
     /// The key of a finding about a group: a rule by what it lets through and whom, a requirement by its id and by what is
     /// missing, so that what gets worse is told.
-    pub fn of(place: Place<'_>, group: &str, finding: &FindingRecord) -> Self {
-        let mut parts = vec![place.account, place.region, group];
+    pub fn of(location: &Location, group: &str, finding: &FindingRecord) -> Self {
+        let mut parts = vec![location.account.as_str(), &location.region, group];
         let said: Vec<String> = match (&finding.rule, &finding.requirement) {
             // The owner of a peer group is left out: a caller may leave it out as well.
             (Some(rule), _) => {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::region::Addresses;
-use crate::rule::Rule;
+use crate::model::region::Addresses;
+use crate::model::rule::Rule;
 
 /// What a group is to a cluster. A group can have several roles; a group with none is out of scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,6 +74,17 @@ pub struct RoleEvidence {
     pub evidence: Evidence,
     /// Strong evidence cannot be forged with tags alone. Only it lets us revoke.
     pub strong: bool,
+}
+
+/// Membership told by the policy: strong evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredGroup {
+    /// `sg-…`.
+    pub id: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// What the group is to it.
+    pub role: Role,
 }
 
 /// A group with everything a verdict needs.

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::policy::{Severity, Verdict};
-use crate::record::{Action, Outcome, Record};
+use crate::policy::model::{Severity, Verdict};
+use crate::report::record::{Action, Outcome, Record};
 
 /// The namespace.
 pub const NAMESPACE: &str = "eks-sg-guard";
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_documented_and_no_other() {
-        let text = include_str!("../docs/notices.md");
+        let text = include_str!("../../docs/notices.md");
         let table = text.split("## Metrics").nth(1).unwrap();
         let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
         let documented: Vec<&str> =

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Claim, Named, NamedRule};
-use crate::group::Group;
-use crate::membership::INTERNAL_GROUP;
+use crate::model::group::Group;
+use crate::model::ids::Location;
+use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::controller::Author;
-use crate::policy::judge::{Finding, Place, Portion, judge};
-use crate::policy::{Mode, Policy, Verdict};
-use crate::rule::{Direction, Peer, Rule};
+use crate::policy::judge::{Finding, Portion, judge};
+use crate::policy::model::{Mode, Policy, Verdict};
 use jiff::Timestamp;
 
 /// The two modes of the environment, already capped: the sweep mode never does more than the mode.
@@ -76,7 +77,7 @@ pub struct Brief<'a> {
     /// The policy in force.
     pub policy: &'a Policy,
     /// Account and region.
-    pub place: Place<'a>,
+    pub location: &'a Location,
     /// For expiries.
     pub now: Timestamp,
     /// From the environment.
@@ -93,7 +94,7 @@ pub fn plan(brief: Brief<'_>, group: &Group) -> Vec<Step> {
         Some(actor) if is_named(brief.named, rule) => Author::of(actor, brief.policy, group),
         _ => Author::Unknown,
     };
-    let findings = judge(brief.policy, group, brief.place, brief.now, author);
+    let findings = judge(brief.policy, group, brief.location, brief.now, author);
     let step = |finding: Finding| {
         let named = is_named(brief.named, &finding.rule);
         let intent = intend(&finding, group, brief.modes.of(brief.policy, group, named));
@@ -181,9 +182,10 @@ pub fn limit<'a>(steps: impl IntoIterator<Item = &'a mut Step>, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::group::{Evidence, Role, RoleEvidence};
-    use crate::policy::{ClusterSetting, builtin};
-    use crate::rule::Packets;
+    use crate::model::group::{Evidence, Role, RoleEvidence};
+    use crate::model::rule::Packets;
+    use crate::policy::builtin;
+    use crate::policy::model::ClusterSetting;
 
     #[test]
     fn the_internal_group_of_outposts_is_told_by_its_name() {
@@ -200,7 +202,7 @@ mod tests {
             let group = Group { name, roles: [weak].into(), rules: vec![rule.clone()], ..Group::default() };
             let brief = Brief {
                 policy: builtin::policy("standard").unwrap(),
-                place: Place { account: "111122223333", region: "eu-west-1" },
+                location: &Location::new("111122223333", "eu-west-1"),
                 now: Timestamp::UNIX_EPOCH,
                 modes: Modes::new(Mode::Enforce, Mode::Enforce),
                 actor: None,

@@ -10,7 +10,7 @@ use std::ops::{BitAnd, Sub};
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use range_set_blaze::RangeSetBlaze;
 
-use crate::rule::Packets;
+use crate::model::rule::Packets;
 
 const PORTS: u32 = 1 << 16;
 const TCP: u8 = 6;

@@ -1,0 +1,11 @@
+//! The words of the field as values: rules, regions of traffic, groups, what AWS says of them, ids, text, errors.
+//!
+//! Must not: know events, policies or anything that acts.
+
+pub mod error;
+pub mod facts;
+pub mod group;
+pub mod ids;
+pub mod region;
+pub mod rule;
+pub mod text;

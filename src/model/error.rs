@@ -1,0 +1,50 @@
+//! Why a call to AWS did not do what was asked, and how causes are written: one line, outermost first, joined by colons.
+
+use std::error::Error;
+
+/// Why a call to AWS did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// The group does not exist (any more).
+    #[error("the security group is gone")]
+    GroupGone(#[source] Source),
+    /// A rule id does not exist (any more).
+    #[error("a rule is gone")]
+    RuleGone(#[source] Source),
+    /// A prefix list does not exist, or is not shared with us (any more).
+    #[error("the prefix list is gone")]
+    ListGone(#[source] Source),
+    /// We lack the right; the text says what to grant.
+    #[error("not allowed to {action}; grant it to the function's role, or look for a policy that denies it")]
+    Denied {
+        /// IAM action, such as `ec2:RevokeSecurityGroupIngress`.
+        action: String,
+        /// What AWS said.
+        #[source]
+        source: Source,
+    },
+    /// Anything else, after the SDK's own retries.
+    #[error("`{action}` failed")]
+    Failed {
+        /// IAM action.
+        action: String,
+        /// What happened, with its own causes.
+        #[source]
+        source: Source,
+    },
+}
+
+/// A cause from below a port.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// The message of an error with all its causes, on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,269 @@
+//! What a policy is, once read: an ordered list of clauses over regions, and what they say.
+//!
+//! Must not: read files (`policy::file` does) or decide (`policy::judge` does).
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use jiff::{Timestamp, tz::Offset};
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+use crate::model::group::{AwsList, ConfiguredGroup, Role};
+use crate::model::region::{Addresses, Traffic};
+use crate::model::rule::Direction;
+
+/// What a policy says of a rule. Ordered from mild to severe: the worst portion decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Fine.
+    Allow,
+    /// Tell people.
+    Report,
+    /// Tell people and remove the rule.
+    Revoke,
+}
+
+/// How bad it is. Ordered from mild to severe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// For the next tidying-up.
+    Low,
+    /// Look at it this week.
+    Medium,
+    /// Look at it today.
+    High,
+    /// Look at it now.
+    Critical,
+}
+
+impl Severity {
+    /// The word of the policy language, the record and the message attributes.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A policy, valid by construction: read it with `policy::file`.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// `standard`, `strict`, `none`, or the file's name without its folder.
+    pub name: String,
+    /// SHA-256 over the texts it was made of, lower-case hex.
+    pub hash: String,
+    /// Principals whose marked single-port rules get `Clause::for_controller`. ARNs, compared whole.
+    pub controllers: BTreeSet<String>,
+    /// Membership that discovery can't see.
+    pub groups: Vec<ConfiguredGroup>,
+    /// Per-cluster settings, first match wins.
+    pub clusters: Vec<ClusterSetting>,
+    /// In reading order: exceptions, the file's own clauses, the inherited ones.
+    pub clauses: Vec<Clause>,
+    /// What must stay open: the file's own, then the inherited ones.
+    pub requirements: Vec<Requirement>,
+    /// How bad a public endpoint of the API is that is open to a great many; `None`: fine.
+    pub public_endpoint: Option<Severity>,
+    /// The `clients` network: who may use `NodePorts`.
+    pub clients: Vec<Word>,
+    /// What a portion gets that nothing covers.
+    pub otherwise: Verdict,
+    /// An exception without an end is an error, here and in the policies that extend this one.
+    pub exceptions_need_date: bool,
+}
+
+impl Policy {
+    /// The most cautious mode that the settings of these clusters allow; `None` when none says anything.
+    pub fn mode_of<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> Option<Mode> {
+        let setting =
+            |name: &&'a String| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
+        clusters.into_iter().filter_map(|name| setting(&name)?.mode).min()
+    }
+}
+
+/// Settings of the clusters whose name matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterSetting {
+    /// A glob: `*` and `?`.
+    pub name: String,
+    /// Free text for people.
+    pub environment: Option<String>,
+    /// At most this mode. `None`: the environment variable decides.
+    pub mode: Option<Mode>,
+}
+
+/// Whether we change anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Only tell. The more cautious one, hence the lesser.
+    Report,
+    /// Revoke what the policy forbids.
+    Enforce,
+}
+
+impl Mode {
+    /// The word of the environment variables and the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// One line of the policy.
+#[derive(Clone, Debug)]
+pub struct Clause {
+    /// Kebab-case, permanent.
+    pub id: String,
+    /// Who wrote it.
+    pub origin: Origin,
+    /// It speaks of groups that have any of these.
+    pub roles: BTreeSet<Role>,
+    /// It speaks only of groups that have no role but `roles`.
+    pub only: bool,
+    /// Ingress or egress.
+    pub direction: Direction,
+    /// Protocols and ports.
+    pub traffic: Traffic,
+    /// Sources or destinations: any of them.
+    pub peers: Vec<Word>,
+    /// What it says.
+    pub verdict: Verdict,
+    /// How bad it is. `None` for `allow`.
+    pub severity: Option<Severity>,
+    /// Severity of a rule that opens more than one port, where it differs.
+    pub severity_of_ranges: Option<Severity>,
+    /// Verdict on a controller's own single-port rule, where it differs.
+    pub for_controller: Option<Verdict>,
+    /// Still revokes in a group that a load balancer wears too. Without it `revoke` is `report` there.
+    pub beside_load_balancer: bool,
+    /// Why, for people.
+    pub reason: String,
+    /// Only for exceptions: scope and end.
+    pub limits: Limits,
+}
+
+/// Who wrote a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// An `exceptions` entry of the user's file.
+    Exception,
+    /// A `clauses` entry of the user's file.
+    User,
+    /// A built-in policy.
+    BuiltIn,
+}
+
+/// Where and until when an exception holds. Empty for other clauses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Last day it holds, to its end in UTC.
+    pub expires: Option<Date>,
+    /// `sg-…`.
+    pub group: Option<String>,
+    /// A glob over the cluster's name.
+    pub cluster: Option<String>,
+    /// Twelve digits.
+    pub account: Option<String>,
+    /// `us-east-1`, …
+    pub region: Option<String>,
+}
+
+impl Limits {
+    /// Whether it still holds: the whole last day counts, in UTC.
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|last| Offset::UTC.to_datetime(now).date() <= last)
+    }
+}
+
+/// One word of `from` or `to`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Word {
+    /// These addresses (a CIDR or a named network of CIDRs).
+    Addresses(Addresses),
+    /// `pl-…`: that list, by identity.
+    PrefixList(String),
+    /// `sg-…`: that group, by identity.
+    Group(String),
+    /// An AWS-owned list, by identity.
+    Aws(AwsList),
+    /// RFC 1918, 100.64.0.0/10, link-local, unique local, the VPC's ranges, the cluster's remote networks.
+    Private,
+    /// Every other address.
+    Internet,
+    /// The internet part of a rule that alone, or with other small ones, lets in a great many addresses.
+    WideInternet,
+    /// The VPC's ranges.
+    Vpc,
+    /// Every address, list and group.
+    Anywhere,
+    /// The group itself.
+    Itself,
+    /// A group with strong evidence for the same cluster.
+    SameCluster,
+    /// Such a group of that role.
+    Role(Role),
+    /// Every other group.
+    OtherGroup,
+}
+
+impl Word {
+    /// Whether the word names groups of the cluster. Only a user's clause that does may revoke a rule among them.
+    pub fn names_cluster_groups(&self) -> bool {
+        matches!(self, Self::Group(_) | Self::Itself | Self::SameCluster | Self::Role(_))
+    }
+}
+
+/// A region that must stay open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requirement {
+    /// Kebab-case, permanent.
+    pub id: String,
+    /// Whose interfaces must let it through.
+    pub wearer: Wearer,
+    /// Into them or out of them.
+    pub direction: Direction,
+    /// Protocols and ports, all of them.
+    pub traffic: Traffic,
+    /// The other side. Each port must be open to one of these; `role:node` means every node.
+    pub peers: Vec<Word>,
+    /// How bad it is when it is not met.
+    pub severity: Severity,
+    /// What needs it, for people.
+    pub reason: String,
+}
+
+impl Requirement {
+    /// The kinds of other side, for machines: `control-plane`, `node`, `group`, `addresses`; several with commas.
+    pub fn peer_class(&self) -> String {
+        let class = |word: &Word| match word {
+            Word::Role(Role::Node) => "node",
+            Word::Role(_) => "control-plane",
+            Word::Group(_) => "group",
+            _ => "addresses",
+        };
+        let mut classes: Vec<&str> = self.peers.iter().map(class).collect();
+        classes.dedup();
+        classes.join(",")
+    }
+}
+
+/// Whose interfaces a requirement is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wearer {
+    /// The interfaces that EKS puts into the VPC.
+    ControlPlane,
+    /// The primary interface of each node.
+    Node,
+}
