@@ -6,12 +6,12 @@ mod corpus;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use eks_sg_guard::event::batch::{self, Batch, Delivery};
+use eks_sg_guard::event::batch::{self, Batch, Carrier, Delivery};
 use eks_sg_guard::event::payload::parse;
 use eks_sg_guard::event::{
-    Actor, CALLS, Change, Event, EventError, Named, NamedRule, Parsed, Subject, Touched, Trigger,
+    CALLS, Change, Claim, Event, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger,
 };
-use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::rule::{Direction, Rule};
 use serde_json::{Value, json};
 
 use crate::corpus::{read_folder, read_json};
@@ -31,44 +31,70 @@ fn every_event_says_what_we_think_it_says() {
 }
 
 fn deliveries(Batch { carrier, deliveries }: &Batch) -> String {
-    let delivery = |Delivery { id, parsed }: &Delivery| format!("\n{carrier:?} message {id:?}\n{}", lines(parsed));
+    let carrier = match carrier {
+        Carrier::Queue => "queue",
+        Carrier::Topic => "topic",
+    };
+    let delivery = |Delivery { id, parsed }: &Delivery| format!("\n{carrier} message {}\n{}", json!(id), lines(parsed));
     deliveries.iter().map(delivery).collect()
 }
 
-/// One line for each thing an answer says, so that a change of it is one line in a review.
+/// One line for each thing an answer says, so that a change of it is one line in a review; in the words of the wire, so that a
+/// type may get another name.
 fn lines(answer: &Result<Parsed, EventError>) -> String {
     let change = match answer {
         Err(error) => return format!("error: {error}"),
         Ok(Parsed::Ignored(reason)) => return format!("ignored: {reason}"),
-        Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {groups:?}"),
+        Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {}", json!(groups)),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
     let Change { event: Event { id, name, time, location, actor }, subject } = change;
-    let Location { account, region } = location;
-    let Actor { arn, r#type, session_issuer, source_ip, user_agent, invoked_by } = actor;
+    let (account, region) = (&location.account, &location.region);
     let mut lines = vec![
-        format!("event: {name} {id} at {time:?} in {account} {region}"),
-        format!("actor: {type:?} {arn:?}, issuer {session_issuer:?}"),
-        format!("from: {source_ip:?} with {user_agent:?}, invoked by {invoked_by:?}"),
+        format!("event: {}", json!({"id": id, "name": name, "time": time, "account": account, "region": region})),
+        format!("actor: {}", json!(actor)),
     ];
     match subject {
         Subject::Groups(touched) => assert!(!touched.is_empty()),
-        Subject::Worn { wearer, groups } => lines.push(format!("worn by {wearer:?}: {groups:?}")),
-        Subject::PrefixList(id) => lines.push(format!("entries of {id:?}")),
-        Subject::Cluster(name) => lines.push(format!("configuration of cluster {name:?}")),
-        Subject::Unknown => lines.push("not told".to_owned()),
+        Subject::Worn { wearer, groups } => {
+            lines.push(format!("attachment: {}", json!({"id": wearer, "groups": groups})));
+        }
+        Subject::PrefixList(id) => lines.push(format!("prefix list: {}", json!(id))),
+        Subject::Cluster(name) => lines.push(format!("cluster: {}", json!(name))),
+        Subject::Unknown => lines.push("everything: the event does not say what".to_owned()),
     }
     for Touched { group, named } in change.touched() {
+        let group = match group {
+            GroupRef::Id(id) => json!({"id": id}),
+            GroupRef::Name(name) => json!({"name": name}),
+        };
         lines.push(match named {
-            Named::Nothing => format!("{group:?}: none of its rules"),
+            Named::Nothing => format!("group: {group}, none of its rules"),
             Named::Using(_) => unreachable!("no event says it"),
-            Named::Everything => format!("{group:?}: all its rules"),
-            Named::Rules(rules) => format!("{group:?}: {} of its rules", rules.len()),
+            Named::Everything => format!("group: {group}, all its rules"),
+            Named::Rules(rules) => format!("group: {group}, {} of its rules", rules.len()),
         });
         let Named::Rules(rules) = named else { continue };
-        lines.extend(rules.iter().map(|NamedRule { id, claim }| format!("  {id:?} {claim:?}")));
+        lines.extend(rules.iter().map(rule));
     }
     lines.join("\n")
+}
+
+/// A named rule as records write rules, as far as the event describes it.
+fn rule(NamedRule { id, claim }: &NamedRule) -> String {
+    let Some(Claim { direction, packets, peer }) = claim else { return format!("  {}", json!({"id": id})) };
+    let mut json = json!(Rule {
+        id: String::new(),
+        direction: direction.unwrap_or(Direction::Ingress),
+        packets: *packets,
+        peer: peer.clone(),
+        description: None,
+        tags: std::collections::BTreeMap::new(),
+    });
+    (json["id"], json["direction"]) = (json!(id), json!(direction));
+    let fields = json.as_object_mut().expect("an object");
+    fields.retain(|name, _| name != "description" && name != "tags");
+    format!("  {json}")
 }
 
 /// The event of a file in a batch of SQS with bad messages around it.

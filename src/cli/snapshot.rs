@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::cli::input;
 use crate::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
 use crate::model::region::Addresses;
-use crate::model::rule::{Direction, Packets, Peer, Rule, RuleError};
+use crate::model::rule::{Peer, Rule, RuleError};
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Entry {
     /// Comma-separated, as in the record.
     cluster: Option<String>,
     roles: Vec<KnownRole>,
-    rules: Vec<Row>,
+    rules: Vec<Rule>,
     #[serde(default)]
     vpc_ranges: Vec<String>,
     #[serde(default)]
@@ -50,34 +50,6 @@ struct Entry {
 enum KnownRole {
     Word(Role),
     Record { role: Role, strong: bool },
-}
-
-/// A rule of the record.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    #[serde(default)]
-    id: String,
-    direction: Direction,
-    protocol: String,
-    from_port: Option<i64>,
-    to_port: Option<i64>,
-    icmp_type: Option<i64>,
-    icmp_code: Option<i64>,
-    peer: RowPeer,
-    description: Option<String>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-}
-
-/// Exactly one of `cidr`, `prefix_list` and `group`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RowPeer {
-    cidr: Option<String>,
-    prefix_list: Option<String>,
-    group: Option<String>,
-    owner: Option<String>,
 }
 
 /// The entries of a prefix list, the word of an AWS-owned list, or null where it could not be read.
@@ -100,8 +72,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let value = input::json(path, "snapshot")?;
     let name = input::shown(path);
     let hint = "`eks-sg-guard policy diff --help` shows what a snapshot looks like";
-    let file: File =
-        serde_json::from_value(value).with_context(|| format!("snapshot `{name}` is not understood ({hint})"))?;
+    let file: File = serde_path_to_error::deserialize(value)
+        .with_context(|| format!("snapshot `{name}` is not understood ({hint})"))?;
     if file.version != 1 {
         bail!("snapshot `{name}` has version `{}`; expected 1", file.version);
     }
@@ -133,8 +105,6 @@ fn group(entry: Entry, account: &str) -> anyhow::Result<Group> {
     }
     let peers = entry.peers.into_iter();
     let peers = peers.map(|(id, roles)| (id, PeerGroup { same_cluster: true, roles: roles.into_iter().collect() }));
-    let rules = entry.rules.into_iter().enumerate();
-    let rules = rules.map(|(n, row)| rule(row).with_context(|| format!("`rules[{n}]`")));
     Ok(Group {
         id: entry.id,
         name: entry.name.unwrap_or_default(),
@@ -142,25 +112,13 @@ fn group(entry: Entry, account: &str) -> anyhow::Result<Group> {
         owner: account.to_owned(),
         clusters: clusters.map(str::to_owned).collect(),
         roles: entry.roles.iter().map(role).collect(),
-        rules: rules.collect::<anyhow::Result<_>>()?,
+        rules: entry.rules,
         vpc_ranges: addresses(&entry.vpc_ranges)?,
         remote_networks: addresses(&entry.remote_networks)?,
         peers: peers.collect(),
         prefix_lists,
         ..Group::default()
     })
-}
-
-fn rule(row: Row) -> anyhow::Result<Rule> {
-    let RowPeer { cidr, prefix_list, group, owner } = row.peer;
-    let peer = match (cidr, prefix_list, group) {
-        (Some(cidr), None, None) => Peer::cidr(&cidr)?,
-        (None, Some(id), None) => Peer::PrefixList(id),
-        (None, None, Some(id)) => Peer::Group { id, owner },
-        _ => bail!("`peer` needs exactly one of `cidr`, `prefix_list` and `group`"),
-    };
-    let packets = Packets::from_ec2(&row.protocol, row.from_port.or(row.icmp_type), row.to_port.or(row.icmp_code))?;
-    Ok(Rule { id: row.id, direction: row.direction, packets, peer, description: row.description, tags: row.tags })
 }
 
 fn addresses(blocks: &[String]) -> Result<Addresses, RuleError> {

@@ -3,14 +3,17 @@
 //! Owns: parsing EC2's and CloudTrail's spellings (protocol names and numbers, missing ports, host bits) into values
 //! that compare equal exactly when EC2 would treat the rules as the same. Must not: judge anything.
 
+mod wire;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+use self::wire::WireRule;
 
 /// Which way the traffic goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,7 +26,8 @@ pub enum Direction {
 }
 
 /// A rule as it stands in EC2: one id, one direction, one protocol and port range, one peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "WireRule", try_from = "WireRule")]
 pub struct Rule {
     /// `sgr-…`; EC2 keeps it when a rule is modified in place.
     pub id: String,
@@ -68,6 +72,9 @@ pub enum RuleError {
     /// Neither an address nor a block.
     #[error("`{0}` is not a CIDR block")]
     Cidr(String),
+    /// None or several peers.
+    #[error("`peer` needs exactly one of `cidr`, `prefix_list` and `group` (with its `owner`)")]
+    Peer,
 }
 
 impl Packets {
@@ -214,51 +221,6 @@ impl fmt::Display for Peer {
     }
 }
 
-impl Serialize for Peer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        match self {
-            Self::Cidr(net) => map.serialize_entry("cidr", net)?,
-            Self::PrefixList(id) => map.serialize_entry("prefix_list", id)?,
-            Self::Group { id, owner } => {
-                map.serialize_entry("group", id)?;
-                if let Some(owner) = owner {
-                    map.serialize_entry("owner", owner)?;
-                }
-            }
-        }
-        map.end()
-    }
-}
-
-/// The rule as the record holds it: complete enough for an undo.
-impl Serialize for Rule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &self.id)?;
-        map.serialize_entry("direction", &self.direction)?;
-        map.serialize_entry("protocol", &self.packets.protocol())?;
-        match self.packets {
-            Packets::Icmp(kind, code) | Packets::Icmpv6(kind, code) => {
-                map.serialize_entry("icmp_type", &kind)?;
-                map.serialize_entry("icmp_code", &code)?;
-            }
-            Packets::Tcp(from, to) | Packets::Udp(from, to) => {
-                map.serialize_entry("from_port", &from)?;
-                map.serialize_entry("to_port", &to)?;
-            }
-            Packets::All | Packets::Protocol(_) => {
-                map.serialize_entry("from_port", &None::<u16>)?;
-                map.serialize_entry("to_port", &None::<u16>)?;
-            }
-        }
-        map.serialize_entry("peer", &self.peer)?;
-        map.serialize_entry("description", &self.description)?;
-        map.serialize_entry("tags", &self.tags)?;
-        map.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,23 +257,5 @@ mod tests {
         assert_eq!(Peer::cidr("2001:db8::5/32"), Peer::cidr("2001:db8::/32"));
         assert_eq!(Peer::cidr("198.51.100.7"), Peer::cidr("198.51.100.7/32"));
         assert!(Peer::cidr("world").is_err());
-    }
-
-    #[test]
-    fn a_rule_in_the_record_has_the_members_of_its_protocol() {
-        let rule = |packets| Rule {
-            id: "sgr-1".into(),
-            direction: Direction::Ingress,
-            packets,
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
-            description: None,
-            tags: BTreeMap::new(),
-        };
-        let all = serde_json::to_value(rule(Packets::All)).unwrap();
-        assert_eq!(all["protocol"], "-1");
-        assert!(all["from_port"].is_null() && all.as_object().unwrap().contains_key("from_port"));
-        let icmp = serde_json::to_value(rule(Packets::Icmp(Some(3), Some(4)))).unwrap();
-        assert_eq!((icmp["icmp_type"].as_u64(), icmp["icmp_code"].as_u64()), (Some(3), Some(4)));
-        assert!(icmp.get("from_port").is_none());
     }
 }
