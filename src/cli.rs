@@ -142,13 +142,13 @@ impl From<Exit> for ExitCode {
 }
 
 /// What a verb has to say.
-struct Answer {
+struct CommandOutput {
     /// For standard output; ends with a line break.
     text: String,
     exit: Exit,
 }
 
-impl Answer {
+impl CommandOutput {
     fn new(text: String, exit: Exit) -> Self {
         Self { text, exit }
     }
@@ -191,7 +191,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn answer(verb: Verb, style: Style) -> anyhow::Result<Answer> {
+fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
         Verb::Explain(arguments) => explain::run(&arguments, style),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn json_stays_json_whatever_is_escaped_in_it() {
         let value = serde_json::json!({"a": "b\u{9b}\u{202e}\u{e0041}ü"});
-        let text = Answer::json(&value, Exit::Clean).unwrap().text;
+        let text = CommandOutput::json(&value, Exit::Clean).unwrap().text;
         assert_eq!(text, "{\n  \"a\": \"b\\u009b\\u202e\\udb40\\udc41ü\"\n}\n");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }

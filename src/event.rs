@@ -66,9 +66,9 @@ pub enum Subject {
     /// At least one group, each with the rules that the event names in it.
     Groups(Vec<Touched>),
     /// Groups were put on a network interface or an instance. One of the two members at least is told.
-    Worn {
+    Attached {
         /// `eni-…` or `i-…`, where the event tells it.
-        wearer: Option<String>,
+        attachment: Option<String>,
         /// `sg-…` ids: all that the wearer wears now, those it wore before among them. Empty when the event does not tell
         /// them whole: then the wearer is to be asked.
         groups: Vec<String>,
@@ -197,8 +197,8 @@ pub struct EventError {
 
 impl EventError {
     /// The same error of a payload that stands at this place of another one.
-    fn inside(self, place: &str) -> Self {
-        let at = format!("{place}{}", self.at.strip_prefix('$').unwrap_or(&self.at));
+    fn inside(self, path: &str) -> Self {
+        let at = format!("{path}{}", self.at.strip_prefix('$').unwrap_or(&self.at));
         Self { at, ..self }
     }
 }

@@ -14,8 +14,8 @@ use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::diagnostic::render;
 use eks_sg_guard::policy::judge::{Finding, judge};
-use eks_sg_guard::policy::model::Wearer;
-use eks_sg_guard::policy::model::{Clause, Policy, Severity, Verdict, Word};
+use eks_sg_guard::policy::model::InterfacesOf;
+use eks_sg_guard::policy::model::{Clause, PeerTerm, Policy, Severity, Verdict};
 use eks_sg_guard::policy::{builtin, file};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -128,29 +128,30 @@ fn severity_word(severity: Option<Severity>) -> &'static str {
     severity.map_or("–", Severity::word)
 }
 
-fn peer_word(word: &Word) -> String {
+fn peer_word(word: &PeerTerm) -> String {
     match word {
-        Word::Private => "private".to_owned(),
-        Word::Internet => "internet".to_owned(),
-        Word::WideInternet => "wide-internet".to_owned(),
-        Word::Vpc => "vpc".to_owned(),
-        Word::Anywhere => "anywhere".to_owned(),
-        Word::Itself => "self".to_owned(),
-        Word::SameCluster => "same-cluster".to_owned(),
-        Word::OtherGroup => "other-group".to_owned(),
-        Word::Role(role) => format!("role:{}", role.word()),
-        Word::Aws(list) => list.word().to_owned(),
-        Word::Group(id) | Word::PrefixList(id) => id.clone(),
-        Word::Addresses(_) => "a block".to_owned(),
+        PeerTerm::Private => "private".to_owned(),
+        PeerTerm::Internet => "internet".to_owned(),
+        PeerTerm::WideInternet => "wide-internet".to_owned(),
+        PeerTerm::Vpc => "vpc".to_owned(),
+        PeerTerm::Anywhere => "anywhere".to_owned(),
+        PeerTerm::Itself => "self".to_owned(),
+        PeerTerm::SameCluster => "same-cluster".to_owned(),
+        PeerTerm::OtherGroup => "other-group".to_owned(),
+        PeerTerm::Role(role) => format!("role:{}", role.word()),
+        PeerTerm::Aws(list) => list.word().to_owned(),
+        PeerTerm::Group(id) | PeerTerm::PrefixList(id) => id.clone(),
+        PeerTerm::Addresses(_) => "a block".to_owned(),
     }
 }
 
 /// Every word of `peer_word` that is not a block or an id.
 fn all_peer_words() -> BTreeSet<String> {
-    let mut words = vec![Word::Private, Word::Internet, Word::WideInternet, Word::Vpc, Word::Anywhere];
-    words.extend([Word::Itself, Word::SameCluster, Word::OtherGroup]);
-    words.extend(Role::ALL.map(Word::Role));
-    words.extend(AwsList::words().filter_map(AwsList::from_word).map(Word::Aws));
+    let mut words =
+        vec![PeerTerm::Private, PeerTerm::Internet, PeerTerm::WideInternet, PeerTerm::Vpc, PeerTerm::Anywhere];
+    words.extend([PeerTerm::Itself, PeerTerm::SameCluster, PeerTerm::OtherGroup]);
+    words.extend(Role::ALL.map(PeerTerm::Role));
+    words.extend(AwsList::words().filter_map(AwsList::from_word).map(PeerTerm::Aws));
     words.iter().map(peer_word).collect()
 }
 
@@ -363,9 +364,9 @@ fn the_table_of_requirements_says_what_the_policy_says() {
                 .collect();
             let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
             let peers: Vec<String> = requirement.peers.iter().map(|word| format!("`{}`", peer_word(word))).collect();
-            let wearer = if requirement.wearer == Wearer::Node { "node" } else { "control-plane" };
+            let interfaces_of = if requirement.interfaces_of == InterfacesOf::Node { "node" } else { "control-plane" };
             let open = format!("{} {way} {}", traffic.join(", "), peers.join(" or "));
-            [format!("`{}`", requirement.id), wearer.to_owned(), open, requirement.reason.clone()]
+            [format!("`{}`", requirement.id), interfaces_of.to_owned(), open, requirement.reason.clone()]
         })
         .collect();
     assert_eq!(written, expected);

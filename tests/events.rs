@@ -56,8 +56,8 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
     ];
     match subject {
         Subject::Groups(touched) => assert!(!touched.is_empty()),
-        Subject::Worn { wearer, groups } => {
-            lines.push(format!("attachment: {}", json!({"id": wearer, "groups": groups})));
+        Subject::Attached { attachment, groups } => {
+            lines.push(format!("attachment: {}", json!({"id": attachment, "groups": groups})));
         }
         Subject::PrefixList(id) => lines.push(format!("prefix list: {}", json!(id))),
         Subject::Cluster(name) => lines.push(format!("cluster: {}", json!(name))),

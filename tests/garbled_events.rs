@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::corpus::read_folder;
 
-type Answer = Result<Parsed, EventError>;
+type FunctionResponse = Result<Parsed, EventError>;
 
 /// The members of a record that may turn something to look at into nothing, because they alone say what happened at all.
 const MAY_SAY_THAT_NOTHING_HAPPENED: &[(&str, &str)] = &[
@@ -81,7 +81,7 @@ fn places(value: &Value) -> Vec<String> {
 }
 
 /// Each message of a payload as the function reads it.
-fn answers(payload: &Value) -> Vec<Answer> {
+fn answers(payload: &Value) -> Vec<FunctionResponse> {
     match batch::read(payload) {
         None => vec![parse(payload)],
         Some(Err(error)) => vec![Err(error)],
@@ -108,7 +108,11 @@ fn may_say_that_nothing_happened(place: &str) -> bool {
 }
 
 /// Garbles each value of each event in each of these ways, and collects where the answers are wrong.
-fn wrong(garblings: &[Garbling], but: &[&str], is_right: impl Fn(&[Answer], &[Answer]) -> bool) -> Vec<String> {
+fn wrong(
+    garblings: &[Garbling],
+    but: &[&str],
+    is_right: impl Fn(&[FunctionResponse], &[FunctionResponse]) -> bool,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     for (path, event) in EVENTS.iter().filter(|(path, _)| !but.iter().any(|but| path.ends_with(but))) {
         let before = answers(event);
@@ -159,11 +163,11 @@ fn covers(wide: &Subject, narrow: &Subject) -> bool {
             let same = |wide: &GroupRef| wide == &narrow.group || matches!(wide, GroupRef::Name(_));
             wide.iter().any(|Touched { group, named }| same(group) && names(named, &narrow.named))
         }),
-        (Subject::Worn { wearer, groups }, Subject::Worn { wearer: old_wearer, groups: old }) => {
+        (Subject::Attached { attachment, groups }, Subject::Attached { attachment: old_wearer, groups: old }) => {
             let all_told = !old.is_empty() && old.iter().all(|group| groups.contains(group));
             // Whoever looks at an instance looks at all its interfaces.
-            let is_instance = wearer.as_ref().is_some_and(|wearer| wearer.starts_with("i-"));
-            all_told || (groups.is_empty() && wearer.is_some() && (is_instance || wearer == old_wearer))
+            let is_instance = attachment.as_ref().is_some_and(|attachment| attachment.starts_with("i-"));
+            all_told || (groups.is_empty() && attachment.is_some() && (is_instance || attachment == old_wearer))
         }
         (wide, narrow) => wide == narrow,
     }
@@ -184,7 +188,7 @@ fn names(wide: &Named, narrow: &Named) -> bool {
 }
 
 /// What must be true of any answer: messages fit on one line, and nothing is an id or a name that cannot be one.
-fn is_sound(answer: &Answer) -> bool {
+fn is_sound(answer: &FunctionResponse) -> bool {
     let is_message = |text: &str| !text.is_empty() && text.len() < 4096 && !text.contains(char::is_control);
     let is_name = |name: &str, most| (1..=most).contains(&name.chars().count());
     match answer {
@@ -199,9 +203,11 @@ fn is_sound(answer: &Answer) -> bool {
                         GroupRef::Id(id) => is_id(id, "sg-"),
                     })
             }
-            Subject::Worn { wearer, groups } => {
-                let is_wearer = wearer.iter().all(|id| is_id(id, "eni-") || is_id(id, "i-"));
-                (wearer.is_some() || !groups.is_empty()) && is_wearer && groups.iter().all(|id| is_id(id, "sg-"))
+            Subject::Attached { attachment, groups } => {
+                let is_attachment = attachment.iter().all(|id| is_id(id, "eni-") || is_id(id, "i-"));
+                (attachment.is_some() || !groups.is_empty())
+                    && is_attachment
+                    && groups.iter().all(|id| is_id(id, "sg-"))
             }
             Subject::PrefixList(id) => is_id(id, "pl-"),
             Subject::Cluster(name) => {

@@ -16,8 +16,8 @@ use eks_sg_guard::adapters::table::Table;
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::policy::model::Verdict;
-use eks_sg_guard::ports::{Clock, Memory};
-use eks_sg_guard::report::history::{Key, Past, Sighting, Telling};
+use eks_sg_guard::ports::{Clock, StateStore};
+use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
 use eks_sg_guard::report::record::{Action, FindingRecord};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -157,7 +157,7 @@ fn key(n: usize) -> Key {
         action: Action::Reported,
         closed_at: None,
         connections: None,
-        told_at: None,
+        notified_at: None,
         contested: None,
         detail: None,
     };
@@ -169,21 +169,21 @@ fn pk(n: usize) -> String {
 }
 
 /// Opened so many seconds ago.
-fn opened(seconds: i64) -> Past {
+fn opened(seconds: i64) -> History {
     let at = Timestamp::from_second(NOW - seconds).unwrap();
     let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))) };
-    Past::default().with(&sighting, &Telling::Tell, at)
+    History::default().with(&sighting, &Notification::Send, at)
 }
 
-fn item(n: usize, version: u64, past: &Past) -> Value {
-    let past = serde_json::to_string(past).unwrap();
+fn item(n: usize, version: u64, history: &History) -> Value {
+    let history = serde_json::to_string(history).unwrap();
     json!({
-        "pk": {"S": pk(n)}, "version": {"N": version.to_string()}, "past": {"S": past},
+        "pk": {"S": pk(n)}, "version": {"N": version.to_string()}, "past": {"S": history},
         "expires": {"N": (NOW + 60).to_string()},
     })
 }
 
-fn past_in(put: &Value) -> Past {
+fn history_in(put: &Value) -> History {
     serde_json::from_str(put["Item"]["past"]["S"].as_str().unwrap()).unwrap()
 }
 
@@ -240,8 +240,8 @@ async fn findings_are_read_a_hundred_at_a_time_and_each_once() {
     let Bench { table, wire, .. } =
         bench(vec![items(&[]), items(&[item(149, 1, &opened(5)), item(3, 1, &opened(6))])], vec![]);
     let keys: Vec<Key> = (0..150).chain(0..150).map(key).collect();
-    let past = table.past(&keys).await.unwrap();
-    assert_eq!(past, BTreeMap::from([(key(149), opened(5)), (key(3), opened(6))]));
+    let history = table.history(&keys).await.unwrap();
+    assert_eq!(history, BTreeMap::from([(key(149), opened(5)), (key(3), opened(6))]));
     let read = wire.read();
     assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [100, 50]);
     let mut all = read.concat();
@@ -254,8 +254,8 @@ async fn findings_are_read_a_hundred_at_a_time_and_each_once() {
 async fn what_dynamodb_leaves_out_is_asked_for_again() {
     let reads = vec![unprocessed(&[item(1, 1, &opened(5))], &[pk(2)]), items(&[item(2, 1, &opened(6))])];
     let Bench { table, wire, clock } = bench(reads, vec![]);
-    let past = table.past(&[key(1), key(2)]).await.unwrap();
-    assert_eq!(past, BTreeMap::from([(key(1), opened(5)), (key(2), opened(6))]));
+    let history = table.history(&[key(1), key(2)]).await.unwrap();
+    assert_eq!(history, BTreeMap::from([(key(1), opened(5)), (key(2), opened(6))]));
     assert_eq!(wire.read().get(1), Some(&vec![pk(2)]));
     assert_eq!(clock.0.lock().unwrap().len(), 1, "after a pause");
 }
@@ -263,7 +263,7 @@ async fn what_dynamodb_leaves_out_is_asked_for_again() {
 #[tokio::test]
 async fn what_dynamodb_leaves_out_again_and_again_is_an_error_after_a_second() {
     let Bench { table, wire, clock } = bench((0..5).map(|_| unprocessed(&[], &[pk(1)])).collect(), vec![]);
-    let error = table.past(&[key(1)]).await.unwrap_err();
+    let error = table.history(&[key(1)]).await.unwrap_err();
     assert_eq!(chain(&error), "`dynamodb:BatchGetItem` failed: table `guard` left 1 items unread; it is overloaded");
     assert_eq!(wire.read().len(), 5);
     assert!(clock.0.lock().unwrap().iter().sum::<Duration>() < Duration::from_secs(1));
@@ -274,7 +274,7 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
     let good = serde_json::to_string(&opened(5)).unwrap();
     let long = format!("{{{}}}", " ".repeat(64 * 1024));
     let version = json!({"N": "7"});
-    for (name, past, version, condition, next) in [
+    for (name, history, version, condition, next) in [
         ("no past", json!(null), version.clone(), "#version = :read", "8"),
         ("another type", json!({"N": "1"}), version.clone(), "#version = :read", "8"),
         ("no JSON", json!({"S": "{"}), version.clone(), "#version = :read", "8"),
@@ -296,17 +296,17 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
         if name.ends_with("over") {
             item["expires"] = json!({"N": NOW.to_string()});
         }
-        for (member, value) in [("past", &past), ("version", &version)] {
+        for (member, value) in [("past", &history), ("version", &version)] {
             if !value.is_null() {
                 item[member] = value.clone();
             }
         }
         let reads = vec![items(std::slice::from_ref(&item)), items(std::slice::from_ref(&item))];
         let Bench { table, wire, .. } = bench(reads, vec![put()]);
-        assert_eq!(table.past(&[key(1)]).await.unwrap(), BTreeMap::new(), "{name}");
+        assert_eq!(table.history(&[key(1)]).await.unwrap(), BTreeMap::new(), "{name}");
         table.remember(None, &[(key(1), opened(9))]).await.unwrap();
         let [written]: [Value; 1] = wire.written().try_into().unwrap();
-        assert_eq!(past_in(&written), opened(9), "{name}");
+        assert_eq!(history_in(&written), opened(9), "{name}");
         assert_eq!(written["ConditionExpression"], condition, "{name}");
         assert_eq!(written["ExpressionAttributeNames"], json!({"#version": "version"}), "{name}");
         assert_eq!(written["Item"]["version"], json!({"N": next}), "{name}");
@@ -318,7 +318,7 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
 #[tokio::test]
 async fn an_item_without_a_key_is_no_answer() {
     let Bench { table, .. } = bench(vec![items(&[json!({"expires": {"N": "x"}}), json!({"pk": {"N": "1"}})])], vec![]);
-    assert_eq!(table.past(&[key(1)]).await.unwrap(), BTreeMap::new());
+    assert_eq!(table.history(&[key(1)]).await.unwrap(), BTreeMap::new());
 }
 
 #[tokio::test]
@@ -328,8 +328,8 @@ async fn a_finding_is_added_to_what_is_known_of_it_and_kept_for_a_day() {
     let mut written = wire.written();
     written.sort_by_key(|put| put["Item"]["pk"]["S"] != json!(pk(1)));
     let [known, new]: [Value; 2] = written.try_into().unwrap();
-    let past = opened(500).merge(opened(10));
-    assert_eq!(past_in(&known), past);
+    let history = opened(500).merge(opened(10));
+    assert_eq!(history_in(&known), history);
     let ends = Timestamp::from_second(NOW - 10).unwrap() + SignedDuration::from_hours(24);
     assert_eq!(known["Item"]["expires"], json!({"N": ends.as_second().to_string()}));
     assert_eq!(
@@ -337,14 +337,14 @@ async fn a_finding_is_added_to_what_is_known_of_it_and_kept_for_a_day() {
         (&json!({"N": "5"}), &json!("#version = :read"))
     );
     assert_eq!(known["ExpressionAttributeValues"], json!({":read": {"N": "4"}}));
-    assert_eq!((&new["Item"]["pk"]["S"], past_in(&new)), (&json!(pk(2)), opened(20)));
+    assert_eq!((&new["Item"]["pk"]["S"], history_in(&new)), (&json!(pk(2)), opened(20)));
     assert_eq!(new["ConditionExpression"], "attribute_not_exists(#version)");
 }
 
 #[tokio::test]
 async fn what_is_known_already_is_not_written() {
     let Bench { table, wire, .. } = bench(vec![items(&[item(1, 4, &opened(5))])], vec![]);
-    table.remember(None, &[(key(1), opened(5)), (key(1), opened(5)), (key(2), Past::default())]).await.unwrap();
+    table.remember(None, &[(key(1), opened(5)), (key(1), opened(5)), (key(2), History::default())]).await.unwrap();
     assert_eq!(wire.written().len(), 0);
 }
 
@@ -357,7 +357,7 @@ async fn what_another_invocation_adds_at_the_same_time_is_kept_too() {
     assert_eq!(wire.read().get(1).map(Vec::len), Some(1), "only what was not kept is read again");
     let last = wire.written().pop().unwrap();
     let won = last["Item"]["pk"]["S"] == json!(pk(1));
-    assert_eq!(past_in(&last), if won { opened(30).merge(opened(10)) } else { opened(20) });
+    assert_eq!(history_in(&last), if won { opened(30).merge(opened(10)) } else { opened(20) });
     assert_eq!(clock.0.lock().unwrap().len(), 1, "after a pause");
 }
 
@@ -401,8 +401,8 @@ async fn the_findings_are_kept_although_the_event_is_not_and_the_other_way_round
 async fn one_finding_that_cannot_be_kept_does_not_stop_the_others() {
     let writes = (0..20).map(|n| if n == 0 { refused("ValidationException", "no") } else { put() }).collect();
     let Bench { table, wire, .. } = bench(vec![items(&[])], writes);
-    let pasts: Vec<(Key, Past)> = (0..20).map(|n| (key(n), opened(10))).collect();
-    let error = table.remember(None, &pasts).await.unwrap_err();
+    let histories: Vec<(Key, History)> = (0..20).map(|n| (key(n), opened(10))).collect();
+    let error = table.remember(None, &histories).await.unwrap_err();
     assert!(chain(&error).starts_with("`dynamodb:PutItem` failed: ValidationException: no"), "{}", chain(&error));
     assert_eq!(wire.written().len(), 20);
 }
@@ -427,7 +427,7 @@ async fn a_refusal_says_what_to_grant_and_a_missing_table_what_to_set() {
         )
     };
     assert_eq!(chain(&table.is_handled("e").await.unwrap_err()), granted("dynamodb:BatchGetItem"));
-    assert_eq!(chain(&table.past(&[key(1)]).await.unwrap_err()), set("dynamodb:BatchGetItem"));
+    assert_eq!(chain(&table.history(&[key(1)]).await.unwrap_err()), set("dynamodb:BatchGetItem"));
     assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), granted("dynamodb:PutItem"));
     assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), set("dynamodb:PutItem"));
 }

@@ -152,7 +152,7 @@ fn a_sweep_is_one_digest_per_cluster() {
     insta::assert_snapshot!("digest", forms(&notice::digest_message(&records, digest)));
     assert_eq!(notice::digest(&records[2..]), None, "there is nothing to tell of a clean group");
     let mut known = records[1].clone();
-    known.findings[0].told_at = Some(at(0));
+    known.findings[0].notified_at = Some(at(0));
     assert_eq!(notice::digest(&[&known]), None, "people know");
 }
 

@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eks_sg_guard::guard::dispatch::{Answer, Entrance, Look};
+use eks_sg_guard::guard::dispatch::{Dispatcher, FunctionResponse, Look};
 use eks_sg_guard::guard::plan::Modes;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
 use eks_sg_guard::model::error::chain;
-use eks_sg_guard::model::error::{CloudError, Source};
-use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Which};
+use eks_sg_guard::model::error::{Cause, CloudError};
+use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::model::Mode;
-use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, Memory};
-use eks_sg_guard::report::history::{Key, Past};
+use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::notice::{Message, Notice, email};
 use eks_sg_guard::report::record::{Action, Outcome};
 use jiff::{SignedDuration, Timestamp};
@@ -51,7 +51,7 @@ struct World {
     channel_is_down: Mutex<bool>,
     milliseconds: AtomicI64,
     handled: Mutex<Vec<String>>,
-    pasts: Mutex<BTreeMap<Key, Past>>,
+    histories: Mutex<BTreeMap<Key, History>>,
     memory_is_down: Mutex<bool>,
 }
 
@@ -96,9 +96,9 @@ fn failed(action: &str) -> CloudError {
 }
 
 impl Ec2 for Fake {
-    async fn groups(&self, which: &Which) -> Result<Vec<GroupFacts>, CloudError> {
+    async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
-        let Which::Ids(ids) = which else { return Ok(vec![]) };
+        let Selector::Ids(ids) = selector else { return Ok(vec![]) };
         let exists = |id: &&String| *id == CLUSTER_GROUP || *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
@@ -108,12 +108,12 @@ impl Ec2 for Fake {
         };
         Ok(ids.iter().filter(exists).map(facts).collect())
     }
-    async fn worn_by(&self, wearer: &str) -> Result<Vec<String>, CloudError> {
-        self.0.call(format!("worn_by {wearer}"));
+    async fn groups_attached_to(&self, attachment: &str) -> Result<Vec<String>, CloudError> {
+        self.0.call(format!("groups_attached_to {attachment}"));
         Ok(vec![GROUP.into()])
     }
-    async fn users_of(&self, _: &str) -> Result<Vec<String>, CloudError> {
-        self.0.call("users_of".into());
+    async fn groups_using(&self, _: &str) -> Result<Vec<String>, CloudError> {
+        self.0.call("groups_using".into());
         Ok(vec![GROUP.into(), "sg-0000000000000dead".into()])
     }
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
@@ -134,11 +134,11 @@ impl Ec2 for Fake {
         }
         Ok(rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect())
     }
-    async fn interfaces(&self, _: &Which) -> Result<Vec<Interface>, CloudError> {
+    async fn interfaces(&self, _: &Selector) -> Result<Vec<Interface>, CloudError> {
         self.0.call("interfaces".into());
         Ok(self.0.interfaces.lock().unwrap().clone())
     }
-    async fn instances(&self, _: &Which) -> Result<Vec<Instance>, CloudError> {
+    async fn instances(&self, _: &Selector) -> Result<Vec<Instance>, CloudError> {
         self.0.call("instances".into());
         let tags = [("aws:eks:cluster-name".to_owned(), "prod".to_owned())].into();
         let primary_groups = self.0.node_wears.lock().unwrap().clone();
@@ -193,7 +193,7 @@ impl Channel for Fake {
     fn name(&self) -> &'static str {
         "people"
     }
-    async fn send(&self, message: &Message) -> Result<(), Source> {
+    async fn send(&self, message: &Message) -> Result<(), Cause> {
         if *self.0.channel_is_down.lock().unwrap() {
             return Err("no route to host".into());
         }
@@ -213,20 +213,20 @@ impl World {
     }
 }
 
-impl Memory for Fake {
+impl StateStore for Fake {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         self.0.recalls("is_handled")?;
         Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
     }
-    async fn past(&self, keys: &[Key]) -> Result<BTreeMap<Key, Past>, CloudError> {
+    async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         self.0.recalls("past")?;
-        let pasts = self.0.pasts.lock().unwrap();
-        Ok(keys.iter().filter_map(|key| Some((key.clone(), pasts.get(key)?.clone()))).collect())
+        let histories = self.0.histories.lock().unwrap();
+        Ok(keys.iter().filter_map(|key| Some((key.clone(), histories.get(key)?.clone()))).collect())
     }
-    async fn remember(&self, event: Option<&str>, pasts: &[(Key, Past)]) -> Result<(), CloudError> {
+    async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError> {
         self.0.recalls("remember")?;
         self.0.handled.lock().unwrap().extend(event.map(str::to_owned));
-        self.0.pasts.lock().unwrap().extend(pasts.iter().cloned());
+        self.0.histories.lock().unwrap().extend(histories.iter().cloned());
         Ok(())
     }
 }
@@ -260,7 +260,7 @@ const OWN_ROLE: &str = "arn:aws:iam::111122223333:role/guard/eks-sg-guard";
 
 struct Case {
     world: Arc<World>,
-    guard: Entrance,
+    guard: Dispatcher,
 }
 
 impl Case {
@@ -289,17 +289,17 @@ impl Case {
             modes: Modes::new(mode, sweep_mode),
             max_revokes,
             location: Location::new("111122223333", "us-east-1"),
-            memory: remembers.then(fake),
-            tally: Arc::default(),
+            state: remembers.then(fake),
+            metrics: Arc::default(),
             journal: |_| {},
         });
         let guard: Box<dyn Look> = Box::new(guard);
         let location = Location::new("111122223333", "us-east-1");
-        Self { world, guard: Entrance::new([(location, guard)].into(), Some(OWN_ROLE.to_owned())) }
+        Self { world, guard: Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned())) }
     }
 
     /// An authorize event that names these rule ids as open kubelet ports.
-    async fn event(&self, ids: &[&str]) -> Result<Answer, GuardError> {
+    async fn event(&self, ids: &[&str]) -> Result<FunctionResponse, GuardError> {
         self.guard.handle(&authorize("e-1", ids), Timestamp::MAX).await
     }
 }
@@ -332,12 +332,12 @@ fn from_group(id: &str, packets: Packets, group: &str) -> Rule {
     Rule { peer, ..rule(id, packets, "10.0.0.0/8") }
 }
 
-fn requirements(response: &Answer) -> Vec<&str> {
+fn requirements(response: &FunctionResponse) -> Vec<&str> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
     findings.filter_map(|finding| finding.requirement.as_deref()).collect()
 }
 
-fn actions(response: &Answer) -> Vec<(String, Action)> {
+fn actions(response: &FunctionResponse) -> Vec<(String, Action)> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
     let mut actions: Vec<(String, Action)> =
         findings.map(|f| (f.rule.as_ref().unwrap().id.clone(), f.action)).collect();
@@ -668,7 +668,7 @@ async fn the_same_event_is_told_once_but_again_when_a_channel_failed() {
 
 impl Case {
     /// Somebody opens the kubelet, so many minutes later.
-    async fn opens(&self, id: &str, minutes: i64) -> Result<Answer, GuardError> {
+    async fn opens(&self, id: &str, minutes: i64) -> Result<FunctionResponse, GuardError> {
         self.world.milliseconds.store(minutes * 60_000, Ordering::Relaxed);
         self.world.rules.lock().unwrap().push(kubelet(id));
         let mut event = authorize(&format!("e-{id}"), &[id]);
@@ -693,7 +693,7 @@ async fn a_rule_that_comes_back_is_closed_each_time_told_once_an_hour_and_contes
         assert_eq!(case.world.notices().len(), told, "{what}");
         let finding = &answer.records[0].findings[0];
         assert_eq!(
-            (finding.action, finding.told_at.is_some()),
+            (finding.action, finding.notified_at.is_some()),
             (Action::Revoked, [10, 30].contains(&minutes)),
             "{what}"
         );
@@ -752,11 +752,11 @@ async fn only_what_everybody_was_told_is_remembered() {
     let case = Case::remembering(Arc::default());
     *case.world.channel_is_down.lock().unwrap() = true;
     assert!(case.opens("sgr-1", 0).await.is_err());
-    assert!(case.world.pasts.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
+    assert!(case.world.histories.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
     *case.world.channel_is_down.lock().unwrap() = false;
     let answer = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
-    assert_eq!((case.world.notices().len(), case.world.pasts.lock().unwrap().len()), (1, 1));
+    assert_eq!((case.world.notices().len(), case.world.histories.lock().unwrap().len()), (1, 1));
     assert_eq!(*case.world.handled.lock().unwrap(), ["e-sgr-1"]);
 }
 
@@ -943,7 +943,7 @@ async fn a_wearer_without_told_groups_is_asked() {
     event["detail"]["requestParameters"] = json!({"networkInterfaceId": "eni-0a"});
     let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
-    assert_eq!(case.world.calls("worn_by"), ["worn_by eni-0a"]);
+    assert_eq!(case.world.calls("groups_attached_to"), ["groups_attached_to eni-0a"]);
 }
 
 #[tokio::test]

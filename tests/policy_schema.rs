@@ -7,7 +7,7 @@ use eks_sg_guard::model::group::{AwsList, Role};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::diagnostic::Diagnostic;
 use eks_sg_guard::policy::file::load;
-use eks_sg_guard::policy::model::Word;
+use eks_sg_guard::policy::model::PeerTerm;
 use jiff::civil::{Date, date};
 use serde_json::Value;
 
@@ -77,20 +77,20 @@ fn the_schema_has_the_words_of_the_reader() {
 }
 
 /// A new kind of word does not compile here until it has a spelling.
-fn spelling(word: &Word) -> Option<String> {
+fn spelling(word: &PeerTerm) -> Option<String> {
     Some(match word {
-        Word::Private => "private".to_owned(),
-        Word::Internet => "internet".to_owned(),
-        Word::WideInternet => "wide-internet".to_owned(),
-        Word::Vpc => "vpc".to_owned(),
-        Word::Anywhere => "anywhere".to_owned(),
-        Word::Itself => "self".to_owned(),
-        Word::SameCluster => "same-cluster".to_owned(),
-        Word::OtherGroup => "other-group".to_owned(),
-        Word::Role(role) => format!("role:{}", role.word()),
-        Word::Aws(list) => list.word().to_owned(),
+        PeerTerm::Private => "private".to_owned(),
+        PeerTerm::Internet => "internet".to_owned(),
+        PeerTerm::WideInternet => "wide-internet".to_owned(),
+        PeerTerm::Vpc => "vpc".to_owned(),
+        PeerTerm::Anywhere => "anywhere".to_owned(),
+        PeerTerm::Itself => "self".to_owned(),
+        PeerTerm::SameCluster => "same-cluster".to_owned(),
+        PeerTerm::OtherGroup => "other-group".to_owned(),
+        PeerTerm::Role(role) => format!("role:{}", role.word()),
+        PeerTerm::Aws(list) => list.word().to_owned(),
         // Written as blocks and ids, which have patterns.
-        Word::Addresses(_) | Word::PrefixList(_) | Word::Group(_) => return None,
+        PeerTerm::Addresses(_) | PeerTerm::PrefixList(_) | PeerTerm::Group(_) => return None,
     })
 }
 
@@ -105,10 +105,17 @@ fn the_schema_has_the_words_for_peers() {
         let read = spelling(&policy.clauses[0].peers[0]).unwrap();
         assert!(read == *word || word == "clients", "{word} is read as {read}");
     }
-    let simple = [Word::Private, Word::Internet, Word::WideInternet, Word::Vpc, Word::Anywhere, Word::Itself];
-    let simple = simple.into_iter().chain([Word::SameCluster, Word::OtherGroup]);
-    let roles = Role::ALL.into_iter().map(Word::Role);
-    let lists = AwsList::words().filter_map(AwsList::from_word).map(Word::Aws);
+    let simple = [
+        PeerTerm::Private,
+        PeerTerm::Internet,
+        PeerTerm::WideInternet,
+        PeerTerm::Vpc,
+        PeerTerm::Anywhere,
+        PeerTerm::Itself,
+    ];
+    let simple = simple.into_iter().chain([PeerTerm::SameCluster, PeerTerm::OtherGroup]);
+    let roles = Role::ALL.into_iter().map(PeerTerm::Role);
+    let lists = AwsList::words().filter_map(AwsList::from_word).map(PeerTerm::Aws);
     let known = simple.chain(roles).chain(lists).filter_map(|word| spelling(&word));
     assert_eq!(listed, known.chain(["clients".to_owned()]).collect());
 }

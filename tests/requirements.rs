@@ -189,8 +189,8 @@ fn missing(policy: &Policy, topology: &Topology) -> Vec<String> {
     let line = |unmet: eks_sg_guard::policy::requirement::Unmet<'_>| {
         let missing: Vec<String> =
             unmet.missing.by_protocol().iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect();
-        let worn: Vec<&str> = unmet.worn.iter().map(String::as_str).collect();
-        format!("{}: {} of {}: {}", unmet.requirement.id, worn.join("+"), unmet.peers, missing.join(", "))
+        let groups: Vec<&str> = unmet.groups.iter().map(String::as_str).collect();
+        format!("{}: {} of {}: {}", unmet.requirement.id, groups.join("+"), unmet.peers, missing.join(", "))
     };
     unmet(policy, topology).into_iter().map(line).collect()
 }

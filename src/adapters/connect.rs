@@ -10,7 +10,7 @@ use aws_sdk_ec2::config::SharedCredentialsProvider;
 
 use super::count::Counting;
 use super::eks::Clusters;
-use crate::report::metrics::Tally;
+use crate::report::metrics::Metrics;
 
 /// One try. A healthy EC2 or EKS call takes well under a second; a stuck one must leave time for another try.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,9 +42,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Clients for one account and region. `tally` counts their calls.
-    pub fn new(config: &SdkConfig, tally: &Arc<Tally>) -> Self {
-        let counting = || Counting(Arc::clone(tally));
+    /// Clients for one account and region. `metrics` counts their calls.
+    pub fn new(config: &SdkConfig, metrics: &Arc<Metrics>) -> Self {
+        let counting = || Counting(Arc::clone(metrics));
         let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(counting()).build();
         let ec2 = aws_sdk_ec2::Client::from_conf(ec2);
         let eks = aws_sdk_eks::config::Builder::from(config).interceptor(counting()).build();

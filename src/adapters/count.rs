@@ -8,11 +8,11 @@ use aws_sdk_ec2::config::interceptors::{
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::BoxError;
 
-use crate::report::metrics::Tally;
+use crate::report::metrics::Metrics;
 
 /// Stands in every client.
 #[derive(Clone, Debug)]
-pub(super) struct Counting(pub(super) Arc<Tally>);
+pub(super) struct Counting(pub(super) Arc<Metrics>);
 
 impl Intercept for Counting {
     fn name(&self) -> &'static str {

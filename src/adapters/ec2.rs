@@ -11,7 +11,7 @@ use futures::future::{try_join, try_join_all};
 
 use super::failure::{during, unusable};
 use crate::model::error::CloudError;
-use crate::model::facts::{GroupFacts, Instance, Interface, PrefixListFacts, Which};
+use crate::model::facts::{GroupFacts, Instance, Interface, PrefixListFacts, Selector};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
 use crate::ports::Ec2;
@@ -28,8 +28,8 @@ const PAGE: i32 = 1000;
 const PREFIX_LIST_PAGE: i32 = 100;
 
 impl Ec2 for Client {
-    async fn groups(&self, which: &Which) -> Result<Vec<GroupFacts>, CloudError> {
-        let found = every("ec2:DescribeSecurityGroups", filters(which, "group-id"), |filter| {
+    async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
+        let found = every("ec2:DescribeSecurityGroups", filters(selector, "group-id"), |filter| {
             self.describe_security_groups()
                 .filters(filter)
                 .into_paginator()
@@ -70,17 +70,17 @@ impl Ec2 for Client {
 
     // EKS Auto Mode nodes and their interfaces are managed resources, which an account can choose to hide from reads that
     // do not ask for them; hidden nodes would make a node's group look unused.
-    async fn interfaces(&self, which: &Which) -> Result<Vec<Interface>, CloudError> {
-        let found = every("ec2:DescribeNetworkInterfaces", filters(which, "group-id"), |filter| {
+    async fn interfaces(&self, selector: &Selector) -> Result<Vec<Interface>, CloudError> {
+        let found = every("ec2:DescribeNetworkInterfaces", filters(selector, "group-id"), |filter| {
             let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
             read.into_paginator().page_size(PAGE).items().send().try_collect()
         });
         Ok(once_each(found.await?.into_iter().map(decode::interface), |interface| &interface.id))
     }
 
-    async fn worn_by(&self, wearer: &str) -> Result<Vec<String>, CloudError> {
-        let name = if wearer.starts_with("eni-") { "network-interface-id" } else { "attachment.instance-id" };
-        let found = every("ec2:DescribeNetworkInterfaces", id_filters(name, &[wearer.to_owned()]), |filter| {
+    async fn groups_attached_to(&self, attachment: &str) -> Result<Vec<String>, CloudError> {
+        let name = if attachment.starts_with("eni-") { "network-interface-id" } else { "attachment.instance-id" };
+        let found = every("ec2:DescribeNetworkInterfaces", id_filters(name, &[attachment.to_owned()]), |filter| {
             let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
             read.into_paginator().page_size(PAGE).items().send().try_collect()
         });
@@ -89,7 +89,7 @@ impl Ec2 for Client {
         Ok(groups.into_iter().collect())
     }
 
-    async fn users_of(&self, prefix_list: &str) -> Result<Vec<String>, CloudError> {
+    async fn groups_using(&self, prefix_list: &str) -> Result<Vec<String>, CloudError> {
         let names = ["ip-permission.prefix-list-id", "egress.ip-permission.prefix-list-id"];
         let filters = names.iter().flat_map(|name| id_filters(name, &[prefix_list.to_owned()])).collect();
         let found = every("ec2:DescribeSecurityGroups", filters, |filter| {
@@ -100,8 +100,8 @@ impl Ec2 for Client {
         Ok(groups.into_iter().collect())
     }
 
-    async fn instances(&self, which: &Which) -> Result<Vec<Instance>, CloudError> {
-        let found = every("ec2:DescribeInstances", filters(which, "network-interface.group-id"), |filter| {
+    async fn instances(&self, selector: &Selector) -> Result<Vec<Instance>, CloudError> {
+        let found = every("ec2:DescribeInstances", filters(selector, "network-interface.group-id"), |filter| {
             let read = self.describe_instances().filters(filter).include_managed_resources(true);
             read.into_paginator().page_size(PAGE).items().send().try_collect()
         });
@@ -182,10 +182,10 @@ where
 }
 
 /// Filters and not id parameters, because one unknown id as a parameter fails the whole call.
-fn filters(which: &Which, ids: &str) -> Vec<Filter> {
-    match which {
-        Which::Ids(values) => id_filters(ids, values),
-        Which::Vpcs(values) => id_filters("vpc-id", values),
+fn filters(selector: &Selector, ids: &str) -> Vec<Filter> {
+    match selector {
+        Selector::Ids(values) => id_filters(ids, values),
+        Selector::Vpcs(values) => id_filters("vpc-id", values),
     }
 }
 

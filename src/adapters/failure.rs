@@ -25,17 +25,17 @@ const LIST_GONE: [&str; 2] = ["InvalidPrefixListID.NotFound", "InvalidPrefixList
 /// `DisplayErrorContext` adds a dump of the whole response, headers included, which has no place in a notice. So we keep
 /// the code, the message, the HTTP status and the request id, or else the whole chain of causes.
 #[derive(Debug)]
-struct Failure(String);
+struct AwsError(String);
 
-impl fmt::Display for Failure {
+impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Error for Failure {}
+impl Error for AwsError {}
 
-impl Failure {
+impl AwsError {
     fn new<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Self {
         let said = match (error.code(), error.message()) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
@@ -57,7 +57,7 @@ pub(super) fn during<E: ProvideErrorMetadata + Error + 'static>(action: &str) ->
 
 /// The ports' error of a call that needs the IAM action `action`.
 pub(super) fn cloud_error<E: ProvideErrorMetadata + Error + 'static>(action: &str, error: &SdkError<E>) -> CloudError {
-    let source = Failure::new(error).into();
+    let source = AwsError::new(error).into();
     let action = action.to_owned();
     match error.code() {
         Some(code) if GROUP_GONE.contains(&code) => CloudError::GroupGone(source),
@@ -88,5 +88,5 @@ fn is_denied(code: &str) -> bool {
 
 /// AWS answered, but not with what we can use.
 pub(super) fn unusable(action: &str, what: impl fmt::Display) -> CloudError {
-    CloudError::Failed { action: action.to_owned(), source: Failure(what.to_string()).into() }
+    CloudError::Failed { action: action.to_owned(), source: AwsError(what.to_string()).into() }
 }

@@ -3,7 +3,7 @@
 use super::clock::SystemClock;
 use super::slack::Webhook;
 use super::sns::Topic;
-use crate::model::error::Source;
+use crate::model::error::Cause;
 use crate::ports::Channel;
 use crate::report::notice::Message;
 
@@ -24,7 +24,7 @@ impl Channel for Outlet {
         }
     }
 
-    async fn send(&self, message: &Message) -> Result<(), Source> {
+    async fn send(&self, message: &Message) -> Result<(), Cause> {
         match self {
             Self::Topic(topic) => topic.send(message).await,
             Self::Slack(webhook) => webhook.send(message).await,

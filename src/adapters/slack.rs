@@ -18,7 +18,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use jiff::SignedDuration;
 
 use super::failure::cloud_error;
-use crate::model::error::Source;
+use crate::model::error::Cause;
 use crate::model::text::plain;
 use crate::ports::{Channel, Clock};
 use crate::report::notice::{Message, slack};
@@ -28,7 +28,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// No try begins later than this after the first: other messages have to go out too before Lambda ends the invocation.
 const TIME_TO_SEND: SignedDuration = SignedDuration::from_secs(10);
 /// Waits before another try. Slack takes about one message per second of a webhook, and says when it wants a longer pause.
-const WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+const RETRY_DELAYS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// A webhook whose address stands in Secrets Manager.
 pub struct Webhook<C> {
@@ -46,7 +46,7 @@ impl<C> fmt::Debug for Webhook<C> {
 }
 
 /// Why a message did not arrive, and whether another try makes sense.
-struct Failure {
+struct PostError {
     why: String,
     again: Again,
 }
@@ -58,7 +58,7 @@ enum Again {
     After(Duration),
 }
 
-impl Failure {
+impl PostError {
     fn new(why: impl Into<String>, again: Again) -> Self {
         Self { why: why.into(), again }
     }
@@ -79,7 +79,7 @@ impl<C: Clock> Webhook<C> {
     }
 
     /// The address, read once.
-    async fn address(&self) -> Result<String, Source> {
+    async fn address(&self) -> Result<String, Cause> {
         if let Some(known) = self.known().clone() {
             return Ok(known);
         }
@@ -97,16 +97,16 @@ impl<C: Clock> Webhook<C> {
         self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn post(&self, address: &str, body: &str) -> Result<(), Failure> {
-        let unusable = |_| Failure::new("the address in the secret is no address", Again::Never);
+    async fn post(&self, address: &str, body: &str) -> Result<(), PostError> {
+        let unusable = |_| PostError::new("the address in the secret is no address", Again::Never);
         let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").map_err(|_| Failure::new("the request could not be made", Again::Never))?;
+        request.set_method("POST").map_err(|_| PostError::new("the request could not be made", Again::Never))?;
         request.set_uri(address).map_err(unusable)?;
         request.headers_mut().insert("content-type", "application/json");
         // What the connector says may hold the address, so only its kind is told.
         let answer = self.http.call(request).await.map_err(|error| {
             let why = if error.is_timeout() { "it did not answer in time" } else { "the connection failed" };
-            Failure::new(why, Again::After(Duration::ZERO))
+            PostError::new(why, Again::After(Duration::ZERO))
         })?;
         let status = answer.status().as_u16();
         let pause = answer.headers().get("retry-after").and_then(|seconds| seconds.trim().parse().ok());
@@ -123,7 +123,7 @@ impl<C: Clock> Webhook<C> {
         };
         // Some proxies answer with a page that repeats the address.
         let said = plain(&said.replace(address, "(the address)"));
-        Err(Failure::new(format!("it answered {status}: `{said}`"), again))
+        Err(PostError::new(format!("it answered {status}: `{said}`"), again))
     }
 }
 
@@ -132,15 +132,15 @@ impl<C: Clock> Channel for Webhook<C> {
         "Slack"
     }
 
-    async fn send(&self, message: &Message) -> Result<(), Source> {
+    async fn send(&self, message: &Message) -> Result<(), Cause> {
         let Some(notice) = &message.notice else { return Ok(()) };
         let body = slack::json(notice);
         let until = self.clock.now() + TIME_TO_SEND;
-        let mut waits = WAITS.into_iter();
+        let mut waits = RETRY_DELAYS.into_iter();
         let mut is_new = false;
         loop {
             let address = self.address().await?;
-            let Err(Failure { why, again }) = self.post(&address, &body).await else { return Ok(()) };
+            let Err(PostError { why, again }) = self.post(&address, &body).await else { return Ok(()) };
             let wait = match again {
                 Again::WithNewAddress if !is_new => {
                     is_new = true;

@@ -4,7 +4,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::failure::cloud_error;
-use crate::model::error::Source;
+use crate::model::error::Cause;
 use crate::ports::Channel;
 use crate::report::notice::{Message, email, q};
 
@@ -60,7 +60,7 @@ impl Channel for Topic {
         }
     }
 
-    async fn send(&self, message: &Message) -> Result<(), Source> {
+    async fn send(&self, message: &Message) -> Result<(), Cause> {
         let mut call = self.client.publish().topic_arn(&self.arn);
         match self.audience {
             Audience::People => {

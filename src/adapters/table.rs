@@ -16,8 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::failure::{cloud_error, unusable};
 use crate::model::error::CloudError;
 use crate::model::ids::Location;
-use crate::ports::{Clock, Memory};
-use crate::report::history::{Key, Past, digest};
+use crate::ports::{Clock, StateStore};
+use crate::report::history::{History, Key, digest};
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -28,20 +28,20 @@ const PK: &str = "pk";
 const EXPIRES: &str = "expires";
 /// The lock: it changes with each write, and a write names the one it has read.
 const VERSION: &str = "version";
-/// A [`Past`] as JSON.
+/// A [`History`] as JSON.
 const PAST: &str = "past";
 
 /// What one `BatchGetItem` takes.
-const BATCH: usize = 100;
+const MAX_KEYS_PER_READ: usize = 100;
 /// Writes on their way at once.
-const MOST_WRITES: usize = 8;
+const MAX_WRITES: usize = 8;
 /// Waits before what DynamoDB left out, or what somebody else has changed meanwhile, is tried again.
-const WAITS: [Duration; 4] =
+const RETRY_DELAYS: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 /// `EventBridge` tries to deliver an event for a day, then Lambda for six hours. After that it does not come by itself.
-const EVENT_KEPT: SignedDuration = SignedDuration::from_hours(48);
+const EVENT_TTL: SignedDuration = SignedDuration::from_hours(48);
 /// Longest text of a past in bytes. What is written is far below it.
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -59,7 +59,7 @@ pub struct Table<C> {
 struct Stored {
     /// As read, whatever it is. `None`: there is no item.
     version: Option<AttributeValue>,
-    past: Past,
+    history: History,
 }
 
 impl<C: Clock> Table<C> {
@@ -77,7 +77,7 @@ impl<C: Clock> Table<C> {
     async fn read(&self, keys: BTreeSet<String>) -> Result<HashMap<String, Item>, CloudError> {
         let keys: Vec<String> = keys.into_iter().collect();
         let mut found = HashMap::new();
-        for batch in keys.chunks(BATCH) {
+        for batch in keys.chunks(MAX_KEYS_PER_READ) {
             self.read_batch(batch, &mut found).await?;
         }
         Ok(found)
@@ -86,7 +86,7 @@ impl<C: Clock> Table<C> {
     async fn read_batch(&self, keys: &[String], found: &mut HashMap<String, Item>) -> Result<(), CloudError> {
         let key = |key: &String| HashMap::from([(PK.to_owned(), AttributeValue::S(key.clone()))]);
         let mut left: Vec<Item> = keys.iter().map(key).collect();
-        for wait in std::iter::once(Duration::ZERO).chain(WAITS) {
+        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
             self.clock.sleep(wait).await;
             let wanted = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
             let wanted = wanted.map_err(|error| unusable(READ, error))?;
@@ -111,14 +111,14 @@ impl<C: Clock> Table<C> {
         let now = self.clock.now();
         let stored = |(pk, key): (String, &Key)| {
             let mut item = items.remove(&pk).unwrap_or_default();
-            let past = if is_over(&item, now) { Past::default() } else { past(&item) };
-            (key.clone(), Stored { version: item.remove(VERSION), past })
+            let history = if is_over(&item, now) { History::default() } else { history(&item) };
+            (key.clone(), Stored { version: item.remove(VERSION), history })
         };
         Ok(keys.into_iter().map(stored).collect())
     }
 
     async fn put_event(&self, event: &str) -> Result<(), CloudError> {
-        let ends = self.clock.now().checked_add(EVENT_KEPT).unwrap_or(Timestamp::MAX);
+        let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
         // Whoever writes it writes the same, so no condition is needed.
         let put = self.client.put_item().table_name(&self.name);
         let put = put.item(PK, AttributeValue::S(self.event_key(event))).item(EXPIRES, seconds(ends));
@@ -127,24 +127,26 @@ impl<C: Clock> Table<C> {
     }
 
     /// Adds the pasts to what is there. Others do the same at the same time: who comes second reads again.
-    async fn add(&self, pasts: &[(Key, Past)]) -> Result<(), CloudError> {
-        let mut left: BTreeMap<Key, Past> = BTreeMap::new();
-        for (key, past) in pasts {
+    async fn add(&self, histories: &[(Key, History)]) -> Result<(), CloudError> {
+        let mut left: BTreeMap<Key, History> = BTreeMap::new();
+        for (key, history) in histories {
             let known = left.entry(key.clone()).or_default();
-            *known = std::mem::take(known).merge(past.clone());
+            *known = std::mem::take(known).merge(history.clone());
         }
-        for wait in std::iter::once(Duration::ZERO).chain(WAITS) {
+        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
             if left.is_empty() {
                 return Ok(());
             }
             self.clock.sleep(wait).await;
             let mut stored = self.stored(left.keys()).await?;
-            let writes = left.into_iter().filter_map(|(key, past)| {
+            let writes = left.into_iter().filter_map(|(key, history)| {
                 let stored = stored.remove(&key)?;
-                Some(async move { self.put_past(&key, &past, stored).await.map(|kept| (!kept).then_some((key, past))) })
+                Some(async move {
+                    self.put_history(&key, &history, stored).await.map(|kept| (!kept).then_some((key, history)))
+                })
             });
-            let written: Vec<Result<Option<(Key, Past)>, CloudError>> =
-                stream::iter(writes).buffer_unordered(MOST_WRITES).collect().await;
+            let written: Vec<Result<Option<(Key, History)>, CloudError>> =
+                stream::iter(writes).buffer_unordered(MAX_WRITES).collect().await;
             left = written.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
         }
         if left.is_empty() {
@@ -155,9 +157,9 @@ impl<C: Clock> Table<C> {
     }
 
     /// Whether it was kept. Otherwise somebody else has changed the item since it was read.
-    async fn put_past(&self, key: &Key, past: &Past, stored: Stored) -> Result<bool, CloudError> {
-        let merged = stored.past.clone().merge(past.clone());
-        let Some(ends) = merged.ends().filter(|_| merged != stored.past) else { return Ok(true) };
+    async fn put_history(&self, key: &Key, history: &History, stored: Stored) -> Result<bool, CloudError> {
+        let merged = stored.history.clone().merge(history.clone());
+        let Some(ends) = merged.ends().filter(|_| merged != stored.history) else { return Ok(true) };
         let json = serde_json::to_string(&merged).map_err(|error| unusable(WRITE, error))?;
         let put = self.client.put_item().table_name(&self.name);
         let put = put
@@ -190,7 +192,7 @@ impl<C: Clock> Table<C> {
     }
 }
 
-impl<C: Clock> Memory for Table<C> {
+impl<C: Clock> StateStore for Table<C> {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         let key = self.event_key(event);
         let items = self.read(BTreeSet::from([key.clone()])).await?;
@@ -198,18 +200,19 @@ impl<C: Clock> Memory for Table<C> {
         Ok(items.get(&key).is_some_and(|item| !is_over(item, now)))
     }
 
-    async fn past(&self, keys: &[Key]) -> Result<BTreeMap<Key, Past>, CloudError> {
-        let known = |(key, stored): (Key, Stored)| (stored.past != Past::default()).then_some((key, stored.past));
+    async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
+        let known =
+            |(key, stored): (Key, Stored)| (stored.history != History::default()).then_some((key, stored.history));
         Ok(self.stored(keys.iter()).await?.into_iter().filter_map(known).collect())
     }
 
     /// The event and the findings are tried both: each alone keeps people from being told twice.
-    async fn remember(&self, event: Option<&str>, pasts: &[(Key, Past)]) -> Result<(), CloudError> {
+    async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError> {
         let put = match event {
             Some(event) => self.put_event(event).await,
             None => Ok(()),
         };
-        put.and(self.add(pasts).await)
+        put.and(self.add(histories).await)
     }
 }
 
@@ -220,16 +223,16 @@ fn is_over(item: &Item, now: Timestamp) -> bool {
 }
 
 /// What an item says of a finding. Nothing, if it cannot be read: then it is told once too often.
-fn past(item: &Item) -> Past {
-    let Some(value) = item.get(PAST) else { return Past::default() };
+fn history(item: &Item) -> History {
+    let Some(value) = item.get(PAST) else { return History::default() };
     let read = match value.as_s() {
-        Ok(text) if text.len() <= MOST_BYTES => serde_json::from_str(text).map_err(|error| error.to_string()),
-        Ok(text) => Err(format!("it has {} bytes; expected at most {MOST_BYTES}", text.len())),
+        Ok(text) if text.len() <= MAX_BYTES => serde_json::from_str(text).map_err(|error| error.to_string()),
+        Ok(text) => Err(format!("it has {} bytes; expected at most {MAX_BYTES}", text.len())),
         Err(_) => Err("it is no text".to_owned()),
     };
     read.unwrap_or_else(|problem| {
         tracing::warn!(item = ?item.get(PK), problem, "an item of the state table was not understood and counts as empty");
-        Past::default()
+        History::default()
     })
 }
 

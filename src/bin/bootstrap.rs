@@ -17,14 +17,14 @@ use eks_sg_guard::adapters::outlet::Outlet;
 use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
-use eks_sg_guard::guard::dispatch::{Entrance, Look};
+use eks_sg_guard::guard::dispatch::{Dispatcher, Look};
 use eks_sg_guard::guard::settings::Settings;
 use eks_sg_guard::guard::{Guard, GuardError, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::{builtin, file};
-use eks_sg_guard::report::metrics::Tally;
+use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
@@ -33,7 +33,7 @@ use tokio::sync::OnceCell;
 use tracing_subscriber::EnvFilter;
 
 /// Time at the end of an invocation in which nothing new is begun on EC2.
-const KEPT_FOR_THE_END: SignedDuration = SignedDuration::from_secs(25);
+const TIME_TO_FINISH: SignedDuration = SignedDuration::from_secs(25);
 
 type Guarding = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Outlet, Table<SystemClock>>;
 
@@ -60,20 +60,20 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             "GUARD_STATE_TABLE is empty: repeats are not merged, and events are remembered in this process only"
         );
     }
-    let tally = Arc::new(Tally::default());
+    let metrics = Arc::new(Metrics::default());
     let config = connect::config().await;
-    let connection = Connection::new(&config, &tally);
+    let connection = Connection::new(&config, &metrics);
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "eks-sg-guard".to_owned());
-    let entrance: OnceCell<Entrance> = OnceCell::new();
-    let (entrance, settings, policy, connection) = (&entrance, &settings, &policy, &connection);
-    let (tally, function, config) = (&tally, &function, &config);
+    let dispatcher: OnceCell<Dispatcher> = OnceCell::new();
+    let (dispatcher, settings, policy, connection) = (&dispatcher, &settings, &policy, &connection);
+    let (metrics, function, config) = (&metrics, &function, &config);
     let handle = |event: LambdaEvent<Value>| async move {
         // The account is known from the first invocation on: its ARN is the function's own.
-        let entrance = entrance
-            .get_or_init(|| build(&event.context.invoked_function_arn, settings, policy, config, connection, tally))
+        let dispatcher = dispatcher
+            .get_or_init(|| build(&event.context.invoked_function_arn, settings, policy, config, connection, metrics))
             .await;
-        let answer = entrance.handle(&event.payload, until(&event.context)).await;
-        measure(tally, function, answer.is_err());
+        let answer = dispatcher.handle(&event.payload, deadline(&event.context)).await;
+        measure(metrics, function, answer.is_err());
         answer.map_err(|error| diagnostic(&error))
     };
     lambda_runtime::run(service_fn(handle)).await
@@ -81,10 +81,10 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 
 /// When to begin nothing new on EC2. A revoke with its retries may take 12 s, reading it back as long, and telling people too,
 /// so with Lambda's timeout of a minute the last third is kept for what has to be finished.
-fn until(context: &Context) -> Timestamp {
+fn deadline(context: &Context) -> Timestamp {
     let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let until = deadline.and_then(|deadline| deadline.checked_sub(KEPT_FOR_THE_END).ok());
-    until.unwrap_or(Timestamp::MAX)
+    let deadline = deadline.and_then(|deadline| deadline.checked_sub(TIME_TO_FINISH).ok());
+    deadline.unwrap_or(Timestamp::MAX)
 }
 
 /// One guard for every account and region that counts. Messages go out from the function's own.
@@ -94,8 +94,8 @@ async fn build(
     policy: &Policy,
     config: &SdkConfig,
     connection: &Connection,
-    tally: &Arc<Tally>,
-) -> Entrance {
+    metrics: &Arc<Metrics>,
+) -> Dispatcher {
     let mut parts = arn.split(':').skip(1);
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (partition, _, region, account) = (part(), part(), part(), part());
@@ -107,7 +107,7 @@ async fn build(
                 _ if (&account_there, &region_there) == (&account, &region) => connection.clone(),
                 Some(role) => {
                     let role = format!("arn:{partition}:iam::{account_there}:role/{role}");
-                    Connection::new(&connect::through(config, &role, &region_there).await, tally)
+                    Connection::new(&connect::through(config, &role, &region_there).await, metrics)
                 }
                 None => {
                     tracing::error!(
@@ -119,10 +119,10 @@ async fn build(
                 }
             };
             let location = Location::new(&account_there, &region_there);
-            guards.insert(location.clone(), Box::new(guard(location, settings, policy, connection, there, tally)));
+            guards.insert(location.clone(), Box::new(guard(location, settings, policy, connection, there, metrics)));
         }
     }
-    Entrance::new(guards, settings.own_role.clone())
+    Dispatcher::new(guards, settings.own_role.clone())
 }
 
 fn guard(
@@ -131,7 +131,7 @@ fn guard(
     policy: &Policy,
     own: &Connection,
     there: Connection,
-    tally: &Arc<Tally>,
+    metrics: &Arc<Metrics>,
 ) -> Guarding {
     let people = settings.topic.iter().map(|arn| Topic::people(own.sns.clone(), arn.clone()));
     let records = settings.record_topic.iter().map(|arn| Topic::records(own.sns.clone(), arn.clone()));
@@ -148,9 +148,9 @@ fn guard(
         policy: policy.clone(),
         modes: settings.modes,
         max_revokes: settings.max_revokes,
-        memory: settings.state_table.as_ref().map(table),
+        state: settings.state_table.as_ref().map(table),
         location,
-        tally: Arc::clone(tally),
+        metrics: Arc::clone(metrics),
         journal,
     })
 }
@@ -184,8 +184,8 @@ fn journal(record: &Record) {
 }
 
 /// Writes what was counted as one line of CloudWatch's embedded metrics, with the members that every line of the log has.
-fn measure(tally: &Tally, function: &str, is_error: bool) {
-    let mut document = tally.document(function, is_error, Timestamp::now());
+fn measure(metrics: &Metrics, function: &str, is_error: bool) {
+    let mut document = metrics.document(function, is_error, Timestamp::now());
     if let Some(members) = document.as_object_mut() {
         members.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
         members.insert("level".to_owned(), "INFO".into());

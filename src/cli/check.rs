@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::cli::style::{Style, count};
-use crate::cli::{Answer, Exit, Format, input};
+use crate::cli::{CommandOutput, Exit, Format, input};
 use crate::policy::diagnostic::{Diagnostic, Level};
 use crate::policy::file;
 
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer> {
+pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<CommandOutput> {
     let name = input::shown(&arguments.file);
     if !arguments.file.exists() {
         bail!("there is no policy file `{name}`; name one, or begin with a file that holds only `version: 1`");
@@ -40,8 +40,8 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
         Err(rejected) => (rejected.diagnostics, Exit::InvalidPolicy),
     };
     match arguments.format {
-        Format::Json => Answer::json(&serde_json::to_value(&diagnostics)?, exit),
-        Format::Text => Ok(Answer::new(in_words(&name, &text, &diagnostics, style), exit)),
+        Format::Json => CommandOutput::json(&serde_json::to_value(&diagnostics)?, exit),
+        Format::Text => Ok(CommandOutput::new(in_words(&name, &text, &diagnostics, style), exit)),
     }
 }
 

@@ -31,7 +31,7 @@ impl Way {
 
 /// Points of a rule whose decision changes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Part {
+pub(super) struct ComparedPart {
     pub(super) traffic: Traffic,
     pub(super) peer_class: &'static str,
     pub(super) old: Side,
@@ -46,7 +46,7 @@ pub(super) struct Side {
 }
 
 /// What changes; `None`: nothing.
-pub(super) fn compare(old: &Finding, new: &Finding) -> Option<(Way, Vec<Part>)> {
+pub(super) fn compare(old: &Finding, new: &Finding) -> Option<(Way, Vec<ComparedPart>)> {
     let mut parts = Vec::new();
     let (before, after) = (by_class(old), by_class(new));
     let classes = before.keys().chain(after.keys().filter(|class| !before.contains_key(*class)));
@@ -103,7 +103,7 @@ fn left(here: &BTreeMap<Decision, Traffic>, there: &BTreeMap<Decision, Traffic>)
 
 /// Every decision that goes, paired with the one that comes at the same points. A class may be decided in part only (by a
 /// network of it); then a decision comes or goes beside others that stay, and is paired with those.
-fn class_parts(old: &[Portion], new: &[Portion]) -> Vec<Part> {
+fn class_parts(old: &[Portion], new: &[Portion]) -> Vec<ComparedPart> {
     let (before, after) = (by_decision(old), by_decision(new));
     let (gone, come) = (left(&before, &after), left(&after, &before));
     let union = |list: &[(Decision, Traffic)]| Traffic::union(list.iter().map(|(_, traffic)| traffic.clone()));
@@ -113,7 +113,7 @@ fn class_parts(old: &[Portion], new: &[Portion]) -> Vec<Part> {
         if from != to && !traffic.is_empty() {
             let (old, new) = (side(old, from, &traffic), side(new, to, &traffic));
             let peer_class = new.1.or(old.1).unwrap_or("");
-            parts.push(Part { traffic, peer_class, old: old.0, new: new.0 });
+            parts.push(ComparedPart { traffic, peer_class, old: old.0, new: new.0 });
         }
     };
     for (from, goes) in &gone {
@@ -175,7 +175,7 @@ mod tests {
     /// `22 revoke a -> allow b`.
     fn lines(old: Vec<Portion>, new: Vec<Portion>) -> Option<(Way, Vec<String>)> {
         let (way, parts) = compare(&finding(old), &finding(new))?;
-        let line = |part: Part| {
+        let line = |part: ComparedPart| {
             let (_, ports) = part.traffic.by_protocol().remove(0);
             let side = |side: Side| format!("{:?} {}", side.decision.0, side.clauses.join("+")).to_lowercase();
             format!("{ports} {} -> {}", side(part.old), side(part.new))

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::cli::{Answer, Exit};
+use crate::cli::{CommandOutput, Exit};
 
 /// Arguments of `completions`.
 #[derive(Args)]
@@ -17,10 +17,10 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     let mut command = super::Arguments::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
-    Ok(Answer::new(String::from_utf8(script)?, Exit::Clean))
+    Ok(CommandOutput::new(String::from_utf8(script)?, Exit::Clean))
 }

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::claims::{self, Assumed};
-use crate::cli::compare::{Part, Side, Way, compare};
+use crate::cli::compare::{ComparedPart, Side, Way, compare};
 use crate::cli::style::{Style, count, decision, traffic};
-use crate::cli::{Answer, Exit, Format, input, snapshot};
+use crate::cli::{CommandOutput, Exit, Format, input, snapshot};
 use crate::event::{Change, Named, Parsed, Trigger, payload};
-use crate::guard::plan::{Brief, Modes, plan};
+use crate::guard::plan::{Modes, PlanContext, plan};
 use crate::model::group::{Evidence, Group, RoleEvidence};
 use crate::model::ids::Location;
 use crate::model::region::Traffic;
@@ -84,10 +84,10 @@ struct Changed {
     old: Finding,
     new: Finding,
     way: Way,
-    parts: Vec<Part>,
+    parts: Vec<ComparedPart>,
 }
 
-pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer> {
+pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<CommandOutput> {
     let now = Timestamp::now();
     let (old, new) = (input::policy(&arguments.old, now)?, input::policy(&arguments.new, now)?);
     let mut compared = Compared::default();
@@ -109,8 +109,8 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
     }
     let exit = if compared.changes.is_empty() { Exit::Clean } else { Exit::Findings };
     match arguments.format {
-        Format::Text => Ok(Answer::new(in_words(&compared, [&old, &new], style), exit)),
-        Format::Json => Answer::json(&for_tools(&compared, [&old, &new]), exit),
+        Format::Text => Ok(CommandOutput::new(in_words(&compared, [&old, &new], style), exit)),
+        Format::Json => CommandOutput::json(&for_tools(&compared, [&old, &new]), exit),
     }
 }
 
@@ -149,7 +149,7 @@ impl Compared {
         for group in &snapshot.groups {
             let [old, new] = policies.map(|policy| {
                 let group = configured(policy, group);
-                brief(policy, &group, &location, None, &Named::Nothing, now)
+                context(policy, &group, &location, None, &Named::Nothing, now)
             });
             self.add(&file, &group.id, old, new);
         }
@@ -172,10 +172,10 @@ impl Compared {
 }
 
 fn findings(policy: &Policy, group: &Group, change: &Change, named: &Named, now: Timestamp) -> Vec<Finding> {
-    brief(policy, group, &change.event.location, Some(&change.event.actor), named, now)
+    context(policy, group, &change.event.location, Some(&change.event.actor), named, now)
 }
 
-fn brief(
+fn context(
     policy: &Policy,
     group: &Group,
     location: &Location,
@@ -184,8 +184,8 @@ fn brief(
     now: Timestamp,
 ) -> Vec<Finding> {
     let modes = Modes::new(Mode::Enforce, Mode::Enforce);
-    let brief = Brief { policy, location, now, modes, actor, named };
-    plan(brief, group).into_iter().map(|step| step.finding).collect()
+    let context = PlanContext { policy, location, now, modes, actor, named };
+    plan(context, group).into_iter().map(|step| step.finding).collect()
 }
 
 /// The group with what the policy itself says of it.
@@ -248,7 +248,7 @@ fn side_in_words(side: &Side) -> String {
 
 fn for_tools(compared: &Compared, [old, new]: [&Policy; 2]) -> Value {
     let side = |side: &Side| json!({"verdict": side.decision.0, "severity": side.decision.1, "clauses": side.clauses});
-    let part = |part: &Part| {
+    let part = |part: &ComparedPart| {
         let traffic = part.traffic.by_protocol().into_iter();
         let traffic: Vec<_> = traffic.map(|(protocol, ports)| json!({"protocol": protocol, "ports": ports})).collect();
         json!({"traffic": traffic, "peer_class": part.peer_class, "old": side(&part.old), "new": side(&part.new)})

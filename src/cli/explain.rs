@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::cli::claims::{self, Assumed, Claimed};
 use crate::cli::style::{Style, count, decision, traffic, word};
-use crate::cli::{Answer, Exit, FailOn, Format, input};
+use crate::cli::{CommandOutput, Exit, FailOn, Format, input};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Subject, Trigger};
-use crate::guard::plan::{Brief, Intent, Modes, Step, plan};
+use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
 use crate::model::text::plain;
@@ -55,7 +55,7 @@ pub(super) struct Explained {
     pub(super) steps: Vec<Step>,
 }
 
-pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer> {
+pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<CommandOutput> {
     let payload = input::json(&arguments.event, "event")?;
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
@@ -80,8 +80,8 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
     let exit = if groups.iter().flat_map(|group| &group.steps).any(fails) { Exit::Findings } else { Exit::Clean };
     let event = change.as_ref().map(|change| &change.event);
     match arguments.format {
-        Format::Text => Ok(Answer::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),
-        Format::Json => Answer::json(&for_tools(event, &policy, nothing.as_deref(), &groups), exit),
+        Format::Text => Ok(CommandOutput::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),
+        Format::Json => CommandOutput::json(&for_tools(event, &policy, nothing.as_deref(), &groups), exit),
     }
 }
 
@@ -89,10 +89,10 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer>
 fn looked_at(subject: &Subject) -> Option<String> {
     let (tells, looks_at) = match subject {
         Subject::Groups(_) => return None,
-        Subject::Worn { wearer, groups } => {
+        Subject::Attached { attachment, groups } => {
             let groups = if groups.is_empty() { "groups".to_owned() } else { groups.join(", ") };
-            let wearer = wearer.as_deref().unwrap_or("a network interface or an instance");
-            (format!("tells that {groups} were put on {wearer}"), "the live groups")
+            let attachment = attachment.as_deref().unwrap_or("a network interface or an instance");
+            (format!("tells that {groups} were put on {attachment}"), "the live groups")
         }
         Subject::PrefixList(id) => (format!("tells that the entries of {id} changed"), "the groups that use it"),
         Subject::Cluster(name) => (format!("tells that the configuration of cluster {name} changed"), "its groups"),
@@ -111,8 +111,8 @@ pub(super) fn explain(
 ) -> Vec<Explained> {
     let Event { location, actor, .. } = &change.event;
     let judged = |claimed: Claimed| {
-        let brief = Brief { policy, location, now, modes, actor: Some(actor), named: &claimed.named };
-        let steps = plan(brief, &claimed.group);
+        let context = PlanContext { policy, location, now, modes, actor: Some(actor), named: &claimed.named };
+        let steps = plan(context, &claimed.group);
         Explained { claimed, steps }
     };
     claims::groups(change, policy, assumed).into_iter().map(judged).collect()

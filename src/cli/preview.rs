@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::claims::Assumed;
 use crate::cli::explain::{self, Explained};
-use crate::cli::{Answer, Exit, input};
+use crate::cli::{CommandOutput, Exit, input};
 use crate::event::{Change, Parsed, Trigger, payload};
 use crate::guard::plan::{Intent, Modes, Step};
 use crate::model::group::Group;
@@ -57,7 +57,7 @@ enum Form {
     Json,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     let payload = input::json(&arguments.event, "event")?;
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
         Parsed::Trigger(Trigger::Change(change)) => change,
         Parsed::Trigger(Trigger::Sweep { .. }) => anyhow::bail!("a sweep names no rule; give an event that does"),
         Parsed::Ignored(reason) => {
-            return Ok(Answer::new(format!("Nothing would be sent: {}.\n", plain(&reason)), Exit::Clean));
+            return Ok(CommandOutput::new(format!("Nothing would be sent: {}.\n", plain(&reason)), Exit::Clean));
         }
     };
     let mode = if arguments.report { Mode::Report } else { Mode::Enforce };
@@ -89,16 +89,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
     if texts.is_empty() {
         let nothing =
             "Nothing would be sent: the event names no rule that the policy objects to and that can be judged here.\n";
-        return Ok(Answer::new(nothing.to_owned(), exit));
+        return Ok(CommandOutput::new(nothing.to_owned(), exit));
     }
-    Ok(Answer::new(texts.join("\n"), exit))
+    Ok(CommandOutput::new(texts.join("\n"), exit))
 }
 
 fn text(form: Form, record: &Record, message: &Message) -> Option<String> {
     let notice = message.notice.as_ref();
     let pretty = |json: &str| {
         let value: serde_json::Value = serde_json::from_str(json).ok()?;
-        Answer::json(&value, Exit::Clean).ok().map(|answer| answer.text)
+        CommandOutput::json(&value, Exit::Clean).ok().map(|answer| answer.text)
     };
     match form {
         Form::Email => notice.map(|notice| format!("Subject: {}\n\n{}", notice.subject, email::text(notice))),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{Answer, Exit};
+use crate::cli::{CommandOutput, Exit};
 
 /// Kept equal to what the reader accepts by tests.
 const SCHEMA: &str = include_str!("../policy/schema.json");
@@ -19,6 +19,6 @@ The schema knows keys, words and shapes. `eks-sg-guard policy check` knows the r
 networks, repeated ids, clauses that are never reached, exceptions that have expired.")]
 pub(super) struct Arguments {}
 
-pub(super) fn run(_: &Arguments) -> Answer {
-    Answer::new(SCHEMA.to_owned(), Exit::Clean)
+pub(super) fn run(_: &Arguments) -> CommandOutput {
+    CommandOutput::new(SCHEMA.to_owned(), Exit::Clean)
 }

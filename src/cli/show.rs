@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::{Answer, Exit, input};
+use crate::cli::{CommandOutput, Exit, input};
 use crate::policy::builtin;
 use crate::policy::file::print;
 
@@ -21,10 +21,10 @@ pub(super) struct Arguments {
     name: String,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Answer> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     if let Some(text) = builtin::text(&arguments.name) {
-        return Ok(Answer::new(text.to_owned(), Exit::Clean));
+        return Ok(CommandOutput::new(text.to_owned(), Exit::Clean));
     }
     let policy = input::policy(&arguments.name, Timestamp::now())?;
-    Ok(Answer::new(print::text(&policy), Exit::Clean))
+    Ok(CommandOutput::new(print::text(&policy), Exit::Clean))
 }

@@ -19,13 +19,13 @@ struct File {
     version: u8,
     account: String,
     region: String,
-    groups: Vec<Entry>,
+    groups: Vec<GroupEntry>,
 }
 
 /// A group as the record names it, with all its rules and what they refer to.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct GroupEntry {
     id: String,
     name: Option<String>,
     vpc: Option<String>,
@@ -48,7 +48,7 @@ struct Entry {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum KnownRole {
-    Word(Role),
+    PeerTerm(Role),
     Record { role: Role, strong: bool },
 }
 
@@ -57,7 +57,7 @@ enum KnownRole {
 #[serde(untagged)]
 enum List {
     Entries(Vec<String>),
-    Word(String),
+    PeerTerm(String),
     Unreadable(()),
 }
 
@@ -85,9 +85,9 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     Ok(Snapshot { region: file.region, groups: groups.collect::<anyhow::Result<_>>()?, account })
 }
 
-fn group(entry: Entry, account: &str) -> anyhow::Result<Group> {
+fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
     let role = |known: &KnownRole| match *known {
-        KnownRole::Word(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
+        KnownRole::PeerTerm(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
         KnownRole::Record { role, strong } => RoleEvidence { role, evidence: Evidence::Configured, strong },
     };
     let clusters = entry.cluster.as_deref().unwrap_or_default().split(',').filter(|name| !name.is_empty());
@@ -96,7 +96,7 @@ fn group(entry: Entry, account: &str) -> anyhow::Result<Group> {
         let list = match list {
             List::Unreadable(()) => continue,
             List::Entries(blocks) => PrefixList::Entries(addresses(&blocks)?),
-            List::Word(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
+            List::PeerTerm(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
                 let known: Vec<&str> = AwsList::words().collect();
                 format!("prefix list `{id}` is `{word}`; expected its blocks, null, or one of {}", known.join(", "))
             })?),

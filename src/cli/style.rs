@@ -4,7 +4,7 @@ use crate::model::region::Traffic;
 use crate::policy::model::{Severity, Verdict};
 
 /// Longer lists of ports are told by what they leave out, where that is shorter.
-const LONGEST_LIST: usize = 60;
+const MAX_LIST_LEN: usize = 60;
 
 /// How text is written: with colours or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) fn decision(verdict: Verdict, severity: Option<Severity>) -> String {
 /// Traffic in words that is part of `whole`: `tcp 443`, `everything`, or what it leaves out where that is shorter.
 pub(super) fn traffic(part: &Traffic, whole: &Traffic) -> String {
     let direct = listed(part);
-    if direct.chars().count() <= LONGEST_LIST || part == whole {
+    if direct.chars().count() <= MAX_LIST_LEN || part == whole {
         return direct;
     }
     let but = format!("all but {}", listed(&(whole - part)));

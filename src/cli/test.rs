@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::style::{Style, count, decision, word};
-use crate::cli::{Answer, Exit, Format, input};
+use crate::cli::{CommandOutput, Exit, Format, input};
 use crate::model::ids::Location;
 use crate::model::rule::Rule;
 use crate::model::text::plain;
@@ -64,7 +64,7 @@ pub(super) struct Arguments {
 }
 
 /// One test that was run.
-struct Done {
+struct TestResult {
     case: Case,
     finding: Finding,
     /// What is not as expected; empty when it passes.
@@ -74,22 +74,22 @@ struct Done {
 /// One test file: its tests with the policy's name, or why it cannot be used.
 struct File {
     name: String,
-    result: Result<(String, Vec<Done>), Rejected>,
+    result: Result<(String, Vec<TestResult>), Rejected>,
 }
 
-pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Answer> {
+pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<CommandOutput> {
     let now = Timestamp::now();
     let paths = input::files(&arguments.tests, &["yaml", "yml"])?;
     let files = paths.iter().map(|path| file(path, arguments, now)).collect::<anyhow::Result<Vec<_>>>()?;
     let is_invalid = files.iter().any(|file| file.result.is_err());
-    let exit = match files.iter().flat_map(tests).any(|done| !done.wrong.is_empty()) {
+    let exit = match files.iter().flat_map(tests).any(|result| !result.wrong.is_empty()) {
         _ if is_invalid => Exit::InvalidPolicy,
         true => Exit::Findings,
         false => Exit::Clean,
     };
     match arguments.format {
-        Format::Text => Ok(Answer::new(in_words(&files, style), exit)),
-        Format::Json => Answer::json(&for_tools(&files), exit),
+        Format::Text => Ok(CommandOutput::new(in_words(&files, style), exit)),
+        Format::Json => CommandOutput::json(&for_tools(&files), exit),
     }
 }
 
@@ -111,8 +111,8 @@ fn file(path: &Path, arguments: &Arguments, now: Timestamp) -> anyhow::Result<Fi
             Err(error) => return Err(error.context(format!("the policy of test file `{name}`"))),
         },
     };
-    let done = suite.cases.into_iter().filter_map(|case| try_out(case, &policy, now)).collect();
-    Ok(File { name, result: Ok((policy.name.clone(), done)) })
+    let result = suite.cases.into_iter().filter_map(|case| try_out(case, &policy, now)).collect();
+    Ok(File { name, result: Ok((policy.name.clone(), result)) })
 }
 
 /// A path that a test file names, seen from there.
@@ -121,7 +121,7 @@ fn beside(path: &Path, named: &str) -> String {
 }
 
 /// `None` never happens: a case has a rule, so there is a finding.
-fn try_out(case: Case, policy: &Policy, now: Timestamp) -> Option<Done> {
+fn try_out(case: Case, policy: &Policy, now: Timestamp) -> Option<TestResult> {
     let location = Location::new(&case.account, &case.region);
     let author = |rule: &Rule| {
         let mut rules = case.group.rules.iter().zip(&case.authors);
@@ -129,7 +129,7 @@ fn try_out(case: Case, policy: &Policy, now: Timestamp) -> Option<Done> {
     };
     let finding = judge(policy, &case.group, &location, case.now.unwrap_or(now), author).into_iter().next()?;
     let wrong = wrong(&case, &finding, policy);
-    Some(Done { case, finding, wrong })
+    Some(TestResult { case, finding, wrong })
 }
 
 /// The portions that made the verdict.
@@ -161,18 +161,18 @@ fn wrong(case: &Case, finding: &Finding, policy: &Policy) -> Vec<String> {
     wrong
 }
 
-fn tests(file: &File) -> &[Done] {
-    file.result.as_ref().map_or(&[], |(_, done)| done.as_slice())
+fn tests(file: &File) -> &[TestResult] {
+    file.result.as_ref().map_or(&[], |(_, result)| result.as_slice())
 }
 
 fn in_words(files: &[File], style: Style) -> String {
     let mut out = String::new();
     for file in files {
         match &file.result {
-            Ok((policy, done)) => {
+            Ok((policy, result)) => {
                 let _ = writeln!(out, "{} (policy `{}`)", style.bold(&file.name), plain(policy));
-                for done in done {
-                    test_in_words(&file.name, done, style, &mut out);
+                for result in result {
+                    test_in_words(&file.name, result, style, &mut out);
                 }
             }
             Err(rejected) => {
@@ -183,7 +183,7 @@ fn in_words(files: &[File], style: Style) -> String {
         out.push('\n');
     }
     let all = files.iter().flat_map(tests);
-    let (passed, failed): (Vec<&Done>, Vec<&Done>) = all.partition(|done| done.wrong.is_empty());
+    let (passed, failed): (Vec<&TestResult>, Vec<&TestResult>) = all.partition(|result| result.wrong.is_empty());
     let invalid = files.iter().filter(|file| file.result.is_err()).count();
     let mut counts = vec![format!("{} passed", passed.len()), format!("{} failed", failed.len())];
     counts.extend((invalid > 0).then(|| format!("{} not usable", count(invalid, "file"))));
@@ -192,8 +192,8 @@ fn in_words(files: &[File], style: Style) -> String {
     out
 }
 
-fn test_in_words(file: &str, done: &Done, style: Style, out: &mut String) {
-    let Done { case, finding, wrong } = done;
+fn test_in_words(file: &str, result: &TestResult, style: Style, out: &mut String) {
+    let TestResult { case, finding, wrong } = result;
     if wrong.is_empty() {
         let _ = writeln!(out, "  {}    {}", style.good("ok"), plain(&case.name));
         return;
@@ -225,15 +225,15 @@ fn test_in_words(file: &str, done: &Done, style: Style, out: &mut String) {
 
 fn for_tools(files: &[File]) -> Value {
     let files = files.iter().map(|file| match &file.result {
-        Ok((policy, done)) => {
-            json!({"file": file.name, "policy": policy, "tests": done.iter().map(test_for_tools).collect::<Vec<_>>()})
+        Ok((policy, result)) => {
+            json!({"file": file.name, "policy": policy, "tests": result.iter().map(test_for_tools).collect::<Vec<_>>()})
         }
         Err(rejected) => json!({"file": file.name, "problems_in": rejected.name, "problems": rejected.diagnostics}),
     });
     json!({"version": 1, "files": files.collect::<Vec<_>>()})
 }
 
-fn test_for_tools(Done { case, finding, wrong }: &Done) -> Value {
+fn test_for_tools(TestResult { case, finding, wrong }: &TestResult) -> Value {
     let clauses: Vec<&str> = deciding(finding).map(|portion| portion.clause.as_str()).collect();
     json!({
         "name": case.name,

@@ -143,12 +143,12 @@ fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {
 
 /// Adds what the interfaces and instances that wear the group say.
 fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
-    let wears = |groups: &[String]| groups.contains(&facts.group.id);
+    let is_attached = |groups: &[String]| groups.contains(&facts.group.id);
     let here = |vpc: &str| vpc == cluster.vpc;
     let of_nodes = cluster.node_groups.iter().flat_map(|nodes| &nodes.template_groups);
     let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
     let is_own = |id: &String| own.contains(&id);
-    let interfaces = || facts.interfaces.iter().filter(|interface| wears(&interface.groups));
+    let interfaces = || facts.interfaces.iter().filter(|interface| is_attached(&interface.groups));
     // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane. Letting traffic out to the control plane proves nothing: a bastion does that too.
     let lets_in = |rule: &Rule| {
         rule.direction == Direction::Ingress && matches!(&rule.peer, Peer::Group { id, .. } if is_own(id))
@@ -165,7 +165,7 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
             known.push((Role::Pod, Evidence::Attachment, here(&interface.vpc) && shares));
         }
     }
-    for instance in facts.instances.iter().filter(|instance| wears(&instance.groups)) {
+    for instance in facts.instances.iter().filter(|instance| is_attached(&instance.groups)) {
         if is_node_by_aws(cluster, instance) {
             known.push((Role::Node, Evidence::Attachment, true));
         } else if is_tagged(&instance.tags, &cluster.name) {
@@ -215,15 +215,15 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
 /// Whether anything about a group, or what wears it, speaks of EKS at all. If so and no role is found, what is known of the
 /// clusters may be too old: node groups come and go.
 pub(crate) fn speaks_of_eks(group: &GroupFacts, interfaces: &[Interface], instances: &[Instance]) -> bool {
-    let is_telling = |tags: &Tags| {
+    let speaks_of_cluster = |tags: &Tags| {
         tags.keys().any(|key| ["eks", "aws:eks:", CLUSTER_TAG_PREFIX].iter().any(|start| key.starts_with(start)))
     };
-    let wears = |groups: &[String]| groups.contains(&group.id);
-    is_telling(&group.tags)
-        || instances.iter().any(|instance| wears(&instance.groups) && is_telling(&instance.tags))
+    let is_attached = |groups: &[String]| groups.contains(&group.id);
+    speaks_of_cluster(&group.tags)
+        || instances.iter().any(|instance| is_attached(&instance.groups) && speaks_of_cluster(&instance.tags))
         || interfaces.iter().any(|interface| {
-            wears(&interface.groups)
-                && (is_telling(&interface.tags) || interface.description.starts_with(EKS_INTERFACE))
+            is_attached(&interface.groups)
+                && (speaks_of_cluster(&interface.tags) || interface.description.starts_with(EKS_INTERFACE))
         })
 }
 

@@ -12,7 +12,7 @@ use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// Groups that one interface wears together.
-pub type Worn = BTreeSet<String>;
+pub type GroupSet = BTreeSet<String>;
 
 /// The interfaces of one cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,9 +20,9 @@ pub struct Topology {
     /// The cluster's name.
     pub cluster: String,
     /// Worn by the control plane's interfaces: the cluster's own group and the additional ones.
-    pub control_plane: Worn,
+    pub control_plane: GroupSet,
     /// What the primary interfaces of nodes wear, each combination once. Empty: no node is known.
-    pub nodes: BTreeSet<Worn>,
+    pub nodes: BTreeSet<GroupSet>,
     /// The live rules of all these groups.
     pub rules: BTreeMap<String, Vec<Rule>>,
     /// The VPC's own ranges.
@@ -34,7 +34,7 @@ pub struct Topology {
 /// What the primary interface of an instance wears that looks like a node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
-    worn: Worn,
+    groups: GroupSet,
     by_aws: bool,
 }
 
@@ -43,15 +43,15 @@ pub fn candidates(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<Candida
     let candidate = |instance: &Instance| {
         let by_aws = is_node_by_aws(cluster, instance);
         let looks_like_it = by_aws || is_node_by_tag(cluster, instance);
-        let worn: Worn = instance.primary_groups.iter().cloned().collect();
-        (looks_like_it && !worn.is_empty()).then_some(Candidate { worn, by_aws })
+        let groups: GroupSet = instance.primary_groups.iter().cloned().collect();
+        (looks_like_it && !groups.is_empty()).then_some(Candidate { groups, by_aws })
     };
     instances.iter().filter_map(candidate).collect()
 }
 
 /// Every group whose rules a topology needs.
 pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>) -> BTreeSet<String> {
-    let nodes = candidates.iter().map(|candidate| candidate.worn.clone()).chain(planned(cluster));
+    let nodes = candidates.iter().map(|candidate| candidate.groups.clone()).chain(planned(cluster));
     nodes.flatten().chain(control_plane(cluster)).collect()
 }
 
@@ -72,30 +72,30 @@ impl Topology {
             vpc_ranges: cluster.vpc_ranges.clone(),
             prefix_lists,
         };
-        let is_node = |candidate: &&Candidate| candidate.by_aws || topology.lets_control_plane_in(&candidate.worn);
-        let nodes: BTreeSet<Worn> = candidates.iter().filter(is_node).map(|node| node.worn.clone()).collect();
+        let is_node = |candidate: &&Candidate| candidate.by_aws || topology.lets_control_plane_in(&candidate.groups);
+        let nodes: BTreeSet<GroupSet> = candidates.iter().filter(is_node).map(|node| node.groups.clone()).collect();
         topology.nodes = if nodes.is_empty() { planned(cluster).collect() } else { nodes };
         topology
     }
 
-    fn lets_control_plane_in(&self, worn: &Worn) -> bool {
+    fn lets_control_plane_in(&self, groups: &GroupSet) -> bool {
         let is_own = |peer: &Peer| matches!(peer, Peer::Group { id, .. } if self.control_plane.contains(id));
-        !worn.is_disjoint(&self.control_plane)
-            || self.rules_of(worn).any(|rule| rule.direction == Direction::Ingress && is_own(&rule.peer))
+        !groups.is_disjoint(&self.control_plane)
+            || self.rules_of(groups).any(|rule| rule.direction == Direction::Ingress && is_own(&rule.peer))
     }
 
     /// The rules of all these groups.
-    pub fn rules_of<'a>(&'a self, worn: &'a Worn) -> impl Iterator<Item = &'a Rule> {
-        worn.iter().filter_map(|group| self.rules.get(group)).flatten()
+    pub fn rules_of<'a>(&'a self, groups: &'a GroupSet) -> impl Iterator<Item = &'a Rule> {
+        groups.iter().filter_map(|group| self.rules.get(group)).flatten()
     }
 }
 
-fn control_plane(cluster: &Cluster) -> Worn {
+fn control_plane(cluster: &Cluster) -> GroupSet {
     cluster.cluster_group.iter().chain(&cluster.control_plane_groups).cloned().collect()
 }
 
 /// What the nodes of each node group will wear: the groups of its launch template, else the cluster's own.
-fn planned(cluster: &Cluster) -> impl Iterator<Item = Worn> {
+fn planned(cluster: &Cluster) -> impl Iterator<Item = GroupSet> {
     cluster.node_groups.iter().map(|nodes| match nodes.template_groups.as_slice() {
         [] => cluster.cluster_group.iter().cloned().collect(),
         groups => groups.iter().cloned().collect(),

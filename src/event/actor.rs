@@ -7,7 +7,7 @@ use super::Actor;
 use super::fields::{at, get, text};
 
 /// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message whatever a caller writes.
-const LONGEST: usize = 1024;
+const MAX_ACTOR_TEXT_LEN: usize = 1024;
 
 /// Reads what is there. Nothing here is required: a call by nobody we can name is still a call.
 pub(super) fn read(record: &Value) -> Actor {
@@ -24,10 +24,10 @@ pub(super) fn read(record: &Value) -> Actor {
 }
 
 pub(super) fn cut(text: String) -> String {
-    if text.chars().nth(LONGEST).is_none() {
+    if text.chars().nth(MAX_ACTOR_TEXT_LEN).is_none() {
         return text;
     }
-    text.chars().take(LONGEST).chain("… (cut)".chars()).collect()
+    text.chars().take(MAX_ACTOR_TEXT_LEN).chain("… (cut)".chars()).collect()
 }
 
 #[cfg(test)]
@@ -53,8 +53,11 @@ mod tests {
     #[test]
     fn a_megabyte_is_cut_visibly() {
         let agent = read(&json!({"userAgent": "é".repeat(1_000_000)})).user_agent.unwrap();
-        assert_eq!(agent, "é".repeat(LONGEST) + "… (cut)");
-        assert_eq!(read(&json!({"userAgent": "é".repeat(LONGEST)})).user_agent.unwrap().chars().count(), LONGEST);
+        assert_eq!(agent, "é".repeat(MAX_ACTOR_TEXT_LEN) + "… (cut)");
+        assert_eq!(
+            read(&json!({"userAgent": "é".repeat(MAX_ACTOR_TEXT_LEN)})).user_agent.unwrap().chars().count(),
+            MAX_ACTOR_TEXT_LEN
+        );
     }
 
     #[test]

@@ -65,32 +65,32 @@ pub fn read(payload: &Value) -> Option<Result<Batch, EventError>> {
     Some(Ok(Batch { carrier: shape.carrier, deliveries }))
 }
 
-fn delivery(place: &str, record: &Value, shape: &Shape) -> Delivery {
+fn delivery(path: &str, record: &Value, shape: &Shape) -> Delivery {
     let id = text(at(record, shape.id)).unwrap_or_default();
     let source = get(record, "eventSource");
     let parsed = if source.as_str() == Some(shape.source) {
-        message(format!("{place}.{}", shape.body.join(".")), at(record, shape.body))
+        message(format!("{path}.{}", shape.body.join(".")), at(record, shape.body))
     } else {
-        Err(error(format!("{place}.eventSource"), source, &format!("`{}` as in the first message", shape.source)))
+        Err(error(format!("{path}.eventSource"), source, &format!("`{}` as in the first message", shape.source)))
     };
     Delivery { id, parsed }
 }
 
 /// One message: its text is the payload, or an SNS notification whose own text is.
-fn message(mut place: String, body: &Value) -> Result<Parsed, EventError> {
-    let mut payload = json(&place, body)?;
+fn message(mut path: String, body: &Value) -> Result<Parsed, EventError> {
+    let mut payload = json(&path, body)?;
     if payload.get("Type").and_then(Value::as_str) == Some("Notification") {
-        place.push_str(".Message");
-        payload = json(&place, get(&payload, "Message"))?;
+        path.push_str(".Message");
+        payload = json(&path, get(&payload, "Message"))?;
     }
-    parse(&payload).map_err(|error| error.inside(&place))
+    parse(&payload).map_err(|error| error.inside(&path))
 }
 
 /// JSON in a text. Reading it stops at a depth of 128, whatever is behind.
-fn json(place: &str, text: &Value) -> Result<Value, EventError> {
-    let body = text.as_str().ok_or_else(|| error(place, text, "JSON as text"))?;
+fn json(path: &str, text: &Value) -> Result<Value, EventError> {
+    let body = text.as_str().ok_or_else(|| error(path, text, "JSON as text"))?;
     serde_json::from_str(body).map_err(|why| EventError {
-        at: place.to_owned(),
+        at: path.to_owned(),
         what: format!("text of {} bytes that is not JSON ({why})", body.len()),
         expected: "JSON".to_owned(),
     })

@@ -45,7 +45,7 @@ pub(super) enum Changes {
     /// One attribute of an interface or instance, which may be its groups.
     Attribute,
     /// The groups of an interface or instance, whether or not it names them.
-    Wearer,
+    Attachment,
     /// The entries of a prefix list.
     PrefixList,
     /// The configuration of a cluster.
@@ -65,8 +65,8 @@ pub const CALLS: &[Call] = &[
     ec2("DeleteTags", Changes::Tags),
     ec2("ModifyNetworkInterfaceAttribute", Changes::Attribute),
     ec2("ModifyInstanceAttribute", Changes::Attribute),
-    Call { delivered: false, ..ec2("CreateNetworkInterface", Changes::Wearer) },
-    Call { delivered: false, ..ec2("AttachNetworkInterface", Changes::Wearer) },
+    Call { delivered: false, ..ec2("CreateNetworkInterface", Changes::Attachment) },
+    Call { delivered: false, ..ec2("AttachNetworkInterface", Changes::Attachment) },
     ec2("ModifyManagedPrefixList", Changes::PrefixList),
     ec2("RestoreManagedPrefixListVersion", Changes::PrefixList),
     eks("CreateCluster"),

@@ -7,14 +7,14 @@
 use serde_json::Value;
 
 use super::calls::{CALLS, Changes};
-use super::fields::{at, flag, get, id, list, quoted, text, told};
+use super::fields::{at, flag, get, id, is_present, list, quoted, text};
 use super::{GroupRef, Named, Subject, Touched, rules};
 
 /// Endings of the one member that newer calls wrap their request or response in. The name may be abbreviated.
 const WRAPPERS: &[&str] = &["Request", "Req", "Response", "Resp"];
 
 /// Members that tell who wears groups, with the ids' beginnings. An attached interface is the wearer, not its instance.
-const WEARERS: &[(&str, &str)] = &[("networkInterfaceId", "eni-"), ("instanceId", "i-")];
+const ATTACHMENTS: &[(&str, &str)] = &[("networkInterfaceId", "eni-"), ("instanceId", "i-")];
 
 /// Members of a tagging request that hold the ids of the resources.
 const TAGGED: &[&str] = &["resourcesSet", "resourceId"];
@@ -49,7 +49,7 @@ pub(super) fn subject(record: &Value, source: &str, name: &str) -> Result<Subjec
         Changes::Attribute if changes_something_else(request) => {
             return Err(format!("{} changed no groups", quoted(name)));
         }
-        Changes::Attribute | Changes::Wearer => return Ok(worn(request, response)),
+        Changes::Attribute | Changes::Attachment => return Ok(attached(request, response)),
         Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Subject::Unknown, Subject::PrefixList)),
         Changes::Cluster => return Ok(cluster(request, response).map_or(Subject::Unknown, Subject::Cluster)),
     };
@@ -74,11 +74,11 @@ fn content(parameters: &Value) -> &Value {
 }
 
 fn unwrapped(parameters: &Value) -> &Value {
-    let wrapped = parameters.as_object().and_then(|members| {
+    let wrapped = parameters.as_object().and_then(|fields| {
         let wrapper = |(name, value): &(&String, &Value)| {
             value.is_object() && WRAPPERS.iter().any(|ending| name.ends_with(ending))
         };
-        members.iter().find(wrapper).map(|(_, value)| value)
+        fields.iter().find(wrapper).map(|(_, value)| value)
     });
     wrapped.unwrap_or(parameters)
 }
@@ -94,17 +94,17 @@ fn whole(id: String) -> Touched {
 
 /// A group that the call does not change the rules of. Its name alone would not do: it counts in one VPC.
 fn group(request: &Value, response: &Value) -> Option<Touched> {
-    [request, response].into_iter().find_map(|told| id(get(told, "groupId"), "sg-")).map(whole)
+    [request, response].into_iter().find_map(|stated| id(get(stated, "groupId"), "sg-")).map(whole)
 }
 
 fn tagged(name: &str, request: &Value) -> Result<Subject, String> {
-    let resources: Vec<&Value> = TAGGED.iter().flat_map(|member| list(get(request, member))).collect();
+    let resources: Vec<&Value> = TAGGED.iter().flat_map(|field| list(get(request, field))).collect();
     let mut touched = Vec::new();
     for resource in &resources {
-        let told = if told(get(resource, "resourceId")) { get(resource, "resourceId") } else { resource };
-        match id(told, "sg-") {
+        let stated = if is_present(get(resource, "resourceId")) { get(resource, "resourceId") } else { resource };
+        match id(stated, "sg-") {
             Some(group) => touched.push(whole(group)),
-            None if is_another_resource(told) => {}
+            None if is_another_resource(stated) => {}
             None => return Ok(Subject::Unknown),
         }
     }
@@ -124,8 +124,8 @@ fn is_another_resource(value: &Value) -> bool {
 
 /// Members by whose name groups are told: `groupSet`, `groups`, `SecurityGroupId`, …
 fn group_members(object: &Value) -> impl Iterator<Item = &Value> {
-    let members = object.as_object().into_iter().flatten();
-    members.filter(|(name, value)| says_group(name) && told(value)).map(|(_, value)| value)
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, value)| says_group(name) && is_present(value)).map(|(_, value)| value)
 }
 
 fn says_group(text: &str) -> bool {
@@ -135,39 +135,39 @@ fn says_group(text: &str) -> bool {
 /// Whether a request surely changes another attribute than the groups: it says whose, and which one. A call changes one
 /// attribute, so a request that holds nothing but the wearer's id has lost what it was about.
 fn changes_something_else(request: &Value) -> bool {
-    let is_wearer = |name: &str| WEARERS.iter().any(|(wearer, _)| name.eq_ignore_ascii_case(wearer));
+    let is_attachment = |name: &str| ATTACHMENTS.iter().any(|(attachment, _)| name.eq_ignore_ascii_case(attachment));
     let is_another = |name: &str| {
         let word = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        word && !is_wearer(name) && !says_group(name)
+        word && !is_attachment(name) && !says_group(name)
     };
     let changes_another = match get(request, "attribute") {
         Value::Null => {
-            request.as_object().is_some_and(|all| all.iter().any(|(name, value)| is_another(name) && told(value)))
+            request.as_object().is_some_and(|all| all.iter().any(|(name, value)| is_another(name) && is_present(value)))
         }
         name => name.as_str().is_some_and(is_another),
     };
-    wearer(&[request]).is_some() && group_members(request).next().is_none() && changes_another
+    attachment(&[request]).is_some() && group_members(request).next().is_none() && changes_another
 }
 
-fn wearer(places: &[&Value]) -> Option<String> {
-    WEARERS.iter().find_map(|(member, prefix)| places.iter().find_map(|told| id(get(told, member), prefix)))
+fn attachment(sources: &[&Value]) -> Option<String> {
+    ATTACHMENTS.iter().find_map(|(field, prefix)| sources.iter().find_map(|stated| id(get(stated, field), prefix)))
 }
 
 /// A wearer and the complete set of its groups, which a new interface tells in the response.
-fn worn(request: &Value, response: &Value) -> Subject {
+fn attached(request: &Value, response: &Value) -> Subject {
     let interface = get(response, "networkInterface");
-    let wearer = wearer(&[request, interface]);
-    let told = [request, interface].into_iter().flat_map(group_members).flat_map(list);
+    let attachment = attachment(&[request, interface]);
+    let stated = [request, interface].into_iter().flat_map(group_members).flat_map(list);
     let group_id = |group: &Value| id(get(group, "groupId"), "sg-").or_else(|| id(group, "sg-"));
-    let mut groups: Vec<String> = told.map(group_id).collect::<Option<_>>().unwrap_or_default();
+    let mut groups: Vec<String> = stated.map(group_id).collect::<Option<_>>().unwrap_or_default();
     groups.sort();
     groups.dedup();
-    if wearer.is_none() && groups.is_empty() { Subject::Unknown } else { Subject::Worn { wearer, groups } }
+    if attachment.is_none() && groups.is_empty() { Subject::Unknown } else { Subject::Attached { attachment, groups } }
 }
 
 fn prefix_list(request: &Value, response: &Value) -> Option<String> {
-    let places = [request, response, get(response, "prefixList")];
-    places.into_iter().find_map(|told| id(get(told, "prefixListId"), "pl-"))
+    let sources = [request, response, get(response, "prefixList")];
+    sources.into_iter().find_map(|stated| id(get(stated, "prefixListId"), "pl-"))
 }
 
 fn cluster(request: &Value, response: &Value) -> Option<String> {

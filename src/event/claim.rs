@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::Claim;
-use super::fields::{get, id, list, number, told};
+use super::fields::{get, id, is_present, list, number};
 use crate::model::rule::{Direction, Packets, Peer};
 
 type ReadPeer = fn(&Value) -> Option<Peer>;
@@ -46,7 +46,7 @@ fn packets(rule: &Value) -> Option<Packets> {
 }
 
 fn flat_peer(rule: &Value) -> Option<Peer> {
-    PEERS.iter().find_map(|(name, read)| Some(get(rule, name)).filter(|value| told(value)).map(read)).flatten()
+    PEERS.iter().find_map(|(name, read)| Some(get(rule, name)).filter(|value| is_present(value)).map(read)).flatten()
 }
 
 fn cidr(value: &Value) -> Option<Peer> {

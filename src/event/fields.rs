@@ -12,7 +12,7 @@ use serde_json::Value;
 static MISSING: Value = Value::Null;
 
 /// Longest text from outside that a message repeats.
-const LONGEST: usize = 80;
+const MAX_QUOTED_LEN: usize = 80;
 
 /// Hexadecimal digits an EC2 id may have; today they have 8 or 17.
 const ID_DIGITS: std::ops::RangeInclusive<usize> = 1..=40;
@@ -32,12 +32,12 @@ pub(super) fn at<'a>(object: &'a Value, path: &[&str]) -> &'a Value {
 }
 
 /// Whether there is anything: `null`, `""`, `{}` and `[]` all mean "not given".
-pub(super) fn told(value: &Value) -> bool {
+pub(super) fn is_present(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
         Value::Array(list) => !list.is_empty(),
-        Value::Object(members) => !members.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => true,
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn flag(value: &Value) -> Option<bool> {
 
 /// An integer, also as text. `Err` when something is there that is none: reading that as "missing" would widen a port.
 pub(super) fn number(value: &Value) -> Result<Option<i64>, ()> {
-    if !told(value) {
+    if !is_present(value) {
         return Ok(None);
     }
     text(value).and_then(|text| text.trim().parse().ok()).map(Some).ok_or(())
@@ -75,7 +75,7 @@ pub(super) fn list(value: &Value) -> Vec<&Value> {
     let inner = ["items", "item"].iter().find_map(|name| value.as_object()?.get(*name)).unwrap_or(value);
     match inner {
         Value::Array(elements) => elements.iter().collect(),
-        other if told(other) => vec![other],
+        other if is_present(other) => vec![other],
         _ => Vec::new(),
     }
 }
@@ -93,7 +93,7 @@ pub(super) fn id(value: &Value, prefix: &str) -> Option<String> {
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("`");
     let mut chars = text.chars();
-    for char in chars.by_ref().take(LONGEST) {
+    for char in chars.by_ref().take(MAX_QUOTED_LEN) {
         match char {
             '"' | '\'' => out.push(char),
             '`' => out.push('\''),
@@ -115,10 +115,10 @@ pub(super) fn kind(value: &Value) -> Cow<'static, str> {
         Value::String(text) => format!("the text {}", quoted(text)).into(),
         Value::Array(list) if list.is_empty() => "an empty list".into(),
         Value::Array(list) => format!("a list of {}", list.len()).into(),
-        Value::Object(members) if members.is_empty() => "an empty object".into(),
-        Value::Object(members) => {
-            let names: Vec<_> = members.keys().take(NAMES).map(|name| quoted(name)).collect();
-            let more = if members.len() > NAMES { ", …" } else { "" };
+        Value::Object(fields) if fields.is_empty() => "an empty object".into(),
+        Value::Object(fields) => {
+            let names: Vec<_> = fields.keys().take(NAMES).map(|name| quoted(name)).collect();
+            let more = if fields.len() > NAMES { ", …" } else { "" };
             format!("an object with {}{more}", names.join(", ")).into()
         }
     }
@@ -191,6 +191,6 @@ mod tests {
     #[test]
     fn text_from_outside_stays_on_one_line_inside_its_backticks() {
         assert_eq!(quoted("a\n`b`\u{202e}\""), "`a\\n'b'\\u{202e}\"`");
-        assert_eq!(quoted(&"x".repeat(200)).chars().count(), LONGEST + 3);
+        assert_eq!(quoted(&"x".repeat(200)).chars().count(), MAX_QUOTED_LEN + 3);
     }
 }

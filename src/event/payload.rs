@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde_json::Value;
 
-use super::fields::{get, id, kind, quoted, text, told};
+use super::fields::{get, id, is_present, kind, quoted, text};
 use super::{Change, Event, EventError, Parsed, Trigger, actor, change};
 use crate::model::ids::Location;
 
@@ -42,7 +42,7 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
             get(payload, "Records"),
             "one message: a batch cannot be read as one, nor be part of another",
         ))
-    } else if WARM_UPS.iter().any(|(member, value)| text(get(payload, member)).as_deref() == Some(value)) {
+    } else if WARM_UPS.iter().any(|(field, value)| text(get(payload, field)).as_deref() == Some(value)) {
         Ok(Parsed::Ignored("the call keeps the function warm and asks for nothing".to_owned()))
     } else {
         Err(error("$", payload, PAYLOADS))
@@ -83,7 +83,7 @@ fn sweep(payload: &Value) -> Result<Parsed, EventError> {
 
 /// Refuses members beside the only one that a command has.
 fn only(at: &str, object: &Value, name: &str) -> Result<(), EventError> {
-    match object.as_object().and_then(|members| members.keys().find(|key| *key != name)) {
+    match object.as_object().and_then(|fields| fields.keys().find(|key| *key != name)) {
         Some(other) => Err(EventError {
             at: at.to_owned(),
             what: format!("a member {}", quoted(other)),
@@ -96,7 +96,7 @@ fn only(at: &str, object: &Value, name: &str) -> Result<(), EventError> {
 fn envelope(event: &Value) -> Result<Parsed, EventError> {
     let detail = get(event, "detail");
     // A bus that was fed with `PutEvents` cannot keep AWS's detail type, so a CloudTrail record speaks for itself.
-    let is_record = told(get(detail, "eventName")) && told(get(detail, "eventSource"));
+    let is_record = is_present(get(detail, "eventName")) && is_present(get(detail, "eventSource"));
     match text(get(event, "detail-type")).as_deref() {
         // A transformer may drop the type; a record that came along all the same speaks for itself.
         None if is_of_scheduler(event) && !is_record => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
@@ -174,7 +174,7 @@ fn agreed(
     let inner_at = format!("{at}.{name}");
     let fact = |at: &str, value: &Value| match read(value) {
         Some(fact) => Ok(Some(fact)),
-        None if told(value) => Err(error(at, value, expected)),
+        None if is_present(value) => Err(error(at, value, expected)),
         None => Ok(None),
     };
     match (fact(&format!("$.{outer_name}"), outer)?, fact(&inner_at, inner)?) {

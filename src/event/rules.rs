@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::fields::{flag, get, id, list, told};
+use super::fields::{flag, get, id, is_present, list};
 use super::{Claim, GroupRef, Named, NamedRule, claim};
 use crate::model::rule::{Direction, Peer};
 
@@ -16,7 +16,7 @@ use crate::model::rule::{Direction, Peer};
 const RULE_SETS: &[&str] = &["securityGroupRuleSet", "revokedSecurityGroupRuleSet"];
 
 /// Characters that the name of a group may have.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_LEN: usize = 255;
 
 /// Members that only the legacy short form has at the top of the request. Its `ipPermissions` is there and empty.
 const SHORT_FORM: &[&str] = &["ipProtocol", "cidrIp", "cidrIpv6", "sourceSecurityGroupName"];
@@ -27,7 +27,7 @@ pub(super) fn group(request: &Value, response: &Value) -> Option<GroupRef> {
     let answered = || RULE_SETS.iter().flat_map(|set| list(get(response, set))).find_map(group_id);
     let by_name = || {
         let name =
-            get(request, "groupName").as_str().filter(|name| (1..=LONGEST_NAME).contains(&name.chars().count()))?;
+            get(request, "groupName").as_str().filter(|name| (1..=MAX_NAME_LEN).contains(&name.chars().count()))?;
         Some(GroupRef::Name(name.to_owned()))
     };
     group_id(request).or_else(answered).map(GroupRef::Id).or_else(by_name)
@@ -64,7 +64,7 @@ fn answered(response: &Value, direction: Direction) -> Vec<NamedRule> {
 fn asked(request: &Value, direction: Direction) -> Vec<NamedRule> {
     let listed = list(get(request, "ipPermissions")).into_iter();
     let mut claims: Vec<_> = listed.flat_map(|permission| claim::of_permission(permission, direction)).collect();
-    if SHORT_FORM.iter().any(|member| told(get(request, member))) {
+    if SHORT_FORM.iter().any(|field| is_present(get(request, field))) {
         claims.push(claim::of_rule(request, Some(direction)));
     }
     claims.into_iter().map(|claim| NamedRule { id: None, claim }).collect()

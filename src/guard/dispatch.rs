@@ -15,24 +15,24 @@ use crate::guard::{Guard, GuardError, Response};
 use crate::model::error::chain;
 use crate::model::ids::Location;
 use crate::model::text::plain;
-use crate::ports::{Channel, Clock, Ec2, Eks, Memory};
+use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
 use crate::report::record::Record;
 
 /// What the function answers.
 #[derive(Debug, Serialize)]
-pub struct Answer {
+pub struct FunctionResponse {
     /// One per group looked at that has a role.
     pub records: Vec<Record>,
     /// Why there was nothing to do, if so.
     pub ignored: Option<String>,
     /// Only for a batch of SQS: the messages that it has to bring again.
     #[serde(rename = "batchItemFailures", skip_serializing_if = "Option::is_none")]
-    pub failures: Option<Vec<Failure>>,
+    pub failures: Option<Vec<BatchItemFailure>>,
 }
 
 /// A message of a batch that has to come again.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct BatchItemFailure {
     /// SQS's `messageId`.
     #[serde(rename = "itemIdentifier")]
     pub id: String,
@@ -40,23 +40,25 @@ pub struct Failure {
 
 /// A guard of one account and region, whatever it is made of.
 pub trait Look: Send + Sync {
-    /// Looks at what a trigger asks for. Nothing new is begun after `until`.
-    fn look<'a>(&'a self, trigger: &'a Trigger, until: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>>;
+    /// Looks at what a trigger asks for. Nothing new is begun after `deadline`.
+    fn look<'a>(&'a self, trigger: &'a Trigger, deadline: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>>;
 }
 
-impl<E: Ec2 + Send, K: Eks + Send, C: Clock + Send, N: Channel + Send, M: Memory + Send> Look for Guard<E, K, C, N, M> {
-    fn look<'a>(&'a self, trigger: &'a Trigger, until: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>> {
-        Box::pin(Guard::look(self, trigger, until))
+impl<E: Ec2 + Send, K: Eks + Send, C: Clock + Send, N: Channel + Send, M: StateStore + Send> Look
+    for Guard<E, K, C, N, M>
+{
+    fn look<'a>(&'a self, trigger: &'a Trigger, deadline: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>> {
+        Box::pin(Guard::look(self, trigger, deadline))
     }
 }
 
 /// All guards of the function.
-pub struct Entrance {
+pub struct Dispatcher {
     guards: BTreeMap<Location, Box<dyn Look>>,
     own_role: Option<String>,
 }
 
-impl Entrance {
+impl Dispatcher {
     /// `guards`: one for each account and region that counts. `own_role`: the ARN of the function's role.
     pub fn new(guards: BTreeMap<Location, Box<dyn Look>>, own_role: Option<String>) -> Self {
         Self { guards, own_role }
@@ -67,21 +69,21 @@ impl Entrance {
     /// # Errors
     /// A payload that is not understood, a state that cannot be read, or anything that should be done and is not. In a batch
     /// of SQS these are in the answer.
-    pub async fn handle(&self, payload: &Value, until: Timestamp) -> Result<Answer, GuardError> {
+    pub async fn handle(&self, payload: &Value, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
         if let Some(batch) = batch::read(payload) {
-            return self.batch(batch?, until).await;
+            return self.batch(batch?, deadline).await;
         }
-        let Response { records, ignored } = self.message(payload::parse(payload)?, until).await?;
-        Ok(Answer { records, ignored, failures: None })
+        let Response { records, ignored } = self.message(payload::parse(payload)?, deadline).await?;
+        Ok(FunctionResponse { records, ignored, failures: None })
     }
 
     /// One message after the other: each may change what the next one finds.
-    async fn batch(&self, batch: Batch, until: Timestamp) -> Result<Answer, GuardError> {
+    async fn batch(&self, batch: Batch, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
         let mut records = Vec::new();
         let (mut ignored, mut failed, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in batch.deliveries {
             let handled = match delivery.parsed {
-                Ok(parsed) => self.message(parsed, until).await,
+                Ok(parsed) => self.message(parsed, deadline).await,
                 Err(error) => Err(error.into()),
             };
             match handled {
@@ -93,7 +95,7 @@ impl Entrance {
                     let (kind, why) = (error.kind(), chain(&error));
                     tracing::error!(kind, message = %delivery.id, error = %why, "a message of the batch failed");
                     problems.push(why);
-                    failed.push(Failure { id: delivery.id });
+                    failed.push(BatchItemFailure { id: delivery.id });
                 }
             }
         }
@@ -101,22 +103,22 @@ impl Entrance {
             return Err(GuardError::Unfinished(problems));
         }
         let ignored = (!ignored.is_empty()).then(|| ignored.join("; "));
-        Ok(Answer { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failed) })
+        Ok(FunctionResponse { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failed) })
     }
 
-    async fn message(&self, parsed: Parsed, until: Timestamp) -> Result<Response, GuardError> {
+    async fn message(&self, parsed: Parsed, deadline: Timestamp) -> Result<Response, GuardError> {
         let trigger = match parsed {
             Parsed::Ignored(reason) => return Ok(Response::ignored(reason)),
             Parsed::Trigger(trigger) => trigger,
         };
         match &trigger {
-            Trigger::Sweep { .. } => self.sweep(&trigger, until).await,
+            Trigger::Sweep { .. } => self.sweep(&trigger, deadline).await,
             Trigger::Change(change) => match self.guard_of(&change.event) {
                 Err(reason) => {
                     tracing::warn!(event = %change.event.id, %reason, "ignored");
                     Ok(Response::ignored(reason))
                 }
-                Ok(guard) => guard.look(&trigger, until).await,
+                Ok(guard) => guard.look(&trigger, deadline).await,
             },
         }
     }
@@ -141,11 +143,11 @@ impl Entrance {
     }
 
     /// Every location, whatever fails in another.
-    async fn sweep(&self, trigger: &Trigger, until: Timestamp) -> Result<Response, GuardError> {
+    async fn sweep(&self, trigger: &Trigger, deadline: Timestamp) -> Result<Response, GuardError> {
         let mut all = Response::default();
         let (mut ignored, mut problems) = (Vec::new(), Vec::new());
         for (location, guard) in &self.guards {
-            match guard.look(trigger, until).await {
+            match guard.look(trigger, deadline).await {
                 Ok(response) => {
                     all.records.extend(response.records);
                     ignored.extend(response.ignored);

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 /// Events remembered; beyond, the oldest is forgotten.
-const MOST: usize = 10_000;
+const MAX_EVENTS: usize = 10_000;
 
 /// Events by id.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl HandledEvents {
         if self.known.insert(event.to_owned()) {
             self.order.push_back(event.to_owned());
         }
-        if self.order.len() > MOST
+        if self.order.len() > MAX_EVENTS
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -39,10 +39,10 @@ mod tests {
     fn the_newest_events_are_known_and_one_that_comes_again_takes_no_room() {
         let mut events = HandledEvents::default();
         assert!(!events.contains("0"));
-        for n in (0..=MOST).chain([1]) {
+        for n in (0..=MAX_EVENTS).chain([1]) {
             events.insert(&n.to_string());
         }
         assert!(!events.contains("0"), "the oldest is forgotten");
-        assert!(events.contains("1") && events.contains(&MOST.to_string()));
+        assert!(events.contains("1") && events.contains(&MAX_EVENTS.to_string()));
     }
 }

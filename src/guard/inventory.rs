@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
 use crate::cluster::topology::{self, Candidate, Topology};
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Which};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Selector};
 use crate::model::group::ConfiguredGroup;
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList};
 use crate::model::region::Addresses;
@@ -20,19 +20,19 @@ use crate::model::rule::{Peer, Rule};
 use crate::ports::{Clock, Ec2, Eks};
 
 /// How long knowledge about clusters and peers stays good in a warm function.
-const KEEP: SignedDuration = SignedDuration::from_mins(5);
+const CACHE_TTL: SignedDuration = SignedDuration::from_mins(5);
 /// A group that speaks of EKS and has no role makes us ask EKS again, but not more often than this.
-const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(10);
+const MIN_CACHE_TTL: SignedDuration = SignedDuration::from_secs(10);
 /// Peers kept at most; beyond, the memory starts anew.
-const MOST_PEERS: usize = 10_000;
+const MAX_CACHED_PEERS: usize = 10_000;
 /// Values that EC2 takes in one filter.
-const MOST_IN_FILTER: usize = 200;
+const MAX_FILTER_VALUES: usize = 200;
 /// Rules may come to refer to something new while we read what they referred to; at some point we go on.
-const MOST_ROUNDS: usize = 3;
+const MAX_ROUNDS: usize = 3;
 
 /// A group as it was read.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct GroupSnapshot {
     /// With roles, rules, peers and prefix lists. Without roles it is out of scope.
     pub group: Group,
     /// When the read of its rules was started.
@@ -55,7 +55,7 @@ pub struct Inventory<E, K, C> {
 }
 
 /// Groups with everything that wears them, unjudged.
-struct Batch {
+struct RawState {
     groups: Vec<GroupFacts>,
     rules: Vec<(String, Rule)>,
     interfaces: Vec<Interface>,
@@ -63,21 +63,24 @@ struct Batch {
 }
 
 /// Whether this is the interface, or one of the instance.
-fn is_of(interface: &Interface, wearer: &str) -> bool {
-    interface.id == wearer || interface.instance.as_deref() == Some(wearer)
+fn is_of(interface: &Interface, attachment: &str) -> bool {
+    interface.id == attachment || interface.instance.as_deref() == Some(attachment)
 }
 
-impl Batch {
+impl RawState {
     /// As it was before groups were put on the wearer. An instance without an interface left that wears one is left out.
-    fn without(&self, wearer: &str) -> Self {
+    fn without(&self, attachment: &str) -> Self {
         let interfaces: Vec<Interface> =
-            self.interfaces.iter().filter(|interface| !is_of(interface, wearer)).cloned().collect();
-        let worn = |instance: &Instance| -> Vec<String> {
+            self.interfaces.iter().filter(|interface| !is_of(interface, attachment)).cloned().collect();
+        let groups_of = |instance: &Instance| -> Vec<String> {
             let own = interfaces.iter().filter(|interface| interface.instance.as_ref() == Some(&instance.id));
             own.flat_map(|interface| interface.groups.clone()).collect()
         };
-        let instances =
-            self.instances.iter().map(|instance| Instance { groups: worn(instance), ..instance.clone() }).collect();
+        let instances = self
+            .instances
+            .iter()
+            .map(|instance| Instance { groups: groups_of(instance), ..instance.clone() })
+            .collect();
         Self { groups: self.groups.clone(), rules: self.rules.clone(), interfaces, instances }
     }
 
@@ -107,10 +110,10 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
-    pub async fn read(&self, ids: &[String]) -> Result<Vec<Seen>, CloudError> {
+    pub async fn read(&self, ids: &[String]) -> Result<Vec<GroupSnapshot>, CloudError> {
         let read_at = self.clock.now();
-        let (batch, clusters) = self.batch_and_clusters(ids).await?;
-        self.judgeable(batch, clusters, read_at).await
+        let (raw, clusters) = self.raw_and_clusters(ids).await?;
+        self.judgeable(raw, clusters, read_at).await
     }
 
     /// These groups, which were put on an interface or instance, each with whether it is the first EKS interface that the
@@ -118,21 +121,31 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
-    pub async fn read_worn(&self, ids: &[String], wearer: &str) -> Result<Option<Vec<(Seen, bool)>>, CloudError> {
+    pub async fn read_attached(
+        &self,
+        ids: &[String],
+        attachment: &str,
+    ) -> Result<Option<Vec<(GroupSnapshot, bool)>>, CloudError> {
         let read_at = self.clock.now();
-        let (batch, clusters) = self.batch_and_clusters(ids).await?;
-        if !batch.interfaces.iter().any(|interface| is_of(interface, wearer)) {
+        let (raw, clusters) = self.raw_and_clusters(ids).await?;
+        if !raw.interfaces.iter().any(|interface| is_of(interface, attachment)) {
             return Ok(None);
         }
-        let before = batch.without(wearer);
-        let roles = |group: &GroupFacts, batch: &Batch| {
-            self.membership(group, &batch.rules_of(&group.id), batch, &clusters).strong_roles()
+        let before = raw.without(attachment);
+        let roles = |group: &GroupFacts, raw: &RawState| {
+            self.membership(group, &raw.rules_of(&group.id), raw, &clusters).strong_roles()
         };
         let had_none = |group: &&GroupFacts| roles(group, &before).is_empty();
-        let new: BTreeSet<String> = batch.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let seen = self.judgeable(batch, clusters, read_at).await?;
-        let is_first = |seen: &Seen| new.contains(&seen.group.id) && seen.group.is_strong();
-        Ok(Some(seen.into_iter().map(|seen| (is_first(&seen), seen)).map(|(first, seen)| (seen, first)).collect()))
+        let new: BTreeSet<String> = raw.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
+        let snapshot = self.judgeable(raw, clusters, read_at).await?;
+        let is_first = |snapshot: &GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
+        Ok(Some(
+            snapshot
+                .into_iter()
+                .map(|snapshot| (is_first(&snapshot), snapshot))
+                .map(|(first, snapshot)| (snapshot, first))
+                .collect(),
+        ))
     }
 
     /// The groups that EKS names for a cluster, as EKS says it now. Empty when there is no such cluster.
@@ -150,49 +163,52 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
-        Ok(self.clusters(KEEP).await?.iter().find(|known| known.name == name).cloned())
+        Ok(self.clusters(CACHE_TTL).await?.iter().find(|known| known.name == name).cloned())
     }
 
-    async fn batch_and_clusters(&self, ids: &[String]) -> Result<(Batch, Arc<Vec<Cluster>>), CloudError> {
-        try_join(self.batch_of_ids(&Which::Ids(ids.to_vec()), ids), self.clusters(KEEP)).await
+    async fn raw_and_clusters(&self, ids: &[String]) -> Result<(RawState, Arc<Vec<Cluster>>), CloudError> {
+        try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.clusters(CACHE_TTL)).await
     }
 
     /// Completes what was read; asks EKS again first when that may tell more.
     async fn judgeable(
         &self,
-        batch: Batch,
+        raw: RawState,
         mut clusters: Arc<Vec<Cluster>>,
         read_at: Timestamp,
-    ) -> Result<Vec<Seen>, CloudError> {
+    ) -> Result<Vec<GroupSnapshot>, CloudError> {
         let mut waited = false;
-        if batch.groups.iter().any(|group| self.may_be_new(group, &batch, &clusters)) {
-            let fresh = self.clusters(ASK_AGAIN_AFTER).await?;
+        if raw.groups.iter().any(|group| self.may_be_new(group, &raw, &clusters)) {
+            let fresh = self.clusters(MIN_CACHE_TTL).await?;
             waited = !Arc::ptr_eq(&fresh, &clusters);
             clusters = fresh;
         }
-        self.complete(batch, &clusters, read_at, waited).await
+        self.complete(raw, &clusters, read_at, waited).await
     }
 
     /// Every group with a role in some cluster.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
-    pub async fn read_all(&self) -> Result<Vec<Seen>, CloudError> {
+    pub async fn read_all(&self) -> Result<Vec<GroupSnapshot>, CloudError> {
         let clusters = self.clusters(SignedDuration::ZERO).await?;
         let vpcs: BTreeSet<String> = clusters.iter().map(|cluster| cluster.vpc.clone()).collect();
         if vpcs.is_empty() {
             return Ok(Vec::new());
         }
-        let which = Which::Vpcs(vpcs.into_iter().collect());
-        let (groups, interfaces, instances) =
-            futures::try_join!(self.ec2.groups(&which), self.ec2.interfaces(&which), self.ec2.instances(&which))?;
-        self.remember_nodes(&clusters, &instances);
+        let selector = Selector::Vpcs(vpcs.into_iter().collect());
+        let (groups, interfaces, instances) = futures::try_join!(
+            self.ec2.groups(&selector),
+            self.ec2.interfaces(&selector),
+            self.ec2.instances(&selector)
+        )?;
+        self.cache_nodes(&clusters, &instances);
         let read_at = self.clock.now();
         let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
         let rules = self.ec2.rules(&ids).await?;
-        let batch = Batch { groups, rules, interfaces, instances };
-        let seen = self.complete(batch, &clusters, read_at, false).await?;
-        Ok(seen.into_iter().filter(|seen| !seen.group.roles.is_empty()).collect())
+        let raw = RawState { groups, rules, interfaces, instances };
+        let snapshot = self.complete(raw, &clusters, read_at, false).await?;
+        Ok(snapshot.into_iter().filter(|snapshot| !snapshot.group.roles.is_empty()).collect())
     }
 
     /// The rules of one group as they are this moment, and nothing else.
@@ -208,13 +224,13 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
-    pub async fn read_again(&self, seen: &mut Seen) -> Result<(), CloudError> {
+    pub async fn read_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
         let read_at = self.clock.now();
-        if let Some(again) = self.read(std::slice::from_ref(&seen.group.id)).await?.into_iter().next() {
-            *seen = again;
+        if let Some(again) = self.read(std::slice::from_ref(&snapshot.group.id)).await?.into_iter().next() {
+            *snapshot = again;
         } else {
-            seen.group.rules.clear();
-            (seen.read_at, seen.is_last_look) = (read_at, true);
+            snapshot.group.rules.clear();
+            (snapshot.read_at, snapshot.is_last_look) = (read_at, true);
         }
         Ok(())
     }
@@ -225,7 +241,7 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn topology(&self, cluster: &str) -> Result<Option<Topology>, CloudError> {
-        let clusters = self.clusters(KEEP).await?;
+        let clusters = self.clusters(CACHE_TTL).await?;
         let known = clusters.iter().find(|known| known.name == cluster && known.cluster_group.is_some());
         let Some(cluster) = known else { return Ok(None) };
         let nodes = self.nodes(cluster).await?;
@@ -245,36 +261,36 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         let now = self.clock.now();
         let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&cluster.name).cloned();
         if let Some((at, nodes)) = known
-            && now.duration_since(at) < KEEP
+            && now.duration_since(at) < CACHE_TTL
         {
             return Ok(nodes);
         }
-        let instances = self.ec2.instances(&Which::Vpcs(vec![cluster.vpc.clone()])).await?;
-        self.remember_nodes(std::slice::from_ref(cluster), &instances);
+        let instances = self.ec2.instances(&Selector::Vpcs(vec![cluster.vpc.clone()])).await?;
+        self.cache_nodes(std::slice::from_ref(cluster), &instances);
         Ok(topology::candidates(cluster, &instances))
     }
 
-    fn remember_nodes(&self, clusters: &[Cluster], instances: &[Instance]) {
+    fn cache_nodes(&self, clusters: &[Cluster], instances: &[Instance]) {
         let now = self.clock.now();
-        let mut memory = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.extend(clusters.iter().map(|of| (of.name.clone(), (now, topology::candidates(of, instances)))));
+        let mut state = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        state.extend(clusters.iter().map(|of| (of.name.clone(), (now, topology::candidates(of, instances)))));
     }
 
     /// Whether no strong role is known although something speaks of EKS.
-    fn may_be_new(&self, group: &GroupFacts, batch: &Batch, clusters: &[Cluster]) -> bool {
-        speaks_of_eks(group, &batch.interfaces, &batch.instances)
-            && self.membership(group, &batch.rules_of(&group.id), batch, clusters).strong_roles().is_empty()
+    fn may_be_new(&self, group: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> bool {
+        speaks_of_eks(group, &raw.interfaces, &raw.instances)
+            && self.membership(group, &raw.rules_of(&group.id), raw, clusters).strong_roles().is_empty()
     }
 
-    async fn batch_of_ids(&self, which: &Which, ids: &[String]) -> Result<Batch, CloudError> {
+    async fn raw_of_ids(&self, selector: &Selector, ids: &[String]) -> Result<RawState, CloudError> {
         let (groups, rules, interfaces, instances) = try_join4(
-            self.ec2.groups(which),
+            self.ec2.groups(selector),
             self.ec2.rules(ids),
-            self.ec2.interfaces(which),
-            self.ec2.instances(which),
+            self.ec2.interfaces(selector),
+            self.ec2.instances(selector),
         )
         .await?;
-        Ok(Batch { groups, rules, interfaces, instances })
+        Ok(RawState { groups, rules, interfaces, instances })
     }
 
     /// What EKS said, unless that is older than `age`.
@@ -296,14 +312,14 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// and not two.
     async fn complete(
         &self,
-        mut batch: Batch,
+        mut raw: RawState,
         clusters: &[Cluster],
         mut read_at: Timestamp,
         mut waited: bool,
-    ) -> Result<Vec<Seen>, CloudError> {
+    ) -> Result<Vec<GroupSnapshot>, CloudError> {
         let mut known = References::default();
-        let mut groups = self.groups(&batch, clusters);
-        for _ in 0..MOST_ROUNDS {
+        let mut groups = self.groups(&raw, clusters);
+        for _ in 0..MAX_ROUNDS {
             let missing = self.missing(&groups, clusters, &mut known);
             if missing.is_empty() && !waited {
                 break;
@@ -314,14 +330,14 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
             read_at = self.clock.now();
             let (rules, fetched) = try_join(self.ec2.rules(&ids), self.fetch(&missing, clusters)).await?;
             known.add(fetched);
-            batch.rules = rules;
-            groups = self.groups(&batch, clusters);
+            raw.rules = rules;
+            groups = self.groups(&raw, clusters);
         }
         let is_last_look = !waited && self.missing(&groups, clusters, &mut known).is_empty();
         for group in groups.iter_mut().filter(|group| !group.roles.is_empty()) {
             known.complete(group, clusters);
         }
-        Ok(groups.into_iter().map(|group| Seen { group, read_at, is_last_look }).collect())
+        Ok(groups.into_iter().map(|group| GroupSnapshot { group, read_at, is_last_look }).collect())
     }
 
     /// Fills in what the rules of a group refer to, without reading the rules: for rules that an event only claims.
@@ -329,7 +345,7 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn resolve(&self, group: &mut Group) -> Result<(), CloudError> {
-        let clusters = self.clusters(KEEP).await?;
+        let clusters = self.clusters(CACHE_TTL).await?;
         let mut known = References::default();
         let missing = self.missing(std::slice::from_ref(group), &clusters, &mut known);
         known.add(self.fetch(&missing, &clusters).await?);
@@ -346,8 +362,8 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         Ok(References { ranges: ranges?, lists, peers: peers? })
     }
 
-    fn groups(&self, batch: &Batch, clusters: &[Cluster]) -> Vec<Group> {
-        batch.groups.iter().map(|facts| self.group(facts, batch, clusters)).collect()
+    fn groups(&self, raw: &RawState, clusters: &[Cluster]) -> Vec<Group> {
+        raw.groups.iter().map(|facts| self.group(facts, raw, clusters)).collect()
     }
 
     /// What the rules of groups in scope refer to and is not known yet. Peers still in memory become known.
@@ -361,11 +377,11 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         let lists = in_scope().flat_map(lists_of).filter(|id| !known.lists.contains_key(id)).collect();
         let named: BTreeSet<String> = in_scope().flat_map(peers_of).collect();
         let now = self.clock.now();
-        let memory = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = named
             .iter()
-            .filter_map(|id| Some((id, memory.get(id)?)))
-            .filter(|(_, (at, _))| now.duration_since(*at) < KEEP);
+            .filter_map(|id| Some((id, state.get(id)?)))
+            .filter(|(_, (at, _))| now.duration_since(*at) < CACHE_TTL);
         for (id, (_, membership)) in fresh {
             known.peers.entry(id.clone()).or_insert_with(|| membership.clone());
         }
@@ -373,9 +389,9 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         Missing { vpcs, lists, peers }
     }
 
-    fn group(&self, facts: &GroupFacts, batch: &Batch, clusters: &[Cluster]) -> Group {
-        let rules = batch.rules_of(&facts.id);
-        let Membership { clusters: names, roles } = self.membership(facts, &rules, batch, clusters);
+    fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
+        let rules = raw.rules_of(&facts.id);
+        let Membership { clusters: names, roles } = self.membership(facts, &rules, raw, clusters);
         let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
         Group {
             id: facts.id.clone(),
@@ -391,15 +407,15 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         }
     }
 
-    fn membership(&self, group: &GroupFacts, rules: &[Rule], batch: &Batch, clusters: &[Cluster]) -> Membership {
+    fn membership(&self, group: &GroupFacts, rules: &[Rule], raw: &RawState, clusters: &[Cluster]) -> Membership {
         membership(Facts {
             account: &self.account,
             clusters,
             configured: &self.configured,
             group,
             rules,
-            interfaces: &batch.interfaces,
-            instances: &batch.instances,
+            interfaces: &raw.interfaces,
+            instances: &raw.instances,
         })
     }
 
@@ -444,20 +460,20 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         // A peer that does not exist here (another account's, or gone) is remembered as nobody's.
         let mut found: HashMap<String, Membership> = ids.iter().map(|id| (id.clone(), Membership::default())).collect();
         let missing: Vec<&String> = ids.iter().collect();
-        let chunks = missing.chunks(MOST_IN_FILTER).map(|ids| async move {
+        let chunks = missing.chunks(MAX_FILTER_VALUES).map(|ids| async move {
             let ids: Vec<String> = ids.iter().map(|id| (*id).clone()).collect();
-            self.batch_of_ids(&Which::Ids(ids.clone()), &ids).await
+            self.raw_of_ids(&Selector::Ids(ids.clone()), &ids).await
         });
-        for batch in try_join_all(chunks).await? {
-            for group in &batch.groups {
-                found.insert(group.id.clone(), self.membership(group, &batch.rules_of(&group.id), &batch, clusters));
+        for raw in try_join_all(chunks).await? {
+            for group in &raw.groups {
+                found.insert(group.id.clone(), self.membership(group, &raw.rules_of(&group.id), &raw, clusters));
             }
         }
-        let mut memory = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.len() + found.len() > MOST_PEERS {
-            memory.clear();
+        let mut state = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.len() + found.len() > MAX_CACHED_PEERS {
+            state.clear();
         }
-        memory.extend(found.iter().map(|(id, membership)| (id.clone(), (now, membership.clone()))));
+        state.extend(found.iter().map(|(id, membership)| (id.clone(), (now, membership.clone()))));
         Ok(found)
     }
 }

@@ -7,62 +7,62 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
-use super::recall::Recall;
-use super::{Guard, GuardError, LAG, Response};
+use super::news::News;
+use super::{Guard, GuardError, RETRY_DELAYS, Response};
 use crate::event::{Event, Named, NamedRule};
-use crate::guard::inventory::Seen;
+use crate::guard::inventory::GroupSnapshot;
 use crate::guard::plan::{claims, limit, names, plan};
-use crate::guard::remediate::{Done, carry_out};
+use crate::guard::remediate::{StepResult, execute};
 use crate::model::error::chain;
-use crate::model::error::{CloudError, Source};
+use crate::model::error::{Cause, CloudError};
 use crate::model::group::{Group, PrefixList, Role};
 use crate::policy::controller::Author;
 use crate::policy::endpoint;
 use crate::policy::judge::{Finding, judge};
 use crate::policy::model::Verdict;
 use crate::policy::requirement::{self, Unmet};
-use crate::ports::{Channel, Clock, Ec2, Eks, Memory};
+use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
 use crate::report::notice::{self, Message};
 use crate::report::record::{Action, Connections, FindingRecord, Outcome, Record};
 
 /// Messages on their way at once.
-const MOST_SENDS: usize = 8;
+const MAX_SENDS: usize = 8;
 /// Groups of these roles are worn by interfaces that have requirements.
 const WORN: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
 
 /// A group that was judged and mended.
-struct Looked {
+struct Judged {
     group: Group,
     named: bool,
     /// When rules were first read back as gone.
     closed_at: Option<Timestamp>,
-    done: Vec<Done>,
+    results: Vec<StepResult>,
 }
 
 /// Grows group by group.
-pub(super) struct Work<'a, E, K, C, N, M> {
+pub(super) struct Invocation<'a, E, K, C, N, M> {
     guard: &'a Guard<E, K, C, N, M>,
     event: Option<&'a Event>,
     started: Timestamp,
     /// No new call to EC2 is begun after this.
-    until: Timestamp,
+    deadline: Timestamp,
     most: usize,
     /// The cluster whose configuration the event changed.
     pub(super) configured: Option<String>,
-    looked_at: Vec<Looked>,
+    looked_at: Vec<Judged>,
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
     problems: Vec<String>,
 }
 
-impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M> {
-    pub(super) fn new(guard: &'a Guard<E, K, C, N, M>, event: Option<&'a Event>, until: Timestamp) -> Self {
+impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, K, C, N, M> {
+    pub(super) fn new(guard: &'a Guard<E, K, C, N, M>, event: Option<&'a Event>, deadline: Timestamp) -> Self {
         let started = guard.inventory.clock().now();
         Self {
             guard,
             event,
             started,
-            until,
+            deadline,
             most: guard.max_revokes,
             configured: None,
             looked_at: vec![],
@@ -73,51 +73,57 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
     }
 
     /// Judges and mends a group that has a role; says why, of one that has none.
-    pub(super) async fn in_scope(&mut self, seen: Seen, named: &Named, out_of_scope: &mut Vec<String>) {
-        if seen.group.roles.is_empty() {
-            out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", seen.group.id));
+    pub(super) async fn in_scope(&mut self, snapshot: GroupSnapshot, named: &Named, out_of_scope: &mut Vec<String>) {
+        if snapshot.group.roles.is_empty() {
+            out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", snapshot.group.id));
         } else {
-            self.group(seen, named).await;
+            self.group(snapshot, named).await;
         }
     }
 
     /// Judges and mends one group. Rules that the event names and that are not there are waited for, but not before what is
     /// there has been dealt with.
-    async fn group(&mut self, mut seen: Seen, named: &Named) {
+    async fn group(&mut self, mut snapshot: GroupSnapshot, named: &Named) {
         let guard = self.guard;
-        let mut done: BTreeMap<String, Done> = BTreeMap::new();
-        let mut waits = LAG.into_iter();
+        let mut results: BTreeMap<String, StepResult> = BTreeMap::new();
+        let mut waits = RETRY_DELAYS.into_iter();
         let mut closed_at = None;
         let missing = loop {
-            let brief = guard.brief(self.event, self.started, named);
-            let mut steps = plan(brief, &seen.group);
+            let context = guard.context(self.event, self.started, named);
+            let mut steps = plan(context, &snapshot.group);
             limit(&mut steps, self.most);
-            let missing = missing_of(named, &seen, &done);
-            for result in carry_out(&guard.inventory, brief, &mut seen, steps, &mut self.most, self.until).await {
-                keep(&mut done, result);
+            let missing = missing_of(named, &snapshot, &results);
+            for result in execute(&guard.inventory, context, &mut snapshot, steps, &mut self.most, self.deadline).await
+            {
+                keep(&mut results, result);
             }
-            if done.values().any(|done| done.action == Action::Revoked) {
+            if results.values().any(|results| results.action == Action::Revoked) {
                 closed_at.get_or_insert(guard.inventory.clock().now());
             }
-            let Some(wait) = waits.next().filter(|_| !missing.is_empty() && guard.inventory.clock().now() < self.until)
+            let Some(wait) =
+                waits.next().filter(|_| !missing.is_empty() && guard.inventory.clock().now() < self.deadline)
             else {
                 break missing;
             };
             guard.inventory.clock().sleep(wait).await;
             // What is done has to be told, so an error ends the waiting and not the invocation.
-            if let Err(error) = guard.inventory.read_again(&mut seen).await {
-                self.problem(format!("the rules of `{}` could not be read again: {}", seen.group.id, chain(&error)));
+            if let Err(error) = guard.inventory.read_again(&mut snapshot).await {
+                self.problem(format!(
+                    "the rules of `{}` could not be read again: {}",
+                    snapshot.group.id,
+                    chain(&error)
+                ));
                 break Vec::new();
             }
         };
-        let gone = self.claimed(&seen.group, named, &missing).await;
-        for (id, list) in &seen.group.prefix_lists {
+        let gone = self.claimed(&snapshot.group, named, &missing).await;
+        for (id, list) in &snapshot.group.prefix_lists {
             if let PrefixList::Unreadable { why, may_pass: true } = list {
                 self.problem(format!("prefix list `{id}` could not be read: {why}"));
             }
         }
-        let done: Vec<Done> = done.into_values().chain(gone).collect();
-        self.looked_at.push(Looked { group: seen.group, named: *named != Named::Nothing, closed_at, done });
+        let results: Vec<StepResult> = results.into_values().chain(gone).collect();
+        self.looked_at.push(Judged { group: snapshot.group, named: *named != Named::Nothing, closed_at, results });
     }
 
     /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not have, and
@@ -125,8 +131,8 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
     /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
     async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, FindingRecord)> {
         let closes = self.event.is_none_or(Event::may_close);
-        let is_of_interest = |looked: &&Looked| {
-            let has_revoked = looked.done.iter().any(|done| done.action == Action::Revoked);
+        let is_of_interest = |looked: &&Judged| {
+            let has_revoked = looked.results.iter().any(|results| results.action == Action::Revoked);
             (closes || has_revoked) && looked.group.roles.iter().any(|known| known.strong && WORN.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
@@ -151,7 +157,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         let is_event = self.event.is_some();
         if let Some(topology) = inventory.topology(cluster).await? {
             let missing =
-                |unmet: Unmet<'_>| (unmet.worn.clone(), FindingRecord::missing(&unmet, is_its_doing && is_event));
+                |unmet: Unmet<'_>| (unmet.groups.clone(), FindingRecord::missing(&unmet, is_its_doing && is_event));
             found.extend(requirement::unmet(policy, &topology).into_iter().map(missing));
         }
         if !is_event || self.configured.is_some() {
@@ -167,7 +173,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
-    async fn claimed(&mut self, group: &Group, named: &Named, missing: &[NamedRule]) -> Vec<Done> {
+    async fn claimed(&mut self, group: &Group, named: &Named, missing: &[NamedRule]) -> Vec<StepResult> {
         let guard = self.guard;
         let mut claimed = claims(group, missing);
         if claimed.rules.is_empty() {
@@ -177,12 +183,15 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
             self.problem(format!("what the event says of `{}` could not be looked up: {}", group.id, chain(&error)));
             return Vec::new();
         }
-        let brief = guard.brief(self.event, self.started, named);
+        let context = guard.context(self.event, self.started, named);
         let gone = |finding: Finding| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
-            Done::told(finding, true, Action::AlreadyGone, Some(detail))
+            StepResult::without_effect(finding, true, Action::AlreadyGone, Some(detail))
         };
-        judge(brief.policy, &claimed, brief.location, brief.now, |_| Author::Unknown).into_iter().map(gone).collect()
+        judge(context.policy, &claimed, context.location, context.now, |_| Author::Unknown)
+            .into_iter()
+            .map(gone)
+            .collect()
     }
 
     /// Something that is not done; the invocation goes on and ends in an error.
@@ -199,15 +208,15 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
     fn findings(
         &mut self,
         group: &Group,
-        done: Vec<Done>,
+        results: Vec<StepResult>,
         of_cluster: Vec<(BTreeSet<String>, FindingRecord)>,
     ) -> Vec<FindingRecord> {
-        for done in done.iter().filter(|done| done.is_unfinished) {
-            let why = done.detail.as_deref().unwrap_or("no reason known");
-            self.problems.push(format!("rule `{}` of `{}`: {why}", done.finding.rule.id, group.id));
+        for results in results.iter().filter(|results| results.is_unfinished) {
+            let why = results.detail.as_deref().unwrap_or("no reason known");
+            self.problems.push(format!("rule `{}` of `{}`: {why}", results.finding.rule.id, group.id));
         }
         let mut findings: Vec<FindingRecord> =
-            done.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
+            results.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
         findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
         findings.sort_by_key(|finding| {
             std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
@@ -222,9 +231,9 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         let elapsed = guard.inventory.clock().now().duration_since(self.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         // A sweep is told in one digest per cluster.
-        let is_told = self.event.is_some() && notice::is_news(&record);
-        let mut for_people = is_told.then(|| notice::notice(&record, guard.inventory.clock().now()));
-        guard.tally.record(&record);
+        let is_notified = self.event.is_some() && notice::is_news(&record);
+        let mut for_people = is_notified.then(|| notice::notice(&record, guard.inventory.clock().now()));
+        guard.metrics.record(&record);
         for record in record.split() {
             (guard.journal)(&record);
             if record.outcome > Outcome::Compliant {
@@ -240,27 +249,27 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         let guard = self.guard;
         let mut of_clusters = self.of_clusters().await;
         let mut found: Vec<(Group, bool, Vec<FindingRecord>)> = Vec::new();
-        for Looked { group, named, closed_at, done } in std::mem::take(&mut self.looked_at) {
+        for Judged { group, named, closed_at, results } in std::mem::take(&mut self.looked_at) {
             // Told once, with the first group that it concerns.
             let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             of_clusters = rest;
-            let mut findings = self.findings(&group, done, here);
+            let mut findings = self.findings(&group, results, here);
             for finding in findings.iter_mut().filter(|finding| finding.action == Action::Revoked) {
                 finding.closed_at = closed_at;
                 finding.connections = finding.rule.as_ref().map(|rule| Connections::of(rule, &group.rules));
             }
             found.push((group, named, findings));
         }
-        let mut recall = Recall::default();
-        if let Some(memory) = &guard.memory {
+        let mut news = News::default();
+        if let Some(state) = &guard.state {
             let mut each = Vec::new();
             for (group, _, findings) in &mut found {
                 each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), finding)));
             }
-            recall = Recall::of(memory, &guard.location, self.event, each, guard.inventory.clock().now()).await;
+            news = News::of(state, &guard.location, self.event, each, guard.inventory.clock().now()).await;
         }
         let has_done = |finding: &FindingRecord| finding.action.outcome() > Outcome::Reported;
-        if let Some(event) = self.event.filter(|_| recall.is_handled)
+        if let Some(event) = self.event.filter(|_| news.is_handled)
             && self.problems.is_empty()
             && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
         {
@@ -272,17 +281,17 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
         if self.event.is_none() {
             self.digests();
         }
-        if self.tell().await {
+        if self.notify().await {
             // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
-            let done = self.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
-            if let Some(event) = done {
+            let results = self.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
+            if let Some(event) = results {
                 guard.remember(&event.id);
             }
-            if let Some(memory) = &guard.memory {
-                recall.keep(memory, done).await;
+            if let Some(state) = &guard.state {
+                news.keep(state, results).await;
             }
         }
-        self.problems.append(&mut recall.problems);
+        self.problems.append(&mut news.problems);
         if self.problems.is_empty() {
             Ok(Response { records: self.records, ignored })
         } else {
@@ -301,46 +310,46 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: Memory> Work<'a, E, K, C, N, M
     }
 
     /// Whether everybody was told.
-    async fn tell(&mut self) -> bool {
+    async fn notify(&mut self) -> bool {
         let channels = &self.guard.channels;
         let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();
         for message in &self.messages {
             sends.extend(channels.iter().map(|channel| send(channel, message).boxed()));
         }
-        let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MOST_SENDS).collect().await;
+        let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MAX_SENDS).collect().await;
         for sent in &sent {
-            self.guard.tally.told(sent.is_ok());
+            self.guard.metrics.notified(sent.is_ok());
         }
         let unsent: Vec<String> = sent.into_iter().filter_map(Result::err).collect();
-        let is_told = unsent.is_empty();
+        let is_notified = unsent.is_empty();
         self.problems.extend(unsent);
-        is_told
+        is_notified
     }
 }
 
 async fn send(channel: &impl Channel, message: &Message) -> Result<(), String> {
     let unsent =
-        |error: Source| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
+        |error: Cause| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
     channel.send(message).await.map_err(unsent)
 }
 
 /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
-fn keep(done: &mut BTreeMap<String, Done>, new: Done) {
-    let is_news = |old: &Done| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
-    match done.get(&new.finding.rule.id) {
+fn keep(results: &mut BTreeMap<String, StepResult>, new: StepResult) {
+    let is_news = |old: &StepResult| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
+    match results.get(&new.finding.rule.id) {
         Some(old) if !is_news(old) => {}
-        _ => drop(done.insert(new.finding.rule.id.clone(), new)),
+        _ => drop(results.insert(new.finding.rule.id.clone(), new)),
     }
 }
 
 /// The rules that the event names and that were neither there nor dealt with.
-fn missing_of(named: &Named, seen: &Seen, done: &BTreeMap<String, Done>) -> Vec<NamedRule> {
+fn missing_of(named: &Named, snapshot: &GroupSnapshot, results: &BTreeMap<String, StepResult>) -> Vec<NamedRule> {
     let Named::Rules(rules) = named else { return Vec::new() };
-    let is_there = |named: &NamedRule| seen.group.rules.iter().any(|rule| names(named, rule));
-    let is_done = |named: &NamedRule| done.values().any(|done| names(named, &done.finding.rule));
+    let is_there = |named: &NamedRule| snapshot.group.rules.iter().any(|rule| names(named, rule));
+    let is_done = |named: &NamedRule| results.values().any(|results| names(named, &results.finding.rule));
     rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
 }
 
-fn finding(done: Done) -> FindingRecord {
-    FindingRecord::of(done.finding, done.named, done.action, done.detail)
+fn finding(results: StepResult) -> FindingRecord {
+    FindingRecord::of(results.finding, results.named, results.action, results.detail)
 }

@@ -73,7 +73,7 @@ pub struct Step {
 
 /// What an invocation knows besides the group.
 #[derive(Clone, Copy, Debug)]
-pub struct Brief<'a> {
+pub struct PlanContext<'a> {
     /// The policy in force.
     pub policy: &'a Policy,
     /// Account and region.
@@ -89,15 +89,15 @@ pub struct Brief<'a> {
 }
 
 /// Judges the live rules of a group and says what to do about each.
-pub fn plan(brief: Brief<'_>, group: &Group) -> Vec<Step> {
-    let author = |rule: &Rule| match brief.actor {
-        Some(actor) if is_named(brief.named, rule) => Author::of(actor, brief.policy, group),
+pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
+    let author = |rule: &Rule| match context.actor {
+        Some(actor) if is_named(context.named, rule) => Author::of(actor, context.policy, group),
         _ => Author::Unknown,
     };
-    let findings = judge(brief.policy, group, brief.location, brief.now, author);
+    let findings = judge(context.policy, group, context.location, context.now, author);
     let step = |finding: Finding| {
-        let named = is_named(brief.named, &finding.rule);
-        let intent = intend(&finding, group, brief.modes.of(brief.policy, group, named));
+        let named = is_named(context.named, &finding.rule);
+        let intent = intend(&finding, group, context.modes.of(context.policy, group, named));
         Step { finding, named, intent }
     };
     findings.into_iter().map(step).collect()
@@ -200,7 +200,7 @@ mod tests {
         };
         for (name, word) in [(format!("{INTERNAL_GROUP}prod"), "Outposts"), ("nodes".to_owned(), "weak evidence")] {
             let group = Group { name, roles: [weak].into(), rules: vec![rule.clone()], ..Group::default() };
-            let brief = Brief {
+            let context = PlanContext {
                 policy: builtin::policy("standard").unwrap(),
                 location: &Location::new("111122223333", "eu-west-1"),
                 now: Timestamp::UNIX_EPOCH,
@@ -208,7 +208,7 @@ mod tests {
                 actor: None,
                 named: &Named::Everything,
             };
-            let steps = plan(brief, &group);
+            let steps = plan(context, &group);
             assert!(matches!(&steps[0].intent, Intent::Report(Some(why)) if why.contains(word)), "{steps:?}");
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::guard::inventory::{Inventory, Seen};
-use crate::guard::plan::{Brief, Intent, Step, limit, plan};
+use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::plan::{Intent, PlanContext, Step, limit, plan};
 use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::{Direction, Rule};
@@ -17,11 +17,11 @@ use crate::ports::{Clock, Ec2, Eks};
 use crate::report::record::Action;
 
 /// A read older than this is not the last look before a revoke.
-const LAST_LOOK_IS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(2);
+const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
 /// Ids in one call. EC2 documents no maximum; small batches keep a refusal small.
-const BATCH: usize = 20;
+const MAX_RULES_PER_CALL: usize = 20;
 /// Waits between reads of the group after a revoke: EC2 is eventually consistent.
-const READ_BACK: [Duration; 6] = [
+const READ_BACK_DELAYS: [Duration; 6] = [
     Duration::ZERO,
     Duration::from_millis(200),
     Duration::from_millis(400),
@@ -32,7 +32,7 @@ const READ_BACK: [Duration; 6] = [
 
 /// A finding and what became of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Done {
+pub struct StepResult {
     /// What the policy said.
     pub finding: Finding,
     /// Whether the event named the rule.
@@ -45,71 +45,77 @@ pub struct Done {
     pub is_unfinished: bool,
 }
 
-impl Done {
+impl StepResult {
     /// A finding that no effect was tried on.
-    pub fn told(finding: Finding, named: bool, action: Action, detail: Option<String>) -> Self {
+    pub fn without_effect(finding: Finding, named: bool, action: Action, detail: Option<String>) -> Self {
         Self { finding, named, action, detail, is_unfinished: action == Action::Failed }
     }
 }
 
 /// How often the rules may turn out to have changed before we give up for this time.
-const MOST_LOOKS: usize = 3;
+const MAX_LOOKS: usize = 3;
 
 /// Carries out the steps for one group. `most` is how many rules may still be revoked; it is counted down. No call to EC2 is
-/// begun after `until`, so that there is time left to tell what was done.
-pub async fn carry_out<E: Ec2, K: Eks, C: Clock>(
+/// begun after `deadline`, so that there is time left to tell what was done.
+pub async fn execute<E: Ec2, K: Eks, C: Clock>(
     inventory: &Inventory<E, K, C>,
-    brief: Brief<'_>,
-    seen: &mut Seen,
+    context: PlanContext<'_>,
+    snapshot: &mut GroupSnapshot,
     mut steps: Vec<Step>,
     most: &mut usize,
-    until: Timestamp,
-) -> Vec<Done> {
-    let mut done = Vec::new();
-    for _ in 0..MOST_LOOKS {
-        if steps.iter().all(|step| step.intent != Intent::Revoke) || is_last_look(inventory, seen) {
+    deadline: Timestamp,
+) -> Vec<StepResult> {
+    let mut results = Vec::new();
+    for _ in 0..MAX_LOOKS {
+        if steps.iter().all(|step| step.intent != Intent::Revoke) || is_last_look(inventory, snapshot) {
             break;
         }
-        if let Err(error) = inventory.read_again(seen).await {
+        if let Err(error) = inventory.read_again(snapshot).await {
             let why = format!("the rules could not be read once more just before: {}", chain(&error));
-            return done.into_iter().chain(steps.into_iter().map(|step| unread(step, &why))).collect();
+            return results.into_iter().chain(steps.into_iter().map(|step| unread(step, &why))).collect();
         }
-        steps = judge_again(brief, seen, steps, *most, &mut done);
+        steps = judge_again(context, snapshot, steps, *most, &mut results);
     }
     let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
-    done.extend(rest.into_iter().map(told));
+    results.extend(rest.into_iter().map(without_effect));
     if revokes.is_empty() {
-        return done;
+        return results;
     }
-    if !is_last_look(inventory, seen) {
+    if !is_last_look(inventory, snapshot) {
         let why = "the rules went on changing while they were looked at";
-        return done.into_iter().chain(revokes.into_iter().map(|step| unread(step, why))).collect();
+        return results.into_iter().chain(revokes.into_iter().map(|step| unread(step, why))).collect();
     }
     *most = most.saturating_sub(revokes.len());
     // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
     let rules: Vec<&Rule> = revokes.iter().map(|step| &step.finding.rule).collect();
-    tracing::info!(group = %seen.group.id, rules = %serde_json::json!(rules), "about to revoke");
-    let answers = revoke(inventory, &seen.group.id, &revokes, until).await;
-    let remaining = read_back(inventory, &seen.group.id, &answers, until).await;
-    done.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
-    done
+    tracing::info!(group = %snapshot.group.id, rules = %serde_json::json!(rules), "about to revoke");
+    let answers = revoke(inventory, &snapshot.group.id, &revokes, deadline).await;
+    let remaining = read_back(inventory, &snapshot.group.id, &answers, deadline).await;
+    results.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
+    results
 }
 
-fn is_last_look<E: Ec2, K: Eks, C: Clock>(inventory: &Inventory<E, K, C>, seen: &Seen) -> bool {
-    seen.is_last_look && inventory.clock().now().duration_since(seen.read_at) < LAST_LOOK_IS_GOOD_FOR
+fn is_last_look<E: Ec2, K: Eks, C: Clock>(inventory: &Inventory<E, K, C>, snapshot: &GroupSnapshot) -> bool {
+    snapshot.is_last_look && inventory.clock().now().duration_since(snapshot.read_at) < MAX_LAST_LOOK_AGE
 }
 
 /// Judges the rules as they were just read, and tells what became of those that were to go.
-fn judge_again(brief: Brief<'_>, seen: &Seen, steps: Vec<Step>, most: usize, done: &mut Vec<Done>) -> Vec<Step> {
-    let mut again = plan(brief, &seen.group);
+fn judge_again(
+    context: PlanContext<'_>,
+    snapshot: &GroupSnapshot,
+    steps: Vec<Step>,
+    most: usize,
+    results: &mut Vec<StepResult>,
+) -> Vec<Step> {
+    let mut again = plan(context, &snapshot.group);
     limit(&mut again, most);
     for step in steps.into_iter().filter(|step| step.intent == Intent::Revoke) {
         match again.iter().find(|now| now.finding.rule.id == step.finding.rule.id) {
-            None => done.push(Done::told(step.finding, step.named, Action::AlreadyGone, None)),
+            None => results.push(StepResult::without_effect(step.finding, step.named, Action::AlreadyGone, None)),
             // Changed into something fine. What is still not fine speaks for itself, as it is now.
             Some(now) if now.intent == Intent::None => {
                 let detail = "the rule was changed while it was judged; as it is now it is allowed".to_owned();
-                done.push(Done::told(step.finding, step.named, Action::Changed, Some(detail)));
+                results.push(StepResult::without_effect(step.finding, step.named, Action::Changed, Some(detail)));
             }
             Some(_) => {}
         }
@@ -117,15 +123,15 @@ fn judge_again(brief: Brief<'_>, seen: &Seen, steps: Vec<Step>, most: usize, don
     again
 }
 
-fn unread(step: Step, why: &str) -> Done {
+fn unread(step: Step, why: &str) -> StepResult {
     if step.intent == Intent::Revoke {
-        Done::told(step.finding, step.named, Action::Failed, Some(format!("not revoked: {why}")))
+        StepResult::without_effect(step.finding, step.named, Action::Failed, Some(format!("not revoked: {why}")))
     } else {
-        told(step)
+        without_effect(step)
     }
 }
 
-fn told(step: Step) -> Done {
+fn without_effect(step: Step) -> StepResult {
     let (action, detail, is_unfinished) = match step.intent {
         Intent::None => (Action::None, None, false),
         Intent::Report(why) => (Action::Reported, why, false),
@@ -134,11 +140,11 @@ fn told(step: Step) -> Done {
         Intent::Postpone(why) => (Action::Refused, Some(why), true),
         Intent::Revoke => (Action::Failed, Some("the revoke was not tried".to_owned()), true),
     };
-    Done { finding: step.finding, named: step.named, action, detail, is_unfinished }
+    StepResult { finding: step.finding, named: step.named, action, detail, is_unfinished }
 }
 
 /// What EC2 answered about one rule id.
-enum Answer {
+enum RevokeAnswer {
     Accepted,
     Gone,
     Refused(String),
@@ -150,16 +156,17 @@ async fn revoke<E: Ec2, K: Eks, C: Clock>(
     inventory: &Inventory<E, K, C>,
     group: &str,
     steps: &[Step],
-    until: Timestamp,
-) -> BTreeMap<String, Answer> {
+    deadline: Timestamp,
+) -> BTreeMap<String, RevokeAnswer> {
     let ec2 = inventory.ec2();
     let mut answers = BTreeMap::new();
     for direction in [Direction::Ingress, Direction::Egress] {
         let here = steps.iter().filter(|step| step.finding.rule.direction == direction);
         let ids: Vec<String> = here.map(|step| step.finding.rule.id.clone()).collect();
-        for batch in ids.chunks(BATCH) {
-            if inventory.clock().now() > until {
-                let late = || Answer::Refused("the time of the invocation ran out; the next try goes on".to_owned());
+        for batch in ids.chunks(MAX_RULES_PER_CALL) {
+            if inventory.clock().now() > deadline {
+                let late =
+                    || RevokeAnswer::Refused("the time of the invocation ran out; the next try goes on".to_owned());
                 answers.extend(batch.iter().map(|id| (id.clone(), late())));
                 continue;
             }
@@ -167,17 +174,17 @@ async fn revoke<E: Ec2, K: Eks, C: Clock>(
             if batch.len() > 1 && matches!(answer, Err(CloudError::RuleGone(_) | CloudError::Denied { .. })) {
                 for id in batch {
                     answer = ec2.revoke(group, direction, std::slice::from_ref(id)).await;
-                    answers.insert(id.clone(), Answer::from(&answer));
+                    answers.insert(id.clone(), RevokeAnswer::from(&answer));
                 }
             } else {
-                answers.extend(batch.iter().map(|id| (id.clone(), Answer::from(&answer))));
+                answers.extend(batch.iter().map(|id| (id.clone(), RevokeAnswer::from(&answer))));
             }
         }
     }
     answers
 }
 
-impl From<&Result<(), CloudError>> for Answer {
+impl From<&Result<(), CloudError>> for RevokeAnswer {
     fn from(answer: &Result<(), CloudError>) -> Self {
         match answer {
             Ok(()) => Self::Accepted,
@@ -188,16 +195,16 @@ impl From<&Result<(), CloudError>> for Answer {
 }
 
 /// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was refused, not
-/// beyond `until`, and not for an EC2 that does not answer: the SDK has tried that often enough.
+/// beyond `deadline`, and not for an EC2 that does not answer: the SDK has tried that often enough.
 async fn read_back<E: Ec2, K: Eks, C: Clock>(
     inventory: &Inventory<E, K, C>,
     group: &str,
-    answers: &BTreeMap<String, Answer>,
-    until: Timestamp,
+    answers: &BTreeMap<String, RevokeAnswer>,
+    deadline: Timestamp,
 ) -> Result<BTreeSet<String>, String> {
-    let may_go = |id: &String| !matches!(answers.get(id), Some(Answer::Refused(_)));
+    let may_go = |id: &String| !matches!(answers.get(id), Some(RevokeAnswer::Refused(_)));
     let mut last = Err("the rules were never read back".to_owned());
-    for wait in READ_BACK {
+    for wait in READ_BACK_DELAYS {
         inventory.clock().sleep(wait).await;
         last = match inventory.rules(group).await {
             Ok(rules) => {
@@ -207,30 +214,34 @@ async fn read_back<E: Ec2, K: Eks, C: Clock>(
             Err(error) => Err(chain(&error)),
         };
         let is_settled = last.as_ref().map_or(true, |ids: &BTreeSet<String>| !ids.iter().any(may_go));
-        if is_settled || inventory.clock().now() > until {
+        if is_settled || inventory.clock().now() > deadline {
             break;
         }
     }
     last
 }
 
-fn outcome(step: Step, answers: &BTreeMap<String, Answer>, remaining: &Result<BTreeSet<String>, String>) -> Done {
+fn outcome(
+    step: Step,
+    answers: &BTreeMap<String, RevokeAnswer>,
+    remaining: &Result<BTreeSet<String>, String>,
+) -> StepResult {
     let id = &step.finding.rule.id;
     let answer = answers.get(id);
     let (action, detail) = match (remaining.as_ref().map(|ids| ids.contains(id)), answer) {
-        (Ok(false), Some(Answer::Accepted)) => (Action::Revoked, None),
+        (Ok(false), Some(RevokeAnswer::Accepted)) => (Action::Revoked, None),
         (Ok(false), _) => (Action::AlreadyGone, None),
-        (Ok(true), Some(Answer::Refused(why))) => (Action::Failed, Some(format!("still open: {why}"))),
+        (Ok(true), Some(RevokeAnswer::Refused(why))) => (Action::Failed, Some(format!("still open: {why}"))),
         (Ok(true), _) => {
             let why = "still open: EC2 accepted the revoke, but the rule was still there when it was read back";
             (Action::Failed, Some(why.to_owned()))
         }
-        (Err(unread), Some(Answer::Refused(why))) => {
+        (Err(unread), Some(RevokeAnswer::Refused(why))) => {
             (Action::Failed, Some(format!("not revoked: {why}; and the rules could not be read back: {unread}")))
         }
         (Err(unread), _) => {
             (Action::Failed, Some(format!("the revoke was sent, but the rules could not be read back: {unread}")))
         }
     };
-    Done::told(step.finding, step.named, action, detail)
+    StepResult::without_effect(step.finding, step.named, action, detail)
 }

@@ -7,13 +7,13 @@ use std::error::Error;
 pub enum CloudError {
     /// The group does not exist (any more).
     #[error("the security group is gone")]
-    GroupGone(#[source] Source),
+    GroupGone(#[source] Cause),
     /// A rule id does not exist (any more).
     #[error("a rule is gone")]
-    RuleGone(#[source] Source),
+    RuleGone(#[source] Cause),
     /// A prefix list does not exist, or is not shared with us (any more).
     #[error("the prefix list is gone")]
-    ListGone(#[source] Source),
+    ListGone(#[source] Cause),
     /// We lack the right; the text says what to grant.
     #[error("not allowed to {action}; grant it to the function's role, or look for a policy that denies it")]
     Denied {
@@ -21,7 +21,7 @@ pub enum CloudError {
         action: String,
         /// What AWS said.
         #[source]
-        source: Source,
+        source: Cause,
     },
     /// Anything else, after the SDK's own retries.
     #[error("`{action}` failed")]
@@ -30,12 +30,12 @@ pub enum CloudError {
         action: String,
         /// What happened, with its own causes.
         #[source]
-        source: Source,
+        source: Cause,
     },
 }
 
 /// A cause from below a port.
-pub type Source = Box<dyn std::error::Error + Send + Sync>;
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// The message of an error with all its causes, on one line.
 pub fn chain(error: &dyn Error) -> String {

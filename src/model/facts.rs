@@ -11,7 +11,7 @@ pub type Tags = BTreeMap<String, String>;
 
 /// Which groups a read is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Selector {
     /// These `sg-…` ids. Ids that do not exist are left out of the answer; they are no error.
     Ids(Vec<String>),
     /// Every group of these VPCs.

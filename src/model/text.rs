@@ -3,7 +3,7 @@
 //! Owns: which characters are shown as they are. Must not: know what the text is about.
 
 /// Longest piece of text from outside, in characters.
-const LONGEST: usize = 200;
+const MAX_TEXT_LEN: usize = 200;
 
 /// Whether the character is seen and does nothing else: no control, nothing invisible, nothing that changes the direction.
 pub(crate) fn is_harmless(c: char) -> bool {
@@ -15,8 +15,8 @@ pub(crate) fn is_harmless(c: char) -> bool {
 
 /// One line, cut visibly.
 pub fn plain(text: &str) -> String {
-    let mut short: String = text.chars().take(LONGEST).map(shown).collect();
-    if text.chars().nth(LONGEST).is_some() {
+    let mut short: String = text.chars().take(MAX_TEXT_LEN).map(shown).collect();
+    if text.chars().nth(MAX_TEXT_LEN).is_some() {
         short.push_str("… (cut)");
     }
     short

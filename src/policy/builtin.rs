@@ -45,7 +45,7 @@ pub fn policy(name: &str) -> Result<&'static Policy, BuiltInError> {
 mod tests {
     use super::*;
     use crate::model::rule::Direction;
-    use crate::policy::model::{Clause, Limits, Origin, Severity, Verdict, Word};
+    use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict};
 
     /// `tcp 22,80-90; udp 53`.
     fn traffic(clause: &Clause) -> String {
@@ -64,8 +64,8 @@ mod tests {
             .peers
             .iter()
             .map(|peer| match peer {
-                Word::Aws(list) => list.word().to_owned(),
-                Word::Itself => "self".to_owned(),
+                PeerTerm::Aws(list) => list.word().to_owned(),
+                PeerTerm::Itself => "self".to_owned(),
                 other => format!("{other:?}").to_lowercase(),
             })
             .collect();
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn standard_is_the_table_of_the_design() {
         let policy = policy("standard").unwrap();
-        assert_eq!((policy.otherwise, policy.clients.as_slice()), (Verdict::Report, [Word::Private].as_slice()));
+        assert_eq!((policy.otherwise, policy.clients.as_slice()), (Verdict::Report, [PeerTerm::Private].as_slice()));
         let lines: Vec<String> = policy.clauses.iter().map(line).collect();
         let expected = [
             "load-balancer-sensitive | only load-balancer: tcp 22,2379-2380,3389,10250 <- internet | report critical"
@@ -142,7 +142,7 @@ mod tests {
         assert!(strict.exceptions_need_date && !standard.exceptions_need_date);
         assert_eq!(line(&strict.clauses[0]), "etcd-private | tcp 2379-2380 <- private | revoke high");
         for (before, after) in standard.clauses.iter().zip(&strict.clauses[1..]) {
-            let from_internet = before.peers.contains(&Word::Internet) && before.id != "load-balancer-sensitive";
+            let from_internet = before.peers.contains(&PeerTerm::Internet) && before.id != "load-balancer-sensitive";
             let expected = match before.verdict {
                 Verdict::Report if from_internet || before.id == "kubelet-private" => Verdict::Revoke,
                 Verdict::Allow if before.id == "other-private" => Verdict::Report,

@@ -12,7 +12,7 @@ use crate::model::text;
 use crate::policy::texts;
 
 /// Longer lines are named, not shown: nobody reads them, and a hostile file has one line.
-const LONGEST_LINE: usize = 2_000;
+const MAX_LINE_LEN: usize = 2_000;
 
 /// Where something stands in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -112,7 +112,7 @@ fn place<'a>(name: &'a str, text: &'a str, at: At, kind: AnnotationKind, label: 
     let first = before.rfind('\n').map_or(0, |newline| newline + 1);
     let rest = text.get(first..).unwrap_or_default();
     let line = rest.lines().next().unwrap_or_default();
-    if line.is_empty() || line.len() > LONGEST_LINE {
+    if line.is_empty() || line.len() > MAX_LINE_LEN {
         return Origin::path(name).line(at.line).char_column(at.column).into();
     }
     let span = (at.start - first).min(line.len())..(at.end.saturating_sub(first)).min(line.len());

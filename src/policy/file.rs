@@ -33,7 +33,7 @@ use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
-use crate::policy::model::{Clause, Origin, Policy, Severity, Verdict, Word};
+use crate::policy::model::{Clause, Origin, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::texts;
 use crate::policy::tree::{self, Node, Value};
 
@@ -63,7 +63,7 @@ const ENDPOINT: [(&str, Option<Severity>); 5] = [
 const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
 /// Who may use `NodePort`s where no file says.
-const CLIENTS: [Word; 1] = [Word::Private];
+const CLIENTS: [PeerTerm; 1] = [PeerTerm::Private];
 
 /// Every key that a file may have: those at its top, then those of the entries of a list, each after the list's name. The
 /// documentation is held against it.
@@ -93,38 +93,38 @@ pub struct Loaded {
 /// # Errors
 /// Every problem of the text, warnings included, when one of them is an error.
 pub fn load(name: &str, text: &str, today: Date) -> Result<Loaded, Rejected> {
-    read(&Source { name, text, built_in: None, today }, &CLIENTS).map(|(loaded, _)| loaded)
+    read(&PolicyText { name, text, built_in: None, today }, &CLIENTS).map(|(loaded, _)| loaded)
 }
 
 /// Reads one of the embedded policies.
 pub(super) fn load_built_in(name: &'static str, today: Date) -> Result<Loaded, Rejected> {
-    read(&Source::built_in(name, today), &CLIENTS).map(|(loaded, _)| loaded)
+    read(&PolicyText::built_in(name, today), &CLIENTS).map(|(loaded, _)| loaded)
 }
 
-struct Source<'a> {
+struct PolicyText<'a> {
     name: &'a str,
     text: &'a str,
     built_in: Option<&'static str>,
     today: Date,
 }
 
-impl Source<'static> {
+impl PolicyText<'static> {
     fn built_in(name: &'static str, today: Date) -> Self {
         Self { name, text: texts::text(name).unwrap_or_default(), built_in: Some(name), today }
     }
 }
 
-impl Source<'_> {
+impl PolicyText<'_> {
     fn rejected(&self, diagnostics: Vec<Diagnostic>) -> Rejected {
         // A text that is too large to be read is too large to be kept.
-        let text = if self.text.len() > tree::MOST_BYTES { "" } else { self.text };
+        let text = if self.text.len() > tree::MAX_BYTES { "" } else { self.text };
         Rejected { name: self.name.to_owned(), text: text.to_owned(), diagnostics }
     }
 }
 
 /// `clients`: what that network means to the file that extends this one; so it reaches the inherited clauses. Gives the
 /// places of all ids too.
-fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected> {
+fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), Rejected> {
     let root = tree::read(source.text).map_err(|problem| source.rejected(vec![*problem]))?;
     let mut problems = Problems::default();
     let Some(fields) = root_fields(&root, &mut problems) else {
@@ -134,7 +134,7 @@ fn read(source: &Source<'_>, clients: &[Word]) -> Result<(Loaded, Ids), Rejected
     let networks = Networks::read(fields.get("networks"), clients, &mut problems);
     let clients = networks.clients();
     let (inherited, ids) = match parent {
-        Some(parent) => read(&Source::built_in(parent, source.today), &clients)?,
+        Some(parent) => read(&PolicyText::built_in(parent, source.today), &clients)?,
         None => (Loaded { policy: blank(), warnings: Vec::new() }, Ids::new()),
     };
     let mut inherited = inherited.policy;

@@ -15,8 +15,8 @@ use crate::model::region::Traffic;
 use crate::model::rule::Rule;
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
-use crate::policy::model::{Clause, Origin, Policy, Severity, Verdict, Word};
-use crate::policy::peers::{Covered, Kind, Peers, Reach};
+use crate::policy::model::{Clause, Origin, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::peers::{Covered, Kind, Peers, ReachedPeers};
 
 /// A rule with its verdict, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,14 +60,14 @@ pub fn judge(
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<Finding> {
-    let court = Court::new(policy, group, location, now);
-    let reaches = court.peers.reaches();
-    let finding = |rule| court.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+    let evaluator = Evaluator::new(policy, group, location, now);
+    let reaches = evaluator.peers.reaches();
+    let finding = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
     group.rules.iter().map(finding).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
-struct Court<'a> {
+struct Evaluator<'a> {
     group: &'a Group,
     otherwise: Verdict,
     peers: Peers<'a>,
@@ -93,7 +93,7 @@ enum Take<'c> {
 /// The place of a clause and a class of peers, with the ranges of traffic that it decides there.
 type Parts = BTreeMap<(usize, &'static str), Vec<(u128, u128)>>;
 
-impl<'a> Court<'a> {
+impl<'a> Evaluator<'a> {
     fn new(policy: &'a Policy, group: &'a Group, location: &Location, now: Timestamp) -> Self {
         let roles = group.role_set();
         let clauses: Vec<&Clause> =
@@ -110,7 +110,7 @@ impl<'a> Court<'a> {
         Self { group, otherwise: policy.otherwise, peers, clauses, traffic }
     }
 
-    fn judge(&self, rule: &Rule, reach: Option<&Reach>, author: Author) -> Finding {
+    fn judge(&self, rule: &Rule, reach: Option<&ReachedPeers>, author: Author) -> Finding {
         let controller = is_controllers(rule, author, self.group);
         let portion = |((at, class), ranges): ((usize, &'static str), Vec<(u128, u128)>)| {
             let traffic = Traffic::from_points(ranges);
@@ -129,7 +129,7 @@ impl<'a> Court<'a> {
     /// Which clause decides what. Within a piece of traffic the clauses that speak of it are asked in order: each takes the
     /// classes of addresses that it covered, and what is left goes to the next one. Groups and lists known by name are taken
     /// whole.
-    fn parts(&self, rule: &Rule, reach: Option<&Reach>) -> Parts {
+    fn parts(&self, rule: &Rule, reach: Option<&ReachedPeers>) -> Parts {
         let kind = self.peers.kind(&rule.peer);
         let (everything, nowhere) = (FixedBitSet::from_iter([0]), Traffic::default());
         let (classes, wide) = reach.map_or((&everything, &nowhere), |reach| (&reach.classes, &reach.wide));
@@ -205,7 +205,8 @@ impl<'a> Court<'a> {
             severity: severity.filter(|_| verdict > Verdict::Allow),
             reason: clause.reason.clone(),
             strong: clause.roles.intersection(self.peers.strong_roles()).next().is_some(),
-            names_cluster_groups: clause.origin == Origin::User && clause.peers.iter().any(Word::names_cluster_groups),
+            names_cluster_groups: clause.origin == Origin::User
+                && clause.peers.iter().any(PeerTerm::names_cluster_groups),
         }
     }
 

@@ -71,7 +71,7 @@ pub struct Policy {
     /// How bad a public endpoint of the API is that is open to a great many; `None`: fine.
     pub public_endpoint: Option<Severity>,
     /// The `clients` network: who may use `NodePorts`.
-    pub clients: Vec<Word>,
+    pub clients: Vec<PeerTerm>,
     /// What a portion gets that nothing covers.
     pub otherwise: Verdict,
     /// An exception without an end is an error, here and in the policies that extend this one.
@@ -134,7 +134,7 @@ pub struct Clause {
     /// Protocols and ports.
     pub traffic: Traffic,
     /// Sources or destinations: any of them.
-    pub peers: Vec<Word>,
+    pub peers: Vec<PeerTerm>,
     /// What it says.
     pub verdict: Verdict,
     /// How bad it is. `None` for `allow`.
@@ -189,7 +189,7 @@ impl Limits {
 
 /// One word of `from` or `to`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Word {
+pub enum PeerTerm {
     /// These addresses (a CIDR or a named network of CIDRs).
     Addresses(Addresses),
     /// `pl-…`: that list, by identity.
@@ -218,7 +218,7 @@ pub enum Word {
     OtherGroup,
 }
 
-impl Word {
+impl PeerTerm {
     /// Whether the word names groups of the cluster. Only a user's clause that does may revoke a rule among them.
     pub fn names_cluster_groups(&self) -> bool {
         matches!(self, Self::Group(_) | Self::Itself | Self::SameCluster | Self::Role(_))
@@ -231,13 +231,13 @@ pub struct Requirement {
     /// Kebab-case, permanent.
     pub id: String,
     /// Whose interfaces must let it through.
-    pub wearer: Wearer,
+    pub interfaces_of: InterfacesOf,
     /// Into them or out of them.
     pub direction: Direction,
     /// Protocols and ports, all of them.
     pub traffic: Traffic,
     /// The other side. Each port must be open to one of these; `role:node` means every node.
-    pub peers: Vec<Word>,
+    pub peers: Vec<PeerTerm>,
     /// How bad it is when it is not met.
     pub severity: Severity,
     /// What needs it, for people.
@@ -247,10 +247,10 @@ pub struct Requirement {
 impl Requirement {
     /// The kinds of other side, for machines: `control-plane`, `node`, `group`, `addresses`; several with commas.
     pub fn peer_class(&self) -> String {
-        let class = |word: &Word| match word {
-            Word::Role(Role::Node) => "node",
-            Word::Role(_) => "control-plane",
-            Word::Group(_) => "group",
+        let class = |word: &PeerTerm| match word {
+            PeerTerm::Role(Role::Node) => "node",
+            PeerTerm::Role(_) => "control-plane",
+            PeerTerm::Group(_) => "group",
             _ => "addresses",
         };
         let mut classes: Vec<&str> = self.peers.iter().map(class).collect();
@@ -261,7 +261,7 @@ impl Requirement {
 
 /// Whose interfaces a requirement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wearer {
+pub enum InterfacesOf {
     /// The interfaces that EKS puts into the VPC.
     ControlPlane,
     /// The primary interface of each node.

@@ -13,7 +13,7 @@ use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::{Direction, Peer};
 use crate::policy::classes::Classes;
 use crate::policy::exposure;
-use crate::policy::model::{Clause, Word};
+use crate::policy::model::{Clause, PeerTerm};
 
 /// Blocks that are private everywhere: RFC 1918, RFC 6598, link-local, unique local.
 const PRIVATE: [&str; 7] =
@@ -45,7 +45,7 @@ pub(super) struct Covered {
 }
 
 /// What the rules of one direction with one peer have in common, where the peer is addresses.
-pub(super) struct Reach {
+pub(super) struct ReachedPeers {
     /// Classes that some of its addresses belong to.
     pub(super) classes: FixedBitSet,
     /// The traffic where it is wide.
@@ -69,7 +69,7 @@ impl<'a> Peers<'a> {
         let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
         let mut sets = vec![&private, &group.vpc_ranges];
         sets.extend(clauses.iter().flat_map(|clause| &clause.peers).filter_map(|word| match word {
-            Word::Addresses(addresses) => Some(addresses),
+            PeerTerm::Addresses(addresses) => Some(addresses),
             _ => None,
         }));
         let classes = Classes::new(&sets);
@@ -82,11 +82,11 @@ impl<'a> Peers<'a> {
             let (mut always, mut where_wide) = (FixedBitSet::new(), FixedBitSet::new());
             for word in &clause.peers {
                 match word {
-                    Word::Addresses(_) => own_sets.next().iter().for_each(|set| always |= &classes.inside(*set)),
-                    Word::Private => always |= &private_classes,
-                    Word::Vpc => always |= &vpc,
-                    Word::Internet => always |= &internet,
-                    Word::WideInternet => where_wide |= &internet,
+                    PeerTerm::Addresses(_) => own_sets.next().iter().for_each(|set| always |= &classes.inside(*set)),
+                    PeerTerm::Private => always |= &private_classes,
+                    PeerTerm::Vpc => always |= &vpc,
+                    PeerTerm::Internet => always |= &internet,
+                    PeerTerm::WideInternet => where_wide |= &internet,
                     _ => {}
                 }
             }
@@ -103,7 +103,7 @@ impl<'a> Peers<'a> {
     }
 
     /// For each direction and peer of addresses. Many rules share a peer, and a prefix list may be long.
-    pub(super) fn reaches(&self) -> BTreeMap<(Direction, &'a Peer), Reach> {
+    pub(super) fn reaches(&self) -> BTreeMap<(Direction, &'a Peer), ReachedPeers> {
         let mut rules: BTreeMap<(Direction, &'a Peer), Vec<Traffic>> = BTreeMap::new();
         for rule in &self.group.rules {
             rules.entry((rule.direction, &rule.peer)).or_default().push(Traffic::from(rule.packets));
@@ -117,7 +117,9 @@ impl<'a> Peers<'a> {
                 public.push((Traffic::union(traffic.iter().cloned()), addresses.without(&self.private)));
             }
             let wide = exposure::wide(&public);
-            reaches.extend(peers.into_iter().zip(wide).map(|((key, classes), wide)| (key, Reach { classes, wide })));
+            reaches.extend(
+                peers.into_iter().zip(wide).map(|((key, classes), wide)| (key, ReachedPeers { classes, wide })),
+            );
         }
         reaches
     }
@@ -170,16 +172,16 @@ impl<'a> Peers<'a> {
     }
 
     /// Whether the word means all of the peer, whatever its addresses.
-    pub(super) fn is_named(&self, word: &Word, peer: &Peer, kind: Kind) -> bool {
+    pub(super) fn is_named(&self, word: &PeerTerm, peer: &Peer, kind: Kind) -> bool {
         match word {
-            Word::Anywhere => true,
-            Word::PrefixList(id) => matches!(peer, Peer::PrefixList(list) if list == id),
-            Word::Group(id) => matches!(peer, Peer::Group { id: peer, .. } if peer == id),
-            Word::Aws(list) => matches!(kind, Kind::Aws(known) if known == *list),
-            Word::Itself => matches!(kind, Kind::Itself),
-            Word::SameCluster => matches!(kind, Kind::SameCluster),
-            Word::OtherGroup => matches!(kind, Kind::OtherGroup),
-            Word::Role(role) => match (kind, peer) {
+            PeerTerm::Anywhere => true,
+            PeerTerm::PrefixList(id) => matches!(peer, Peer::PrefixList(list) if list == id),
+            PeerTerm::Group(id) => matches!(peer, Peer::Group { id: peer, .. } if peer == id),
+            PeerTerm::Aws(list) => matches!(kind, Kind::Aws(known) if known == *list),
+            PeerTerm::Itself => matches!(kind, Kind::Itself),
+            PeerTerm::SameCluster => matches!(kind, Kind::SameCluster),
+            PeerTerm::OtherGroup => matches!(kind, Kind::OtherGroup),
+            PeerTerm::Role(role) => match (kind, peer) {
                 (Kind::Itself, _) => self.strong_roles.contains(role),
                 (Kind::SameCluster, Peer::Group { id, .. }) => {
                     self.group.peers.get(id).is_some_and(|peer| peer.roles.contains(role))
@@ -187,7 +189,11 @@ impl<'a> Peers<'a> {
                 _ => false,
             },
             // Of these a clause covers classes of addresses.
-            Word::Addresses(_) | Word::Private | Word::Internet | Word::WideInternet | Word::Vpc => false,
+            PeerTerm::Addresses(_)
+            | PeerTerm::Private
+            | PeerTerm::Internet
+            | PeerTerm::WideInternet
+            | PeerTerm::Vpc => false,
         }
     }
 }

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::topology::{Topology, Worn};
+use crate::cluster::topology::{GroupSet, Topology};
 use crate::model::group::{PrefixList, Role};
 use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::{Peer, Rule};
-use crate::policy::model::{Policy, Requirement, Wearer, Word};
+use crate::policy::model::{InterfacesOf, PeerTerm, Policy, Requirement};
 
 /// A requirement that a set of groups does not meet.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Unmet<'p> {
     /// The requirement.
     pub requirement: &'p Requirement,
     /// The groups that the interfaces wear together.
-    pub worn: Worn,
+    pub groups: GroupSet,
     /// What is not open.
     pub missing: Traffic,
     /// To whom, for people.
@@ -24,7 +24,7 @@ pub struct Unmet<'p> {
 }
 
 /// Other sides named in one finding.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// One other side.
 struct Target {
@@ -39,19 +39,19 @@ struct Target {
 pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
     let mut found = Vec::new();
     for requirement in &policy.requirements {
-        let wearers: Vec<&Worn> = match requirement.wearer {
-            Wearer::ControlPlane => vec![&topology.control_plane],
-            Wearer::Node => topology.nodes.iter().collect(),
+        let sets: Vec<&GroupSet> = match requirement.interfaces_of {
+            InterfacesOf::ControlPlane => vec![&topology.control_plane],
+            InterfacesOf::Node => topology.nodes.iter().collect(),
         };
-        for worn in wearers {
-            found.extend(judge(requirement, topology, worn));
+        for groups in sets {
+            found.extend(judge(requirement, topology, groups));
         }
     }
     found
 }
 
-fn judge<'p>(requirement: &'p Requirement, topology: &Topology, worn: &Worn) -> Option<Unmet<'p>> {
-    let rules: Vec<&Rule> = topology.rules_of(worn).filter(|rule| rule.direction == requirement.direction).collect();
+fn judge<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet) -> Option<Unmet<'p>> {
+    let rules: Vec<&Rule> = topology.rules_of(groups).filter(|rule| rule.direction == requirement.direction).collect();
     let mut missing = requirement.traffic.clone();
     let mut names = Vec::new();
     for word in &requirement.peers {
@@ -65,40 +65,40 @@ fn judge<'p>(requirement: &'p Requirement, topology: &Topology, worn: &Worn) -> 
             open = &open & &here;
         }
         missing = &missing - &open;
-        closed_to.truncate(MOST_NAMED);
+        closed_to.truncate(MAX_NAMED);
         names.push(closed_to.join(" and "));
     }
     let peers = names.join(", or ");
-    (!missing.is_empty()).then(|| Unmet { requirement, worn: worn.clone(), missing, peers })
+    (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
 }
 
 /// The other sides that a word means; all of them must be reached.
-fn targets(word: &Word, topology: &Topology) -> Vec<Target> {
+fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
     // Without known ranges only a rule for everybody surely covers the groups.
     let vpc = || match topology.vpc_ranges.by_family().collect::<Vec<_>>() {
         ranges if ranges.is_empty() => Addresses::all().by_family().collect(),
         ranges => ranges,
     };
-    let listed = |groups: &Worn| groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let wearing = |who: &str, groups: &Worn| Target {
+    let listed = |groups: &GroupSet| groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let of_groups = |who: &str, groups: &GroupSet| Target {
         name: format!("{who} ({})", listed(groups)),
         groups: groups.clone(),
         ranges: vpc(),
     };
     match word {
-        Word::Role(Role::Node) => topology.nodes.iter().map(|node| wearing("nodes", node)).collect(),
-        Word::Role(_) => vec![wearing("the control plane", &topology.control_plane)],
-        Word::Group(id) => {
+        PeerTerm::Role(Role::Node) => topology.nodes.iter().map(|node| of_groups("nodes", node)).collect(),
+        PeerTerm::Role(_) => vec![of_groups("the control plane", &topology.control_plane)],
+        PeerTerm::Group(id) => {
             vec![Target { name: format!("group {id}"), groups: [id.clone()].into(), ranges: vpc() }]
         }
-        Word::Vpc => vec![Target { name: "the VPC's ranges".to_owned(), groups: Worn::new(), ranges: vpc() }],
-        Word::Anywhere => {
+        PeerTerm::Vpc => vec![Target { name: "the VPC's ranges".to_owned(), groups: GroupSet::new(), ranges: vpc() }],
+        PeerTerm::Anywhere => {
             let ranges = Addresses::all().by_family().collect();
-            vec![Target { name: "anywhere".to_owned(), groups: Worn::new(), ranges }]
+            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges }]
         }
-        Word::Addresses(addresses) => {
+        PeerTerm::Addresses(addresses) => {
             let ranges = vec![addresses.clone()];
-            vec![Target { name: "the addresses it names".to_owned(), groups: Worn::new(), ranges }]
+            vec![Target { name: "the addresses it names".to_owned(), groups: GroupSet::new(), ranges }]
         }
         // The reader lets no other word into a requirement.
         _ => Vec::new(),

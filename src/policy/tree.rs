@@ -13,10 +13,10 @@ use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMess
 use crate::policy::diagnostic::{At, Diagnostic};
 
 /// A policy of a thousand clauses is a third of this.
-pub(super) const MOST_BYTES: usize = 1 << 20;
-const MOST_NODES: usize = 200_000;
-const MOST_ALIASED: usize = 50_000;
-const MOST_ANCHORS: usize = 1_000;
+pub(super) const MAX_BYTES: usize = 1 << 20;
+const MAX_NODES: usize = 200_000;
+const MAX_ALIASED: usize = 50_000;
+const MAX_ANCHORS: usize = 1_000;
 /// The language needs five.
 const DEEPEST: usize = 16;
 /// What to do, by a part of the parser's message; the last one fits all. The parser stops where it can't go on, which is
@@ -52,8 +52,8 @@ pub(crate) enum Value {
 /// # Errors
 /// Text that is not one YAML document within the limits.
 pub(crate) fn read(text: &str) -> Result<Node, Box<Diagnostic>> {
-    if text.len() > MOST_BYTES {
-        let message = format!("the file has {} bytes; a policy may have {MOST_BYTES}", text.len());
+    if text.len() > MAX_BYTES {
+        let message = format!("the file has {} bytes; a policy may have {MAX_BYTES}", text.len());
         return Err(Box::new(Diagnostic::error("too-large", TOP, message)));
     }
     let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options())
@@ -64,20 +64,20 @@ pub(crate) fn read(text: &str) -> Result<Node, Box<Diagnostic>> {
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_nodes: MOST_NODES,
-            max_events: 2 * MOST_NODES,
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
             max_depth: DEEPEST,
             max_documents: 1,
-            max_aliases: MOST_ANCHORS,
-            max_anchors: MOST_ANCHORS,
-            max_recorded_anchor_events: MOST_ALIASED,
-            max_recorded_anchor_bytes: MOST_BYTES,
-            max_total_scalar_bytes: MOST_BYTES,
+            max_aliases: MAX_ANCHORS,
+            max_anchors: MAX_ANCHORS,
+            max_recorded_anchor_events: MAX_ALIASED,
+            max_recorded_anchor_bytes: MAX_BYTES,
+            max_total_scalar_bytes: MAX_BYTES,
             // The total of what aliases repeat is limited below, which is what matters.
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MOST_ALIASED,
+            max_total_replayed_events: MAX_ALIASED,
             max_replay_stack_depth: DEEPEST,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
@@ -241,10 +241,10 @@ fn limit(breach: &BudgetBreach, at: At) -> Diagnostic {
         BudgetBreach::Depth { .. } => too_deep(),
         BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. } => too_many_aliased(),
         BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
-            format!("the file holds more than {MOST_NODES} values")
+            format!("the file holds more than {MAX_NODES} values")
         }
         BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
-            format!("the file has more than {MOST_ANCHORS} anchors or aliases")
+            format!("the file has more than {MAX_ANCHORS} anchors or aliases")
         }
         _ => "the file is too large for a policy".to_owned(),
     };
@@ -256,7 +256,7 @@ fn too_deep() -> String {
 }
 
 fn too_many_aliased() -> String {
-    format!("the aliases of the file stand for more than {MOST_ALIASED} values")
+    format!("the aliases of the file stand for more than {MAX_ALIASED} values")
 }
 
 fn second_document(at: At) -> Diagnostic {

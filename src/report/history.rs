@@ -1,7 +1,7 @@
 //! Repeats: what is remembered about one finding, and what of it is told now.
 //!
 //! Owns: which findings are the same, the windows, and what a memory keeps. Pure: the memory itself is behind
-//! [`crate::ports::Memory`]. Must not: write text, or keep anything from being done. A repeat is only told less often.
+//! [`crate::ports::StateStore`]. Must not: write text, or keep anything from being done. A repeat is only told less often.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,16 +17,16 @@ use crate::report::record::{Action, FindingRecord, Outcome};
 
 /// The same finding is told once in this time. Long enough for a controller that tries again every few minutes, short enough
 /// that what is still open an hour later is told again in the same shift.
-pub const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(1);
 /// Openings count for this long, and a rule is called contested once in this time.
 pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// So many openings in a [`DAY`] make a rule contested. Two are a mistake and a second try; at three somebody or something
 /// does it again and again.
 pub const CONTESTED_FROM: usize = 3;
 /// Openings remembered of one finding, the newest.
-const MOST_OPENINGS: usize = 50;
+const MAX_OPENINGS: usize = 50;
 /// Principals named when a rule is contested.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// Which finding: equal for a rule that was revoked and opened again under a new id. A digest, so that no text from outside
 /// names what is kept in a table.
@@ -93,10 +93,10 @@ impl Sighting {
 
 /// What is told of a sighting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Telling {
+pub enum Notification {
     /// It is news.
-    Tell,
-    /// It was told less than a [`WINDOW`] ago, and nothing is new.
+    Send,
+    /// It was told less than a [`QUIET_PERIOD`] ago, and nothing is new.
     Quiet {
         /// When it was told.
         last: Timestamp,
@@ -128,40 +128,41 @@ pub struct Opener {
 /// What is remembered of one finding. Small, whatever happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Past {
+pub struct History {
     /// When it was opened and by whom, within the last [`DAY`].
     openings: BTreeMap<Timestamp, Option<String>>,
     /// When it was last told, and what had become of it.
-    told: Option<(Timestamp, Action)>,
+    #[serde(rename = "told")]
+    notified: Option<(Timestamp, Action)>,
     /// When it was last called contested.
     contested: Option<Timestamp>,
 }
 
-impl Past {
+impl History {
     /// What to tell of a sighting.
-    pub fn telling(&self, sighting: &Sighting, now: Timestamp) -> Telling {
+    pub fn notification(&self, sighting: &Sighting, now: Timestamp) -> Notification {
         let openings = self.openings_with(sighting, now);
         let is_new = sighting.opened.as_ref().is_some_and(|(at, _)| !self.openings.contains_key(at));
         let is_said = self.contested.is_some_and(|at| is_within(DAY, at, now));
         if is_new && !is_said && openings.len() >= CONTESTED_FROM {
-            return Telling::Contested(contested(&openings, now));
+            return Notification::Contested(contested(&openings, now));
         }
-        match self.told {
-            Some((last, action)) if is_within(WINDOW, last, now) && !is_news(sighting.action, action) => {
-                Telling::Quiet { last }
+        match self.notified {
+            Some((last, action)) if is_within(QUIET_PERIOD, last, now) && !is_news(sighting.action, action) => {
+                Notification::Quiet { last }
             }
-            _ => Telling::Tell,
+            _ => Notification::Send,
         }
     }
 
     /// The past once this sighting was told so.
     #[must_use]
-    pub fn with(&self, sighting: &Sighting, telling: &Telling, now: Timestamp) -> Self {
-        let is_told = !matches!(telling, Telling::Quiet { .. });
-        let is_contested = matches!(telling, Telling::Contested(_));
+    pub fn with(&self, sighting: &Sighting, notification: &Notification, now: Timestamp) -> Self {
+        let is_sent = !matches!(notification, Notification::Quiet { .. });
+        let is_contested = matches!(notification, Notification::Contested(_));
         Self {
             openings: newest(self.openings_with(sighting, now)),
-            told: if is_told { Some((now, sighting.action)) } else { self.told },
+            notified: if is_sent { Some((now, sighting.action)) } else { self.notified },
             contested: if is_contested { Some(now) } else { self.contested },
         }
     }
@@ -176,7 +177,7 @@ impl Past {
         }
         Self {
             openings: newest(openings),
-            told: self.told.max(other.told),
+            notified: self.notified.max(other.notified),
             contested: self.contested.max(other.contested),
         }
     }
@@ -184,7 +185,7 @@ impl Past {
     /// When nothing in it counts any more. `None`: there is nothing in it.
     pub fn ends(&self) -> Option<Timestamp> {
         let opened = self.openings.last_key_value().map(|(at, _)| *at);
-        let last = opened.max(self.told.map(|(at, _)| at)).max(self.contested);
+        let last = opened.max(self.notified.map(|(at, _)| at)).max(self.contested);
         last.map(|last| last.checked_add(DAY).unwrap_or(Timestamp::MAX))
     }
 
@@ -204,13 +205,13 @@ fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// Whether a sighting has to be told although the finding was told a moment ago. What needs a person is told each time.
-fn is_news(action: Action, told: Action) -> bool {
+fn is_news(action: Action, notified: Action) -> bool {
     let is_over = matches!(action, Action::None | Action::AlreadyGone | Action::Changed);
-    action.outcome() >= Outcome::Refused || (action != told && !is_over)
+    action.outcome() >= Outcome::Refused || (action != notified && !is_over)
 }
 
 fn newest(mut openings: BTreeMap<Timestamp, Option<String>>) -> BTreeMap<Timestamp, Option<String>> {
-    while openings.len() > MOST_OPENINGS {
+    while openings.len() > MAX_OPENINGS {
         openings.pop_first();
     }
     openings
@@ -223,7 +224,7 @@ fn contested(openings: &BTreeMap<Timestamp, Option<String>>, now: Timestamp) -> 
     }
     let mut by: Vec<Opener> = by.into_iter().map(|(arn, times)| Opener { arn: arn.to_owned(), times }).collect();
     by.sort_by_key(|opener| std::cmp::Reverse(opener.times));
-    by.truncate(MOST_NAMED);
+    by.truncate(MAX_NAMED);
     Contested { times: openings.len(), since: openings.keys().next().copied().unwrap_or(now), by }
 }
 

@@ -41,7 +41,7 @@ const METRICS: [Metric; 18] = [
 ];
 
 /// Values of one metric in one document; CloudWatch takes 100.
-const MOST_VALUES: usize = 100;
+const MAX_VALUES: usize = 100;
 
 /// What happened in one invocation.
 #[derive(Clone, Debug, Default)]
@@ -60,9 +60,9 @@ struct Counts {
 
 /// Counts until it is taken. Shared by all that is counted.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<Counts>);
+pub struct Metrics(Mutex<Counts>);
 
-impl Tally {
+impl Metrics {
     fn count(&self, count: impl FnOnce(&mut Counts)) {
         count(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -96,7 +96,7 @@ impl Tally {
                 counts.revoked += u64::from(finding.action == Action::Revoked);
                 let open = finding.closed_at.zip(record.event_time.filter(|_| finding.named_by_event));
                 let seconds = open.map(|(closed, opened)| closed.duration_since(opened).as_secs().max(0));
-                if counts.seconds_open.len() < MOST_VALUES {
+                if counts.seconds_open.len() < MAX_VALUES {
                     counts.seconds_open.extend(seconds);
                 }
             }
@@ -114,7 +114,7 @@ impl Tally {
     }
 
     /// A message was sent, or not.
-    pub fn told(&self, is_sent: bool) {
+    pub fn notified(&self, is_sent: bool) {
         self.count(|counts| if is_sent { counts.sent += 1 } else { counts.unsent += 1 });
     }
 
@@ -155,18 +155,18 @@ mod tests {
 
     #[test]
     fn every_metric_of_a_document_has_a_value_and_every_value_is_a_metric() {
-        let tally = Tally::default();
+        let metrics = Metrics::default();
         let now: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
         for is_busy in [false, true] {
             if is_busy {
-                tally.call();
-                tally.attempt();
-                tally.attempt();
-                tally.told(true);
-                tally.told(false);
-                tally.count(|counts| counts.seconds_open = vec![3, 70]);
+                metrics.call();
+                metrics.attempt();
+                metrics.attempt();
+                metrics.notified(true);
+                metrics.notified(false);
+                metrics.count(|counts| counts.seconds_open = vec![3, 70]);
             }
-            let document = tally.document("guard", is_busy, now);
+            let document = metrics.document("guard", is_busy, now);
             let directive = &document["_aws"]["CloudWatchMetrics"][0];
             assert_eq!(document["_aws"]["Timestamp"], 1_795_402_800_000_i64);
             assert_eq!(
@@ -191,6 +191,6 @@ mod tests {
                 [u64::from(is_busy); 4].map(Value::from)
             );
         }
-        assert_eq!(tally.document("guard", false, now)["ApiCalls"], 0, "what was taken is not told again");
+        assert_eq!(metrics.document("guard", false, now)["ApiCalls"], 0, "what was taken is not told again");
     }
 }

@@ -87,7 +87,7 @@ pub fn is_due(finding: &FindingRecord, is_event: bool) -> bool {
 /// Whether people are told of this record: it has a finding that they hear of and were not told a moment ago.
 pub fn is_news(record: &Record) -> bool {
     let is_event = record.trigger == "event";
-    record.findings.iter().any(|finding| is_due(finding, is_event) && finding.told_at.is_none())
+    record.findings.iter().any(|finding| is_due(finding, is_event) && finding.notified_at.is_none())
 }
 
 /// The message of one record, or of one part of a record.

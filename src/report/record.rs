@@ -204,8 +204,8 @@ pub struct FindingRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
     /// When people were told of it, if it is no news now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub told_at: Option<Timestamp>,
+    #[serde(rename = "told_at", skip_serializing_if = "Option::is_none")]
+    pub notified_at: Option<Timestamp>,
     /// That it comes back again and again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contested: Option<Contested>,
@@ -236,7 +236,7 @@ impl FindingRecord {
             detail: Some(detail),
             closed_at: None,
             connections: None,
-            told_at: None,
+            notified_at: None,
             contested: None,
         }
     }
@@ -253,7 +253,7 @@ impl FindingRecord {
             detail,
             closed_at: None,
             connections: None,
-            told_at: None,
+            notified_at: None,
             contested: None,
             rule: Some(finding.rule),
         }
@@ -270,8 +270,8 @@ impl FindingRecord {
         let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
         let missing = unmet.missing.by_protocol();
         let words = missing.iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect::<Vec<_>>();
-        let worn = unmet.worn.iter().map(String::as_str).collect::<Vec<_>>();
-        let (words, worn, peers) = (words.join(" and "), worn.join(" and "), &unmet.peers);
+        let groups = unmet.groups.iter().map(String::as_str).collect::<Vec<_>>();
+        let (words, groups, peers) = (words.join(" and "), groups.join(" and "), &unmet.peers);
         let portion = |(protocol, ports)| PortionRecord {
             clause: requirement.id.clone(),
             protocol,
@@ -288,10 +288,10 @@ impl FindingRecord {
             named_by_event,
             portions: missing.into_iter().map(portion).collect(),
             action: Action::Reported,
-            detail: Some(format!("interfaces that wear {worn} have no {words} {way} {peers}")),
+            detail: Some(format!("interfaces that wear {groups} have no {words} {way} {peers}")),
             closed_at: None,
             connections: None,
-            told_at: None,
+            notified_at: None,
             contested: None,
         }
     }

@@ -9,7 +9,7 @@ use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use eks_sg_guard::model::error::CloudError;
 use eks_sg_guard::model::error::chain;
-use eks_sg_guard::model::facts::Which;
+use eks_sg_guard::model::facts::Selector;
 use eks_sg_guard::model::rule::Direction;
 use eks_sg_guard::ports::Ec2;
 
@@ -19,8 +19,8 @@ fn throttled() -> HttpResponse {
     error(503, "RequestLimitExceeded", "Request limit exceeded.")
 }
 
-fn which() -> Which {
-    Which::Ids(vec!["sg-1".to_owned()])
+fn selector() -> Selector {
+    Selector::Ids(vec!["sg-1".to_owned()])
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,7 +42,7 @@ async fn a_throttled_call_is_tried_again_and_succeeds() {
 async fn a_call_that_stays_throttled_fails_with_the_code_in_its_chain() {
     let rule = mock!(Client::describe_security_groups).sequence().http_response(throttled).repeatedly().build();
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let error = client.groups(&which()).await.unwrap_err();
+    let error = client.groups(&selector()).await.unwrap_err();
     assert_eq!(rule.num_calls(), 3);
     assert!(matches!(error, CloudError::Failed { .. }), "{error:?}");
     assert_eq!(
@@ -62,7 +62,7 @@ async fn an_error_page_that_is_not_from_ec2_still_tells_its_status() {
         .repeatedly()
         .build();
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let text = chain(&client.groups(&which()).await.unwrap_err());
+    let text = chain(&client.groups(&selector()).await.unwrap_err());
     assert!(text.starts_with("`ec2:DescribeSecurityGroups` failed: ") && text.contains("(HTTP 502, "), "{text}");
 }
 
@@ -88,7 +88,7 @@ async fn an_endpoint_that_cannot_be_reached_is_an_error_with_every_cause() {
         .retry_config(RetryConfig::disabled())
         .endpoint_url("http://127.0.0.1:1")
         .build();
-    let text = chain(&Client::from_conf(config).groups(&which()).await.unwrap_err());
+    let text = chain(&Client::from_conf(config).groups(&selector()).await.unwrap_err());
     assert!(text.starts_with("`ec2:DescribeSecurityGroups` failed: dispatch failure: "), "{text}");
     assert!(text.to_lowercase().contains("connection refused"), "{text}");
 }

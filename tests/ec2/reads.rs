@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use eks_sg_guard::model::error::chain;
-use eks_sg_guard::model::facts::{GroupFacts, Instance, Interface, Which};
+use eks_sg_guard::model::facts::{GroupFacts, Instance, Interface, Selector};
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::ports::Ec2;
 
@@ -33,7 +33,7 @@ async fn groups_are_asked_for_by_filter_so_that_an_unknown_id_is_simply_missing(
             ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"))
         });
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let found = client.groups(&Which::Ids(ids(&["sg-gone", "sg-1", "sg-1"]))).await.unwrap();
+    let found = client.groups(&Selector::Ids(ids(&["sg-gone", "sg-1", "sg-1"]))).await.unwrap();
     let expected = GroupFacts {
         id: "sg-1".to_owned(),
         name: "nodes".to_owned(),
@@ -52,14 +52,14 @@ async fn groups_of_vpcs_are_asked_for_by_vpc() {
             ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"))
         });
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    assert_eq!(client.groups(&Which::Vpcs(ids(&["vpc-1", "vpc-2"]))).await.unwrap().len(), 1);
+    assert_eq!(client.groups(&Selector::Vpcs(ids(&["vpc-1", "vpc-2"]))).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn no_ids_and_texts_that_are_no_ids_are_no_call() {
     let rules: [&aws_smithy_mocks::Rule; 0] = [];
     let client = mock_client!(aws_sdk_ec2, rules);
-    assert_eq!(client.groups(&Which::Ids(Vec::new())).await.unwrap(), []);
+    assert_eq!(client.groups(&Selector::Ids(Vec::new())).await.unwrap(), []);
     assert_eq!(client.rules(&ids(&["sg-*", "sg-?", ""])).await.unwrap(), []);
     assert_eq!(client.vpc_ranges(&[]).await.unwrap(), BTreeMap::new());
 }
@@ -73,8 +73,8 @@ async fn two_hundred_and_fifty_groups_are_two_calls_and_an_interface_of_both_com
             .then_http_response(move || ok("DescribeNetworkInterfaces", body))
     });
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules);
-    let which = Which::Ids((0..250).map(|n| format!("sg-{n}")).collect());
-    let found = client.interfaces(&which).await.unwrap();
+    let selector = Selector::Ids((0..250).map(|n| format!("sg-{n}")).collect());
+    let found = client.interfaces(&selector).await.unwrap();
     assert_eq!(found.iter().map(|interface| interface.id.as_str()).collect::<Vec<_>>(), ["eni-1"]);
     assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1]);
 }
@@ -89,7 +89,7 @@ async fn a_wearer_is_asked_by_the_kind_of_its_id() {
             .match_requests(move |request| asks(request.filters(), &[(name, &[wearer])]))
             .then_http_response(move || ok("DescribeNetworkInterfaces", body));
         let client = mock_client!(aws_sdk_ec2, [&rule]);
-        assert_eq!(client.worn_by(wearer).await.unwrap(), ["sg-1", "sg-2"]);
+        assert_eq!(client.groups_attached_to(wearer).await.unwrap(), ["sg-1", "sg-2"]);
     }
 }
 
@@ -102,7 +102,7 @@ async fn users_of_a_list_are_found_in_both_directions_and_once() {
             .then_http_response(move || ok("DescribeSecurityGroups", body))
     });
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules);
-    assert_eq!(client.users_of("pl-1").await.unwrap(), ["sg-1"]);
+    assert_eq!(client.groups_using("pl-1").await.unwrap(), ["sg-1"]);
     assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1]);
 }
 
@@ -125,7 +125,7 @@ async fn interfaces_tell_who_owns_and_requested_them() {
             ok("DescribeNetworkInterfaces", &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"))
         });
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let found = client.interfaces(&Which::Ids(ids(&["sg-1"]))).await.unwrap();
+    let found = client.interfaces(&Selector::Ids(ids(&["sg-1"]))).await.unwrap();
     let control_plane = Interface {
         id: "eni-1".to_owned(),
         vpc: "vpc-1".to_owned(),
@@ -160,7 +160,7 @@ async fn instances_have_the_groups_of_all_their_interfaces_and_terminated_ones_a
         })
         .then_http_response(move || ok("DescribeInstances", &format!("<reservationSet>{items}</reservationSet>")));
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let found = client.instances(&Which::Ids(ids(&["sg-1"]))).await.unwrap();
+    let found = client.instances(&Selector::Ids(ids(&["sg-1"]))).await.unwrap();
     let expected = Instance {
         id: "i-1".to_owned(),
         vpc: "vpc-1".to_owned(),

@@ -83,7 +83,7 @@ pub struct Expected {
 /// Every problem of the text.
 pub fn load(name: &str, text: &str) -> Result<Suite, Rejected> {
     let rejected = |diagnostics| {
-        let text = if text.len() > tree::MOST_BYTES { "" } else { text };
+        let text = if text.len() > tree::MAX_BYTES { "" } else { text };
         Rejected { name: name.to_owned(), text: text.to_owned(), diagnostics }
     };
     let root = tree::read(text).map_err(|problem| rejected(vec![*problem]))?;

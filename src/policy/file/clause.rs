@@ -12,7 +12,7 @@ use crate::policy::file::names;
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::file::traffic;
-use crate::policy::model::{Clause, Limits, Origin, Policy, Severity, Verdict, Word};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::tree::{Node, Value};
 
 /// Keys of clauses and exceptions alike: the region.
@@ -189,7 +189,7 @@ impl<'t> Reader<'t> {
     pub(super) fn region(
         &mut self,
         fields: &Fields<'t>,
-    ) -> Option<(Direction, crate::model::region::Traffic, Vec<Word>)> {
+    ) -> Option<(Direction, crate::model::region::Traffic, Vec<PeerTerm>)> {
         let problems = &mut self.problems;
         let direction = match fields.get("direction") {
             None => Some(Direction::Ingress),

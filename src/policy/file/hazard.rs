@@ -6,8 +6,8 @@ use crate::model::rule::Direction;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::Ids;
 use crate::policy::file::problems::{Problems, and};
-use crate::policy::file::reach::{Open, Reach, Work, cover, surely_meet};
-use crate::policy::model::{Clause, Severity, Verdict, Word};
+use crate::policy::file::reach::{Budget, Open, Reach, cover, surely_meet};
+use crate::policy::model::{Clause, PeerTerm, Severity, Verdict};
 
 /// Roles of groups that EKS and its tools write rules into which let in everything from a group of the cluster.
 const WIDE_INSIDE: [Role; 4] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod];
@@ -29,7 +29,7 @@ pub(super) fn report(own: &[(Clause, At)], inherited: &[Clause], ids: &Ids, prob
     let is_critical =
         |clause: &&Clause| clause.verdict == Verdict::Revoke && clause.severity == Some(Severity::Critical);
     let critical: Vec<Reach<'_>> = inherited.iter().filter(is_critical).filter_map(Reach::of).collect();
-    let mut work = Work::new();
+    let mut work = Budget::new();
     let mut earlier: Vec<Reach<'_>> = Vec::new();
     for (clause, at) in own {
         let Some(reach) = Reach::of(clause) else { continue };
@@ -55,7 +55,7 @@ fn takes_whole_rules(clause: &Clause) -> bool {
         && clause.direction == Direction::Ingress
         && clause.traffic != Traffic::all()
         && WIDE_INSIDE.iter().any(|role| clause.roles.contains(role))
-        && clause.peers.iter().any(|peer| matches!(peer, Word::Itself | Word::SameCluster | Word::Role(_)))
+        && clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Itself | PeerTerm::SameCluster | PeerTerm::Role(_)))
 }
 
 /// The traffic of the inherited clause that a clause allows within a larger range. A port that is written by itself is meant.

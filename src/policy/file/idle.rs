@@ -6,11 +6,11 @@ use jiff::civil::Date;
 
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::{Problems, and};
-use crate::policy::file::reach::{Open, Reach, Work, cover, may_meet};
-use crate::policy::model::{Clause, Limits, Verdict, Word};
+use crate::policy::file::reach::{Budget, Open, Reach, cover, may_meet};
+use crate::policy::model::{Clause, Limits, PeerTerm, Verdict};
 
 /// More are not named.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// Warns of each idle exception that has not expired. `clauses`: all that are read after the exceptions, in order.
 pub(super) fn report(
@@ -20,7 +20,7 @@ pub(super) fn report(
     today: Date,
     problems: &mut Problems,
 ) {
-    let mut work = Work::new();
+    let mut work = Budget::new();
     let clauses: Vec<Reach<'_>> = clauses.iter().filter_map(|clause| Reach::of(clause)).collect();
     let mut earlier: Vec<Reach<'_>> = Vec::new();
     for (exception, at) in exceptions {
@@ -68,7 +68,7 @@ fn allowed_by<'c>(exception: &Reach<'_>, after: &[&Reach<'c>], otherwise: Verdic
             }
         }
         // A list that cannot be read is reported, whatever `otherwise` says.
-        let may_be_unreadable = matches!(word, Word::PrefixList(_) | Word::Anywhere);
+        let may_be_unreadable = matches!(word, PeerTerm::PrefixList(_) | PeerTerm::Anywhere);
         if !open.is_empty() && (otherwise != Verdict::Allow || may_be_unreadable) {
             return None;
         }
@@ -77,10 +77,10 @@ fn allowed_by<'c>(exception: &Reach<'_>, after: &[&Reach<'c>], otherwise: Verdic
 }
 
 fn warning(id: &str, allowing: &[&str], at: At) -> Diagnostic {
-    let named: Vec<String> = allowing.iter().take(MOST_NAMED).map(|id| format!("`{id}`")).collect();
+    let named: Vec<String> = allowing.iter().take(MAX_NAMED).map(|id| format!("`{id}`")).collect();
     let by = match allowing.len() {
         0 => "`otherwise`".to_owned(),
-        many if many > MOST_NAMED => format!("{} and others", named.join(", ")),
+        many if many > MAX_NAMED => format!("{} and others", named.join(", ")),
         _ => and(&named),
     };
     let message = format!("the exception `{id}` changes nothing: all it speaks of is allowed without it, by {by}");

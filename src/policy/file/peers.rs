@@ -1,4 +1,4 @@
-//! `networks`, `from` and `to`: words, blocks and names become `Word`s.
+//! `networks`, `from` and `to`: words, blocks and names become `PeerTerm`s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,31 +11,31 @@ use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{items, kind, scalar};
 use crate::policy::file::names::{is_kebab, resource_id, to_kebab};
 use crate::policy::file::problems::{Problems, quoted};
-use crate::policy::model::Word;
+use crate::policy::model::PeerTerm;
 use crate::policy::tree::{Node, Value};
 
 /// The network that every policy has.
 pub(super) const CLIENTS: &str = "clients";
 /// Blocks in all clauses, networks written out: a bound on memory and on the time of a verdict.
-const MOST_BLOCKS: usize = 100_000;
+const MAX_BLOCKS: usize = 100_000;
 const DEEPEST: usize = 16;
 
-const WORDS: [(&str, Word); 8] = [
-    ("private", Word::Private),
-    ("internet", Word::Internet),
-    ("wide-internet", Word::WideInternet),
-    ("vpc", Word::Vpc),
-    ("anywhere", Word::Anywhere),
-    ("self", Word::Itself),
-    ("same-cluster", Word::SameCluster),
-    ("other-group", Word::OtherGroup),
+const WORDS: [(&str, PeerTerm); 8] = [
+    ("private", PeerTerm::Private),
+    ("internet", PeerTerm::Internet),
+    ("wide-internet", PeerTerm::WideInternet),
+    ("vpc", PeerTerm::Vpc),
+    ("anywhere", PeerTerm::Anywhere),
+    ("self", PeerTerm::Itself),
+    ("same-cluster", PeerTerm::SameCluster),
+    ("other-group", PeerTerm::OtherGroup),
 ];
 
 /// Blocks and words that together are one source.
 #[derive(Clone, Default)]
 struct Mixture {
     blocks: Vec<IpNet>,
-    words: Vec<Word>,
+    words: Vec<PeerTerm>,
 }
 
 impl Mixture {
@@ -44,22 +44,23 @@ impl Mixture {
         other.words.iter().for_each(|word| self.add_word(word.clone()));
     }
 
-    fn add_word(&mut self, word: Word) {
+    fn add_word(&mut self, word: PeerTerm) {
         if !self.words.contains(&word) {
             self.words.push(word);
         }
     }
 
     /// The blocks as one set, before the words.
-    fn into_words(self) -> Vec<Word> {
-        let blocks = (!self.blocks.is_empty()).then(|| Word::Addresses(self.blocks.into_iter().collect::<Addresses>()));
+    fn into_words(self) -> Vec<PeerTerm> {
+        let blocks =
+            (!self.blocks.is_empty()).then(|| PeerTerm::Addresses(self.blocks.into_iter().collect::<Addresses>()));
         blocks.into_iter().chain(self.words).collect()
     }
 }
 
 /// What one entry of a list means.
-enum Entry<'t> {
-    Word(Word),
+enum NetworkEntry<'t> {
+    PeerTerm(PeerTerm),
     Block(IpNet),
     Network(&'t str),
 }
@@ -75,7 +76,7 @@ pub(super) struct Networks<'t> {
 
 impl<'t> Networks<'t> {
     /// `inherited`: what `clients` means where the file does not say.
-    pub(super) fn read(node: Option<&'t Node>, inherited: &[Word], problems: &mut Problems) -> Self {
+    pub(super) fn read(node: Option<&'t Node>, inherited: &[PeerTerm], problems: &mut Problems) -> Self {
         let clients = Mixture { blocks: Vec::new(), words: inherited.to_vec() };
         let (written, used) = (BTreeMap::new(), BTreeSet::from([CLIENTS.to_owned()]));
         let mut networks = Self { written, known: BTreeMap::new(), clients, used, blocks: 0 };
@@ -100,7 +101,7 @@ impl<'t> Networks<'t> {
     }
 
     /// What `clients` means in this file and those it extends.
-    pub(super) fn clients(&self) -> Vec<Word> {
+    pub(super) fn clients(&self) -> Vec<PeerTerm> {
         self.known.get(CLIENTS).unwrap_or(&self.clients).clone().into_words()
     }
 
@@ -115,15 +116,15 @@ impl<'t> Networks<'t> {
     }
 
     /// The words of `from` or `to`. `None`: reported.
-    pub(super) fn peers(&mut self, node: &'t Node, key: &str, problems: &mut Problems) -> Option<Vec<Word>> {
+    pub(super) fn peers(&mut self, node: &'t Node, key: &str, problems: &mut Problems) -> Option<Vec<PeerTerm>> {
         let entries = items(node, key, problems);
         let mut mixture = Mixture::default();
         let mut valid = !entries.is_empty();
         for item in entries {
             match scalar(item, key, problems).and_then(|text| entry(text, item.at, problems)) {
-                Some(Entry::Word(word)) => mixture.add_word(word),
-                Some(Entry::Block(block)) => mixture.blocks.push(block),
-                Some(Entry::Network(name)) => valid &= self.add_network(name, item.at, &mut mixture, problems),
+                Some(NetworkEntry::PeerTerm(word)) => mixture.add_word(word),
+                Some(NetworkEntry::Block(block)) => mixture.blocks.push(block),
+                Some(NetworkEntry::Network(name)) => valid &= self.add_network(name, item.at, &mut mixture, problems),
                 None => valid = false,
             }
         }
@@ -142,8 +143,8 @@ impl<'t> Networks<'t> {
             return false;
         };
         let blocks = self.blocks + network.blocks.len();
-        if blocks > MOST_BLOCKS {
-            let message = format!("with {} written out, the policy has over {MOST_BLOCKS} blocks", quoted(name));
+        if blocks > MAX_BLOCKS {
+            let message = format!("with {} written out, the policy has over {MAX_BLOCKS} blocks", quoted(name));
             problems.error("too-large", at, message);
             return false;
         }
@@ -184,18 +185,18 @@ impl<'t> Networks<'t> {
         let mut mixture = Mixture::default();
         for item in items(node, name, problems) {
             match scalar(item, name, problems).and_then(|text| entry(text, item.at, problems)) {
-                Some(Entry::Block(block)) => mixture.blocks.push(block),
-                Some(Entry::Word(word @ (Word::Private | Word::Vpc))) => mixture.add_word(word),
-                Some(Entry::Word(_)) => {
+                Some(NetworkEntry::Block(block)) => mixture.blocks.push(block),
+                Some(NetworkEntry::PeerTerm(word @ (PeerTerm::Private | PeerTerm::Vpc))) => mixture.add_word(word),
+                Some(NetworkEntry::PeerTerm(_)) => {
                     let message = format!("{} cannot be part of a network", kind(item));
                     let help = "a network holds CIDR blocks, `private`, `vpc` and other networks; name the rest in `from` or `to`";
                     problems.add(Diagnostic::error("bad-network", item.at, message).help(help));
                 }
-                Some(Entry::Network(other)) if self.may_enter(other, path, item.at, problems) => {
+                Some(NetworkEntry::Network(other)) if self.may_enter(other, path, item.at, problems) => {
                     self.resolve(other, path, problems);
                     self.add_network(other, item.at, &mut mixture, problems);
                 }
-                Some(Entry::Network(_)) | None => {}
+                Some(NetworkEntry::Network(_)) | None => {}
             }
         }
         path.pop();
@@ -239,9 +240,9 @@ fn role_words() -> [String; 6] {
 }
 
 /// `None`: reported.
-fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<Entry<'t>> {
+fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<NetworkEntry<'t>> {
     if let Some((_, word)) = WORDS.iter().find(|(word, _)| *word == text) {
-        return Some(Entry::Word(word.clone()));
+        return Some(NetworkEntry::PeerTerm(word.clone()));
     }
     if let Some(role) = text.strip_prefix("role:") {
         let found = Role::ALL.into_iter().find(|known| known.word() == role);
@@ -250,7 +251,7 @@ fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<Entry<'t>
             let help = problems.expected(text, words.iter().map(String::as_str));
             problems.add(Diagnostic::error("unknown-role", at, format!("{} names no role", quoted(text))).help(help));
         }
-        return found.map(|role| Entry::Word(Word::Role(role)));
+        return found.map(|role| NetworkEntry::PeerTerm(PeerTerm::Role(role)));
     }
     if text.starts_with("aws:") {
         let found = AwsList::from_word(text);
@@ -259,18 +260,18 @@ fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<Entry<'t>
             let message = format!("{} is not an AWS-owned list with a word of its own", quoted(text));
             problems.add(Diagnostic::error("unknown-aws-list", at, message).help(help));
         }
-        return found.map(|list| Entry::Word(Word::Aws(list)));
+        return found.map(|list| NetworkEntry::PeerTerm(PeerTerm::Aws(list)));
     }
     if text.starts_with("sg-") {
-        return resource_id(text, "sg-", at, problems).map(|id| Entry::Word(Word::Group(id)));
+        return resource_id(text, "sg-", at, problems).map(|id| NetworkEntry::PeerTerm(PeerTerm::Group(id)));
     }
     if text.starts_with("pl-") {
-        return resource_id(text, "pl-", at, problems).map(|id| Entry::Word(Word::PrefixList(id)));
+        return resource_id(text, "pl-", at, problems).map(|id| NetworkEntry::PeerTerm(PeerTerm::PrefixList(id)));
     }
     let hex = |text: &str| text.chars().all(|letter| letter.is_ascii_hexdigit() || matches!(letter, ':' | '.'));
     let is_address =
         text.contains('/') || text.starts_with(|first: char| first.is_ascii_digit()) || text.contains(':') && hex(text);
-    if is_address { block(text, at, problems).map(Entry::Block) } else { Some(Entry::Network(text)) }
+    if is_address { block(text, at, problems).map(NetworkEntry::Block) } else { Some(NetworkEntry::Network(text)) }
 }
 
 fn block(text: &str, at: At, problems: &mut Problems) -> Option<IpNet> {

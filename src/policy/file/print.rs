@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
 use crate::policy::file::{CLIENTS_NETWORK, ENDPOINT, VERSION};
-use crate::policy::model::{Clause, Limits, Origin, Policy, Severity, Verdict, Word};
-use crate::policy::model::{Requirement, Wearer};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::model::{InterfacesOf, Requirement};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -52,9 +52,9 @@ pub fn text(policy: &Policy) -> String {
 }
 
 /// The members of one entry, in the order in which they are written. A name that is empty stands for the entry itself.
-type Entry = Vec<(&'static str, String)>;
+type KeyValues = Vec<(&'static str, String)>;
 
-fn list(out: &mut String, name: &str, entries: Vec<Entry>) {
+fn list(out: &mut String, name: &str, entries: Vec<KeyValues>) {
     if entries.is_empty() {
         return;
     }
@@ -68,7 +68,7 @@ fn list(out: &mut String, name: &str, entries: Vec<Entry>) {
     }
 }
 
-fn exception(clause: &Clause) -> Entry {
+fn exception(clause: &Clause) -> KeyValues {
     let Limits { owner, expires, group, cluster, account, region } = &clause.limits;
     let mut entry = vec![("id", quoted(&clause.id)), ("reason", quoted(&clause.reason))];
     entry.extend(owner.as_deref().map(|owner| ("owner", quoted(owner))));
@@ -80,7 +80,7 @@ fn exception(clause: &Clause) -> Entry {
     entry
 }
 
-fn clause(clause: &Clause) -> Entry {
+fn clause(clause: &Clause) -> KeyValues {
     let roles: Vec<&str> = clause.roles.iter().map(|role| role.word()).collect();
     let mut entry = vec![("id", quoted(&clause.id)), ("roles", format!("[{}]", roles.join(", ")))];
     entry.extend(clause.only.then(|| ("only", "true".to_owned())));
@@ -95,10 +95,10 @@ fn clause(clause: &Clause) -> Entry {
     entry
 }
 
-fn requirement(requirement: &Requirement) -> Entry {
-    let role = match requirement.wearer {
-        Wearer::ControlPlane => "control-plane",
-        Wearer::Node => "node",
+fn requirement(requirement: &Requirement) -> KeyValues {
+    let role = match requirement.interfaces_of {
+        InterfacesOf::ControlPlane => "control-plane",
+        InterfacesOf::Node => "node",
     };
     let mut entry = vec![("id", quoted(&requirement.id)), ("role", role.to_owned())];
     entry.extend(space(requirement.direction, &requirement.traffic, &requirement.peers));
@@ -108,7 +108,7 @@ fn requirement(requirement: &Requirement) -> Entry {
 }
 
 /// Direction, packets and peers.
-fn space(direction: Direction, traffic: &Traffic, peers: &[Word]) -> Entry {
+fn space(direction: Direction, traffic: &Traffic, peers: &[PeerTerm]) -> KeyValues {
     let (way, key) = match direction {
         Direction::Ingress => ("ingress", "from"),
         Direction::Egress => ("egress", "to"),
@@ -120,7 +120,7 @@ fn space(direction: Direction, traffic: &Traffic, peers: &[Word]) -> Entry {
 }
 
 /// The language gives the same ports to TCP and UDP of one clause, or all of them to one of the two.
-fn packets(traffic: &Traffic) -> Entry {
+fn packets(traffic: &Traffic) -> KeyValues {
     if *traffic == Traffic::all() {
         return Vec::new();
     }
@@ -166,20 +166,20 @@ fn messages(protocol: u8, traffic: &Traffic) -> Vec<String> {
     all
 }
 
-fn words(words: &[Word]) -> String {
+fn words(words: &[PeerTerm]) -> String {
     let each = words.iter().flat_map(|word| match word {
-        Word::Addresses(addresses) => addresses.blocks().iter().map(|block| quoted(&block.to_string())).collect(),
-        Word::PrefixList(id) | Word::Group(id) => vec![quoted(id)],
-        Word::Aws(list) => vec![quoted(list.word())],
-        Word::Private => vec!["private".to_owned()],
-        Word::Internet => vec!["internet".to_owned()],
-        Word::WideInternet => vec!["wide-internet".to_owned()],
-        Word::Vpc => vec!["vpc".to_owned()],
-        Word::Anywhere => vec!["anywhere".to_owned()],
-        Word::Itself => vec!["self".to_owned()],
-        Word::SameCluster => vec!["same-cluster".to_owned()],
-        Word::Role(role) => vec![quoted(&format!("role:{}", role.word()))],
-        Word::OtherGroup => vec!["other-group".to_owned()],
+        PeerTerm::Addresses(addresses) => addresses.blocks().iter().map(|block| quoted(&block.to_string())).collect(),
+        PeerTerm::PrefixList(id) | PeerTerm::Group(id) => vec![quoted(id)],
+        PeerTerm::Aws(list) => vec![quoted(list.word())],
+        PeerTerm::Private => vec!["private".to_owned()],
+        PeerTerm::Internet => vec!["internet".to_owned()],
+        PeerTerm::WideInternet => vec!["wide-internet".to_owned()],
+        PeerTerm::Vpc => vec!["vpc".to_owned()],
+        PeerTerm::Anywhere => vec!["anywhere".to_owned()],
+        PeerTerm::Itself => vec!["self".to_owned()],
+        PeerTerm::SameCluster => vec!["same-cluster".to_owned()],
+        PeerTerm::Role(role) => vec![quoted(&format!("role:{}", role.word()))],
+        PeerTerm::OtherGroup => vec!["other-group".to_owned()],
     });
     format!("[{}]", each.collect::<Vec<String>>().join(", "))
 }

@@ -3,11 +3,11 @@
 use crate::policy::diagnostic::{At, Diagnostic, Level};
 
 /// Enough to mend a file by; a hostile one has a problem per byte.
-const MOST: usize = 200;
+const MAX_PROBLEMS: usize = 200;
 /// Longer words are nobody's typing error.
-const LONGEST_WORD: usize = 64;
-const MOST_COMPARED: usize = 1_000;
-const LONGEST_QUOTE: usize = 80;
+const MAX_WORD_LEN: usize = 64;
+const MAX_COMPARED: usize = 1_000;
+const MAX_QUOTE_LEN: usize = 80;
 
 #[derive(Default)]
 pub(super) struct Problems {
@@ -19,7 +19,7 @@ pub(super) struct Problems {
 impl Problems {
     pub(super) fn add(&mut self, problem: Diagnostic) {
         self.failed |= problem.severity == Level::Error;
-        if self.found.len() < MOST {
+        if self.found.len() < MAX_PROBLEMS {
             self.found.push(problem);
         } else {
             self.left_out += 1;
@@ -37,7 +37,7 @@ impl Problems {
 
     /// ``did you mean `revoke`?``, where one word is near enough.
     pub(super) fn did_you_mean<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-        if word.len() > LONGEST_WORD || self.found.len() >= MOST {
+        if word.len() > MAX_WORD_LEN || self.found.len() >= MAX_PROBLEMS {
             return None;
         }
         let plain = |text: &str| text.to_lowercase().replace('_', "-");
@@ -45,7 +45,7 @@ impl Problems {
         let most = (word.chars().count() / 3).clamp(1, 4);
         known
             .into_iter()
-            .take(MOST_COMPARED)
+            .take(MAX_COMPARED)
             .filter(|candidate| candidate.len().abs_diff(word.len()) <= most)
             .map(|candidate| (strsim::osa_distance(&word, &plain(candidate)), candidate))
             .filter(|(distance, _)| *distance <= most)
@@ -76,7 +76,7 @@ impl Problems {
 
 /// Text of the file inside a message: one line, not too long.
 pub(super) fn quoted(text: &str) -> String {
-    let clipped: String = text.chars().take(LONGEST_QUOTE).collect();
+    let clipped: String = text.chars().take(MAX_QUOTE_LEN).collect();
     let dots = if clipped.len() < text.len() { "…" } else { "" };
     format!("`{}{dots}`", clipped.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
 }

@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 use crate::model::group::Role;
 use crate::model::region::{Addresses, Family, Traffic};
 use crate::policy::exposure;
-use crate::policy::model::{Clause, Word};
+use crate::policy::model::{Clause, PeerTerm};
 use crate::policy::peers::private_everywhere;
 
 /// Comparisons of a whole file. The largest sensible policy needs a hundredth; a hostile one stops here.
-const MOST_WORK: usize = 3_000_000;
+const MAX_STEPS: usize = 3_000_000;
 
 static PRIVATE: LazyLock<Addresses> = LazyLock::new(private_everywhere);
 
@@ -31,8 +31,8 @@ pub(super) struct Reach<'c> {
 impl<'c> Reach<'c> {
     /// `None` for a clause about no traffic.
     pub(super) fn of(clause: &'c Clause) -> Option<Self> {
-        let blocks = |word: &Word| match word {
-            Word::Addresses(addresses) => Family::BOTH.iter().map(|family| addresses.ranges(*family).len()).sum(),
+        let blocks = |word: &PeerTerm| match word {
+            PeerTerm::Addresses(addresses) => Family::BOTH.iter().map(|family| addresses.ranges(*family).len()).sum(),
             _ => 1,
         };
         let size = clause.traffic.ranges().count() + clause.peers.iter().map(blocks).sum::<usize>();
@@ -104,11 +104,11 @@ impl Open {
 }
 
 /// How much comparing a file may still cost.
-pub(super) struct Work(usize);
+pub(super) struct Budget(usize);
 
-impl Work {
+impl Budget {
     pub(super) fn new() -> Self {
-        Self(MOST_WORK)
+        Self(MAX_STEPS)
     }
 
     /// `None`: it has cost enough.
@@ -124,48 +124,50 @@ impl Work {
 }
 
 /// Whether these words certainly cover everything that `word` may mean, for any group.
-pub(super) fn cover(words: &[Word], word: &Word) -> bool {
-    let has = |wanted: &[Word]| wanted.iter().any(|wanted| words.contains(wanted));
+pub(super) fn cover(words: &[PeerTerm], word: &PeerTerm) -> bool {
+    let has = |wanted: &[PeerTerm]| wanted.iter().any(|wanted| words.contains(wanted));
     let blocks = || {
         words.iter().filter_map(|word| match word {
-            Word::Addresses(addresses) => Some(addresses),
+            PeerTerm::Addresses(addresses) => Some(addresses),
             _ => None,
         })
     };
     let every_address = || {
-        words.contains(&Word::Private) && words.contains(&Word::Internet)
+        words.contains(&PeerTerm::Private) && words.contains(&PeerTerm::Internet)
             || blocks().any(|set| *set == Addresses::all())
     };
-    if has(&[Word::Anywhere]) {
+    if has(&[PeerTerm::Anywhere]) {
         return true;
     }
     match word {
-        Word::Addresses(addresses) => {
+        PeerTerm::Addresses(addresses) => {
             every_address()
                 || blocks().any(|set| set.covers(addresses))
-                || has(&[Word::Private]) && PRIVATE.covers(addresses)
+                || has(&[PeerTerm::Private]) && PRIVATE.covers(addresses)
         }
-        Word::Vpc => has(&[Word::Vpc, Word::Private]) || every_address(),
-        Word::WideInternet => has(&[Word::WideInternet, Word::Internet]) || every_address(),
-        Word::Private | Word::Internet => words.contains(word) || every_address(),
+        PeerTerm::Vpc => has(&[PeerTerm::Vpc, PeerTerm::Private]) || every_address(),
+        PeerTerm::WideInternet => has(&[PeerTerm::WideInternet, PeerTerm::Internet]) || every_address(),
+        PeerTerm::Private | PeerTerm::Internet => words.contains(word) || every_address(),
         // A group may have the role itself, and then it is no other group of its cluster.
-        Word::Role(_) => words.contains(word) || words.contains(&Word::Itself) && words.contains(&Word::SameCluster),
+        PeerTerm::Role(_) => {
+            words.contains(word) || words.contains(&PeerTerm::Itself) && words.contains(&PeerTerm::SameCluster)
+        }
         _ => words.contains(word),
     }
 }
 
 /// Whether one of these words and `word` may mean the same peer, for some group. `false` is certain.
-pub(super) fn may_meet(words: &[Word], word: &Word) -> bool {
+pub(super) fn may_meet(words: &[PeerTerm], word: &PeerTerm) -> bool {
     words.iter().any(|other| !are_apart(other, word) && !are_apart(word, other))
 }
 
 /// Whether one of these words and `word` certainly mean some peer both, unless the VPC has public addresses of its own.
-pub(super) fn surely_meet(words: &[Word], word: &Word) -> bool {
+pub(super) fn surely_meet(words: &[PeerTerm], word: &PeerTerm) -> bool {
     let public = |addresses: &Addresses| addresses.without(&PRIVATE);
     cover(words, word)
         || words.iter().any(|other| match (other, word) {
-            (Word::Addresses(addresses), Word::Internet) => !public(addresses).is_empty(),
-            (Word::Addresses(addresses), Word::WideInternet) => {
+            (PeerTerm::Addresses(addresses), PeerTerm::Internet) => !public(addresses).is_empty(),
+            (PeerTerm::Addresses(addresses), PeerTerm::WideInternet) => {
                 exposure::wide(&[(Traffic::all(), public(addresses))]).iter().any(|wide| !wide.is_empty())
             }
             (other, word) => cover(std::slice::from_ref(word), other),
@@ -173,33 +175,39 @@ pub(super) fn surely_meet(words: &[Word], word: &Word) -> bool {
 }
 
 /// The kinds of peer that a word may mean.
-fn kinds(word: &Word) -> u8 {
+fn kinds(word: &PeerTerm) -> u8 {
     const ADDRESSES: u8 = 1;
     const GROUPS: u8 = 2;
     const AWS_LISTS: u8 = 4;
     const UNREADABLE: u8 = 8;
     match word {
-        Word::Addresses(_) | Word::Private | Word::Internet | Word::WideInternet | Word::Vpc => ADDRESSES,
-        Word::Group(_) | Word::Itself | Word::SameCluster | Word::Role(_) | Word::OtherGroup => GROUPS,
-        Word::Aws(_) => AWS_LISTS,
-        Word::PrefixList(_) => ADDRESSES | AWS_LISTS | UNREADABLE,
-        Word::Anywhere => ADDRESSES | GROUPS | AWS_LISTS | UNREADABLE,
+        PeerTerm::Addresses(_) | PeerTerm::Private | PeerTerm::Internet | PeerTerm::WideInternet | PeerTerm::Vpc => {
+            ADDRESSES
+        }
+        PeerTerm::Group(_) | PeerTerm::Itself | PeerTerm::SameCluster | PeerTerm::Role(_) | PeerTerm::OtherGroup => {
+            GROUPS
+        }
+        PeerTerm::Aws(_) => AWS_LISTS,
+        PeerTerm::PrefixList(_) => ADDRESSES | AWS_LISTS | UNREADABLE,
+        PeerTerm::Anywhere => ADDRESSES | GROUPS | AWS_LISTS | UNREADABLE,
     }
 }
 
 /// Whether the two certainly never mean the same peer. Knows each pair in one order.
-fn are_apart(one: &Word, other: &Word) -> bool {
+fn are_apart(one: &PeerTerm, other: &PeerTerm) -> bool {
     if kinds(one) & kinds(other) == 0 {
         return true;
     }
     match (one, other) {
-        (Word::Addresses(one), Word::Addresses(other)) => !one.meets(other),
-        (Word::Addresses(addresses), Word::Internet | Word::WideInternet) => PRIVATE.covers(addresses),
-        (Word::Private | Word::Vpc, Word::Internet | Word::WideInternet)
-        | (Word::Itself, Word::SameCluster | Word::OtherGroup)
-        | (Word::SameCluster | Word::Role(_), Word::OtherGroup) => true,
-        (Word::Group(one), Word::Group(other)) | (Word::PrefixList(one), Word::PrefixList(other)) => one != other,
-        (Word::Aws(one), Word::Aws(other)) => one != other,
+        (PeerTerm::Addresses(one), PeerTerm::Addresses(other)) => !one.meets(other),
+        (PeerTerm::Addresses(addresses), PeerTerm::Internet | PeerTerm::WideInternet) => PRIVATE.covers(addresses),
+        (PeerTerm::Private | PeerTerm::Vpc, PeerTerm::Internet | PeerTerm::WideInternet)
+        | (PeerTerm::Itself, PeerTerm::SameCluster | PeerTerm::OtherGroup)
+        | (PeerTerm::SameCluster | PeerTerm::Role(_), PeerTerm::OtherGroup) => true,
+        (PeerTerm::Group(one), PeerTerm::Group(other)) | (PeerTerm::PrefixList(one), PeerTerm::PrefixList(other)) => {
+            one != other
+        }
+        (PeerTerm::Aws(one), PeerTerm::Aws(other)) => one != other,
         _ => false,
     }
 }

@@ -5,14 +5,15 @@ use crate::model::rule::Direction;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::file::clause::{HELP_REASON, REGION, Reader, SEVERITIES};
 use crate::policy::file::fields::{Fields, choice, items};
-use crate::policy::model::{Requirement, Wearer};
-use crate::policy::model::{Severity, Word};
+use crate::policy::model::{InterfacesOf, Requirement};
+use crate::policy::model::{PeerTerm, Severity};
 use crate::policy::tree::Node;
 
 pub(super) const OF_REQUIREMENTS: [&str; 3] = ["role", "severity", "reason"];
 
 /// Roles whose interfaces are known.
-const WEARERS: [(&str, Wearer); 2] = [("control-plane", Wearer::ControlPlane), ("node", Wearer::Node)];
+const WEARERS: [(&str, InterfacesOf); 2] =
+    [("control-plane", InterfacesOf::ControlPlane), ("node", InterfacesOf::Node)];
 /// What is missing breaks a cluster.
 const DEFAULT_SEVERITY: Severity = Severity::High;
 const HELP_ROLE: &str = "add `role: node` or `role: control-plane`: whose interfaces must let it through";
@@ -30,16 +31,16 @@ impl<'t> Reader<'t> {
         let id = self.id(&mut fields);
         let region = self.region(&fields);
         let problems = &mut self.problems;
-        let wearer = fields.need("role", HELP_ROLE, problems).and_then(|node| {
+        let interfaces_of = fields.need("role", HELP_ROLE, problems).and_then(|node| {
             choice(node, "role", "role with interfaces of its own", "unknown-role", &WEARERS, problems)
         });
         let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
 
         let ((id, _), (direction, traffic, peers)) = (id?, region?);
-        let is_side = |word: &Word| match word {
-            Word::Role(role) => matches!(role, Role::Cluster | Role::ControlPlane | Role::Node),
-            word => matches!(word, Word::Addresses(_) | Word::Group(_) | Word::Vpc | Word::Anywhere),
+        let is_side = |word: &PeerTerm| match word {
+            PeerTerm::Role(role) => matches!(role, Role::Cluster | Role::ControlPlane | Role::Node),
+            word => matches!(word, PeerTerm::Addresses(_) | PeerTerm::Group(_) | PeerTerm::Vpc | PeerTerm::Anywhere),
         };
         if !peers.iter().all(is_side) {
             let key = if direction == Direction::Ingress { "from" } else { "to" };
@@ -50,6 +51,6 @@ impl<'t> Reader<'t> {
             return None;
         }
         let severity = severity.unwrap_or(DEFAULT_SEVERITY);
-        Some(Requirement { id, wearer: wearer?, direction, traffic, peers, severity, reason: reason? })
+        Some(Requirement { id, interfaces_of: interfaces_of?, direction, traffic, peers, severity, reason: reason? })
     }
 }

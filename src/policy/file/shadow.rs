@@ -4,24 +4,24 @@
 
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::Problems;
-use crate::policy::file::reach::{Open, Reach, Work, cover};
-use crate::policy::model::{Clause, Word};
+use crate::policy::file::reach::{Budget, Open, Reach, cover};
+use crate::policy::model::{Clause, PeerTerm};
 
-struct Entry<'c> {
+struct EarlierClause<'c> {
     reach: Reach<'c>,
     at: At,
 }
 
 /// Warns of each clause that earlier ones of the list cover.
 pub(super) fn report(clauses: &[(Clause, At)], problems: &mut Problems) {
-    let entry = |(clause, at)| Some(Entry { reach: Reach::of(clause)?, at });
-    let entries: Vec<Entry<'_>> = clauses.iter().map(|(clause, at)| (clause, *at)).filter_map(entry).collect();
-    let mut work = Work::new();
+    let entry = |(clause, at)| Some(EarlierClause { reach: Reach::of(clause)?, at });
+    let entries: Vec<EarlierClause<'_>> = clauses.iter().map(|(clause, at)| (clause, *at)).filter_map(entry).collect();
+    let mut work = Budget::new();
     for (at, entry) in entries.iter().enumerate() {
         if work.spend(at).is_none() {
             return;
         }
-        let near: Vec<&Entry<'_>> =
+        let near: Vec<&EarlierClause<'_>> =
             entries.iter().take(at).filter(|other| entry.reach.overlaps(&other.reach)).collect();
         let reaches: Vec<&Reach<'_>> = near.iter().map(|other| &other.reach).collect();
         if work.compare(&entry.reach, &reaches).is_none() {
@@ -43,25 +43,25 @@ fn is_covered(reach: &Reach<'_>, earlier: &[&Reach<'_>]) -> bool {
 }
 
 /// Whether for every set of roles the clauses that surely have the peer leave nothing of the traffic.
-fn is_traffic_covered(reach: &Reach<'_>, word: &Word, earlier: &[&Reach<'_>]) -> bool {
+fn is_traffic_covered(reach: &Reach<'_>, word: &PeerTerm, earlier: &[&Reach<'_>]) -> bool {
     let mut open = Open::of(reach);
     earlier.iter().filter(|other| cover(&other.clause.peers, word)).for_each(|other| open.take(other));
     open.is_empty()
 }
 
 /// Whether blocks are covered by those of several clauses together, each of which has all the roles and traffic.
-fn are_addresses_covered(reach: &Reach<'_>, word: &Word, earlier: &[&Reach<'_>]) -> bool {
-    let Word::Addresses(addresses) = word else { return false };
+fn are_addresses_covered(reach: &Reach<'_>, word: &PeerTerm, earlier: &[&Reach<'_>]) -> bool {
+    let PeerTerm::Addresses(addresses) = word else { return false };
     let mut rest = addresses.clone();
     for word in earlier.iter().filter(|other| reach.is_within(other)).flat_map(|other| &other.clause.peers) {
-        if let Word::Addresses(covered) = word {
+        if let PeerTerm::Addresses(covered) = word {
             rest = rest.without(covered);
         }
     }
     rest.is_empty()
 }
 
-fn warning(entry: &Entry<'_>, earlier: &[&Entry<'_>]) -> Diagnostic {
+fn warning(entry: &EarlierClause<'_>, earlier: &[&EarlierClause<'_>]) -> Diagnostic {
     let id = &entry.reach.clause.id;
     let alone = earlier.iter().find(|other| is_covered(&entry.reach, &[&other.reach]));
     let problem = |message: String| Diagnostic::warning("shadowed", entry.at, message);

@@ -17,8 +17,8 @@ fn find<'a>(policy: &'a Policy, id: &str) -> &'a Clause {
     policy.clauses.iter().find(|clause| clause.id == id).unwrap()
 }
 
-fn nets(texts: &[&str]) -> Word {
-    Word::Addresses(texts.iter().map(|text| text.parse::<ipnet::IpNet>().unwrap()).collect())
+fn nets(texts: &[&str]) -> PeerTerm {
+    PeerTerm::Addresses(texts.iter().map(|text| text.parse::<ipnet::IpNet>().unwrap()).collect())
 }
 
 /// A file of one clause with these keys.
@@ -113,30 +113,31 @@ fn words_of_from_and_to() {
     let peers = |keys: &str| clause(keys).peers;
     assert_eq!(
         peers("from: [private, internet, wide-internet, vpc]"),
-        [Word::Private, Word::Internet, Word::WideInternet, Word::Vpc]
+        [PeerTerm::Private, PeerTerm::Internet, PeerTerm::WideInternet, PeerTerm::Vpc]
     );
     assert_eq!(
         peers("from: [self, same-cluster, other-group, anywhere]"),
-        [Word::Itself, Word::SameCluster, Word::OtherGroup, Word::Anywhere]
+        [PeerTerm::Itself, PeerTerm::SameCluster, PeerTerm::OtherGroup, PeerTerm::Anywhere]
     );
-    let (list, group) = (Word::PrefixList("pl-0123abcd".to_owned()), Word::Group("sg-0123456789abcdef0".to_owned()));
+    let (list, group) =
+        (PeerTerm::PrefixList("pl-0123abcd".to_owned()), PeerTerm::Group("sg-0123456789abcdef0".to_owned()));
     assert_eq!(
         peers("from: [\"role:load-balancer\", \"aws:s3\", pl-0123abcd, sg-0123456789abcdef0]"),
-        [Word::Role(Role::LoadBalancer), Word::Aws(AwsList::S3), list, group]
+        [PeerTerm::Role(Role::LoadBalancer), PeerTerm::Aws(AwsList::S3), list, group]
     );
     assert_eq!(
         peers("from: [10.0.0.0/8, private, 2001:db8::/32, private]"),
-        [nets(&["10.0.0.0/8", "2001:db8::/32"]), Word::Private]
+        [nets(&["10.0.0.0/8", "2001:db8::/32"]), PeerTerm::Private]
     );
     let out = clause("direction: egress, to: [internet]");
-    assert_eq!((out.direction, out.peers), (Direction::Egress, vec![Word::Internet]));
+    assert_eq!((out.direction, out.peers), (Direction::Egress, vec![PeerTerm::Internet]));
 }
 
 #[test]
 fn networks_hold_networks_and_clients_reach_inherited_clauses() {
     let networks = "version: 1\nnetworks: {clients: [private, campus], campus: [office, 198.51.100.0/24], office: [203.0.113.0/24]}\n";
     let policy = loaded(networks).policy;
-    let clients = [nets(&["198.51.100.0/24", "203.0.113.0/24"]), Word::Private];
+    let clients = [nets(&["198.51.100.0/24", "203.0.113.0/24"]), PeerTerm::Private];
     assert_eq!(policy.clients, clients);
     assert_eq!(find(&policy, "nodeport-clients").peers, clients);
     let strict = loaded(&format!(
@@ -147,7 +148,7 @@ fn networks_hold_networks_and_clients_reach_inherited_clauses() {
     assert_eq!(find(&strict, "web").peers, clients);
     let usual =
         loaded("version: 1\nclauses: [{id: web, from: [clients, 203.0.113.0/24], verdict: allow, reason: r}]\n").policy;
-    assert_eq!(find(&usual, "web").peers, [nets(&["203.0.113.0/24"]), Word::Private]);
+    assert_eq!(find(&usual, "web").peers, [nets(&["203.0.113.0/24"]), PeerTerm::Private]);
 }
 
 #[test]

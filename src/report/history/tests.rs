@@ -23,16 +23,16 @@ fn seen(action: Action) -> Sighting {
 }
 
 /// What is told of each sighting, one after the other.
-fn told(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
-    let mut past = Past::default();
+fn notified(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
+    let mut history = History::default();
     let mut said = Vec::new();
     for (minutes, sighting) in sightings {
-        let telling = past.telling(sighting, at(*minutes));
-        past = past.with(sighting, &telling, at(*minutes));
-        said.push(match telling {
-            Telling::Tell => "tell",
-            Telling::Quiet { .. } => "quiet",
-            Telling::Contested(_) => "contested",
+        let notification = history.notification(sighting, at(*minutes));
+        history = history.with(sighting, &notification, at(*minutes));
+        said.push(match notification {
+            Notification::Send => "tell",
+            Notification::Quiet { .. } => "quiet",
+            Notification::Contested(_) => "contested",
         });
     }
     said
@@ -136,17 +136,17 @@ fn what_is_told() {
         ),
     ];
     for (name, sightings, expected) in rows {
-        assert_eq!(told(sightings), *expected, "{name}");
+        assert_eq!(notified(sightings), *expected, "{name}");
     }
 }
 
 #[test]
 fn a_clock_that_went_wrong_silences_nothing() {
-    let past = Past::default().with(&opened(0), &Telling::Tell, at(600));
-    assert_eq!(past.telling(&opened(0), at(0)), Telling::Tell);
-    let past = Past { contested: Some(Timestamp::MAX), ..past };
-    let past = past.with(&opened(1), &Telling::Tell, at(1)).with(&opened(2), &Telling::Tell, at(2));
-    assert!(matches!(past.telling(&opened(3), at(3)), Telling::Contested(_)));
+    let history = History::default().with(&opened(0), &Notification::Send, at(600));
+    assert_eq!(history.notification(&opened(0), at(0)), Notification::Send);
+    let history = History { contested: Some(Timestamp::MAX), ..history };
+    let history = history.with(&opened(1), &Notification::Send, at(1)).with(&opened(2), &Notification::Send, at(2));
+    assert!(matches!(history.notification(&opened(3), at(3)), Notification::Contested(_)));
 }
 
 #[test]
@@ -155,11 +155,13 @@ fn contested_says_who_and_how_often_the_most_often_first() {
         action: Action::Revoked,
         opened: Some((at(minutes), Some(name.to_owned()).filter(|name| !name.is_empty()))),
     };
-    let mut past = Past::default();
+    let mut history = History::default();
     for sighting in [by("old", -1440), by("bob", 1), by("zoe", 2), by("", 3)] {
-        past = past.with(&sighting, &Telling::Tell, at(5));
+        history = history.with(&sighting, &Notification::Send, at(5));
     }
-    let Telling::Contested(contested) = past.telling(&by("zoe", 4), at(5)) else { panic!("not contested") };
+    let Notification::Contested(contested) = history.notification(&by("zoe", 4), at(5)) else {
+        panic!("not contested")
+    };
     let by = vec![("zoe".to_owned(), 2), ("bob".to_owned(), 1)];
     assert_eq!(
         contested,
@@ -177,25 +179,25 @@ fn a_past_stays_small_and_keeps_the_newest() {
         location: Location::default(),
         actor: crate::event::Actor { arn: Some(format!("{long}{minutes}")), ..crate::event::Actor::default() },
     };
-    let mut past = Past::default();
+    let mut history = History::default();
     for minutes in 0..200 {
         let sighting = Sighting::of(&finding(Action::Revoked), Some(&event(minutes)), at(minutes));
-        past = past.with(&sighting, &past.telling(&sighting, at(minutes)), at(minutes));
+        history = history.with(&sighting, &history.notification(&sighting, at(minutes)), at(minutes));
     }
-    assert_eq!(past.openings.len(), MOST_OPENINGS);
-    assert_eq!(past.openings.keys().next(), Some(&at(150)));
-    assert!(serde_json::to_vec(&past).unwrap().len() < 30_000);
-    let merged = past.clone().merge(past.with(&opened(500), &Telling::Tell, at(500)));
-    assert_eq!((merged.openings.len(), merged.ends()), (MOST_OPENINGS, Some(at(500 + 1440))));
+    assert_eq!(history.openings.len(), MAX_OPENINGS);
+    assert_eq!(history.openings.keys().next(), Some(&at(150)));
+    assert!(serde_json::to_vec(&history).unwrap().len() < 30_000);
+    let merged = history.clone().merge(history.with(&opened(500), &Notification::Send, at(500)));
+    assert_eq!((merged.openings.len(), merged.ends()), (MAX_OPENINGS, Some(at(500 + 1440))));
 }
 
 #[test]
 fn a_past_comes_back_from_json_and_ends_a_day_after_the_last_thing_in_it() {
-    let past = Past::default().with(&opened(0), &Telling::Tell, at(5));
-    assert_eq!(serde_json::from_str::<Past>(&serde_json::to_string(&past).unwrap()).unwrap(), past);
-    assert_eq!(past.ends(), Some(at(5 + 1440)));
-    assert_eq!(Past::default().ends(), None);
-    assert_eq!(Past { contested: Some(Timestamp::MAX), ..past }.ends(), Some(Timestamp::MAX));
+    let history = History::default().with(&opened(0), &Notification::Send, at(5));
+    assert_eq!(serde_json::from_str::<History>(&serde_json::to_string(&history).unwrap()).unwrap(), history);
+    assert_eq!(history.ends(), Some(at(5 + 1440)));
+    assert_eq!(History::default().ends(), None);
+    assert_eq!(History { contested: Some(Timestamp::MAX), ..history }.ends(), Some(Timestamp::MAX));
 }
 
 fn finding(action: Action) -> FindingRecord {
@@ -209,7 +211,7 @@ fn finding(action: Action) -> FindingRecord {
         action,
         closed_at: None,
         connections: None,
-        told_at: None,
+        notified_at: None,
         contested: None,
         detail: None,
     }
@@ -314,14 +316,14 @@ proptest! {
 
     #[test]
     fn nothing_is_silent_for_longer_than_the_window_and_nothing_is_contested_twice_a_day(sightings in sightings()) {
-        let said = told(&sightings);
+        let said = notified(&sightings);
         let last = |what: fn(&str) -> bool, before: usize| {
             said.iter().zip(&sightings).take(before).rev().find(|(said, _)| what(said)).map(|(_, (now, _))| *now)
         };
         for (n, (now, sighting)) in sightings.iter().enumerate() {
             if said[n] == "quiet" {
-                let told = last(|said| said != "quiet", n).unwrap();
-                prop_assert!(now - told < 60 && sighting.action < Action::Refused);
+                let notified = last(|said| said != "quiet", n).unwrap();
+                prop_assert!(now - notified < 60 && sighting.action < Action::Refused);
             }
             if said[n] == "contested" {
                 prop_assert!(sighting.opened.is_some());
@@ -332,12 +334,12 @@ proptest! {
 
     #[test]
     fn pasts_merge_in_any_order(one in sightings(), two in sightings(), three in sightings()) {
-        let past = |sightings: Vec<(i64, Sighting)>| {
-            sightings.iter().fold(Past::default(), |past, (now, sighting)| {
-                past.with(sighting, &past.telling(sighting, at(*now)), at(*now))
+        let history = |sightings: Vec<(i64, Sighting)>| {
+            sightings.iter().fold(History::default(), |history, (now, sighting)| {
+                history.with(sighting, &history.notification(sighting, at(*now)), at(*now))
             })
         };
-        let (one, two, three) = (past(one), past(two), past(three));
+        let (one, two, three) = (history(one), history(two), history(three));
         prop_assert_eq!(one.clone().merge(one.clone()), one.clone());
         prop_assert_eq!(one.clone().merge(two.clone()), two.clone().merge(one.clone()));
         prop_assert_eq!(one.clone().merge(two.clone()).merge(three.clone()), one.merge(two.merge(three)));

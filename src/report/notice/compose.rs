@@ -10,9 +10,9 @@ use crate::policy::model::Severity;
 use crate::report::record::{Action, Connections, FindingRecord, PortionRecord, Record};
 
 /// SNS refuses a subject of 100 characters or more.
-const LONGEST_SUBJECT: usize = 99;
+const MAX_SUBJECT_LEN: usize = 99;
 /// Findings written out in one notice; the rest is counted.
-const MOST_FINDINGS: usize = 20;
+const MAX_FINDINGS: usize = 20;
 
 /// The notice of one record. `now` dates the exception that it proposes.
 pub fn notice(record: &Record, now: Timestamp) -> Notice {
@@ -20,7 +20,7 @@ pub fn notice(record: &Record, now: Timestamp) -> Notice {
     let findings: Vec<&FindingRecord> = record.findings.iter().collect();
     let headline = headline(&findings);
     let again = if findings.iter().any(|finding| finding.contested.is_some()) { "contested: " } else { "" };
-    let rest = findings.len().saturating_sub(MOST_FINDINGS);
+    let rest = findings.len().saturating_sub(MAX_FINDINGS);
     Notice {
         subject: subject(record.severity, &cluster, &format!("{again}{headline} on {}", record.group.id)),
         headline: match findings.iter().find_map(|finding| finding.rule.as_ref()) {
@@ -28,7 +28,7 @@ pub fn notice(record: &Record, now: Timestamp) -> Notice {
             None => headline,
         },
         facts: facts(record, &cluster),
-        sections: findings.iter().take(MOST_FINDINGS).map(|finding| section(finding, record)).collect(),
+        sections: findings.iter().take(MAX_FINDINGS).map(|finding| section(finding, record)).collect(),
         rest: (rest > 0).then(|| format!("… and {rest} more, in the record of this event.")),
         steps: next_steps(&findings),
         code: redo::code(record, now),
@@ -41,13 +41,13 @@ pub fn notice(record: &Record, now: Timestamp) -> Notice {
 /// readable.
 pub(super) fn subject(severity: Option<Severity>, cluster: &str, what: &str) -> String {
     let severity = severity.map_or("info", Severity::word).to_uppercase();
-    let room = LONGEST_SUBJECT.saturating_sub(severity.len() + 5 + what.chars().count());
+    let room = MAX_SUBJECT_LEN.saturating_sub(severity.len() + 5 + what.chars().count());
     let mut name: String = cluster.chars().take(room).collect();
     if name.len() < cluster.len() {
         name = name.chars().take(room.saturating_sub(1)).chain(['…']).collect();
     }
     let line = format!("[{severity}] {name}: {what}");
-    line.chars().filter(|c| !c.is_control()).take(LONGEST_SUBJECT).collect()
+    line.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_LEN).collect()
 }
 
 /// What happened, in a few words: the worst first.
@@ -114,7 +114,7 @@ fn section(finding: &FindingRecord, record: &Record) -> Section {
     lines.extend(clauses(finding).map(|portion| format!("{why} by `{}`: {}", portion.clause, plain(&portion.reason))));
     lines.extend(open_for(finding, record));
     lines.extend(finding.connections.map(|connections| meanwhile(connections).to_owned()));
-    lines.extend(finding.told_at.map(|at| format!("You were told at {at}")));
+    lines.extend(finding.notified_at.map(|at| format!("You were told at {at}")));
     lines.extend(repeated(finding, actor));
     if let Some(description) = finding.rule.as_ref().and_then(|rule| rule.description.as_deref()) {
         lines.push(format!("Its description says: {}", plain(description)));

@@ -8,9 +8,9 @@ use crate::model::text::plain;
 use crate::report::record::{FindingRecord, Record};
 
 /// Groups written out; the rest is counted.
-const MOST_GROUPS: usize = 20;
+const MAX_GROUPS: usize = 20;
 /// Findings written out of one group.
-const MOST_FINDINGS: usize = 8;
+const MAX_FINDINGS: usize = 8;
 
 /// The digest of the records of one cluster, account and region. `None`: there is nothing that people were not told.
 pub fn digest(records: &[&Record]) -> Option<Notice> {
@@ -26,7 +26,7 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
     let groups = if groups.len() == 1 { "1 group".to_owned() } else { format!("{} groups", groups.len()) };
     let headline = format!("{} in {groups}", headline(&findings));
     let severity = records.iter().filter_map(|record| record.severity).max();
-    let rest = told.len().saturating_sub(MOST_GROUPS);
+    let rest = told.len().saturating_sub(MAX_GROUPS);
     Some(Notice {
         subject: subject(severity, &cluster, &format!("sweep: {headline}")),
         headline: format!("a sweep of all groups: {headline}"),
@@ -34,7 +34,7 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
             ("Cluster", format!("{cluster}, account {}, {}", first.account, first.region)),
             ("Who", "is not known: these rules were there when the sweep came".to_owned()),
         ],
-        sections: told.iter().take(MOST_GROUPS).map(|record| section(record)).collect(),
+        sections: told.iter().take(MAX_GROUPS).map(|record| section(record)).collect(),
         rest: (rest > 0).then(|| format!("… and {rest} more groups, in the records of this sweep.")),
         steps: next_steps(&findings),
         code: Vec::new(),
@@ -46,8 +46,8 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
 fn section(record: &Record) -> Section {
     let roles: Vec<&str> = record.group.roles.iter().map(|known| known.role.word()).collect();
     let name = record.group.name.as_deref().map(plain).unwrap_or_default();
-    let mut lines: Vec<String> = record.findings.iter().take(MOST_FINDINGS).map(line).collect();
-    let rest = record.findings.len().saturating_sub(MOST_FINDINGS);
+    let mut lines: Vec<String> = record.findings.iter().take(MAX_FINDINGS).map(line).collect();
+    let rest = record.findings.len().saturating_sub(MAX_FINDINGS);
     if rest > 0 {
         lines.push(format!("… and {rest} more, in the record of this group."));
     }

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::{Notice, Section};
 
 /// The documentation gives no lengths; these keep a message within what Slack shows of one.
-const LONGEST_DESCRIPTION: usize = 6000;
-const LONGEST_STEP: usize = 500;
-const MOST_STEPS: usize = 8;
+const MAX_DESCRIPTION_LEN: usize = 6000;
+const MAX_STEP_LEN: usize = 500;
+const MAX_STEPS: usize = 8;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,7 +53,7 @@ pub fn json(notice: &Notice, attributes: &[(&'static str, String)]) -> String {
             text_type: "client-markdown",
             title: shown(&notice.subject),
             description: description(notice),
-            next_steps: notice.steps.iter().take(MOST_STEPS).map(|step| cut(&shown(step), LONGEST_STEP)).collect(),
+            next_steps: notice.steps.iter().take(MAX_STEPS).map(|step| cut(&shown(step), MAX_STEP_LEN)).collect(),
             keywords: ["severity", "outcome", "cluster"].into_iter().filter_map(of).map(shown).collect(),
         },
         metadata: Metadata {
@@ -81,14 +81,14 @@ fn description(notice: &Notice) -> String {
     let mut left = 0;
     for section in &notice.sections {
         let text = fenced(section);
-        let fits = left == 0 && chars(&out) + chars(&text) + chars(&tail) + 80 < LONGEST_DESCRIPTION;
+        let fits = left == 0 && chars(&out) + chars(&text) + chars(&tail) + 80 < MAX_DESCRIPTION_LEN;
         if fits { out.push_str(&text) } else { left += 1 }
     }
     if left > 0 {
         let _ = write!(out, "\n… and {left} more, in the record and by e-mail.");
     }
     out.push_str(&tail);
-    cut(&out, LONGEST_DESCRIPTION)
+    cut(&out, MAX_DESCRIPTION_LEN)
 }
 
 fn fenced(section: &Section) -> String {
@@ -105,7 +105,7 @@ fn tail(notice: &Notice) -> String {
     for code in &notice.code {
         let text = format!("\n{}\n```\n{}\n```", code.title, shown(&code.text));
         // Half a command is worse than none.
-        if chars(&out) + chars(&text) < LONGEST_DESCRIPTION / 2 {
+        if chars(&out) + chars(&text) < MAX_DESCRIPTION_LEN / 2 {
             out.push_str(&text);
         }
     }

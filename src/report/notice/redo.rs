@@ -36,14 +36,14 @@ pub(super) fn code(record: &Record, now: Timestamp) -> Vec<Code> {
 }
 
 /// Protocols told apart in one exception; beyond, it is for all of them.
-const MOST_PROTOCOLS: usize = 5;
+const MAX_PROTOCOLS: usize = 5;
 
 fn exception(record: &Record, finding: &FindingRecord, rule: &Rule, now: Timestamp) -> String {
     let mut ports: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for portion in finding.portions.iter().filter(|portion| portion.verdict == Verdict::Revoke) {
         ports.entry(&portion.protocol).or_default().push(&portion.ports);
     }
-    if ports.len() > MOST_PROTOCOLS {
+    if ports.len() > MAX_PROTOCOLS {
         // Shorter than the list, and what the rule is anyhow.
         ports = [("-1", vec!["all"])].into();
     }

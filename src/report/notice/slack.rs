@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{Notice, Section};
 
 /// Characters of a header.
-const LONGEST_HEADER: usize = 150;
+const MAX_HEADER_LEN: usize = 150;
 /// Characters of a section.
-const LONGEST_SECTION: usize = 3000;
+const MAX_SECTION_LEN: usize = 3000;
 /// Blocks of a message; Slack takes 50.
-const MOST_BLOCKS: usize = 45;
+const MAX_BLOCKS: usize = 45;
 /// Characters of all blocks. Slack documents no limit and refuses a little more than 11,000.
-const LONGEST_MESSAGE: usize = 7500;
+const MAX_MESSAGE_LEN: usize = 7500;
 
 #[derive(Serialize)]
 struct Post {
@@ -48,7 +48,7 @@ impl Text {
 
 impl Block {
     fn section(text: &str) -> Self {
-        Self::Section { text: Text::plain(text, LONGEST_SECTION) }
+        Self::Section { text: Text::plain(text, MAX_SECTION_LEN) }
     }
 
     fn mrkdwn(text: String) -> Self {
@@ -70,17 +70,17 @@ impl Block {
 pub fn json(notice: &Notice) -> String {
     let facts: Vec<String> = notice.facts.iter().map(|(name, what)| format!("{name}: {what}")).collect();
     let mut blocks = vec![
-        Block::Header { text: Text::plain(&notice.subject, LONGEST_HEADER) },
+        Block::Header { text: Text::plain(&notice.subject, MAX_HEADER_LEN) },
         Block::section(&format!("{}.\n{}", super::capital(&notice.headline), facts.join("\n"))),
     ];
     let tail = tail(notice);
-    let room = LONGEST_MESSAGE.saturating_sub(tail.iter().chain(&blocks).map(Block::length).sum::<usize>() + 100);
+    let room = MAX_MESSAGE_LEN.saturating_sub(tail.iter().chain(&blocks).map(Block::length).sum::<usize>() + 100);
     let mut used = 0;
     let mut left = 0;
     for section in &notice.sections {
         let block = Block::section(&text(section));
         used += block.length();
-        if left == 0 && used <= room && blocks.len() + tail.len() < MOST_BLOCKS {
+        if left == 0 && used <= room && blocks.len() + tail.len() < MAX_BLOCKS {
             blocks.push(block);
         } else {
             left += 1;
@@ -90,7 +90,7 @@ pub fn json(notice: &Notice) -> String {
         blocks.push(Block::section(&format!("… and {left} more, in the record and by e-mail.")));
     }
     blocks.extend(tail);
-    let post = Post { text: escaped(&notice.subject, LONGEST_HEADER), blocks, unfurl_links: false };
+    let post = Post { text: escaped(&notice.subject, MAX_HEADER_LEN), blocks, unfurl_links: false };
     serde_json::to_string(&post).unwrap_or_default()
 }
 
@@ -106,7 +106,7 @@ fn tail(notice: &Notice) -> Vec<Block> {
     for code in &notice.code {
         let fenced = format!("{}\n```{}```", code.title, escaped(&code.text.replace('`', "'"), usize::MAX));
         // Half a command is worse than none.
-        if length(&fenced) <= LONGEST_SECTION / 2 {
+        if length(&fenced) <= MAX_SECTION_LEN / 2 {
             blocks.push(Block::mrkdwn(fenced));
         }
     }

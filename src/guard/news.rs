@@ -10,27 +10,27 @@ use jiff::Timestamp;
 use crate::event::Event;
 use crate::model::error::chain;
 use crate::model::ids::Location;
-use crate::ports::Memory;
-use crate::report::history::{Key, Past, Sighting, Telling};
+use crate::ports::StateStore;
+use crate::report::history::{History, Key, Notification, Sighting};
 use crate::report::notice;
 use crate::report::record::FindingRecord;
 
 /// What the memory says of the findings of one invocation.
 #[derive(Debug, Default)]
-pub(super) struct Recall {
+pub(super) struct News {
     /// Of every finding that people hear of: what is to be remembered.
-    pasts: BTreeMap<Key, Past>,
+    histories: BTreeMap<Key, History>,
     /// Another process dealt with this event to its end.
     pub(super) is_handled: bool,
     /// What could not be read or kept.
     pub(super) problems: Vec<String>,
 }
 
-impl Recall {
+impl News {
     /// Looks up what was told of these findings, each with its group, and marks those that are no news and those that are
     /// contested. Asks nothing when there is nothing to tell.
     pub(super) async fn of<'f>(
-        memory: &impl Memory,
+        state: &impl StateStore,
         location: &Location,
         event: Option<&Event>,
         findings: Vec<(&'f str, &'f mut FindingRecord)>,
@@ -39,45 +39,45 @@ impl Recall {
         let due = findings.into_iter().filter(|(_, finding)| notice::is_due(finding, event.is_some()));
         let due: Vec<(Key, &mut FindingRecord)> =
             due.map(|(group, finding)| (Key::of(location, group, finding), finding)).collect();
-        let mut recall = Self::default();
+        let mut news = Self::default();
         if due.is_empty() {
-            return recall;
+            return news;
         }
         let keys: Vec<Key> = due.iter().map(|(key, _)| key.clone()).collect();
         let is_handled = async {
             match event {
-                Some(event) => memory.is_handled(&event.id).await,
+                Some(event) => state.is_handled(&event.id).await,
                 None => Ok(false),
             }
         };
-        match futures::try_join!(is_handled, memory.past(&keys)) {
-            Ok((is_handled, pasts)) => (recall.is_handled, recall.pasts) = (is_handled, pasts),
+        match futures::try_join!(is_handled, state.history(&keys)) {
+            Ok((is_handled, histories)) => (news.is_handled, news.histories) = (is_handled, histories),
             Err(error) => {
                 let why = chain(&error);
-                recall.problems.push(format!("what was told before could not be read, so it is told again: {why}"));
+                news.problems.push(format!("what was told before could not be read, so it is told again: {why}"));
             }
         }
         for (key, finding) in due {
-            let past = recall.pasts.entry(key).or_default();
+            let history = news.histories.entry(key).or_default();
             let sighting = Sighting::of(finding, event, now);
-            let telling = past.telling(&sighting, now);
-            *past = past.with(&sighting, &telling, now);
-            match telling {
-                Telling::Tell => {}
-                Telling::Quiet { last } => finding.told_at = Some(last),
-                Telling::Contested(contested) => finding.contested = Some(contested),
+            let notification = history.notification(&sighting, now);
+            *history = history.with(&sighting, &notification, now);
+            match notification {
+                Notification::Send => {}
+                Notification::Quiet { last } => finding.notified_at = Some(last),
+                Notification::Contested(contested) => finding.contested = Some(contested),
             }
         }
-        recall
+        news
     }
 
     /// To be called once everybody was told. `event`: one that was dealt with to its end.
-    pub(super) async fn keep(&mut self, memory: &impl Memory, event: Option<&Event>) {
-        if self.pasts.is_empty() {
+    pub(super) async fn keep(&mut self, state: &impl StateStore, event: Option<&Event>) {
+        if self.histories.is_empty() {
             return;
         }
-        let pasts: Vec<(Key, Past)> = std::mem::take(&mut self.pasts).into_iter().collect();
-        if let Err(error) = memory.remember(event.map(|event| event.id.as_str()), &pasts).await {
+        let histories: Vec<(Key, History)> = std::mem::take(&mut self.histories).into_iter().collect();
+        if let Err(error) = state.remember(event.map(|event| event.id.as_str()), &histories).await {
             let why = chain(&error);
             self.problems.push(format!("what was told could not be remembered, so it may be told again: {why}"));
         }
