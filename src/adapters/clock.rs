@@ -1,4 +1,4 @@
-//! Time as the machine tells it.
+//! Time by the machine's clock.
 
 use std::time::Duration;
 

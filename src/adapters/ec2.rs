@@ -202,7 +202,7 @@ fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
     Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
 }
 
-/// What wears groups of two filters comes twice.
+/// An attachment of groups in two filters comes twice.
 fn once_each<T>(found: impl Iterator<Item = T>, id: impl Fn(&T) -> &String) -> Vec<T> {
     let mut found: Vec<T> = found.collect();
     found.sort_by(|a, b| id(a).cmp(id(b)));
