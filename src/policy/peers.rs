@@ -1,4 +1,4 @@
-//! What the peers of a group's rules are to the policy: which classes of addresses they meet, and which peer terms name them.
+//! What the peers of a group's rules are to the policy: which classes of addresses they meet, which peer terms name them.
 //!
 //! Owns: `private`, the cut of the address spaces, the meaning of each peer term. Must not: decide anything.
 
