@@ -1,5 +1,6 @@
 //! EKS: every cluster with its node groups, and the groups that their launch templates name.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::error::ProvideErrorMetadata;
@@ -39,6 +40,7 @@ impl Clusters {
     }
 }
 
+#[async_trait]
 impl Eks for Clusters {
     /// Clusters in every status: the groups of one that is being deleted, or that failed, are still worn.
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
