@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification as NetworkInterface;
 use aws_sdk_eks::types::{
@@ -39,6 +40,7 @@ impl Clusters {
     }
 }
 
+#[async_trait]
 impl Eks for Clusters {
     /// Clusters in every status: the groups of one that is being deleted, or that failed, are still attached.
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {

@@ -5,9 +5,11 @@
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::{Connector, tls};
@@ -31,15 +33,15 @@ const TIME_TO_SEND: SignedDuration = SignedDuration::from_secs(10);
 const RETRY_DELAYS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// A webhook whose address stands in Secrets Manager.
-pub struct Webhook<C> {
+pub struct Webhook {
     secrets: Client,
     secret: String,
     http: SharedHttpConnector,
-    clock: C,
+    clock: Arc<dyn Clock>,
     address: Mutex<Option<String>>,
 }
 
-impl<C> fmt::Debug for Webhook<C> {
+impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Webhook").field("secret", &self.secret).finish_non_exhaustive()
     }
@@ -64,9 +66,9 @@ impl PostError {
     }
 }
 
-impl<C: Clock> Webhook<C> {
+impl Webhook {
     /// `secret`: the ARN of a secret that holds the address, alone or as the field `url` of a JSON object.
-    pub fn new(secrets: Client, secret: &str, clock: C) -> Self {
+    pub fn new(secrets: Client, secret: &str, clock: Arc<dyn Clock>) -> Self {
         let settings =
             HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
         let http = Connector::builder()
@@ -127,7 +129,8 @@ impl<C: Clock> Webhook<C> {
     }
 }
 
-impl<C: Clock> Channel for Webhook<C> {
+#[async_trait]
+impl Channel for Webhook {
     fn name(&self) -> &'static str {
         "Slack"
     }

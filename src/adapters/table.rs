@@ -4,8 +4,10 @@
 //! may be anything: an item that cannot be understood is an empty one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
@@ -46,13 +48,13 @@ const MAX_BYTES: usize = 64 * 1024;
 type Item = HashMap<String, AttributeValue>;
 
 /// A table, and the location whose events and findings are kept in it.
-#[derive(Clone, Debug)]
-pub struct Table<C> {
+#[derive(Clone)]
+pub struct Table {
     client: Client,
     /// Name or ARN.
     name: String,
     location: Location,
-    clock: C,
+    clock: Arc<dyn Clock>,
 }
 
 /// A finding as it stands in the table.
@@ -62,9 +64,9 @@ struct Stored {
     history: History,
 }
 
-impl<C: Clock> Table<C> {
+impl Table {
     /// A table by name or ARN, for the events of this location.
-    pub fn new(client: Client, name: &str, location: Location, clock: C) -> Self {
+    pub fn new(client: Client, name: &str, location: Location, clock: Arc<dyn Clock>) -> Self {
         Self { client, name: name.to_owned(), location, clock }
     }
 
@@ -192,7 +194,8 @@ impl<C: Clock> Table<C> {
     }
 }
 
-impl<C: Clock> StateStore for Table<C> {
+#[async_trait]
+impl StateStore for Table {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         let key = self.event_key(event);
         let items = self.read(BTreeSet::from([key.clone()])).await?;
