@@ -7,8 +7,9 @@ use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, count};
-use crate::cli::{CommandOutput, Exit, Format, input};
 use crate::policy::diagnostic::{Diagnostic, Level};
 use crate::policy::file;
 

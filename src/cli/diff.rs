@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::cli::claims::{self, Assumed};
 use crate::cli::compare::{ComparedPart, Side, Way, compare};
+use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, count, decision, traffic};
-use crate::cli::{CommandOutput, Exit, Format, input, snapshot};
+use crate::cli::{input, snapshot};
 use crate::event::{Change, Named, Parsed, Trigger, payload};
 use crate::guard::plan::{Modes, PlanContext, plan};
 use crate::model::group::{Evidence, Group, RoleEvidence};

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::claims::{self, Assumed, Claimed};
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
 use crate::cli::style::{Style, count, decision, traffic, word};
-use crate::cli::{CommandOutput, Exit, FailOn, Format, input};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Subject, Trigger};
 use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};

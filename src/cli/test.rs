@@ -7,8 +7,9 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, count, decision, word};
-use crate::cli::{CommandOutput, Exit, Format, input};
 use crate::model::ids::Location;
 use crate::model::rule::Rule;
 use crate::model::text::plain;

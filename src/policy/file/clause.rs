@@ -216,7 +216,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
+/// Each a role's word. `None`: reported.
+pub(super) fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
     let table = Role::ALL.map(|role| (role.word(), role));
     let items = items(node, "roles", problems);
     let roles: Vec<_> =

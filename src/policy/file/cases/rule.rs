@@ -6,7 +6,7 @@ use crate::model::region::Traffic;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Diagnostic;
-use crate::policy::file::cases::Shared;
+use crate::policy::file::cases::world::Shared;
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::{Problems, quoted};

@@ -9,11 +9,51 @@ use crate::model::group::{AwsList, PeerGroup, PrefixList};
 use crate::model::region::Addresses;
 use crate::model::rule::Peer;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::cases::roles;
-use crate::policy::file::fields::{choice, kind, scalar};
+use crate::policy::file::clause::roles;
+use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::{Problems, quoted};
 use crate::policy::tree::{Node, Value};
+
+/// What all tests of a file share.
+pub(super) struct Shared {
+    pub(super) given: Circumstances,
+    pub(super) vpc: Addresses,
+    pub(super) peers: BTreeMap<String, PeerGroup>,
+    pub(super) lists: BTreeMap<String, Option<PrefixList>>,
+}
+
+/// Where and when a rule is judged, as far as it is said.
+#[derive(Clone, Default)]
+pub(super) struct Circumstances {
+    pub(super) account: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) cluster: Option<String>,
+    pub(super) now: Option<Timestamp>,
+}
+
+impl Circumstances {
+    pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> Self {
+        let mut checked = |key, check: fn(&str, At, &mut Problems) -> Option<String>| {
+            let node = fields.get(key)?;
+            scalar(node, key, problems).and_then(|text| check(text, node.at, problems))
+        };
+        let account = checked("account", names::account);
+        let region = checked("region", names::region);
+        let cluster = checked("cluster", names::cluster);
+        Self { account, region, cluster, now: fields.get("now").and_then(|node| time(node, problems)) }
+    }
+
+    /// What is said here, else there.
+    pub(super) fn or(self, other: &Self) -> Self {
+        Self {
+            account: self.account.or_else(|| other.account.clone()),
+            region: self.region.or_else(|| other.region.clone()),
+            cluster: self.cluster.or_else(|| other.cluster.clone()),
+            now: self.now.or(other.now),
+        }
+    }
+}
 
 /// `sg-…: [node]`: other groups of the same cluster, with their roles.
 pub(super) fn peers(node: &Node, problems: &mut Problems) -> BTreeMap<String, PeerGroup> {
@@ -89,7 +129,7 @@ pub(super) fn blocks(node: &Node, key: &str, problems: &mut Problems) -> Address
     }
 }
 
-pub(super) fn time(node: &Node, problems: &mut Problems) -> Option<Timestamp> {
+fn time(node: &Node, problems: &mut Problems) -> Option<Timestamp> {
     let text = scalar(node, "now", problems)?;
     let time = text.parse::<Timestamp>().ok();
     if time.is_none() {
