@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, Format};
-use crate::cli::style::{Style, count};
+use crate::cli::style::Style;
+use crate::model::text::count;
 use crate::policy::diagnostic::{Diagnostic, Level};
 use crate::policy::file;
 

@@ -7,7 +7,9 @@ mod world;
 use jiff::Timestamp;
 
 use crate::model::group::{Evidence, Group, RoleEvidence};
+use crate::model::ids::Resource;
 use crate::model::rule::Rule;
+use crate::model::text::quoted;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::{At, Diagnostic, Rejected};
 use crate::policy::file::cases::rule::rule;
@@ -15,7 +17,7 @@ use crate::policy::file::cases::world::{Circumstances, Shared, blocks, peers, pr
 use crate::policy::file::clause::{VERDICTS, roles};
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::model::{Severity, Verdict};
 use crate::policy::tree::{self, Node, Value};
 
@@ -125,9 +127,8 @@ fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
         .and_then(|node| roles(node, problems));
     let id = match fields.get("group") {
         None => Some(GROUP.to_owned()),
-        Some(node) => {
-            scalar(node, "group", problems).and_then(|text| names::resource_id(text, "sg-", node.at, problems))
-        }
+        Some(node) => scalar(node, "group", problems)
+            .and_then(|text| names::resource_id(text, Resource::Group, node.at, problems)),
     };
     let given = Circumstances::read(&fields, problems).or(&shared.given);
     let own = id.clone().unwrap_or_default();
