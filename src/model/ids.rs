@@ -168,8 +168,12 @@ mod tests {
     use super::*;
 
     fn check(is_one: impl Fn(&str) -> bool, good: &[&str], bad: &[&str]) {
-        good.iter().for_each(|text| assert!(is_one(text), "{text}"));
-        bad.iter().chain(&["", " ", "*", "\u{661}"]).for_each(|text| assert!(!is_one(text), "{text}"));
+        for text in good {
+            assert!(is_one(text), "{text}");
+        }
+        for text in bad.iter().chain(&["", " ", "*", "\u{661}"]) {
+            assert!(!is_one(text), "{text}");
+        }
     }
 
     #[test]
