@@ -1,7 +1,7 @@
 //! What a verdict costs: `make bench`. What the figures mean stands in `docs/benchmarks.md`.
 //!
-//! Owns: groups and policies of a given size, always the same ones. Must not: read, write or draw lots; a figure is only worth
-//! something if the next run judges the same rules.
+//! Owns: groups and policies of a given size, always the same ones. Must not: read, write or use random numbers; a figure is
+//! only worth something if the next run judges the same rules.
 
 #![allow(
     missing_docs,
@@ -53,7 +53,7 @@ fn list(number: u32, entries: u32) -> PrefixList {
     PrefixList::Entries(blocks.collect())
 }
 
-/// `standard` and as many clauses of the user's as are missing, each with a place of its own in both address spaces.
+/// `standard` and as many clauses of the user's as are missing, each with blocks of its own in both address spaces.
 fn policy(clauses: u32) -> Policy {
     let mut text = String::from("version: 1\nclauses:\n");
     for n in 0..clauses - BUILT_IN {

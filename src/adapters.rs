@@ -9,7 +9,6 @@ mod count;
 pub mod ec2;
 pub mod eks;
 mod failure;
-pub mod outlet;
 pub mod slack;
 pub mod sns;
 pub mod table;

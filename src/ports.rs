@@ -1,12 +1,13 @@
-//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we notify, what we remember, and
-//! time.
+//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we notify, what is remembered,
+//! and time.
 //!
-//! Owns: the traits. Must not: know the AWS SDK (adapters do). Fakes of these traits drive the tests of the order of effects.
+//! Owns: the traits, each of them fit for `dyn`. Must not: know the AWS SDK (adapters do). Fakes of these traits drive the tests
+//! of the order of effects.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::error::{Cause, CloudError};
@@ -17,72 +18,66 @@ use crate::report::history::{History, Key};
 use crate::report::notice::Message;
 
 /// What we read from EC2, and the one thing we change there.
-pub trait Ec2: Sync {
+#[async_trait]
+pub trait Ec2: Send + Sync {
     /// The groups, without their rules.
-    fn groups(&self, selector: &Selector) -> impl Future<Output = Result<Vec<GroupFacts>, CloudError>> + Send;
+    async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError>;
     /// The id of the group with that name in the default VPC; `None` when there is none.
-    fn default_vpc_group(&self, name: &str) -> impl Future<Output = Result<Option<String>, CloudError>> + Send;
+    async fn default_vpc_group(&self, name: &str) -> Result<Option<String>, CloudError>;
     /// The live rules of these groups, each with its group's id. Every page is read.
-    fn rules(&self, groups: &[String]) -> impl Future<Output = Result<Vec<(String, Rule)>, CloudError>> + Send;
-    /// The interfaces that wear one of the groups, or that lie in the VPCs.
-    fn interfaces(&self, selector: &Selector) -> impl Future<Output = Result<Vec<Interface>, CloudError>> + Send;
-    /// The groups that an interface (`eni-…`), or all interfaces of an instance (`i-…`), wear now. None when it is gone.
-    fn groups_attached_to(&self, wearer: &str) -> impl Future<Output = Result<Vec<String>, CloudError>> + Send;
+    async fn rules(&self, groups: &[String]) -> Result<Vec<(String, Rule)>, CloudError>;
+    /// The interfaces that one of the groups is attached to, or that lie in the VPCs.
+    async fn interfaces(&self, selector: &Selector) -> Result<Vec<Interface>, CloudError>;
+    /// The groups attached now to an interface (`eni-…`), or to all interfaces of an instance (`i-…`). None when it is gone.
+    async fn groups_attached_to(&self, attachment: &str) -> Result<Vec<String>, CloudError>;
     /// The groups with a rule that names this prefix list.
-    fn groups_using(&self, prefix_list: &str) -> impl Future<Output = Result<Vec<String>, CloudError>> + Send;
-    /// The instances with an interface that wears one of the groups, or that lie in the VPCs. Terminated ones are left out.
-    fn instances(&self, selector: &Selector) -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
+    async fn groups_using(&self, prefix_list: &str) -> Result<Vec<String>, CloudError>;
+    /// The instances with an interface that one of the groups is attached to, or that lie in the VPCs. Terminated ones are
+    /// left out.
+    async fn instances(&self, selector: &Selector) -> Result<Vec<Instance>, CloudError>;
     /// IPv4 and IPv6 ranges of each VPC, by id.
-    fn vpc_ranges(
-        &self,
-        vpcs: &[String],
-    ) -> impl Future<Output = Result<BTreeMap<String, Addresses>, CloudError>> + Send;
+    async fn vpc_ranges(&self, vpcs: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError>;
     /// A prefix list with all its entries.
-    fn prefix_list(&self, id: &str) -> impl Future<Output = Result<PrefixListFacts, CloudError>> + Send;
+    async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError>;
     /// Revokes these rules of one group and direction, all or none.
-    fn revoke(
-        &self,
-        group: &str,
-        direction: Direction,
-        rules: &[String],
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+    async fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> Result<(), CloudError>;
 }
 
 /// What we read from EKS.
-pub trait Eks: Sync {
+#[async_trait]
+pub trait Eks: Send + Sync {
     /// Every cluster of the account and region, with its node groups and VPC ranges. A cluster or node group that goes away
     /// while we read is left out.
-    fn clusters(&self) -> impl Future<Output = Result<Vec<Cluster>, CloudError>> + Send;
+    async fn clusters(&self) -> Result<Vec<Cluster>, CloudError>;
 }
 
-/// One way to tell people or machines.
-pub trait Channel: Sync {
+/// One way to notify people or machines.
+#[async_trait]
+pub trait Channel: Send + Sync {
     /// The name of the channel, for errors: `people`, `records`, …
     fn name(&self) -> &'static str;
     /// Sends the message as this channel's audience reads it.
-    fn send(&self, message: &Message) -> impl Future<Output = Result<(), Cause>> + Send;
+    async fn send(&self, message: &Message) -> Result<(), Cause>;
 }
 
-/// What is remembered from one invocation to the next. A memory that cannot be read must neither keep a rule open nor silence
-/// a notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
-pub trait StateStore: Sync {
-    /// Whether this event was dealt with to its end, by its id.
-    fn is_handled(&self, event: &str) -> impl Future<Output = Result<bool, CloudError>> + Send;
-    /// What is remembered of these findings. One of which nothing is known is left out.
-    fn history(&self, keys: &[Key]) -> impl Future<Output = Result<BTreeMap<Key, History>, CloudError>> + Send;
-    /// Remembers that an event was dealt with, and adds these pasts to what is known. To be called once everybody was told:
-    /// what is remembered is not told again. An error does not say that nothing was kept.
-    fn remember(
-        &self,
-        event: Option<&str>,
-        histories: &[(Key, History)],
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+/// What is remembered from one invocation to the next. A state that cannot be read must neither keep a rule open nor silence a
+/// notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// Whether this event was handled to its end, by its id.
+    async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
+    /// The histories of these findings. One of which nothing is known is left out.
+    async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError>;
+    /// Remembers that an event was handled, and adds these histories to what is known. To be called once everybody was
+    /// notified: what is remembered is not sent again. An error does not say that nothing was kept.
+    async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError>;
 }
 
 /// Time, so that tests own it.
-pub trait Clock: Sync {
+#[async_trait]
+pub trait Clock: Send + Sync {
     /// Now, UTC.
     fn now(&self) -> Timestamp;
     /// Waits.
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+    async fn sleep(&self, time: Duration);
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -75,6 +76,7 @@ impl Wire {
 #[derive(Clone, Debug, Default)]
 struct Frozen(Arc<Mutex<Vec<Duration>>>);
 
+#[async_trait]
 impl Clock for Frozen {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(NOW).unwrap()
@@ -88,7 +90,7 @@ impl Clock for Frozen {
 }
 
 struct Bench {
-    table: Table<Frozen>,
+    table: Table,
     wire: Wire,
     clock: Frozen,
 }
@@ -101,7 +103,7 @@ fn bench(reads: Vec<HttpResponse>, writes: Vec<HttpResponse>) -> Bench {
     let config = wire.clone();
     let client =
         mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, &rules, move |each| each.interceptor(config.clone()));
-    Bench { table: Table::new(client, "guard", Location::new(ACCOUNT, REGION), clock.clone()), wire, clock }
+    Bench { table: Table::new(client, "guard", Location::new(ACCOUNT, REGION), Arc::new(clock.clone())), wire, clock }
 }
 
 fn answers<I, O, E>(rule: RuleBuilder<I, O, E>, answers: Vec<HttpResponse>) -> Option<Rule>
@@ -228,7 +230,10 @@ async fn events_of_another_place_are_others() {
         let config = wire.clone();
         let client =
             mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, [&rule], move |each| each.interceptor(config.clone()));
-        Table::new(client, "guard", Location::new(account, region), Frozen::default()).is_handled("e").await.unwrap();
+        Table::new(client, "guard", Location::new(account, region), Arc::new(Frozen::default()))
+            .is_handled("e")
+            .await
+            .unwrap();
         wire.read().concat().concat()
     };
     assert_ne!(keys(ACCOUNT, REGION).await, keys(ACCOUNT, "eu-west-1").await);

@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eks_sg_guard::guard::dispatch::{Dispatcher, FunctionResponse, Look};
+use async_trait::async_trait;
+use eks_sg_guard::guard::Guard;
+use eks_sg_guard::guard::dispatch::{Dispatcher, FunctionResponse};
 use eks_sg_guard::guard::plan::Modes;
-use eks_sg_guard::guard::{Guard, GuardError, Setup};
+use eks_sg_guard::guard::response::GuardError;
+use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
 use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
@@ -95,6 +98,7 @@ fn failed(action: &str) -> CloudError {
     CloudError::Failed { action: action.to_owned(), source: "connection reset".into() }
 }
 
+#[async_trait]
 impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
@@ -176,6 +180,7 @@ impl Ec2 for Fake {
     }
 }
 
+#[async_trait]
 impl Eks for Fake {
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
         self.0.call("clusters".into());
@@ -189,6 +194,7 @@ impl Eks for Fake {
     }
 }
 
+#[async_trait]
 impl Channel for Fake {
     fn name(&self) -> &'static str {
         "people"
@@ -213,6 +219,7 @@ impl World {
     }
 }
 
+#[async_trait]
 impl StateStore for Fake {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         self.0.recalls("is_handled")?;
@@ -231,6 +238,7 @@ impl StateStore for Fake {
     }
 }
 
+#[async_trait]
 impl Clock for Fake {
     fn now(&self) -> Timestamp {
         let start: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
@@ -279,22 +287,23 @@ impl Case {
     }
 
     fn process(world: Arc<World>, (mode, sweep_mode): (Mode, Mode), max_revokes: usize, remembers: bool) -> Self {
-        let fake = || Fake(Arc::clone(&world));
+        let fake = || Arc::new(Fake(Arc::clone(&world)));
+        let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
-            ec2: fake(),
-            eks: fake(),
-            clock: fake(),
-            channels: vec![fake()],
+            ports: Ports {
+                ec2: fake(),
+                eks: fake(),
+                state: remembers.then(|| fake() as Arc<dyn StateStore>),
+                channels: vec![fake()],
+                clock: fake(),
+                metrics: Arc::default(),
+                record_log: |_| {},
+            },
             policy: builtin::policy("standard").unwrap().clone(),
             modes: Modes::new(mode, sweep_mode),
             max_revokes,
-            location: Location::new("111122223333", "us-east-1"),
-            state: remembers.then(fake),
-            metrics: Arc::default(),
-            journal: |_| {},
+            location: location.clone(),
         });
-        let guard: Box<dyn Look> = Box::new(guard);
-        let location = Location::new("111122223333", "us-east-1");
         Self { world, guard: Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned())) }
     }
 

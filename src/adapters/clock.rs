@@ -1,7 +1,8 @@
-//! Time as the machine tells it.
+//! Time by the machine's clock.
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::ports::Clock;
@@ -10,6 +11,7 @@ use crate::ports::Clock;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+#[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()

@@ -14,14 +14,14 @@ use crate::report::metrics::Metrics;
 
 /// One try. A healthy EC2 or EKS call takes well under a second; a stuck one must leave time for another try.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// All tries of a call with the pauses between them, so that a throttled call ends as an error we can tell people about
+/// All tries of a call with the pauses between them, so that a throttled call ends as an error that people are notified of
 /// and not as a function that was cut off.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
-/// The same for the memory. It is asked before a rule is closed and must not keep it open: a healthy answer takes some
-/// milliseconds, and without one the guard goes on.
-const MEMORY_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// All tries of a call to the memory.
-const MEMORY_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same for the state store. It is asked after the rules are closed and before people are notified, and must not delay a
+/// notice for long: a healthy answer takes some milliseconds, and without one the guard goes on.
+const STATE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// All tries of a call to the state store.
+const STATE_TIMEOUT: Duration = Duration::from_secs(3);
 /// `app/eks-sg-guard` in the user agent, so that CloudTrail shows which calls are ours. Anybody can send the same text:
 /// it is no proof of anything.
 const APP_NAME: &str = "eks-sg-guard";
@@ -50,7 +50,7 @@ impl Connection {
         let eks = aws_sdk_eks::config::Builder::from(config).interceptor(counting()).build();
         let eks = Clusters::new(aws_sdk_eks::Client::from_conf(eks), ec2.clone());
         let sns = aws_sdk_sns::config::Builder::from(config).interceptor(counting()).build();
-        let dynamodb = of_memory(config).interceptor(counting()).build();
+        let dynamodb = of_state_store(config).interceptor(counting()).build();
         let secrets = aws_sdk_secretsmanager::config::Builder::from(config).interceptor(counting()).build();
         Self {
             ec2,
@@ -62,10 +62,10 @@ impl Connection {
     }
 }
 
-fn of_memory(config: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
+fn of_state_store(config: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
     let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(MEMORY_ATTEMPT_TIMEOUT)
-        .operation_timeout(MEMORY_TIMEOUT)
+        .operation_attempt_timeout(STATE_ATTEMPT_TIMEOUT)
+        .operation_timeout(STATE_TIMEOUT)
         .build();
     aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts)
 }
@@ -75,8 +75,8 @@ pub async fn config() -> SdkConfig {
     loader().load().await
 }
 
-/// The same for another account or region, through a role there. The role is assumed when it is first needed, and again before
-/// its credentials end.
+/// The same for another location, through a role there. The role is assumed when it is first needed, and again before its
+/// credentials end.
 pub async fn through(config: &SdkConfig, role_arn: &str, region: &str) -> SdkConfig {
     let role = AssumeRoleProvider::builder(role_arn).configure(config).session_name(APP_NAME).build().await;
     let region = Region::new(region.to_owned());
@@ -118,10 +118,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_memory_may_not_keep_a_rule_open_for_longer_than_three_seconds() {
+    async fn a_call_to_the_state_store_ends_within_three_seconds() {
         let config =
             loader().empty_test_environment().region(Region::from_static("eu-west-1")).no_credentials().load().await;
-        let config = of_memory(&config).build();
+        let config = of_state_store(&config).build();
         let timeouts = config.timeout_config().unwrap();
         assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(1)));
         assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(3)));

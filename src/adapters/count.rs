@@ -10,7 +10,7 @@ use aws_sdk_ec2::error::BoxError;
 
 use crate::report::metrics::Metrics;
 
-/// Stands in every client.
+/// An interceptor that every client carries.
 #[derive(Clone, Debug)]
 pub(super) struct Counting(pub(super) Arc<Metrics>);
 

@@ -4,6 +4,7 @@ pub(super) mod decode;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::types::Filter;
@@ -27,6 +28,7 @@ const PAGE: i32 = 1000;
 /// The largest page of the prefix-list reads.
 const PREFIX_LIST_PAGE: i32 = 100;
 
+#[async_trait]
 impl Ec2 for Client {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         let found = every("ec2:DescribeSecurityGroups", filters(selector, "group-id"), |filter| {
@@ -202,7 +204,7 @@ fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
     Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
 }
 
-/// What wears groups of two filters comes twice.
+/// An attachment of groups in two filters comes twice.
 fn once_each<T>(found: impl Iterator<Item = T>, id: impl Fn(&T) -> &String) -> Vec<T> {
     let mut found: Vec<T> = found.collect();
     found.sort_by(|a, b| id(a).cmp(id(b)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification as NetworkInterface;
 use aws_sdk_eks::types::{
@@ -39,8 +40,9 @@ impl Clusters {
     }
 }
 
+#[async_trait]
 impl Eks for Clusters {
-    /// Clusters in every status: the groups of one that is being deleted, or that failed, are still worn.
+    /// Clusters in every status: the groups of one that is being deleted, or that failed, are still attached.
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
         let names = self.eks.list_clusters().into_paginator().items().send().try_collect();
         let names = names.await.map_err(during("eks:ListClusters"))?;
@@ -137,7 +139,7 @@ impl Clusters {
         // Without a version EKS uses the template's default one; a version can also be `$Latest`.
         let version = template.version().unwrap_or("$Default");
         let call = self.ec2.describe_launch_template_versions().versions(version).include_managed_resources(true);
-        // EC2 takes the id or the name, not both; EKS usually tells both.
+        // EC2 takes the id or the name, not both; EKS usually gives both.
         let call = match (template.id(), template.name()) {
             (Some(id), _) => call.launch_template_id(id),
             (None, Some(name)) => call.launch_template_name(name),

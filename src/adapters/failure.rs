@@ -22,8 +22,8 @@ const RULE_GONE: [&str; 2] = ["InvalidSecurityGroupRuleId.NotFound", "InvalidPer
 const LIST_GONE: [&str; 2] = ["InvalidPrefixListID.NotFound", "InvalidPrefixListId.NotFound"];
 
 /// What AWS answered, or why no answer came. `SdkError` itself prints only `service error`, and the SDK's
-/// `DisplayErrorContext` adds a dump of the whole response, headers included, which has no place in a notice. So we keep
-/// the code, the message, the HTTP status and the request id, or else the whole chain of causes.
+/// `DisplayErrorContext` adds a dump of the whole response, headers included, which does not belong in a notice. So we
+/// keep the code, the message, the HTTP status and the request id, or else the whole chain of causes.
 #[derive(Debug)]
 struct AwsError(String);
 

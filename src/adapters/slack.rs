@@ -1,13 +1,15 @@
 //! A Slack incoming webhook as a channel, through the SDK's own HTTP connector.
 //!
-//! Owns: the webhook's address, which is a secret (who knows it can post), and what each of Slack's answers means. Must not: let
-//! the address into a log, an error or a `Debug` text.
+//! Owns: the webhook's address, which is a secret (who knows it can post), and what each of Slack's answers means. Must
+//! not: let the address into a log, an error or a `Debug` text.
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::{Connector, tls};
@@ -31,15 +33,15 @@ const TIME_TO_SEND: SignedDuration = SignedDuration::from_secs(10);
 const RETRY_DELAYS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// A webhook whose address stands in Secrets Manager.
-pub struct Webhook<C> {
+pub struct Webhook {
     secrets: Client,
     secret: String,
     http: SharedHttpConnector,
-    clock: C,
+    clock: Arc<dyn Clock>,
     address: Mutex<Option<String>>,
 }
 
-impl<C> fmt::Debug for Webhook<C> {
+impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Webhook").field("secret", &self.secret).finish_non_exhaustive()
     }
@@ -64,9 +66,9 @@ impl PostError {
     }
 }
 
-impl<C: Clock> Webhook<C> {
-    /// `secret`: the ARN of a secret that holds the address, alone or as the member `url` of a JSON object.
-    pub fn new(secrets: Client, secret: &str, clock: C) -> Self {
+impl Webhook {
+    /// `secret`: the ARN of a secret that holds the address, alone or as the field `url` of a JSON object.
+    pub fn new(secrets: Client, secret: &str, clock: Arc<dyn Clock>) -> Self {
         let settings =
             HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
         let http = Connector::builder()
@@ -103,7 +105,7 @@ impl<C: Clock> Webhook<C> {
         request.set_method("POST").map_err(|_| PostError::new("the request could not be made", Again::Never))?;
         request.set_uri(address).map_err(unusable)?;
         request.headers_mut().insert("content-type", "application/json");
-        // What the connector says may hold the address, so only its kind is told.
+        // What the connector says may hold the address, so only the kind of the error is named.
         let answer = self.http.call(request).await.map_err(|error| {
             let why = if error.is_timeout() { "it did not answer in time" } else { "the connection failed" };
             PostError::new(why, Again::After(Duration::ZERO))
@@ -127,7 +129,8 @@ impl<C: Clock> Webhook<C> {
     }
 }
 
-impl<C: Clock> Channel for Webhook<C> {
+#[async_trait]
+impl Channel for Webhook {
     fn name(&self) -> &'static str {
         "Slack"
     }
@@ -135,7 +138,7 @@ impl<C: Clock> Channel for Webhook<C> {
     async fn send(&self, message: &Message) -> Result<(), Cause> {
         let Some(notice) = &message.notice else { return Ok(()) };
         let body = slack::json(notice);
-        let until = self.clock.now() + TIME_TO_SEND;
+        let deadline = self.clock.now() + TIME_TO_SEND;
         let mut waits = RETRY_DELAYS.into_iter();
         let mut is_new = false;
         loop {
@@ -151,7 +154,7 @@ impl<C: Clock> Channel for Webhook<C> {
                 Again::After(pause) => waits.next().map(|wait| wait.max(pause)),
             };
             let fits =
-                |wait: &Duration| SignedDuration::try_from(*wait).is_ok_and(|wait| self.clock.now() + wait < until);
+                |wait: &Duration| SignedDuration::try_from(*wait).is_ok_and(|wait| self.clock.now() + wait < deadline);
             let Some(wait) = wait.filter(fits) else {
                 // An address that does not work is not kept: the next message reads the secret again.
                 *self.known() = None;
@@ -165,8 +168,8 @@ impl<C: Clock> Channel for Webhook<C> {
 /// Only loopback may do without TLS: who reads the address on the way can post.
 fn address_in(secret: &str) -> Option<String> {
     let json: Option<serde_json::Value> = serde_json::from_str(secret).ok();
-    let member = json.as_ref().and_then(|json| json.get("url")).and_then(|url| url.as_str());
-    let address = member.unwrap_or(secret).trim();
+    let field = json.as_ref().and_then(|json| json.get("url")).and_then(|url| url.as_str());
+    let address = field.unwrap_or(secret).trim();
     let is_fit = ["https://", "http://127.0.0.1:"].iter().any(|start| address.starts_with(start));
     (is_fit && !address.contains(|c: char| c.is_whitespace() || c.is_control())).then(|| address.to_owned())
 }

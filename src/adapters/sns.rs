@@ -1,5 +1,6 @@
 //! An SNS topic as a channel: text for people, or the record for machines.
 
+use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
@@ -52,6 +53,7 @@ impl Topic {
     }
 }
 
+#[async_trait]
 impl Channel for Topic {
     fn name(&self) -> &'static str {
         match self.audience {

@@ -1,11 +1,13 @@
-//! A DynamoDB table as the memory: one item per event dealt with, one per finding told.
+//! A DynamoDB table as the state store: one item per event that was handled, one per finding that people were notified of.
 //!
-//! Owns: keys, batches, the lock on an item, when an item ends. Nobody else writes to the table, but what is read from it may
-//! be anything: an item that cannot be understood is an empty one.
+//! Owns: keys, batches, the lock on an item, when an item ends. Nobody else writes to the table, but what is read from it
+//! may be anything: an item that cannot be understood is an empty one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
@@ -28,8 +30,8 @@ const PK: &str = "pk";
 const EXPIRES: &str = "expires";
 /// The lock: it changes with each write, and a write names the one it has read.
 const VERSION: &str = "version";
-/// A [`History`] as JSON.
-const PAST: &str = "past";
+/// A [`History`] as JSON. The name is that of the items in tables that are in use.
+const HISTORY: &str = "past";
 
 /// What one `BatchGetItem` takes.
 const MAX_KEYS_PER_READ: usize = 100;
@@ -40,19 +42,19 @@ const RETRY_DELAYS: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 /// `EventBridge` tries to deliver an event for a day, then Lambda for six hours. After that it does not come by itself.
 const EVENT_TTL: SignedDuration = SignedDuration::from_hours(48);
-/// Longest text of a past in bytes. What is written is far below it.
+/// Longest text of a history in bytes. What is written is far below it.
 const MAX_BYTES: usize = 64 * 1024;
 
 type Item = HashMap<String, AttributeValue>;
 
 /// A table, and the location whose events and findings are kept in it.
-#[derive(Clone, Debug)]
-pub struct Table<C> {
+#[derive(Clone)]
+pub struct Table {
     client: Client,
     /// Name or ARN.
     name: String,
     location: Location,
-    clock: C,
+    clock: Arc<dyn Clock>,
 }
 
 /// A finding as it stands in the table.
@@ -62,9 +64,9 @@ struct Stored {
     history: History,
 }
 
-impl<C: Clock> Table<C> {
+impl Table {
     /// A table by name or ARN, for the events of this location.
-    pub fn new(client: Client, name: &str, location: Location, clock: C) -> Self {
+    pub fn new(client: Client, name: &str, location: Location, clock: Arc<dyn Clock>) -> Self {
         Self { client, name: name.to_owned(), location, clock }
     }
 
@@ -126,7 +128,7 @@ impl<C: Clock> Table<C> {
         Ok(())
     }
 
-    /// Adds the pasts to what is there. Others do the same at the same time: who comes second reads again.
+    /// Adds the histories to what is there. Other processes do the same at the same time: the second one reads again.
     async fn add(&self, histories: &[(Key, History)]) -> Result<(), CloudError> {
         let mut left: BTreeMap<Key, History> = BTreeMap::new();
         for (key, history) in histories {
@@ -166,7 +168,7 @@ impl<C: Clock> Table<C> {
             .item(PK, AttributeValue::S(format!("finding#{}", key.text())))
             .item(EXPIRES, seconds(ends))
             .item(VERSION, next(stored.version.as_ref()))
-            .item(PAST, AttributeValue::S(json))
+            .item(HISTORY, AttributeValue::S(json))
             .expression_attribute_names("#version", VERSION);
         let put = match stored.version {
             None => put.condition_expression("attribute_not_exists(#version)"),
@@ -192,7 +194,8 @@ impl<C: Clock> Table<C> {
     }
 }
 
-impl<C: Clock> StateStore for Table<C> {
+#[async_trait]
+impl StateStore for Table {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         let key = self.event_key(event);
         let items = self.read(BTreeSet::from([key.clone()])).await?;
@@ -206,7 +209,7 @@ impl<C: Clock> StateStore for Table<C> {
         Ok(self.stored(keys.iter()).await?.into_iter().filter_map(known).collect())
     }
 
-    /// The event and the findings are tried both: each alone keeps people from being told twice.
+    /// The event and the findings are tried both: each alone keeps people from being notified twice.
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError> {
         let put = match event {
             Some(event) => self.put_event(event).await,
@@ -216,15 +219,15 @@ impl<C: Clock> StateStore for Table<C> {
     }
 }
 
-/// Whether the item's time is over. One that does not tell its time counts.
+/// Whether the item's time is over. An item without a readable time counts for ever.
 fn is_over(item: &Item, now: Timestamp) -> bool {
     let expires = item.get(EXPIRES).and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<i64>().ok());
     expires.is_some_and(|expires| expires <= now.as_second())
 }
 
-/// What an item says of a finding. Nothing, if it cannot be read: then it is told once too often.
+/// The history that an item holds. Empty, if it cannot be read: then people are notified once too often.
 fn history(item: &Item) -> History {
-    let Some(value) = item.get(PAST) else { return History::default() };
+    let Some(value) = item.get(HISTORY) else { return History::default() };
     let read = match value.as_s() {
         Ok(text) if text.len() <= MAX_BYTES => serde_json::from_str(text).map_err(|error| error.to_string()),
         Ok(text) => Err(format!("it has {} bytes; expected at most {MAX_BYTES}", text.len())),

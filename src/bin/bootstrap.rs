@@ -12,18 +12,19 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use eks_sg_guard::adapters::clock::SystemClock;
 use eks_sg_guard::adapters::connect::{self, Connection};
-use eks_sg_guard::adapters::eks::Clusters;
-use eks_sg_guard::adapters::outlet::Outlet;
 use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
-use eks_sg_guard::guard::dispatch::{Dispatcher, Look};
+use eks_sg_guard::guard::Guard;
+use eks_sg_guard::guard::dispatch::Dispatcher;
+use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::settings::{POLICY, Settings};
-use eks_sg_guard::guard::{Guard, GuardError, Setup};
+use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::{builtin, file};
+use eks_sg_guard::ports::{Channel, Clock, StateStore};
 use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
@@ -34,8 +35,6 @@ use tracing_subscriber::EnvFilter;
 
 /// Time at the end of an invocation in which nothing new is begun on EC2.
 const TIME_TO_FINISH: SignedDuration = SignedDuration::from_secs(25);
-
-type Guarding = Guard<aws_sdk_ec2::Client, Clusters, SystemClock, Outlet, Table<SystemClock>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -100,7 +99,7 @@ async fn build(
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (partition, _, region, account) = (part(), part(), part(), part());
     let or_own = |told: &[String], own: &str| if told.is_empty() { vec![own.to_owned()] } else { told.to_vec() };
-    let mut guards: BTreeMap<Location, Box<dyn Look>> = BTreeMap::new();
+    let mut guards: BTreeMap<Location, Guard> = BTreeMap::new();
     for account_there in or_own(&settings.accounts, &account) {
         for region_there in or_own(&settings.regions, &region) {
             let there = match &settings.role_name {
@@ -119,7 +118,7 @@ async fn build(
                 }
             };
             let location = Location::new(&account_there, &region_there);
-            guards.insert(location.clone(), Box::new(guard(location, settings, policy, connection, there, metrics)));
+            guards.insert(location.clone(), guard(location, settings, policy, connection, there, metrics));
         }
     }
     Dispatcher::new(guards, settings.own_role.clone())
@@ -132,26 +131,31 @@ fn guard(
     own: &Connection,
     there: Connection,
     metrics: &Arc<Metrics>,
-) -> Guarding {
-    let people = settings.topic.iter().map(|arn| Topic::people(own.sns.clone(), arn.clone()));
-    let records = settings.record_topic.iter().map(|arn| Topic::records(own.sns.clone(), arn.clone()));
-    let chat = settings.chat_topic.iter().map(|arn| Topic::chat(own.sns.clone(), arn.clone()));
-    let topics = people.chain(chat).chain(records).map(Outlet::Topic);
+) -> Guard {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let people = settings.topic.iter().map(|arn| Topic::people(own.sns.clone(), arn));
+    let records = settings.record_topic.iter().map(|arn| Topic::records(own.sns.clone(), arn));
+    let chat = settings.chat_topic.iter().map(|arn| Topic::chat(own.sns.clone(), arn));
+    let topics = people.chain(chat).chain(records).map(|topic| Arc::new(topic) as Arc<dyn Channel>);
     let slack = settings.slack_secret.iter();
-    let slack = slack.map(|arn| Outlet::Slack(Webhook::new(own.secrets.clone(), arn, SystemClock)));
-    let table = |name: &String| Table::new(own.dynamodb.clone(), name, location.clone(), SystemClock);
-    Guarding::new(Setup {
-        ec2: there.ec2,
-        eks: there.eks,
-        clock: SystemClock,
-        channels: topics.chain(slack).collect(),
+    let slack = slack.map(|arn| Arc::new(Webhook::new(own.secrets.clone(), arn, clock.clone())) as Arc<dyn Channel>);
+    let state = settings.state_table.as_ref().map(|name| {
+        Arc::new(Table::new(own.dynamodb.clone(), name, location.clone(), clock.clone())) as Arc<dyn StateStore>
+    });
+    Guard::new(Setup {
+        ports: Ports {
+            ec2: Arc::new(there.ec2),
+            eks: Arc::new(there.eks),
+            state,
+            channels: topics.chain(slack).collect(),
+            metrics: Arc::clone(metrics),
+            record_log,
+            clock,
+        },
         policy: policy.clone(),
         modes: settings.modes,
         max_revokes: settings.max_revokes,
-        state: settings.state_table.as_ref().map(table),
         location,
-        metrics: Arc::clone(metrics),
-        journal,
     })
 }
 
@@ -172,7 +176,7 @@ fn policy(setting: &str) -> Result<Policy, Box<dyn std::error::Error + Send + Sy
 }
 
 /// Writes a record as one log line with the members that log queries expect.
-fn journal(record: &Record) {
+fn record_log(record: &Record) {
     let line = serde_json::json!({
         "timestamp": Timestamp::now(),
         "level": "INFO",

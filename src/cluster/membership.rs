@@ -22,7 +22,7 @@ const EKS_INTERFACE: &str = "Amazon EKS ";
 const CLUSTER_NAME_TAGS: [&str; 4] =
     ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
 
-/// A group with everything that may tell its roles.
+/// A group with everything that may show its roles.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The account whose clusters these are.
@@ -35,9 +35,9 @@ pub struct Facts<'a> {
     pub group: &'a GroupFacts,
     /// Its rules.
     pub rules: &'a [Rule],
-    /// Interfaces; those that do not wear the group are passed over.
+    /// Interfaces; those that the group is not attached to are passed over.
     pub interfaces: &'a [Interface],
-    /// Instances; those that do not wear the group are passed over.
+    /// Instances; those that the group is not attached to are passed over.
     pub instances: &'a [Instance],
 }
 
@@ -62,7 +62,7 @@ pub fn membership(facts: Facts<'_>) -> Membership {
     let mut found: BTreeSet<(String, RoleEvidence)> = BTreeSet::new();
     let is_internal = facts.clusters.iter().any(|cluster| is_internal_group(cluster, facts.group));
     let mut add = |cluster: &str, role, evidence, strong| {
-        // A group that another account owns can be seen here but not changed.
+        // A group that another account owns can be read here but not changed.
         let strong = strong && (facts.group.owner.is_empty() || facts.group.owner == facts.account) && !is_internal;
         found.insert((cluster.to_owned(), RoleEvidence { role, evidence, strong }));
     };
@@ -107,8 +107,8 @@ type Known = (Role, Evidence, bool);
 /// How the name of a group begins that EKS keeps among the control-plane instances of a local cluster on Outposts.
 pub(crate) const INTERNAL_GROUP: &str = "eks-local-internal-do-not-use-or-edit-";
 
-/// Whether EKS keeps this group for itself: an edit breaks the cluster. The name alone, which anybody may choose, makes no group
-/// immune: there has to be such a cluster in its VPC.
+/// Whether EKS keeps this group for itself: an edit breaks the cluster. The name alone, which anybody may choose, makes no
+/// group immune: there has to be such a cluster in its VPC.
 /// <https://docs.aws.amazon.com/eks/latest/userguide/eks-outposts-vpc-subnet-requirements.html>
 fn is_internal_group(cluster: &Cluster, group: &GroupFacts) -> bool {
     let is_its_name = |rest: &str| rest == cluster.name;
@@ -141,7 +141,7 @@ fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {
     known
 }
 
-/// Adds what the interfaces and instances that wear the group say.
+/// Adds what the interfaces and instances say that the group is attached to.
 fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let is_attached = |groups: &[String]| groups.contains(&facts.group.id);
     let here = |vpc: &str| vpc == cluster.vpc;
@@ -149,7 +149,8 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
     let is_own = |id: &String| own.contains(&id);
     let interfaces = || facts.interfaces.iter().filter(|interface| is_attached(&interface.groups));
-    // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane. Letting traffic out to the control plane proves nothing: a bastion does that too.
+    // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane. Letting traffic out
+    // to the control plane proves nothing: a bastion does that too.
     let lets_in = |rule: &Rule| {
         rule.direction == Direction::Ingress && matches!(&rule.peer, Peer::Group { id, .. } if is_own(id))
     };
@@ -200,7 +201,7 @@ fn is_control_plane(interface: &Interface, cluster: &Cluster) -> bool {
     interface.vpc == cluster.vpc && foreign && interface.description == format!("{EKS_INTERFACE}{}", cluster.name)
 }
 
-/// An interface that Elastic Load Balancing itself owns. These members are EC2's own, not the caller's.
+/// An interface that Elastic Load Balancing itself owns. EC2 sets these fields, not the caller.
 fn is_load_balancer(interface: &Interface) -> bool {
     let by_elb = |who: &Option<String>| who.as_deref() == Some("amazon-elb");
     interface.kind.ends_with("load_balancer")
@@ -212,8 +213,8 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
     clusters_in_tags(tags).any(|name| name == cluster)
 }
 
-/// Whether anything about a group, or what wears it, speaks of EKS at all. If so and no role is found, what is known of the
-/// clusters may be too old: node groups come and go.
+/// Whether anything about a group, or about what it is attached to, speaks of EKS at all. If so and no role is found, what
+/// is known of the clusters may be too old: node groups come and go.
 pub(crate) fn speaks_of_eks(group: &GroupFacts, interfaces: &[Interface], instances: &[Instance]) -> bool {
     let speaks_of_cluster = |tags: &Tags| {
         tags.keys().any(|key| ["eks", "aws:eks:", CLUSTER_TAG_PREFIX].iter().any(|start| key.starts_with(start)))

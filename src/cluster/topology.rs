@@ -1,6 +1,7 @@
-//! Who wears which groups in a cluster, and what these groups let through: the ground on which requirements are judged.
+//! Which groups are attached to the interfaces of a cluster, and what these groups let through: requirements are judged on
+//! this.
 //!
-//! An interface lets through what any of its groups lets through, so the unit is the set of groups worn together. Must
+//! An interface lets through what any of its groups lets through, so the unit is the set of groups attached together. Must
 //! not: read anything (inventory does) or know requirements (the policy does).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use crate::model::group::PrefixList;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 
-/// Groups that one interface wears together.
+/// Groups that are attached together to one interface.
 pub type GroupSet = BTreeSet<String>;
 
 /// The interfaces of one cluster.
@@ -19,9 +20,9 @@ pub type GroupSet = BTreeSet<String>;
 pub struct Topology {
     /// The cluster's name.
     pub cluster: String,
-    /// Worn by the control plane's interfaces: the cluster's own group and the additional ones.
+    /// Attached to the control plane's interfaces: the cluster's own group and the additional ones.
     pub control_plane: GroupSet,
-    /// What the primary interfaces of nodes wear, each combination once. Empty: no node is known.
+    /// Attached to the primary interfaces of nodes, each combination once. Empty: no node is known.
     pub nodes: BTreeSet<GroupSet>,
     /// The live rules of all these groups.
     pub rules: BTreeMap<String, Vec<Rule>>,
@@ -31,7 +32,7 @@ pub struct Topology {
     pub prefix_lists: BTreeMap<String, PrefixList>,
 }
 
-/// What the primary interface of an instance wears that looks like a node of the cluster.
+/// The groups that are attached to the primary interface of an instance that looks like a node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
     groups: GroupSet,
@@ -56,8 +57,8 @@ pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>) -> BTreeSet<S
 }
 
 impl Topology {
-    /// A node lets its control plane in: what only an ordinary tag calls a node has to, or it is left out. Without any node,
-    /// those that the node groups would start count.
+    /// A node lets its control plane in, so an instance that only an ordinary tag calls a node is left out unless it does.
+    /// Without any node, those count that the node groups would start.
     pub fn new(
         cluster: &Cluster,
         candidates: &BTreeSet<Candidate>,
@@ -94,7 +95,7 @@ fn control_plane(cluster: &Cluster) -> GroupSet {
     cluster.cluster_group.iter().chain(&cluster.control_plane_groups).cloned().collect()
 }
 
-/// What the nodes of each node group will wear: the groups of its launch template, else the cluster's own.
+/// The groups that new nodes of each node group start with: those of its launch template, else the cluster's own.
 fn planned(cluster: &Cluster) -> impl Iterator<Item = GroupSet> {
     cluster.node_groups.iter().map(|nodes| match nodes.template_groups.as_slice() {
         [] => cluster.cluster_group.iter().cloned().collect(),

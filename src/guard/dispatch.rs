@@ -4,18 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::event::batch::{self, Batch, Carrier};
 use crate::event::{Event, Parsed, Trigger, payload};
-use crate::guard::{Guard, GuardError, Response};
+use crate::guard::Guard;
+use crate::guard::response::{GuardError, Response};
 use crate::model::error::chain;
 use crate::model::ids::Location;
 use crate::model::text::plain;
-use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
 use crate::report::record::Record;
 
 /// What the function answers.
@@ -38,29 +37,15 @@ pub struct BatchItemFailure {
     pub id: String,
 }
 
-/// A guard of one account and region, whatever it is made of.
-pub trait Look: Send + Sync {
-    /// Looks at what a trigger asks for. Nothing new is begun after `deadline`.
-    fn look<'a>(&'a self, trigger: &'a Trigger, deadline: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>>;
-}
-
-impl<E: Ec2 + Send, K: Eks + Send, C: Clock + Send, N: Channel + Send, M: StateStore + Send> Look
-    for Guard<E, K, C, N, M>
-{
-    fn look<'a>(&'a self, trigger: &'a Trigger, deadline: Timestamp) -> BoxFuture<'a, Result<Response, GuardError>> {
-        Box::pin(Guard::look(self, trigger, deadline))
-    }
-}
-
 /// All guards of the function.
 pub struct Dispatcher {
-    guards: BTreeMap<Location, Box<dyn Look>>,
+    guards: BTreeMap<Location, Guard>,
     own_role: Option<String>,
 }
 
 impl Dispatcher {
     /// `guards`: one for each account and region that counts. `own_role`: the ARN of the function's role.
-    pub fn new(guards: BTreeMap<Location, Box<dyn Look>>, own_role: Option<String>) -> Self {
+    pub fn new(guards: BTreeMap<Location, Guard>, own_role: Option<String>) -> Self {
         Self { guards, own_role }
     }
 
@@ -126,12 +111,12 @@ impl Dispatcher {
     /// The guard of an event, or why it is none of our business. Our own doing is recognised by the role behind the session,
     /// which only IAM writes; names of sessions and programs are the caller's. Only revokes are left alone: a misused role that
     /// opens a rule is looked at as anybody is.
-    fn guard_of(&self, event: &Event) -> Result<&dyn Look, String> {
+    fn guard_of(&self, event: &Event) -> Result<&Guard, String> {
         let is_own = self.own_role.is_some() && event.actor.session_issuer == self.own_role;
         if is_own && event.name.starts_with("RevokeSecurityGroup") {
             return Err(format!("`{}` was the guard's own doing", event.name));
         }
-        self.guards.get(&event.location).map(AsRef::as_ref).ok_or_else(|| {
+        self.guards.get(&event.location).ok_or_else(|| {
             let known = self.guards.keys().map(Location::to_string);
             format!(
                 "the event is from account `{}`, region `{}`; this function guards {}",

@@ -1,32 +1,37 @@
-//! The events that this process dealt with. It forgets with the process; a table, where there is one, knows what the others did.
+//! The events that this process handled. It forgets with the process; a table, where there is one, knows what the others did.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
 
 /// Events remembered; beyond, the oldest is forgotten.
 const MAX_EVENTS: usize = 10_000;
 
 /// Events by id.
 #[derive(Debug, Default)]
-pub struct HandledEvents {
-    known: HashSet<String>,
+pub(super) struct HandledEvents(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    ids: HashSet<String>,
     order: VecDeque<String>,
 }
 
 impl HandledEvents {
-    /// Whether this process dealt with the event to its end.
-    pub fn contains(&self, event: &str) -> bool {
-        self.known.contains(event)
+    /// Whether this process handled the event to its end.
+    pub(super) fn contains(&self, event: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ids.contains(event)
     }
 
     /// Remembers an event.
-    pub fn insert(&mut self, event: &str) {
-        if self.known.insert(event.to_owned()) {
-            self.order.push_back(event.to_owned());
+    pub(super) fn insert(&self, event: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.ids.insert(event.to_owned()) {
+            known.order.push_back(event.to_owned());
         }
-        if self.order.len() > MAX_EVENTS
-            && let Some(oldest) = self.order.pop_front()
+        if known.order.len() > MAX_EVENTS
+            && let Some(oldest) = known.order.pop_front()
         {
-            self.known.remove(&oldest);
+            known.ids.remove(&oldest);
         }
     }
 }
@@ -37,7 +42,7 @@ mod tests {
 
     #[test]
     fn the_newest_events_are_known_and_one_that_comes_again_takes_no_room() {
-        let mut events = HandledEvents::default();
+        let events = HandledEvents::default();
         assert!(!events.contains("0"));
         for n in (0..=MAX_EVENTS).chain([1]) {
             events.insert(&n.to_string());

@@ -3,32 +3,30 @@
 //!
 //! Must not: change anything or judge.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+mod cache;
+mod raw;
+mod references;
 
-use futures::future::{join_all, try_join, try_join_all, try_join4};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::{try_join, try_join4};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
 use crate::cluster::topology::{self, Candidate, Topology};
+use crate::guard::inventory::cache::{CACHE_TTL, Cache};
+use crate::guard::inventory::raw::{RawState, is_of};
+use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Selector};
-use crate::model::group::ConfiguredGroup;
-use crate::model::group::{AwsList, Group, PeerGroup, PrefixList};
+use crate::model::facts::{Cluster, GroupFacts, Selector};
+use crate::model::group::{ConfiguredGroup, Group};
 use crate::model::region::Addresses;
-use crate::model::rule::{Peer, Rule};
+use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
 
-/// How long knowledge about clusters and peers stays good in a warm function.
-const CACHE_TTL: SignedDuration = SignedDuration::from_mins(5);
 /// A group that speaks of EKS and has no role makes us ask EKS again, but not more often than this.
 const MIN_CACHE_TTL: SignedDuration = SignedDuration::from_secs(10);
-/// Peers kept at most; beyond, the memory starts anew.
-const MAX_CACHED_PEERS: usize = 10_000;
-/// Values that EC2 takes in one filter.
-const MAX_FILTER_VALUES: usize = 200;
-/// Rules may come to refer to something new while we read what they referred to; at some point we go on.
-const MAX_ROUNDS: usize = 3;
 
 /// A group as it was read.
 #[derive(Clone, Debug)]
@@ -42,68 +40,20 @@ pub struct GroupSnapshot {
 }
 
 /// The reader, with its memory.
-pub struct Inventory<E, K, C> {
-    ec2: E,
-    eks: K,
-    clock: C,
+pub struct Inventory {
+    ec2: Arc<dyn Ec2>,
+    eks: Arc<dyn Eks>,
+    clock: Arc<dyn Clock>,
     account: String,
     configured: Vec<ConfiguredGroup>,
-    clusters: Mutex<Option<(Timestamp, Arc<Vec<Cluster>>)>>,
-    peers: Mutex<HashMap<String, (Timestamp, Membership)>>,
-    /// By cluster.
-    nodes: Mutex<HashMap<String, (Timestamp, BTreeSet<Candidate>)>>,
+    cache: Cache,
 }
 
-/// Groups with everything that wears them, unjudged.
-struct RawState {
-    groups: Vec<GroupFacts>,
-    rules: Vec<(String, Rule)>,
-    interfaces: Vec<Interface>,
-    instances: Vec<Instance>,
-}
-
-/// Whether this is the interface, or one of the instance.
-fn is_of(interface: &Interface, attachment: &str) -> bool {
-    interface.id == attachment || interface.instance.as_deref() == Some(attachment)
-}
-
-impl RawState {
-    /// As it was before groups were put on the wearer. An instance without an interface left that wears one is left out.
-    fn without(&self, attachment: &str) -> Self {
-        let interfaces: Vec<Interface> =
-            self.interfaces.iter().filter(|interface| !is_of(interface, attachment)).cloned().collect();
-        let groups_of = |instance: &Instance| -> Vec<String> {
-            let own = interfaces.iter().filter(|interface| interface.instance.as_ref() == Some(&instance.id));
-            own.flat_map(|interface| interface.groups.clone()).collect()
-        };
-        let instances = self
-            .instances
-            .iter()
-            .map(|instance| Instance { groups: groups_of(instance), ..instance.clone() })
-            .collect();
-        Self { groups: self.groups.clone(), rules: self.rules.clone(), interfaces, instances }
-    }
-
-    fn rules_of(&self, group: &str) -> Vec<Rule> {
-        self.rules.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
-    }
-}
-
-impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
+impl Inventory {
     /// A reader for the clusters of one account and region.
-    pub fn new(ec2: E, eks: K, clock: C, account: String, configured: Vec<ConfiguredGroup>) -> Self {
-        let (clusters, peers, nodes) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { ec2, eks, clock, account, configured, clusters, peers, nodes }
-    }
-
-    /// The door to EC2.
-    pub fn ec2(&self) -> &E {
-        &self.ec2
-    }
-
-    /// The clock.
-    pub fn clock(&self) -> &C {
-        &self.clock
+    pub fn new(ports: &Ports, account: String, configured: Vec<ConfiguredGroup>) -> Self {
+        let (ec2, eks, clock) = (Arc::clone(&ports.ec2), Arc::clone(&ports.eks), Arc::clone(&ports.clock));
+        Self { ec2, eks, clock, account, configured, cache: Cache::default() }
     }
 
     /// These groups. Ids that do not exist are missing from the answer.
@@ -202,7 +152,9 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
             self.ec2.interfaces(&selector),
             self.ec2.instances(&selector)
         )?;
-        self.cache_nodes(&clusters, &instances);
+        for cluster in clusters.iter() {
+            self.cache.keep_nodes(&cluster.name, topology::candidates(cluster, &instances), self.clock.now());
+        }
         let read_at = self.clock.now();
         let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
         let rules = self.ec2.rules(&ids).await?;
@@ -250,7 +202,7 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
         for (group, rule) in self.ec2.rules(&groups).await? {
             rules.entry(group).or_default().push(rule);
         }
-        let lists = rules.values().flatten().filter_map(list_of).collect();
+        let lists = rules.values().flatten().filter_map(|rule| rule.peer.prefix_list()).map(str::to_owned).collect();
         let lists = self.prefix_lists(&lists).await;
         Ok(Some(Topology::new(cluster, &nodes, rules, lists)))
     }
@@ -258,22 +210,13 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// What looks like a node of the cluster, kept as long as what is known about clusters: it takes a look at every
     /// instance of the VPC.
     async fn nodes(&self, cluster: &Cluster) -> Result<BTreeSet<Candidate>, CloudError> {
-        let now = self.clock.now();
-        let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&cluster.name).cloned();
-        if let Some((at, nodes)) = known
-            && now.duration_since(at) < CACHE_TTL
-        {
+        if let Some(nodes) = self.cache.nodes(&cluster.name, self.clock.now()) {
             return Ok(nodes);
         }
         let instances = self.ec2.instances(&Selector::Vpcs(vec![cluster.vpc.clone()])).await?;
-        self.cache_nodes(std::slice::from_ref(cluster), &instances);
-        Ok(topology::candidates(cluster, &instances))
-    }
-
-    fn cache_nodes(&self, clusters: &[Cluster], instances: &[Instance]) {
-        let now = self.clock.now();
-        let mut state = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        state.extend(clusters.iter().map(|of| (of.name.clone(), (now, topology::candidates(of, instances)))));
+        let nodes = topology::candidates(cluster, &instances);
+        self.cache.keep_nodes(&cluster.name, nodes.clone(), self.clock.now());
+        Ok(nodes)
     }
 
     /// Whether no strong role is known although something speaks of EKS.
@@ -296,97 +239,16 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
     /// What EKS said, unless that is older than `age`.
     async fn clusters(&self, age: SignedDuration) -> Result<Arc<Vec<Cluster>>, CloudError> {
         let now = self.clock.now();
-        let known = self.clusters.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, clusters)) = known
-            && now.duration_since(at) < age
-        {
+        if let Some(clusters) = self.cache.clusters(age, now) {
             return Ok(clusters);
         }
         let clusters = Arc::new(self.eks.clusters().await?);
-        *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&clusters)));
+        self.cache.keep_clusters(&clusters, now);
         Ok(clusters)
-    }
-
-    /// Adds what the rules refer to: VPC ranges, prefix lists, peers. Whenever something has to be awaited for that, the
-    /// rules are read again beside it, so that the answer is as fresh as its rules are: a prefix list costs one round trip
-    /// and not two.
-    async fn complete(
-        &self,
-        mut raw: RawState,
-        clusters: &[Cluster],
-        mut read_at: Timestamp,
-        mut waited: bool,
-    ) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let mut known = References::default();
-        let mut groups = self.groups(&raw, clusters);
-        for _ in 0..MAX_ROUNDS {
-            let missing = self.missing(&groups, clusters, &mut known);
-            if missing.is_empty() && !waited {
-                break;
-            }
-            waited = false;
-            let ids: Vec<String> =
-                groups.iter().filter(|group| !group.roles.is_empty()).map(|group| group.id.clone()).collect();
-            read_at = self.clock.now();
-            let (rules, fetched) = try_join(self.ec2.rules(&ids), self.fetch(&missing, clusters)).await?;
-            known.add(fetched);
-            raw.rules = rules;
-            groups = self.groups(&raw, clusters);
-        }
-        let is_last_look = !waited && self.missing(&groups, clusters, &mut known).is_empty();
-        for group in groups.iter_mut().filter(|group| !group.roles.is_empty()) {
-            known.complete(group, clusters);
-        }
-        Ok(groups.into_iter().map(|group| GroupSnapshot { group, read_at, is_last_look }).collect())
-    }
-
-    /// Fills in what the rules of a group refer to, without reading the rules: for rules that an event only claims.
-    ///
-    /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn resolve(&self, group: &mut Group) -> Result<(), CloudError> {
-        let clusters = self.clusters(CACHE_TTL).await?;
-        let mut known = References::default();
-        let missing = self.missing(std::slice::from_ref(group), &clusters, &mut known);
-        known.add(self.fetch(&missing, &clusters).await?);
-        known.complete(group, &clusters);
-        Ok(())
-    }
-
-    async fn fetch(&self, missing: &Missing, clusters: &[Cluster]) -> Result<References, CloudError> {
-        let (ranges, lists, peers) = futures::join!(
-            self.vpc_ranges(&missing.vpcs),
-            self.prefix_lists(&missing.lists),
-            self.peers(&missing.peers, clusters),
-        );
-        Ok(References { ranges: ranges?, lists, peers: peers? })
     }
 
     fn groups(&self, raw: &RawState, clusters: &[Cluster]) -> Vec<Group> {
         raw.groups.iter().map(|facts| self.group(facts, raw, clusters)).collect()
-    }
-
-    /// What the rules of groups in scope refer to and is not known yet. Peers still in memory become known.
-    fn missing(&self, groups: &[Group], clusters: &[Cluster], known: &mut References) -> Missing {
-        let in_scope = || groups.iter().filter(|group| !group.roles.is_empty());
-        let is_ours = |vpc: &String| clusters.iter().any(|cluster| cluster.vpc == *vpc);
-        let vpcs = in_scope()
-            .map(|group| group.vpc.clone())
-            .filter(|vpc| !is_ours(vpc) && !known.ranges.contains_key(vpc))
-            .collect();
-        let lists = in_scope().flat_map(lists_of).filter(|id| !known.lists.contains_key(id)).collect();
-        let named: BTreeSet<String> = in_scope().flat_map(peers_of).collect();
-        let now = self.clock.now();
-        let state = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = named
-            .iter()
-            .filter_map(|id| Some((id, state.get(id)?)))
-            .filter(|(_, (at, _))| now.duration_since(*at) < CACHE_TTL);
-        for (id, (_, membership)) in fresh {
-            known.peers.entry(id.clone()).or_insert_with(|| membership.clone());
-        }
-        let peers = named.into_iter().filter(|id| !known.peers.contains_key(id)).collect();
-        Missing { vpcs, lists, peers }
     }
 
     fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
@@ -418,124 +280,4 @@ impl<E: Ec2, K: Eks, C: Clock> Inventory<E, K, C> {
             instances: &raw.instances,
         })
     }
-
-    async fn vpc_ranges(&self, vpcs: &BTreeSet<String>) -> Result<BTreeMap<String, Addresses>, CloudError> {
-        if vpcs.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let mut ranges = self.ec2.vpc_ranges(&vpcs.iter().cloned().collect::<Vec<_>>()).await?;
-        // A VPC without an answer is not asked for again.
-        for vpc in vpcs {
-            ranges.entry(vpc.clone()).or_default();
-        }
-        Ok(ranges)
-    }
-
-    /// A list that cannot be read is a finding, not a failure: the other rules still count.
-    async fn prefix_lists(&self, ids: &BTreeSet<String>) -> BTreeMap<String, PrefixList> {
-        let read = |id: String| async move {
-            let list = match self.ec2.prefix_list(&id).await {
-                Ok(list) => match AwsList::from_ec2(&list.owner, &list.name) {
-                    Some(known) => PrefixList::Aws(known),
-                    None => PrefixList::Entries(list.entries),
-                },
-                Err(error) => {
-                    let why = crate::model::error::chain(&error);
-                    tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
-                    PrefixList::Unreadable { why, may_pass: matches!(error, CloudError::Failed { .. }) }
-                }
-            };
-            (id, list)
-        };
-        join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
-    }
-
-    /// What other groups are; remembered for a while.
-    async fn peers(
-        &self,
-        ids: &BTreeSet<String>,
-        clusters: &[Cluster],
-    ) -> Result<HashMap<String, Membership>, CloudError> {
-        let now = self.clock.now();
-        // A peer that does not exist here (another account's, or gone) is remembered as nobody's.
-        let mut found: HashMap<String, Membership> = ids.iter().map(|id| (id.clone(), Membership::default())).collect();
-        let missing: Vec<&String> = ids.iter().collect();
-        let chunks = missing.chunks(MAX_FILTER_VALUES).map(|ids| async move {
-            let ids: Vec<String> = ids.iter().map(|id| (*id).clone()).collect();
-            self.raw_of_ids(&Selector::Ids(ids.clone()), &ids).await
-        });
-        for raw in try_join_all(chunks).await? {
-            for group in &raw.groups {
-                found.insert(group.id.clone(), self.membership(group, &raw.rules_of(&group.id), &raw, clusters));
-            }
-        }
-        let mut state = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.len() + found.len() > MAX_CACHED_PEERS {
-            state.clear();
-        }
-        state.extend(found.iter().map(|(id, membership)| (id.clone(), (now, membership.clone()))));
-        Ok(found)
-    }
-}
-
-/// What rules refer to, as far as it was read.
-#[derive(Default)]
-struct References {
-    ranges: BTreeMap<String, Addresses>,
-    lists: BTreeMap<String, PrefixList>,
-    peers: HashMap<String, Membership>,
-}
-
-/// What rules refer to and was not read.
-struct Missing {
-    vpcs: BTreeSet<String>,
-    lists: BTreeSet<String>,
-    peers: BTreeSet<String>,
-}
-
-impl Missing {
-    fn is_empty(&self) -> bool {
-        self.vpcs.is_empty() && self.lists.is_empty() && self.peers.is_empty()
-    }
-}
-
-impl References {
-    fn add(&mut self, more: Self) {
-        self.ranges.extend(more.ranges);
-        self.lists.extend(more.lists);
-        self.peers.extend(more.peers);
-    }
-
-    fn complete(&self, group: &mut Group, clusters: &[Cluster]) {
-        let of_cluster = clusters.iter().find(|cluster| cluster.vpc == group.vpc).map(|cluster| &cluster.vpc_ranges);
-        group.vpc_ranges = of_cluster.or_else(|| self.ranges.get(&group.vpc)).cloned().unwrap_or_default();
-        group.prefix_lists =
-            lists_of(group).filter_map(|id| Some((id.clone(), self.lists.get(&id)?.clone()))).collect();
-        let peer = |id: String| {
-            let peer = self.peers.get(&id)?;
-            let is_strong = peer.roles.iter().any(|known| known.strong);
-            let same_cluster = is_strong && !peer.clusters.is_disjoint(&group.clusters);
-            Some((id, PeerGroup { same_cluster, roles: peer.strong_roles() }))
-        };
-        group.peers = peers_of(group).into_iter().filter_map(peer).collect();
-    }
-}
-
-fn lists_of(group: &Group) -> impl Iterator<Item = String> + '_ {
-    group.rules.iter().filter_map(list_of)
-}
-
-fn list_of(rule: &Rule) -> Option<String> {
-    match &rule.peer {
-        Peer::PrefixList(id) => Some(id.clone()),
-        _ => None,
-    }
-}
-
-fn peers_of(group: &Group) -> Vec<String> {
-    let other = |rule: &Rule| match &rule.peer {
-        Peer::Group { id, .. } if *id != group.id => Some(id.clone()),
-        _ => None,
-    };
-    group.rules.iter().filter_map(other).collect()
 }

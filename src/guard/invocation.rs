@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
-use super::news::News;
-use super::{Guard, GuardError, RETRY_DELAYS, Response};
 use crate::event::{Event, Named, NamedRule};
+use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::GroupSnapshot;
+use crate::guard::inventory::Inventory;
+use crate::guard::news::News;
 use crate::guard::plan::{claims, limit, names, plan};
-use crate::guard::remediate::{StepResult, execute};
+use crate::guard::remediate::{Remediation, StepResult};
+use crate::guard::response::{GuardError, Response};
+use crate::guard::setup::Setup;
 use crate::model::error::chain;
 use crate::model::error::{Cause, CloudError};
 use crate::model::group::{Group, PrefixList, Role};
@@ -21,14 +26,17 @@ use crate::policy::endpoint;
 use crate::policy::judge::{Finding, judge};
 use crate::policy::model::Verdict;
 use crate::policy::requirement::{self, Unmet};
-use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use crate::ports::Channel;
 use crate::report::notice::{self, Message};
 use crate::report::record::{Action, Connections, FindingRecord, Outcome, Record};
 
+/// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
+pub(super) const RETRY_DELAYS: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 /// Messages on their way at once.
 const MAX_SENDS: usize = 8;
-/// Groups of these roles are worn by interfaces that have requirements.
-const WORN: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
+/// Groups of these roles are attached to interfaces that have requirements.
+const ROLES_WITH_REQUIREMENTS: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
 
 /// A group that was judged and mended.
 struct Judged {
@@ -40,8 +48,10 @@ struct Judged {
 }
 
 /// Grows group by group.
-pub(super) struct Invocation<'a, E, K, C, N, M> {
-    guard: &'a Guard<E, K, C, N, M>,
+pub(super) struct Invocation<'a> {
+    setup: &'a Setup,
+    inventory: &'a Inventory,
+    handled: &'a HandledEvents,
     event: Option<&'a Event>,
     started: Timestamp,
     /// No new call to EC2 is begun after this.
@@ -55,15 +65,23 @@ pub(super) struct Invocation<'a, E, K, C, N, M> {
     problems: Vec<String>,
 }
 
-impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, K, C, N, M> {
-    pub(super) fn new(guard: &'a Guard<E, K, C, N, M>, event: Option<&'a Event>, deadline: Timestamp) -> Self {
-        let started = guard.inventory.clock().now();
+impl<'a> Invocation<'a> {
+    pub(super) fn new(
+        setup: &'a Setup,
+        inventory: &'a Inventory,
+        handled: &'a HandledEvents,
+        event: Option<&'a Event>,
+        deadline: Timestamp,
+    ) -> Self {
+        let started = setup.ports.clock.now();
         Self {
-            guard,
+            setup,
+            inventory,
+            handled,
             event,
             started,
             deadline,
-            most: guard.max_revokes,
+            most: setup.max_revokes,
             configured: None,
             looked_at: vec![],
             records: vec![],
@@ -84,30 +102,30 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
     /// Judges and mends one group. Rules that the event names and that are not there are waited for, but not before what is
     /// there has been dealt with.
     async fn group(&mut self, mut snapshot: GroupSnapshot, named: &Named) {
-        let guard = self.guard;
         let mut results: BTreeMap<String, StepResult> = BTreeMap::new();
         let mut waits = RETRY_DELAYS.into_iter();
         let mut closed_at = None;
         let missing = loop {
-            let context = guard.context(self.event, self.started, named);
+            let context = self.setup.context(self.event, self.started, named);
+            let (ports, inventory, deadline) = (&self.setup.ports, self.inventory, self.deadline);
+            let remediation = Remediation { ports, inventory, context, deadline };
             let mut steps = plan(context, &snapshot.group);
             limit(&mut steps, self.most);
             let missing = missing_of(named, &snapshot, &results);
-            for result in execute(&guard.inventory, context, &mut snapshot, steps, &mut self.most, self.deadline).await
-            {
+            for result in remediation.execute(&mut snapshot, steps, &mut self.most).await {
                 keep(&mut results, result);
             }
             if results.values().any(|results| results.action == Action::Revoked) {
-                closed_at.get_or_insert(guard.inventory.clock().now());
+                closed_at.get_or_insert(self.setup.ports.clock.now());
             }
             let Some(wait) =
-                waits.next().filter(|_| !missing.is_empty() && guard.inventory.clock().now() < self.deadline)
+                waits.next().filter(|_| !missing.is_empty() && self.setup.ports.clock.now() < self.deadline)
             else {
                 break missing;
             };
-            guard.inventory.clock().sleep(wait).await;
+            self.setup.ports.clock.sleep(wait).await;
             // What is done has to be told, so an error ends the waiting and not the invocation.
-            if let Err(error) = guard.inventory.read_again(&mut snapshot).await {
+            if let Err(error) = self.inventory.read_again(&mut snapshot).await {
                 self.problem(format!(
                     "the rules of `{}` could not be read again: {}",
                     snapshot.group.id,
@@ -133,7 +151,8 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
         let closes = self.event.is_none_or(Event::may_close);
         let is_of_interest = |looked: &&Judged| {
             let has_revoked = looked.results.iter().any(|results| results.action == Action::Revoked);
-            (closes || has_revoked) && looked.group.roles.iter().any(|known| known.strong && WORN.contains(&known.role))
+            (closes || has_revoked)
+                && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
@@ -153,7 +172,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
         is_its_doing: bool,
         found: &mut Vec<(BTreeSet<String>, FindingRecord)>,
     ) -> Result<(), CloudError> {
-        let Guard { inventory, policy, .. } = self.guard;
+        let (inventory, policy) = (self.inventory, &self.setup.policy);
         let is_event = self.event.is_some();
         if let Some(topology) = inventory.topology(cluster).await? {
             let missing =
@@ -174,16 +193,15 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
     async fn claimed(&mut self, group: &Group, named: &Named, missing: &[NamedRule]) -> Vec<StepResult> {
-        let guard = self.guard;
         let mut claimed = claims(group, missing);
         if claimed.rules.is_empty() {
             return Vec::new();
         }
-        if let Err(error) = guard.inventory.resolve(&mut claimed).await {
+        if let Err(error) = self.inventory.resolve(&mut claimed).await {
             self.problem(format!("what the event says of `{}` could not be looked up: {}", group.id, chain(&error)));
             return Vec::new();
         }
-        let context = guard.context(self.event, self.started, named);
+        let context = self.setup.context(self.event, self.started, named);
         let gone = |finding: Finding| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
             StepResult::without_effect(finding, true, Action::AlreadyGone, Some(detail))
@@ -225,17 +243,16 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
     }
 
     fn record(&mut self, group: &Group, named: bool, findings: Vec<FindingRecord>) {
-        let guard = self.guard;
-        let mode = guard.modes.of(&guard.policy, group, named).0;
-        let mut record = Record::of(&guard.location, &guard.policy, mode, group, findings, self.event);
-        let elapsed = guard.inventory.clock().now().duration_since(self.started);
+        let mode = self.setup.modes.of(&self.setup.policy, group, named).0;
+        let mut record = Record::of(&self.setup.location, &self.setup.policy, mode, group, findings, self.event);
+        let elapsed = self.setup.ports.clock.now().duration_since(self.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         // A sweep is told in one digest per cluster.
         let is_notified = self.event.is_some() && notice::is_news(&record);
-        let mut for_people = is_notified.then(|| notice::notice(&record, guard.inventory.clock().now()));
-        guard.metrics.record(&record);
+        let mut for_people = is_notified.then(|| notice::notice(&record, self.setup.ports.clock.now()));
+        self.setup.ports.metrics.record(&record);
         for record in record.split() {
-            (guard.journal)(&record);
+            (self.setup.ports.record_log)(&record);
             if record.outcome > Outcome::Compliant {
                 // People are told once, of the whole; machines get every part.
                 self.messages.push(notice::message(&record, for_people.take()));
@@ -246,7 +263,6 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
 
     /// Tells everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        let guard = self.guard;
         let mut of_clusters = self.of_clusters().await;
         let mut found: Vec<(Group, bool, Vec<FindingRecord>)> = Vec::new();
         for Judged { group, named, closed_at, results } in std::mem::take(&mut self.looked_at) {
@@ -261,12 +277,12 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
             found.push((group, named, findings));
         }
         let mut news = News::default();
-        if let Some(state) = &guard.state {
+        if let Some(state) = &self.setup.ports.state {
             let mut each = Vec::new();
             for (group, _, findings) in &mut found {
                 each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), finding)));
             }
-            news = News::of(state, &guard.location, self.event, each, guard.inventory.clock().now()).await;
+            news = News::of(state.as_ref(), &self.setup.location, self.event, each, self.setup.ports.clock.now()).await;
         }
         let has_done = |finding: &FindingRecord| finding.action.outcome() > Outcome::Reported;
         if let Some(event) = self.event.filter(|_| news.is_handled)
@@ -285,10 +301,10 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
             // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
             let results = self.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
             if let Some(event) = results {
-                guard.remember(&event.id);
+                self.handled.insert(&event.id);
             }
-            if let Some(state) = &guard.state {
-                news.keep(state, results).await;
+            if let Some(state) = &self.setup.ports.state {
+                news.keep(state.as_ref(), results).await;
             }
         }
         self.problems.append(&mut news.problems);
@@ -311,14 +327,14 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
 
     /// Whether everybody was told.
     async fn notify(&mut self) -> bool {
-        let channels = &self.guard.channels;
+        let channels = &self.setup.ports.channels;
         let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();
         for message in &self.messages {
-            sends.extend(channels.iter().map(|channel| send(channel, message).boxed()));
+            sends.extend(channels.iter().map(|channel| send(channel.as_ref(), message).boxed()));
         }
         let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MAX_SENDS).collect().await;
         for sent in &sent {
-            self.guard.metrics.notified(sent.is_ok());
+            self.setup.ports.metrics.notified(sent.is_ok());
         }
         let unsent: Vec<String> = sent.into_iter().filter_map(Result::err).collect();
         let is_notified = unsent.is_empty();
@@ -327,7 +343,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
     }
 }
 
-async fn send(channel: &impl Channel, message: &Message) -> Result<(), String> {
+async fn send(channel: &dyn Channel, message: &Message) -> Result<(), String> {
     let unsent =
         |error: Cause| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
     channel.send(message).await.map_err(unsent)

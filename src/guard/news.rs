@@ -30,7 +30,7 @@ impl News {
     /// Looks up what was told of these findings, each with its group, and marks those that are no news and those that are
     /// contested. Asks nothing when there is nothing to tell.
     pub(super) async fn of<'f>(
-        state: &impl StateStore,
+        state: &dyn StateStore,
         location: &Location,
         event: Option<&Event>,
         findings: Vec<(&'f str, &'f mut FindingRecord)>,
@@ -72,7 +72,7 @@ impl News {
     }
 
     /// To be called once everybody was told. `event`: one that was dealt with to its end.
-    pub(super) async fn keep(&mut self, state: &impl StateStore, event: Option<&Event>) {
+    pub(super) async fn keep(&mut self, state: &dyn StateStore, event: Option<&Event>) {
         if self.histories.is_empty() {
             return;
         }

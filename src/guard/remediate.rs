@@ -9,11 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::plan::{Intent, PlanContext, Step, limit, plan};
+use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::{Direction, Rule};
 use crate::policy::judge::Finding;
-use crate::ports::{Clock, Ec2, Eks};
 use crate::report::record::Action;
 
 /// A read older than this is not the last look before a revoke.
@@ -55,48 +55,115 @@ impl StepResult {
 /// How often the rules may turn out to have changed before we give up for this time.
 const MAX_LOOKS: usize = 3;
 
-/// Carries out the steps for one group. `most` is how many rules may still be revoked; it is counted down. No call to EC2 is
-/// begun after `deadline`, so that there is time left to tell what was done.
-pub async fn execute<E: Ec2, K: Eks, C: Clock>(
-    inventory: &Inventory<E, K, C>,
-    context: PlanContext<'_>,
-    snapshot: &mut GroupSnapshot,
-    mut steps: Vec<Step>,
-    most: &mut usize,
-    deadline: Timestamp,
-) -> Vec<StepResult> {
-    let mut results = Vec::new();
-    for _ in 0..MAX_LOOKS {
-        if steps.iter().all(|step| step.intent != Intent::Revoke) || is_last_look(inventory, snapshot) {
-            break;
-        }
-        if let Err(error) = inventory.read_again(snapshot).await {
-            let why = format!("the rules could not be read once more just before: {}", chain(&error));
-            return results.into_iter().chain(steps.into_iter().map(|step| unread(step, &why))).collect();
-        }
-        steps = judge_again(context, snapshot, steps, *most, &mut results);
-    }
-    let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
-    results.extend(rest.into_iter().map(without_effect));
-    if revokes.is_empty() {
-        return results;
-    }
-    if !is_last_look(inventory, snapshot) {
-        let why = "the rules went on changing while they were looked at";
-        return results.into_iter().chain(revokes.into_iter().map(|step| unread(step, why))).collect();
-    }
-    *most = most.saturating_sub(revokes.len());
-    // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
-    let rules: Vec<&Rule> = revokes.iter().map(|step| &step.finding.rule).collect();
-    tracing::info!(group = %snapshot.group.id, rules = %serde_json::json!(rules), "about to revoke");
-    let answers = revoke(inventory, &snapshot.group.id, &revokes, deadline).await;
-    let remaining = read_back(inventory, &snapshot.group.id, &answers, deadline).await;
-    results.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
-    results
+/// What the remediation of one group works with.
+#[derive(Clone, Copy)]
+pub struct Remediation<'a> {
+    /// The doors.
+    pub ports: &'a Ports,
+    /// Reads the group again.
+    pub inventory: &'a Inventory,
+    /// What a plan needs to know, since changed rules are judged again.
+    pub context: PlanContext<'a>,
+    /// No call to EC2 is begun after this, so that there is time left to say what was done.
+    pub deadline: Timestamp,
 }
 
-fn is_last_look<E: Ec2, K: Eks, C: Clock>(inventory: &Inventory<E, K, C>, snapshot: &GroupSnapshot) -> bool {
-    snapshot.is_last_look && inventory.clock().now().duration_since(snapshot.read_at) < MAX_LAST_LOOK_AGE
+impl Remediation<'_> {
+    /// Executes the steps. `most` is how many rules may still be revoked; it is counted down.
+    pub async fn execute(
+        self,
+        snapshot: &mut GroupSnapshot,
+        mut steps: Vec<Step>,
+        most: &mut usize,
+    ) -> Vec<StepResult> {
+        let mut results = Vec::new();
+        for _ in 0..MAX_LOOKS {
+            if steps.iter().all(|step| step.intent != Intent::Revoke) || self.is_last_look(snapshot) {
+                break;
+            }
+            if let Err(error) = self.inventory.read_again(snapshot).await {
+                let why = format!("the rules could not be read once more just before: {}", chain(&error));
+                return results.into_iter().chain(steps.into_iter().map(|step| unread(step, &why))).collect();
+            }
+            steps = judge_again(self.context, snapshot, steps, *most, &mut results);
+        }
+        let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
+        results.extend(rest.into_iter().map(without_effect));
+        if revokes.is_empty() {
+            return results;
+        }
+        if !self.is_last_look(snapshot) {
+            let why = "the rules went on changing while they were looked at";
+            return results.into_iter().chain(revokes.into_iter().map(|step| unread(step, why))).collect();
+        }
+        *most = most.saturating_sub(revokes.len());
+        // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
+        let rules: Vec<&Rule> = revokes.iter().map(|step| &step.finding.rule).collect();
+        tracing::info!(group = %snapshot.group.id, rules = %serde_json::json!(rules), "about to revoke");
+        let answers = self.revoke(&snapshot.group.id, &revokes).await;
+        let remaining = self.read_back(&snapshot.group.id, &answers).await;
+        results.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
+        results
+    }
+
+    fn is_last_look(self, snapshot: &GroupSnapshot) -> bool {
+        snapshot.is_last_look && self.ports.clock.now().duration_since(snapshot.read_at) < MAX_LAST_LOOK_AGE
+    }
+
+    /// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by one: one
+    /// unknown or denied id must not stop the others.
+    async fn revoke(self, group: &str, steps: &[Step]) -> BTreeMap<String, RevokeAnswer> {
+        let ec2 = self.ports.ec2.as_ref();
+        let mut answers = BTreeMap::new();
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let here = steps.iter().filter(|step| step.finding.rule.direction == direction);
+            let ids: Vec<String> = here.map(|step| step.finding.rule.id.clone()).collect();
+            for batch in ids.chunks(MAX_RULES_PER_CALL) {
+                if self.ports.clock.now() > self.deadline {
+                    let late =
+                        || RevokeAnswer::Refused("the time of the invocation ran out; the next try goes on".to_owned());
+                    answers.extend(batch.iter().map(|id| (id.clone(), late())));
+                    continue;
+                }
+                let mut answer = ec2.revoke(group, direction, batch).await;
+                if batch.len() > 1 && matches!(answer, Err(CloudError::RuleGone(_) | CloudError::Denied { .. })) {
+                    for id in batch {
+                        answer = ec2.revoke(group, direction, std::slice::from_ref(id)).await;
+                        answers.insert(id.clone(), RevokeAnswer::from(&answer));
+                    }
+                } else {
+                    answers.extend(batch.iter().map(|id| (id.clone(), RevokeAnswer::from(&answer))));
+                }
+            }
+        }
+        answers
+    }
+
+    /// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was refused, not
+    /// beyond `deadline`, and not for an EC2 that does not answer: the SDK has tried that often enough.
+    async fn read_back(
+        self,
+        group: &str,
+        answers: &BTreeMap<String, RevokeAnswer>,
+    ) -> Result<BTreeSet<String>, String> {
+        let may_go = |id: &String| !matches!(answers.get(id), Some(RevokeAnswer::Refused(_)));
+        let mut last = Err("the rules were never read back".to_owned());
+        for wait in READ_BACK_DELAYS {
+            self.ports.clock.sleep(wait).await;
+            last = match self.inventory.rules(group).await {
+                Ok(rules) => {
+                    Ok(rules.into_iter().map(|rule: Rule| rule.id).filter(|id| answers.contains_key(id)).collect())
+                }
+                Err(CloudError::GroupGone(_)) => Ok(BTreeSet::new()),
+                Err(error) => Err(chain(&error)),
+            };
+            let is_settled = last.as_ref().map_or(true, |ids: &BTreeSet<String>| !ids.iter().any(may_go));
+            if is_settled || self.ports.clock.now() > self.deadline {
+                break;
+            }
+        }
+        last
+    }
 }
 
 /// Judges the rules as they were just read, and tells what became of those that were to go.
@@ -150,40 +217,6 @@ enum RevokeAnswer {
     Refused(String),
 }
 
-/// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by one: one
-/// unknown or denied id must not stop the others.
-async fn revoke<E: Ec2, K: Eks, C: Clock>(
-    inventory: &Inventory<E, K, C>,
-    group: &str,
-    steps: &[Step],
-    deadline: Timestamp,
-) -> BTreeMap<String, RevokeAnswer> {
-    let ec2 = inventory.ec2();
-    let mut answers = BTreeMap::new();
-    for direction in [Direction::Ingress, Direction::Egress] {
-        let here = steps.iter().filter(|step| step.finding.rule.direction == direction);
-        let ids: Vec<String> = here.map(|step| step.finding.rule.id.clone()).collect();
-        for batch in ids.chunks(MAX_RULES_PER_CALL) {
-            if inventory.clock().now() > deadline {
-                let late =
-                    || RevokeAnswer::Refused("the time of the invocation ran out; the next try goes on".to_owned());
-                answers.extend(batch.iter().map(|id| (id.clone(), late())));
-                continue;
-            }
-            let mut answer = ec2.revoke(group, direction, batch).await;
-            if batch.len() > 1 && matches!(answer, Err(CloudError::RuleGone(_) | CloudError::Denied { .. })) {
-                for id in batch {
-                    answer = ec2.revoke(group, direction, std::slice::from_ref(id)).await;
-                    answers.insert(id.clone(), RevokeAnswer::from(&answer));
-                }
-            } else {
-                answers.extend(batch.iter().map(|id| (id.clone(), RevokeAnswer::from(&answer))));
-            }
-        }
-    }
-    answers
-}
-
 impl From<&Result<(), CloudError>> for RevokeAnswer {
     fn from(answer: &Result<(), CloudError>) -> Self {
         match answer {
@@ -192,33 +225,6 @@ impl From<&Result<(), CloudError>> for RevokeAnswer {
             Err(error) => Self::Refused(chain(error)),
         }
     }
-}
-
-/// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was refused, not
-/// beyond `deadline`, and not for an EC2 that does not answer: the SDK has tried that often enough.
-async fn read_back<E: Ec2, K: Eks, C: Clock>(
-    inventory: &Inventory<E, K, C>,
-    group: &str,
-    answers: &BTreeMap<String, RevokeAnswer>,
-    deadline: Timestamp,
-) -> Result<BTreeSet<String>, String> {
-    let may_go = |id: &String| !matches!(answers.get(id), Some(RevokeAnswer::Refused(_)));
-    let mut last = Err("the rules were never read back".to_owned());
-    for wait in READ_BACK_DELAYS {
-        inventory.clock().sleep(wait).await;
-        last = match inventory.rules(group).await {
-            Ok(rules) => {
-                Ok(rules.into_iter().map(|rule: Rule| rule.id).filter(|id| answers.contains_key(id)).collect())
-            }
-            Err(CloudError::GroupGone(_)) => Ok(BTreeSet::new()),
-            Err(error) => Err(chain(&error)),
-        };
-        let is_settled = last.as_ref().map_or(true, |ids: &BTreeSet<String>| !ids.iter().any(may_go));
-        if is_settled || inventory.clock().now() > deadline {
-            break;
-        }
-    }
-    last
 }
 
 fn outcome(

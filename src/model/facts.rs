@@ -42,7 +42,7 @@ pub struct Interface {
     pub vpc: String,
     /// The account that owns the interface.
     pub owner: String,
-    /// The groups it wears.
+    /// The groups that are attached to it.
     pub groups: Vec<String>,
     /// Text that anybody with `ec2:ModifyNetworkInterfaceAttribute` can write.
     pub description: String,
@@ -60,7 +60,7 @@ pub struct Interface {
     pub tags: Tags,
 }
 
-/// An instance that wears one of the groups.
+/// An instance that one of the groups is attached to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instance {
     /// `i-…`.
@@ -94,7 +94,7 @@ pub struct Cluster {
     pub role_arn: Option<String>,
     /// Its managed node groups.
     pub node_groups: Vec<NodeGroup>,
-    /// Who may call the public endpoint of its API (`publicAccessCidrs`); empty without one. No group guards that door.
+    /// Who may call the public endpoint of its API (`publicAccessCidrs`); empty without one. No security group guards it.
     pub public_endpoint: Addresses,
     /// A local cluster on Outposts: EKS keeps a group of its own among the control-plane instances.
     pub is_local: bool,

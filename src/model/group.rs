@@ -17,13 +17,13 @@ pub enum Role {
     Cluster,
     /// An additional group on the control-plane interfaces.
     ControlPlane,
-    /// Worn by worker nodes.
+    /// Attached to worker nodes.
     Node,
     /// Made by EKS for SSH to a managed node group.
     RemoteAccess,
-    /// Worn by pods.
+    /// Attached to pods.
     Pod,
-    /// Worn by a load balancer.
+    /// Attached to a load balancer.
     LoadBalancer,
 }
 
@@ -57,7 +57,7 @@ pub enum Evidence {
     LaunchTemplate,
     /// The AWS-owned tag `aws:eks:cluster-name`.
     AwsTag,
-    /// An interface or instance that wears the group.
+    /// An interface or instance that the group is attached to.
     Attachment,
     /// The `groups` entry of the policy.
     Configured,
@@ -76,7 +76,7 @@ pub struct RoleEvidence {
     pub strong: bool,
 }
 
-/// Membership told by the policy: strong evidence.
+/// An entry of `groups` in the policy, which says what a group is: strong evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfiguredGroup {
     /// `sg-…`.
@@ -176,7 +176,7 @@ pub enum AwsList {
 }
 
 impl AwsList {
-    /// Word of the policy language, and the part of EC2's list name (`com.amazonaws.<region>.<part>`) that tells it.
+    /// Word of the policy language, and the part of EC2's list name (`com.amazonaws.<region>.<part>`) that it stands for.
     /// Names: VPC user guide, "AWS-managed prefix lists".
     const TABLE: [(Self, &'static str, &'static str); 6] = [
         (Self::VpcLattice, "aws:vpc-lattice", "vpc-lattice"),

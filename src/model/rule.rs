@@ -199,6 +199,14 @@ impl Peer {
         net.map(|net| Self::Cidr(net.trunc())).map_err(|_| RuleError::Cidr(text.to_owned()))
     }
 
+    /// `pl-…`, if it is one.
+    pub fn prefix_list(&self) -> Option<&str> {
+        match self {
+            Self::PrefixList(id) => Some(id),
+            Self::Cidr(_) | Self::Group { .. } => None,
+        }
+    }
+
     /// Whether two peers are the same to EC2. The owner of a group is ignored: a caller may leave it out.
     pub fn same(&self, other: &Self) -> bool {
         match (self, other) {

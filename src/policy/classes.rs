@@ -1,8 +1,8 @@
-//! Cuts a space of points into classes: two points of one class are told apart by no set of the policy.
+//! Cuts a space of points into classes: no set of the policy holds one point of a class and not another.
 //!
-//! Addresses are cut by the sets that clauses name, traffic by the clauses themselves. A rule is then judged once per class it
-//! meets, however many points that is. This bounds the cost of a verdict by the boundaries that the policy draws, not by the
-//! sizes of blocks, port ranges or prefix lists.
+//! Addresses are cut by the sets that clauses name, traffic by the clauses themselves. A rule is then judged once per class
+//! it meets, however many points that is. This bounds the cost of a verdict by the boundaries that the policy draws, not by
+//! the sizes of blocks, port ranges or prefix lists.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ impl Points for Traffic {
     }
 }
 
-/// The partition that some sets draw. Sets are known by their place in the list given to `new`.
+/// The partition that some sets draw. A set is known by its position in the list given to `new`.
 #[derive(Debug)]
 pub(crate) struct Classes {
     /// Of each line the starts of its pieces, each with its class; the first piece starts at 0.
@@ -84,7 +84,7 @@ impl Classes {
         met
     }
 
-    /// The classes that lie in the set at that place.
+    /// The classes that lie in the set at that position.
     pub(crate) fn inside(&self, set: usize) -> FixedBitSet {
         let members = self.members.iter().enumerate();
         members.filter(|(_, sets)| sets.contains(set)).map(|(class, _)| class).collect()
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_sets_are_told_apart() {
+    fn each_of_a_hundred_sets_has_a_class_of_its_own() {
         let sets: Vec<Addresses> = (0..100).map(|n| nets(&[&format!("10.0.{n}.0/24")])).collect();
         let classes = Classes::new(&sets.iter().collect::<Vec<_>>());
         for (at, set) in sets.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What tells a controller's rule: the principal that wrote it, and the marker it carries.
+//! How a controller's rule is recognised: by the principal that wrote it, and the marker it carries.
 //!
 //! Both are needed, because anybody can write a marker and a controller's role may be misused for anything. Where no
 //! principal is known (a sweep), the marker alone counts.
@@ -15,7 +15,7 @@ const MARKER_PREFIX: &str = "kubernetes.io/rule/nlb/";
 /// How EKS Auto Mode marks its rules; the value is the cluster.
 const MARKER_TAG: &str = "eks:eks-cluster-name";
 /// Resource parts of the ARNs of EKS's service-linked roles. Nobody else can create a role under `aws-service-role/`, but
-/// an ordinary path may hold this text further on, so it has to stand at the start.
+/// the path of an ordinary role may hold this text further on, so it has to stand at the start.
 const SERVICE_ROLES: [&str; 2] =
     ["role/aws-service-role/eks.amazonaws.com/", "role/aws-service-role/eks-nodegroup.amazonaws.com/"];
 

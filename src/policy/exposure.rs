@@ -26,8 +26,8 @@ impl Space {
     }
 }
 
-/// For each peer, given as the traffic of all rules that name it and the internet addresses that it is: the part of the traffic
-/// where it is wide. All rules must be of one group and one direction.
+/// For each peer, given as the traffic of all rules that name it and the internet addresses that it is: the part of the
+/// traffic where it is wide. All rules must be of one group and one direction.
 pub(crate) fn wide(peers: &[(Traffic, Addresses)]) -> Vec<Traffic> {
     let mut wide = vec![Traffic::default(); peers.len()];
     for space in SPACES {

@@ -1,6 +1,6 @@
-//! What the peers of a group's rules are to the policy: which classes of addresses they meet, and which words name them.
+//! What the peers of a group's rules are to the policy: which classes of addresses they meet, which peer terms name them.
 //!
-//! Owns: `private`, the cut of the address spaces, the meaning of each word. Must not: decide anything.
+//! Owns: `private`, the cut of the address spaces, the meaning of each peer term. Must not: decide anything.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ pub(super) struct ReachedPeers {
     pub(super) wide: Traffic,
 }
 
-/// The kinds of peer that words tell apart.
+/// The kinds of peer that peer terms distinguish.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Addresses,
@@ -68,7 +68,7 @@ impl<'a> Peers<'a> {
     pub(super) fn new(group: &'a Group, clauses: &[&Clause]) -> (Self, Vec<Covered>) {
         let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
         let mut sets = vec![&private, &group.vpc_ranges];
-        sets.extend(clauses.iter().flat_map(|clause| &clause.peers).filter_map(|word| match word {
+        sets.extend(clauses.iter().flat_map(|clause| &clause.peers).filter_map(|term| match term {
             PeerTerm::Addresses(addresses) => Some(addresses),
             _ => None,
         }));
@@ -80,8 +80,8 @@ impl<'a> Peers<'a> {
         let mut own_sets = SET_VPC + 1..sets.len();
         let cover = |clause: &&Clause| {
             let (mut always, mut where_wide) = (FixedBitSet::new(), FixedBitSet::new());
-            for word in &clause.peers {
-                match word {
+            for term in &clause.peers {
+                match term {
                     PeerTerm::Addresses(_) => own_sets.next().iter().for_each(|set| always |= &classes.inside(*set)),
                     PeerTerm::Private => always |= &private_classes,
                     PeerTerm::Vpc => always |= &vpc,
@@ -171,9 +171,9 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// Whether the word means all of the peer, whatever its addresses.
-    pub(super) fn is_named(&self, word: &PeerTerm, peer: &Peer, kind: Kind) -> bool {
-        match word {
+    /// Whether the term means all of the peer, whatever its addresses.
+    pub(super) fn is_named(&self, term: &PeerTerm, peer: &Peer, kind: Kind) -> bool {
+        match term {
             PeerTerm::Anywhere => true,
             PeerTerm::PrefixList(id) => matches!(peer, Peer::PrefixList(list) if list == id),
             PeerTerm::Group(id) => matches!(peer, Peer::Group { id: peer, .. } if peer == id),

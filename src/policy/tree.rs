@@ -1,4 +1,4 @@
-//! YAML text as a tree whose every node knows its place.
+//! YAML text as a tree whose every node knows its position.
 //!
 //! Owns: reading within limits (a hostile file fails in bounded time and memory) and the spelling of scalars as written,
 //! so `010`, `1e3` and `2026-12-31` stay text. Must not: know the policy language.
@@ -18,7 +18,7 @@ const MAX_NODES: usize = 200_000;
 const MAX_ALIASED: usize = 50_000;
 const MAX_ANCHORS: usize = 1_000;
 /// The language needs five.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 /// What to do, by a part of the parser's message; the last one fits all. The parser stops where it can't go on, which is
 /// often after the mistake.
 const HELP: [(&str, &str); 5] = [
@@ -30,7 +30,7 @@ const HELP: [(&str, &str); 5] = [
 ];
 pub(super) const TOP: At = At { start: 0, end: 0, line: 1, column: 1 };
 
-/// A value and its place. Of an alias, the place where it is used.
+/// A value and its position. Of an alias, the position where it is used.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) at: At,
@@ -43,7 +43,7 @@ pub(crate) enum Value {
     /// Text, number or truth value, as written (without quotes).
     Scalar(String),
     List(Vec<Node>),
-    /// Keys may repeat: whoever reads the map reports it with both places.
+    /// Keys may repeat: whoever reads the mapping reports it with both positions.
     Map(Vec<(Node, Node)>),
 }
 
@@ -66,7 +66,7 @@ fn options() -> Options {
         budget: serde_saphyr::budget! {
             max_nodes: MAX_NODES,
             max_events: 2 * MAX_NODES,
-            max_depth: DEEPEST,
+            max_depth: MAX_DEPTH,
             max_documents: 1,
             max_aliases: MAX_ANCHORS,
             max_anchors: MAX_ANCHORS,
@@ -78,7 +78,7 @@ fn options() -> Options {
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: MAX_ALIASED,
-            max_replay_stack_depth: DEEPEST,
+            max_replay_stack_depth: MAX_DEPTH,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
@@ -88,7 +88,7 @@ fn options() -> Options {
     }
 }
 
-/// What the parser delivers, before places and spellings are worked out.
+/// What the parser delivers, before positions and spellings are worked out.
 enum Raw {
     Null,
     Text(String),
@@ -176,19 +176,19 @@ fn node(raw: &Spanned<Raw>, text: &str) -> Node {
     Node { at: at(&raw.referenced, is_container, text), value }
 }
 
-fn written<'a>(place: &Location, text: &'a str) -> Option<&'a str> {
-    let start = usize::try_from(place.span().byte_offset()?).ok()?;
-    let length = usize::try_from(place.span().byte_len()?).ok()?;
+fn written<'a>(position: &Location, text: &'a str) -> Option<&'a str> {
+    let start = usize::try_from(position.span().byte_offset()?).ok()?;
+    let length = usize::try_from(position.span().byte_len()?).ok()?;
     text.get(start..start.checked_add(length)?).map(str::trim)
 }
 
-/// A place within one line. The parser marks where a list or map begins; people see its whole first line underlined.
-fn at(place: &Location, is_container: bool, text: &str) -> At {
+/// A position within one line. The parser marks where a list or mapping begins; people see its whole first line underlined.
+fn at(position: &Location, is_container: bool, text: &str) -> At {
     let number = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let (row, column) =
-        (number(Some(place.line())).unwrap_or(1).max(1), number(Some(place.column())).unwrap_or(1).max(1));
-    let start = number(place.span().byte_offset()).unwrap_or_else(|| offset(text, row, column));
-    let length = number(place.span().byte_len()).unwrap_or(0);
+        (number(Some(position.line())).unwrap_or(1).max(1), number(Some(position.column())).unwrap_or(1).max(1));
+    let start = number(position.span().byte_offset()).unwrap_or_else(|| offset(text, row, column));
+    let length = number(position.span().byte_len()).unwrap_or(0);
     let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     let shown = if is_container && !line.starts_with('*') { line } else { line.get(..length).unwrap_or(line) };
     At { start, end: start + shown.trim_end().len(), line: row, column }
@@ -203,7 +203,7 @@ fn offset(text: &str, row: usize, column: usize) -> usize {
 
 /// The parser's message, or ours where it speaks of its own programming interface.
 fn explain(error: &Error, text: &str) -> Diagnostic {
-    let at = error.location().map_or(TOP, |place| at(&place, false, text));
+    let at = error.location().map_or(TOP, |position| at(&position, false, text));
     let mut inner = error;
     while let Error::AliasError { error, .. } | Error::WithSnippet { error, .. } = inner {
         inner = error;
@@ -223,8 +223,11 @@ fn explain(error: &Error, text: &str) -> Diagnostic {
         Error::UnsupportedTag { .. } => Diagnostic::error("yaml", at, "YAML tags have no meaning in a policy")
             .help("remove the word that begins with `!`"),
         other => {
-            let reason: String =
-                UserMessageFormatter.format_message(other).chars().filter(|letter| !letter.is_control()).collect();
+            let reason: String = UserMessageFormatter
+                .format_message(other)
+                .chars()
+                .filter(|character| !character.is_control())
+                .collect();
             // The parser's own limit on nested brackets comes before our budget.
             if reason.contains("recursion limit") {
                 return Diagnostic::error("too-large", at, too_deep());
@@ -252,7 +255,7 @@ fn limit(breach: &BudgetBreach, at: At) -> Diagnostic {
 }
 
 fn too_deep() -> String {
-    format!("lists and keys nest deeper than {DEEPEST} levels")
+    format!("lists and keys nest deeper than {MAX_DEPTH} levels")
 }
 
 fn too_many_aliased() -> String {

@@ -1,6 +1,6 @@
 """What AWS does where moto 5.2.5 does something else.
 
-moto is a good stand-in for AWS, but in the places listed here it is kinder or cruder than the real thing, and a program
+moto is a good stand-in for AWS, but in the points listed here it is kinder or cruder than the real thing, and a program
 that is wrong (or right) would look the other way round. Each patch says first what moto does, then what AWS does.
 `install()` is called once by the emulator; nothing else in the tests changes moto's code.
 """
@@ -43,7 +43,7 @@ KINDS = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId")
 
 
 def patch(owner, name):
-    """Put the decorated function in the place of `owner.name`; it gets the original as its first argument."""
+    """Replace `owner.name` by the decorated function, which gets the original as its first argument."""
 
     def put(function):
         _PATCHES.append((owner, name, function))
@@ -64,7 +64,7 @@ def install():
     while _PATCHES:
         owner, name, function = _PATCHES.pop(0)
         setattr(owner, name, functools.partialmethod(_with_original, function, getattr(owner, name)))
-    # moto: an interface wears its own groups plus, for ever, those its instance was started with. AWS: its own.
+    # moto: an interface has its own groups plus, for ever, those its instance was started with. AWS: its own.
     NetworkInterface.group_set = property(lambda self: self._group_set)
     # moto: only instances of the customer are attached. AWS: services attach interfaces to instances of their own account.
     NetworkInterface.attachment = property(_attachment)

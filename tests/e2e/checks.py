@@ -34,14 +34,14 @@ class Guard(Function):
         topics = {"GUARD_TOPIC_ARN": world.people_topic, "GUARD_RECORD_TOPIC_ARN": world.record_topic}
         super().__init__(world.emulator.url, **{**topics, **environment})
         self.world = world
-        self.places = {(ACCOUNT, REGION)}
+        self.locations = {(ACCOUNT, REGION)}
 
     def invoke(self, event: Any, timeout: float = 30) -> Answer:
         answer = super().invoke(event, timeout)
         for line in answer.log:
             assert {"timestamp", "level", "target"} <= line.keys(), line
         for record in answer.logged_records:
-            conforms(record, self.places)
+            conforms(record, self.locations)
         if not answer.failed:
             assert answer.response.keys() >= {"records", "ignored"}, answer.response
             assert answer.response["records"] == answer.logged_records
@@ -50,16 +50,16 @@ class Guard(Function):
             assert message.subject is None or (len(message.subject) <= 99 and message.subject.isprintable()), message
             assert message.subject is None or not re.search(r"arn:|alice|Admin", message.subject), message
         for message in self.world.published_records():
-            conforms(json.loads(message.text), self.places)
+            conforms(json.loads(message.text), self.locations)
         return answer
 
 
-def conforms(record: dict[str, Any], places: set[tuple[str, str]]) -> None:
-    """The record has every member of the contract, and only values that the contract knows."""
+def conforms(record: dict[str, Any], locations: set[tuple[str, str]]) -> None:
+    """The record has every field of the contract, and only values that the contract knows."""
     assert record.keys() == RECORD, record.keys() ^ RECORD
     assert record["version"] == 1
     assert record["trigger"] in {"event", "sweep"}
-    assert (record["account"], record["region"]) in places
+    assert (record["account"], record["region"]) in locations
     assert record["mode"] in {"enforce", "report"}
     assert record["outcome"] in OUTCOMES
     assert record["severity"] is None or record["severity"] in SEVERITIES

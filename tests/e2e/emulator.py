@@ -123,7 +123,7 @@ class Emulator:
             self.page_size = 1000
 
     def keep(self) -> Callable[[], None]:
-        """Remember EC2 as it is. What this returns puts it back as often as it is called, with the same ids."""
+        """Keep EC2 as it is. What this returns puts it back as often as it is called, with the same ids."""
         tables = ("groups", "tags", "enis", "reservations", "managed_prefix_lists")
 
         def copied(table: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Somebody changes a security group, and CloudTrail tells EventBridge about it.
+"""Somebody changes a security group, and CloudTrail reports it to EventBridge.
 
 `Somebody` carries out a call on the emulated account and returns the event that would be delivered for it. Authorize and Revoke
 are rendered with `items` lists, ModifySecurityGroupRules in a `...Request` wrapper where a list of one is the element itself.
@@ -92,7 +92,7 @@ class Somebody:
         )
 
     def authorizes_briefly(self, group: str, protocol: str, port: int, cidr: str) -> Event:
-        """AuthorizeSecurityGroupIngress in the short form: one rule, its members beside the group."""
+        """AuthorizeSecurityGroupIngress in the short form: one rule, its fields beside the group."""
         return self._short({"GroupId": group}, protocol, port, cidr)
 
     def authorizes_by_name(self, group_name: str, protocol: str, port: int, cidr: str) -> Event:
@@ -154,10 +154,10 @@ def failed(delivered: Event, code: str) -> Event:
     return _changed(delivered, errorCode=code, errorMessage="refused", responseElements=None)
 
 
-def omitted(delivered: Event, *members: str) -> Event:
+def omitted(delivered: Event, *fields: str) -> Event:
     """The same call with `requestParameters` or `responseElements` too large for CloudTrail."""
     return _changed(
-        delivered, **{member: {"reason": f"{member} too large", "omitted": True, "originalSize": 149893} for member in members}
+        delivered, **{name: {"reason": f"{name} too large", "omitted": True, "originalSize": 149893} for name in fields}
     )
 
 
@@ -167,14 +167,14 @@ def delivered_again(delivered: Event) -> Event:
 
 
 def moved(delivered: Event, account: str = ACCOUNT, region: str = REGION) -> Event:
-    """The same event as it would come from another account or region."""
+    """The same event as it would come from another location."""
     other = _changed(delivered, awsRegion=region, recipientAccountId=account)
     return {**other, "account": account, "region": region}
 
 
-def _changed(delivered: Event, **members: Any) -> Event:
+def _changed(delivered: Event, **fields: Any) -> Event:
     other = copy.deepcopy(delivered)
-    other["detail"].update(members)
+    other["detail"].update(fields)
     return other
 
 
@@ -194,7 +194,7 @@ def _permission(permission: dict[str, Any]) -> dict[str, Any]:
     shown = {_lower(key): value for key, value in permission.items() if not isinstance(value, list)}
     lists = {"groups": "UserIdGroupPairs", "ipRanges": "IpRanges", "ipv6Ranges": "Ipv6Ranges", "prefixListIds": "PrefixListIds"}
     for name, key in lists.items():
-        shown[name] = _items({_lower(member): value for member, value in peer.items()} for peer in permission.get(key, []))
+        shown[name] = _items({_lower(field): value for field, value in peer.items()} for peer in permission.get(key, []))
     return shown
 
 

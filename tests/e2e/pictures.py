@@ -11,9 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = ROOT / "tests" / "snapshots" / "notices__remediated.snap"
 PICTURES = ROOT / "docs" / "pictures"
-COLUMNS = 104  # letters of a line
+COLUMNS = 104  # characters of a line
 LINE = 17  # points
-LETTER = 7.2
+CHARACTER = 7.2
 
 Line = tuple[str, str]  # style, text
 STYLES = {
@@ -82,7 +82,7 @@ def draw(title: str, lines: list[Line]) -> str:
         for style, line in lines
         for part in textwrap.wrap(line, COLUMNS, subsequent_indent="    ", drop_whitespace=False, replace_whitespace=False) or [""]
     ]
-    width, height = int(COLUMNS * LETTER) + 60, (len(wrapped) + 3) * LINE
+    width, height = int(COLUMNS * CHARACTER) + 60, (len(wrapped) + 3) * LINE
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" aria-label="{escape(title)}">',
         '<rect width="100%" height="100%" rx="8" fill="#f8fafc" stroke="#cbd5e1"/><rect width="6" height="100%" fill="#dc2626"/>',

@@ -20,8 +20,8 @@ from world import World
 TRICKS = all_tricks()
 SAMPLE = int(os.environ.get("ADVERSARIAL", "2"))  # mutations of each file; always the same ones
 
-# Members that say what happened, or where. With something else there, the event is about something else, and is ignored.
-TELLING = {
+# Fields that say what happened, or where. With something else there, the event is about something else, and is ignored.
+DECISIVE = {
     "eventName": "another call opens no rule",
     "eventSource": "a call of another service opens no rule",
     "eventType": "what is no call opens nothing",
@@ -92,15 +92,15 @@ def test_a_mutated_event_neither_kills_the_function_nor_hides_a_rule(trick, begi
     possible = list(mutations(payload))
     for mutation in random.Random(trick.name).sample(possible, min(SAMPLE, len(possible))):
         # Where nothing has to go, so little time is left that a rule which is not there is not waited for.
-        answer = story.guard.invoke(mutated(unseen(payload), mutation), timeout=30 if must_go else 25)
+        answer = story.guard.invoke(mutated(with_new_id(payload), mutation), timeout=30 if must_go else 25)
         assert not answer.died, (mutation, story.guard.said()[-2000:])
         assert "panicked" not in "\n".join(answer.lines), mutation
-        if mutation[0][-1] not in TELLING:
+        if mutation[0][-1] not in DECISIVE:
             assert not open_in_silence(story, answer, must_go), mutation
         put_back()
 
 
-def unseen(payload):
+def with_new_id(payload):
     """The same under an event id that the guard has not handled."""
     record = payload.get("detail", payload) if isinstance(payload, dict) else None
     if isinstance(record, dict):
@@ -110,6 +110,6 @@ def unseen(payload):
 
 def open_in_silence(story: Story, answer: Answer, must_go: list[str]) -> list[str]:
     """Rules that are still open although the answer is a success, and of which no record says that they should not be."""
-    told = {rule for rule, finding in findings(answer).items() if finding["verdict"] == "revoke"}
-    untold = [] if answer.failed else [rule for rule in must_go if rule not in told]
-    return [rule for rule in untold if rule in story.world.rules()]
+    recorded = {rule for rule, finding in findings(answer).items() if finding["verdict"] == "revoke"}
+    silent = [] if answer.failed else [rule for rule in must_go if rule not in recorded]
+    return [rule for rule in silent if rule in story.world.rules()]

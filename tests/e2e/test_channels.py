@@ -128,8 +128,8 @@ def test_a_sweep_is_one_digest_per_cluster(world, guard):
     assert world.pod_group in digest.text
     assert "sweep" in digest.subject
     assert len(hook.posts) == 1
-    told = [record for record in answer.response["records"] if record["outcome"] != "compliant"]
-    assert len(world.published_records()) == len(told) == 3, "two groups, and the public endpoint of the cluster"
+    sent = [record for record in answer.response["records"] if record["outcome"] != "compliant"]
+    assert len(world.published_records()) == len(sent) == 3, "two groups, and the public endpoint of the cluster"
 
 
 def test_a_sweep_that_finds_nothing_new_tells_nobody(world, guard):

@@ -288,7 +288,7 @@ def test_a_write_on_a_condition_that_does_not_hold_changes_nothing(world, aws):
     keys = [{"pk": {"S": name}} for name in ("finding#1", "finding#2")]
     answer = guard.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
     assert [item["version"] for item in answer["Responses"][table]] == [{"N": "2"}]
-    assert world.remembered(table) == answer["Responses"][table], "its time is over, but nobody has deleted it yet"
+    assert world.table_items(table) == answer["Responses"][table], "its time is over, but nobody has deleted it yet"
     assert {each.action for each in aws.requests} == {"PutItem", "BatchGetItem"} and not aws.mutations
 
 

@@ -62,7 +62,7 @@ def test_modifying_several_rules_closes_the_forbidden_ones(world, somebody, guar
     closes(guard(), event, [v4, v6])
 
 
-def test_a_modified_egress_rule_is_told_from_ingress_by_looking(world, somebody, guard):
+def test_whether_a_modified_rule_is_egress_is_found_by_looking(world, somebody, guard):
     (rule,) = world.open(world.node_group, PRIVATE, egress=True)
     leaves(guard(), somebody.modifies(world.node_group, {rule: modified(10250, CidrIpv4=WORLD)}))
 
@@ -89,10 +89,10 @@ def test_the_bare_record_is_accepted_too(world, somebody, guard):
 # --- what the event does not say ---
 
 
-@pytest.mark.parametrize("member", ["requestParameters", "responseElements"])
-def test_one_omitted_member_does_not_hide_a_rule(world, somebody, guard, member):
+@pytest.mark.parametrize("field", ["requestParameters", "responseElements"])
+def test_one_omitted_field_does_not_hide_a_rule(world, somebody, guard, field):
     event = somebody.authorizes(world.node_group, KUBELET, PRIVATE)
-    closes(guard(), omitted(event, member), rule_ids(event)[:1])
+    closes(guard(), omitted(event, field), rule_ids(event)[:1])
 
 
 @pytest.mark.parametrize("sweep", ["report", "enforce"])

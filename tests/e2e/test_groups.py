@@ -29,7 +29,7 @@ def test_a_load_balancers_group_may_be_open_to_the_world(world, somebody, guard,
     assert not world.notices()
 
 
-def test_a_sensitive_port_on_a_load_balancer_is_told_not_closed(world, somebody, guard):
+def test_a_sensitive_port_on_a_load_balancer_is_reported_not_closed(world, somebody, guard):
     event = somebody.authorizes(world.ingress_group, KUBELET)
     answer = leaves(guard(), event)
     finding = findings(answer)[rule_ids(event)[0]]

@@ -1,4 +1,4 @@
-"""What is told of a rule that comes back, with the table that the processes share and without it."""
+"""When people are notified of a rule that comes back, with the table that the processes share and without it."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,12 +19,12 @@ def minutes_ago(event: dict, minutes: int) -> dict:
 
 def test_a_rule_that_comes_back_is_closed_each_time_and_contested_at_the_third(world, somebody, guard):
     table = world.state_table()
-    for minutes, told in ((9, 1), (6, 1), (3, 2), (1, 2)):
+    for minutes, notices in ((9, 1), (6, 1), (3, 2), (1, 2)):
         function = guard(GUARD_STATE_TABLE=table)  # another process each time
         event = minutes_ago(somebody.authorizes(world.node_group, KUBELET), minutes)
         closes(function, event, rule_ids(event))
         function.stop()
-        assert len(world.notices()) == told
+        assert len(world.notices()) == notices
     contested = world.notices()[1]
     assert "contested" in contested.subject
     assert "CONTESTED: opened 3 times" in contested.text
@@ -33,7 +33,7 @@ def test_a_rule_that_comes_back_is_closed_each_time_and_contested_at_the_third(w
     (marked,) = [finding["contested"] for record in records for finding in record["findings"] if "contested" in finding]
     assert marked["times"] == 3
     assert sum(opener["times"] for opener in marked["by"]) == 3
-    assert len(world.remembered(table)) == 4 + 1, "four events, one finding"
+    assert len(world.table_items(table)) == 4 + 1, "four events, one finding"
 
 
 def test_an_event_that_comes_to_another_process_is_one_notice_and_one_record(world, somebody, guard):

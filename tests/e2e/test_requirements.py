@@ -1,4 +1,4 @@
-"""What a cluster needs: told when a call, or a sweep, finds it gone; never opened by the guard."""
+"""What a cluster needs: people are notified when a call or a sweep finds it closed; the guard never opens it."""
 
 import pytest
 
@@ -23,16 +23,16 @@ def rule_called(world, group, text):
     return next(rule for rule, content in world.rules(group).items() if content.get("Description") == text)
 
 
-def test_a_public_endpoint_for_everybody_is_told_by_a_sweep(world, guard):
+def test_a_public_endpoint_for_everybody_is_reported_by_a_sweep(world, guard):
     """The world's cluster has the endpoint that EKS makes where nobody says otherwise."""
     answer = leaves(guard(), SWEEP)
-    told = [
+    endpoints = [
         (record["group"]["id"], finding["severity"])
         for record in answer.logged_records
         for finding in record["findings"]
         if finding["requirement"] == "public-endpoint"
     ]
-    assert told == [(world.cluster_group, "medium")]
+    assert endpoints == [(world.cluster_group, "medium")]
 
 
 def test_a_whole_cluster_misses_nothing(world, guard):
@@ -69,7 +69,7 @@ def test_egress_that_is_cut_is_missed(world, somebody, guard):
     assert {requirement for requirement, _ in missing(answer)} == {"node-egress", "node-egress-dns"}
 
 
-def test_closing_the_rule_a_cluster_lived_on_is_told_in_the_same_notice(world, somebody, guard):
+def test_closing_the_rule_a_cluster_lived_on_is_in_the_same_notice(world, somebody, guard):
     needed = rule_called(world, world.node_group, "control plane to nodes")
     world.emulator.ec2.revoke_security_group_ingress(GroupId=world.node_group, SecurityGroupRuleIds=[needed])
     event = somebody.authorizes(world.node_group, allow("tcp", (0, 65535), WORLD))

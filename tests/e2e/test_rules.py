@@ -35,7 +35,7 @@ def test_a_prefix_list_that_holds_the_world_gains_nothing(world, somebody, guard
     closes(guard(), event, rule_ids(event)[:1])
 
 
-def test_udp_and_tcp_in_one_call_are_told_apart(world, somebody, guard):
+def test_udp_and_tcp_in_one_call_are_distinguished(world, somebody, guard):
     event = somebody.authorizes(world.node_group, allow("udp", 10250, WORLD), allow("tcp", 10250, WORLD), *HARMLESS)
     answer = closes(guard(), event, [rule_ids(event)[1]])
     assert actions(answer)[rule_ids(event)[0]] == "reported"
@@ -136,7 +136,7 @@ def test_a_group_with_sixty_rules_is_read_page_by_page(world, somebody, guard, a
     closes(guard(), event, rule_ids(event))
 
 
-def test_more_rules_than_may_be_revoked_at_once_are_refused_and_told(world, somebody, guard):
+def test_more_rules_than_may_be_revoked_at_once_are_refused_with_a_notice(world, somebody, guard):
     event = somebody.authorizes(world.node_group, allow("tcp", 10250, WORLD), allow("tcp", 22, WORLD))
     answer = guard(GUARD_MAX_REVOKES="1").invoke(event)
     assert answer.failed

@@ -26,7 +26,7 @@ def test_an_event_that_names_hundreds_of_rules_closes_them_all_and_is_one_notice
     assert "… and 280 more" in notice.text
 
 
-def test_beyond_the_limit_hundreds_are_refused_and_told_once(world, somebody, guard):
+def test_beyond_the_limit_hundreds_are_refused_in_one_notice(world, somebody, guard):
     blocks = [f"198.18.{n}.0/24" for n in range(120)]
     opened = somebody.authorizes(world.node_group, allow("tcp", 10250, *blocks))
     answer = guard(GUARD_MAX_REVOKES="100").invoke(opened)

@@ -190,7 +190,7 @@ def test_the_pattern_is_exactly_this(resources: dict[str, Any]) -> None:
         "source": ["aws.ec2", "aws.eks"],
         "detail-type": ["AWS API Call via CloudTrail"],
         "detail": {
-            # One member with two alternatives is an OR: absent, or this code.
+            # One field with two alternatives is an OR: absent, or this code.
             "errorCode": [{"exists": False}, DUPLICATE],
             "$or": [
                 {"eventSource": ["ec2.amazonaws.com"], "eventName": OF_EC2},
@@ -207,13 +207,13 @@ def test_the_pattern_is_exactly_this(resources: dict[str, Any]) -> None:
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
     """What EventBridge does with the operators that the pattern uses; any other is a KeyError. A list in an event is
-    transparent: its elements stand in its place. (The matcher of moto does not look into lists of objects.)"""
+    transparent: its elements count instead of it. (The matcher of moto does not look into lists of objects.)"""
     fields: defaultdict[tuple[str, ...], list[Any]] = defaultdict(list)
 
     def collect(value: Any, path: tuple[str, ...]) -> None:
         if isinstance(value, dict):
-            for name, member in value.items():
-                collect(member, (*path, name))
+            for name, inner in value.items():
+                collect(inner, (*path, name))
         elif isinstance(value, list):
             for element in value:
                 collect(element, path)
@@ -375,7 +375,7 @@ def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> No
     assert template["Parameters"]["StateTable"]["Default"] == "true"
 
 
-def test_a_member_allows_what_the_guard_does_at_home_and_forwards_what_it_follows(resources: dict[str, Any]) -> None:
+def test_a_member_account_allows_what_the_guard_does_at_home_and_forwards_what_it_follows(resources: dict[str, Any]) -> None:
     text = TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8")
     member = yaml.load(text, CloudFormationLoader)["Resources"]
     role = member["MemberRole"]["Properties"]
@@ -419,7 +419,7 @@ def test_everything_is_looked_at_on_a_schedule(template: dict[str, Any]) -> None
     assert permission["SourceArn"] == {"Fn::GetAtt": ["SweepRule", "Arn"]}
 
 
-def test_the_memory_is_optional_and_forgets_by_itself(template: dict[str, Any]) -> None:
+def test_the_state_table_is_optional_and_its_items_end_by_themselves(template: dict[str, Any]) -> None:
     table = template["Resources"]["GuardTable"]
     assert template["Conditions"][table["Condition"]] == {"Fn::Equals": [{"Ref": "StateTable"}, "true"]}
     properties = table["Properties"]
@@ -428,7 +428,7 @@ def test_the_memory_is_optional_and_forgets_by_itself(template: dict[str, Any]) 
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     (policy,) = template["Resources"]["GuardRole"]["Properties"]["Policies"]
     guarded = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
-    assert "MakeStateTable" in {condition for condition, statement, _ in guarded if statement["Sid"] == "Remember"}
+    assert "MakeStateTable" in {condition for condition, statement, _ in guarded if statement["Sid"] == "KeepState"}
 
 
 @pytest.mark.parametrize(

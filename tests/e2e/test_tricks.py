@@ -37,7 +37,7 @@ def test_a_rule_that_ec2_shows_late_is_judged_with_its_prefix_list(world, somebo
     closes(function, event, rule_ids(event))
 
 
-def test_a_throttled_prefix_list_is_told_and_the_next_try_closes_the_rule(world, somebody, guard, aws):
+def test_a_throttled_prefix_list_is_reported_and_the_next_try_closes_the_rule(world, somebody, guard, aws):
     function = guard(AWS_MAX_ATTEMPTS="1")
     event = somebody.authorizes(world.node_group, allow("tcp", 10250, world.everyone))
     aws.on("GetManagedPrefixListEntries", error="RequestLimitExceeded", status=503)
@@ -49,7 +49,7 @@ def test_a_throttled_prefix_list_is_told_and_the_next_try_closes_the_rule(world,
     closes(function, event, rule_ids(event))
 
 
-def test_a_node_of_a_cluster_younger_than_our_memory_is_guarded(world, somebody, guard, aws):
+def test_a_node_of_a_cluster_younger_than_our_cache_is_guarded(world, somebody, guard, aws):
     function = guard()
     leaves(function, somebody.authorizes(world.node_group, PRIVATE))
     aws.eks.create_cluster(name="second", roleArn=ROLE, resourcesVpcConfig={"subnetIds": [world.subnet]})

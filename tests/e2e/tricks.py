@@ -72,10 +72,10 @@ class Story:
     def play(self, step: dict[str, Any]) -> None:
         """Prepare, deliver the event, compare."""
         self.prepare(step)
-        before, told = self.world.rules(), len(self.world.notices())
+        before, notices = self.world.rules(), len(self.world.notices())
         self.world.emulator.forget()
         answer = self.guard.invoke(self.event(step))
-        self.compare(step["expected"], answer, before, told)
+        self.compare(step["expected"], answer, before, notices)
 
     def prepare(self, step: dict[str, Any]) -> None:
         for act in step.get("setup", []):
@@ -108,7 +108,7 @@ class Story:
             self.somebody.revokes(rule.group, rule.id, egress=rule.egress)
 
     def _group(self, what: dict[str, Any]) -> None:
-        """A group; with `instance`, worn by an instance with those tags."""
+        """A group; with `instance`, attached to an instance with those tags."""
         vpc, subnet = self.world.vpc, self.world.subnet
         if what.get("vpc") == "default":
             ec2 = self.world.emulator.ec2
@@ -140,7 +140,7 @@ class Story:
     # --- the event ---
 
     def event(self, step: dict[str, Any]) -> Any:
-        """What is delivered: the `payload` as it stands, or an ordinary event with the members that `event` gives it."""
+        """What is delivered: the `payload` as it stands, or an ordinary event with the fields that `event` gives it."""
         if "payload" in step:
             return self.fill(step["payload"])
         given = step["event"]
@@ -198,7 +198,7 @@ class Story:
         revoked = expected.get("revoked", [])
         return [] if isinstance(revoked, int) else [self.names[name] for name in self._known(revoked)]
 
-    def compare(self, expected: dict[str, Any], answer: Answer, before: dict[str, Any], told: int) -> None:
+    def compare(self, expected: dict[str, Any], answer: Answer, before: dict[str, Any], earlier: int) -> None:
         assert not answer.died, self.guard.said()
         assert answer.failed == ("error" in expected), answer.error_message
         assert expected.get("error", "") in (answer.error_message or ""), answer.error_message
@@ -228,7 +228,7 @@ class Story:
         for name, wanted in expected.get("clauses", {}).items():
             assert clauses(findings(answer)[self.names[name]]) == set(wanted), name
 
-        notices = self.world.notices()[told:]
+        notices = self.world.notices()[earlier:]
         if revoked or "told" in expected:
             assert len(notices) == expected.get("told", 1)
         for text in self.fill(expected.get("unsaid", [])):
@@ -292,7 +292,7 @@ Mutation = tuple[tuple[str | int, ...], str]
 
 
 def mutations(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[Mutation]:
-    """Every change of every member and element of a payload: where, and how."""
+    """Every change of every field and element of a payload: where, and how."""
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []:
         yield from (((*at, key), how) for how, change in MUTATIONS.items() if change(inner) is not inner)
         yield from mutations(inner, (*at, key))
@@ -330,15 +330,15 @@ def _decision(trick: Trick) -> str:
 
 def _in_words(expected: dict[str, Any]) -> str:
     revoked = expected.get("revoked", [])
-    told = ["an error"] if "error" in expected else ["ignored"] if "ignored" in expected else []
-    told += [f"{revoked} revoked"] if isinstance(revoked, int) else [f"revoked: {_listed(revoked)}"] if revoked else []
+    words = ["an error"] if "error" in expected else ["ignored"] if "ignored" in expected else []
+    words += [f"{revoked} revoked"] if isinstance(revoked, int) else [f"revoked: {_listed(revoked)}"] if revoked else []
     by_action: dict[str, list[str]] = {}
     for name, action in expected.get("action", {}).items():
         by_action.setdefault(action, []).append(name)
-    told += [f"{action}: {_listed(names)}" for action, names in by_action.items()]
+    words += [f"{action}: {_listed(names)}" for action, names in by_action.items()]
     alone = [name for name in expected.get("left", []) if name not in expected.get("action", {})]
-    told += [f"left: {_listed(alone)}"] if alone else []
-    return "; ".join(told) or "nothing"
+    words += [f"left: {_listed(alone)}"] if alone else []
+    return "; ".join(words) or "nothing"
 
 
 def _listed(names: list[str]) -> str:

@@ -147,10 +147,10 @@ class World:
         return made["GroupId"]
 
     def instance(self, group: str, tags: dict[str, str], subnet: str | None = None) -> str:
-        """An instance that wears one group. Its tags may begin with `aws:`, as only AWS can do."""
-        place = {"SubnetId": subnet or self.subnet, "SecurityGroupIds": [group]}
+        """An instance that one group is attached to. Its tags may begin with `aws:`, as only AWS can do."""
+        network = {"SubnetId": subnet or self.subnet, "SecurityGroupIds": [group]}
         run = self.emulator.ec2.run_instances(
-            ImageId="ami-12c6146b", MinCount=1, MaxCount=1, **place, **_tagged("instance", tags)
+            ImageId="ami-12c6146b", MinCount=1, MaxCount=1, **network, **_tagged("instance", tags)
         )
         return run["Instances"][0]["InstanceId"]
 
@@ -167,8 +167,8 @@ class World:
         tags: dict[str, str] | None = None,
     ) -> str:
         """A network interface; with `owner`, one that a service made and attached to something in an account of its own."""
-        place = {"SubnetId": subnet or self.subnet, "Groups": [group], "Description": description}
-        made = self.emulator.ec2.create_network_interface(**place, **_tagged("network-interface", tags or {}))
+        settings = {"SubnetId": subnet or self.subnet, "Groups": [group], "Description": description}
+        made = self.emulator.ec2.create_network_interface(**settings, **_tagged("network-interface", tags or {}))
         interface_id = made["NetworkInterface"]["NetworkInterfaceId"]
         model = self.emulator.backend.get_network_interface(interface_id)
         model.requester_id = requester or ACCOUNT
@@ -207,7 +207,7 @@ class World:
         pages = self.emulator.ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters)
         return {rule["SecurityGroupRuleId"]: rule for page in pages for rule in page["SecurityGroupRules"]}
 
-    # --- the memory ---
+    # --- the state ---
 
     def state_table(self) -> str:
         """A new table as the template makes it; its name, for `GUARD_STATE_TABLE`."""
@@ -223,7 +223,7 @@ class World:
         )
         return name
 
-    def remembered(self, table: str) -> list[dict[str, Any]]:
+    def table_items(self, table: str) -> list[dict[str, Any]]:
         """Every item of the table."""
         return self.emulator.dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
 
@@ -236,9 +236,9 @@ class World:
         return secrets.create_secret(Name=name, SecretString=content)["ARN"]
 
     def notices(self) -> list[Message]:
-        """What people were told."""
+        """What people were notified of."""
         return self.emulator.messages(self.people_topic)
 
     def published_records(self) -> list[Message]:
-        """What machines were told."""
+        """The records that machines got."""
         return self.emulator.messages(self.record_topic)

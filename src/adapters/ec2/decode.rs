@@ -1,6 +1,6 @@
-//! From the SDK's shapes, where every member is optional, to our facts.
+//! From the SDK's shapes, where every field is optional, to our facts.
 //!
-//! A member that only informs may be missing and is then empty. One that a verdict rests on must be there and readable:
+//! A field that only informs may be missing and is then empty. One that a verdict rests on must be there and readable:
 //! a rule that we half understand would be judged wrongly.
 
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ pub(super) fn rule(rule: &types::SecurityGroupRule) -> Result<(String, Rule), St
     Ok((group.to_owned(), rule))
 }
 
-/// Exactly one of four members is there: a rule has one source or destination.
+/// Exactly one of four fields is there: a rule has one source or destination.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html>
 fn peer(rule: &types::SecurityGroupRule) -> Result<Peer, String> {
     let referenced = rule.referenced_group_info();

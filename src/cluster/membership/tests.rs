@@ -169,7 +169,7 @@ fn a_load_balancer_is_known_by_its_interface_and_never_by_a_tag_or_a_name() {
 }
 
 #[test]
-fn a_node_group_that_a_load_balancer_wears_too_has_both_roles() {
+fn a_group_that_is_attached_to_a_node_and_a_load_balancer_has_both_roles() {
     let world = World {
         interfaces: vec![balancer()],
         instances: vec![instance(&[("aws:eks:cluster-name", "prod")])],

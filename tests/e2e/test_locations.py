@@ -1,4 +1,4 @@
-"""One function, several accounts and regions: each event is dealt with where it happened, through the role there."""
+"""One function, several locations: each event is handled where it happened, through the role there."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +14,10 @@ KUBELET = allow("tcp", 10250, WORLD)
 MEMBER = "444455556666"
 FAR = "eu-west-1"
 ROLE = "eks-sg-guard-member"
-PLACES = {"GUARD_ACCOUNTS": f"{ACCOUNT},{MEMBER}", "GUARD_REGIONS": f"{REGION},{FAR}", "GUARD_ROLE_NAME": ROLE}
+LOCATIONS = {"GUARD_ACCOUNTS": f"{ACCOUNT},{MEMBER}", "GUARD_REGIONS": f"{REGION},{FAR}", "GUARD_ROLE_NAME": ROLE}
 
 
-class Place:
+class Location:
     """A cluster in another account or region, and the hands of somebody there."""
 
     def __init__(self, aws: Emulator, account: str, region: str) -> None:
@@ -55,15 +55,15 @@ class Place:
 
 @pytest.fixture
 def everywhere(guard):
-    """A guard of all four places."""
-    function = guard(**PLACES)
-    function.places = {(account, region) for account in (ACCOUNT, MEMBER) for region in (REGION, FAR)}
+    """A guard of all four locations."""
+    function = guard(**LOCATIONS)
+    function.locations = {(account, region) for account in (ACCOUNT, MEMBER) for region in (REGION, FAR)}
     return function
 
 
 @pytest.mark.parametrize(("account", "region"), [(MEMBER, REGION), (MEMBER, FAR), (ACCOUNT, FAR)])
 def test_a_rule_is_closed_where_it_was_opened_and_nowhere_else(world, aws, somebody, everywhere, account, region):
-    there, other = Place(aws, account, region), Place(aws, MEMBER, "us-west-2")
+    there, other = Location(aws, account, region), Location(aws, MEMBER, "us-west-2")
     event, untouched = there.opens(), other.opens()
     at_home = somebody.authorizes(world.node_group, KUBELET)
     answer = everywhere.invoke(event)
@@ -79,15 +79,15 @@ def test_a_rule_is_closed_where_it_was_opened_and_nowhere_else(world, aws, someb
     closes(everywhere, at_home, rule_ids(at_home))
 
 
-def test_a_place_that_is_not_named_is_ignored(world, aws, everywhere):
-    event = Place(aws, MEMBER, "us-west-2").opens()
+def test_a_location_that_is_not_named_is_ignored(world, aws, everywhere):
+    event = Location(aws, MEMBER, "us-west-2").opens()
     answer = everywhere.invoke(event)
     assert "this function guards" in answer.response["ignored"]
     assert not aws.requests
 
 
-def test_a_role_that_cannot_be_assumed_is_told_once_and_stops_nobody_else(world, aws, somebody, everywhere):
-    there = Place(aws, MEMBER, FAR)
+def test_a_role_that_cannot_be_assumed_is_one_notice_and_stops_nobody_else(world, aws, somebody, everywhere):
+    there = Location(aws, MEMBER, FAR)
     aws.on("AssumeRole", error="AccessDenied", status=403)
     event = there.opens()
     for _ in range(2):
@@ -103,8 +103,8 @@ def test_a_role_that_cannot_be_assumed_is_told_once_and_stops_nobody_else(world,
     closes(everywhere, at_home, rule_ids(at_home))
 
 
-def test_a_sweep_looks_everywhere_whatever_fails_in_one_place(world, aws, everywhere):
-    there, here = Place(aws, MEMBER, FAR), Place(aws, ACCOUNT, FAR)
+def test_a_sweep_looks_everywhere_whatever_fails_in_one_location(world, aws, everywhere):
+    there, here = Location(aws, MEMBER, FAR), Location(aws, ACCOUNT, FAR)
     there.opens()
     here.opens()
     aws.on("AssumeRole", when=lambda params: MEMBER in str(params), error="AccessDenied", status=403)
@@ -115,7 +115,7 @@ def test_a_sweep_looks_everywhere_whatever_fails_in_one_place(world, aws, everyw
     assert swept == {(ACCOUNT, REGION), (ACCOUNT, FAR)}
 
 
-def test_what_may_not_be_read_at_home_is_told_too(world, aws, somebody, guard):
+def test_people_are_notified_too_of_what_may_not_be_read_at_home(world, aws, somebody, guard):
     aws.on("DescribeSecurityGroups", error="UnauthorizedOperation", status=403)
     event = somebody.authorizes(world.node_group, KUBELET)
     answer = guard().invoke(event)

@@ -1,0 +1,39 @@
+//! Groups as EC2 shows them, with everything attached to them, before anybody says what they are to a cluster.
+
+use crate::model::facts::{GroupFacts, Instance, Interface};
+use crate::model::rule::Rule;
+
+/// Groups with everything that wears them, unjudged.
+pub(super) struct RawState {
+    pub(super) groups: Vec<GroupFacts>,
+    pub(super) rules: Vec<(String, Rule)>,
+    pub(super) interfaces: Vec<Interface>,
+    pub(super) instances: Vec<Instance>,
+}
+
+/// Whether this is the interface, or one of the instance.
+pub(super) fn is_of(interface: &Interface, attachment: &str) -> bool {
+    interface.id == attachment || interface.instance.as_deref() == Some(attachment)
+}
+
+impl RawState {
+    /// As it was before groups were put on the wearer. An instance without an interface left that wears one is left out.
+    pub(super) fn without(&self, attachment: &str) -> Self {
+        let interfaces: Vec<Interface> =
+            self.interfaces.iter().filter(|interface| !is_of(interface, attachment)).cloned().collect();
+        let groups_of = |instance: &Instance| -> Vec<String> {
+            let own = interfaces.iter().filter(|interface| interface.instance.as_ref() == Some(&instance.id));
+            own.flat_map(|interface| interface.groups.clone()).collect()
+        };
+        let instances = self
+            .instances
+            .iter()
+            .map(|instance| Instance { groups: groups_of(instance), ..instance.clone() })
+            .collect();
+        Self { groups: self.groups.clone(), rules: self.rules.clone(), interfaces, instances }
+    }
+
+    pub(super) fn rules_of(&self, group: &str) -> Vec<Rule> {
+        self.rules.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
+    }
+}

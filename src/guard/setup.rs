@@ -1,0 +1,55 @@
+//! What stays the same from one invocation to the next: the doors, the policy, the modes and limits, the location.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::event::{Event, Named};
+use crate::guard::plan::{Modes, PlanContext};
+use crate::model::ids::Location;
+use crate::policy::model::Policy;
+use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use crate::report::metrics::Metrics;
+use crate::report::record::Record;
+
+/// The doors to the outside. Cloning one is cheap: the clones lead to the same.
+#[derive(Clone)]
+pub struct Ports {
+    /// EC2 of the location.
+    pub ec2: Arc<dyn Ec2>,
+    /// EKS of the location.
+    pub eks: Arc<dyn Eks>,
+    /// What all processes remember together. Without it repeats are not merged.
+    pub state: Option<Arc<dyn StateStore>>,
+    /// Whom to notify.
+    pub channels: Vec<Arc<dyn Channel>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts what is done.
+    pub metrics: Arc<Metrics>,
+    /// Takes each record as soon as it is complete, as one line.
+    pub record_log: fn(&Record),
+}
+
+/// How a guard is set up.
+#[derive(Clone)]
+pub struct Setup {
+    /// The doors.
+    pub ports: Ports,
+    /// The policy in force.
+    pub policy: Policy,
+    /// From the environment.
+    pub modes: Modes,
+    /// From the environment.
+    pub max_revokes: usize,
+    /// What it looks after: events of other locations are not for it.
+    pub location: Location,
+}
+
+impl Setup {
+    /// What a plan needs to know besides the group.
+    pub(super) fn context<'a>(&'a self, event: Option<&'a Event>, now: Timestamp, named: &'a Named) -> PlanContext<'a> {
+        let actor = event.map(|event| &event.actor);
+        PlanContext { policy: &self.policy, location: &self.location, now, modes: self.modes, actor, named }
+    }
+}
