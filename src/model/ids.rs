@@ -269,10 +269,10 @@ mod tests {
         );
         check(
             |text| Arn::parse(text).is_some_and(|arn| arn.secret().is_some()),
-            &["arn:aws:secretsmanager:us-east-1:111122223333:secret:slack/webhook-AbCdEf"],
+            &["arn:aws:secretsmanager:us-east-1:111122223333:secret:chat/hook-AbCdEf"],
             &[
                 "xoxb-0",
-                "arn:aws:secretsmanager:us-east-1:111122223333:slack",
+                "arn:aws:secretsmanager:us-east-1:111122223333:hook",
                 "arn:aws:ssm:us-east-1:111122223333:secret:a",
             ],
         );
