@@ -39,7 +39,8 @@ fn texts(folder: &Path, name: &str, found: &mut Vec<(String, String)>) {
 fn mentions(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     text.match_indices(word).any(|(at, _)| {
-        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
+        let (before, after) =
+            (text.split_at(at).0.chars().next_back(), text.split_at(at + word.len()).1.chars().next());
         !before.is_some_and(is_part) && !after.is_some_and(is_part)
     })
 }
