@@ -224,7 +224,7 @@ fn a_finding_names_each_portion_with_its_clause_and_ports() {
         .iter()
         .map(|portion| {
             let ports = portion.traffic.by_protocol().into_iter().map(|(_, ports)| ports).collect::<Vec<_>>().join(";");
-            (portion.clause.as_str(), ports, portion.peer_class)
+            (portion.clause.as_str(), ports, portion.peer_class.word())
         })
         .collect();
     assert_eq!(

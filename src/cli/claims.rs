@@ -25,8 +25,7 @@ pub(super) struct Assumed {
 }
 
 fn role_parser() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(Role::ALL.map(Role::word))
-        .map(|word| Role::ALL.into_iter().find(|role| role.word() == word).unwrap_or(Role::Node))
+    PossibleValuesParser::new(Role::ALL.map(Role::word)).map(|word| Role::from_word(&word).unwrap_or(Role::Node))
 }
 
 /// Where the roles of a group come from.

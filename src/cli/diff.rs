@@ -224,7 +224,7 @@ fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> Stri
         for part in &change.parts {
             let (old, new) = (side_in_words(&part.old), side_in_words(&part.new));
             let what = traffic(&part.traffic, &Traffic::from(change.rule.packets));
-            let _ = writeln!(out, "               {what} ({}): {old} -> {new}", part.peer_class);
+            let _ = writeln!(out, "               {what} ({}): {old} -> {new}", part.peer_class.word());
         }
     }
     if !compared.skipped.is_empty() {
@@ -251,7 +251,7 @@ fn for_tools(compared: &Compared, [old, new]: [&Policy; 2]) -> Value {
     let part = |part: &ComparedPart| {
         let traffic = part.traffic.by_protocol().into_iter();
         let traffic: Vec<_> = traffic.map(|(protocol, ports)| json!({"protocol": protocol, "ports": ports})).collect();
-        json!({"traffic": traffic, "peer_class": part.peer_class, "old": side(&part.old), "new": side(&part.new)})
+        json!({"traffic": traffic, "peer_class": part.peer_class.word(), "old": side(&part.old), "new": side(&part.new)})
     };
     let whole = |finding: &Finding| json!({"verdict": finding.verdict, "severity": finding.severity});
     let change = |change: &Changed| {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::claims::{self, Assumed, Claimed};
-use crate::cli::style::{Style, count, decision, traffic, word};
+use crate::cli::style::{Style, count, decision, traffic};
 use crate::cli::{CommandOutput, Exit, FailOn, Format, input};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Subject, Trigger};
@@ -159,11 +159,11 @@ fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &
         let mut last = None;
         for part in &finding.portions {
             if last != Some(&part.clause) {
-                let says = style.of(part.verdict, &format!("{:<6}", word(part.verdict)));
+                let says = style.of(part.verdict, &format!("{:<6}", part.verdict.word()));
                 let _ = writeln!(out, "    {says}  `{}`: {}", part.clause, plain(&part.reason));
             }
             let what = traffic(&part.traffic, &whole);
-            let _ = writeln!(out, "              {what} {} {}", way(finding.rule.direction), part.peer_class);
+            let _ = writeln!(out, "              {what} {} {}", way(finding.rule.direction), part.peer_class.word());
             last = Some(&part.clause);
         }
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::style::{Style, count, decision, word};
+use crate::cli::style::{Style, count, decision};
 use crate::cli::{CommandOutput, Exit, Format, input};
 use crate::model::ids::Location;
 use crate::model::rule::Rule;
@@ -141,7 +141,7 @@ fn wrong(case: &Case, finding: &Finding, policy: &Policy) -> Vec<String> {
     let expected = &case.expected;
     let mut wrong = Vec::new();
     if finding.verdict != expected.verdict {
-        wrong.push(format!("expected `{}`, got `{}`", word(expected.verdict), word(finding.verdict)));
+        wrong.push(format!("expected `{}`, got `{}`", expected.verdict.word(), finding.verdict.word()));
     }
     if let Some(clause) = &expected.clause
         && !deciding(finding).any(|portion| portion.clause == *clause)
@@ -205,19 +205,19 @@ fn test_in_words(file: &str, result: &TestResult, style: Style, out: &mut String
     }
     let roles: Vec<&str> = case.group.roles.iter().map(|known| known.role.word()).collect();
     let _ = writeln!(out, "        rule: {}, of a group that is {}", rule_in_words(&finding.rule), roles.join(" and "));
-    let mut told: Vec<(&str, &str)> = Vec::new();
+    let mut named = Vec::new();
     for portion in &finding.portions {
-        if told.contains(&(&portion.clause, portion.peer_class)) {
+        if named.contains(&(&portion.clause, portion.peer_class)) {
             continue;
         }
-        told.push((&portion.clause, portion.peer_class));
+        named.push((&portion.clause, portion.peer_class));
         let says = style.of(portion.verdict, &decision(portion.verdict, portion.severity));
         let _ = writeln!(
             out,
             "        {} by `{}` ({}): {}",
             says,
             portion.clause,
-            portion.peer_class,
+            portion.peer_class.word(),
             plain(&portion.reason)
         );
     }

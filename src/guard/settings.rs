@@ -60,13 +60,7 @@ impl Settings {
                 (text.starts_with("arn:") && text.contains(":sns:")).then(|| text.to_owned())
             })
         };
-        let mode = |variable| {
-            parse(variable, get(variable), "`enforce` or `report`", |text| match text {
-                "enforce" => Some(Mode::Enforce),
-                "report" => Some(Mode::Report),
-                _ => None,
-            })
-        };
+        let mode = |variable| parse(variable, get(variable), "`enforce` or `report`", Mode::from_word);
         let max_revokes =
             parse("GUARD_MAX_REVOKES", get("GUARD_MAX_REVOKES"), "a whole number", |text| usize::from_str(text).ok())?;
         let table = "the name or the ARN of a DynamoDB table";

@@ -16,7 +16,7 @@ impl Location {
     }
 }
 
-/// `account `111122223333`, region `us-east-1``.
+/// The account and the region, each in backticks.
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "account `{}`, region `{}`", self.account, self.region)

@@ -14,15 +14,16 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use self::wire::WireRule;
+use crate::model::words;
 
-/// Which way the traffic goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Into the interfaces that wear the group.
-    Ingress,
-    /// Out of them.
-    Egress,
+words! {
+    /// Which way the traffic goes.
+    pub enum Direction {
+        /// Into the interfaces that the group is attached to.
+        Ingress = "ingress",
+        /// Out of them.
+        Egress = "egress",
+    }
 }
 
 /// A rule as it stands in EC2: one id, one direction, one protocol and port range, one peer.

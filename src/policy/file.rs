@@ -27,7 +27,7 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use crate::policy::diagnostic::{Diagnostic, Rejected};
-use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader, VERDICTS};
+use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader};
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
 use crate::policy::file::problems::{Problems, quoted};
@@ -140,7 +140,7 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let mut inherited = inherited.policy;
 
     let need_date = fields.flag("exceptions_need_date", &mut problems).unwrap_or(inherited.exceptions_need_date);
-    let otherwise = fields.choice("otherwise", "verdict", "unknown-verdict", &VERDICTS, &mut problems);
+    let otherwise = fields.choice("otherwise", "verdict", "unknown-verdict", &Verdict::WORDS, &mut problems);
     let public_endpoint =
         fields.choice("public_endpoint", "severity or `allow`", "unknown-severity", &ENDPOINT, &mut problems);
     let origin = if source.built_in.is_some() { Origin::BuiltIn } else { Origin::User };

@@ -15,7 +15,7 @@ use crate::model::region::Traffic;
 use crate::model::rule::Rule;
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
-use crate::policy::model::{Clause, Origin, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::peers::{Covered, Kind, Peers, ReachedPeers};
 
 /// A rule with its verdict, and why.
@@ -38,8 +38,8 @@ pub struct Portion {
     pub clause: String,
     /// Protocols and ports of the part.
     pub traffic: Traffic,
-    /// `internet`, `private`, `self`, `same-cluster`, `other-group`, `unreadable` or the word of an AWS list.
-    pub peer_class: &'static str,
+    /// What the peers of the part are.
+    pub peer_class: PeerClass,
     /// What the clause says here.
     pub verdict: Verdict,
     /// How bad it is.
@@ -90,8 +90,8 @@ enum Take<'c> {
     All,
 }
 
-/// The place of a clause and a class of peers, with the ranges of traffic that it decides there.
-type Parts = BTreeMap<(usize, &'static str), Vec<(u128, u128)>>;
+/// The position of a clause and a class of peers, with the ranges of traffic that it decides there.
+type Parts = BTreeMap<(usize, PeerClass), Vec<(u128, u128)>>;
 
 impl<'a> Evaluator<'a> {
     fn new(policy: &'a Policy, group: &'a Group, location: &Location, now: Timestamp) -> Self {
@@ -112,7 +112,7 @@ impl<'a> Evaluator<'a> {
 
     fn judge(&self, rule: &Rule, reach: Option<&ReachedPeers>, author: Author) -> Finding {
         let controller = is_controllers(rule, author, self.group);
-        let portion = |((at, class), ranges): ((usize, &'static str), Vec<(u128, u128)>)| {
+        let portion = |((at, class), ranges): ((usize, PeerClass), Vec<(u128, u128)>)| {
             let traffic = Traffic::from_points(ranges);
             match self.clauses.get(at) {
                 Some(active) => self.portion(active, rule, controller, class, traffic),
@@ -185,7 +185,7 @@ impl<'a> Evaluator<'a> {
         active: &Active<'_>,
         rule: &Rule,
         controller: bool,
-        peer_class: &'static str,
+        peer_class: PeerClass,
         traffic: Traffic,
     ) -> Portion {
         let clause = active.clause;
@@ -210,8 +210,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn uncovered(&self, peer_class: &'static str, traffic: Traffic) -> Portion {
-        let (clause, verdict, severity, reason) = if peer_class == "unreadable" {
+    fn uncovered(&self, peer_class: PeerClass, traffic: Traffic) -> Portion {
+        let (clause, verdict, severity, reason) = if peer_class == PeerClass::Unreadable {
             (
                 "unreadable-prefix-list",
                 self.otherwise.max(Verdict::Report),

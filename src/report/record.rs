@@ -322,7 +322,7 @@ impl PortionRecord {
             clause: portion.clause.clone(),
             protocol,
             ports,
-            peer_class: portion.peer_class.to_owned(),
+            peer_class: portion.peer_class.word().to_owned(),
             verdict: portion.verdict,
             reason: portion.reason.clone(),
         })

@@ -159,7 +159,7 @@ mod tests {
         let written = |packets| serde_json::to_value(rule(packets, Peer::PrefixList("pl-1".into()))).unwrap();
         let numbers = |rule: Value| {
             let all = ["from_port", "to_port", "icmp_type", "icmp_code"];
-            Value::from_iter(all.into_iter().filter_map(|name| Some((name.to_owned(), rule.get(name)?.clone()))))
+            all.into_iter().filter_map(|name| Some((name.to_owned(), rule.get(name)?.clone()))).collect::<Value>()
         };
         for (packets, expected) in [
             (Packets::All, json!({"from_port": null, "to_port": null})),
