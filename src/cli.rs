@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::cli::style::Style;
 use crate::model::text;
 use crate::policy::diagnostic::Rejected;
-use crate::policy::judge::Finding;
+use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Severity, Verdict};
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
@@ -114,7 +114,7 @@ enum FailOn {
 }
 
 impl FailOn {
-    fn is_met_by(self, finding: &Finding) -> bool {
+    fn is_met_by(self, finding: &JudgedRule) -> bool {
         match self {
             Self::Revoke => finding.verdict == Verdict::Revoke,
             Self::Report => finding.verdict >= Verdict::Report,

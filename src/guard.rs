@@ -25,9 +25,11 @@ use crate::guard::invocation::Invocation;
 use crate::guard::plan::{Modes, PlanContext};
 use crate::model::error::CloudError;
 use crate::model::error::chain;
+use crate::model::group::Group;
 use crate::model::ids::Location;
 use crate::policy::model::Policy;
 use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use crate::report::finding::Finding;
 use crate::report::metrics::Metrics;
 use crate::report::notice;
 use crate::report::record::Record;
@@ -116,7 +118,7 @@ pub struct Guard<E, K, C, N, M> {
     /// Where each record goes at once, as one line.
     journal: fn(&Record),
     handled: Mutex<HandledEvents>,
-    /// Events of which people were told that the guard may not look.
+    /// Events of which people were notified that the guard may not look.
     blind: Mutex<HandledEvents>,
     state: Option<M>,
     looked_everywhere: Mutex<Option<Timestamp>>,
@@ -338,21 +340,26 @@ impl<E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Guard<E, K, C, N, M> {
         Ok(())
     }
 
-    /// A refused read leaves no record to tell of, so people hear of the refusal itself, once for an event and its retries.
+    /// A refused read leaves nothing to judge, so the refusal itself is the finding, once for an event and its retries.
     async fn notify_if_blind(&self, event: Option<&Event>, error: &GuardError) {
         let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error else { return };
         let key = event.map_or("sweep", |event| event.id.as_str());
         if self.blind.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
             return;
         }
-        let message = notice::blind(&self.location, event, &chain(error));
+        let mode = self.modes.of(&self.policy, &Group::default(), event.is_some()).0;
+        let findings = vec![Finding::read_denied(chain(error))];
+        let record = Record::of(&self.location, &self.policy, mode, None, findings, event);
+        self.metrics.record(&record);
+        (self.journal)(&record);
+        let message = notice::message(&record, Some(notice::notice(&record, self.inventory.clock().now())));
         let mut is_notified = true;
         for channel in &self.channels {
             let sent = channel.send(&message).await;
             self.metrics.notified(sent.is_ok());
             if let Err(error) = sent {
                 is_notified = false;
-                tracing::error!(channel = channel.name(), error = %chain(error.as_ref()), "nobody could be told");
+                tracing::error!(channel = channel.name(), error = %chain(error.as_ref()), "nobody could be notified");
             }
         }
         if is_notified {

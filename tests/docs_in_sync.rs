@@ -13,9 +13,10 @@ use eks_sg_guard::model::region::{Addresses, Traffic};
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::diagnostic::render;
-use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::judge::{JudgedRule, judge};
 use eks_sg_guard::policy::model::{Clause, PeerTerm, Policy, Severity, Verdict};
 use eks_sg_guard::policy::{builtin, file};
+use eks_sg_guard::report::finding::{Check, Kind};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
@@ -342,6 +343,18 @@ fn the_table_of_requirements_says_what_the_policy_says() {
 }
 
 #[test]
+fn the_table_of_findings_has_every_kind_and_every_check() {
+    let notices = read("docs/notices.md");
+    let table = rows(&notices, "kind");
+    let kinds: Vec<&str> = table.iter().flat_map(|row| code(row["kind"])).collect();
+    assert_eq!(kinds, Kind::ALL.map(Kind::word));
+    let checks = |kind: Kind| Check::ALL.into_iter().filter(move |check| check.kind() == kind).map(Check::word);
+    for (row, kind) in table.iter().zip(Kind::ALL) {
+        assert_eq!(code(row["`check`"]), checks(kind).collect::<Vec<_>>(), "{}", kind.word());
+    }
+}
+
+#[test]
 fn every_policy_in_the_guide_loads() {
     let guide = read(GUIDE);
     let policies: Vec<String> =
@@ -369,7 +382,7 @@ fn rule(text: &str) -> Rule {
 }
 
 /// Of these rules in one node group.
-fn findings(policy: &Policy, rules: &[&str]) -> Vec<Finding> {
+fn findings(policy: &Policy, rules: &[&str]) -> Vec<JudgedRule> {
     let node = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
     let group = Group {
         id: "sg-0123456789abcdef0".to_owned(),

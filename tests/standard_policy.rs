@@ -10,7 +10,7 @@ use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
-use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::judge::{JudgedRule, judge};
 use eks_sg_guard::policy::model::{Policy, Severity, Verdict};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -78,13 +78,13 @@ fn group(roles: &[Role], rules: Vec<Rule>) -> Group {
     }
 }
 
-fn judge_all(group: &Group, author: Author) -> Vec<Finding> {
+fn judge_all(group: &Group, author: Author) -> Vec<JudgedRule> {
     let location = Location::new("111122223333", "us-east-1");
     judge(&standard(), group, &location, "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap(), |_| author)
 }
 
 /// The clauses behind the verdict.
-fn deciders(finding: &Finding) -> Vec<&str> {
+fn deciders(finding: &JudgedRule) -> Vec<&str> {
     let mut ids: Vec<&str> =
         finding.portions.iter().filter(|p| p.verdict == finding.verdict).map(|p| p.clause.as_str()).collect();
     ids.sort_unstable();

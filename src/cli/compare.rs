@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::region::Traffic;
 use crate::model::rule::Peer;
-use crate::policy::judge::{Finding, Portion};
+use crate::policy::judge::{JudgedRule, Portion};
 use crate::policy::model::{PeerClass, Severity, Verdict};
 
 /// What is compared. Which clause decides is not: another clause that says the same changes nothing.
@@ -46,7 +46,7 @@ pub(super) struct Side {
 }
 
 /// What changes; `None`: nothing.
-pub(super) fn compare(old: &Finding, new: &Finding) -> Option<(Way, Vec<ComparedPart>)> {
+pub(super) fn compare(old: &JudgedRule, new: &JudgedRule) -> Option<(Way, Vec<ComparedPart>)> {
     let mut parts = Vec::new();
     let (before, after) = (by_class(old), by_class(new));
     let classes = before.keys().chain(after.keys().filter(|class| !before.contains_key(*class)));
@@ -69,7 +69,7 @@ pub(super) fn compare(old: &Finding, new: &Finding) -> Option<(Way, Vec<Compared
 }
 
 /// Portions by their peers. What a group is may depend on the policy, so all groups are one class: none.
-fn by_class(finding: &Finding) -> BTreeMap<Option<PeerClass>, Vec<Portion>> {
+fn by_class(finding: &JudgedRule) -> BTreeMap<Option<PeerClass>, Vec<Portion>> {
     let is_group = matches!(finding.rule.peer, Peer::Group { .. });
     let mut classes: BTreeMap<_, Vec<Portion>> = BTreeMap::new();
     for portion in &finding.portions {
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    fn finding(portions: Vec<Portion>) -> Finding {
+    fn finding(portions: Vec<Portion>) -> JudgedRule {
         let rule = Rule {
             id: String::new(),
             direction: Direction::Ingress,
@@ -170,7 +170,7 @@ mod tests {
             tags: BTreeMap::new(),
         };
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap();
-        Finding { rule, verdict, severity: None, portions }
+        JudgedRule { rule, verdict, severity: None, portions }
     }
 
     /// `22 revoke a -> allow b`.

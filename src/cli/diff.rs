@@ -18,7 +18,7 @@ use crate::model::ids::Location;
 use crate::model::region::Traffic;
 use crate::model::rule::Rule;
 use crate::model::text::plain;
-use crate::policy::judge::Finding;
+use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Mode, Policy};
 use crate::report::notice::rule_in_words;
 
@@ -81,8 +81,8 @@ struct Changed {
     file: String,
     group: String,
     rule: Rule,
-    old: Finding,
-    new: Finding,
+    old: JudgedRule,
+    new: JudgedRule,
     way: Way,
     parts: Vec<ComparedPart>,
 }
@@ -156,7 +156,7 @@ impl Compared {
         Ok(())
     }
 
-    fn add(&mut self, file: &str, group: &str, old: Vec<Finding>, new: Vec<Finding>) {
+    fn add(&mut self, file: &str, group: &str, old: Vec<JudgedRule>, new: Vec<JudgedRule>) {
         for (old, new) in old.into_iter().zip(new) {
             self.decisions += 1;
             if let Some((way, parts)) = compare(&old, &new) {
@@ -171,7 +171,7 @@ impl Compared {
     }
 }
 
-fn findings(policy: &Policy, group: &Group, change: &Change, named: &Named, now: Timestamp) -> Vec<Finding> {
+fn findings(policy: &Policy, group: &Group, change: &Change, named: &Named, now: Timestamp) -> Vec<JudgedRule> {
     context(policy, group, &change.event.location, Some(&change.event.actor), named, now)
 }
 
@@ -182,7 +182,7 @@ fn context(
     actor: Option<&crate::event::Actor>,
     named: &Named,
     now: Timestamp,
-) -> Vec<Finding> {
+) -> Vec<JudgedRule> {
     let modes = Modes::new(Mode::Enforce, Mode::Enforce);
     let context = PlanContext { policy, location, now, modes, actor, named };
     plan(context, group).into_iter().map(|step| step.finding).collect()
@@ -219,7 +219,7 @@ fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> Stri
             Way::Both => style.doubtful(&way),
         };
         let _ = writeln!(out, "  {way}  {}", rule_in_words(&change.rule));
-        let says = |finding: &Finding| style.of(finding.verdict, &decision(finding.verdict, finding.severity));
+        let says = |finding: &JudgedRule| style.of(finding.verdict, &decision(finding.verdict, finding.severity));
         let _ = writeln!(out, "             {} -> {}", says(&change.old), says(&change.new));
         for part in &change.parts {
             let (old, new) = (side_in_words(&part.old), side_in_words(&part.new));
@@ -253,7 +253,7 @@ fn for_tools(compared: &Compared, [old, new]: [&Policy; 2]) -> Value {
         let traffic: Vec<_> = traffic.map(|(protocol, ports)| json!({"protocol": protocol, "ports": ports})).collect();
         json!({"traffic": traffic, "peer_class": part.peer_class.word(), "old": side(&part.old), "new": side(&part.new)})
     };
-    let whole = |finding: &Finding| json!({"verdict": finding.verdict, "severity": finding.severity});
+    let whole = |finding: &JudgedRule| json!({"verdict": finding.verdict, "severity": finding.severity});
     let change = |change: &Changed| {
         json!({
             "file": change.file, "group": change.group, "rule": change.rule, "way": change.way.word(),

@@ -18,8 +18,8 @@ use crate::model::rule::Direction;
 use crate::model::text::plain;
 use crate::policy::builtin;
 use crate::policy::model::{Mode, Policy};
+use crate::report::finding::PortionRecord;
 use crate::report::notice::rule_in_words;
-use crate::report::record::PortionRecord;
 
 /// Arguments of `explain`.
 #[derive(Args)]
@@ -201,8 +201,8 @@ fn would_be_done(intent: &Intent) -> String {
 fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, groups: &[Explained]) -> Value {
     let event = event.map(|event| {
         json!({
-            "id": event.id, "name": event.name, "time": event.time, "account": event.location.account, "region": event.location.region,
-            "actor": event.actor,
+            "id": event.id, "name": event.name, "time": event.time, "account": event.location.account,
+            "region": event.location.region, "actor": event.actor,
         })
     });
     json!({

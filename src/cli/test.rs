@@ -16,7 +16,7 @@ use crate::policy::builtin;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Rejected;
 use crate::policy::file::cases::{self, Case};
-use crate::policy::judge::{Finding, Portion, judge};
+use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Policy, Severity};
 use crate::report::notice::rule_in_words;
 
@@ -66,7 +66,7 @@ pub(super) struct Arguments {
 /// One test that was run.
 struct TestResult {
     case: Case,
-    finding: Finding,
+    finding: JudgedRule,
     /// What is not as expected; empty when it passes.
     wrong: Vec<String>,
 }
@@ -133,11 +133,11 @@ fn try_out(case: Case, policy: &Policy, now: Timestamp) -> Option<TestResult> {
 }
 
 /// The portions that made the verdict.
-fn deciding(finding: &Finding) -> impl Iterator<Item = &Portion> {
+fn deciding(finding: &JudgedRule) -> impl Iterator<Item = &Portion> {
     finding.portions.iter().filter(|portion| portion.verdict == finding.verdict)
 }
 
-fn wrong(case: &Case, finding: &Finding, policy: &Policy) -> Vec<String> {
+fn wrong(case: &Case, finding: &JudgedRule, policy: &Policy) -> Vec<String> {
     let expected = &case.expected;
     let mut wrong = Vec::new();
     if finding.verdict != expected.verdict {

@@ -18,12 +18,14 @@ use crate::model::error::{Cause, CloudError};
 use crate::model::group::{Group, PrefixList, Role};
 use crate::policy::controller::Author;
 use crate::policy::endpoint;
-use crate::policy::judge::{Finding, judge};
+use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::Verdict;
 use crate::policy::requirement::{self, Unmet};
 use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message};
-use crate::report::record::{Action, Connections, FindingRecord, Outcome, Record};
+use crate::report::outcome::{Action, Outcome};
+use crate::report::record::Record;
 
 /// Messages on their way at once.
 const MAX_SENDS: usize = 8;
@@ -129,7 +131,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
     /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not have, and
     /// a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
     /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
-    async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, FindingRecord)> {
+    async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, Finding)> {
         let closes = self.event.is_none_or(Event::may_close);
         let is_of_interest = |looked: &&Judged| {
             let has_revoked = looked.results.iter().any(|results| results.action == Action::Revoked);
@@ -151,13 +153,12 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
         &self,
         cluster: &str,
         is_its_doing: bool,
-        found: &mut Vec<(BTreeSet<String>, FindingRecord)>,
+        found: &mut Vec<(BTreeSet<String>, Finding)>,
     ) -> Result<(), CloudError> {
         let Guard { inventory, policy, .. } = self.guard;
         let is_event = self.event.is_some();
         if let Some(topology) = inventory.topology(cluster).await? {
-            let missing =
-                |unmet: Unmet<'_>| (unmet.groups.clone(), FindingRecord::missing(&unmet, is_its_doing && is_event));
+            let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing && is_event));
             found.extend(requirement::unmet(policy, &topology).into_iter().map(missing));
         }
         if !is_event || self.configured.is_some() {
@@ -166,7 +167,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
                 described.as_ref().and_then(|described| Some((described, endpoint::exposed(policy, described)?)));
             found.extend(exposed.map(|(described, severity)| {
                 let own = described.cluster_group.iter().cloned().collect();
-                (own, FindingRecord::exposed(cluster, severity, is_event))
+                (own, Finding::exposed(cluster, severity, is_event))
             }));
         }
         Ok(())
@@ -184,9 +185,9 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
             return Vec::new();
         }
         let context = guard.context(self.event, self.started, named);
-        let gone = |finding: Finding| {
+        let gone = |judged: JudgedRule| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
-            StepResult::without_effect(finding, true, Action::AlreadyGone, Some(detail))
+            StepResult::without_effect(judged, true, Action::AlreadyGone, Some(detail))
         };
         judge(context.policy, &claimed, context.location, context.now, |_| Author::Unknown)
             .into_iter()
@@ -209,25 +210,23 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
         &mut self,
         group: &Group,
         results: Vec<StepResult>,
-        of_cluster: Vec<(BTreeSet<String>, FindingRecord)>,
-    ) -> Vec<FindingRecord> {
+        of_cluster: Vec<(BTreeSet<String>, Finding)>,
+    ) -> Vec<Finding> {
         for results in results.iter().filter(|results| results.is_unfinished) {
             let why = results.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", results.finding.rule.id, group.id));
         }
-        let mut findings: Vec<FindingRecord> =
+        let mut findings: Vec<Finding> =
             results.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
         findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
-        findings.sort_by_key(|finding| {
-            std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
-        });
+        worst_first(&mut findings);
         findings
     }
 
-    fn record(&mut self, group: &Group, named: bool, findings: Vec<FindingRecord>) {
+    fn record(&mut self, group: &Group, named: bool, findings: Vec<Finding>) {
         let guard = self.guard;
         let mode = guard.modes.of(&guard.policy, group, named).0;
-        let mut record = Record::of(&guard.location, &guard.policy, mode, group, findings, self.event);
+        let mut record = Record::of(&guard.location, &guard.policy, mode, Some(group), findings, self.event);
         let elapsed = guard.inventory.clock().now().duration_since(self.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         // A sweep is told in one digest per cluster.
@@ -248,15 +247,16 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
         let guard = self.guard;
         let mut of_clusters = self.of_clusters().await;
-        let mut found: Vec<(Group, bool, Vec<FindingRecord>)> = Vec::new();
+        let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
         for Judged { group, named, closed_at, results } in std::mem::take(&mut self.looked_at) {
             // Told once, with the first group that it concerns.
             let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             of_clusters = rest;
             let mut findings = self.findings(&group, results, here);
-            for finding in findings.iter_mut().filter(|finding| finding.action == Action::Revoked) {
-                finding.closed_at = closed_at;
-                finding.connections = finding.rule.as_ref().map(|rule| Connections::of(rule, &group.rules));
+            if let Some(at) = closed_at {
+                for finding in &mut findings {
+                    finding.close(at, &group.rules);
+                }
             }
             found.push((group, named, findings));
         }
@@ -268,7 +268,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
             }
             news = News::of(state, &guard.location, self.event, each, guard.inventory.clock().now()).await;
         }
-        let has_done = |finding: &FindingRecord| finding.action.outcome() > Outcome::Reported;
+        let has_done = |finding: &Finding| finding.action.outcome() > Outcome::Reported;
         if let Some(event) = self.event.filter(|_| news.is_handled)
             && self.problems.is_empty()
             && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
@@ -301,9 +301,9 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
 
     /// One digest per cluster.
     fn digests(&mut self) {
-        let mut clusters: BTreeMap<Option<&str>, Vec<&Record>> = BTreeMap::new();
+        let mut clusters: BTreeMap<&[String], Vec<&Record>> = BTreeMap::new();
         for record in &self.records {
-            clusters.entry(record.group.cluster.as_deref()).or_default().push(record);
+            clusters.entry(&record.clusters).or_default().push(record);
         }
         let digest = |records: Vec<&Record>| Some(notice::digest_message(&records, notice::digest(&records)?));
         self.messages.extend(clusters.into_values().filter_map(digest));
@@ -350,6 +350,6 @@ fn missing_of(named: &Named, snapshot: &GroupSnapshot, results: &BTreeMap<String
     rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
 }
 
-fn finding(results: StepResult) -> FindingRecord {
-    FindingRecord::of(results.finding, results.named, results.action, results.detail)
+fn finding(results: StepResult) -> Finding {
+    Finding::of_rule(results.finding, results.named, results.action, results.detail)
 }

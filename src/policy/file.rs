@@ -52,14 +52,6 @@ const KEYS: [&str; 13] = [
     "exceptions",
     "requirements",
 ];
-/// What a public endpoint may be, that is open to a great many.
-const ENDPOINT: [(&str, Option<Severity>); 5] = [
-    ("allow", None),
-    ("low", Some(Severity::Low)),
-    ("medium", Some(Severity::Medium)),
-    ("high", Some(Severity::High)),
-    ("critical", Some(Severity::Critical)),
-];
 const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
 /// Who may use `NodePort`s where no file says.
@@ -141,8 +133,10 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
 
     let need_date = fields.flag("exceptions_need_date", &mut problems).unwrap_or(inherited.exceptions_need_date);
     let otherwise = fields.choice("otherwise", "verdict", "unknown-verdict", &Verdict::WORDS, &mut problems);
+    let bad = Severity::WORDS.map(|(word, severity)| (word, Some(severity)));
+    let fine_or_bad = [[(Verdict::Allow.word(), None)].as_slice(), &bad].concat();
     let public_endpoint =
-        fields.choice("public_endpoint", "severity or `allow`", "unknown-severity", &ENDPOINT, &mut problems);
+        fields.choice("public_endpoint", "severity or `allow`", "unknown-severity", &fine_or_bad, &mut problems);
     let origin = if source.built_in.is_some() { Origin::BuiltIn } else { Origin::User };
     let mut reader = Reader { networks, problems, ids, origin, exceptions_need_date: need_date, today: source.today };
     let own = fields.get("clauses").map(|node| reader.clauses(node)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The decision: a pure, total function from (policy, group, author, now) to findings. One evaluator for every entrance.
+//! The decision: a pure, total function from (policy, group, author, now) to judged rules. One evaluator for every entrance.
 //!
 //! The first clause that covers a *portion* of a rule decides that portion; the rule's verdict is the worst of its
 //! portions. Must not: know modes, limits or events; they change the plan, never the verdict.
@@ -18,9 +18,9 @@ use crate::policy::controller::{Author, is_controllers};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::peers::{Covered, Kind, Peers, ReachedPeers};
 
-/// A rule with its verdict, and why.
+/// A rule with its verdict, and why. What is not allowed becomes a finding once it is known what becomes of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
+pub struct JudgedRule {
     /// The rule as it was read.
     pub rule: Rule,
     /// The worst of the portions.
@@ -59,11 +59,11 @@ pub fn judge(
     location: &Location,
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
-) -> Vec<Finding> {
+) -> Vec<JudgedRule> {
     let evaluator = Evaluator::new(policy, group, location, now);
     let reaches = evaluator.peers.reaches();
-    let finding = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
-    group.rules.iter().map(finding).collect()
+    let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+    group.rules.iter().map(judged).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
@@ -110,7 +110,7 @@ impl<'a> Evaluator<'a> {
         Self { group, otherwise: policy.otherwise, peers, clauses, traffic }
     }
 
-    fn judge(&self, rule: &Rule, reach: Option<&ReachedPeers>, author: Author) -> Finding {
+    fn judge(&self, rule: &Rule, reach: Option<&ReachedPeers>, author: Author) -> JudgedRule {
         let controller = is_controllers(rule, author, self.group);
         let portion = |((at, class), ranges): ((usize, PeerClass), Vec<(u128, u128)>)| {
             let traffic = Traffic::from_points(ranges);
@@ -123,7 +123,7 @@ impl<'a> Evaluator<'a> {
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap_or(Verdict::Allow);
         let severity =
             portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
-        Finding { rule: rule.clone(), verdict, severity, portions }
+        JudgedRule { rule: rule.clone(), verdict, severity, portions }
     }
 
     /// Which clause decides what. Within a piece of traffic the clauses that speak of it are asked in order: each takes the

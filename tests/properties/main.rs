@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::model::region::Traffic;
 use eks_sg_guard::policy::file::print;
-use eks_sg_guard::policy::judge::{Finding, Portion};
+use eks_sg_guard::policy::judge::{JudgedRule, Portion};
 use eks_sg_guard::policy::model::{Origin, Policy, Verdict};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -64,7 +64,7 @@ fn meaning(policy: &Policy) -> String {
 }
 
 /// Without a rule's id, which is all that tells its copies apart.
-fn content(finding: &Finding) -> (Verdict, String, &[Portion]) {
+fn content(finding: &JudgedRule) -> (Verdict, String, &[Portion]) {
     let rule = &finding.rule;
     (finding.verdict, format!("{:?} {:?} {}", rule.direction, rule.packets, rule.peer), &finding.portions)
 }

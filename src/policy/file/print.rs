@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
-use crate::policy::file::{CLIENTS_NETWORK, ENDPOINT, VERSION};
-use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Requirement, Severity};
+use crate::policy::file::{CLIENTS_NETWORK, VERSION};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Requirement, Severity, Verdict};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -23,8 +23,7 @@ pub fn text(policy: &Policy) -> String {
     let mut out = format!("version: {VERSION}\nextends: none\n");
     let _ = writeln!(out, "otherwise: {}", policy.otherwise.word());
     let _ = writeln!(out, "exceptions_need_date: {}", policy.exceptions_need_date);
-    let endpoint =
-        ENDPOINT.iter().find(|(_, severity)| *severity == policy.public_endpoint).map_or("", |(word, _)| word);
+    let endpoint = policy.public_endpoint.map_or(Verdict::Allow.word(), Severity::word);
     let _ = writeln!(out, "public_endpoint: {endpoint}");
     if !policy.clients.is_empty() {
         let _ = writeln!(out, "\nnetworks:\n  {CLIENTS_NETWORK}: {}", terms(&policy.clients));
