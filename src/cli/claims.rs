@@ -1,5 +1,5 @@
 //! What an event says, as groups that a policy can judge. There is no live state here, so what the event claims is taken
-//! for true, and what it does not tell is assumed and said.
+//! for true, and what it does not say is assumed and said.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,7 +115,7 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
     match named {
         Named::Nothing | Named::Using(_) => told.push("the event names no rule: the function would look at the group, which this program cannot".to_owned()),
         Named::Everything => told.push(
-            "the event does not tell the rules (CloudTrail left them out): the function would look at all rules of the group"
+            "the event does not name the rules (CloudTrail left them out): the function would look at all rules of the group"
                 .to_owned(),
         ),
         Named::Rules(_) if *untold > 0 => told.push(format!(

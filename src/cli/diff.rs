@@ -114,7 +114,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     }
 }
 
-/// The change an event tells, or why there is none.
+/// The change that an event describes, or why there is none.
 fn event(path: &Path) -> Result<Change, String> {
     let payload = input::json(path, "event").map_err(|error| plain(&format!("{error:#}")))?;
     match payload::parse(&payload) {
@@ -138,7 +138,7 @@ impl Compared {
             self.add(&file, touched.group.text(), old, new);
         }
         if self.decisions == before {
-            self.skipped.push((file, "the event tells no rule that could be judged".to_owned()));
+            self.skipped.push((file, "the event describes no rule that could be judged".to_owned()));
         }
     }
 
@@ -207,10 +207,10 @@ fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> Stri
     let mut out = format!("Policy `{}` -> `{}`\n", plain(&old.name), plain(&new.name));
     let mut last = None;
     for change in &compared.changes {
-        let place = (&change.file, &change.group);
-        if last != Some(place) {
+        let position = (&change.file, &change.group);
+        if last != Some(position) {
             let _ = writeln!(out, "\n{}", style.bold(&format!("{}: {}", change.file, change.group)));
-            last = Some(place);
+            last = Some(position);
         }
         let way = format!("{:<9}", change.way.word());
         let way = match change.way {

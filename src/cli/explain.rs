@@ -87,18 +87,18 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
 
 /// What the function would look at, where the event names no rule that could be judged here.
 fn looked_at(subject: &Subject) -> Option<String> {
-    let (tells, looks_at) = match subject {
+    let (says, looks_at) = match subject {
         Subject::Groups(_) => return None,
         Subject::Attached { attachment, groups } => {
             let groups = if groups.is_empty() { "groups".to_owned() } else { groups.join(", ") };
             let attachment = attachment.as_deref().unwrap_or("a network interface or an instance");
-            (format!("tells that {groups} were put on {attachment}"), "the live groups")
+            (format!("says that {groups} were put on {attachment}"), "the live groups")
         }
-        Subject::PrefixList(id) => (format!("tells that the entries of {id} changed"), "the groups that use it"),
-        Subject::Cluster(name) => (format!("tells that the configuration of cluster {name} changed"), "its groups"),
-        Subject::Unknown => ("does not tell what it changed".to_owned(), "every group of EKS clusters"),
+        Subject::PrefixList(id) => (format!("says that the entries of {id} changed"), "the groups that use it"),
+        Subject::Cluster(name) => (format!("says that the configuration of cluster {name} changed"), "its groups"),
+        Subject::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
     };
-    Some(format!("the event {tells}: the function would look at {looks_at}"))
+    Some(format!("the event {says}: the function would look at {looks_at}"))
 }
 
 /// The groups of an event with what would be done in these modes.
@@ -190,9 +190,9 @@ fn way(direction: Direction) -> &'static str {
 fn would_be_done(intent: &Intent) -> String {
     match intent {
         Intent::None => "nothing would be done".to_owned(),
-        Intent::Report(None) => "people would be told".to_owned(),
-        Intent::Report(Some(why)) => format!("people would be told; {why}"),
-        Intent::WouldRevoke(why) => format!("people would be told that it should go; {why}"),
+        Intent::Report(None) => "people would be notified".to_owned(),
+        Intent::Report(Some(why)) => format!("people would be notified; {why}"),
+        Intent::WouldRevoke(why) => format!("people would be notified that it should go; {why}"),
         Intent::Revoke => "it would be revoked".to_owned(),
         Intent::Refuse(why) | Intent::Postpone(why) => format!("a guard would leave it open; {why}"),
     }

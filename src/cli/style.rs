@@ -3,7 +3,7 @@
 use crate::model::region::Traffic;
 use crate::policy::model::{Severity, Verdict};
 
-/// Longer lists of ports are told by what they leave out, where that is shorter.
+/// Longer lists of ports are shown by what they leave out, where that is shorter.
 const MAX_LIST_LEN: usize = 60;
 
 /// How text is written: with colours or without.

@@ -1,4 +1,4 @@
-//! `policy test`: people's own tests of a policy, run and told as test runners do.
+//! `policy test`: people's own tests of a policy, run and shown as test runners do.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
