@@ -25,7 +25,7 @@ use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::file;
-use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::judge::{JudgedRule, judge};
 use eks_sg_guard::policy::model::Policy;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::{Timestamp, civil::Date};
@@ -180,7 +180,7 @@ fn world(rules: u32) -> Group {
     group((0..rules).map(|n| rule(0, packets(n), peer(n))).collect(), [])
 }
 
-fn judged(policy: &Policy, group: &Group) -> Vec<Finding> {
+fn judged(policy: &Policy, group: &Group) -> Vec<JudgedRule> {
     let location = Location::new("111122223333", "eu-central-1");
     judge(policy, group, &location, Timestamp::UNIX_EPOCH, |_| Author::Unknown)
 }

@@ -57,7 +57,7 @@ enum Verb {
     /// Read, check, test and compare policies.
     #[command(subcommand)]
     Policy(PolicyVerb),
-    /// See what people would be told.
+    /// See what people would be notified of.
     #[command(subcommand)]
     Notice(NoticeVerb),
     /// Print a completion script for a shell.

@@ -11,7 +11,7 @@ pub mod payload;
 mod rules;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::ids::Location;
 use crate::model::rule::{Direction, Packets, Peer};
@@ -106,7 +106,7 @@ impl Event {
 }
 
 /// Who made the call, as CloudTrail tells. All of it is text from outside; only `session_issuer` and `arn` say who.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The principal.
     pub arn: Option<String>,

@@ -26,7 +26,10 @@ use crate::guard::invocation::{Invocation, RETRY_DELAYS};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
+use crate::model::group::Group;
+use crate::report::finding::Finding;
 use crate::report::notice;
+use crate::report::record::Record;
 
 /// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again after one
 /// minute and after two more, so the last try always looks.
@@ -220,21 +223,27 @@ impl Guard {
         Ok(())
     }
 
-    /// A refused read leaves no record to tell of, so people hear of the refusal itself, once for an event and its retries.
+    /// A refused read leaves nothing to judge, so the refusal itself is the finding, once for an event and its retries.
     async fn notify_if_blind(&self, event: Option<&Event>, error: &GuardError) {
         let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error else { return };
         let key = event.map_or("sweep", |event| event.id.as_str());
         if self.blind.contains(key) {
             return;
         }
-        let message = notice::blind(&self.setup.location, event, &chain(error));
+        let Setup { ports, policy, modes, location, .. } = &self.setup;
+        let mode = modes.of(policy, &Group::default(), event.is_some()).0;
+        let findings = vec![Finding::read_denied(chain(error))];
+        let record = Record::of(location, policy, mode, None, findings, event);
+        ports.metrics.record(&record);
+        (ports.record_log)(&record);
+        let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
         let mut is_notified = true;
         for channel in &self.setup.ports.channels {
             let sent = channel.send(&message).await;
             self.setup.ports.metrics.notified(sent.is_ok());
             if let Err(error) = sent {
                 is_notified = false;
-                tracing::error!(channel = channel.name(), error = %chain(error.as_ref()), "nobody could be told");
+                tracing::error!(channel = channel.name(), error = %chain(error.as_ref()), "nobody could be notified");
             }
         }
         if is_notified {

@@ -9,3 +9,6 @@ pub mod ids;
 pub mod region;
 pub mod rule;
 pub mod text;
+mod words;
+
+pub(crate) use words::words;

@@ -1,6 +1,9 @@
-//! What is said of an outcome: the record for machines, the notice for people, the metrics, and what was said before. Pure.
+//! What is said of an outcome: findings, the record for machines, the notice for people, the metrics, and what was said
+//! before. Pure.
 
+pub mod finding;
 pub mod history;
 pub mod metrics;
 pub mod notice;
+pub mod outcome;
 pub mod record;

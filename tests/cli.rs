@@ -1,8 +1,14 @@
 //! The built command line, as people and scripts meet it: what it prints, where, and with which exit code.
 
+mod corpus;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use eks_sg_guard::report::finding::worst_first;
+use eks_sg_guard::report::notice::rule_in_words;
+use eks_sg_guard::report::record::Record;
 
 /// Exit code, standard output, standard error.
 type Said = (i32, String, String);
@@ -149,6 +155,37 @@ fn a_preview_is_what_people_would_get() {
         assert_eq!(code, 2);
         assert!(json.get("blocks").or(json.get("content")).is_some(), "{out}");
     }
+}
+
+/// The order of the function: the worst of what the call did, whatever stands first in the event.
+#[test]
+fn a_preview_begins_with_the_worst() {
+    let (_, email, _) = run(&["notice", "preview", SEVERAL, "--cluster", "prod"]);
+    let (_, record, _) = run(&["notice", "preview", SEVERAL, "--cluster", "prod", "--as", "json"]);
+    let record: Record = serde_json::from_str(&record).unwrap();
+    let mut sorted = record.findings.clone();
+    worst_first(&mut sorted);
+    assert_eq!(record.findings, sorted);
+    let first = record.findings[0].rule().unwrap();
+    let headline = email.lines().nth(2).unwrap();
+    assert!(headline.ends_with(&format!("{}.", rule_in_words(first))), "{headline}\n{first:?}");
+}
+
+/// What a preview prints is the function's record, read by the definition that writes it.
+#[test]
+fn the_record_of_every_event_is_read_back() {
+    let mut read = 0;
+    for (path, _) in corpus::read_folder(Path::new("events")) {
+        let (_, out, _) = run(&["notice", "preview", path.to_str().unwrap(), "--cluster", "prod", "--as", "json"]);
+        for written in serde_json::Deserializer::from_str(&out).into_iter::<serde_json::Value>() {
+            // Other previews are sentences.
+            let Ok(written) = written else { break };
+            let record: Record = serde_json::from_value(written.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&record).unwrap(), written, "{}", path.display());
+            read += 1;
+        }
+    }
+    assert!(read > 30, "{read} records");
 }
 
 #[test]

@@ -7,16 +7,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eks_sg_guard::model::group::{AwsList, Evidence, Group, Role, RoleEvidence};
+use eks_sg_guard::model::group::{Evidence, Group, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::{Addresses, Traffic};
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::diagnostic::render;
-use eks_sg_guard::policy::judge::{Finding, judge};
-use eks_sg_guard::policy::model::InterfacesOf;
+use eks_sg_guard::policy::judge::{JudgedRule, judge};
 use eks_sg_guard::policy::model::{Clause, PeerTerm, Policy, Severity, Verdict};
 use eks_sg_guard::policy::{builtin, file};
+use eks_sg_guard::report::finding::{Check, Kind};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
@@ -116,43 +116,13 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     blocks
 }
 
-fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Allow => "allow",
-        Verdict::Report => "report",
-        Verdict::Revoke => "revoke",
-    }
-}
-
 fn severity_word(severity: Option<Severity>) -> &'static str {
     severity.map_or("–", Severity::word)
 }
 
-fn peer_word(word: &PeerTerm) -> String {
-    match word {
-        PeerTerm::Private => "private".to_owned(),
-        PeerTerm::Internet => "internet".to_owned(),
-        PeerTerm::WideInternet => "wide-internet".to_owned(),
-        PeerTerm::Vpc => "vpc".to_owned(),
-        PeerTerm::Anywhere => "anywhere".to_owned(),
-        PeerTerm::Itself => "self".to_owned(),
-        PeerTerm::SameCluster => "same-cluster".to_owned(),
-        PeerTerm::OtherGroup => "other-group".to_owned(),
-        PeerTerm::Role(role) => format!("role:{}", role.word()),
-        PeerTerm::Aws(list) => list.word().to_owned(),
-        PeerTerm::Group(id) | PeerTerm::PrefixList(id) => id.clone(),
-        PeerTerm::Addresses(_) => "a block".to_owned(),
-    }
-}
-
-/// Every word of `peer_word` that is not a block or an id.
-fn all_peer_words() -> BTreeSet<String> {
-    let mut words =
-        vec![PeerTerm::Private, PeerTerm::Internet, PeerTerm::WideInternet, PeerTerm::Vpc, PeerTerm::Anywhere];
-    words.extend([PeerTerm::Itself, PeerTerm::SameCluster, PeerTerm::OtherGroup]);
-    words.extend(Role::ALL.map(PeerTerm::Role));
-    words.extend(AwsList::words().filter_map(AwsList::from_word).map(PeerTerm::Aws));
-    words.iter().map(peer_word).collect()
+/// The built-in policies name no blocks and no ids.
+fn peer_word(term: &PeerTerm) -> String {
+    term.word().unwrap().into_owned()
 }
 
 /// `tcp/udp 30000-32767`, `icmp 3/4`, `47`; nothing for all traffic.
@@ -228,9 +198,9 @@ fn tables_of_clauses_say_what_the_policy_says() {
             .map(|clause| {
                 let in_standard = is_of_standard(clause);
                 let strict = built_in("strict").iter().find(|other| other.id == clause.id).unwrap();
-                let mut verdict = verdict_word(clause.verdict).to_owned();
+                let mut verdict = clause.verdict.word().to_owned();
                 if let Some(milder) = clause.for_controller {
-                    let _ = write!(verdict, ", {} for a controller's own rule", verdict_word(milder));
+                    let _ = write!(verdict, ", {} for a controller's own rule", milder.word());
                 }
                 let mut severity = severity_word(clause.severity).to_owned();
                 if let Some(of_ranges) = clause.severity_of_ranges {
@@ -240,9 +210,9 @@ fn tables_of_clauses_say_what_the_policy_says() {
                 {
                     "the same".to_owned()
                 } else if in_standard && strict.severity == clause.severity {
-                    verdict_word(strict.verdict).to_owned()
+                    strict.verdict.word().to_owned()
                 } else {
-                    format!("{}, {}", verdict_word(strict.verdict), severity_word(strict.severity))
+                    format!("{}, {}", strict.verdict.word(), severity_word(strict.severity))
                 };
                 let none = || "–".to_owned();
                 let (verdict, severity) = if in_standard { (verdict, severity) } else { (none(), none()) };
@@ -336,7 +306,7 @@ fn the_table_of_words_is_complete() {
     let guide = read(GUIDE);
     let table = rows(&guide, "word");
     let written: BTreeSet<String> = table.iter().flat_map(|row| code(row["word"])).map(str::to_owned).collect();
-    assert_eq!(written, all_peer_words());
+    assert_eq!(written, PeerTerm::words().map(String::from).collect());
     for word in written {
         let clause = format!("{{id: own-clause, from: [\"{word}\"], verdict: report, reason: a test}}");
         let policy = load("word.yaml", &format!("version: 1\nextends: none\nclauses: [{clause}]\n"));
@@ -364,12 +334,24 @@ fn the_table_of_requirements_says_what_the_policy_says() {
                 .collect();
             let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
             let peers: Vec<String> = requirement.peers.iter().map(|word| format!("`{}`", peer_word(word))).collect();
-            let interfaces_of = if requirement.interfaces_of == InterfacesOf::Node { "node" } else { "control-plane" };
+            let interfaces_of = requirement.interfaces_of.word();
             let open = format!("{} {way} {}", traffic.join(", "), peers.join(" or "));
             [format!("`{}`", requirement.id), interfaces_of.to_owned(), open, requirement.reason.clone()]
         })
         .collect();
     assert_eq!(written, expected);
+}
+
+#[test]
+fn the_table_of_findings_has_every_kind_and_every_check() {
+    let notices = read("docs/notices.md");
+    let table = rows(&notices, "kind");
+    let kinds: Vec<&str> = table.iter().flat_map(|row| code(row["kind"])).collect();
+    assert_eq!(kinds, Kind::ALL.map(Kind::word));
+    let checks = |kind: Kind| Check::ALL.into_iter().filter(move |check| check.kind() == kind).map(Check::word);
+    for (row, kind) in table.iter().zip(Kind::ALL) {
+        assert_eq!(code(row["`check`"]), checks(kind).collect::<Vec<_>>(), "{}", kind.word());
+    }
 }
 
 #[test]
@@ -400,7 +382,7 @@ fn rule(text: &str) -> Rule {
 }
 
 /// Of these rules in one node group.
-fn findings(policy: &Policy, rules: &[&str]) -> Vec<Finding> {
+fn findings(policy: &Policy, rules: &[&str]) -> Vec<JudgedRule> {
     let node = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
     let group = Group {
         id: "sg-0123456789abcdef0".to_owned(),
@@ -423,10 +405,10 @@ fn rules_in_the_guide_get_the_verdicts_it_says() {
     assert!(table.len() >= 5, "exposure is taught by example");
     for row in table {
         let rules = code(row["rules of one group"]);
-        let verdicts: Vec<_> = findings(standard, &rules).iter().map(|found| verdict_word(found.verdict)).collect();
+        let verdicts: Vec<_> = findings(standard, &rules).iter().map(|found| found.verdict.word()).collect();
         let written: Vec<&str> = row["verdicts"].split(", ").collect();
         assert_eq!(written, verdicts, "{rules:?}");
-        let in_strict: Vec<_> = findings(strict, &rules).iter().map(|found| verdict_word(found.verdict)).collect();
+        let in_strict: Vec<_> = findings(strict, &rules).iter().map(|found| found.verdict.word()).collect();
         let harsher = |verdict: &&str| if *verdict == "allow" { "report" } else { "revoke" };
         assert_eq!(in_strict, written.iter().map(harsher).collect::<Vec<_>>(), "strict: {rules:?}");
     }
@@ -445,7 +427,7 @@ fn the_picture_of_portions_is_true() {
         .map(|portion| {
             let ports = traffic_words(&portion.traffic).join(" ");
             let ports = ports.trim_start_matches("tcp ").to_owned();
-            (portion.clause.clone(), ports, verdict_word(portion.verdict).to_owned())
+            (portion.clause.clone(), ports, portion.verdict.word().to_owned())
         })
         .collect();
     let columns = |line: &str| -> Option<(String, String, String)> {
@@ -456,7 +438,7 @@ fn the_picture_of_portions_is_true() {
     };
     assert_eq!(picture.lines().filter_map(columns).collect::<Vec<_>>(), expected);
     let worst = picture.split("the worst portion decides:").nth(1).unwrap().trim();
-    assert_eq!(worst, verdict_word(found.verdict));
+    assert_eq!(worst, found.verdict.word());
 }
 
 /// As GitHub makes them.

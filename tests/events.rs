@@ -1,6 +1,8 @@
 //! Every shape of event, through the public interface: golden tests over `events/`, and recorded events. What garbling does to
 //! them is for `garbled_events.rs`.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
+
 mod corpus;
 
 use std::collections::BTreeSet;

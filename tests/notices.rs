@@ -7,6 +7,8 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod read_back;
+
 use std::collections::BTreeMap;
 
 use eks_sg_guard::event::{Actor, Event};
@@ -17,11 +19,14 @@ use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::judge::judge;
 use eks_sg_guard::policy::model::Mode;
-use eks_sg_guard::report::history::{Contested, Opener};
+use eks_sg_guard::report::finding::Finding;
 use eks_sg_guard::report::notice::{self, Message, Notice, email, q, slack};
-use eks_sg_guard::report::record::{Action, Connections, FindingRecord, Record};
+use eks_sg_guard::report::outcome::{Action, Connections, Contested, Opener};
+use eks_sg_guard::report::record::Record;
 use jiff::Timestamp;
 use serde_json::Value;
+
+use crate::read_back::read_back;
 
 fn location() -> Location {
     Location::new("111122223333", "eu-west-1")
@@ -71,7 +76,7 @@ fn group(rules: Vec<Rule>) -> Group {
 }
 
 /// The findings of these rules, each with what became of it.
-fn findings(group: &Group, actions: &[Action]) -> Vec<FindingRecord> {
+fn findings(group: &Group, actions: &[Action]) -> Vec<Finding> {
     let judged = judge(builtin::policy("standard").unwrap(), group, &location(), at(0), |_| Author::Unknown);
     let each = judged.into_iter().zip(actions.iter().cycle());
     let detail = |action: Action| match action {
@@ -79,17 +84,19 @@ fn findings(group: &Group, actions: &[Action]) -> Vec<FindingRecord> {
         Action::Failed => Some("not allowed to ec2:RevokeSecurityGroupIngress".to_owned()),
         _ => None,
     };
-    let finding = |(judged, action): (_, &Action)| FindingRecord::of(judged, true, *action, detail(*action));
-    let mut findings: Vec<FindingRecord> = each.map(finding).collect();
-    for finding in findings.iter_mut().filter(|finding| finding.action == Action::Revoked) {
-        finding.closed_at = Some(at(2));
-        finding.connections = finding.rule.as_ref().map(|rule| Connections::of(rule, &group.rules));
+    let finding = |(judged, action): (_, &Action)| Finding::of_rule(judged, true, *action, detail(*action));
+    let mut findings: Vec<Finding> = each.map(finding).collect();
+    for finding in &mut findings {
+        finding.close(at(2), &group.rules);
     }
     findings
 }
 
-fn record(group: &Group, findings: Vec<FindingRecord>, event: Option<&Event>) -> Record {
-    Record::of(&location(), builtin::policy("standard").unwrap(), Mode::Enforce, group, findings, event)
+fn record(group: &Group, findings: Vec<Finding>, event: Option<&Event>) -> Record {
+    let policy = builtin::policy("standard").unwrap();
+    let record = Record::of(&location(), policy, Mode::Enforce, Some(group), findings, event);
+    record.clone().split().iter().for_each(read_back);
+    record
 }
 
 fn kubelet() -> Rule {
@@ -287,7 +294,7 @@ fn a_thousand_findings_fit_everywhere_and_what_is_left_out_is_counted() {
     let group = group(rules);
     let event = event(kim());
     let some = findings(&group, &[Action::Revoked, Action::Failed, Action::Refused]);
-    let all: Vec<FindingRecord> = some.iter().cycle().take(1000).cloned().collect();
+    let all: Vec<Finding> = some.iter().cycle().take(1000).cloned().collect();
     let one = record(&group, all.clone(), Some(&event));
     let message = told(&one);
     let notice = message.notice.as_ref().unwrap();

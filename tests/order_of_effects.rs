@@ -1,6 +1,13 @@
 //! The order of effects, on fakes: what is read, revoked, read back and sent, and what is not.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: a panic is a failed test"
+)]
+
+mod read_back;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,13 +27,17 @@ use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
-use eks_sg_guard::policy::model::Mode;
+use eks_sg_guard::policy::model::{Mode, Severity};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use eks_sg_guard::report::finding::{Check, Subject};
 use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::notice::{Message, Notice, email};
-use eks_sg_guard::report::record::{Action, Outcome};
+use eks_sg_guard::report::outcome::{Action, Outcome};
+use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+
+use crate::read_back::read_back;
 
 const GROUP: &str = "sg-0a1";
 const CLUSTER_GROUP: &str = "sg-0cc";
@@ -44,6 +55,7 @@ struct World {
     group_is_gone: Mutex<bool>,
     list_is_gone: Mutex<bool>,
     reads_fail: Mutex<bool>,
+    reads_are_denied: Mutex<bool>,
     prefix_list: Mutex<Option<Addresses>>,
     /// The groups of the primary interface of the node; none: no requirement speaks of it.
     node_groups: Mutex<Vec<String>>,
@@ -127,6 +139,10 @@ impl Ec2 for Fake {
         self.0.call("rules".into());
         if *self.0.reads_fail.lock().unwrap() {
             return Err(failed("ec2:DescribeSecurityGroupRules"));
+        }
+        if *self.0.reads_are_denied.lock().unwrap() {
+            let action = "ec2:DescribeSecurityGroupRules".to_owned();
+            return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
         }
         if !groups.contains(&GROUP.to_owned()) {
             return Ok(vec![]);
@@ -297,7 +313,7 @@ impl Case {
                 channels: vec![fake()],
                 clock: fake(),
                 metrics: Arc::default(),
-                record_log: |_| {},
+                record_log: read_back,
             },
             policy: builtin::policy("standard").unwrap().clone(),
             modes: Modes::new(mode, sweep_mode),
@@ -341,15 +357,20 @@ fn from_group(id: &str, packets: Packets, group: &str) -> Rule {
     Rule { peer, ..rule(id, packets, "10.0.0.0/8") }
 }
 
+/// Everything that is about no rule.
 fn requirements(response: &FunctionResponse) -> Vec<&str> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
-    findings.filter_map(|finding| finding.requirement.as_deref()).collect()
+    let name = |subject| match subject {
+        &Subject::Rule(_) => None,
+        Subject::Requirement(id) => Some(id.as_str()),
+        Subject::Check(check) => Some(check.word()),
+    };
+    findings.filter_map(|finding| name(&finding.subject)).collect()
 }
 
 fn actions(response: &FunctionResponse) -> Vec<(String, Action)> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
-    let mut actions: Vec<(String, Action)> =
-        findings.map(|f| (f.rule.as_ref().unwrap().id.clone(), f.action)).collect();
+    let mut actions: Vec<(String, Action)> = findings.map(|f| (f.rule().unwrap().id.clone(), f.action)).collect();
     actions.sort_by(|a, b| a.0.cmp(&b.0));
     actions
 }
@@ -498,7 +519,7 @@ async fn a_rule_that_changes_between_verdict_and_revoke_is_judged_again() {
     assert_eq!(case.world.left(), ["sgr-1"]);
     assert_eq!(case.world.calls("revoke"), ["revoke ingress sgr-2"]);
     let revoked = response.records[0].findings.iter().find(|finding| finding.action == Action::Revoked).unwrap();
-    assert_eq!(revoked.rule.as_ref().unwrap().packets, Packets::Tcp(2379, 2379));
+    assert_eq!(revoked.rule().unwrap().packets, Packets::Tcp(2379, 2379));
 }
 
 #[tokio::test]
@@ -818,6 +839,27 @@ async fn an_event_of_another_account_or_region_reads_nothing() {
 }
 
 #[tokio::test]
+async fn what_the_guard_may_not_read_is_a_finding_about_the_account_once_for_an_event_and_its_retries() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.reads_are_denied.lock().unwrap() = true;
+    for _ in 0..2 {
+        let error = chain(&case.event(&["sgr-1"]).await.unwrap_err());
+        assert!(error.contains("could not be read: not allowed to ec2:DescribeSecurityGroupRules"), "{error}");
+    }
+    let sent = case.world.sent.lock().unwrap();
+    let [message] = sent.as_slice() else { panic!("{sent:?}") };
+    let record: Record = serde_json::from_str(message.record.as_deref().unwrap()).unwrap();
+    assert_eq!((&record.group, record.clusters.len(), record.outcome), (&None, 0, Outcome::Failed));
+    assert_eq!((record.severity, record.event_id.as_deref()), (Some(Severity::Critical), Some("e-1")));
+    let [finding] = record.findings.as_slice() else { panic!("{:?}", record.findings) };
+    assert_eq!((&finding.subject, finding.action), (&Subject::Check(Check::ReadDenied), Action::Failed));
+    assert!(finding.detail.as_deref().unwrap().contains("ec2:DescribeSecurityGroupRules"), "{finding:?}");
+    let notice = message.notice.as_ref().unwrap();
+    assert_eq!(notice.subject, "[CRITICAL] 111122223333 us-east-1: the guard is not allowed to look");
+    insta::assert_snapshot!("read_denied", email::text(notice));
+}
+
+#[tokio::test]
 async fn a_compliant_record_is_kept_and_sent_to_nobody() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
     let response = case.event(&["sgr-1"]).await.unwrap();
@@ -842,14 +884,14 @@ async fn people_are_notified_when_a_call_closed_what_nodes_need() {
     let response = case.guard.handle(&call("RevokeSecurityGroupIngress", "e-2"), Timestamp::MAX).await.unwrap();
     assert_eq!(requirements(&response), ["control-plane-to-nodes"]);
     let finding = &response.records[0].findings[0];
-    assert_eq!((finding.action, finding.named_by_event, finding.rule.is_none()), (Action::Reported, true, true));
+    assert_eq!((finding.action, finding.named_by_event, finding.rule().is_none()), (Action::Reported, true, true));
     let sent = case.world.sent.lock().unwrap();
     let notice = sent.last().unwrap().notice.clone().unwrap();
     assert_eq!(notice.subject, format!("[HIGH] prod: 1 requirement missing on {GROUP}"));
     for line in [
         "1 requirement missing.",
         "Missing: control-plane-to-nodes\n  NOT OPEN, and the cluster needs it",
-        &format!("Interfaces that wear {GROUP} have no tcp 443,10250 from the control plane ({CLUSTER_GROUP})"),
+        &format!("Interfaces with {GROUP} attached have no tcp 443,10250 from the control plane ({CLUSTER_GROUP})"),
         "Required by `control-plane-to-nodes`: the API server calls kubelets",
         "Open what is missing",
     ] {

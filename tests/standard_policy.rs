@@ -12,7 +12,7 @@ use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::file::print;
-use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::judge::{JudgedRule, judge};
 use eks_sg_guard::policy::model::{PeerTerm, Policy, Severity, Verdict};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -80,13 +80,13 @@ fn group(roles: &[Role], rules: Vec<Rule>) -> Group {
     }
 }
 
-fn judge_all(group: &Group, author: Author) -> Vec<Finding> {
+fn judge_all(group: &Group, author: Author) -> Vec<JudgedRule> {
     let location = Location::new("111122223333", "us-east-1");
     judge(&standard(), group, &location, "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap(), |_| author)
 }
 
 /// The clauses behind the verdict.
-fn deciders(finding: &Finding) -> Vec<&str> {
+fn deciders(finding: &JudgedRule) -> Vec<&str> {
     let mut ids: Vec<&str> =
         finding.portions.iter().filter(|p| p.verdict == finding.verdict).map(|p| p.clause.as_str()).collect();
     ids.sort_unstable();
@@ -253,7 +253,7 @@ fn a_finding_names_each_portion_with_its_clause_and_ports() {
         .iter()
         .map(|portion| {
             let ports = portion.traffic.by_protocol().into_iter().map(|(_, ports)| ports).collect::<Vec<_>>().join(";");
-            (portion.clause.as_str(), ports, portion.peer_class)
+            (portion.clause.as_str(), ports, portion.peer_class.word())
         })
         .collect();
     assert_eq!(

@@ -16,10 +16,11 @@ use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::table::Table;
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
-use eks_sg_guard::policy::model::Verdict;
+use eks_sg_guard::policy::model::Severity;
 use eks_sg_guard::ports::{Clock, StateStore};
+use eks_sg_guard::report::finding::Finding;
 use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
-use eks_sg_guard::report::record::{Action, FindingRecord};
+use eks_sg_guard::report::outcome::Action;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -149,20 +150,7 @@ fn conflict() -> HttpResponse {
 }
 
 fn key(n: usize) -> Key {
-    let finding = FindingRecord {
-        rule: None,
-        requirement: Some("kubelet".to_owned()),
-        verdict: Verdict::Report,
-        severity: None,
-        named_by_event: false,
-        portions: vec![],
-        action: Action::Reported,
-        closed_at: None,
-        connections: None,
-        notified_at: None,
-        contested: None,
-        detail: None,
-    };
+    let finding = Finding { detail: Some(n.to_string()), ..Finding::exposed("prod", Severity::Medium, false) };
     Key::of(&Location::new(ACCOUNT, REGION), &format!("sg-{n}"), &finding)
 }
 

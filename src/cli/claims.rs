@@ -1,5 +1,5 @@
 //! What an event says, as groups that a policy can judge. There is no live state here, so what the event claims is taken
-//! for true, and what it does not tell is assumed and said.
+//! for true, and what it does not say is assumed and said.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +25,7 @@ pub(super) struct Assumed {
 }
 
 fn role_parser() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(Role::ALL.map(Role::word))
-        .map(|word| Role::ALL.into_iter().find(|role| role.word() == word).unwrap_or(Role::Node))
+    PossibleValuesParser::new(Role::ALL.map(Role::word)).map(|word| Role::from_word(&word).unwrap_or(Role::Node))
 }
 
 /// Where the roles of a group come from.
@@ -116,7 +115,7 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
     match named {
         Named::Nothing | Named::Using(_) => told.push("the event names no rule: the function would look at the group, which this program cannot".to_owned()),
         Named::Everything => told.push(
-            "the event does not tell the rules (CloudTrail left them out): the function would look at all rules of the group"
+            "the event does not name the rules (CloudTrail left them out): the function would look at all rules of the group"
                 .to_owned(),
         ),
         Named::Rules(_) if *untold > 0 => told.push(format!(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::region::Traffic;
 use crate::model::rule::Peer;
-use crate::policy::judge::{Finding, Portion};
-use crate::policy::model::{Severity, Verdict};
+use crate::policy::judge::{JudgedRule, Portion};
+use crate::policy::model::{PeerClass, Severity, Verdict};
 
 /// What is compared. Which clause decides is not: another clause that says the same changes nothing.
 pub(super) type Decision = (Verdict, Option<Severity>);
@@ -33,7 +33,7 @@ impl Way {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ComparedPart {
     pub(super) traffic: Traffic,
-    pub(super) peer_class: &'static str,
+    pub(super) peer_class: PeerClass,
     pub(super) old: Side,
     pub(super) new: Side,
 }
@@ -46,12 +46,12 @@ pub(super) struct Side {
 }
 
 /// What changes; `None`: nothing.
-pub(super) fn compare(old: &Finding, new: &Finding) -> Option<(Way, Vec<ComparedPart>)> {
+pub(super) fn compare(old: &JudgedRule, new: &JudgedRule) -> Option<(Way, Vec<ComparedPart>)> {
     let mut parts = Vec::new();
     let (before, after) = (by_class(old), by_class(new));
     let classes = before.keys().chain(after.keys().filter(|class| !before.contains_key(*class)));
     for class in classes {
-        let side = |map: &BTreeMap<&str, Vec<Portion>>| map.get(class).cloned().unwrap_or_default();
+        let side = |map: &BTreeMap<Option<PeerClass>, Vec<Portion>>| map.get(class).cloned().unwrap_or_default();
         parts.extend(class_parts(&side(&before), &side(&after)));
     }
     let (from, to) = ((old.verdict, old.severity), (new.verdict, new.severity));
@@ -68,12 +68,12 @@ pub(super) fn compare(old: &Finding, new: &Finding) -> Option<(Way, Vec<Compared
     Some((way, parts))
 }
 
-/// Portions by their peers. What a group is may depend on the policy, so all groups are one class.
-fn by_class(finding: &Finding) -> BTreeMap<&'static str, Vec<Portion>> {
+/// Portions by their peers. What a group is may depend on the policy, so all groups are one class: none.
+fn by_class(finding: &JudgedRule) -> BTreeMap<Option<PeerClass>, Vec<Portion>> {
     let is_group = matches!(finding.rule.peer, Peer::Group { .. });
-    let mut classes: BTreeMap<&str, Vec<Portion>> = BTreeMap::new();
+    let mut classes: BTreeMap<_, Vec<Portion>> = BTreeMap::new();
     for portion in &finding.portions {
-        let class = if is_group { "group" } else { portion.peer_class };
+        let class = (!is_group).then_some(portion.peer_class);
         classes.entry(class).or_default().push(portion.clone());
     }
     classes
@@ -112,8 +112,9 @@ fn class_parts(old: &[Portion], new: &[Portion]) -> Vec<ComparedPart> {
     let mut pair = |from: Decision, to: Decision, traffic: Traffic| {
         if from != to && !traffic.is_empty() {
             let (old, new) = (side(old, from, &traffic), side(new, to, &traffic));
-            let peer_class = new.1.or(old.1).unwrap_or("");
-            parts.push(ComparedPart { traffic, peer_class, old: old.0, new: new.0 });
+            if let Some(peer_class) = new.1.or(old.1) {
+                parts.push(ComparedPart { traffic, peer_class, old: old.0, new: new.0 });
+            }
         }
     };
     for (from, goes) in &gone {
@@ -134,7 +135,7 @@ fn class_parts(old: &[Portion], new: &[Portion]) -> Vec<ComparedPart> {
     parts
 }
 
-fn side(portions: &[Portion], wanted: Decision, traffic: &Traffic) -> (Side, Option<&'static str>) {
+fn side(portions: &[Portion], wanted: Decision, traffic: &Traffic) -> (Side, Option<PeerClass>) {
     let here = || portions.iter().filter(|portion| decision(portion) == wanted && portion.traffic.meets(traffic));
     let mut clauses: Vec<String> = here().map(|portion| portion.clause.clone()).collect();
     clauses.dedup();
@@ -150,7 +151,7 @@ mod tests {
         Portion {
             clause: clause.to_owned(),
             traffic: Traffic::ports(6, ports.0, ports.1),
-            peer_class: "internet",
+            peer_class: PeerClass::Internet,
             verdict,
             severity: None,
             reason: String::new(),
@@ -159,7 +160,7 @@ mod tests {
         }
     }
 
-    fn finding(portions: Vec<Portion>) -> Finding {
+    fn finding(portions: Vec<Portion>) -> JudgedRule {
         let rule = Rule {
             id: String::new(),
             direction: Direction::Ingress,
@@ -169,7 +170,7 @@ mod tests {
             tags: BTreeMap::new(),
         };
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap();
-        Finding { rule, verdict, severity: None, portions }
+        JudgedRule { rule, verdict, severity: None, portions }
     }
 
     /// `22 revoke a -> allow b`.

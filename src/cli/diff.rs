@@ -19,7 +19,7 @@ use crate::model::ids::Location;
 use crate::model::region::Traffic;
 use crate::model::rule::Rule;
 use crate::model::text::{count, plain};
-use crate::policy::judge::Finding;
+use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Mode, Policy};
 use crate::report::notice::rule_in_words;
 
@@ -82,8 +82,8 @@ struct Changed {
     file: String,
     group: String,
     rule: Rule,
-    old: Finding,
-    new: Finding,
+    old: JudgedRule,
+    new: JudgedRule,
     way: Way,
     parts: Vec<ComparedPart>,
 }
@@ -115,7 +115,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     }
 }
 
-/// The change an event tells, or why there is none.
+/// The change that an event describes, or why there is none.
 fn event(path: &Path) -> Result<Change, String> {
     let payload = input::json(path, "event").map_err(|error| plain(&format!("{error:#}")))?;
     match payload::parse(&payload) {
@@ -139,7 +139,7 @@ impl Compared {
             self.add(&file, touched.group.text(), old, new);
         }
         if self.decisions == before {
-            self.skipped.push((file, "the event tells no rule that could be judged".to_owned()));
+            self.skipped.push((file, "the event describes no rule that could be judged".to_owned()));
         }
     }
 
@@ -157,7 +157,7 @@ impl Compared {
         Ok(())
     }
 
-    fn add(&mut self, file: &str, group: &str, old: Vec<Finding>, new: Vec<Finding>) {
+    fn add(&mut self, file: &str, group: &str, old: Vec<JudgedRule>, new: Vec<JudgedRule>) {
         for (old, new) in old.into_iter().zip(new) {
             self.decisions += 1;
             if let Some((way, parts)) = compare(&old, &new) {
@@ -172,7 +172,7 @@ impl Compared {
     }
 }
 
-fn findings(policy: &Policy, group: &Group, change: &Change, named: &Named, now: Timestamp) -> Vec<Finding> {
+fn findings(policy: &Policy, group: &Group, change: &Change, named: &Named, now: Timestamp) -> Vec<JudgedRule> {
     context(policy, group, &change.event.location, Some(&change.event.actor), named, now)
 }
 
@@ -183,7 +183,7 @@ fn context(
     actor: Option<&crate::event::Actor>,
     named: &Named,
     now: Timestamp,
-) -> Vec<Finding> {
+) -> Vec<JudgedRule> {
     let modes = Modes::new(Mode::Enforce, Mode::Enforce);
     let context = PlanContext { policy, location, now, modes, actor, named };
     plan(context, group).into_iter().map(|step| step.finding).collect()
@@ -208,10 +208,10 @@ fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> Stri
     let mut out = format!("Policy `{}` -> `{}`\n", plain(&old.name), plain(&new.name));
     let mut last = None;
     for change in &compared.changes {
-        let place = (&change.file, &change.group);
-        if last != Some(place) {
+        let position = (&change.file, &change.group);
+        if last != Some(position) {
             let _ = writeln!(out, "\n{}", style.bold(&format!("{}: {}", change.file, change.group)));
-            last = Some(place);
+            last = Some(position);
         }
         let way = format!("{:<9}", change.way.word());
         let way = match change.way {
@@ -220,12 +220,12 @@ fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> Stri
             Way::Both => style.doubtful(&way),
         };
         let _ = writeln!(out, "  {way}  {}", rule_in_words(&change.rule));
-        let says = |finding: &Finding| style.of(finding.verdict, &decision(finding.verdict, finding.severity));
+        let says = |finding: &JudgedRule| style.of(finding.verdict, &decision(finding.verdict, finding.severity));
         let _ = writeln!(out, "             {} -> {}", says(&change.old), says(&change.new));
         for part in &change.parts {
             let (old, new) = (side_in_words(&part.old), side_in_words(&part.new));
             let what = traffic(&part.traffic, &Traffic::from(change.rule.packets));
-            let _ = writeln!(out, "               {what} ({}): {old} -> {new}", part.peer_class);
+            let _ = writeln!(out, "               {what} ({}): {old} -> {new}", part.peer_class.word());
         }
     }
     if !compared.skipped.is_empty() {
@@ -252,9 +252,9 @@ fn for_tools(compared: &Compared, [old, new]: [&Policy; 2]) -> Value {
     let part = |part: &ComparedPart| {
         let traffic = part.traffic.by_protocol().into_iter();
         let traffic: Vec<_> = traffic.map(|(protocol, ports)| json!({"protocol": protocol, "ports": ports})).collect();
-        json!({"traffic": traffic, "peer_class": part.peer_class, "old": side(&part.old), "new": side(&part.new)})
+        json!({"traffic": traffic, "peer_class": part.peer_class.word(), "old": side(&part.old), "new": side(&part.new)})
     };
-    let whole = |finding: &Finding| json!({"verdict": finding.verdict, "severity": finding.severity});
+    let whole = |finding: &JudgedRule| json!({"verdict": finding.verdict, "severity": finding.severity});
     let change = |change: &Changed| {
         json!({
             "file": change.file, "group": change.group, "rule": change.rule, "way": change.way.word(),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::claims::{self, Assumed, Claimed};
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
-use crate::cli::style::{Style, decision, traffic, word};
+use crate::cli::style::{Style, decision, traffic};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Subject, Trigger};
 use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};
@@ -19,8 +19,8 @@ use crate::model::rule::Direction;
 use crate::model::text::{count, plain};
 use crate::policy::builtin;
 use crate::policy::model::{Mode, Policy};
+use crate::report::finding::PortionRecord;
 use crate::report::notice::rule_in_words;
-use crate::report::record::PortionRecord;
 
 /// Arguments of `explain`.
 #[derive(Args)]
@@ -88,18 +88,18 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
 
 /// What the function would look at, where the event names no rule that could be judged here.
 fn looked_at(subject: &Subject) -> Option<String> {
-    let (tells, looks_at) = match subject {
+    let (says, looks_at) = match subject {
         Subject::Groups(_) => return None,
         Subject::Attached { attachment, groups } => {
             let groups = if groups.is_empty() { "groups".to_owned() } else { groups.join(", ") };
             let attachment = attachment.as_deref().unwrap_or("a network interface or an instance");
-            (format!("tells that {groups} were put on {attachment}"), "the live groups")
+            (format!("says that {groups} were put on {attachment}"), "the live groups")
         }
-        Subject::PrefixList(id) => (format!("tells that the entries of {id} changed"), "the groups that use it"),
-        Subject::Cluster(name) => (format!("tells that the configuration of cluster {name} changed"), "its groups"),
-        Subject::Unknown => ("does not tell what it changed".to_owned(), "every group of EKS clusters"),
+        Subject::PrefixList(id) => (format!("says that the entries of {id} changed"), "the groups that use it"),
+        Subject::Cluster(name) => (format!("says that the configuration of cluster {name} changed"), "its groups"),
+        Subject::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
     };
-    Some(format!("the event {tells}: the function would look at {looks_at}"))
+    Some(format!("the event {says}: the function would look at {looks_at}"))
 }
 
 /// The groups of an event with what would be done in these modes.
@@ -160,11 +160,11 @@ fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &
         let mut last = None;
         for part in &finding.portions {
             if last != Some(&part.clause) {
-                let says = style.of(part.verdict, &format!("{:<6}", word(part.verdict)));
+                let says = style.of(part.verdict, &format!("{:<6}", part.verdict.word()));
                 let _ = writeln!(out, "    {says}  `{}`: {}", part.clause, plain(&part.reason));
             }
             let what = traffic(&part.traffic, &whole);
-            let _ = writeln!(out, "              {what} {} {}", way(finding.rule.direction), part.peer_class);
+            let _ = writeln!(out, "              {what} {} {}", way(finding.rule.direction), part.peer_class.word());
             last = Some(&part.clause);
         }
     }
@@ -191,9 +191,9 @@ fn way(direction: Direction) -> &'static str {
 fn would_be_done(intent: &Intent) -> String {
     match intent {
         Intent::None => "nothing would be done".to_owned(),
-        Intent::Report(None) => "people would be told".to_owned(),
-        Intent::Report(Some(why)) => format!("people would be told; {why}"),
-        Intent::WouldRevoke(why) => format!("people would be told that it should go; {why}"),
+        Intent::Report(None) => "people would be notified".to_owned(),
+        Intent::Report(Some(why)) => format!("people would be notified; {why}"),
+        Intent::WouldRevoke(why) => format!("people would be notified that it should go; {why}"),
         Intent::Revoke => "it would be revoked".to_owned(),
         Intent::Refuse(why) | Intent::Postpone(why) => format!("a guard would leave it open; {why}"),
     }
@@ -202,8 +202,8 @@ fn would_be_done(intent: &Intent) -> String {
 fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, groups: &[Explained]) -> Value {
     let event = event.map(|event| {
         json!({
-            "id": event.id, "name": event.name, "time": event.time, "account": event.location.account, "region": event.location.region,
-            "actor": event.actor,
+            "id": event.id, "name": event.name, "time": event.time, "account": event.location.account,
+            "region": event.location.region, "actor": event.actor,
         })
     });
     json!({

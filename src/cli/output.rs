@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::model::text;
-use crate::policy::judge::Finding;
+use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Severity, Verdict};
 
 /// Text for people or JSON for tools.
@@ -40,7 +40,7 @@ pub(super) enum FailOn {
 }
 
 impl FailOn {
-    pub(super) fn is_met_by(self, finding: &Finding) -> bool {
+    pub(super) fn is_met_by(self, finding: &JudgedRule) -> bool {
         match self {
             Self::Revoke => finding.verdict == Verdict::Revoke,
             Self::Report => finding.verdict >= Verdict::Report,

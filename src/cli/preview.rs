@@ -15,8 +15,10 @@ use crate::model::group::Group;
 use crate::model::text::plain;
 use crate::policy::builtin;
 use crate::policy::model::{Mode, Policy, Verdict};
+use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message, email, q, slack};
-use crate::report::record::{Action, Connections, FindingRecord, Record};
+use crate::report::outcome::Action;
+use crate::report::record::Record;
 
 /// Arguments of `notice preview`.
 #[derive(Args)]
@@ -114,11 +116,12 @@ fn record(change: &Change, policy: &Policy, mode: Mode, group: Explained, now: T
     let Explained { claimed, steps } = group;
     let event = &change.event;
     let steps = steps.into_iter().filter(|step| step.finding.verdict > Verdict::Allow);
-    let findings = steps.map(|step| finding(step, &claimed.group, now)).collect();
-    Record::of(&event.location, policy, mode, &claimed.group, findings, Some(event))
+    let mut findings: Vec<Finding> = steps.map(|step| finding(step, &claimed.group, now)).collect();
+    worst_first(&mut findings);
+    Record::of(&event.location, policy, mode, Some(&claimed.group), findings, Some(event))
 }
 
-fn finding(step: Step, group: &Group, now: Timestamp) -> FindingRecord {
+fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
     let (action, detail) = match step.intent {
         Intent::None => (Action::None, None),
         Intent::Report(why) => (Action::Reported, why),
@@ -126,10 +129,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> FindingRecord {
         Intent::Revoke => (Action::Revoked, None),
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
-    let mut finding = FindingRecord::of(step.finding, step.named, action, detail);
-    if action == Action::Revoked {
-        finding.closed_at = Some(now);
-        finding.connections = finding.rule.as_ref().map(|rule| Connections::of(rule, &group.rules));
-    }
+    let mut finding = Finding::of_rule(step.finding, step.named, action, detail);
+    finding.close(now, &group.rules);
     finding
 }

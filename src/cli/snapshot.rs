@@ -97,7 +97,7 @@ fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
             List::Unreadable(()) => continue,
             List::Entries(blocks) => PrefixList::Entries(addresses(&blocks)?),
             List::PeerTerm(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
-                let known: Vec<&str> = AwsList::words().collect();
+                let known = AwsList::ALL.map(AwsList::word);
                 format!("prefix list `{id}` is `{word}`; expected its blocks, null, or one of {}", known.join(", "))
             })?),
         };

@@ -3,7 +3,7 @@
 use crate::model::region::Traffic;
 use crate::policy::model::{Severity, Verdict};
 
-/// Longer lists of ports are told by what they leave out, where that is shorter.
+/// Longer lists of ports are shown by what they leave out, where that is shorter.
 const MAX_LIST_LEN: usize = 60;
 
 /// How text is written: with colours or without.
@@ -47,18 +47,10 @@ impl Style {
     }
 }
 
-/// The word of the policy language.
-pub(super) fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Allow => "allow",
-        Verdict::Report => "report",
-        Verdict::Revoke => "revoke",
-    }
-}
-
 /// `revoke (critical)`, `allow`.
 pub(super) fn decision(verdict: Verdict, severity: Option<Severity>) -> String {
-    severity.map_or_else(|| word(verdict).to_owned(), |severity| format!("{} ({})", word(verdict), severity.word()))
+    let verdict = verdict.word();
+    severity.map_or_else(|| verdict.to_owned(), |severity| format!("{verdict} ({})", severity.word()))
 }
 
 /// Traffic in words that is part of `whole`: `tcp 443`, `everything`, or what it leaves out where that is shorter.

@@ -1,4 +1,4 @@
-//! `policy test`: people's own tests of a policy, run and told as test runners do.
+//! `policy test`: people's own tests of a policy, run and shown as test runners do.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, Format};
-use crate::cli::style::{Style, decision, word};
+use crate::cli::style::{Style, decision};
 use crate::model::ids::Location;
 use crate::model::rule::Rule;
 use crate::model::text::{count, plain};
@@ -17,7 +17,7 @@ use crate::policy::builtin;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Rejected;
 use crate::policy::file::cases::{self, Case};
-use crate::policy::judge::{Finding, Portion, judge};
+use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Policy, Severity};
 use crate::report::notice::rule_in_words;
 
@@ -67,7 +67,7 @@ pub(super) struct Arguments {
 /// One test that was run.
 struct TestResult {
     case: Case,
-    finding: Finding,
+    finding: JudgedRule,
     /// What is not as expected; empty when it passes.
     wrong: Vec<String>,
 }
@@ -134,15 +134,15 @@ fn try_out(case: Case, policy: &Policy, now: Timestamp) -> Option<TestResult> {
 }
 
 /// The portions that made the verdict.
-fn deciding(finding: &Finding) -> impl Iterator<Item = &Portion> {
+fn deciding(finding: &JudgedRule) -> impl Iterator<Item = &Portion> {
     finding.portions.iter().filter(|portion| portion.verdict == finding.verdict)
 }
 
-fn wrong(case: &Case, finding: &Finding, policy: &Policy) -> Vec<String> {
+fn wrong(case: &Case, finding: &JudgedRule, policy: &Policy) -> Vec<String> {
     let expected = &case.expected;
     let mut wrong = Vec::new();
     if finding.verdict != expected.verdict {
-        wrong.push(format!("expected `{}`, got `{}`", word(expected.verdict), word(finding.verdict)));
+        wrong.push(format!("expected `{}`, got `{}`", expected.verdict.word(), finding.verdict.word()));
     }
     if let Some(clause) = &expected.clause
         && !deciding(finding).any(|portion| portion.clause == *clause)
@@ -206,19 +206,19 @@ fn test_in_words(file: &str, result: &TestResult, style: Style, out: &mut String
     }
     let roles: Vec<&str> = case.group.roles.iter().map(|known| known.role.word()).collect();
     let _ = writeln!(out, "        rule: {}, of a group that is {}", rule_in_words(&finding.rule), roles.join(" and "));
-    let mut told: Vec<(&str, &str)> = Vec::new();
+    let mut named = Vec::new();
     for portion in &finding.portions {
-        if told.contains(&(&portion.clause, portion.peer_class)) {
+        if named.contains(&(&portion.clause, portion.peer_class)) {
             continue;
         }
-        told.push((&portion.clause, portion.peer_class));
+        named.push((&portion.clause, portion.peer_class));
         let says = style.of(portion.verdict, &decision(portion.verdict, portion.severity));
         let _ = writeln!(
             out,
             "        {} by `{}` ({}): {}",
             says,
             portion.clause,
-            portion.peer_class,
+            portion.peer_class.word(),
             plain(&portion.reason)
         );
     }

@@ -23,12 +23,14 @@ use crate::model::error::{Cause, CloudError};
 use crate::model::group::{Group, PrefixList, Role};
 use crate::policy::controller::Author;
 use crate::policy::endpoint;
-use crate::policy::judge::{Finding, judge};
+use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::Verdict;
 use crate::policy::requirement::{self, Unmet};
 use crate::ports::Channel;
+use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message};
-use crate::report::record::{Action, Connections, FindingRecord, Outcome, Record};
+use crate::report::outcome::{Action, Outcome};
+use crate::report::record::Record;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
 pub(super) const RETRY_DELAYS: [Duration; 3] =
@@ -147,7 +149,7 @@ impl<'a> Invocation<'a> {
     /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not have, and
     /// a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
     /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
-    async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, FindingRecord)> {
+    async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, Finding)> {
         let closes = self.event.is_none_or(Event::may_close);
         let is_of_interest = |looked: &&Judged| {
             let has_revoked = looked.results.iter().any(|results| results.action == Action::Revoked);
@@ -170,13 +172,12 @@ impl<'a> Invocation<'a> {
         &self,
         cluster: &str,
         is_its_doing: bool,
-        found: &mut Vec<(BTreeSet<String>, FindingRecord)>,
+        found: &mut Vec<(BTreeSet<String>, Finding)>,
     ) -> Result<(), CloudError> {
         let (inventory, policy) = (self.inventory, &self.setup.policy);
         let is_event = self.event.is_some();
         if let Some(topology) = inventory.topology(cluster).await? {
-            let missing =
-                |unmet: Unmet<'_>| (unmet.groups.clone(), FindingRecord::missing(&unmet, is_its_doing && is_event));
+            let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing && is_event));
             found.extend(requirement::unmet(policy, &topology).into_iter().map(missing));
         }
         if !is_event || self.configured.is_some() {
@@ -185,7 +186,7 @@ impl<'a> Invocation<'a> {
                 described.as_ref().and_then(|described| Some((described, endpoint::exposed(policy, described)?)));
             found.extend(exposed.map(|(described, severity)| {
                 let own = described.cluster_group.iter().cloned().collect();
-                (own, FindingRecord::exposed(cluster, severity, is_event))
+                (own, Finding::exposed(cluster, severity, is_event))
             }));
         }
         Ok(())
@@ -202,9 +203,9 @@ impl<'a> Invocation<'a> {
             return Vec::new();
         }
         let context = self.setup.context(self.event, self.started, named);
-        let gone = |finding: Finding| {
+        let gone = |judged: JudgedRule| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
-            StepResult::without_effect(finding, true, Action::AlreadyGone, Some(detail))
+            StepResult::without_effect(judged, true, Action::AlreadyGone, Some(detail))
         };
         judge(context.policy, &claimed, context.location, context.now, |_| Author::Unknown)
             .into_iter()
@@ -227,25 +228,24 @@ impl<'a> Invocation<'a> {
         &mut self,
         group: &Group,
         results: Vec<StepResult>,
-        of_cluster: Vec<(BTreeSet<String>, FindingRecord)>,
-    ) -> Vec<FindingRecord> {
+        of_cluster: Vec<(BTreeSet<String>, Finding)>,
+    ) -> Vec<Finding> {
         for results in results.iter().filter(|results| results.is_unfinished) {
             let why = results.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", results.finding.rule.id, group.id));
         }
-        let mut findings: Vec<FindingRecord> =
+        let mut findings: Vec<Finding> =
             results.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
         findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
-        findings.sort_by_key(|finding| {
-            std::cmp::Reverse((finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity))
-        });
+        worst_first(&mut findings);
         findings
     }
 
-    fn record(&mut self, group: &Group, named: bool, findings: Vec<FindingRecord>) {
-        let mode = self.setup.modes.of(&self.setup.policy, group, named).0;
-        let mut record = Record::of(&self.setup.location, &self.setup.policy, mode, group, findings, self.event);
-        let elapsed = self.setup.ports.clock.now().duration_since(self.started);
+    fn record(&mut self, group: &Group, named: bool, findings: Vec<Finding>) {
+        let Setup { ports, policy, modes, location, .. } = self.setup;
+        let mode = modes.of(policy, group, named).0;
+        let mut record = Record::of(location, policy, mode, Some(group), findings, self.event);
+        let elapsed = ports.clock.now().duration_since(self.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         // A sweep is told in one digest per cluster.
         let is_notified = self.event.is_some() && notice::is_news(&record);
@@ -264,15 +264,16 @@ impl<'a> Invocation<'a> {
     /// Tells everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
         let mut of_clusters = self.of_clusters().await;
-        let mut found: Vec<(Group, bool, Vec<FindingRecord>)> = Vec::new();
+        let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
         for Judged { group, named, closed_at, results } in std::mem::take(&mut self.looked_at) {
             // Told once, with the first group that it concerns.
             let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             of_clusters = rest;
             let mut findings = self.findings(&group, results, here);
-            for finding in findings.iter_mut().filter(|finding| finding.action == Action::Revoked) {
-                finding.closed_at = closed_at;
-                finding.connections = finding.rule.as_ref().map(|rule| Connections::of(rule, &group.rules));
+            if let Some(at) = closed_at {
+                for finding in &mut findings {
+                    finding.close(at, &group.rules);
+                }
             }
             found.push((group, named, findings));
         }
@@ -284,7 +285,7 @@ impl<'a> Invocation<'a> {
             }
             news = News::of(state.as_ref(), &self.setup.location, self.event, each, self.setup.ports.clock.now()).await;
         }
-        let has_done = |finding: &FindingRecord| finding.action.outcome() > Outcome::Reported;
+        let has_done = |finding: &Finding| finding.action.outcome() > Outcome::Reported;
         if let Some(event) = self.event.filter(|_| news.is_handled)
             && self.problems.is_empty()
             && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
@@ -317,9 +318,9 @@ impl<'a> Invocation<'a> {
 
     /// One digest per cluster.
     fn digests(&mut self) {
-        let mut clusters: BTreeMap<Option<&str>, Vec<&Record>> = BTreeMap::new();
+        let mut clusters: BTreeMap<&[String], Vec<&Record>> = BTreeMap::new();
         for record in &self.records {
-            clusters.entry(record.group.cluster.as_deref()).or_default().push(record);
+            clusters.entry(&record.clusters).or_default().push(record);
         }
         let digest = |records: Vec<&Record>| Some(notice::digest_message(&records, notice::digest(&records)?));
         self.messages.extend(clusters.into_values().filter_map(digest));
@@ -366,6 +367,6 @@ fn missing_of(named: &Named, snapshot: &GroupSnapshot, results: &BTreeMap<String
     rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
 }
 
-fn finding(results: StepResult) -> FindingRecord {
-    FindingRecord::of(results.finding, results.named, results.action, results.detail)
+fn finding(results: StepResult) -> Finding {
+    Finding::of_rule(results.finding, results.named, results.action, results.detail)
 }

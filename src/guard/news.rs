@@ -11,9 +11,9 @@ use crate::event::Event;
 use crate::model::error::chain;
 use crate::model::ids::Location;
 use crate::ports::StateStore;
+use crate::report::finding::Finding;
 use crate::report::history::{History, Key, Notification, Sighting};
 use crate::report::notice;
-use crate::report::record::FindingRecord;
 
 /// What the memory says of the findings of one invocation.
 #[derive(Debug, Default)]
@@ -33,11 +33,11 @@ impl News {
         state: &dyn StateStore,
         location: &Location,
         event: Option<&Event>,
-        findings: Vec<(&'f str, &'f mut FindingRecord)>,
+        findings: Vec<(&'f str, &'f mut Finding)>,
         now: Timestamp,
     ) -> Self {
         let due = findings.into_iter().filter(|(_, finding)| notice::is_due(finding, event.is_some()));
-        let due: Vec<(Key, &mut FindingRecord)> =
+        let due: Vec<(Key, &mut Finding)> =
             due.map(|(group, finding)| (Key::of(location, group, finding), finding)).collect();
         let mut news = Self::default();
         if due.is_empty() {

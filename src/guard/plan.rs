@@ -9,7 +9,7 @@ use crate::model::group::Group;
 use crate::model::ids::Location;
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::controller::Author;
-use crate::policy::judge::{Finding, Portion, judge};
+use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Verdict};
 use jiff::Timestamp;
 
@@ -64,7 +64,7 @@ pub enum Intent {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// What the policy says.
-    pub finding: Finding,
+    pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
     /// What to do.
@@ -95,7 +95,7 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
         _ => Author::Unknown,
     };
     let findings = judge(context.policy, group, context.location, context.now, author);
-    let step = |finding: Finding| {
+    let step = |finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);
         let intent = intend(&finding, group, context.modes.of(context.policy, group, named));
         Step { finding, named, intent }
@@ -139,7 +139,7 @@ pub fn names(named: &NamedRule, rule: &Rule) -> bool {
     }
 }
 
-fn intend(finding: &Finding, group: &Group, (mode, setting): (Mode, &'static str)) -> Intent {
+fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static str)) -> Intent {
     match finding.verdict {
         Verdict::Allow => return Intent::None,
         Verdict::Report => return Intent::Report(None),

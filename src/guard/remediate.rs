@@ -13,8 +13,8 @@ use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::{Direction, Rule};
-use crate::policy::judge::Finding;
-use crate::report::record::Action;
+use crate::policy::judge::JudgedRule;
+use crate::report::outcome::Action;
 
 /// A read older than this is not the last look before a revoke.
 const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
@@ -34,7 +34,7 @@ const READ_BACK_DELAYS: [Duration; 6] = [
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepResult {
     /// What the policy said.
-    pub finding: Finding,
+    pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
     /// What became of it.
@@ -47,7 +47,7 @@ pub struct StepResult {
 
 impl StepResult {
     /// A finding that no effect was tried on.
-    pub fn without_effect(finding: Finding, named: bool, action: Action, detail: Option<String>) -> Self {
+    pub fn without_effect(finding: JudgedRule, named: bool, action: Action, detail: Option<String>) -> Self {
         Self { finding, named, action, detail, is_unfinished: action == Action::Failed }
     }
 }

@@ -8,65 +8,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
+use crate::model::words;
 
-/// What a group is to a cluster. A group can have several roles; a group with none is out of scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// The group EKS made for the cluster.
-    Cluster,
-    /// An additional group on the control-plane interfaces.
-    ControlPlane,
-    /// Attached to worker nodes.
-    Node,
-    /// Made by EKS for SSH to a managed node group.
-    RemoteAccess,
-    /// Attached to pods.
-    Pod,
-    /// Attached to a load balancer.
-    LoadBalancer,
-}
-
-impl Role {
-    /// Every role, in the order of the design.
-    pub const ALL: [Self; 6] =
-        [Self::Cluster, Self::ControlPlane, Self::Node, Self::RemoteAccess, Self::Pod, Self::LoadBalancer];
-
-    /// The word of the policy language and of the record.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::ControlPlane => "control-plane",
-            Self::Node => "node",
-            Self::RemoteAccess => "remote-access",
-            Self::Pod => "pod",
-            Self::LoadBalancer => "load-balancer",
-        }
+words! {
+    /// What a group is to a cluster. A group can have several roles; a group with none is out of scope.
+    pub enum Role {
+        /// The group EKS made for the cluster.
+        Cluster = "cluster",
+        /// An additional group on the control-plane interfaces.
+        ControlPlane = "control-plane",
+        /// Attached to worker nodes.
+        Node = "node",
+        /// Made by EKS for SSH to a managed node group.
+        RemoteAccess = "remote-access",
+        /// Attached to pods.
+        Pod = "pod",
+        /// Attached to a load balancer.
+        LoadBalancer = "load-balancer",
     }
 }
 
-/// Why we believe a role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Evidence {
-    /// `DescribeCluster` names the group.
-    DescribeCluster,
-    /// `DescribeNodegroup` names the group.
-    DescribeNodegroup,
-    /// The launch template of a node group names the group.
-    LaunchTemplate,
-    /// The AWS-owned tag `aws:eks:cluster-name`.
-    AwsTag,
-    /// An interface or instance that the group is attached to.
-    Attachment,
-    /// The `groups` entry of the policy.
-    Configured,
-    /// An ordinary tag, which anybody with `ec2:CreateTags` can write.
-    Tag,
+words! {
+    /// Why we believe a role.
+    pub enum Evidence {
+        /// `DescribeCluster` names the group.
+        DescribeCluster = "describe-cluster",
+        /// `DescribeNodegroup` names the group.
+        DescribeNodegroup = "describe-nodegroup",
+        /// The launch template of a node group names the group.
+        LaunchTemplate = "launch-template",
+        /// The AWS-owned tag `aws:eks:cluster-name`.
+        AwsTag = "aws-tag",
+        /// An interface or instance that the group is attached to.
+        Attachment = "attachment",
+        /// The `groups` entry of the policy.
+        Configured = "configured",
+        /// An ordinary tag, which anybody with `ec2:CreateTags` can write.
+        Tag = "tag",
+    }
 }
 
 /// A role, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoleEvidence {
     /// The role.
     pub role: Role,
@@ -158,55 +141,41 @@ pub enum PrefixList {
     },
 }
 
-/// AWS-owned prefix lists with a word of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AwsList {
-    /// VPC Lattice.
-    VpcLattice,
-    /// EC2 Instance Connect.
-    InstanceConnect,
-    /// `CloudFront`, origin-facing.
-    CloudFront,
-    /// Route 53 health checks.
-    Route53HealthChecks,
-    /// S3 gateway endpoint.
-    S3,
-    /// DynamoDB gateway endpoint.
-    DynamoDb,
+words! {
+    /// AWS-owned prefix lists with a word of their own.
+    pub enum AwsList {
+        /// VPC Lattice.
+        VpcLattice = "aws:vpc-lattice",
+        /// EC2 Instance Connect.
+        InstanceConnect = "aws:ec2-instance-connect",
+        /// `CloudFront`, origin-facing.
+        CloudFront = "aws:cloudfront",
+        /// Route 53 health checks.
+        Route53HealthChecks = "aws:route53-healthchecks",
+        /// S3 gateway endpoint.
+        S3 = "aws:s3",
+        /// DynamoDB gateway endpoint.
+        DynamoDb = "aws:dynamodb",
+    }
 }
 
 impl AwsList {
-    /// Word of the policy language, and the part of EC2's list name (`com.amazonaws.<region>.<part>`) that it stands for.
+    /// The part of EC2's list name (`com.amazonaws.<region>.<part>`) that it stands for.
     /// Names: VPC user guide, "AWS-managed prefix lists".
-    const TABLE: [(Self, &'static str, &'static str); 6] = [
-        (Self::VpcLattice, "aws:vpc-lattice", "vpc-lattice"),
-        (Self::InstanceConnect, "aws:ec2-instance-connect", "ec2-instance-connect"),
-        (Self::CloudFront, "aws:cloudfront", "cloudfront.origin-facing"),
-        (Self::Route53HealthChecks, "aws:route53-healthchecks", "route53-healthchecks"),
-        (Self::S3, "aws:s3", "s3"),
-        (Self::DynamoDb, "aws:dynamodb", "dynamodb"),
+    const IN_EC2: [(&'static str, Self); 6] = [
+        ("vpc-lattice", Self::VpcLattice),
+        ("ec2-instance-connect", Self::InstanceConnect),
+        ("cloudfront.origin-facing", Self::CloudFront),
+        ("route53-healthchecks", Self::Route53HealthChecks),
+        ("s3", Self::S3),
+        ("dynamodb", Self::DynamoDb),
     ];
-
-    /// The word of the policy language.
-    pub fn word(self) -> &'static str {
-        Self::TABLE.iter().find(|(list, ..)| *list == self).map_or("", |(_, word, _)| word)
-    }
-
-    /// The list a word means.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::TABLE.iter().find(|(_, known, _)| *known == word).map(|(list, ..)| *list)
-    }
-
-    /// Every word, for messages and the schema.
-    pub fn words() -> impl Iterator<Item = &'static str> {
-        Self::TABLE.iter().map(|(_, word, _)| *word)
-    }
 
     /// The list that an owner and a name mean. The owner decides: a customer's list may have any name.
     pub fn from_ec2(owner: &str, name: &str) -> Option<Self> {
         let service = name.strip_prefix("com.amazonaws.")?.split_once('.')?.1;
         let service = service.strip_prefix("ipv6.").unwrap_or(service);
-        (owner == "AWS").then(|| Self::TABLE.iter().find(|(.., part)| *part == service).map(|(list, ..)| *list))?
+        (owner == "AWS").then(|| Self::IN_EC2.iter().find(|(part, _)| *part == service).map(|(_, list)| *list))?
     }
 }
 

@@ -11,16 +11,17 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 
-/// Which way the traffic goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Into the interfaces that wear the group.
-    Ingress,
-    /// Out of them.
-    Egress,
+use crate::model::words;
+
+words! {
+    /// Which way the traffic goes.
+    pub enum Direction {
+        /// Into the interfaces that the group is attached to.
+        Ingress = "ingress",
+        /// Out of them.
+        Egress = "egress",
+    }
 }
 
 /// A rule as it stands in EC2: one id, one direction, one protocol and port range, one peer.

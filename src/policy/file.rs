@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{Diagnostic, Rejected};
-use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader, VERDICTS};
+use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader};
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
 use crate::policy::file::problems::Problems;
@@ -52,14 +52,6 @@ const KEYS: [&str; 13] = [
     "clauses",
     "exceptions",
     "requirements",
-];
-/// What a public endpoint may be, that is open to a great many.
-const ENDPOINT: [(&str, Option<Severity>); 5] = [
-    ("allow", None),
-    ("low", Some(Severity::Low)),
-    ("medium", Some(Severity::Medium)),
-    ("high", Some(Severity::High)),
-    ("critical", Some(Severity::Critical)),
 ];
 const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
@@ -141,9 +133,11 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let mut inherited = inherited.policy;
 
     let need_date = fields.flag("exceptions_need_date", &mut problems).unwrap_or(inherited.exceptions_need_date);
-    let otherwise = fields.choice("otherwise", "verdict", "unknown-verdict", &VERDICTS, &mut problems);
+    let otherwise = fields.choice("otherwise", "verdict", "unknown-verdict", &Verdict::WORDS, &mut problems);
+    let bad = Severity::WORDS.map(|(word, severity)| (word, Some(severity)));
+    let fine_or_bad = [[(Verdict::Allow.word(), None)].as_slice(), &bad].concat();
     let public_endpoint =
-        fields.choice("public_endpoint", "severity or `allow`", "unknown-severity", &ENDPOINT, &mut problems);
+        fields.choice("public_endpoint", "severity or `allow`", "unknown-severity", &fine_or_bad, &mut problems);
     let origin = if source.built_in.is_some() { Origin::BuiltIn } else { Origin::User };
     let mut reader = Reader { networks, problems, ids, origin, exceptions_need_date: need_date, today: source.today };
     let own = fields.get("clauses").map(|node| reader.clauses(node)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The decision: a pure, total function from (policy, group, author, now) to findings. One evaluator for every entrance.
+//! The decision: a pure, total function from (policy, group, author, now) to judged rules. One evaluator for every entrance.
 //!
 //! The first clause that covers a *portion* of a rule decides that portion; the rule's verdict is the worst of its
 //! portions. Must not: know modes, limits or events; they change the plan, never the verdict.
@@ -15,12 +15,12 @@ use crate::model::region::Traffic;
 use crate::model::rule::Rule;
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
-use crate::policy::model::{Clause, Origin, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::peers::{Covered, Kind, Peers, ReachedPeers};
 
-/// A rule with its verdict, and why.
+/// A rule with its verdict, and why. What is not allowed becomes a finding once it is known what becomes of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
+pub struct JudgedRule {
     /// The rule as it was read.
     pub rule: Rule,
     /// The worst of the portions.
@@ -38,8 +38,8 @@ pub struct Portion {
     pub clause: String,
     /// Protocols and ports of the part.
     pub traffic: Traffic,
-    /// `internet`, `private`, `self`, `same-cluster`, `other-group`, `unreadable` or the word of an AWS list.
-    pub peer_class: &'static str,
+    /// What the peers of the part are.
+    pub peer_class: PeerClass,
     /// What the clause says here.
     pub verdict: Verdict,
     /// How bad it is.
@@ -59,11 +59,11 @@ pub fn judge(
     location: &Location,
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
-) -> Vec<Finding> {
+) -> Vec<JudgedRule> {
     let evaluator = Evaluator::new(policy, group, location, now);
     let reaches = evaluator.peers.reaches();
-    let finding = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
-    group.rules.iter().map(finding).collect()
+    let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+    group.rules.iter().map(judged).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
@@ -90,8 +90,8 @@ enum Take<'c> {
     All,
 }
 
-/// The place of a clause and a class of peers, with the ranges of traffic that it decides there.
-type Parts = BTreeMap<(usize, &'static str), Vec<(u128, u128)>>;
+/// The position of a clause and a class of peers, with the ranges of traffic that it decides there.
+type Parts = BTreeMap<(usize, PeerClass), Vec<(u128, u128)>>;
 
 impl<'a> Evaluator<'a> {
     fn new(policy: &'a Policy, group: &'a Group, location: &Location, now: Timestamp) -> Self {
@@ -110,9 +110,9 @@ impl<'a> Evaluator<'a> {
         Self { group, otherwise: policy.otherwise, peers, clauses, traffic }
     }
 
-    fn judge(&self, rule: &Rule, reach: Option<&ReachedPeers>, author: Author) -> Finding {
+    fn judge(&self, rule: &Rule, reach: Option<&ReachedPeers>, author: Author) -> JudgedRule {
         let controller = is_controllers(rule, author, self.group);
-        let portion = |((at, class), ranges): ((usize, &'static str), Vec<(u128, u128)>)| {
+        let portion = |((at, class), ranges): ((usize, PeerClass), Vec<(u128, u128)>)| {
             let traffic = Traffic::from_points(ranges);
             match self.clauses.get(at) {
                 Some(active) => self.portion(active, rule, controller, class, traffic),
@@ -123,7 +123,7 @@ impl<'a> Evaluator<'a> {
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap_or(Verdict::Allow);
         let severity =
             portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
-        Finding { rule: rule.clone(), verdict, severity, portions }
+        JudgedRule { rule: rule.clone(), verdict, severity, portions }
     }
 
     /// Which clause decides what. Within a piece of traffic the clauses that speak of it are asked in order: each takes the
@@ -185,7 +185,7 @@ impl<'a> Evaluator<'a> {
         active: &Active<'_>,
         rule: &Rule,
         controller: bool,
-        peer_class: &'static str,
+        peer_class: PeerClass,
         traffic: Traffic,
     ) -> Portion {
         let clause = active.clause;
@@ -210,8 +210,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn uncovered(&self, peer_class: &'static str, traffic: Traffic) -> Portion {
-        let (clause, verdict, severity, reason) = if peer_class == "unreadable" {
+    fn uncovered(&self, peer_class: PeerClass, traffic: Traffic) -> Portion {
+        let (clause, verdict, severity, reason) = if peer_class == PeerClass::Unreadable {
             (
                 "unreadable-prefix-list",
                 self.otherwise.max(Verdict::Report),

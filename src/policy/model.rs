@@ -2,52 +2,41 @@
 //!
 //! Must not: read files (`policy::file` does) or decide (`policy::judge` does).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::Offset};
-use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
 use crate::model::group::{AwsList, ConfiguredGroup, Role};
 use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::Direction;
+use crate::model::words;
 
-/// What a policy says of a rule. Ordered from mild to severe: the worst portion decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Fine.
-    Allow,
-    /// Tell people.
-    Report,
-    /// Tell people and remove the rule.
-    Revoke,
+words! {
+    /// What a policy says of a rule. Ordered from mild to severe: the worst portion decides.
+    pub enum Verdict {
+        /// Fine.
+        Allow = "allow",
+        /// People are notified.
+        Report = "report",
+        /// The rule is removed and people are notified.
+        Revoke = "revoke",
+    }
 }
 
-/// How bad it is. Ordered from mild to severe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// For the next tidying-up.
-    Low,
-    /// Look at it this week.
-    Medium,
-    /// Look at it today.
-    High,
-    /// Look at it now.
-    Critical,
-}
-
-impl Severity {
-    /// The word of the policy language, the record and the message attributes.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
+words! {
+    /// How bad it is. Ordered from mild to severe.
+    pub enum Severity {
+        /// For the next tidying-up.
+        Low = "low",
+        /// Look at it this week.
+        Medium = "medium",
+        /// Look at it today.
+        High = "high",
+        /// Look at it now.
+        Critical = "critical",
     }
 }
 
@@ -98,23 +87,13 @@ pub struct ClusterSetting {
     pub mode: Option<Mode>,
 }
 
-/// Whether we change anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Only tell. The more cautious one, hence the lesser.
-    Report,
-    /// Revoke what the policy forbids.
-    Enforce,
-}
-
-impl Mode {
-    /// The word of the environment variables and the record.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Report => "report",
-            Self::Enforce => "enforce",
-        }
+words! {
+    /// Whether we change anything.
+    pub enum Mode {
+        /// Only notify. The more cautious one, hence the lesser.
+        Report = "report",
+        /// Revoke what the policy forbids.
+        Enforce = "enforce",
     }
 }
 
@@ -143,7 +122,7 @@ pub struct Clause {
     pub severity_of_ranges: Option<Severity>,
     /// Verdict on a controller's own single-port rule, where it differs.
     pub for_controller: Option<Verdict>,
-    /// Still revokes in a group that a load balancer wears too. Without it `revoke` is `report` there.
+    /// Still revokes in a group that is attached to a load balancer too. Without it `revoke` is `report` there.
     pub beside_load_balancer: bool,
     /// Why, for people.
     pub reason: String,
@@ -151,16 +130,16 @@ pub struct Clause {
     pub limits: Limits,
 }
 
-/// Who wrote a clause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// An `exceptions` entry of the user's file.
-    Exception,
-    /// A `clauses` entry of the user's file.
-    User,
-    /// A built-in policy.
-    BuiltIn,
+words! {
+    /// Who wrote a clause.
+    pub enum Origin {
+        /// An `exceptions` entry of the user's file.
+        Exception = "exception",
+        /// A `clauses` entry of the user's file.
+        User = "user",
+        /// A built-in policy.
+        BuiltIn = "built-in",
+    }
 }
 
 /// Where and until when an exception holds. Empty for other clauses.
@@ -187,7 +166,7 @@ impl Limits {
     }
 }
 
-/// One word of `from` or `to`.
+/// One term of `from` or `to`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PeerTerm {
     /// These addresses (a CIDR or a named network of CIDRs).
@@ -219,9 +198,95 @@ pub enum PeerTerm {
 }
 
 impl PeerTerm {
+    /// The terms that are a word and nothing more.
+    pub const PLAIN: [(&'static str, Self); 8] = [
+        ("private", Self::Private),
+        ("internet", Self::Internet),
+        ("wide-internet", Self::WideInternet),
+        ("vpc", Self::Vpc),
+        ("anywhere", Self::Anywhere),
+        ("self", Self::Itself),
+        ("same-cluster", Self::SameCluster),
+        ("other-group", Self::OtherGroup),
+    ];
+    /// What stands before the word of a role.
+    pub const OF_ROLE: &'static str = "role:";
+
+    /// The term as the language writes it. `None`: addresses and ids, which are written as what they are.
+    pub fn word(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Role(role) => Some(format!("{}{}", Self::OF_ROLE, role.word()).into()),
+            Self::Aws(list) => Some(list.word().into()),
+            plain => Self::PLAIN.iter().find(|(_, term)| term == plain).map(|(word, _)| (*word).into()),
+        }
+    }
+
+    /// The term that a word means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let plain = || Self::PLAIN.iter().find(|(known, _)| *known == word).map(|(_, term)| term.clone());
+        let role = || word.strip_prefix(Self::OF_ROLE).and_then(Role::from_word).map(Self::Role);
+        plain().or_else(role).or_else(|| AwsList::from_word(word).map(Self::Aws))
+    }
+
+    /// Every word.
+    pub fn words() -> impl Iterator<Item = Cow<'static, str>> {
+        let plain = Self::PLAIN.map(|(_, term)| term).into_iter();
+        let all = plain.chain(Role::ALL.map(Self::Role)).chain(AwsList::ALL.map(Self::Aws));
+        all.filter_map(|term| term.word())
+    }
+
     /// Whether the word names groups of the cluster. Only a user's clause that does may revoke a rule among them.
     pub fn names_cluster_groups(&self) -> bool {
         matches!(self, Self::Group(_) | Self::Itself | Self::SameCluster | Self::Role(_))
+    }
+}
+
+/// What the addresses or the group of a rule are to the group that has the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PeerClass {
+    /// Public addresses.
+    Internet,
+    /// Private ones, the ranges of the VPC among them.
+    Private,
+    /// The group itself.
+    Itself,
+    /// Another group of its cluster.
+    SameCluster,
+    /// Any other group.
+    OtherGroup,
+    /// A prefix list that could not be read.
+    Unreadable,
+    /// An AWS-owned list, by identity.
+    Aws(AwsList),
+}
+
+impl PeerClass {
+    const PLAIN: [(&'static str, Self); 6] = [
+        ("internet", Self::Internet),
+        ("private", Self::Private),
+        ("self", Self::Itself),
+        ("same-cluster", Self::SameCluster),
+        ("other-group", Self::OtherGroup),
+        ("unreadable", Self::Unreadable),
+    ];
+
+    /// The word of the record and the command line. AWS-owned lists have that of the policy language.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Aws(list) => list.word(),
+            plain => Self::PLAIN.iter().find(|(_, class)| *class == plain).map_or("", |(word, _)| word),
+        }
+    }
+
+    /// The class that a word means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let plain = Self::PLAIN.iter().find(|(known, _)| *known == word).map(|(_, class)| *class);
+        plain.or_else(|| AwsList::from_word(word).map(Self::Aws))
+    }
+
+    /// Every class.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::PLAIN.map(|(_, class)| class).into_iter().chain(AwsList::ALL.map(Self::Aws))
     }
 }
 
@@ -259,11 +324,12 @@ impl Requirement {
     }
 }
 
-/// Whose interfaces a requirement is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InterfacesOf {
-    /// The interfaces that EKS puts into the VPC.
-    ControlPlane,
-    /// The primary interface of each node.
-    Node,
+words! {
+    /// Whose interfaces a requirement is about.
+    pub enum InterfacesOf {
+        /// The interfaces that EKS puts into the VPC.
+        ControlPlane = "control-plane",
+        /// The primary interface of each node.
+        Node = "node",
+    }
 }

@@ -13,7 +13,7 @@ use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::{Direction, Peer};
 use crate::policy::classes::Classes;
 use crate::policy::exposure;
-use crate::policy::model::{Clause, PeerTerm};
+use crate::policy::model::{Clause, PeerClass, PeerTerm};
 
 /// Blocks that are private everywhere: RFC 1918, RFC 6598, link-local, unique local.
 const PRIVATE: [&str; 7] =
@@ -153,21 +153,21 @@ impl<'a> Peers<'a> {
     }
 
     /// What people call these classes of a peer.
-    pub(super) fn names(&self, kind: Kind, classes: &FixedBitSet) -> Vec<&'static str> {
+    pub(super) fn names(&self, kind: Kind, classes: &FixedBitSet) -> Vec<PeerClass> {
         match kind {
             Kind::Addresses => {
                 let is_private = !classes.is_disjoint(&self.private_classes);
                 let is_public = !classes.is_subset(&self.private_classes);
-                [(is_private, "private"), (is_public, "internet")]
+                [(is_private, PeerClass::Private), (is_public, PeerClass::Internet)]
                     .into_iter()
-                    .filter_map(|(is, name)| is.then_some(name))
+                    .filter_map(|(is, class)| is.then_some(class))
                     .collect()
             }
-            Kind::Itself => vec!["self"],
-            Kind::SameCluster => vec!["same-cluster"],
-            Kind::OtherGroup => vec!["other-group"],
-            Kind::Aws(list) => vec![list.word()],
-            Kind::Unreadable => vec!["unreadable"],
+            Kind::Itself => vec![PeerClass::Itself],
+            Kind::SameCluster => vec![PeerClass::SameCluster],
+            Kind::OtherGroup => vec![PeerClass::OtherGroup],
+            Kind::Aws(list) => vec![PeerClass::Aws(list)],
+            Kind::Unreadable => vec![PeerClass::Unreadable],
         }
     }
 

@@ -1,6 +1,7 @@
 //! What must stay open: judged on what an interface can really do, which is what its groups let through together.
 //!
-//! A requirement that is not met is told and never mended. Must not: read anything, or know what happens to a finding.
+//! Of a requirement that is not met people are notified; it is never mended. Must not: read anything, or know what happens
+//! to a finding.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use crate::policy::model::{InterfacesOf, PeerTerm, Policy, Requirement};
 pub struct Unmet<'p> {
     /// The requirement.
     pub requirement: &'p Requirement,
-    /// The groups that the interfaces wear together.
+    /// The groups that are attached to the interfaces together.
     pub groups: GroupSet,
     /// What is not open.
     pub missing: Traffic,

@@ -1,7 +1,7 @@
-//! Repeats: what is remembered about one finding, and what of it is told now.
+//! Repeats: what is remembered about one finding, and what people are notified of now.
 //!
-//! Owns: which findings are the same, the windows, and what a memory keeps. Pure: the memory itself is behind
-//! [`crate::ports::StateStore`]. Must not: write text, or keep anything from being done. A repeat is only told less often.
+//! Owns: which findings are the same, the windows, and what the state keeps. Pure: the state store itself is behind a port.
+//! Must not: write text, or keep anything from being done. A repeat only notifies less often.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 use crate::event::Event;
 use crate::model::ids::Location;
 use crate::model::text::plain;
-use crate::report::record::{Action, FindingRecord, Outcome};
+use crate::report::finding::{Finding, Subject};
+use crate::report::outcome::{Action, Contested, Opener, Outcome};
 
-/// The same finding is told once in this time. Long enough for a controller that tries again every few minutes, short enough
-/// that what is still open an hour later is told again in the same shift.
+/// The same finding is sent once in this time. Long enough for a controller that tries again every few minutes, short enough
+/// that what is still open an hour later is sent again in the same shift.
 pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(1);
 /// Openings count for this long, and a rule is called contested once in this time.
 pub const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -35,17 +36,17 @@ pub struct Key(String);
 
 impl Key {
     /// The key of a finding about a group: a rule by what it lets through and whom, a requirement by its id and by what is
-    /// missing, so that what gets worse is told.
-    pub fn of(location: &Location, group: &str, finding: &FindingRecord) -> Self {
+    /// missing, so that what gets worse is sent.
+    pub fn of(location: &Location, group: &str, finding: &Finding) -> Self {
         let mut parts = vec![location.account.as_str(), &location.region, group];
-        let said: Vec<String> = match (&finding.rule, &finding.requirement) {
+        let detail = || finding.detail.clone().unwrap_or_default();
+        let said = match &finding.subject {
             // The owner of a peer group is left out: a caller may leave it out as well.
-            (Some(rule), _) => {
-                vec![format!("{:?}", rule.direction), rule.packets.to_string(), rule.peer.to_string()]
+            Subject::Rule(rule) => {
+                vec![rule.direction.word().to_owned(), rule.packets.to_string(), rule.peer.to_string()]
             }
-            (None, requirement) => {
-                vec![requirement.clone().unwrap_or_default(), finding.detail.clone().unwrap_or_default()]
-            }
+            Subject::Requirement(id) => vec![id.clone(), detail()],
+            Subject::Check(check) => vec![check.word().to_owned(), detail()],
         };
         parts.extend(said.iter().map(String::as_str));
         Self(digest(&parts))
@@ -83,46 +84,26 @@ pub struct Sighting {
 impl Sighting {
     /// A finding that came with this event, or in a sweep. The time of the event counts and not that of its arrival, so that
     /// one event is one opening, however often and in whatever order events come.
-    pub fn of(finding: &FindingRecord, event: Option<&Event>, now: Timestamp) -> Self {
+    pub fn of(finding: &Finding, event: Option<&Event>, now: Timestamp) -> Self {
         let is_open = !matches!(finding.action, Action::None | Action::AlreadyGone | Action::Changed);
-        let named = event.filter(|_| is_open && finding.named_by_event && finding.rule.is_some());
+        let named = event.filter(|_| is_open && finding.named_by_event && finding.rule().is_some());
         let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
         Self { action: finding.action, opened: named.map(opened) }
     }
 }
 
-/// What is told of a sighting.
+/// What people are notified of when a finding is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// It is news.
     Send,
-    /// It was told less than a [`QUIET_PERIOD`] ago, and nothing is new.
+    /// They were notified less than a [`QUIET_PERIOD`] ago, and nothing is new.
     Quiet {
-        /// When it was told.
+        /// When they were.
         last: Timestamp,
     },
-    /// It is told whatever was told before, with who keeps opening it.
+    /// It is sent whatever was sent before, with who keeps opening it.
     Contested(Contested),
-}
-
-/// A rule that comes back again and again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Contested {
-    /// Openings within the last [`DAY`]; of very many only the newest are counted.
-    pub times: usize,
-    /// The first of them.
-    pub since: Timestamp,
-    /// Who opened it, as far as known, most often first, with how often.
-    pub by: Vec<Opener>,
-}
-
-/// Who opened a rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Opener {
-    /// The principal.
-    pub arn: String,
-    /// How often.
-    pub times: usize,
 }
 
 /// What is remembered of one finding. Small, whatever happens.
@@ -131,7 +112,7 @@ pub struct Opener {
 pub struct History {
     /// When it was opened and by whom, within the last [`DAY`].
     openings: BTreeMap<Timestamp, Option<String>>,
-    /// When it was last told, and what had become of it.
+    /// When people were last notified of it, and what had become of it.
     #[serde(rename = "told")]
     notified: Option<(Timestamp, Action)>,
     /// When it was last called contested.
@@ -139,7 +120,7 @@ pub struct History {
 }
 
 impl History {
-    /// What to tell of a sighting.
+    /// What to notify people of.
     pub fn notification(&self, sighting: &Sighting, now: Timestamp) -> Notification {
         let openings = self.openings_with(sighting, now);
         let is_new = sighting.opened.as_ref().is_some_and(|(at, _)| !self.openings.contains_key(at));
@@ -155,7 +136,7 @@ impl History {
         }
     }
 
-    /// The past once this sighting was told so.
+    /// The history once people were notified so.
     #[must_use]
     pub fn with(&self, sighting: &Sighting, notification: &Notification, now: Timestamp) -> Self {
         let is_sent = !matches!(notification, Notification::Quiet { .. });
@@ -167,7 +148,7 @@ impl History {
         }
     }
 
-    /// What two invocations remember of the same finding, as one past. The order does not matter.
+    /// What two invocations remember of the same finding, as one history. The order does not matter.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let mut openings = self.openings;
@@ -204,7 +185,7 @@ fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
     at <= now && now.duration_since(at) < time
 }
 
-/// Whether a sighting has to be told although the finding was told a moment ago. What needs a person is told each time.
+/// Whether people are notified although they were a moment ago. Of what needs a person they are each time.
 fn is_news(action: Action, notified: Action) -> bool {
     let is_over = matches!(action, Action::None | Action::AlreadyGone | Action::Changed);
     action.outcome() >= Outcome::Refused || (action != notified && !is_over)

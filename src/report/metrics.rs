@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::policy::model::{Severity, Verdict};
-use crate::report::record::{Action, Outcome, Record};
+use crate::report::outcome::{Action, Outcome};
+use crate::report::record::Record;
 
 /// The namespace.
 pub const NAMESPACE: &str = "eks-sg-guard";
 
-/// One metric of one invocation. Every one but `TimeOpen` is there in each document, so that zero is told from nothing.
+/// One metric of one invocation. Every one but `TimeOpen` is there in each document, so that zero differs from nothing.
 type Metric = (&'static str, &'static str, fn(&Counts) -> Value);
 
 /// Names, units, values.
@@ -191,6 +192,6 @@ mod tests {
                 [u64::from(is_busy); 4].map(Value::from)
             );
         }
-        assert_eq!(metrics.document("guard", false, now)["ApiCalls"], 0, "what was taken is not told again");
+        assert_eq!(metrics.document("guard", false, now)["ApiCalls"], 0, "what was taken is not counted again");
     }
 }

@@ -1,10 +1,10 @@
-//! What people read of an outcome, channel-neutral: one [`Notice`], and one renderer for each way to tell it.
+//! What people read of an outcome, channel-neutral: one [`Notice`], and one renderer for each channel's form.
 //!
-//! Owns: who hears of what, and the parts of a notice. Must not: send anything, or let text from outside (names, descriptions,
-//! sessions, user agents) format a message or break a line: every such value goes through [`crate::model::text::plain`] before it
-//! gets into a notice, and each renderer takes away what its own format would obey.
+//! Owns: who hears of what, and the parts of a notice. Must not: send anything, or let text from outside (names,
+//! descriptions, sessions, user agents) format a message or break a line: every such value goes through
+//! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would obey.
 
-mod blind;
+mod account;
 mod compose;
 mod digest;
 pub mod email;
@@ -13,13 +13,16 @@ mod redo;
 pub mod slack;
 mod source;
 
-pub use blind::blind;
-pub use compose::{notice, rule_in_words};
+pub use compose::rule_in_words;
 pub use digest::digest;
+
+use jiff::Timestamp;
 
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
-use crate::report::record::{FindingRecord, Outcome, Record};
+use crate::report::finding::Finding;
+use crate::report::outcome::Outcome;
+use crate::report::record::{Record, TriggerKind};
 
 /// What the channels send. Each takes the form its audience reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +35,8 @@ pub struct Message {
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// What people read, in the order in which they read it. All text in it is harmless to a terminal and of one line, but for code.
+/// What people read, in the order in which they read it. All text in it is harmless to a terminal and of one line, but for
+/// code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notice {
     /// At most 99 characters, without control characters, principals or ARNs.
@@ -77,17 +81,25 @@ pub struct Code {
 
 /// Whether people hear of this finding. After an event: a rule the event named, anything that should go, or something left
 /// undone; older `report` findings wait for the sweep, so that controller churn does not repeat them. In a sweep: all.
-pub fn is_due(finding: &FindingRecord, is_event: bool) -> bool {
+pub fn is_due(finding: &Finding, is_event: bool) -> bool {
     !is_event
         || finding.named_by_event
         || finding.verdict == Verdict::Revoke
         || finding.action.outcome() >= Outcome::Refused
 }
 
-/// Whether people are told of this record: it has a finding that they hear of and were not told a moment ago.
+/// Whether people are notified of this record: it has a finding that they hear of and did not hear of a moment ago.
 pub fn is_news(record: &Record) -> bool {
-    let is_event = record.trigger == "event";
+    let is_event = record.trigger == TriggerKind::Event;
     record.findings.iter().any(|finding| is_due(finding, is_event) && finding.notified_at.is_none())
+}
+
+/// The notice of one record. `now` dates the exception that it proposes.
+pub fn notice(record: &Record, now: Timestamp) -> Notice {
+    match &record.group {
+        Some(group) => compose::notice(record, group, now),
+        None => account::notice(record),
+    }
 }
 
 /// The message of one record, or of one part of a record.
@@ -111,13 +123,13 @@ fn attributes(records: &[&Record]) -> Vec<(&'static str, String)> {
         ("cluster", first(cluster)),
         ("account", first(|record| record.account.clone())),
         ("region", first(|record| record.region.clone())),
-        ("trigger", first(|record| record.trigger.to_owned())),
+        ("trigger", first(|record| record.trigger.word().to_owned())),
     ]
 }
 
 fn cluster(record: &Record) -> String {
-    let name = record.group.cluster.as_deref().map(plain).filter(|name| !name.is_empty());
-    name.unwrap_or_else(|| "unknown".to_owned())
+    let names = plain(&record.clusters.join(","));
+    if names.is_empty() { "unknown".to_owned() } else { names }
 }
 
 fn capital(text: &str) -> String {

@@ -15,11 +15,21 @@ OUTCOMES = ("compliant", "reported", "remediated", "refused", "failed")  # from 
 ACTIONS = {"none", "reported", "would-revoke", "revoked", "already-gone", "changed", "refused", "failed"}
 RECORD = {
     "version", "event_id", "event_name", "event_time", "trigger", "account", "region", "mode", "policy", "policy_hash",
-    "severity", "actor", "group", "findings", "outcome", "duration_ms", "part",
+    "severity", "actor", "clusters", "group", "findings", "outcome", "duration_ms", "part",
 }  # fmt: skip
 ACTOR = {"arn", "type", "session_issuer", "source_ip", "user_agent", "invoked_by"}
 GROUP = {"id", "name", "vpc", "cluster", "roles"}
-FINDING = {"rule", "requirement", "verdict", "severity", "named_by_event", "portions", "action", "detail"}
+FINDING = {
+    "kind", "rule", "requirement", "check", "verdict", "severity", "named_by_event", "portions", "action", "detail",
+}  # fmt: skip
+# Which fields say what a finding of a kind is about. A public endpoint was called a requirement before there were checks.
+KINDS = {
+    "rule": {"rule"},
+    "requirement": {"requirement"},
+    "endpoint": {"requirement", "check"},
+    "group": {"check"},
+    "account": {"check"},
+}
 OPTIONAL = {"closed_at", "connections", "told_at", "contested"}  # only where there is something to say
 RULE = {"id", "direction", "protocol", "from_port", "to_port", "peer", "description", "tags"}
 PORTION = {"clause", "protocol", "ports", "peer_class", "verdict"}
@@ -69,11 +79,17 @@ def conforms(record: dict[str, Any], locations: set[tuple[str, str]]) -> None:
     if record["trigger"] == "event":
         assert record["event_id"]
         assert record["actor"].keys() == ACTOR, record["actor"].keys() ^ ACTOR
-    assert record["group"].keys() >= GROUP
-    for role in record["group"]["roles"]:
-        assert role["role"] in ROLES
-        assert isinstance(role["strong"], bool)
-        assert role["evidence"]
+    assert all(isinstance(name, str) for name in record["clusters"])
+    group = record["group"]
+    if group is None:
+        assert {finding["kind"] for finding in record["findings"]} <= {"endpoint", "account"}
+    else:
+        assert group.keys() >= GROUP
+        assert group["cluster"] == (",".join(record["clusters"]) or None)
+        for role in group["roles"]:
+            assert role["role"] in ROLES
+            assert isinstance(role["strong"], bool)
+            assert role["evidence"]
     for finding in record["findings"]:
         _conforms_finding(finding)
 
@@ -85,7 +101,8 @@ def _conforms_finding(finding: dict[str, Any]) -> None:
     assert finding["action"] in ACTIONS
     assert isinstance(finding["named_by_event"], bool)
     rule = finding["rule"]
-    assert (rule is None) != (finding["requirement"] is None), finding
+    about = {name for name in ("rule", "requirement", "check") if finding[name] is not None}
+    assert about == KINDS[finding["kind"]], finding
     if rule is None:
         return
     icmp = rule["protocol"] in {"icmp", "icmpv6"}

@@ -31,7 +31,9 @@ def test_the_record_says_who_did_what_to_which_group_and_what_became_of_it(world
     group = record["group"]
     assert (group["id"], group["name"], group["vpc"], group["cluster"]) == (world.node_group, "prod-node", world.vpc, "prod")
     assert {role["role"] for role in group["roles"] if role["strong"]} == {"node"}
+    assert record["clusters"] == ["prod"]
     (finding,) = record["findings"]
+    assert (finding["kind"], finding["requirement"], finding["check"]) == ("rule", None, None)
     assert finding["rule"] == {
         "id": rule_ids(event)[0],
         "direction": "ingress",

@@ -1,5 +1,6 @@
 """One function, several locations: each event is handled where it happened, through the role there."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_a_sweep_looks_everywhere_whatever_fails_in_one_location(world, aws, eve
     answer = everywhere.invoke({"sweep": True})
     assert answer.failed
     assert f"account `{MEMBER}`, region `{FAR}`" in answer.error_message
-    swept = {(record["account"], record["region"]) for record in answer.logged_records}
+    swept = {(record["account"], record["region"]) for record in answer.logged_records if record["group"]}
     assert swept == {(ACCOUNT, REGION), (ACCOUNT, FAR)}
 
 
@@ -121,6 +122,12 @@ def test_people_are_notified_too_of_what_may_not_be_read_at_home(world, aws, som
     answer = guard().invoke(event)
     assert answer.failed
     assert [each.subject for each in world.notices()] == [f"[CRITICAL] {ACCOUNT} {REGION}: the guard is not allowed to look"]
+    (record,) = answer.logged_records
+    (finding,) = record["findings"]
+    assert (record["group"], record["clusters"], record["outcome"]) == (None, [], "failed")
+    assert (finding["kind"], finding["check"], finding["severity"]) == ("account", "read-denied", "critical")
+    assert "ec2:DescribeSecurityGroups" in finding["detail"]
+    assert [json.loads(each.text) for each in world.published_records()] == [record]
 
 
 def test_its_own_account_counts_only_if_it_is_named(world, somebody, guard):

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::model::region::Traffic;
 use eks_sg_guard::policy::file::print;
-use eks_sg_guard::policy::judge::{Finding, Portion};
+use eks_sg_guard::policy::judge::{JudgedRule, Portion};
 use eks_sg_guard::policy::model::{Origin, Policy, Verdict};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -39,7 +39,7 @@ fn cases(cases: u32) -> ProptestConfig {
 fn said(portion: &Portion) -> Said {
     Said {
         clause: portion.clause.clone(),
-        class: portion.peer_class,
+        class: portion.peer_class.word(),
         verdict: portion.verdict,
         severity: portion.severity,
         strong: portion.strong,
@@ -64,7 +64,7 @@ fn meaning(policy: &Policy) -> String {
 }
 
 /// Without a rule's id, which is all that distinguishes its copies.
-fn content(finding: &Finding) -> (Verdict, String, &[Portion]) {
+fn content(finding: &JudgedRule) -> (Verdict, String, &[Portion]) {
     let rule = &finding.rule;
     (finding.verdict, format!("{:?} {:?} {}", rule.direction, rule.packets, rule.peer), &finding.portions)
 }
@@ -138,7 +138,7 @@ proptest! {
     fn portions_are_the_rule_and_nothing_twice(world in world(Taste::Classes)) {
         for (rule, finding) in world.rules.iter().zip(world.judged()) {
             let whole = Traffic::from(rule.build(0).packets);
-            let mut classes: BTreeMap<&str, Vec<&Portion>> = BTreeMap::new();
+            let mut classes: BTreeMap<_, Vec<&Portion>> = BTreeMap::new();
             for portion in &finding.portions {
                 prop_assert!(!portion.traffic.is_empty());
                 classes.entry(portion.peer_class).or_default().push(portion);
@@ -147,7 +147,7 @@ proptest! {
             for (class, portions) in classes {
                 for (at, one) in portions.iter().enumerate() {
                     let twice = portions[at + 1..].iter().find(|other| other.traffic.meets(&one.traffic));
-                    prop_assert!(twice.is_none(), "{} and {:?} of {}", one.clause, twice, class);
+                    prop_assert!(twice.is_none(), "{} and {:?} of {}", one.clause, twice, class.word());
                 }
                 prop_assert_eq!(Traffic::union(portions.iter().map(|portion| portion.traffic.clone())), whole.clone());
             }

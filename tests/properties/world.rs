@@ -8,7 +8,7 @@ use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::file;
-use eks_sg_guard::policy::judge::{Finding, judge};
+use eks_sg_guard::policy::judge::{JudgedRule, judge};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -72,11 +72,11 @@ pub(crate) fn read(text: &str) -> eks_sg_guard::policy::model::Policy {
 
 impl World {
     /// The findings of the engine, in the order of the rules. The policy goes all the way through its text.
-    pub(crate) fn judged(&self) -> Vec<Finding> {
+    pub(crate) fn judged(&self) -> Vec<JudgedRule> {
         self.judged_under(&read(&self.policy.yaml()))
     }
 
-    pub(crate) fn judged_under(&self, policy: &eks_sg_guard::policy::model::Policy) -> Vec<Finding> {
+    pub(crate) fn judged_under(&self, policy: &eks_sg_guard::policy::model::Policy) -> Vec<JudgedRule> {
         let location = Location::new("111122223333", "us-east-1");
         judge(policy, &self.group(), &location, self.now, |_| self.author)
     }

@@ -14,7 +14,7 @@ use crate::policy::controller::Author;
 use crate::policy::diagnostic::{At, Diagnostic, Rejected};
 use crate::policy::file::cases::rule::rule;
 use crate::policy::file::cases::world::{Circumstances, Shared, blocks, peers, prefix_lists};
-use crate::policy::file::clause::{VERDICTS, roles};
+use crate::policy::file::clause::roles;
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::Problems;
@@ -25,8 +25,6 @@ const FILE: [&str; 10] =
     ["version", "policy", "account", "region", "cluster", "now", "vpc", "prefix_lists", "peers", "tests"];
 const TEST: [&str; 12] =
     ["name", "roles", "group", "cluster", "account", "region", "now", "rule", "beside", "expect", "clause", "severity"];
-const SEVERITIES: [(&str, Severity); 4] =
-    [("low", Severity::Low), ("medium", Severity::Medium), ("high", Severity::High), ("critical", Severity::Critical)];
 const HELP_RULE: &str = "add `rule: {protocol: tcp, ports: 22, from: 0.0.0.0/0}`";
 const HELP_EXPECT: &str = "add `expect: allow`, `expect: report` or `expect: revoke`";
 
@@ -161,9 +159,9 @@ fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
 fn expected(fields: &Fields<'_>, problems: &mut Problems) -> Option<Expected> {
     let verdict = fields
         .need("expect", HELP_EXPECT, problems)
-        .and_then(|node| choice(node, "expect", "verdict", "unknown-verdict", &VERDICTS, problems));
+        .and_then(|node| choice(node, "expect", "verdict", "unknown-verdict", &Verdict::WORDS, problems));
     let clause = fields.text("clause", problems);
-    let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
+    let severity = fields.choice("severity", "severity", "unknown-severity", &Severity::WORDS, problems);
     if let Some(at) = fields.key_at("severity").filter(|_| verdict == Some(Verdict::Allow)) {
         let message = format!("the {} expects `allow`, which has no `severity`", fields.what);
         problems.add(Diagnostic::error("severity-of-allow", at, message).help("remove `severity`"));

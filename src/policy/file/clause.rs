@@ -25,12 +25,6 @@ pub(super) const OF_CLAUSES: [&str; 8] =
 const OF_VERDICTS: [&str; 2] = ["verdict", "severity"];
 pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
-pub(super) const VERDICTS: [(&str, Verdict); 3] =
-    [("allow", Verdict::Allow), ("report", Verdict::Report), ("revoke", Verdict::Revoke)];
-pub(super) const SEVERITIES: [(&str, Severity); 4] =
-    [("low", Severity::Low), ("medium", Severity::Medium), ("high", Severity::High), ("critical", Severity::Critical)];
-const DIRECTIONS: [(&str, Direction); 2] = [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
-
 /// Roles of a clause that names none: those of a cluster's own groups.
 const DEFAULT_ROLES: [Role; 5] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod, Role::RemoteAccess];
 /// Of a `report` that names none; the same as of what no clause covers.
@@ -80,10 +74,10 @@ impl<'t> Reader<'t> {
         let only = fields.flag("only", problems).unwrap_or(false);
         let verdict = fields
             .need("verdict", HELP_VERDICT, problems)
-            .and_then(|node| choice(node, "verdict", "verdict", "unknown-verdict", &VERDICTS, problems));
+            .and_then(|node| choice(node, "verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems));
         let [severity, severity_of_ranges] = ["severity", "severity_of_ranges"]
-            .map(|key| fields.choice(key, "severity", "unknown-severity", &SEVERITIES, problems));
-        let for_controller = fields.choice("for_controller", "verdict", "unknown-verdict", &VERDICTS, problems);
+            .map(|key| fields.choice(key, "severity", "unknown-severity", &Severity::WORDS, problems));
+        let for_controller = fields.choice("for_controller", "verdict", "unknown-verdict", &Verdict::WORDS, problems);
         let beside_load_balancer = fields.flag("beside_load_balancer", problems).unwrap_or(false);
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
         if let Some(verdict) = verdict {
@@ -195,7 +189,7 @@ impl<'t> Reader<'t> {
         let problems = &mut self.problems;
         let direction = match fields.get("direction") {
             None => Some(Direction::Ingress),
-            Some(_) => fields.choice("direction", "direction", "unknown-direction", &DIRECTIONS, problems),
+            Some(_) => fields.choice("direction", "direction", "unknown-direction", &Direction::WORDS, problems),
         };
         let traffic = traffic::read(fields, problems);
         let (ours, other, word, remedy) = match direction? {
@@ -220,10 +214,9 @@ impl<'t> Reader<'t> {
 
 /// Each a role's word. `None`: reported.
 pub(super) fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
-    let table = Role::ALL.map(|role| (role.word(), role));
     let items = items(node, "roles", problems);
     let roles: Vec<_> =
-        items.into_iter().map(|item| choice(item, "roles", "role", "unknown-role", &table, problems)).collect();
+        items.into_iter().map(|item| choice(item, "roles", "role", "unknown-role", &Role::WORDS, problems)).collect();
     if roles.is_empty() { None } else { roles.into_iter().collect() }
 }
 
@@ -315,12 +308,13 @@ pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, 
 /// `report`, or `{verdict: report, severity: low}`. `None`: reported.
 fn change(value: &Node, id: &str, problems: &mut Problems) -> Option<(Verdict, Option<Severity>)> {
     if !matches!(value.value, Value::Map(_)) {
-        return choice(value, id, "verdict", "unknown-verdict", &VERDICTS, problems).map(|verdict| (verdict, None));
+        return choice(value, id, "verdict", "unknown-verdict", &Verdict::WORDS, problems)
+            .map(|verdict| (verdict, None));
     }
     let fields = Fields::read(value, "entry of `verdicts`", &OF_VERDICTS, problems)?;
-    let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
+    let severity = fields.choice("severity", "severity", "unknown-severity", &Severity::WORDS, problems);
     fields.need("verdict", HELP_VERDICT, problems);
-    let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &VERDICTS, problems)?;
+    let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
     refuse_severity_of_allow(&fields, verdict, problems);
     Some((verdict, severity))
 }

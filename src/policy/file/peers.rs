@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::group::{AwsList, Role};
+use crate::model::group::Role;
 use crate::model::ids::Resource;
 use crate::model::region::Addresses;
 use crate::model::text::quoted;
@@ -21,17 +21,6 @@ pub(super) const CLIENTS: &str = "clients";
 /// Blocks in all clauses, networks written out: a bound on memory and on the time of a verdict.
 const MAX_BLOCKS: usize = 100_000;
 const DEEPEST: usize = 16;
-
-const WORDS: [(&str, PeerTerm); 8] = [
-    ("private", PeerTerm::Private),
-    ("internet", PeerTerm::Internet),
-    ("wide-internet", PeerTerm::WideInternet),
-    ("vpc", PeerTerm::Vpc),
-    ("anywhere", PeerTerm::Anywhere),
-    ("self", PeerTerm::Itself),
-    ("same-cluster", PeerTerm::SameCluster),
-    ("other-group", PeerTerm::OtherGroup),
-];
 
 /// Blocks and words that together are one source.
 #[derive(Clone, Default)]
@@ -159,8 +148,8 @@ impl<'t> Networks<'t> {
         let Some(text) = scalar(name, "networks", problems) else {
             return;
         };
-        let is_word = WORDS.iter().any(|(word, _)| *word == text) || text == "all";
-        let is_role = Role::ALL.iter().any(|role| role.word() == text);
+        let is_word = PeerTerm::PLAIN.iter().any(|(word, _)| *word == text) || text == "all";
+        let is_role = Role::from_word(text).is_some();
         if let Some((first, _)) = self.written.get(text) {
             let message = format!("the network {} stands here a second time", quoted(text));
             problems.add(Diagnostic::error("duplicate-key", name.at, message).also("first here", *first, None));
@@ -221,13 +210,10 @@ impl<'t> Networks<'t> {
     }
 
     fn undefined(&self, name: &str, at: At, problems: &Problems) -> Diagnostic {
-        let roles = role_words();
-        let mut known: Vec<&str> =
-            WORDS.iter().map(|(word, _)| *word).chain(AwsList::words()).chain([CLIENTS]).collect();
-        known.extend(roles.iter().map(String::as_str));
-        let known = known.into_iter().chain(self.written.keys().copied());
+        let words: Vec<_> = PeerTerm::words().collect();
+        let known = words.iter().map(AsRef::as_ref).chain([CLIENTS]).chain(self.written.keys().copied());
         let problem = Diagnostic::error("unknown-network", at, format!("no network is called {}", quoted(name)));
-        let is_role = Role::ALL.iter().any(|role| role.word() == name);
+        let is_role = Role::from_word(name).is_some();
         problem.help(match problems.did_you_mean(name, known) {
             _ if is_role => format!("did you mean `role:{name}`?"),
             Some(meant) => meant,
@@ -237,32 +223,20 @@ impl<'t> Networks<'t> {
     }
 }
 
-fn role_words() -> [String; 6] {
-    Role::ALL.map(|role| format!("role:{}", role.word()))
-}
-
 /// `None`: reported.
 fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<NetworkEntry<'t>> {
-    if let Some((_, word)) = WORDS.iter().find(|(word, _)| *word == text) {
-        return Some(NetworkEntry::PeerTerm(word.clone()));
+    if let Some(term) = PeerTerm::from_word(text) {
+        return Some(NetworkEntry::PeerTerm(term));
     }
-    if let Some(role) = text.strip_prefix("role:") {
-        let found = Role::ALL.into_iter().find(|known| known.word() == role);
-        if found.is_none() {
-            let words = role_words();
-            let help = problems.expected(text, words.iter().map(String::as_str));
-            problems.add(Diagnostic::error("unknown-role", at, format!("{} names no role", quoted(text))).help(help));
-        }
-        return found.map(|role| NetworkEntry::PeerTerm(PeerTerm::Role(role)));
-    }
-    if text.starts_with("aws:") {
-        let found = AwsList::from_word(text);
-        if found.is_none() {
-            let help = problems.expected(text, AwsList::words().collect::<Vec<_>>());
-            let message = format!("{} is not an AWS-owned list with a word of its own", quoted(text));
-            problems.add(Diagnostic::error("unknown-aws-list", at, message).help(help));
-        }
-        return found.map(|list| NetworkEntry::PeerTerm(PeerTerm::Aws(list)));
+    let families = [
+        (PeerTerm::OF_ROLE, "unknown-role", "names no role"),
+        ("aws:", "unknown-aws-list", "is not an AWS-owned list with a word of its own"),
+    ];
+    if let Some((start, code, wrong)) = families.into_iter().find(|(start, ..)| text.starts_with(start)) {
+        let words: Vec<_> = PeerTerm::words().filter(|word| word.starts_with(start)).collect();
+        let help = problems.expected(text, words.iter().map(AsRef::as_ref));
+        problems.add(Diagnostic::error(code, at, format!("{} {wrong}", quoted(text))).help(help));
+        return None;
     }
     if text.starts_with("sg-") {
         return resource_id(text, Resource::Group, at, problems).map(|id| NetworkEntry::PeerTerm(PeerTerm::Group(id)));

@@ -10,9 +10,8 @@ use serde_json::Value;
 
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
-use crate::policy::file::{CLIENTS_NETWORK, ENDPOINT, VERSION};
-use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Severity, Verdict};
-use crate::policy::model::{InterfacesOf, Requirement};
+use crate::policy::file::{CLIENTS_NETWORK, VERSION};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Requirement, Severity, Verdict};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -22,13 +21,12 @@ const MESSAGES: [(u8, &str); 2] = [(1, "icmp"), (58, "icmpv6")];
 /// The file.
 pub fn text(policy: &Policy) -> String {
     let mut out = format!("version: {VERSION}\nextends: none\n");
-    let _ = writeln!(out, "otherwise: {}", verdict(policy.otherwise));
+    let _ = writeln!(out, "otherwise: {}", policy.otherwise.word());
     let _ = writeln!(out, "exceptions_need_date: {}", policy.exceptions_need_date);
-    let endpoint =
-        ENDPOINT.iter().find(|(_, severity)| *severity == policy.public_endpoint).map_or("", |(word, _)| word);
+    let endpoint = policy.public_endpoint.map_or(Verdict::Allow.word(), Severity::word);
     let _ = writeln!(out, "public_endpoint: {endpoint}");
     if !policy.clients.is_empty() {
-        let _ = writeln!(out, "\nnetworks:\n  {CLIENTS_NETWORK}: {}", words(&policy.clients));
+        let _ = writeln!(out, "\nnetworks:\n  {CLIENTS_NETWORK}: {}", terms(&policy.clients));
     }
     let controllers = policy.controllers.iter().map(|arn| vec![("", quoted(arn))]).collect();
     list(&mut out, "controllers", controllers);
@@ -51,7 +49,7 @@ pub fn text(policy: &Policy) -> String {
     out
 }
 
-/// The members of one entry, in the order in which they are written. A name that is empty stands for the entry itself.
+/// The fields of one entry, in the order in which they are written. A name that is empty stands for the entry itself.
 type KeyValues = Vec<(&'static str, String)>;
 
 fn list(out: &mut String, name: &str, entries: Vec<KeyValues>) {
@@ -85,22 +83,19 @@ fn clause(clause: &Clause) -> KeyValues {
     let mut entry = vec![("id", quoted(&clause.id)), ("roles", format!("[{}]", roles.join(", ")))];
     entry.extend(clause.only.then(|| ("only", "true".to_owned())));
     entry.extend(space(clause.direction, &clause.traffic, &clause.peers));
-    entry.push(("verdict", verdict(clause.verdict).to_owned()));
+    entry.push(("verdict", clause.verdict.word().to_owned()));
     let word = |severity: Severity| severity.word().to_owned();
     entry.extend(clause.severity.map(|severity| ("severity", word(severity))));
     entry.extend(clause.severity_of_ranges.map(|severity| ("severity_of_ranges", word(severity))));
-    entry.extend(clause.for_controller.map(|milder| ("for_controller", verdict(milder).to_owned())));
+    entry.extend(clause.for_controller.map(|milder| ("for_controller", milder.word().to_owned())));
     entry.extend(clause.beside_load_balancer.then(|| ("beside_load_balancer", "true".to_owned())));
     entry.push(("reason", quoted(&clause.reason)));
     entry
 }
 
 fn requirement(requirement: &Requirement) -> KeyValues {
-    let role = match requirement.interfaces_of {
-        InterfacesOf::ControlPlane => "control-plane",
-        InterfacesOf::Node => "node",
-    };
-    let mut entry = vec![("id", quoted(&requirement.id)), ("role", role.to_owned())];
+    let role = requirement.interfaces_of.word().to_owned();
+    let mut entry = vec![("id", quoted(&requirement.id)), ("role", role)];
     entry.extend(space(requirement.direction, &requirement.traffic, &requirement.peers));
     entry.push(("severity", requirement.severity.word().to_owned()));
     entry.push(("reason", quoted(&requirement.reason)));
@@ -109,13 +104,13 @@ fn requirement(requirement: &Requirement) -> KeyValues {
 
 /// Direction, packets and peers.
 fn space(direction: Direction, traffic: &Traffic, peers: &[PeerTerm]) -> KeyValues {
-    let (way, key) = match direction {
-        Direction::Ingress => ("ingress", "from"),
-        Direction::Egress => ("egress", "to"),
+    let key = match direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
     };
-    let mut entry = vec![("direction", way.to_owned())];
+    let mut entry = vec![("direction", direction.word().to_owned())];
     entry.extend(packets(traffic));
-    entry.push((key, words(peers)));
+    entry.push((key, terms(peers)));
     entry
 }
 
@@ -166,30 +161,16 @@ fn messages(protocol: u8, traffic: &Traffic) -> Vec<String> {
     all
 }
 
-fn words(words: &[PeerTerm]) -> String {
-    let each = words.iter().flat_map(|word| match word {
+fn terms(terms: &[PeerTerm]) -> String {
+    let each = terms.iter().flat_map(|term| match term {
         PeerTerm::Addresses(addresses) => addresses.blocks().iter().map(|block| quoted(&block.to_string())).collect(),
         PeerTerm::PrefixList(id) | PeerTerm::Group(id) => vec![quoted(id)],
-        PeerTerm::Aws(list) => vec![quoted(list.word())],
-        PeerTerm::Private => vec!["private".to_owned()],
-        PeerTerm::Internet => vec!["internet".to_owned()],
-        PeerTerm::WideInternet => vec!["wide-internet".to_owned()],
-        PeerTerm::Vpc => vec!["vpc".to_owned()],
-        PeerTerm::Anywhere => vec!["anywhere".to_owned()],
-        PeerTerm::Itself => vec!["self".to_owned()],
-        PeerTerm::SameCluster => vec!["same-cluster".to_owned()],
-        PeerTerm::Role(role) => vec![quoted(&format!("role:{}", role.word()))],
-        PeerTerm::OtherGroup => vec!["other-group".to_owned()],
+        // A colon would make a key of it.
+        term => {
+            term.word().map(|word| if word.contains(':') { quoted(&word) } else { word.into() }).into_iter().collect()
+        }
     });
     format!("[{}]", each.collect::<Vec<String>>().join(", "))
-}
-
-fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Allow => "allow",
-        Verdict::Report => "report",
-        Verdict::Revoke => "revoke",
-    }
 }
 
 /// JSON's way to quote a text is one of YAML's.

@@ -3,7 +3,7 @@
 use crate::model::group::Role;
 use crate::model::rule::Direction;
 use crate::policy::diagnostic::Diagnostic;
-use crate::policy::file::clause::{HELP_REASON, REGION, Reader, SEVERITIES};
+use crate::policy::file::clause::{HELP_REASON, REGION, Reader};
 use crate::policy::file::fields::{Fields, choice, items};
 use crate::policy::model::{InterfacesOf, Requirement};
 use crate::policy::model::{PeerTerm, Severity};
@@ -11,9 +11,6 @@ use crate::policy::tree::Node;
 
 pub(super) const OF_REQUIREMENTS: [&str; 3] = ["role", "severity", "reason"];
 
-/// Roles whose interfaces are known.
-const WEARERS: [(&str, InterfacesOf); 2] =
-    [("control-plane", InterfacesOf::ControlPlane), ("node", InterfacesOf::Node)];
 /// What is missing breaks a cluster.
 const DEFAULT_SEVERITY: Severity = Severity::High;
 const HELP_ROLE: &str = "add `role: node` or `role: control-plane`: whose interfaces must let it through";
@@ -32,9 +29,9 @@ impl<'t> Reader<'t> {
         let region = self.region(&fields);
         let problems = &mut self.problems;
         let interfaces_of = fields.need("role", HELP_ROLE, problems).and_then(|node| {
-            choice(node, "role", "role with interfaces of its own", "unknown-role", &WEARERS, problems)
+            choice(node, "role", "role with interfaces of its own", "unknown-role", &InterfacesOf::WORDS, problems)
         });
-        let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
+        let severity = fields.choice("severity", "severity", "unknown-severity", &Severity::WORDS, problems);
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
 
         let ((id, _), (direction, traffic, peers)) = (id?, region?);

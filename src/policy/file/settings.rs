@@ -15,7 +15,6 @@ use crate::policy::tree::Node;
 
 pub(super) const OF_GROUPS: [&str; 3] = ["id", "cluster", "role"];
 pub(super) const OF_CLUSTERS: [&str; 3] = ["name", "environment", "mode"];
-const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("report", Mode::Report)];
 
 pub(super) fn controllers(node: &Node, problems: &mut Problems) -> BTreeSet<String> {
     let items = items(node, "controllers", problems);
@@ -41,16 +40,15 @@ fn group(node: &Node, problems: &mut Problems) -> Option<ConfiguredGroup> {
         let text = scalar(node, "cluster", problems)?;
         names::cluster(text, node.at, problems)
     });
-    let role = fields.need("role", "add `role: …`, what the group is to the cluster", problems).and_then(|node| {
-        let table = Role::ALL.map(|role| (role.word(), role));
-        choice(node, "role", "role", "unknown-role", &table, problems)
-    });
+    let role = fields
+        .need("role", "add `role: …`, what the group is to the cluster", problems)
+        .and_then(|node| choice(node, "role", "role", "unknown-role", &Role::WORDS, problems));
     Some(ConfiguredGroup { id: id?, cluster: cluster?, role: role? })
 }
 
 pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetting> {
     let mut settings: Vec<ClusterSetting> = Vec::new();
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     for item in items(node, "clusters", problems) {
         let Some(fields) = Fields::read(item, "entry of `clusters`", &OF_CLUSTERS, problems) else {
             continue;
@@ -61,15 +59,15 @@ pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetti
                 names::glob(text, node.at, problems).map(|name| (name, node.at))
             });
         let environment = fields.text("environment", problems);
-        let mode = fields.choice("mode", "mode", "unknown-mode", &MODES, problems);
+        let mode = fields.choice("mode", "mode", "unknown-mode", &Mode::WORDS, problems);
         let Some((name, at)) = name else { continue };
         let covers = |(_, setting): &(_, &ClusterSetting)| setting.name == name || setting.name == "*";
-        if let Some((first, _)) = places.iter().copied().zip(&settings).find(covers) {
+        if let Some((first, _)) = positions.iter().copied().zip(&settings).find(covers) {
             let message = format!("the entry for {} is never reached", quoted(&name));
             let problem = Diagnostic::warning("shadowed", at, message).help("move it up, or remove it");
             problems.add(problem.also("the first entry that matches counts", first, None));
         }
-        places.push(at);
+        positions.push(at);
         settings.push(ClusterSetting { name, environment, mode });
     }
     settings

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
+use crate::policy::judge::JudgedRule;
 use crate::policy::model::Verdict;
 
 fn location() -> Location {
@@ -22,7 +23,7 @@ fn seen(action: Action) -> Sighting {
     Sighting { action, opened: None }
 }
 
-/// What is told of each sighting, one after the other.
+/// What people are notified of, sighting by sighting.
 fn notified(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
     let mut history = History::default();
     let mut said = Vec::new();
@@ -30,7 +31,7 @@ fn notified(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
         let notification = history.notification(sighting, at(*minutes));
         history = history.with(sighting, &notification, at(*minutes));
         said.push(match notification {
-            Notification::Send => "tell",
+            Notification::Send => "send",
             Notification::Quiet { .. } => "quiet",
             Notification::Contested(_) => "contested",
         });
@@ -38,7 +39,7 @@ fn notified(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
     said
 }
 
-/// A sentence, what is seen, each with the minute, and what is told of it.
+/// A sentence, what is seen, each with the minute, and what people are notified of.
 type Row<'a> = (&'a str, &'a [(i64, Sighting)], &'a [&'a str]);
 
 #[test]
@@ -46,11 +47,11 @@ fn what_is_told() {
     use Action::{AlreadyGone, Changed, Failed, Refused, Reported, Revoked, WouldRevoke};
     let day = 24 * 60;
     let rows: &[Row] = &[
-        ("the first time is told", &[(0, opened(0))], &["tell"]),
-        ("a second time within the hour is not", &[(0, opened(0)), (59, opened(59))], &["tell", "quiet"]),
-        ("a second time after the hour is", &[(0, opened(0)), (60, opened(60))], &["tell", "tell"]),
+        ("the first time is sent", &[(0, opened(0))], &["send"]),
+        ("a second time within the hour is not", &[(0, opened(0)), (59, opened(59))], &["send", "quiet"]),
+        ("a second time after the hour is", &[(0, opened(0)), (60, opened(60))], &["send", "send"]),
         (
-            "what stands open is told once an hour, however often it is seen",
+            "what stands open is sent once an hour, however often it is seen",
             &[
                 (0, seen(Reported)),
                 (1, seen(Reported)),
@@ -59,17 +60,17 @@ fn what_is_told() {
                 (119, seen(Reported)),
                 (120, seen(Reported)),
             ],
-            &["tell", "quiet", "quiet", "tell", "quiet", "tell"],
+            &["send", "quiet", "quiet", "send", "quiet", "send"],
         ),
         (
             "the third opening in a day is contested, even within the hour",
             &[(0, opened(0)), (1, opened(1)), (2, opened(2))],
-            &["tell", "quiet", "contested"],
+            &["send", "quiet", "contested"],
         ),
         (
             "after that the windows hold again, and it is contested once a day",
             &[(0, opened(0)), (1, opened(1)), (2, opened(2)), (3, opened(3)), (62, opened(62)), (63, opened(63))],
-            &["tell", "quiet", "contested", "quiet", "tell", "quiet"],
+            &["send", "quiet", "contested", "quiet", "send", "quiet"],
         ),
         (
             "a day later it is contested again",
@@ -81,37 +82,37 @@ fn what_is_told() {
                 (day + 1, opened(day + 1)),
                 (day + 2, opened(day + 2)),
             ],
-            &["tell", "quiet", "contested", "tell", "quiet", "contested"],
+            &["send", "quiet", "contested", "send", "quiet", "contested"],
         ),
         (
             "an opening exactly a day ago does not count",
             &[(0, opened(0)), (day - 1, opened(day - 1)), (day, opened(day))],
-            &["tell", "tell", "quiet"],
+            &["send", "send", "quiet"],
         ),
         (
             "an opening just within the day counts",
             &[(0, opened(0)), (day - 2, opened(day - 2)), (day - 1, opened(day - 1))],
-            &["tell", "tell", "contested"],
+            &["send", "send", "contested"],
         ),
         (
             "one event is one opening, however often it comes",
             &[(0, opened(0)), (1, opened(0)), (2, opened(0)), (3, opened(0))],
-            &["tell", "quiet", "quiet", "quiet"],
+            &["send", "quiet", "quiet", "quiet"],
         ),
         (
             "openings count in whatever order they come",
             &[(10, opened(2)), (11, opened(0)), (12, opened(1))],
-            &["tell", "quiet", "contested"],
+            &["send", "quiet", "contested"],
         ),
         (
             "standing there is not coming back",
             &[(0, seen(WouldRevoke)), (70, seen(WouldRevoke)), (140, seen(WouldRevoke)), (210, seen(WouldRevoke))],
-            &["tell", "tell", "tell", "tell"],
+            &["send", "send", "send", "send"],
         ),
         (
-            "what needs a person is told each time",
+            "what needs a person is sent each time",
             &[(0, seen(Failed)), (1, seen(Failed)), (2, seen(Refused)), (3, seen(Refused))],
-            &["tell", "tell", "tell", "tell"],
+            &["send", "send", "send", "send"],
         ),
         (
             "another end of it is news",
@@ -122,17 +123,17 @@ fn what_is_told() {
                 (3, seen(Failed)),
                 (4, seen(Revoked)),
             ],
-            &["tell", "tell", "tell", "tell", "tell"],
+            &["send", "send", "send", "send", "send"],
         ),
         (
             "that it is gone is no news",
             &[(0, seen(Revoked)), (1, seen(AlreadyGone)), (2, seen(Changed))],
-            &["tell", "quiet", "quiet"],
+            &["send", "quiet", "quiet"],
         ),
         (
             "that it is back is",
             &[(0, seen(AlreadyGone)), (1, seen(AlreadyGone)), (2, opened(2))],
-            &["tell", "quiet", "tell"],
+            &["send", "quiet", "send"],
         ),
     ];
     for (name, sightings, expected) in rows {
@@ -200,21 +201,13 @@ fn a_past_comes_back_from_json_and_ends_a_day_after_the_last_thing_in_it() {
     assert_eq!(History { contested: Some(Timestamp::MAX), ..history }.ends(), Some(Timestamp::MAX));
 }
 
-fn finding(action: Action) -> FindingRecord {
-    FindingRecord {
-        rule: Some(rule("sgr-1", "0.0.0.0/0")),
-        requirement: None,
-        verdict: Verdict::Revoke,
-        severity: None,
-        named_by_event: true,
-        portions: vec![],
-        action,
-        closed_at: None,
-        connections: None,
-        notified_at: None,
-        contested: None,
-        detail: None,
-    }
+fn finding(action: Action) -> Finding {
+    of(rule("sgr-1", "0.0.0.0/0"), action)
+}
+
+fn of(rule: Rule, action: Action) -> Finding {
+    let judged = JudgedRule { rule, verdict: Verdict::Revoke, severity: None, portions: vec![] };
+    Finding::of_rule(judged, true, action, None)
 }
 
 fn rule(id: &str, cidr: &str) -> Rule {
@@ -240,7 +233,7 @@ fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
     let by_ann = |minutes| Some((at(minutes), Some("ann".to_owned())));
     let later = Event { time: Some(at(9)), ..event.clone() };
     let untimed = Event { time: None, ..event.clone() };
-    let missing = FindingRecord { rule: None, requirement: Some("kubelet".to_owned()), ..finding(Action::Reported) };
+    let missing = Finding { subject: Subject::Requirement("kubelet".to_owned()), ..finding(Action::Reported) };
     for (name, finding, event, expected) in [
         ("revoked", finding(Action::Revoked), Some(&event), by_ann(0)),
         ("reported", finding(Action::Reported), Some(&event), by_ann(0)),
@@ -249,7 +242,7 @@ fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
         ("an event from the future too", finding(Action::Revoked), Some(&later), by_ann(5)),
         ("gone before we came", finding(Action::AlreadyGone), Some(&event), None),
         ("a sweep", finding(Action::Revoked), None, None),
-        ("not named", FindingRecord { named_by_event: false, ..finding(Action::Revoked) }, Some(&event), None),
+        ("not named", Finding { named_by_event: false, ..finding(Action::Revoked) }, Some(&event), None),
         ("a requirement", missing, Some(&event), None),
     ] {
         assert_eq!(Sighting::of(&finding, event, at(5)).opened, expected, "{name}");
@@ -257,10 +250,8 @@ fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
 }
 
 #[test]
-fn a_finding_is_the_same_by_place_group_and_content_and_not_by_rule_id() {
-    let key = |location: &Location, group: &str, rule: Rule| {
-        Key::of(location, group, &FindingRecord { rule: Some(rule), ..finding(Action::None) })
-    };
+fn a_finding_is_the_same_by_location_group_and_content_and_not_by_rule_id() {
+    let key = |location: &Location, group: &str, rule: Rule| Key::of(location, group, &of(rule, Action::None));
     let one = key(&location(), "sg-1", rule("sgr-1", "0.0.0.0/0"));
     assert_eq!(one.text().len(), 64);
     let peer = |owner: Option<&str>| Peer::Group { id: "sg-9".to_owned(), owner: owner.map(str::to_owned) };
@@ -269,9 +260,8 @@ fn a_finding_is_the_same_by_place_group_and_content_and_not_by_rule_id() {
     let same = Rule { description: Some("new".to_owned()), ..rule("sgr-2", "0.0.0.0/0") };
     assert_eq!(key(&location(), "sg-1", same), one);
     let missing = |id: &str, detail: &str| {
-        let finding = FindingRecord {
-            rule: None,
-            requirement: Some(id.to_owned()),
+        let finding = Finding {
+            subject: Subject::Requirement(id.to_owned()),
             detail: Some(detail.to_owned()),
             ..finding(Action::Reported)
         };

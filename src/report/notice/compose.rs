@@ -7,33 +7,35 @@ use crate::event::Actor;
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::model::text::{self, plain};
 use crate::policy::model::Severity;
-use crate::report::record::{Action, Connections, FindingRecord, PortionRecord, Record};
+use crate::report::finding::{Check, Finding, PortionRecord, Subject};
+use crate::report::outcome::{Action, Connections};
+use crate::report::record::{GroupRecord, Record};
 
 /// SNS refuses a subject of 100 characters or more.
 const MAX_SUBJECT_LEN: usize = 99;
 /// Findings written out in one notice; the rest is counted.
 const MAX_FINDINGS: usize = 20;
 
-/// The notice of one record. `now` dates the exception that it proposes.
-pub fn notice(record: &Record, now: Timestamp) -> Notice {
+/// The notice of one record about a group. `now` dates the exception that it proposes.
+pub(super) fn notice(record: &Record, group: &GroupRecord, now: Timestamp) -> Notice {
     let cluster = cluster(record);
-    let findings: Vec<&FindingRecord> = record.findings.iter().collect();
+    let findings: Vec<&Finding> = record.findings.iter().collect();
     let headline = headline(&findings);
     let again = if findings.iter().any(|finding| finding.contested.is_some()) { "contested: " } else { "" };
     let rest = findings.len().saturating_sub(MAX_FINDINGS);
     Notice {
-        subject: subject(record.severity, &cluster, &format!("{again}{headline} on {}", record.group.id)),
-        headline: match findings.iter().find_map(|finding| finding.rule.as_ref()) {
+        subject: subject(record.severity, &cluster, &format!("{again}{headline} on {}", group.id)),
+        headline: match findings.iter().find_map(|finding| finding.rule()) {
             Some(rule) => format!("{headline}: {}", rule_in_words(rule)),
             None => headline,
         },
-        facts: facts(record, &cluster),
+        facts: facts(record, group, &cluster),
         sections: findings.iter().take(MAX_FINDINGS).map(|finding| section(finding, record)).collect(),
         rest: (rest > 0).then(|| format!("… and {rest} more, in the record of this event.")),
         steps: next_steps(&findings),
-        code: redo::code(record, now),
-        link: Some(console(&record.region, &record.group.id)),
-        thread: arn(record),
+        code: redo::code(record, &group.id, now),
+        link: Some(console(&record.region, &group.id)),
+        thread: arn(record, &group.id),
     }
 }
 
@@ -51,8 +53,8 @@ pub(super) fn subject(severity: Option<Severity>, cluster: &str, what: &str) -> 
 }
 
 /// What happened, in a few words: the worst first.
-pub(super) fn headline(findings: &[&FindingRecord]) -> String {
-    let count = |what: &str, is_it: &dyn Fn(&FindingRecord) -> bool| {
+pub(super) fn headline(findings: &[&Finding]) -> String {
+    let count = |what: &str, is_it: &dyn Fn(&Finding) -> bool| {
         let n = findings.iter().filter(|finding| is_it(finding)).count();
         (n, text::count(n, what))
     };
@@ -69,7 +71,7 @@ pub(super) fn headline(findings: &[&FindingRecord]) -> String {
         let (n, rules) = count("rule", &|finding| finding.action == action && !finding.is_missing());
         (n, format!("{rules} {what}"), format!("{n} {what}"))
     });
-    let (n, missing) = count("requirement", &FindingRecord::is_missing);
+    let (n, missing) = count("requirement", &Finding::is_missing);
     let missing = format!("{missing} missing");
     let [rules @ .., to_look_at] = rules;
     let mut parts = rules.into_iter().chain([(n, missing.clone(), missing), to_look_at]).filter(|(n, ..)| *n > 0);
@@ -77,21 +79,21 @@ pub(super) fn headline(findings: &[&FindingRecord]) -> String {
     parts.next().map_or(first.clone(), |(.., more)| format!("{first}, {more}"))
 }
 
-fn facts(record: &Record, cluster: &str) -> Vec<(&'static str, String)> {
-    let mut roles: Vec<&str> = record.group.roles.iter().map(|known| known.role.word()).collect();
+fn facts(record: &Record, group: &GroupRecord, cluster: &str) -> Vec<(&'static str, String)> {
+    let mut roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
     roles.dedup();
-    let name = record.group.name.as_deref().filter(|name| !name.is_empty());
+    let name = group.name.as_deref().filter(|name| !name.is_empty());
     let name = name.map(|name| format!(" ({})", plain(name))).unwrap_or_default();
-    let vpc = record.group.vpc.as_deref().filter(|vpc| !vpc.is_empty()).unwrap_or("an unknown VPC");
+    let vpc = group.vpc.as_deref().filter(|vpc| !vpc.is_empty()).unwrap_or("an unknown VPC");
     let mut facts = vec![
         ("Cluster", format!("{cluster} ({}), account {}, {}", roles.join(" and "), record.account, record.region)),
-        ("Group", format!("{}{name} in {vpc}", record.group.id)),
+        ("Group", format!("{}{name} in {vpc}", group.id)),
     ];
     let Some(actor) = &record.actor else {
         facts.push(("Who", "is not known: it was there when the sweep came".to_owned()));
         return facts;
     };
-    let who = actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
+    let who = principal(actor);
     let from = actor.source_ip.as_deref().map(|address| format!(" from {}", plain(address))).unwrap_or_default();
     let through = actor.invoked_by.as_deref().map(|service| format!(" through {}", plain(service))).unwrap_or_default();
     let time = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |time| format!("at {time}"));
@@ -102,7 +104,12 @@ fn facts(record: &Record, cluster: &str) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn section(finding: &FindingRecord, record: &Record) -> Section {
+/// Who made the call.
+pub(super) fn principal(actor: &Actor) -> String {
+    actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain)
+}
+
+fn section(finding: &Finding, record: &Record) -> Section {
     let actor = record.actor.as_ref();
     let is_missing = finding.is_missing();
     let mut lines = Vec::new();
@@ -114,31 +121,31 @@ fn section(finding: &FindingRecord, record: &Record) -> Section {
     lines.extend(clauses(finding).map(|portion| format!("{why} by `{}`: {}", portion.clause, plain(&portion.reason))));
     lines.extend(open_for(finding, record));
     lines.extend(finding.connections.map(|connections| meanwhile(connections).to_owned()));
-    lines.extend(finding.notified_at.map(|at| format!("You were told at {at}")));
+    lines.extend(finding.notified_at.map(|at| format!("You were notified at {at}")));
     lines.extend(repeated(finding, actor));
-    if let Some(description) = finding.rule.as_ref().and_then(|rule| rule.description.as_deref()) {
+    if let Some(description) = finding.rule().and_then(|rule| rule.description.as_deref()) {
         lines.push(format!("Its description says: {}", plain(description)));
     }
     Section { title: what(finding), status: status(finding).to_owned(), lines }
 }
 
-fn repeated(finding: &FindingRecord, actor: Option<&Actor>) -> Vec<String> {
-    let lines = |contested| source::contested(contested, finding.rule.as_ref(), actor);
+fn repeated(finding: &Finding, actor: Option<&Actor>) -> Vec<String> {
+    let lines = |contested| source::contested(contested, finding.rule(), actor);
     finding.contested.as_ref().map(lines).unwrap_or_default()
 }
 
 /// What the finding is about.
-pub(super) fn what(finding: &FindingRecord) -> String {
-    match (&finding.rule, &finding.requirement) {
-        (Some(rule), _) => rule_in_words(rule),
-        (None, Some(_)) if !finding.is_missing() => "The public endpoint of the API".to_owned(),
-        (None, Some(requirement)) => format!("Missing: {}", plain(requirement)),
-        (None, None) => "an unknown rule".to_owned(),
+pub(super) fn what(finding: &Finding) -> String {
+    match &finding.subject {
+        Subject::Rule(rule) => rule_in_words(rule),
+        Subject::Requirement(id) => format!("Missing: {}", plain(id)),
+        Subject::Check(Check::PublicEndpoint) => "The public endpoint of the API".to_owned(),
+        Subject::Check(Check::ReadDenied) => "What the guard may read".to_owned(),
     }
 }
 
 /// Whether it is closed.
-pub(super) fn status(finding: &FindingRecord) -> &'static str {
+pub(super) fn status(finding: &Finding) -> &'static str {
     match finding.action {
         Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
@@ -152,19 +159,19 @@ pub(super) fn status(finding: &FindingRecord) -> &'static str {
 }
 
 /// The portions that make the verdict, one per clause.
-pub(super) fn clauses(finding: &FindingRecord) -> impl Iterator<Item = &PortionRecord> {
-    let mut told: Vec<&str> = Vec::new();
+pub(super) fn clauses(finding: &Finding) -> impl Iterator<Item = &PortionRecord> {
+    let mut named: Vec<&str> = Vec::new();
     finding.portions.iter().filter(move |portion| {
-        let is_new = portion.verdict == finding.verdict && !told.contains(&portion.clause.as_str());
+        let is_new = portion.verdict == finding.verdict && !named.contains(&portion.clause.as_str());
         if is_new {
-            told.push(&portion.clause);
+            named.push(&portion.clause);
         }
         is_new
     })
 }
 
-/// From the call to the read that showed the rule gone. CloudTrail tells the time of a call in whole seconds.
-fn open_for(finding: &FindingRecord, record: &Record) -> Option<String> {
+/// From the call to the read that showed the rule gone. CloudTrail gives the time of a call in whole seconds.
+fn open_for(finding: &Finding, record: &Record) -> Option<String> {
     let time = finding.closed_at?.duration_since(record.event_time.filter(|_| finding.named_by_event)?);
     let time = SignedDuration::from_secs(time.as_secs());
     (!time.is_negative()).then(|| format!("It was open for {time:#} (from the call to the read that showed it gone)"))
@@ -177,7 +184,8 @@ fn meanwhile(connections: Connections) -> &'static str {
             "Direct connections through it were cut with it; those through NAT gateways or network load balancers may go on"
         }
         Connections::MayGoOn => {
-            "Connections made through it may go on until they are idle for long (TCP: up to 5 days); only a network ACL cuts them at once"
+            "Connections made through it may go on until they are idle for long (TCP: up to 5 days); only a network ACL \
+             cuts them at once"
         }
     }
 }
@@ -201,7 +209,7 @@ pub fn rule_in_words(rule: &Rule) -> String {
 }
 
 /// In the order in which they are to be done.
-pub(super) fn next_steps(findings: &[&FindingRecord]) -> Vec<String> {
+pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
     let has = |action: Action| findings.iter().any(|finding| finding.action == action);
     let steps = [
         (has(Action::Failed), "Close the rule by hand now, then look at why the revoke did not work (see above)."),
@@ -243,7 +251,7 @@ fn console(region: &str, group: &str) -> String {
     format!("https://{host}/ec2/home?region={region}#SecurityGroup:groupId={group}")
 }
 
-fn arn(record: &Record) -> String {
+fn arn(record: &Record, group: &str) -> String {
     let partition = if record.region.starts_with("cn-") {
         "aws-cn"
     } else if record.region.starts_with("us-gov-") {
@@ -251,5 +259,5 @@ fn arn(record: &Record) -> String {
     } else {
         "aws"
     };
-    format!("arn:{partition}:ec2:{}:{}:security-group/{}", record.region, record.account, record.group.id)
+    format!("arn:{partition}:ec2:{}:{}:security-group/{group}", record.region, record.account)
 }

@@ -5,27 +5,28 @@ use std::collections::BTreeSet;
 use super::compose::{clauses, headline, next_steps, status, subject, what};
 use super::{Notice, Section, cluster};
 use crate::model::text::{count, plain};
-use crate::report::record::{FindingRecord, Record};
+use crate::report::finding::Finding;
+use crate::report::record::Record;
 
 /// Groups written out; the rest is counted.
 const MAX_GROUPS: usize = 20;
 /// Findings written out of one group.
 const MAX_FINDINGS: usize = 8;
 
-/// The digest of the records of one cluster, account and region. `None`: there is nothing that people were not told.
+/// The digest of the records of one cluster, account and region. `None`: there is nothing that people have not heard of.
 pub fn digest(records: &[&Record]) -> Option<Notice> {
     let first = records.first()?;
     if !records.iter().any(|record| super::is_news(record)) {
         return None;
     }
-    let mut told: Vec<&Record> = records.iter().copied().filter(|record| !record.findings.is_empty()).collect();
-    told.sort_by_key(|record| std::cmp::Reverse((record.outcome, record.severity)));
-    let findings: Vec<&FindingRecord> = told.iter().flat_map(|record| &record.findings).collect();
-    let groups: BTreeSet<&str> = told.iter().map(|record| record.group.id.as_str()).collect();
+    let mut shown: Vec<&Record> = records.iter().copied().filter(|record| !record.findings.is_empty()).collect();
+    shown.sort_by_key(|record| std::cmp::Reverse((record.outcome, record.severity)));
+    let findings: Vec<&Finding> = shown.iter().flat_map(|record| &record.findings).collect();
+    let groups: BTreeSet<&str> = shown.iter().filter_map(|record| Some(record.group.as_ref()?.id.as_str())).collect();
     let cluster = cluster(first);
     let headline = format!("{} in {}", headline(&findings), count(groups.len(), "group"));
     let severity = records.iter().filter_map(|record| record.severity).max();
-    let rest = told.len().saturating_sub(MAX_GROUPS);
+    let rest = shown.len().saturating_sub(MAX_GROUPS);
     Some(Notice {
         subject: subject(severity, &cluster, &format!("sweep: {headline}")),
         headline: format!("a sweep of all groups: {headline}"),
@@ -33,7 +34,7 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
             ("Cluster", format!("{cluster}, account {}, {}", first.account, first.region)),
             ("Who", "is not known: these rules were there when the sweep came".to_owned()),
         ],
-        sections: told.iter().take(MAX_GROUPS).map(|record| section(record)).collect(),
+        sections: shown.iter().take(MAX_GROUPS).map(|record| section(record)).collect(),
         rest: (rest > 0).then(|| format!("… and {rest} more groups, in the records of this sweep.")),
         steps: next_steps(&findings),
         code: Vec::new(),
@@ -43,22 +44,25 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
 }
 
 fn section(record: &Record) -> Section {
-    let roles: Vec<&str> = record.group.roles.iter().map(|known| known.role.word()).collect();
-    let name = record.group.name.as_deref().map(plain).unwrap_or_default();
+    let title = match &record.group {
+        Some(group) => {
+            let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
+            let name = group.name.as_deref().map(plain).unwrap_or_default();
+            format!("{} ({name}), {}", group.id, roles.join(" and "))
+        }
+        None => format!("account {}, {}", record.account, record.region),
+    };
     let mut lines: Vec<String> = record.findings.iter().take(MAX_FINDINGS).map(line).collect();
     let rest = record.findings.len().saturating_sub(MAX_FINDINGS);
     if rest > 0 {
         lines.push(format!("… and {rest} more, in the record of this group."));
     }
-    Section {
-        title: format!("{} ({name}), {}", record.group.id, roles.join(" and ")),
-        status: super::capital(&headline(&record.findings.iter().collect::<Vec<_>>())),
-        lines,
-    }
+    Section { title, status: super::capital(&headline(&record.findings.iter().collect::<Vec<_>>())), lines }
 }
 
-fn line(finding: &FindingRecord) -> String {
-    let why = finding.detail.as_deref().filter(|_| finding.rule.is_none()).map(|detail| format!(": {}", plain(detail)));
+fn line(finding: &Finding) -> String {
+    let why =
+        finding.detail.as_deref().filter(|_| finding.rule().is_none()).map(|detail| format!(": {}", plain(detail)));
     let clauses = clauses(finding).map(|portion| format!("`{}`", portion.clause)).collect::<Vec<_>>().join(", ");
     format!("{}{}. {} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
 }

@@ -11,34 +11,36 @@ use super::Code;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::is_harmless;
 use crate::policy::model::Verdict;
-use crate::report::record::{Action, FindingRecord, Record};
+use crate::report::finding::Finding;
+use crate::report::outcome::Action;
+use crate::report::record::Record;
 
 /// How long a proposed exception lasts.
 const EXCEPTION_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Both, for the worst rule of the record that should go or went. Others follow the same pattern.
-pub(super) fn code(record: &Record, now: Timestamp) -> Vec<Code> {
-    let is_it = |finding: &&FindingRecord| {
+pub(super) fn code(record: &Record, group: &str, now: Timestamp) -> Vec<Code> {
+    let is_it = |finding: &&Finding| {
         finding.verdict == Verdict::Revoke
             && matches!(finding.action, Action::Revoked | Action::WouldRevoke | Action::Refused)
     };
     let Some(finding) = record.findings.iter().find(is_it) else { return Vec::new() };
-    let Some(rule) = &finding.rule else { return Vec::new() };
+    let Some(rule) = finding.rule() else { return Vec::new() };
     let mut code = vec![Code {
         title: "If it has to be open, the owners of the policy can add:",
-        text: exception(record, finding, rule, now),
+        text: exception(group, finding, rule, now),
     }];
     if finding.action == Action::Revoked {
         let title = "This opens the rule again; do it after the exception is in force, or it is closed once more:";
-        code.push(Code { title, text: command(record, rule) });
+        code.push(Code { title, text: command(&record.region, group, rule) });
     }
     code
 }
 
-/// Protocols told apart in one exception; beyond, it is for all of them.
+/// Protocols kept apart in one exception; beyond, it is for all of them.
 const MAX_PROTOCOLS: usize = 5;
 
-fn exception(record: &Record, finding: &FindingRecord, rule: &Rule, now: Timestamp) -> String {
+fn exception(group: &str, finding: &Finding, rule: &Rule, now: Timestamp) -> String {
     let mut ports: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for portion in finding.portions.iter().filter(|portion| portion.verdict == Verdict::Revoke) {
         ports.entry(&portion.protocol).or_default().push(&portion.ports);
@@ -59,8 +61,9 @@ fn exception(record: &Record, finding: &FindingRecord, rule: &Rule, now: Timesta
         let name = if protocol == "-1" { "all" } else { protocol };
         let _ = write!(
             text,
-            "\n  - id: {}-{}-{name}\n    reason: why it has to be open, with a ticket\n    owner: who answers for it\n    expires: {last}\n    group: {}\n",
-            record.group.id, rule.id, record.group.id
+            "\n  - id: {group}-{}-{name}\n    reason: why it has to be open, with a ticket\n    \
+             owner: who answers for it\n    expires: {last}\n    group: {group}\n",
+            rule.id
         );
         let is_whole = ports.contains(&"all");
         let list = ports.join(", ").replace(',', ", ").replace("  ", " ");
@@ -87,8 +90,8 @@ fn numbers_of(range: &str) -> String {
     (from..=to).map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn command(record: &Record, rule: &Rule) -> String {
-    let way = if rule.direction == Direction::Ingress { "ingress" } else { "egress" };
+fn command(region: &str, group: &str, rule: &Rule) -> String {
+    let way = rule.direction.word();
     let mut permission = Map::new();
     let (from, to) = match rule.packets {
         Packets::Tcp(from, to) | Packets::Udp(from, to) => (Some(i32::from(from)), Some(i32::from(to))),
@@ -100,7 +103,7 @@ fn command(record: &Record, rule: &Rule) -> String {
     permission.insert("IpProtocol".to_owned(), rule.packets.protocol().into());
     permission.extend(from.map(|from| ("FromPort".to_owned(), Value::from(from))));
     permission.extend(to.map(|to| ("ToPort".to_owned(), Value::from(to))));
-    let (member, mut peer) = match &rule.peer {
+    let (field, mut peer) = match &rule.peer {
         Peer::Cidr(net @ IpNet::V4(_)) => ("IpRanges", json!({"CidrIp": net.to_string()})),
         Peer::Cidr(net @ IpNet::V6(_)) => ("Ipv6Ranges", json!({"CidrIpv6": net.to_string()})),
         Peer::PrefixList(id) => ("PrefixListIds", json!({"PrefixListId": id})),
@@ -110,11 +113,9 @@ fn command(record: &Record, rule: &Rule) -> String {
     if let (Some(description), Some(peer)) = (&rule.description, peer.as_object_mut()) {
         peer.insert("Description".to_owned(), description.clone().into());
     }
-    permission.insert(member.to_owned(), json!([peer]));
+    permission.insert(field.to_owned(), json!([peer]));
     let mut command = format!(
-        "aws ec2 authorize-security-group-{way} --region {} --group-id {} --ip-permissions {}",
-        record.region,
-        record.group.id,
+        "aws ec2 authorize-security-group-{way} --region {region} --group-id {group} --ip-permissions {}",
         quoted(&json!([permission]))
     );
     // Nobody but AWS can write tags that begin with `aws:`.

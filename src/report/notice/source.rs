@@ -6,11 +6,11 @@ use super::capital;
 use crate::event::Actor;
 use crate::model::rule::Rule;
 use crate::model::text::plain;
-use crate::report::history::{Contested, Opener};
+use crate::report::outcome::{Contested, Opener};
 
 /// Something that writes rules and writes them again.
 struct Writer {
-    /// How it is known: any of these in the description of its rules, or in what CloudTrail tells of the program.
+    /// How it is known: any of these in the description of its rules, or in what CloudTrail says of the program.
     marks: &'static [&'static str],
     /// Its name, as a sentence begins.
     name: &'static str,
@@ -30,8 +30,9 @@ const WRITERS: [Writer; 10] = [
     Writer {
         marks: &["kubernetes.io/rule/nlb/"],
         name: "the service controller of the cluster",
-        advice: "narrow `spec.loadBalancerSourceRanges` (annotation `service.beta.kubernetes.io/load-balancer-source-ranges`) \
-                 of the Service; without it the controller opens the NodePort to everybody",
+        advice: "narrow `spec.loadBalancerSourceRanges` (annotation \
+                 `service.beta.kubernetes.io/load-balancer-source-ranges`) of the Service; without it the controller opens the \
+                 NodePort to everybody",
     },
     Writer {
         marks: &["crossplane"],
@@ -52,7 +53,8 @@ const WRITERS: [Writer; 10] = [
     Writer {
         marks: &["terraform", "opentofu"],
         name: "Terraform",
-        advice: "change the rule in the configuration or the module's variables and apply it, or the next apply opens it again",
+        advice: "change the rule in the configuration or the module's variables and apply it, or the next apply opens it \
+                 again",
     },
     Writer {
         marks: &["cloudformation.amazonaws.com"],

@@ -16,16 +16,15 @@ use crate::policy::file::traffic;
 use crate::policy::tree::Node;
 
 const RULE: [&str; 9] = ["direction", "protocol", "ports", "icmp", "icmpv6", "from", "to", "description", "author"];
-const DIRECTIONS: [(&str, Direction); 2] = [("ingress", Direction::Ingress), ("egress", Direction::Egress)];
 const AUTHORS: [(&str, Author); 3] =
     [("unknown", Author::Unknown), ("controller", Author::Controller), ("other", Author::Other)];
 
 /// One rule of EC2: one direction, one protocol, one range of ports, one peer.
 pub(super) fn rule(node: &Node, own: &str, shared: &Shared, problems: &mut Problems) -> Option<(Rule, Author)> {
     let fields = Fields::read(node, "rule", &RULE, problems)?;
-    let told = fields.choice("direction", "direction", "unknown-direction", &DIRECTIONS, problems);
+    let stated = fields.choice("direction", "direction", "unknown-direction", &Direction::WORDS, problems);
     let is_egress = fields.get("to").is_some() && fields.get("from").is_none();
-    let direction = told.unwrap_or(if is_egress { Direction::Egress } else { Direction::Ingress });
+    let direction = stated.unwrap_or(if is_egress { Direction::Egress } else { Direction::Ingress });
     let (ours, other) = match direction {
         Direction::Ingress => ("from", "to"),
         Direction::Egress => ("to", "from"),

@@ -73,12 +73,15 @@ pub(super) fn prefix_lists(node: &Node, problems: &mut Problems) -> BTreeMap<Str
     let list = |(id, node): (String, &Node)| {
         let list = match &node.value {
             Value::Scalar(word) if word == "unreadable" => None,
-            Value::Scalar(word) if word.starts_with("aws:") => {
-                let table: Vec<_> =
-                    AwsList::words().filter_map(|word| Some((word, AwsList::from_word(word)?))).collect();
-                choice(node, "prefix_lists", "word for an AWS-owned list", "unknown-aws-list", &table, problems)
-                    .map(PrefixList::Aws)
-            }
+            Value::Scalar(word) if word.starts_with("aws:") => choice(
+                node,
+                "prefix_lists",
+                "word for an AWS-owned list",
+                "unknown-aws-list",
+                &AwsList::WORDS,
+                problems,
+            )
+            .map(PrefixList::Aws),
             _ => Some(PrefixList::Entries(blocks(node, "prefix_lists", problems))),
         };
         (id, list)

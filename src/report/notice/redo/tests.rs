@@ -2,7 +2,7 @@ use super::*;
 use crate::model::group::{Evidence, Group, Role, RoleEvidence};
 use crate::model::ids::Location;
 use crate::policy::controller::Author;
-use crate::policy::judge::{Finding, judge};
+use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::{Mode, Policy};
 use crate::policy::{builtin, file};
 
@@ -28,18 +28,18 @@ fn rule(packets: Packets, peer: &str) -> Rule {
     }
 }
 
-fn verdict(policy: &Policy, rule: &Rule) -> Finding {
+fn verdict(policy: &Policy, rule: &Rule) -> JudgedRule {
     let node = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
     let group = Group { id: GROUP.to_owned(), roles: [node].into(), rules: vec![rule.clone()], ..Group::default() };
     let location = Location::new("111122223333", "eu-west-1");
     judge(policy, &group, &location, now(), |_| Author::Unknown).pop().unwrap()
 }
 
-fn record(finding: Finding, action: Action) -> Record {
-    let finding = FindingRecord::of(finding, true, action, None);
+fn record(judged: JudgedRule, action: Action) -> Record {
+    let finding = Finding::of_rule(judged, true, action, None);
     let location = Location::new("111122223333", "eu-west-1");
     let group = Group { id: GROUP.to_owned(), ..Group::default() };
-    Record::of(&location, builtin::policy("standard").unwrap(), Mode::Enforce, &group, vec![finding], None)
+    Record::of(&location, builtin::policy("standard").unwrap(), Mode::Enforce, Some(&group), vec![finding], None)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_proposed_exception_is_a_policy_under_which_the_rule_is_not_revoked() {
     ] {
         let finding = verdict(policy, &rule);
         assert_eq!(finding.verdict, Verdict::Revoke, "{what}");
-        let code = code(&record(finding, Action::Revoked), now());
+        let code = code(&record(finding, Action::Revoked), GROUP, now());
         let text = format!("version: 1\nextends: {}\n{}\n", policy.name, code[0].text);
         let today = "2026-11-23".parse().unwrap();
         let loaded = file::load("policy.yaml", &text, today);
@@ -89,7 +89,7 @@ fn the_command_restores_every_kind_of_rule() {
     ] {
         let rule = rule(packets, peer);
         let record = record(verdict(builtin::policy("standard").unwrap(), &rule), Action::Revoked);
-        let command = command(&record, &rule);
+        let command = command(&record.region, GROUP, &rule);
         let start = format!(
             "aws ec2 authorize-security-group-ingress --region eu-west-1 --group-id {GROUP} --ip-permissions '"
         );
@@ -105,7 +105,7 @@ fn no_description_and_no_tag_gets_out_of_its_quotes() {
     rule.description = Some("'; rm -rf /; '\u{1b}[31m\n$(reboot)\u{202e}".to_owned());
     rule.tags = [("team".to_owned(), "a'b".to_owned()), ("aws:owned".to_owned(), "x".to_owned())].into();
     let record = record(verdict(builtin::policy("standard").unwrap(), &rule), Action::Revoked);
-    let command = command(&record, &rule);
+    let command = command(&record.region, GROUP, &rule);
     assert!(command.chars().all(is_harmless), "{command}");
     assert!(!command.contains("aws:owned"), "{command}");
     // What a shell would make of it: outside of single quotes there is nothing but the escaped quote.
@@ -119,9 +119,9 @@ fn no_description_and_no_tag_gets_out_of_its_quotes() {
 fn what_was_not_closed_needs_no_command_and_what_is_only_reported_no_exception() {
     let standard = builtin::policy("standard").unwrap();
     let open = verdict(standard, &rule(Packets::Tcp(10250, 10250), "0.0.0.0/0"));
-    assert_eq!(code(&record(open.clone(), Action::WouldRevoke), now()).len(), 1);
-    assert_eq!(code(&record(open.clone(), Action::Revoked), now()).len(), 2);
-    assert!(code(&record(open, Action::AlreadyGone), now()).is_empty());
+    assert_eq!(code(&record(open.clone(), Action::WouldRevoke), GROUP, now()).len(), 1);
+    assert_eq!(code(&record(open.clone(), Action::Revoked), GROUP, now()).len(), 2);
+    assert!(code(&record(open, Action::AlreadyGone), GROUP, now()).is_empty());
     let reported = verdict(standard, &rule(Packets::Tcp(9000, 9000), "0.0.0.0/0"));
-    assert!(code(&record(reported, Action::Reported), now()).is_empty());
+    assert!(code(&record(reported, Action::Reported), GROUP, now()).is_empty());
 }

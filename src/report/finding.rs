@@ -1,0 +1,303 @@
+//! A finding: something to say, what it is about, and what became of it. One type for every kind, written and read.
+//!
+//! Owns: the kinds, the checks, and the order in which findings stand. Names and values are a contract with other programs:
+//! add, never rename. Must not: judge (the policy does) or write sentences for people, but for `detail`.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::rule::{Direction, Rule};
+use crate::model::words;
+use crate::policy::endpoint;
+use crate::policy::judge::{JudgedRule, Portion};
+use crate::policy::model::{PeerClass, Severity, Verdict};
+use crate::policy::requirement::Unmet;
+use crate::report::outcome::{Action, Connections, Contested};
+
+words! {
+    /// What sort of thing a finding is about.
+    pub enum Kind {
+        /// A rule of a group.
+        Rule = "rule",
+        /// Something that a cluster needs and does not have.
+        Requirement = "requirement",
+        /// The public endpoint of a cluster's API.
+        Endpoint = "endpoint",
+        /// A group as a whole.
+        Group = "group",
+        /// An account in a region as a whole.
+        Account = "account",
+    }
+}
+
+words! {
+    /// What is looked at beside rules and requirements.
+    pub enum Check {
+        /// A great many public addresses may call the API of a cluster.
+        PublicEndpoint = "public-endpoint",
+        /// The guard may not read what it has to judge.
+        ReadDenied = "read-denied",
+    }
+}
+
+impl Check {
+    /// What it is about.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::PublicEndpoint => Kind::Endpoint,
+            Self::ReadDenied => Kind::Account,
+        }
+    }
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "WireSubject", try_from = "WireSubject")]
+pub enum Subject {
+    /// A rule, complete enough for an undo.
+    Rule(Rule),
+    /// A requirement that is not met, by its id.
+    Requirement(String),
+    /// A check that found something about a cluster, a group or the account.
+    Check(Check),
+}
+
+impl Subject {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Rule(_) => Kind::Rule,
+            Self::Requirement(_) => Kind::Requirement,
+            Self::Check(check) => check.kind(),
+        }
+    }
+}
+
+/// A subject in JSON, where every kind has the same fields.
+#[derive(Serialize, Deserialize)]
+struct WireSubject {
+    kind: Kind,
+    rule: Option<Rule>,
+    requirement: Option<String>,
+    check: Option<Check>,
+}
+
+impl From<Subject> for WireSubject {
+    fn from(subject: Subject) -> Self {
+        let kind = subject.kind();
+        let (rule, requirement, check) = match subject {
+            Subject::Rule(rule) => (Some(rule), None, None),
+            Subject::Requirement(id) => (None, Some(id), None),
+            // It was called a requirement before there were checks, and is called so still.
+            Subject::Check(check @ Check::PublicEndpoint) => (None, Some(check.word().to_owned()), Some(check)),
+            Subject::Check(check) => (None, None, Some(check)),
+        };
+        Self { kind, rule, requirement, check }
+    }
+}
+
+/// A kind without what it is about, or with a check of another kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a finding of kind `{}` needs its `{needs}`", .kind.word())]
+pub struct SubjectError {
+    kind: Kind,
+    needs: &'static str,
+}
+
+impl TryFrom<WireSubject> for Subject {
+    type Error = SubjectError;
+
+    fn try_from(wire: WireSubject) -> Result<Self, SubjectError> {
+        let kind = wire.kind;
+        let (subject, needs) = match kind {
+            Kind::Rule => (wire.rule.map(Self::Rule), "rule"),
+            Kind::Requirement => (wire.requirement.map(Self::Requirement), "requirement"),
+            Kind::Endpoint | Kind::Group | Kind::Account => {
+                (wire.check.filter(|check| check.kind() == kind).map(Self::Check), "check")
+            }
+        };
+        subject.ok_or(SubjectError { kind, needs })
+    }
+}
+
+/// Something to say, with what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What the policy says.
+    pub verdict: Verdict,
+    /// How bad it is.
+    pub severity: Option<Severity>,
+    /// Whether the event named this rule.
+    pub named_by_event: bool,
+    /// What decided each portion; none where it is about no traffic.
+    pub portions: Vec<PortionRecord>,
+    /// What became of it.
+    pub action: Action,
+    /// Why, where the action alone does not say it.
+    pub detail: Option<String>,
+    /// When it was read back as gone after our revoke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// What our revoke did to connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
+    /// When people were notified of it, if it is no news now.
+    #[serde(rename = "told_at", skip_serializing_if = "Option::is_none")]
+    pub notified_at: Option<Timestamp>,
+    /// That it comes back again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contested: Option<Contested>,
+}
+
+impl Finding {
+    /// A rule that the policy objects to.
+    pub fn of_rule(judged: JudgedRule, named_by_event: bool, action: Action, detail: Option<String>) -> Self {
+        Self {
+            portions: judged.portions.iter().flat_map(PortionRecord::of).collect(),
+            verdict: judged.verdict,
+            severity: judged.severity,
+            named_by_event,
+            action,
+            detail,
+            ..Self::reported(Subject::Rule(judged.rule), None, String::new())
+        }
+    }
+
+    /// What a cluster needs and does not have. Nothing is done about it: the guard opens nothing.
+    pub fn missing(unmet: &Unmet<'_>, named_by_event: bool) -> Self {
+        let requirement = unmet.requirement;
+        let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
+        let missing = unmet.missing.by_protocol();
+        let words = missing.iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect::<Vec<_>>();
+        let groups = unmet.groups.iter().map(String::as_str).collect::<Vec<_>>();
+        let (words, groups, peers) = (words.join(" and "), groups.join(" and "), &unmet.peers);
+        let portion = |(protocol, ports)| PortionRecord {
+            clause: requirement.id.clone(),
+            protocol,
+            ports,
+            peer_class: requirement.peer_class(),
+            verdict: Verdict::Report,
+            reason: requirement.reason.clone(),
+        };
+        let detail = format!("interfaces with {groups} attached have no {words} {way} {peers}");
+        Self {
+            named_by_event,
+            portions: missing.into_iter().map(portion).collect(),
+            ..Self::reported(Subject::Requirement(requirement.id.clone()), Some(requirement.severity), detail)
+        }
+    }
+
+    /// The public endpoint of a cluster's API is open to a great many.
+    pub fn exposed(cluster: &str, severity: Severity, named_by_event: bool) -> Self {
+        let portion = |(protocol, ports)| PortionRecord {
+            clause: Check::PublicEndpoint.word().to_owned(),
+            protocol,
+            ports,
+            peer_class: PeerClass::Internet.word().to_owned(),
+            verdict: Verdict::Report,
+            reason: "no security group guards the public endpoint of the API, only its list of blocks does".to_owned(),
+        };
+        let detail = format!(
+            "a great many public addresses may call the API of cluster `{cluster}`; limit `publicAccessCidrs` to your \
+             networks, or turn the public endpoint off"
+        );
+        Self {
+            named_by_event,
+            portions: endpoint::traffic().by_protocol().into_iter().map(portion).collect(),
+            ..Self::reported(Subject::Check(Check::PublicEndpoint), Some(severity), detail)
+        }
+    }
+
+    /// The guard may not look, so nothing was judged. `why`: the error with its causes.
+    pub fn read_denied(why: String) -> Self {
+        let subject = Subject::Check(Check::ReadDenied);
+        Self { action: Action::Failed, ..Self::reported(subject, Some(Severity::Critical), why) }
+    }
+
+    fn reported(subject: Subject, severity: Option<Severity>, detail: String) -> Self {
+        Self {
+            subject,
+            verdict: Verdict::Report,
+            severity,
+            named_by_event: false,
+            portions: Vec::new(),
+            action: Action::Reported,
+            detail: Some(detail),
+            closed_at: None,
+            connections: None,
+            notified_at: None,
+            contested: None,
+        }
+    }
+
+    /// Notes when a rule that was revoked was read back as gone, and what became of its connections; nothing of any other
+    /// finding.
+    pub fn close(&mut self, at: Timestamp, rules_of_group: &[Rule]) {
+        if let (Subject::Rule(rule), Action::Revoked) = (&self.subject, self.action) {
+            self.connections = Some(Connections::of(rule, rules_of_group));
+            self.closed_at = Some(at);
+        }
+    }
+
+    /// The rule that it is about, if it is about one.
+    pub fn rule(&self) -> Option<&Rule> {
+        match &self.subject {
+            Subject::Rule(rule) => Some(rule),
+            Subject::Requirement(_) | Subject::Check(_) => None,
+        }
+    }
+
+    /// Whether something is missing, and not something open.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.subject, Subject::Requirement(_))
+    }
+}
+
+/// The order in which findings stand wherever they are shown: what needs a person first, then what the event did, then the
+/// worst. The first one is the headline.
+pub fn worst_first(findings: &mut [Finding]) {
+    findings.sort_by_cached_key(|finding| {
+        let rank = (finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity);
+        (Reverse(rank), finding.subject.kind(), finding.rule().map(|rule| rule.id.clone()))
+    });
+}
+
+/// A portion for machines: one per clause, peer class and protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortionRecord {
+    /// The clause's id.
+    pub clause: String,
+    /// `tcp`, `-1`, `50`, `7-16`, …
+    pub protocol: String,
+    /// `10250`, `0-21,23-65535`, `3/4`, `all`, …
+    pub ports: String,
+    /// The word of a [`PeerClass`]; of a requirement those of its other sides, with commas.
+    pub peer_class: String,
+    /// What the clause says.
+    pub verdict: Verdict,
+    /// Why; for people, so not part of the contract's record.
+    #[serde(skip)]
+    pub reason: String,
+}
+
+impl PortionRecord {
+    /// One entry per protocol of the portion.
+    pub fn of(portion: &Portion) -> impl Iterator<Item = Self> + '_ {
+        portion.traffic.by_protocol().into_iter().map(|(protocol, ports)| Self {
+            clause: portion.clause.clone(),
+            protocol,
+            ports,
+            peer_class: portion.peer_class.word().to_owned(),
+            verdict: portion.verdict,
+            reason: portion.reason.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
