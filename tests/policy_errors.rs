@@ -38,7 +38,7 @@ fn built_in_policies_load_without_a_remark() {
 }
 
 #[test]
-fn tools_get_codes_and_places() {
+fn tools_get_codes_and_positions() {
     let text = "version: 1\notherwise: revok\nclauses:\n  - {id: a, from: [vpc], verdict: allow, reason: r, id: b}\n";
     let rejected = load("policy.yaml", text, TODAY).unwrap_err();
     insta::assert_json_snapshot!(rejected, @r#"
@@ -61,7 +61,7 @@ fn tools_get_codes_and_places() {
         {
           "severity": "error",
           "code": "duplicate-key",
-          "message": "the key `id` stands here a second time",
+          "message": "the key `id` is given twice",
           "at": {
             "start": 89,
             "end": 91,

@@ -202,7 +202,8 @@ fn would_be_done(intent: &Intent) -> String {
 fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, groups: &[Explained]) -> Value {
     let event = event.map(|event| {
         json!({
-            "id": event.id, "name": event.name, "time": event.time, "account": event.location.account, "region": event.location.region,
+            "id": event.id, "name": event.name, "time": event.time,
+            "account": event.location.account, "region": event.location.region,
             "actor": event.actor,
         })
     });

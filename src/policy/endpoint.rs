@@ -9,8 +9,8 @@ use crate::policy::model::{Policy, Severity};
 /// What findings call it.
 pub const ID: &str = "public-endpoint";
 
-/// How bad it is that a great many public addresses may call the API, by the measure of `wide-internet`; `None` when they may not, or the
-/// policy does not mind.
+/// How bad it is that a great many public addresses may call the API, by the measure of `wide-internet`. `None`: they may
+/// not, or the policy allows it.
 pub fn exposed(policy: &Policy, cluster: &Cluster) -> Option<Severity> {
     let is_wide = exposure::wide(&[(traffic(), cluster.public_endpoint.clone())]).iter().any(|wide| !wide.is_empty());
     policy.public_endpoint.filter(|_| is_wide)

@@ -143,7 +143,7 @@ pub struct Clause {
     pub severity_of_ranges: Option<Severity>,
     /// Verdict on a controller's own single-port rule, where it differs.
     pub for_controller: Option<Verdict>,
-    /// Still revokes in a group that a load balancer wears too. Without it `revoke` is `report` there.
+    /// Still revokes in a group that is attached to a load balancer, too. Without it `revoke` is `report` there.
     pub beside_load_balancer: bool,
     /// Why, for people.
     pub reason: String,

@@ -15,7 +15,7 @@ use crate::policy::model::{InterfacesOf, PeerTerm, Policy, Requirement};
 pub struct Unmet<'p> {
     /// The requirement.
     pub requirement: &'p Requirement,
-    /// The groups that the interfaces wear together.
+    /// The groups that are attached to the interfaces together.
     pub groups: GroupSet,
     /// What is not open.
     pub missing: Traffic,

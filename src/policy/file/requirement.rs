@@ -12,7 +12,7 @@ use crate::policy::tree::Node;
 pub(super) const OF_REQUIREMENTS: [&str; 3] = ["role", "severity", "reason"];
 
 /// Roles whose interfaces are known.
-const WEARERS: [(&str, InterfacesOf); 2] =
+const INTERFACES_OF: [(&str, InterfacesOf); 2] =
     [("control-plane", InterfacesOf::ControlPlane), ("node", InterfacesOf::Node)];
 /// What is missing breaks a cluster.
 const DEFAULT_SEVERITY: Severity = Severity::High;
@@ -32,7 +32,7 @@ impl<'t> Reader<'t> {
         let region = self.region(&fields);
         let problems = &mut self.problems;
         let interfaces_of = fields.need("role", HELP_ROLE, problems).and_then(|node| {
-            choice(node, "role", "role with interfaces of its own", "unknown-role", &WEARERS, problems)
+            choice(node, "role", "role with interfaces of its own", "unknown-role", &INTERFACES_OF, problems)
         });
         let severity = fields.choice("severity", "severity", "unknown-severity", &SEVERITIES, problems);
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
@@ -46,7 +46,8 @@ impl<'t> Reader<'t> {
             let key = if direction == Direction::Ingress { "from" } else { "to" };
             let at = fields.get(key).map_or(fields.at, |node| node.at);
             let message = format!("the `{key}` of the {} has a word that only clauses have", fields.what);
-            let help = "write `role:control-plane`, `role:node`, a group as `sg-…`, CIDR blocks, networks of them, `vpc` or `anywhere`";
+            let help = "write `role:control-plane`, `role:node`, a group as `sg-…`, CIDR blocks, networks of them, `vpc` \
+                        or `anywhere`";
             self.problems.add(Diagnostic::error("bad-requirement", at, message).help(help));
             return None;
         }

@@ -50,7 +50,7 @@ fn group(node: &Node, problems: &mut Problems) -> Option<ConfiguredGroup> {
 
 pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetting> {
     let mut settings: Vec<ClusterSetting> = Vec::new();
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     for item in items(node, "clusters", problems) {
         let Some(fields) = Fields::read(item, "entry of `clusters`", &OF_CLUSTERS, problems) else {
             continue;
@@ -64,12 +64,12 @@ pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetti
         let mode = fields.choice("mode", "mode", "unknown-mode", &MODES, problems);
         let Some((name, at)) = name else { continue };
         let covers = |(_, setting): &(_, &ClusterSetting)| setting.name == name || setting.name == "*";
-        if let Some((first, _)) = places.iter().copied().zip(&settings).find(covers) {
+        if let Some((first, _)) = positions.iter().copied().zip(&settings).find(covers) {
             let message = format!("the entry for {} is never reached", quoted(&name));
             let problem = Diagnostic::warning("shadowed", at, message).help("move it up, or remove it");
             problems.add(problem.also("the first entry that matches counts", first, None));
         }
-        places.push(at);
+        positions.push(at);
         settings.push(ClusterSetting { name, environment, mode });
     }
     settings

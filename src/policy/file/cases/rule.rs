@@ -23,9 +23,9 @@ const AUTHORS: [(&str, Author); 3] =
 /// One rule of EC2: one direction, one protocol, one range of ports, one peer.
 pub(super) fn rule(node: &Node, own: &str, shared: &Shared, problems: &mut Problems) -> Option<(Rule, Author)> {
     let fields = Fields::read(node, "rule", &RULE, problems)?;
-    let told = fields.choice("direction", "direction", "unknown-direction", &DIRECTIONS, problems);
+    let written = fields.choice("direction", "direction", "unknown-direction", &DIRECTIONS, problems);
     let is_egress = fields.get("to").is_some() && fields.get("from").is_none();
-    let direction = told.unwrap_or(if is_egress { Direction::Egress } else { Direction::Ingress });
+    let direction = written.unwrap_or(if is_egress { Direction::Egress } else { Direction::Ingress });
     let (ours, other) = match direction {
         Direction::Ingress => ("from", "to"),
         Direction::Egress => ("to", "from"),
@@ -91,7 +91,8 @@ fn peer(node: &Node, key: &str, own: &str, shared: &Shared, problems: &mut Probl
         if !shared.lists.contains_key(&id) {
             let message = format!("nothing says what the prefix list `{id}` holds");
             let help = format!(
-                "add it at the top, as `prefix_lists: {{{id}: [203.0.113.0/24]}}`; other values are words as `aws:s3`, and `unreadable`"
+                "add it at the top, as `prefix_lists: {{{id}: [203.0.113.0/24]}}`; other values are words as `aws:s3`, and \
+                 `unreadable`"
             );
             problems.add(Diagnostic::error("unknown-prefix-list", node.at, message).help(help));
             return None;
@@ -102,7 +103,8 @@ fn peer(node: &Node, key: &str, own: &str, shared: &Shared, problems: &mut Probl
     let peer = Peer::cidr(text).ok();
     if peer.is_none() {
         let message = format!("{} is no peer of a rule", quoted(text));
-        let help = "write one block as `203.0.113.0/24`, `self`, `sg-…` or `pl-…`; words of the policy as `internet` are no addresses";
+        let help = "write one block as `203.0.113.0/24`, `self`, `sg-…` or `pl-…`; words of the policy as `internet` are \
+                    no addresses";
         problems.add(Diagnostic::error("bad-peer", node.at, message).help(help));
     }
     peer
