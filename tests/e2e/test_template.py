@@ -353,7 +353,7 @@ def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) 
         ("ErrorsAlarm", {"Name": "FunctionName", "Value": {"Ref": "GuardFunction"}}),
     ],
 )
-def test_each_net_tells_people(resources: dict[str, Any], alarm: str, watched: dict[str, Any]) -> None:
+def test_each_net_notifies_people(resources: dict[str, Any], alarm: str, watched: dict[str, Any]) -> None:
     properties = resources[alarm]["Properties"]
     assert properties["Dimensions"] == [watched]
     assert properties["AlarmActions"] == [either("MakeTopic", "Topic", "TopicArn")]
