@@ -83,7 +83,8 @@ fn each_recipe_names_every_file_that_its_example_touches() {
         let stale: Vec<_> = named.difference(&mentioned).collect();
         assert!(
             missing.is_empty() && stale.is_empty(),
-            "CONTRIBUTING.md, {}: these mention {examples:?} and are not named: {missing:?}; these are named and do not: {stale:?}",
+            "CONTRIBUTING.md, {}: these mention {examples:?} and are not named: {missing:?}; these are named and do not \
+             mention it: {stale:?}",
             row[0]
         );
     }

@@ -191,8 +191,8 @@ impl<'t> Networks<'t> {
                 Some(NetworkEntry::PeerTerm(word @ (PeerTerm::Private | PeerTerm::Vpc))) => mixture.add_word(word),
                 Some(NetworkEntry::PeerTerm(_)) => {
                     let message = format!("{} cannot be part of a network", kind(item));
-                    let help = "a network holds CIDR blocks, `private`, `vpc` and other networks; name the rest in `from` or \
-                                `to`";
+                    let help = "a network holds CIDR blocks, `private`, `vpc` and other networks; name the rest in `from` \
+                                or `to`";
                     problems.add(Diagnostic::error("bad-network", item.at, message).help(help));
                 }
                 Some(NetworkEntry::Network(other)) if self.may_enter(other, path, item.at, problems) => {

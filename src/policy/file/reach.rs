@@ -1,7 +1,8 @@
 //! How far a clause reaches: which groups it speaks of and which peers its terms may mean, for every possible group.
 //!
-//! Exact over roles, direction and traffic. What a peer term means depends on the group, so of two terms it only knows whether
-//! one certainly lies within the other, and whether they certainly never meet. Must not: know verdicts or write diagnostics.
+//! Exact over roles, direction and traffic. What a peer term means depends on the group, so of two terms it only knows
+//! whether one certainly lies within the other, and whether they certainly never meet. Must not: know verdicts or write
+//! diagnostics.
 
 use std::sync::LazyLock;
 
