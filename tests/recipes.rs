@@ -1,5 +1,5 @@
-//! `CONTRIBUTING.md` says which files a new thing touches. Its table is held to the repository: each row names something that
-//! is there already, and every file that mentions it has to stand in that row.
+//! `CONTRIBUTING.md` says which files a new thing touches. Its table is held to the repository: each row names something
+//! that is there already, and every file that mentions it has to stand in that row.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
 
