@@ -1,8 +1,9 @@
 //! What people read of an outcome, channel-neutral: one [`Notice`], and one renderer for each way to tell it.
 //!
-//! Owns: who hears of what, and the parts of a notice. Must not: send anything, or let text from outside (names, descriptions,
-//! sessions, user agents) format a message or break a line: every such value goes through [`crate::model::text::plain`] before it
-//! gets into a notice, and each renderer takes away what its own format would obey.
+//! Owns: who hears of what, and the parts of a notice. Must not: send anything, or let text from outside (names,
+//! descriptions, sessions, user agents) format a message or break a line: every such value goes through
+//! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would
+//! obey.
 
 mod blind;
 mod compose;
@@ -32,7 +33,8 @@ pub struct Message {
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// What people read, in the order in which they read it. All text in it is harmless to a terminal and of one line, but for code.
+/// What people read, in the order in which they read it. All text in it is harmless to a terminal and of one line, but
+/// for code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notice {
     /// At most 99 characters, without control characters, principals or ARNs.
