@@ -223,7 +223,8 @@ impl FindingRecord {
             reason: "no security group guards the public endpoint of the API, only its list of blocks does".to_owned(),
         };
         let detail = format!(
-            "a great many public addresses may call the API of cluster `{cluster}`; limit `publicAccessCidrs` to your networks, or turn the public endpoint off"
+            "a great many public addresses may call the API of cluster `{cluster}`; limit `publicAccessCidrs` to \
+             your networks, or turn the public endpoint off"
         );
         Self {
             rule: None,

@@ -177,7 +177,8 @@ fn meanwhile(connections: Connections) -> &'static str {
             "Direct connections through it were cut with it; those through NAT gateways or network load balancers may go on"
         }
         Connections::MayGoOn => {
-            "Connections made through it may go on until they are idle for long (TCP: up to 5 days); only a network ACL cuts them at once"
+            "Connections made through it may go on until they are idle for long (TCP: up to 5 days); only a \
+             network ACL cuts them at once"
         }
     }
 }

@@ -59,7 +59,8 @@ fn exception(record: &Record, finding: &FindingRecord, rule: &Rule, now: Timesta
         let name = if protocol == "-1" { "all" } else { protocol };
         let _ = write!(
             text,
-            "\n  - id: {}-{}-{name}\n    reason: why it has to be open, with a ticket\n    owner: who answers for it\n    expires: {last}\n    group: {}\n",
+            "\n  - id: {}-{}-{name}\n    reason: why it has to be open, with a ticket\n    owner: who answers for it\n\
+             \x20   expires: {last}\n    group: {}\n",
             record.group.id, rule.id, record.group.id
         );
         let is_whole = ports.contains(&"all");

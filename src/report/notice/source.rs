@@ -30,8 +30,9 @@ const WRITERS: [Writer; 10] = [
     Writer {
         marks: &["kubernetes.io/rule/nlb/"],
         name: "the service controller of the cluster",
-        advice: "narrow `spec.loadBalancerSourceRanges` (annotation `service.beta.kubernetes.io/load-balancer-source-ranges`) \
-                 of the Service; without it the controller opens the NodePort to everybody",
+        advice: "narrow `spec.loadBalancerSourceRanges` (annotation \
+                 `service.beta.kubernetes.io/load-balancer-source-ranges`) of the Service; without it the controller \
+                 opens the NodePort to everybody",
     },
     Writer {
         marks: &["crossplane"],
@@ -52,7 +53,8 @@ const WRITERS: [Writer; 10] = [
     Writer {
         marks: &["terraform", "opentofu"],
         name: "Terraform",
-        advice: "change the rule in the configuration or the module's variables and apply it, or the next apply opens it again",
+        advice: "change the rule in the configuration or the module's variables and apply it, or the next apply \
+                 opens it again",
     },
     Writer {
         marks: &["cloudformation.amazonaws.com"],
