@@ -16,7 +16,8 @@ CARGO_DENY_VERSION := 0.20.2
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help build programs test test-core bench demo check fmt fmt-check lint lint-core template-lint deny advisories release venv clean
+.PHONY: help programs build test test-core bench demo check fmt fmt-check lint lint-core template-lint deny advisories \
+	release venv clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

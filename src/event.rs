@@ -90,8 +90,8 @@ pub struct Event {
     pub name: String,
     /// When the call completed, else when the event was sent; `None` when neither is readable.
     pub time: Option<Timestamp>,
-    /// The account the event was delivered for, and the region of the call, as told: compare them with the locations you guard
-    /// before you use them.
+    /// The account the event was delivered for, and the region of the call, as told: compare them with the locations you
+    /// guard before you use them.
     pub location: Location,
     /// Who called.
     pub actor: Actor,

@@ -1,7 +1,8 @@
 //! The guard of one location: which groups a trigger is about, read and handed to an invocation. One evaluator for every
 //! entrance.
 //!
-//! Owns: waiting for what EC2 does not show yet. Must not: order effects on EC2 (remediate does) or write text (notice does).
+//! Owns: waiting for what EC2 does not show yet. Must not: order effects on EC2 (remediate does) or write text (notice
+//! does).
 
 pub mod dispatch;
 mod handled;
@@ -31,8 +32,8 @@ use crate::report::finding::Finding;
 use crate::report::notice;
 use crate::report::record::Record;
 
-/// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again after one
-/// minute and after two more, so the last try always looks.
+/// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again
+/// after one minute and after two more, so the last try always looks.
 const FULL_LOOK_INTERVAL: SignedDuration = SignedDuration::from_secs(150);
 /// Groups read at once where many are concerned.
 const MAX_GROUPS: usize = 200;
@@ -59,7 +60,8 @@ impl Guard {
         Self { setup, inventory, handled, blind, looked_everywhere: Mutex::default() }
     }
 
-    /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be told in time.
+    /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be told
+    /// in time.
     ///
     /// # Errors
     /// A state that cannot be read, or anything that should be done and is not.
@@ -144,8 +146,8 @@ impl Guard {
         self.inventory.read(ids).await.map_err(|source| read_failed(ids.join(", "), source))
     }
 
-    /// The groups that were put on a wearer, each with whether that is its first EKS interface. Waits a little for EC2 to show
-    /// it; in the end the groups count without it.
+    /// The groups that were put on a wearer, each with whether that is its first EKS interface. Waits a little for EC2 to
+    /// show it; in the end the groups count without it.
     async fn worn(
         &self,
         attachment: Option<&str>,

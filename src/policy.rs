@@ -1,7 +1,7 @@
 //! From (group state, policy, actor, now) to findings: a pure, total function.
 //!
-//! `model` is what a policy is, `file` the language it is written in, `judge` the decision. Must not: do I/O, read a clock or
-//! the environment.
+//! `model` is what a policy is, `file` the language it is written in, `judge` the decision. Must not: do I/O, read a clock
+//! or the environment.
 
 pub mod builtin;
 mod classes;

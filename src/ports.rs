@@ -1,8 +1,8 @@
-//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we notify, what is remembered,
-//! and time.
+//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we notify, what is
+//! remembered, and time.
 //!
-//! Owns: the traits, each of them fit for `dyn`. Must not: know the AWS SDK (adapters do). Fakes of these traits drive the tests
-//! of the order of effects.
+//! Owns: the traits, each of them fit for `dyn`. Must not: know the AWS SDK (adapters do). Fakes of these traits drive
+//! the tests of the order of effects.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,8 +60,8 @@ pub trait Channel: Send + Sync {
     async fn send(&self, message: &Message) -> Result<(), Cause>;
 }
 
-/// What is remembered from one invocation to the next. A state that cannot be read must neither keep a rule open nor silence a
-/// notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
+/// What is remembered from one invocation to the next. A state that cannot be read must neither keep a rule open nor
+/// silence a notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
 #[async_trait]
 pub trait StateStore: Send + Sync {
     /// Whether this event was handled to its end, by its id.

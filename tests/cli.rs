@@ -388,13 +388,17 @@ const SNAPSHOT: &str = r#"{"version": 1, "account": "111122223333", "region": "u
   {"id": "sg-0aaa1111bbb22222c", "name": "nodes", "vpc": "vpc-0123456789abcdef0", "cluster": "prod",
    "roles": ["node", {"role": "pod", "evidence": "tag", "strong": false}], "vpc_ranges": ["10.0.0.0/16"],
    "peers": {"sg-0ccc3333ddd44444e": ["cluster"]},
-   "prefix_lists": {"pl-0123456789abcdef0": ["203.0.113.0/24"], "pl-0123456789abcdef1": "aws:s3", "pl-0123456789abcdef2": null},
+   "prefix_lists":
+    {"pl-0123456789abcdef0": ["203.0.113.0/24"], "pl-0123456789abcdef1": "aws:s3", "pl-0123456789abcdef2": null},
    "rules": [
-    {"id": "sgr-00000000000000001", "direction": "ingress", "protocol": "tcp", "from_port": 0, "to_port": 1023, "peer": {"cidr": "0.0.0.0/0"},
-     "description": null, "tags": {}},
-    {"id": "sgr-00000000000000002", "direction": "ingress", "protocol": "-1", "from_port": null, "to_port": null, "peer": {"group": "sg-0bbb2222ccc33333d"}},
-    {"id": "sgr-00000000000000003", "direction": "ingress", "protocol": "tcp", "from_port": 443, "to_port": 443, "peer": {"prefix_list": "pl-0123456789abcdef0"}},
-    {"id": "sgr-00000000000000004", "direction": "ingress", "protocol": "icmp", "icmp_type": 3, "icmp_code": 4, "peer": {"cidr": "0.0.0.0/0"}}]}]}"#;
+    {"id": "sgr-00000000000000001", "direction": "ingress", "protocol": "tcp", "from_port": 0, "to_port": 1023,
+     "peer": {"cidr": "0.0.0.0/0"}, "description": null, "tags": {}},
+    {"id": "sgr-00000000000000002", "direction": "ingress", "protocol": "-1", "from_port": null, "to_port": null,
+     "peer": {"group": "sg-0bbb2222ccc33333d"}},
+    {"id": "sgr-00000000000000003", "direction": "ingress", "protocol": "tcp", "from_port": 443, "to_port": 443,
+     "peer": {"prefix_list": "pl-0123456789abcdef0"}},
+    {"id": "sgr-00000000000000004", "direction": "ingress", "protocol": "icmp", "icmp_type": 3, "icmp_code": 4,
+     "peer": {"cidr": "0.0.0.0/0"}}]}]}"#;
 
 #[test]
 fn diff_prints_which_decisions_change() {

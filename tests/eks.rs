@@ -98,7 +98,7 @@ fn prod() -> Value {
         "roleArn": "arn:aws:iam::111122223333:role/prod",
         "status": "ACTIVE",
         "resourcesVpcConfig": {
-            "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-extra"], "endpointPublicAccess": true, "publicAccessCidrs": ["203.0.113.0/24"], "clusterSecurityGroupId": "sg-cluster",
+            "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-extra"], "clusterSecurityGroupId": "sg-cluster",
             "vpcId": "vpc-1", "endpointPublicAccess": true, "publicAccessCidrs": ["0.0.0.0/0"]
         },
         "remoteNetworkConfig": {
@@ -123,7 +123,8 @@ async fn a_cluster_is_read_with_its_node_groups_templates_and_ranges() {
         "resources": { "autoScalingGroups": [{ "name": "eks-blue-1" }], "remoteAccessSecurityGroup": "sg-ssh" }
     });
     let groups = "<securityGroupIdSet><item>sg-a</item></securityGroupIdSet><networkInterfaceSet><item>\
-        <deviceIndex>0</deviceIndex><groupSet><groupId>sg-b</groupId><groupId>sg-a</groupId></groupSet></item></networkInterfaceSet>";
+        <deviceIndex>0</deviceIndex><groupSet><groupId>sg-b</groupId><groupId>sg-a</groupId></groupSet></item>\
+        </networkInterfaceSet>";
     let eks = [
         list_clusters(json!(["prod"])),
         describe_cluster("prod", prod()),

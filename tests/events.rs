@@ -1,5 +1,5 @@
-//! Every shape of event, through the public interface: golden tests over `events/`, and recorded events. What garbling does to
-//! them is for `garbled_events.rs`.
+//! Every shape of event, through the public interface: golden tests over `events/`, and recorded events. What garbling
+//! does to them is for `garbled_events.rs`.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
 
@@ -41,8 +41,8 @@ fn deliveries(Batch { carrier, deliveries }: &Batch) -> String {
     deliveries.iter().map(delivery).collect()
 }
 
-/// One line for each thing an answer says, so that a change of it is one line in a review; in the words of the wire, so that a
-/// type may get another name.
+/// One line for each thing an answer says, so that a change of it is one line in a review; in the words of the wire, so
+/// that a type may get another name.
 fn lines(answer: &Result<Parsed, EventError>) -> String {
     let change = match answer {
         Err(error) => return format!("error: {error}"),

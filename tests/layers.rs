@@ -19,12 +19,6 @@ const LAYERS: [&[&str]; 8] = [
     &["bin"],
 ];
 
-/// Imports that close a circle and are not mended yet. One that closes none any more has to go from here too.
-const TOLERATED: [(&str, &str); 1] = [
-    // What a finding remembers (`Contested`) stands beside the history, which is made of findings.
-    ("report/record", "report/history"),
-];
-
 /// File without `src/` and `.rs` -> its text.
 type Files = BTreeMap<String, String>;
 
@@ -130,19 +124,14 @@ fn layer(file: &str) -> Option<usize> {
 }
 
 /// A sentence for each file without a layer and each import that goes up, and for one circle if there is any.
-fn faults(files: &Files, tolerated: &[(&str, &str)]) -> Vec<String> {
-    let mut left = imports(files);
+fn faults(files: &Files) -> Vec<String> {
+    let left = imports(files);
     let mut faults: Vec<String> =
         files.keys().filter(|file| layer(file).is_none()).map(|file| format!("{file} is in no layer")).collect();
     for (from, to) in left.iter().flat_map(|(from, all)| all.iter().map(move |to| (*from, to.as_str()))) {
         let is_neighbour = from.split('/').next() == to.split('/').next();
         if layer(to) >= layer(from) && !is_neighbour {
             faults.push(format!("{from} imports {to}, which is not below it"));
-        }
-    }
-    for (from, to) in tolerated {
-        if way(to, from, &left).is_none() || !left.get_mut(from).is_some_and(|all| all.remove(*to)) {
-            faults.push(format!("{from} and {to} are in no circle: they need not be tolerated"));
         }
     }
     let circle = left.keys().find_map(|file| left[file].iter().find_map(|to| way(to, file, &left)));
@@ -171,7 +160,7 @@ fn imports_go_down_and_never_in_a_circle() {
     let mut files = Files::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
     assert!(files.len() > 90, "the tree is read: {}", files.len());
-    assert_eq!(faults(&files, &TOLERATED), Vec::<String>::new());
+    assert_eq!(faults(&files), Vec::<String>::new());
 }
 
 #[test]
@@ -197,10 +186,10 @@ fn what_goes_up_or_round_is_found() {
         (&[("helpers", "")], "helpers is in no layer"),
     ] {
         let files = planted.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
-        assert!(faults(&files, &[]).contains(&expected.to_owned()), "{planted:?}: {:?}", faults(&files, &[]));
+        assert!(faults(&files).contains(&expected.to_owned()), "{planted:?}: {:?}", faults(&files));
     }
     let tests = "mod b;\npub use b::B;\n// crate::guard\n#[cfg(test)]\nmod tests {\n    use crate::guard::G;\n}\n";
     let fine = [("model/a", tests), ("model/a/b", "use super::C;"), ("guard", "use crate::model::a::{b::B};")];
     let files = fine.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
-    assert_eq!(faults(&files, &[]), Vec::<String>::new());
+    assert_eq!(faults(&files), Vec::<String>::new());
 }

@@ -38,7 +38,7 @@ fn built_in_policies_load_without_a_remark() {
 }
 
 #[test]
-fn tools_get_codes_and_places() {
+fn tools_get_codes_and_positions() {
     let text = "version: 1\notherwise: revok\nclauses:\n  - {id: a, from: [vpc], verdict: allow, reason: r, id: b}\n";
     let rejected = load("policy.yaml", text, TODAY).unwrap_err();
     insta::assert_json_snapshot!(rejected, @r#"
@@ -61,7 +61,7 @@ fn tools_get_codes_and_places() {
         {
           "severity": "error",
           "code": "duplicate-key",
-          "message": "the key `id` stands here a second time",
+          "message": "the key `id` is given twice",
           "at": {
             "start": 89,
             "end": 91,
@@ -157,8 +157,9 @@ fn bombs_are_refused() {
 #[test]
 fn a_long_line_is_named_and_not_shown() {
     let rejected = quickly(&format!("version: {}", "x".repeat(1 << 19))).unwrap_err();
-    insta::assert_snapshot!(rejected.to_string(), @"
-    error[unknown-version]: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` is not a version of the policy language that this program reads
+    let shown = rejected.to_string().replace(&"x".repeat(80), "x…x");
+    insta::assert_snapshot!(shown, @"
+    error[unknown-version]: `x…x…` is not a version of the policy language that this program reads
     --> hostile.yaml:1:10
      = help: write `version: 1`
 
@@ -213,8 +214,10 @@ fn sets_do_not_multiply() {
 
 /// Pieces that make random text likely to get past the parser.
 fn fragment() -> impl Strategy<Value = String> {
-    let words = "version: 1\n|clauses:\n|exceptions:\n|networks:\n|  - id: a\n|    from: [|office|]\n|, |10.0.0.0/8|    ports: |22-80|\
-                 &a |*a|    protocol: tcp\n|    verdict: |revoke\n|    reason: x\n|'|\"|{|}|: |- |? |<<: |!x |# |\t|\r\n|\u{feff}|é|日本|~|\0";
+    let words = "version: 1\n|clauses:\n|exceptions:\n|networks:\n|  - id: a\n|    from: [|office|]\n|, |\
+                 10.0.0.0/8|    ports: |22-80|\
+                 &a |*a|    protocol: tcp\n|    verdict: |revoke\n|    reason: x\n|\
+                 '|\"|{|}|: |- |? |<<: |!x |# |\t|\r\n|\u{feff}|é|日本|~|\0";
     prop_oneof![
         4 => prop::sample::select(words.split('|').map(str::to_owned).collect::<Vec<_>>()),
         1 => any::<char>().prop_map(String::from),

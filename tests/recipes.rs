@@ -1,5 +1,5 @@
-//! `CONTRIBUTING.md` says which files a new thing touches. Its table is held to the repository: each row names something that
-//! is there already, and every file that mentions it has to stand in that row.
+//! `CONTRIBUTING.md` says which files a new thing touches. Its table is held to the repository: each row names something
+//! that is there already, and every file that mentions it has to stand in that row.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
 
@@ -83,7 +83,8 @@ fn each_recipe_names_every_file_that_its_example_touches() {
         let stale: Vec<_> = named.difference(&mentioned).collect();
         assert!(
             missing.is_empty() && stale.is_empty(),
-            "CONTRIBUTING.md, {}: these mention {examples:?} and are not named: {missing:?}; these are named and do not: {stale:?}",
+            "CONTRIBUTING.md, {}: these mention {examples:?} and are not named: {missing:?}; these are named and do not \
+             mention it: {stale:?}",
             row[0]
         );
     }

@@ -306,8 +306,9 @@ fn a_list_that_cannot_be_read_is_not_called_missing() {
 
 #[test]
 fn a_file_adds_requirements_and_switches_inherited_ones_off() {
-    let text = "version: 1\nverdicts: {node-dns: allow, node-to-node: report}\nrequirements:\n  - {id: webhooks, role: node, \
-                protocol: tcp, ports: [8443], from: [\"sg-0123456789abcdef0\", \"203.0.113.0/24\"], severity: low, reason: r}\n";
+    let text = "version: 1\nverdicts: {node-dns: allow, node-to-node: report}\nrequirements:\n  - {id: webhooks, \
+                role: node, protocol: tcp, ports: [8443], from: [\"sg-0123456789abcdef0\", \"203.0.113.0/24\"], \
+                severity: low, reason: r}\n";
     let policy = file::load("own.yaml", text, date(2026, 11, 23)).unwrap().policy;
     let rules: Vec<_> = TERRAFORM.rules.iter().filter(|(_, text)| !text.ends_with("from node")).copied().collect();
     let nodes = [node(&["node"], "aws:eks:cluster-name")];

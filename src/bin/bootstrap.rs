@@ -78,8 +78,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// When to begin nothing new on EC2. A revoke with its retries may take 12 s, reading it back as long, and telling people too,
-/// so with Lambda's timeout of a minute the last third is kept for what has to be finished.
+/// When to begin nothing new on EC2. A revoke with its retries may take 12 s, reading it back as long, and telling people
+/// too, so with Lambda's timeout of a minute the last third is kept for what has to be finished.
 fn deadline(context: &Context) -> Timestamp {
     let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let deadline = deadline.and_then(|deadline| deadline.checked_sub(TIME_TO_FINISH).ok());

@@ -111,44 +111,47 @@ fn rule(named: &NamedRule) -> Option<Rule> {
 /// What the verdicts rest on that is not known offline, in whole sentences.
 pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
     let Claimed { group, named, roles_from, untold, by_controller } = claimed;
-    let mut told = Vec::new();
+    let mut caveats = Vec::new();
     match named {
-        Named::Nothing | Named::Using(_) => told.push("the event names no rule: the function would look at the group, which this program cannot".to_owned()),
-        Named::Everything => told.push(
+        Named::Nothing | Named::Using(_) => caveats.push(
+            "the event names no rule: the function would look at the group, which this program cannot".to_owned(),
+        ),
+        Named::Everything => caveats.push(
             "the event does not name the rules (CloudTrail left them out): the function would look at all rules of the group"
                 .to_owned(),
         ),
-        Named::Rules(_) if *untold > 0 => told.push(format!(
+        Named::Rules(_) if *untold > 0 => caveats.push(format!(
             "{untold} of the rules are named without content that could be judged: the function would look them up by id"
         )),
         Named::Rules(_) => {}
     }
     if group.rules.is_empty() {
-        return told;
+        return caveats;
     }
     if *roles_from == RolesFrom::Default {
-        told.push("no `--role` was given: the group is taken for a node group".to_owned());
+        caveats.push("no `--role` was given: the group is taken for a node group".to_owned());
     }
     if group.clusters.is_empty() {
-        told.push(
+        caveats.push(
             "no `--cluster` was given: settings and exceptions that are limited to a cluster do not count".to_owned(),
         );
     }
-    if matches!(named, Named::Rules(rules) if rules.iter().any(|rule| rule.claim.as_ref().is_some_and(|claim| claim.direction.is_none())))
-    {
-        told.push("a modified rule comes without its direction: it is taken for ingress".to_owned());
+    let has_no_direction = |rule: &NamedRule| rule.claim.as_ref().is_some_and(|claim| claim.direction.is_none());
+    if matches!(named, Named::Rules(rules) if rules.iter().any(has_no_direction)) {
+        caveats.push("a modified rule comes without its direction: it is taken for ingress".to_owned());
     }
     let is = |of: fn(&Peer) -> bool| group.rules.iter().any(|rule| of(&rule.peer));
     if is(|peer| matches!(peer, Peer::PrefixList(_))) {
-        told.push("the entries of prefix lists are not known here: the function reads and judges them".to_owned());
+        caveats.push("the entries of prefix lists are not known here: the function reads and judges them".to_owned());
     }
     if is(|peer| matches!(peer, Peer::Group { .. })) {
-        told.push("other groups count as foreign, unless `groups` of the policy puts them into the cluster".to_owned());
+        caveats
+            .push("other groups count as foreign, unless `groups` of the policy puts them into the cluster".to_owned());
     }
     if *by_controller {
         let why =
             "the caller is a controller, but the marks of its rules are not known here: they are judged as anybody's";
-        told.push(why.to_owned());
+        caveats.push(why.to_owned());
     }
-    told
+    caveats
 }

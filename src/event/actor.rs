@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Actor;
 use super::fields::{at, get, text};
 
-/// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message whatever a caller writes.
+/// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message whatever a caller
+/// writes.
 const MAX_ACTOR_TEXT_LEN: usize = 1024;
 
 /// Reads what is there. Nothing here is required: a call by nobody we can name is still a call.

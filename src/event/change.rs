@@ -175,7 +175,8 @@ fn cluster(request: &Value, response: &Value) -> Option<String> {
     tells(request, CLUSTER_IN_REQUEST).or_else(|| tells(response, CLUSTER_IN_RESPONSE))
 }
 
-/// A name as EKS allows it (which never re-types a text), alone or at the end of the cluster's ARN, whose slash a path may encode.
+/// A name as EKS allows it (which never re-types a text), alone or at the end of the cluster's ARN, whose slash a path
+/// may encode.
 fn cluster_name(value: &Value) -> Option<String> {
     const BEFORE: [&str; 3] = ["cluster/", "cluster%2F", "cluster%2f"];
     let text = value.as_str()?;

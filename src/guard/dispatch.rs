@@ -108,9 +108,9 @@ impl Dispatcher {
         }
     }
 
-    /// The guard of an event, or why it is none of our business. Our own doing is recognised by the role behind the session,
-    /// which only IAM writes; names of sessions and programs are the caller's. Only revokes are left alone: a misused role that
-    /// opens a rule is looked at as anybody is.
+    /// The guard of an event, or why it is none of our business. Our own doing is recognised by the role behind the
+    /// session, which only IAM writes; names of sessions and programs are the caller's. Only revokes are left alone: a
+    /// misused role that opens a rule is looked at as anybody is.
     fn guard_of(&self, event: &Event) -> Result<&Guard, String> {
         let is_own = self.own_role.is_some() && event.actor.session_issuer == self.own_role;
         if is_own && event.name.starts_with("RevokeSecurityGroup") {

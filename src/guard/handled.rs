@@ -1,4 +1,5 @@
-//! The events that this process handled. It forgets with the process; a table, where there is one, knows what the others did.
+//! The events that this process handled. It forgets with the process; a table, where there is one, knows what the others
+//! did.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};

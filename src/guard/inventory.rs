@@ -187,8 +187,8 @@ impl Inventory {
         Ok(())
     }
 
-    /// Who wears what in a cluster, with the rules as they are this moment. `None`: EKS does not know the cluster, or not its
-    /// group yet.
+    /// Who wears what in a cluster, with the rules as they are this moment. `None`: EKS does not know the cluster, or not
+    /// its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.

@@ -146,8 +146,8 @@ impl<'a> Invocation<'a> {
         self.looked_at.push(Judged { group: snapshot.group, named: *named != Named::Nothing, closed_at, results });
     }
 
-    /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not have, and
-    /// a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
+    /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not
+    /// have, and a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
     /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
     async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, Finding)> {
         let closes = self.event.is_none_or(Event::may_close);

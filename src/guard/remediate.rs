@@ -110,8 +110,8 @@ impl Remediation<'_> {
         snapshot.is_last_look && self.ports.clock.now().duration_since(snapshot.read_at) < MAX_LAST_LOOK_AGE
     }
 
-    /// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by one: one
-    /// unknown or denied id must not stop the others.
+    /// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by
+    /// one: one unknown or denied id must not stop the others.
     async fn revoke(self, group: &str, steps: &[Step]) -> BTreeMap<String, RevokeAnswer> {
         let ec2 = self.ports.ec2.as_ref();
         let mut answers = BTreeMap::new();
@@ -139,8 +139,8 @@ impl Remediation<'_> {
         answers
     }
 
-    /// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was refused, not
-    /// beyond `deadline`, and not for an EC2 that does not answer: the SDK has tried that often enough.
+    /// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was
+    /// refused, not beyond `deadline`, and not for an EC2 that does not answer: the SDK has tried that often enough.
     async fn read_back(
         self,
         group: &str,

@@ -44,7 +44,8 @@ pub enum GuardError {
     },
     /// The event does not tell its group, and all groups were looked at a moment ago. The next try looks again.
     #[error(
-        "the event does not tell its group, and all groups were looked at a moment ago (at {last}); try again in some minutes"
+        "the event does not tell its group, and all groups were looked at a moment ago (at {last}); try again in some \
+         minutes"
     )]
     Postponed {
         /// When all groups were looked at.

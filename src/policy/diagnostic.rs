@@ -14,7 +14,7 @@ use crate::policy::texts;
 /// Longer lines are named, not shown: nobody reads them, and a hostile file has one line.
 const MAX_LINE_LEN: usize = 2_000;
 
-/// Where something stands in a text.
+/// A position in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct At {
     /// First byte.
@@ -50,18 +50,18 @@ pub struct Diagnostic {
     pub at: At,
     /// What to write instead.
     pub help: Option<String>,
-    /// A second place that matters, as the first use of an id.
+    /// A second position that matters, as the first use of an id.
     pub also: Option<Also>,
 }
 
-/// The second place of a problem.
+/// The second position of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Also {
     /// What it is to the problem.
     pub label: String,
     /// Where.
     pub at: At,
-    /// The built-in policy it stands in; `None`: the same file.
+    /// The built-in policy it is in; `None`: the same file.
     pub policy: Option<&'static str>,
 }
 
@@ -82,20 +82,20 @@ impl Diagnostic {
         Self { also: Some(Also { label: label.to_owned(), at, policy }), ..self }
     }
 
-    /// As a compiler would show it: what, where, the line with the place underlined, what to do.
+    /// As a compiler would show it: what, where, the line with the position underlined, what to do.
     pub fn render(&self, name: &str, text: &str, colours: bool) -> String {
         let title = match self.severity {
             Level::Error => Title::ERROR,
             Level::Warning => Title::WARNING,
         };
         let mut group = Group::with_title(title.primary_title(self.message.as_str()).id(self.code));
-        group = group.element(place(name, text, self.at, AnnotationKind::Primary, None));
+        group = group.element(shown(name, text, self.at, AnnotationKind::Primary, None));
         if let Some(also) = &self.also {
             let (name, text) = match also.policy {
                 Some(policy) => (policy, texts::text(policy).unwrap_or_default()),
                 None => (name, text),
             };
-            group = group.element(place(name, text, also.at, AnnotationKind::Context, Some(&also.label)));
+            group = group.element(shown(name, text, also.at, AnnotationKind::Context, Some(&also.label)));
         }
         if let Some(help) = &self.help {
             group = group.element(Title::HELP.message(help.as_str()));
@@ -106,8 +106,8 @@ impl Diagnostic {
     }
 }
 
-/// Only the line of the place goes to the renderer, so the cost of a diagnostic does not grow with the file.
-fn place<'a>(name: &'a str, text: &'a str, at: At, kind: AnnotationKind, label: Option<&'a str>) -> Element<'a> {
+/// Only the line of the position goes to the renderer, so the cost of a diagnostic does not grow with the file.
+fn shown<'a>(name: &'a str, text: &'a str, at: At, kind: AnnotationKind, label: Option<&'a str>) -> Element<'a> {
     let before = text.get(..at.start).unwrap_or_default();
     let first = before.rfind('\n').map_or(0, |newline| newline + 1);
     let rest = text.get(first..).unwrap_or_default();

@@ -116,7 +116,7 @@ impl PolicyText<'_> {
 }
 
 /// `clients`: what that network means to the file that extends this one; so it reaches the inherited clauses. Gives the
-/// places of all ids too.
+/// positions of all ids too.
 fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), Rejected> {
     let root = tree::read(source.text).map_err(|problem| source.rejected(vec![*problem]))?;
     let mut problems = Problems::default();
@@ -164,7 +164,7 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     if failed {
         return Err(source.rejected(diagnostics));
     }
-    // Whoever extends this policy is told where an inherited id stands.
+    // A policy that extends this one finds the inherited ids in the built-in file.
     for (policy, _) in ids.values_mut() {
         *policy = policy.or(source.built_in);
     }

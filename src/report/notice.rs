@@ -4,7 +4,6 @@
 //! descriptions, sessions, user agents) format a message or break a line: every such value goes through
 //! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would obey.
 
-mod account;
 mod compose;
 mod digest;
 pub mod email;
@@ -13,10 +12,8 @@ mod redo;
 pub mod slack;
 mod source;
 
-pub use compose::rule_in_words;
+pub use compose::{notice, rule_in_words};
 pub use digest::digest;
-
-use jiff::Timestamp;
 
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
@@ -92,14 +89,6 @@ pub fn is_due(finding: &Finding, is_event: bool) -> bool {
 pub fn is_news(record: &Record) -> bool {
     let is_event = record.trigger == TriggerKind::Event;
     record.findings.iter().any(|finding| is_due(finding, is_event) && finding.notified_at.is_none())
-}
-
-/// The notice of one record. `now` dates the exception that it proposes.
-pub fn notice(record: &Record, now: Timestamp) -> Notice {
-    match &record.group {
-        Some(group) => compose::notice(record, group, now),
-        None => account::notice(record),
-    }
 }
 
 /// The message of one record, or of one part of a record.

@@ -78,7 +78,9 @@ def install():
 
 
 @patch(SecurityGroupRule, "__init__")
-def _rule(original, self, backend, protocol, group, first, last, ip_range, source=None, prefix=None, is_egress=True, tags=None):
+def _rule(
+    original, self, backend, protocol, group, first, last, ip_range, source=None, prefix=None, is_egress=True, tags=None
+):
     # moto: CIDRs, protocol 58 and `all` as typed; other protocols need ports. AWS: one canonical form.
     name = PROTOCOLS.get(str(protocol or "-1").lower(), str(protocol or "-1").lower())
     ip_range = dict(ip_range or {})
@@ -87,7 +89,8 @@ def _rule(original, self, backend, protocol, group, first, last, ip_range, sourc
     original(self, backend, name, group, first or 0, last or 0, ip_range, source, prefix, is_egress, tags)
     if name not in WITH_PORTS:
         self.from_port = self.to_port = None
-    self._description = next((text for peer in (ip_range, source, prefix) if (text := (peer or {}).get("Description"))), None)
+    texts = ((peer or {}).get("Description") for peer in (ip_range, source, prefix))
+    self._description = next(filter(None, texts), None)
 
 
 def _peer(rule):
@@ -186,8 +189,8 @@ def _revoke(response, direction):
         gone.append(by_id[rule_id])
     for permission in [] if gone else response._process_rules_from_querystring():
         sources = backend._add_source_group(permission["source_groups"], group.vpc_id)
-        arguments = [permission[key] for key in ("ip_protocol", "from_port", "to_port", "ip_ranges")]
-        wanted = backend._iterate_security_rules(arguments[0], group.id, *arguments[1:], sources, permission["prefix_list_ids"])
+        protocol, *others = (permission[key] for key in ("ip_protocol", "from_port", "to_port", "ip_ranges"))
+        wanted = backend._iterate_security_rules(protocol, group.id, *others, sources, permission["prefix_list_ids"])
         for rule in wanted:
             if rule in rules:
                 gone.append(rules[rules.index(rule)])
@@ -245,7 +248,8 @@ def _modify(_, response):
         if len(kinds) != 1 or kinds != [kind for kind, value in zip(KINDS, _peer(rule), strict=True) if value]:
             raise InvalidParameterValue(f"Invalid rule type for security group rule '{rule.id}'.")
         text = {"Description": body["Description"]} if body.get("Description") else {}
-        cidr = {{"CidrIpv4": "CidrIp"}.get(kinds[0], kinds[0]): body[kinds[0]], **text} if kinds[0].startswith("Cidr") else None
+        name = {"CidrIpv4": "CidrIp"}.get(kinds[0], kinds[0])
+        cidr = {name: body[kinds[0]], **text} if kinds[0].startswith("Cidr") else None
         prefix = {"PrefixListId": body["PrefixListId"], **text} if kinds == ["PrefixListId"] else None
         source = [{"GroupId": body["ReferencedGroupId"], **text}] if kinds == ["ReferencedGroupId"] else None
         source = backend._add_source_group(source, group.vpc_id)[0] if source else None

@@ -95,7 +95,8 @@ def complaints(
     if len(world.notices()) != len(answers):
         found.append(f"{len(answers)} events made {len(world.notices())} notices.")
     if not found:
-        print(f"\nProved: {len(forbidden)} forbidden rules are closed, the account's other {len(after)} rules are untouched.")
+        others = f"the account's other {len(after)} rules are untouched"
+        print(f"\nProved: {len(forbidden)} forbidden rules are closed, {others}.")
     return found
 
 

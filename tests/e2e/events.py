@@ -1,8 +1,8 @@
 """Somebody changes a security group, and CloudTrail reports it to EventBridge.
 
-`Somebody` makes a call on the emulated account and returns the event that would be delivered for it. Authorize and Revoke are
-rendered with `items` lists, ModifySecurityGroupRules in a `...Request` wrapper where a list of one is the element itself. The
-functions at the end turn an event into its less pleasant variants.
+`Somebody` makes a call on the emulated account and returns the event that would be delivered for it. Authorize and Revoke
+are rendered with `items` lists, ModifySecurityGroupRules in a `...Request` wrapper where a list of one is the element
+itself. The functions at the end turn an event into its less pleasant variants.
 """
 
 import copy

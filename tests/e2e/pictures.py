@@ -39,7 +39,8 @@ def forms() -> dict[str, str]:
 
 def email(text: str) -> list[Line]:
     subject, body = text.split("\n\n", 1)
-    return [("head", subject), ("text", ""), *(("code" if line.startswith("    ") else "text", line) for line in body.splitlines())]
+    lines = (("code" if line.startswith("    ") else "text", line) for line in body.splitlines())
+    return [("head", subject), ("text", ""), *lines]
 
 
 def fenced(text: str) -> list[Line]:
@@ -55,7 +56,9 @@ def q(text: str) -> list[Line]:
     content = message["content"]
     steps = [("text", f"{number}. {step}") for number, step in enumerate(content["nextSteps"], start=1)]
     keywords = ("dim", " · ".join(content["keywords"]))
-    return [("head", content["title"]), ("text", ""), *fenced(content["description"]), ("text", ""), ("head", "Next steps"), *steps, keywords]
+    empty = ("text", "")
+    text = fenced(content["description"])
+    return [("head", content["title"]), empty, *text, empty, ("head", "Next steps"), *steps, keywords]
 
 
 def slack(text: str) -> list[Line]:
@@ -77,15 +80,16 @@ def record(text: str) -> list[Line]:
 
 def draw(title: str, lines: list[Line]) -> str:
     """An SVG of these lines, wrapped."""
-    wrapped = [
-        (style, part)
-        for style, line in lines
-        for part in textwrap.wrap(line, COLUMNS, subsequent_indent="    ", drop_whitespace=False, replace_whitespace=False) or [""]
-    ]
+    wrapper = textwrap.TextWrapper(
+        COLUMNS, subsequent_indent="    ", drop_whitespace=False, replace_whitespace=False
+    )
+    wrapped = [(style, part) for style, line in lines for part in wrapper.wrap(line) or [""]]
     width, height = int(COLUMNS * CHARACTER) + 60, (len(wrapped) + 3) * LINE
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" aria-label="{escape(title)}">',
-        '<rect width="100%" height="100%" rx="8" fill="#f8fafc" stroke="#cbd5e1"/><rect width="6" height="100%" fill="#dc2626"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" '
+        f'aria-label="{escape(title)}">',
+        '<rect width="100%" height="100%" rx="8" fill="#f8fafc" stroke="#cbd5e1"/>'
+        '<rect width="6" height="100%" fill="#dc2626"/>',
         '<g font-family="ui-monospace,Menlo,Consolas,monospace" font-size="12" fill="#0f172a" xml:space="preserve">',
     ]
     for number, (style, text) in enumerate(wrapped, start=2):

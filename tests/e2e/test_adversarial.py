@@ -31,8 +31,12 @@ DECISIVE = {
 
 def tricks(*, marked: bool) -> list:
     """One case per file; what the guard does not do yet is expected to fail, with the reason that the file gives."""
-    wrong = {each.name: pytest.mark.xfail(reason=each.text["not_yet"], strict=True) for each in TRICKS if "not_yet" in each.text}
-    return [pytest.param(each, id=each.name, marks=[wrong[each.name]] if marked and each.name in wrong else []) for each in TRICKS]
+
+    def marks(each):
+        wrong = marked and "not_yet" in each.text
+        return [pytest.mark.xfail(reason=each.text["not_yet"], strict=True)] if wrong else []
+
+    return [pytest.param(each, id=each.name, marks=marks(each)) for each in TRICKS]
 
 
 @pytest.fixture(scope="module")

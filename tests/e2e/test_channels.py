@@ -145,7 +145,8 @@ def test_a_sweep_that_finds_nothing_new_notifies_nobody(world, guard):
 
 def test_what_a_healthy_cluster_needs_is_no_news(world, guard):
     answer = leaves(guard(), {"sweep": True})
-    clauses = {part["clause"] for record in answer.response["records"] for each in record["findings"] for part in each["portions"]}
+    findings = [each for record in answer.response["records"] for each in record["findings"]]
+    clauses = {part["clause"] for each in findings for part in each["portions"]}
     assert clauses == {"public-endpoint"}, "the emulated cluster has one, open to everybody"
 
 

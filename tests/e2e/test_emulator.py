@@ -117,7 +117,11 @@ def test_a_group_name_is_looked_up_in_the_default_vpc_only(world, aws):
     [
         ("10.0.0.0/8", {"CidrIpv4": "1.2.3.4/0"}, {"CidrIpv4": WORLD}),
         ("fd00::/8", {"CidrIpv6": WORLD_V6}, {"CidrIpv6": WORLD_V6}),
-        ("self", {"ReferencedGroupId": "bastion"}, {"ReferencedGroupInfo": {"GroupId": "bastion", "UserId": "123456789012"}}),
+        (
+            "self",
+            {"ReferencedGroupId": "bastion"},
+            {"ReferencedGroupInfo": {"GroupId": "bastion", "UserId": "123456789012"}},
+        ),
     ],
 )
 def test_modify_replaces_the_whole_rule_under_the_same_id(world, aws, peer, body, shown):
@@ -318,7 +322,8 @@ def test_only_the_guards_requests_are_recorded_with_their_parameters(world: Worl
     look, change = aws.requests
     assert (look.service, look.action, look.mutating) == ("ec2", "DescribeSecurityGroupRules", False)
     assert look.params == by_group(world.node_group)
-    assert (change.action, change.params["GroupId"], change.mutating) == ("RevokeSecurityGroupIngress", world.node_group, True)
+    changed = (change.action, change.params["GroupId"], change.mutating)
+    assert changed == ("RevokeSecurityGroupIngress", world.node_group, True)
     assert look.start < look.end < change.start < change.end
     assert aws.mutations == [change]
 

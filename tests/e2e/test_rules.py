@@ -85,7 +85,9 @@ def test_ssh_from_one_office_address_is_only_reported_beside_a_world_rule_too(wo
     assert actions(answer)[office] == "reported"
 
 
-@pytest.mark.parametrize(("first", "last"), [(3, 4), (8, -1), (-1, -1)], ids=["type 3 code 4", "all of type 8", "everything"])
+@pytest.mark.parametrize(
+    ("first", "last"), [(3, 4), (8, -1), (-1, -1)], ids=["type 3 code 4", "all of type 8", "everything"]
+)
 def test_icmp_types_and_codes_are_never_read_as_ports(world, somebody, guard, first, last):
     event = somebody.authorizes(world.node_group, allow("icmp", (first, last), WORLD))
     answer = leaves(guard(), event)

@@ -85,7 +85,7 @@ class Story:
     # --- the verbs of `setup` ---
 
     def _open(self, what: dict[str, Any]) -> None:
-        """Rules by name, in one call: `[protocol, ports, peer, description]`; with `each`, so many of each, `{n}` counting."""
+        """Rules by name, in one call: `[protocol, ports, peer, description]`. With `each`, so many of each; `{n}` counts."""
         numbers = range(what["each"]) if "each" in what else [""]
         written = json.dumps(what["rules"])
         wanted = {k: v for n in numbers for k, v in self.fill(json.loads(written.replace("{n}", str(n)))).items()}

@@ -181,7 +181,12 @@ class World:
         """An interface of an Application Load Balancer, or of a Network Load Balancer."""
         kind, path = ("network_load_balancer", "net") if network else ("interface", "app")
         return self.interface(
-            group, f"ELB {path}/k8s-shop/0123456789abcdef", owner="amazon-elb", requester="amazon-elb", kind=kind, managed=True
+            group,
+            f"ELB {path}/k8s-shop/0123456789abcdef",
+            owner="amazon-elb",
+            requester="amazon-elb",
+            kind=kind,
+            managed=True,
         )
 
     def localise(self, cluster: str) -> None:
@@ -197,9 +202,8 @@ class World:
         """Add rules without an event, as if long ago; their ids."""
         ec2 = self.emulator.ec2
         call = ec2.authorize_security_group_egress if egress else ec2.authorize_security_group_ingress
-        return [
-            rule["SecurityGroupRuleId"] for rule in call(GroupId=group, IpPermissions=list(permissions))["SecurityGroupRules"]
-        ]
+        made = call(GroupId=group, IpPermissions=list(permissions))["SecurityGroupRules"]
+        return [rule["SecurityGroupRuleId"] for rule in made]
 
     def rules(self, group: str | None = None) -> dict[str, dict[str, Any]]:
         """Every rule of the group, or of the whole account, by id."""

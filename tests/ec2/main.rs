@@ -16,7 +16,8 @@ const REQUEST: &str = "8f2b7c3e-5a0d-4f3e-9a53-0d6f1f1f0001";
 fn ok(action: &str, body: &str) -> HttpResponse {
     let xml = format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
-<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>{REQUEST}</requestId>{body}</{action}Response>"#
+<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+<requestId>{REQUEST}</requestId>{body}</{action}Response>"#
     );
     answer(200, xml)
 }
@@ -25,7 +26,8 @@ fn ok(action: &str, body: &str) -> HttpResponse {
 fn error(status: u16, code: &str, message: &str) -> HttpResponse {
     let xml = format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
-<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>{REQUEST}</RequestID></Response>"#
+<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>
+<RequestID>{REQUEST}</RequestID></Response>"#
     );
     answer(status, xml)
 }

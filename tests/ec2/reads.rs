@@ -111,12 +111,14 @@ async fn interfaces_say_who_owns_and_requested_them() {
     let items = "<item><networkInterfaceId>eni-1</networkInterfaceId><vpcId>vpc-1</vpcId>\
         <description>Amazon EKS prod</description><ownerId>111122223333</ownerId><requesterId>AROAX:AmazonEKS</requesterId>\
         <requesterManaged>true</requesterManaged><status>in-use</status><interfaceType>interface</interfaceType>\
-        <groupSet><item><groupId>sg-1</groupId><groupName>a</groupName></item><item><groupId>sg-2</groupId></item></groupSet>\
+        <groupSet><item><groupId>sg-1</groupId><groupName>a</groupName></item>\
+        <item><groupId>sg-2</groupId></item></groupSet>\
         <attachment><attachmentId>ela-attach-1</attachmentId><instanceOwnerId>999988887777</instanceOwnerId></attachment>\
         <tagSet><item><key>k</key><value>v</value></item></tagSet></item>\
         <item><networkInterfaceId>eni-2</networkInterfaceId><vpcId>vpc-1</vpcId><description/>\
         <ownerId>111122223333</ownerId><requesterManaged>false</requesterManaged><interfaceType>trunk</interfaceType>\
-        <groupSet/><attachment><instanceId>i-1</instanceId><instanceOwnerId>111122223333</instanceOwnerId></attachment></item>";
+        <groupSet/>\
+        <attachment><instanceId>i-1</instanceId><instanceOwnerId>111122223333</instanceOwnerId></attachment></item>";
     let rule = mock!(Client::describe_network_interfaces)
         .match_requests(|request| {
             request.include_managed_resources() == Some(true) && asks(request.filters(), &[("group-id", &["sg-1"])])
@@ -179,7 +181,8 @@ async fn ranges_of_a_vpc_are_those_associated_now_in_both_families() {
     let body = format!(
         "<vpcSet><item><vpcId>vpc-1</vpcId><cidrBlock>10.0.0.0/16</cidrBlock><cidrBlockAssociationSet>{}{}{}\
          </cidrBlockAssociationSet><ipv6CidrBlockAssociationSet><item><ipv6CidrBlock>2001:db8:1::/56</ipv6CidrBlock>\
-         <ipv6CidrBlockState><state>associated</state></ipv6CidrBlockState></item></ipv6CidrBlockAssociationSet></item></vpcSet>",
+         <ipv6CidrBlockState><state>associated</state></ipv6CidrBlockState></item></ipv6CidrBlockAssociationSet>\
+         </item></vpcSet>",
         v4("10.0.0.0/16", "associated"),
         v4("100.64.0.0/16", "associated"),
         v4("203.0.113.0/24", "disassociated"),

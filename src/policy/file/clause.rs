@@ -51,13 +51,13 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// The valid clauses, each with the place of its id.
+    /// The valid clauses, each with the position of its id.
     pub(super) fn clauses(&mut self, node: &'t Node) -> Vec<(Clause, At)> {
         let entries = items(node, "clauses", &mut self.problems);
         entries.into_iter().filter_map(|entry| self.clause(entry)).collect()
     }
 
-    /// The valid exceptions, each with the place of its id.
+    /// The valid exceptions, each with the position of its id.
     pub(super) fn exceptions(&mut self, node: &'t Node) -> Vec<(Clause, At)> {
         let entries = items(node, "exceptions", &mut self.problems);
         entries.into_iter().filter_map(|entry| self.exception(entry)).collect()
@@ -252,7 +252,7 @@ fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option
 /// Changes the verdicts of inherited clauses and requirements, and their severities where those are given.
 pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, problems: &mut Problems) {
     let Value::Map(map) = &node.value else {
-        let message = format!("`verdicts` is a group of clause ids, and here is {}", kind(node));
+        let message = format!("`verdicts` is a mapping from clause ids, and here is {}", kind(node));
         problems.add(Diagnostic::error("wrong-type", node.at, message).help("write `clause-id: report` for each"));
         return;
     };
@@ -263,7 +263,7 @@ pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, 
         };
         let change = change(value, id, problems);
         if let Some(first) = seen.insert(id, key.at) {
-            let message = format!("the verdict of {} stands here a second time", quoted(id));
+            let message = format!("the verdict of {} is given twice", quoted(id));
             problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
         } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
             if let Some((verdict, severity)) = change {

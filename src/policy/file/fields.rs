@@ -1,4 +1,4 @@
-//! Reads maps, lists and words of the tree, and says what is wrong with them. Knows keys and types, no meaning.
+//! Reads mappings, lists and single values of the tree, and says what is wrong with them. Knows keys and types, no meaning.
 
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
@@ -28,14 +28,14 @@ const LEFT_OUT: [(&str, &str, &str); 6] = [
     ("exception", "verdict", "leave it out: an exception allows"),
     ("exception", "severity", "leave it out: an exception allows"),
     ("exception", "roles", "leave it out: an exception holds for every role; limit it by `group` or `cluster`"),
-    ("requirement", "verdict", "leave it out: what is missing is told, and the guard opens nothing"),
+    ("requirement", "verdict", "leave it out: what is missing is reported, and the guard opens nothing"),
     ("requirement", "roles", "write `role`: node, or control-plane"),
     ("exception", "only", "leave it out: an exception holds for every role; limit it by `group` or `cluster`"),
 ];
 
-/// A map with its known keys, each at most once.
+/// A mapping with its known keys, each at most once.
 pub(super) struct Fields<'t> {
-    /// What the map is, for messages: `clause`, or ``clause `ssh` `` once its id is known.
+    /// What the mapping is, for messages: `clause`, or ``clause `ssh` `` once its id is known.
     pub(super) what: String,
     pub(super) at: At,
     entries: Vec<(&'t str, &'t Node, &'t Node)>,
@@ -45,7 +45,7 @@ impl<'t> Fields<'t> {
     /// Reports everything that is not a known key, and keys that repeat.
     pub(super) fn read(node: &'t Node, what: &str, known: &[&str], problems: &mut Problems) -> Option<Self> {
         let Value::Map(map) = &node.value else {
-            let message = format!("{} is a group of keys, and here is {}", a(what), kind(node));
+            let message = format!("{} is a mapping, and here is {}", a(what), kind(node));
             problems.add(
                 Diagnostic::error("wrong-type", node.at, message).help(format!("its keys are {}", known.join(", "))),
             );
@@ -58,7 +58,7 @@ impl<'t> Fields<'t> {
                 continue;
             };
             if let Some((_, first, _)) = entries.iter().find(|(seen, ..)| seen == name) {
-                let message = format!("the key {} stands here a second time", quoted(name));
+                let message = format!("the key {} is given twice", quoted(name));
                 let problem = Diagnostic::error("duplicate-key", key.at, message).help("keep one of the two");
                 problems.add(problem.also("first here", first.at, None));
             } else if known.contains(&name.as_str()) {
@@ -75,7 +75,7 @@ impl<'t> Fields<'t> {
         self.entries.iter().find(|(name, ..)| *name == key).map(|(.., value)| *value)
     }
 
-    /// The place of the key itself.
+    /// The position of the key itself.
     pub(super) fn key_at(&self, key: &str) -> Option<At> {
         self.entries.iter().find(|(name, ..)| *name == key).map(|(_, key, _)| key.at)
     }
@@ -126,13 +126,13 @@ fn unknown_key(name: &str, at: At, what: &str, known: &[&str], problems: &Proble
     problem.help(meant.unwrap_or_else(|| format!("its keys are {}", known.join(", "))))
 }
 
-/// What stands there, in words.
+/// What a value is, in words.
 pub(super) fn kind(node: &Node) -> String {
     match &node.value {
         Value::Null => "nothing".to_owned(),
         Value::Scalar(text) => quoted(text),
         Value::List(_) => "a list".to_owned(),
-        Value::Map(_) => "a group of keys".to_owned(),
+        Value::Map(_) => "a mapping".to_owned(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Finds clauses of the user's that do more than their writer probably thinks of. Says so only where it is sure.
+//! Warns of the user's clauses that do more than was probably meant: one that revokes a whole rule for a part of it, and one
+//! that allows, somewhere in a larger range, what an inherited clause revokes as critical. Warns only where that is certain.
 
 use crate::model::group::Role;
 use crate::model::region::Traffic;
@@ -10,48 +11,48 @@ use crate::policy::file::problems::Problems;
 use crate::policy::file::reach::{Budget, Open, Reach, cover, surely_meet};
 use crate::policy::model::{Clause, PeerTerm, Severity, Verdict};
 
-/// Roles of groups that EKS and its tools write rules into which let in everything from a group of the cluster.
+/// Roles of groups in which EKS and its tools let in everything from other groups of the cluster.
 const WIDE_INSIDE: [Role; 4] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod];
 
-/// Warns of each clause that takes whole rules for a part of them, or that allows what an inherited clause revokes as
-/// critical. `ids` tells where inherited clauses stand.
+/// Adds a warning for each such clause. `own`: the user's clauses in reading order; `ids`: the positions of inherited ones.
 pub(super) fn report(own: &[(Clause, At)], inherited: &[Clause], ids: &Ids, problems: &mut Problems) {
-    own.iter().filter(|(clause, _)| takes_whole_rules(clause)).for_each(|(clause, at)| {
+    own.iter().filter(|(clause, _)| revokes_whole_rules(clause)).for_each(|(clause, at)| {
         let message = format!(
-            "the clause `{}` revokes whole rules: EKS and its tools let in everything from a group of the cluster, and such a rule would go",
+            "the clause `{}` revokes more than it names: EKS and its tools let in everything from the cluster's own \
+             groups, and a rule can only be revoked as a whole",
             clause.id
         );
         problems.add(
             Diagnostic::warning("whole-rule", *at, message)
-                .help("write `verdict: report`, and narrow the rules that it finds by hand"),
+                .help("write `verdict: report`, and narrow by hand the rules that it reports"),
         );
     });
 
     let is_critical =
         |clause: &&Clause| clause.verdict == Verdict::Revoke && clause.severity == Some(Severity::Critical);
     let critical: Vec<Reach<'_>> = inherited.iter().filter(is_critical).filter_map(Reach::of).collect();
-    let mut work = Budget::new();
+    let mut budget = Budget::new();
     let mut earlier: Vec<Reach<'_>> = Vec::new();
     for (clause, at) in own {
         let Some(reach) = Reach::of(clause) else { continue };
         if clause.verdict == Verdict::Allow {
             let near: Vec<&Reach<'_>> = earlier.iter().filter(|other| reach.overlaps(other)).collect();
-            if work.spend(earlier.len()).and_then(|()| work.compare(&reach, &near)).is_none() {
+            if budget.spend(earlier.len()).and_then(|()| budget.compare(&reach, &near)).is_none() {
                 return;
             }
             let overridden: Vec<(&Clause, Traffic)> = critical
                 .iter()
-                .map(|inherited| (inherited.clause, allowed_by_the_way(&reach, inherited, &near)))
+                .map(|inherited| (inherited.clause, allowed_in_passing(&reach, inherited, &near)))
                 .filter(|(_, traffic)| !traffic.is_empty())
                 .collect();
-            problems_of(&clause.id, *at, &overridden, ids, problems);
+            warn(&clause.id, *at, &overridden, ids, problems);
         }
         earlier.push(reach);
     }
 }
 
-/// A revoke of some traffic among groups of one cluster.
-fn takes_whole_rules(clause: &Clause) -> bool {
+/// Whether it revokes for a part of the traffic what EKS lets in as a whole: traffic between groups of one cluster.
+fn revokes_whole_rules(clause: &Clause) -> bool {
     clause.verdict == Verdict::Revoke
         && clause.direction == Direction::Ingress
         && clause.traffic != Traffic::all()
@@ -59,8 +60,9 @@ fn takes_whole_rules(clause: &Clause) -> bool {
         && clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Itself | PeerTerm::SameCluster | PeerTerm::Role(_)))
 }
 
-/// The traffic of the inherited clause that a clause allows within a larger range. A port that is written by itself is meant.
-fn allowed_by_the_way(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Reach<'_>]) -> Traffic {
+/// The traffic that `inherited` revokes and `clause` allows only as part of a larger range. A port or range that lies within
+/// the inherited traffic was written on purpose and does not count, nor does what an `earlier` clause of the user decides.
+fn allowed_in_passing(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Reach<'_>]) -> Traffic {
     let mut found = Traffic::default();
     if !clause.overlaps(inherited) {
         return found;
@@ -85,7 +87,7 @@ fn allowed_by_the_way(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Rea
     found
 }
 
-fn problems_of(id: &str, at: At, overridden: &[(&Clause, Traffic)], ids: &Ids, problems: &mut Problems) {
+fn warn(id: &str, at: At, overridden: &[(&Clause, Traffic)], ids: &Ids, problems: &mut Problems) {
     let Some((first, _)) = overridden.first() else { return };
     let what = |(clause, traffic): &(&Clause, Traffic)| {
         let pairs = traffic.by_protocol().into_iter();
@@ -95,12 +97,11 @@ fn problems_of(id: &str, at: At, overridden: &[(&Clause, Traffic)], ids: &Ids, p
     };
     let what: Vec<String> = overridden.iter().map(what).collect();
     let message =
-        format!("the clause `{id}` also allows what the policy it extends revokes as critical: {}", and(&what));
-    let mut problem = Diagnostic::warning("allows-critical", at, message).help(
-        "limit it to the `ports` that are needed; one of these that is meant belongs there as a number of its own",
-    );
-    if let Some((Some(policy), place)) = ids.get(&first.id) {
-        problem = problem.also("this one would have revoked", *place, Some(policy));
+        format!("the clause `{id}` allows traffic that the inherited policy revokes as critical: {}", and(&what));
+    let mut problem = Diagnostic::warning("allows-critical", at, message)
+        .help("limit `ports` to those that are needed; to allow one of these on purpose, list its number by itself");
+    if let Some((Some(policy), at)) = ids.get(&first.id) {
+        problem = problem.also("this inherited clause would have revoked it", *at, Some(policy));
     }
     problems.add(problem);
 }

@@ -1,6 +1,5 @@
-//! Finds exceptions that change nothing: without them the policy allows everything they speak of, in every group there may be.
-//!
-//! Where it can't be sure, or where being sure would take long, it says nothing.
+//! Warns of exceptions that change nothing: without them the policy allows all that they allow, in every possible group.
+//! Warns only where that is certain, and only as long as making certain is cheap.
 
 use jiff::civil::Date;
 
@@ -21,14 +20,14 @@ pub(super) fn report(
     today: Date,
     problems: &mut Problems,
 ) {
-    let mut work = Budget::new();
+    let mut budget = Budget::new();
     let clauses: Vec<Reach<'_>> = clauses.iter().filter_map(|clause| Reach::of(clause)).collect();
     let mut earlier: Vec<Reach<'_>> = Vec::new();
     for (exception, at) in exceptions {
         let Some(reach) = Reach::of(exception) else { continue };
         let wider = earlier.iter().filter(|other| are_within(&exception.limits, &other.clause.limits));
         let after: Vec<&Reach<'_>> = wider.chain(&clauses).filter(|other| reach.overlaps(other)).collect();
-        if work.spend(earlier.len() + clauses.len()).and_then(|()| work.compare(&reach, &after)).is_none() {
+        if budget.spend(earlier.len() + clauses.len()).and_then(|()| budget.compare(&reach, &after)).is_none() {
             return;
         }
         let has_expired = exception.limits.expires.is_some_and(|last| last < today);

@@ -23,14 +23,14 @@ pub(super) fn is_kebab(text: &str) -> bool {
 pub(super) fn to_kebab(text: &str) -> Option<String> {
     let mut kebab = String::new();
     let mut was_small = false;
-    for letter in text.chars().take(100) {
-        if letter.is_ascii_uppercase() && was_small || !letter.is_ascii_alphanumeric() && !kebab.ends_with('-') {
+    for c in text.chars().take(100) {
+        if c.is_ascii_uppercase() && was_small || !c.is_ascii_alphanumeric() && !kebab.ends_with('-') {
             kebab.push('-');
         }
-        if letter.is_ascii_alphanumeric() {
-            kebab.push(letter.to_ascii_lowercase());
+        if c.is_ascii_alphanumeric() {
+            kebab.push(c.to_ascii_lowercase());
         }
-        was_small = letter.is_ascii_lowercase();
+        was_small = c.is_ascii_lowercase();
     }
     let kebab = kebab.trim_matches('-').to_owned();
     (text.is_ascii() && is_kebab(&kebab)).then_some(kebab)
@@ -45,7 +45,8 @@ pub(super) fn clause_id(text: &str, at: At, problems: &mut Problems) -> Option<S
     if is_kebab(text) {
         return Some(text.to_owned());
     }
-    let message = format!("the id {} is not in kebab-case: small letters, digits and single hyphens", quoted(text));
+    let message =
+        format!("the id {} is not in kebab-case: lower-case letters, digits and single hyphens", quoted(text));
     let help =
         to_kebab(text).map_or_else(|| "write it as `ssh-from-office`".to_owned(), |kebab| format!("write `{kebab}`"));
     problems.add(Diagnostic::error("bad-id", at, message).help(help));
@@ -63,25 +64,24 @@ pub(super) fn resource_id(text: &str, resource: Resource, at: At, problems: &mut
     None
 }
 
-fn is_cluster_letter(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_')
+fn is_cluster_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
 /// The name of a cluster, or a pattern of `*` and `?` over names.
 pub(super) fn glob(text: &str, at: At, problems: &mut Problems) -> Option<String> {
-    let strange = text.chars().find(|letter| !is_cluster_letter(*letter) && !matches!(letter, '*' | '?'));
+    let strange = text.chars().find(|c| !is_cluster_character(*c) && !matches!(c, '*' | '?'));
     let problem = if text.is_empty() {
         Diagnostic::error("bad-glob", at, "the pattern is empty").help("write `*` for every cluster")
-    } else if let Some(letter) = strange {
-        let message =
-            format!("{} matches no cluster: their names have no {}", quoted(text), quoted(&letter.to_string()));
+    } else if let Some(c) = strange {
+        let message = format!("{} matches no cluster: their names have no {}", quoted(text), quoted(&c.to_string()));
         Diagnostic::error("bad-glob", at, message)
-            .help("use letters, digits, `-`, `_`; `*` for any text and `?` for one letter")
+            .help("use letters, digits, `-`, `_`; `*` for any text and `?` for one character")
     } else if text.contains("**") {
         let message = format!("`**` in {} means no more than `*`", quoted(text));
         Diagnostic::error("bad-glob", at, message).help("write a single `*`")
     } else if text.len() > 100 {
-        Diagnostic::error("bad-glob", at, "names of clusters have at most 100 letters")
+        Diagnostic::error("bad-glob", at, "names of clusters have at most 100 characters")
     } else {
         return Some(text.to_owned());
     };

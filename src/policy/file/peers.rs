@@ -82,7 +82,7 @@ impl<'t> Networks<'t> {
                 }
             }
             Some((_, node)) => {
-                let message = format!("`networks` is a group of names, and here is {}", kind(node));
+                let message = format!("`networks` is a mapping from names, and here is {}", kind(node));
                 let help = "write `name: [203.0.113.0/24]` for each network";
                 problems.add(Diagnostic::error("wrong-type", node.at, message).help(help));
             }
@@ -122,11 +122,11 @@ impl<'t> Networks<'t> {
         valid.then(|| mixture.into_words())
     }
 
-    /// Adds a network that has been worked out. Whether it could be; if not, that was reported.
+    /// Adds a resolved network. `false`: it could not be, and that was reported.
     fn add_network(&mut self, name: &str, at: At, mixture: &mut Mixture, problems: &mut Problems) -> bool {
         self.used.insert(name.to_owned());
         let Some(network) = self.known.get(name).or_else(|| (name == CLIENTS).then_some(&self.clients)) else {
-            // One that was reported where it stands is not reported again where it is used.
+            // One that was reported where it is defined is not reported again where it is used.
             if !self.written.contains_key(name) {
                 let problem = self.undefined(name, at, problems);
                 problems.add(problem);
@@ -151,7 +151,7 @@ impl<'t> Networks<'t> {
         let is_word = PeerTerm::PLAIN.iter().any(|(word, _)| *word == text) || text == "all";
         let is_role = Role::from_word(text).is_some();
         if let Some((first, _)) = self.written.get(text) {
-            let message = format!("the network {} stands here a second time", quoted(text));
+            let message = format!("the network {} is given twice", quoted(text));
             problems.add(Diagnostic::error("duplicate-key", name.at, message).also("first here", *first, None));
         } else if is_word || is_role {
             let what = if is_word { "a word of the language" } else { "a role" };
@@ -161,13 +161,13 @@ impl<'t> Networks<'t> {
         } else if is_kebab(text) {
             self.written.insert(text, (name.at, items));
         } else {
-            let message = format!("{} cannot name a network: use small letters, digits and hyphens", quoted(text));
+            let message = format!("{} cannot name a network: use lower-case letters, digits and hyphens", quoted(text));
             let kebab = to_kebab(text).unwrap_or_else(|| "office".to_owned());
             problems.add(Diagnostic::error("bad-name", name.at, message).help(format!("write, say, `{kebab}`")));
         }
     }
 
-    /// Works a network out, those it names first. `path`: the networks that led here.
+    /// Resolves a network, after those that it names. `path`: the networks that led here.
     fn resolve(&mut self, name: &'t str, path: &mut Vec<&'t str>, problems: &mut Problems) {
         let Some((_, node)) = self.written.get(name).copied().filter(|_| !self.known.contains_key(name)) else {
             return;
@@ -180,7 +180,8 @@ impl<'t> Networks<'t> {
                 Some(NetworkEntry::PeerTerm(word @ (PeerTerm::Private | PeerTerm::Vpc))) => mixture.add_word(word),
                 Some(NetworkEntry::PeerTerm(_)) => {
                     let message = format!("{} cannot be part of a network", kind(item));
-                    let help = "a network holds CIDR blocks, `private`, `vpc` and other networks; name the rest in `from` or `to`";
+                    let help = "a network holds CIDR blocks, `private`, `vpc` and other networks; name the rest in `from` \
+                                or `to`";
                     problems.add(Diagnostic::error("bad-network", item.at, message).help(help));
                 }
                 Some(NetworkEntry::Network(other)) if self.may_enter(other, path, item.at, problems) => {
@@ -245,7 +246,7 @@ fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<NetworkEn
         return resource_id(text, Resource::PrefixList, at, problems)
             .map(|id| NetworkEntry::PeerTerm(PeerTerm::PrefixList(id)));
     }
-    let hex = |text: &str| text.chars().all(|letter| letter.is_ascii_hexdigit() || matches!(letter, ':' | '.'));
+    let hex = |text: &str| text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.'));
     let is_address =
         text.contains('/') || text.starts_with(|first: char| first.is_ascii_digit()) || text.contains(':') && hex(text);
     if is_address { block(text, at, problems).map(NetworkEntry::Block) } else { Some(NetworkEntry::Network(text)) }

@@ -1,6 +1,7 @@
-//! A policy as a file of its own: everything written out, nothing inherited. `load` reads it back as the same policy, but for
-//! its name, its hash and who wrote a clause: what was inherited is the file's own, so a `revoke` that names the cluster's own
-//! groups counts as meant (`Word::names_cluster_groups`).
+//! A policy as a file of its own: everything written out, nothing inherited.
+//!
+//! `load` reads it back as the same policy, but for its name, its hash and who wrote a clause: what was inherited is now the
+//! file's own, so a `revoke` that names the cluster's own groups counts as meant (`PeerTerm::names_cluster_groups`).
 //!
 //! Must not: shorten. Who reads it wants to know what is in force.
 
@@ -217,8 +218,11 @@ pub(crate) mod tests {
                 .to_owned(),
         );
         texts.push(
-            "version: 1\nnetworks: {clients: [10.0.0.0/8, \"::/0\", vpc]}\nclauses:\n- {id: a, protocol: [tcp, udp, 50], from: [pl-0123456789abcdef0, clients], verdict: allow, reason: \"a \\\"b\\\" \\n # c: d\"}\n\
-             - {id: b, protocol: udp, ports: [0, 7-9], icmp: [3/4, 5-7], whole_protocols: [tcp], from: [anywhere], verdict: report, reason: r}\n"
+            "version: 1\nnetworks: {clients: [10.0.0.0/8, \"::/0\", vpc]}\nclauses:\n\
+             - {id: a, protocol: [tcp, udp, 50], from: [pl-0123456789abcdef0, clients], verdict: allow, \
+             reason: \"a \\\"b\\\" \\n # c: d\"}\n\
+             - {id: b, protocol: udp, ports: [0, 7-9], icmp: [3/4, 5-7], whole_protocols: [tcp], from: [anywhere], \
+             verdict: report, reason: r}\n"
                 .to_owned(),
         );
         for text in texts {

@@ -63,7 +63,7 @@ impl Problems {
 
     /// Every problem in the order of the text, and whether there was an error.
     pub(super) fn finish(mut self) -> (Vec<Diagnostic>, bool) {
-        // Stable: problems of one place stay in the order of their finding.
+        // Stable: problems at one position stay in the order in which they were found.
         self.found.sort_by_key(|problem| problem.at.start);
         if let Some(last) = self.found.last().filter(|_| self.left_out > 0) {
             let message = format!("{} not shown", count(self.left_out, "more problem"));

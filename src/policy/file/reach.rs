@@ -1,7 +1,8 @@
-//! How far a clause reaches: which groups it speaks of and which peers its words may mean, for every group there may be.
+//! How far a clause reaches: which groups it speaks of and which peers its terms may mean, for every possible group.
 //!
-//! Exact over roles, direction and traffic. Of peers it knows which words surely lie within others, and which surely never
-//! meet; in between nothing is sure. Must not: know verdicts or write diagnostics.
+//! Exact over roles, direction and traffic. What a peer term means depends on the group, so of two terms it only knows
+//! whether one certainly lies within the other, and whether they certainly never meet. Must not: know verdicts or write
+//! diagnostics.
 
 use std::sync::LazyLock;
 
@@ -16,7 +17,7 @@ const MAX_STEPS: usize = 3_000_000;
 
 static PRIVATE: LazyLock<Addresses> = LazyLock::new(private_everywhere);
 
-/// The sets of roles that a group may have (bit `n`: the set whose members are the bits of `n`) and that a clause speaks of.
+/// The sets of roles a group may have that a clause speaks of. Bit `n` stands for one set: the roles whose bits are in `n`.
 type RoleSets = u64;
 
 /// A clause with what comparing it needs.

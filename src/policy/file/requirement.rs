@@ -43,7 +43,8 @@ impl<'t> Reader<'t> {
             let key = if direction == Direction::Ingress { "from" } else { "to" };
             let at = fields.get(key).map_or(fields.at, |node| node.at);
             let message = format!("the `{key}` of the {} has a word that only clauses have", fields.what);
-            let help = "write `role:control-plane`, `role:node`, a group as `sg-…`, CIDR blocks, networks of them, `vpc` or `anywhere`";
+            let help = "write `role:control-plane`, `role:node`, a group as `sg-…`, CIDR blocks, networks of them, `vpc` \
+                        or `anywhere`";
             self.problems.add(Diagnostic::error("bad-requirement", at, message).help(help));
             return None;
         }

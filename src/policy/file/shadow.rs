@@ -1,6 +1,5 @@
-//! Finds clauses that can never match, because earlier ones cover everything they speak of.
-//!
-//! Where it can't be sure, or where being sure would take long, it says nothing.
+//! Warns of clauses that can never match, because earlier ones cover everything they speak of. Warns only where that is
+//! certain, and only as long as making certain is cheap.
 
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::Problems;
@@ -16,15 +15,15 @@ struct EarlierClause<'c> {
 pub(super) fn report(clauses: &[(Clause, At)], problems: &mut Problems) {
     let entry = |(clause, at)| Some(EarlierClause { reach: Reach::of(clause)?, at });
     let entries: Vec<EarlierClause<'_>> = clauses.iter().map(|(clause, at)| (clause, *at)).filter_map(entry).collect();
-    let mut work = Budget::new();
+    let mut budget = Budget::new();
     for (at, entry) in entries.iter().enumerate() {
-        if work.spend(at).is_none() {
+        if budget.spend(at).is_none() {
             return;
         }
         let near: Vec<&EarlierClause<'_>> =
             entries.iter().take(at).filter(|other| entry.reach.overlaps(&other.reach)).collect();
         let reaches: Vec<&Reach<'_>> = near.iter().map(|other| &other.reach).collect();
-        if work.compare(&entry.reach, &reaches).is_none() {
+        if budget.compare(&entry.reach, &reaches).is_none() {
             return;
         }
         if is_covered(&entry.reach, &reaches) {
@@ -42,7 +41,7 @@ fn is_covered(reach: &Reach<'_>, earlier: &[&Reach<'_>]) -> bool {
             .all(|word| is_traffic_covered(reach, word, earlier) || are_addresses_covered(reach, word, earlier))
 }
 
-/// Whether for every set of roles the clauses that surely have the peer leave nothing of the traffic.
+/// Whether the clauses that certainly cover the peer leave nothing of the traffic, for any set of roles.
 fn is_traffic_covered(reach: &Reach<'_>, word: &PeerTerm, earlier: &[&Reach<'_>]) -> bool {
     let mut open = Open::of(reach);
     earlier.iter().filter(|other| cover(&other.clause.peers, word)).for_each(|other| open.take(other));

@@ -135,7 +135,8 @@ fn words_of_from_and_to() {
 
 #[test]
 fn networks_hold_networks_and_clients_reach_inherited_clauses() {
-    let networks = "version: 1\nnetworks: {clients: [private, campus], campus: [office, 198.51.100.0/24], office: [203.0.113.0/24]}\n";
+    let networks = "version: 1\nnetworks: {clients: [private, campus], campus: [office, 198.51.100.0/24], \
+                    office: [203.0.113.0/24]}\n";
     let policy = loaded(networks).policy;
     let clients = [nets(&["198.51.100.0/24", "203.0.113.0/24"]), PeerTerm::Private];
     assert_eq!(policy.clients, clients);

@@ -1,4 +1,4 @@
-//! The text of a notice: what happened to one group, in the order in which people ask.
+//! The text of a notice: what happened to one group or account, in the order in which people ask.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,8 +16,38 @@ const MAX_SUBJECT_LEN: usize = 99;
 /// Findings written out in one notice; the rest is counted.
 const MAX_FINDINGS: usize = 20;
 
+/// The notice of one record. `now` dates the exception that it proposes.
+pub fn notice(record: &Record, now: Timestamp) -> Notice {
+    match &record.group {
+        Some(group) => of_group(record, group, now),
+        None => of_account(record),
+    }
+}
+
+/// The notice of a record about the account as a whole. The first finding is the worst, and says what it is about. Today there is one: the guard may not look.
+fn of_account(record: &Record) -> Notice {
+    let (account, region) = (&record.account, &record.region);
+    let why = record.findings.first().and_then(|finding| finding.detail.as_deref()).map(plain);
+    let mut facts = vec![("Where", format!("account {account}, {region}")), ("Why", why.unwrap_or_default())];
+    if let Some(actor) = &record.actor {
+        facts.push(("Who", principal(actor)));
+        facts.push(("Call", record.event_name.as_deref().map(plain).unwrap_or_default()));
+    }
+    Notice {
+        subject: format!("[CRITICAL] {account} {region}: the guard is not allowed to look"),
+        headline: "the guard is not allowed to look, so nothing was judged and nothing was closed".to_owned(),
+        facts,
+        steps: vec![
+            "Grant what is missing: until then nothing in this account and region is guarded.".to_owned(),
+            "Look at the rules of this account by hand, and at what the call above opened.".to_owned(),
+        ],
+        thread: format!("{account}/{region}"),
+        ..Notice::default()
+    }
+}
+
 /// The notice of one record about a group. `now` dates the exception that it proposes.
-pub(super) fn notice(record: &Record, group: &GroupRecord, now: Timestamp) -> Notice {
+fn of_group(record: &Record, group: &GroupRecord, now: Timestamp) -> Notice {
     let cluster = cluster(record);
     let findings: Vec<&Finding> = record.findings.iter().collect();
     let headline = headline(&findings);
@@ -105,7 +135,7 @@ fn facts(record: &Record, group: &GroupRecord, cluster: &str) -> Vec<(&'static s
 }
 
 /// Who made the call.
-pub(super) fn principal(actor: &Actor) -> String {
+fn principal(actor: &Actor) -> String {
     actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain)
 }
 

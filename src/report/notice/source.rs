@@ -31,8 +31,8 @@ const WRITERS: [Writer; 10] = [
         marks: &["kubernetes.io/rule/nlb/"],
         name: "the service controller of the cluster",
         advice: "narrow `spec.loadBalancerSourceRanges` (annotation \
-                 `service.beta.kubernetes.io/load-balancer-source-ranges`) of the Service; without it the controller opens the \
-                 NodePort to everybody",
+                 `service.beta.kubernetes.io/load-balancer-source-ranges`) of the Service; without it the controller \
+                 opens the NodePort to everybody",
     },
     Writer {
         marks: &["crossplane"],

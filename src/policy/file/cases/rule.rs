@@ -90,7 +90,8 @@ fn peer(node: &Node, key: &str, own: &str, shared: &Shared, problems: &mut Probl
         if !shared.lists.contains_key(&id) {
             let message = format!("nothing says what the prefix list `{id}` holds");
             let help = format!(
-                "add it at the top, as `prefix_lists: {{{id}: [203.0.113.0/24]}}`; other values are words as `aws:s3`, and `unreadable`"
+                "add it at the top, as `prefix_lists: {{{id}: [203.0.113.0/24]}}`; other values are words as `aws:s3`, and \
+                 `unreadable`"
             );
             problems.add(Diagnostic::error("unknown-prefix-list", node.at, message).help(help));
             return None;
@@ -101,7 +102,8 @@ fn peer(node: &Node, key: &str, own: &str, shared: &Shared, problems: &mut Probl
     let peer = Peer::cidr(text).ok();
     if peer.is_none() {
         let message = format!("{} is no peer of a rule", quoted(text));
-        let help = "write one block as `203.0.113.0/24`, `self`, `sg-…` or `pl-…`; words of the policy as `internet` are no addresses";
+        let help = "write one block as `203.0.113.0/24`, `self`, `sg-…` or `pl-…`; words of the policy as `internet` are \
+                    no addresses";
         problems.add(Diagnostic::error("bad-peer", node.at, message).help(help));
     }
     peer

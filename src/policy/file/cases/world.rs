@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) lists: BTreeMap<String, Option<PrefixList>>,
 }
 
-/// Where and when a rule is judged, as far as it is said.
+/// Where and when a rule is judged, as far as the file says.
 #[derive(Clone, Default)]
 pub(super) struct Circumstances {
     pub(super) account: Option<String>,
@@ -98,7 +98,7 @@ fn entries<'t>(
     problems: &mut Problems,
 ) -> Vec<(String, &'t Node)> {
     let Value::Map(map) = &node.value else {
-        let message = format!("`{key}` is a group of ids, and here is {}", kind(node));
+        let message = format!("`{key}` is a mapping from ids, and here is {}", kind(node));
         problems.add(Diagnostic::error("wrong-type", node.at, message).help(help));
         return Vec::new();
     };
@@ -107,7 +107,7 @@ fn entries<'t>(
     for (name, value) in map {
         let Some(text) = scalar(name, key, problems) else { continue };
         if let Some(first) = seen.insert(text, name.at) {
-            let message = format!("{} stands here a second time", quoted(text));
+            let message = format!("{} is given twice", quoted(text));
             problems.add(Diagnostic::error("duplicate-key", name.at, message).also("first here", first, None));
         } else if let Some(id) = names::resource_id(text, resource, name.at, problems) {
             found.push((id, value));
