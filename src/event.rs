@@ -87,7 +87,7 @@ pub struct Event {
     /// CloudTrail's `eventID`: equal on a duplicate delivery. Its `requestID` where a transformer dropped that.
     pub id: String,
     /// `AuthorizeSecurityGroupIngress`, …
-    pub name: String,
+    pub call: &'static Call,
     /// When the call completed, else when the event was sent; `None` when neither is readable.
     pub time: Option<Timestamp>,
     /// The account the event was delivered for, and the region of the call, as told: compare them with the locations you guard
@@ -95,14 +95,6 @@ pub struct Event {
     pub location: Location,
     /// Who called.
     pub actor: Actor,
-}
-
-impl Event {
-    /// Whether the call may have closed something that a cluster needs.
-    pub fn may_close(&self) -> bool {
-        self.name.starts_with("Revoke")
-            || ["ModifySecurityGroupRules", "UpdateClusterConfig"].contains(&self.name.as_str())
-    }
 }
 
 /// Who made the call, as CloudTrail tells. All of it is text from outside; only `session_issuer` and `arn` say who.

@@ -48,10 +48,10 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {}", json!(groups)),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
-    let Change { event: Event { id, name, time, location, actor }, subject } = change;
+    let Change { event: Event { id, call, time, location, actor }, subject } = change;
     let (account, region) = (&location.account, &location.region);
     let mut lines = vec![
-        format!("event: {}", json!({"id": id, "name": name, "time": time, "account": account, "region": region})),
+        format!("event: {}", json!({"id": id, "name": call.name, "time": time, "account": account, "region": region})),
         format!("actor: {}", json!(actor)),
     ];
     match subject {
@@ -83,7 +83,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
 /// A named rule as records write rules, as far as the event describes it.
 fn rule(NamedRule { id, claim }: &NamedRule) -> String {
     let Some(Claim { direction, packets, peer }) = claim else { return format!("  {}", json!({"id": id})) };
-    let mut json = json!(Rule {
+    let rule = json!(Rule {
         id: String::new(),
         direction: direction.unwrap_or(Direction::Ingress),
         packets: *packets,
@@ -91,10 +91,10 @@ fn rule(NamedRule { id, claim }: &NamedRule) -> String {
         description: None,
         tags: std::collections::BTreeMap::new(),
     });
-    (json["id"], json["direction"]) = (json!(id), json!(direction));
-    let fields = json.as_object_mut().expect("an object");
+    let Value::Object(mut fields) = rule else { unreachable!("a rule is an object") };
     fields.retain(|name, _| name != "description" && name != "tags");
-    format!("  {json}")
+    fields.extend([("id".to_owned(), json!(id)), ("direction".to_owned(), json!(direction))]);
+    format!("  {}", Value::Object(fields))
 }
 
 /// The event of a file in a batch of SQS with bad messages around it.

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::calls::{CALLS, Changes};
+use super::calls::{Call, Changes};
 use super::fields::{at, flag, get, id, is_present, list, quoted, text};
 use super::{GroupRef, Named, Subject, Touched, rules};
 
@@ -28,17 +28,14 @@ const CLUSTER_IN_RESPONSE: &[&[&str]] = &[&["cluster", "name"], &["cluster", "ar
 ///
 /// # Errors
 /// Why there is nothing to look at, for people.
-pub(super) fn subject(record: &Value, source: &str, name: &str) -> Result<Subject, String> {
-    let Some(call) = CALLS.iter().find(|call| call.source == source && call.name == name) else {
-        return Err(format!("{} of {} is no call that the guard follows", quoted(name), quoted(source)));
-    };
+pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Result<Subject, String> {
     let request = content(get(record, "requestParameters"));
     let response = content(get(record, "responseElements"));
     let existed = match text(get(record, "errorCode")) {
         None => false,
         Some(code) => existed(name, &code)?,
     };
-    let named = match call.changes {
+    let named = match *changes {
         // The rule was there before this call: look, but blame nobody for it now.
         Changes::Adds(_) | Changes::Rewrites | Changes::Removes if existed => Named::Nothing,
         Changes::Adds(direction) => rules::added(request, response, direction),

@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use serde_json::Value;
 
 use super::fields::{get, id, is_present, kind, quoted, text};
-use super::{Change, Event, EventError, Parsed, Trigger, actor, change};
+use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change};
 use crate::model::ids::Location;
 
 const API_CALL: &str = "AWS API Call via CloudTrail";
@@ -131,7 +131,14 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
     if let Some(other) = text(get(record, "eventType")).filter(|kind| kind != "AwsApiCall") {
         return Ok(Parsed::Ignored(format!("{} of type {} is not an API call", quoted(&name), quoted(&other))));
     }
-    let subject = match change::subject(record, &source, &name) {
+    let Some(call) = Call::find(&source, &name) else {
+        return Ok(Parsed::Ignored(format!(
+            "{} of {} is no call that the guard follows",
+            quoted(&name),
+            quoted(&source)
+        )));
+    };
+    let subject = match change::subject(record, call) {
         Ok(subject) => subject,
         Err(reason) => return Ok(Parsed::Ignored(reason)),
     };
@@ -156,7 +163,7 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
             )?,
         },
         actor: actor::read(record),
-        name,
+        call,
     };
     Ok(Parsed::Trigger(Trigger::Change(Change { event, subject })))
 }

@@ -128,8 +128,8 @@ impl Dispatcher {
     /// opens a rule is looked at as anybody is.
     fn guard_of(&self, event: &Event) -> Result<&dyn Look, String> {
         let is_own = self.own_role.is_some() && event.actor.session_issuer == self.own_role;
-        if is_own && event.name.starts_with("RevokeSecurityGroup") {
-            return Err(format!("`{}` was the guard's own doing", event.name));
+        if is_own && event.call.is_revoke() {
+            return Err(format!("`{}` was the guard's own doing", event.call.name));
         }
         self.guards.get(&event.location).map(AsRef::as_ref).ok_or_else(|| {
             let known = self.guards.keys().map(Location::to_string);

@@ -130,7 +130,7 @@ impl<'a, E: Ec2, K: Eks, C: Clock, N: Channel, M: StateStore> Invocation<'a, E, 
     /// a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
     /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
     async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, FindingRecord)> {
-        let closes = self.event.is_none_or(Event::may_close);
+        let closes = self.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&Judged| {
             let has_revoked = looked.results.iter().any(|results| results.action == Action::Revoked);
             (closes || has_revoked) && looked.group.roles.iter().any(|known| known.strong && WORN.contains(&known.role))

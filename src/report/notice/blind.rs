@@ -12,7 +12,7 @@ pub fn blind(location: &Location, event: Option<&Event>, why: &str) -> Message {
     if let Some(event) = event {
         let who = event.actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
         facts.push(("Who", who));
-        facts.push(("Call", plain(&event.name)));
+        facts.push(("Call", event.call.name.to_owned()));
     }
     let notice = Notice {
         subject: format!("[CRITICAL] {account} {region}: the guard is not allowed to look"),
