@@ -93,7 +93,7 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     let (kind, why) = (error.kind(), chain(&error));
-                    tracing::error!(kind, message = %delivery.id, error = %why, "a message of the batch failed");
+                    tracing::error!(kind, message_id = %delivery.id, error = %why, "a message of the batch failed");
                     problems.push(why);
                     failed.push(BatchItemFailure { id: delivery.id });
                 }
