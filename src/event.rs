@@ -7,6 +7,7 @@ mod calls;
 mod change;
 mod claim;
 mod fields;
+pub mod json;
 pub mod payload;
 mod rules;
 

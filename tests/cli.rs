@@ -248,6 +248,26 @@ fn input_that_cannot_be_read_is_named_with_what_to_do() {
     assert_told!("bad_events", "policy", "diff", "standard", "strict", "--events", &as_text(&no_json));
 }
 
+/// As PowerShell, editors and cut texts leave them.
+#[test]
+fn a_file_is_read_in_any_encoding_and_with_broken_text_that_nobody_judges() {
+    let event = fs::read_to_string(KUBELET).unwrap();
+    let agent = |text: &[u8]| {
+        let (before, after) = event.split_once("aws-cli/2.31.0").unwrap();
+        [before.as_bytes(), text, after.as_bytes()].concat()
+    };
+    let expected = run(&["explain", KUBELET]);
+    for (name, bytes) in [
+        ("mark.json", [b"\xef\xbb\xbf", event.as_bytes()].concat()),
+        ("utf-16.json", "\u{feff}".encode_utf16().chain(event.encode_utf16()).flat_map(u16::to_le_bytes).collect()),
+        ("half.json", agent(br"\ud83d")),
+        ("latin-1.json", agent(b"caf\xe9")),
+    ] {
+        let file = written("text", name, &bytes);
+        assert_eq!(run(&["explain", file.to_str().unwrap()]), expected, "{name}");
+    }
+}
+
 #[test]
 fn nothing_of_a_file_reaches_the_terminal_raw() {
     let evil = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}";

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::fields::{at, get, text};
 use super::payload::{error, parse};
-use super::{EventError, Parsed};
+use super::{EventError, Parsed, json};
 
 /// A batch, in the order in which it came.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,20 +78,15 @@ fn delivery(path: &str, record: &Value, shape: &Shape) -> Delivery {
 
 /// One message: its text is the payload, or an SNS notification whose own text is.
 fn message(mut path: String, body: &Value) -> Result<Parsed, EventError> {
-    let mut payload = json(&path, body)?;
+    let mut payload = nested(&path, body)?;
     if payload.get("Type").and_then(Value::as_str) == Some("Notification") {
         path.push_str(".Message");
-        payload = json(&path, get(&payload, "Message"))?;
+        payload = nested(&path, get(&payload, "Message"))?;
     }
     parse(&payload).map_err(|error| error.inside(&path))
 }
 
-/// JSON in a text. Reading it stops at a depth of 128, whatever is behind.
-fn json(path: &str, text: &Value) -> Result<Value, EventError> {
-    let body = text.as_str().ok_or_else(|| error(path, text, "JSON as text"))?;
-    serde_json::from_str(body).map_err(|why| EventError {
-        at: path.to_owned(),
-        what: format!("text of {} bytes that is not JSON ({why})", body.len()),
-        expected: "JSON".to_owned(),
-    })
+/// JSON in a text.
+fn nested(path: &str, text: &Value) -> Result<Value, EventError> {
+    json::read_at(path, text.as_str().ok_or_else(|| error(path, text, "JSON as text"))?)
 }
