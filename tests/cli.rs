@@ -196,8 +196,8 @@ fn explain_says_when_there_is_nothing_to_explain() {
     assert_told!("explain_ignored", "explain", "events/failed-unauthorized.json");
     assert_told!("explain_sweep", "explain", "events/sweep.json");
     assert_told!("explain_no_group", "explain", "events/omitted-both.json");
-    assert_told!("explain_worn", "explain", "events/worn-by-interface.json");
-    assert_told!("explain_worn_unknown", "explain", "events/worn-by-attached-interface.json");
+    assert_told!("explain_worn", "explain", "events/attached-to-interface.json");
+    assert_told!("explain_worn_unknown", "explain", "events/attached-to-attached-interface.json");
     assert_told!("explain_prefix_list_changed", "explain", "events/prefix-list-modified.json");
     assert_told!("explain_cluster", "explain", "events/cluster-updated.json");
     assert_told!("explain_no_content", "explain", "events/omitted-content-but-group-known.json");
