@@ -1,17 +1,21 @@
-//! Every shape of event, through the public interface: golden tests over `events/`, and recorded events. What garbling does to
-//! them is for `garbled_events.rs`.
+//! Every shape of event, through the public interface: golden tests over `events/`, and recorded events. What garbling does
+//! to them is for `garbled_events.rs`.
 
 mod corpus;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use aws_lambda_events::sns::SnsEvent;
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use eks_sg_guard::event::batch::{self, Batch, Carrier, Delivery};
 use eks_sg_guard::event::payload::parse;
 use eks_sg_guard::event::{
     CALLS, Change, Claim, Event, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger,
 };
 use eks_sg_guard::model::rule::{Direction, Rule};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::corpus::{read_folder, read_json};
@@ -20,14 +24,18 @@ use crate::corpus::{read_folder, read_json};
 fn every_event_says_what_we_think_it_says() {
     insta::glob!("../events", "*.json", |path| {
         insta::with_settings!({ omit_expression => true }, {
-            let payload = read_json(path);
-            insta::assert_snapshot!(match batch::read(&payload) {
-                None => lines(&parse(&payload)),
-                Some(Err(error)) => format!("error: {error}"),
-                Some(Ok(batch)) => deliveries(&batch),
-            });
+            insta::assert_snapshot!(answers(&read_json(path)));
         });
     });
+}
+
+/// All that a payload says.
+fn answers(payload: &Value) -> String {
+    match batch::read(payload) {
+        None => lines(&parse(payload)),
+        Some(Err(error)) => format!("error: {error}"),
+        Some(Ok(batch)) => deliveries(&batch),
+    }
 }
 
 fn deliveries(Batch { carrier, deliveries }: &Batch) -> String {
@@ -39,8 +47,8 @@ fn deliveries(Batch { carrier, deliveries }: &Batch) -> String {
     deliveries.iter().map(delivery).collect()
 }
 
-/// One line for each thing an answer says, so that a change of it is one line in a review; in the words of the wire, so that a
-/// type may get another name.
+/// One line for each thing an answer says, so that a change of it is one line in a review; in the words of the wire, so that
+/// a type may get another name.
 fn lines(answer: &Result<Parsed, EventError>) -> String {
     let change = match answer {
         Err(error) => return format!("error: {error}"),
@@ -99,8 +107,8 @@ fn rule(NamedRule { id, claim }: &NamedRule) -> String {
 
 /// The event of a file in a batch of SQS with bad messages around it.
 #[test]
-fn a_bad_message_never_fails_the_good_ones_and_says_where_it_stands() {
-    const PLACE: &str = "$.Records[1].body";
+fn a_bad_message_never_fails_the_good_ones_and_says_its_path() {
+    const PATH: &str = "$.Records[1].body";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
     let good = read_json(&folder.join("authorize-ingress-short-form.json"));
     let notification = |message: &str| json!({"Type": "Notification", "Message": message}).to_string();
@@ -136,7 +144,7 @@ fn a_bad_message_never_fails_the_good_ones_and_says_where_it_stands() {
         assert_eq!(last, &Delivery { id: "last".to_owned(), parsed: parse(&good) });
         assert_eq!(bad.id, "bad");
         let error = bad.parsed.clone().expect_err("a bad message");
-        assert_eq!(error.at, format!("{PLACE}{at}"));
+        assert_eq!(error.at, format!("{PATH}{at}"));
         assert!(error.to_string().len() < 500, "{error}");
     }
 }
@@ -147,9 +155,41 @@ fn a_message_of_a_megabyte_is_read() {
     let mut event = read_json(&folder.join("authorize-ingress-short-form.json"));
     let expected = parse(&event);
     event["detail"]["requestParameters"]["padding"] = "x".repeat(1 << 20).into();
-    let record = json!({"eventSource": "aws:sqs", "messageId": "m", "body": event.to_string()});
-    let batch = batch::read(&json!({"Records": [record]})).expect("a batch").expect("of SQS");
-    assert_eq!(batch.deliveries[0].parsed, expected);
+    let mut message = SqsMessage::default();
+    (message.event_source, message.message_id) = (Some("aws:sqs".to_owned()), Some("m".to_owned()));
+    message.body = Some(event.to_string());
+    let mut batch = SqsEvent::default();
+    batch.records.push(message);
+    let batch = batch::read(&json!(batch)).expect("a batch").expect("of SQS");
+    assert_eq!(batch.deliveries, [Delivery { id: "m".to_owned(), parsed: expected }]);
+}
+
+/// What AWS's own types read, and what they refuse for a field that does not matter here, says the same.
+#[test]
+fn a_field_that_does_not_matter_loses_no_event() {
+    let typed = |payload: &Value| {
+        let has_messages = payload.pointer("/Records/0").is_some();
+        [
+            EventBridgeEvent::<Value>::deserialize(payload).is_ok(),
+            has_messages && SqsEvent::deserialize(payload).is_ok(),
+            has_messages && SnsEvent::deserialize(payload).is_ok(),
+        ]
+    };
+    let mut counts = [0; 3];
+    for (path, mut payload) in read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("events")) {
+        let before = answers(&payload);
+        counts.iter_mut().zip(typed(&payload)).for_each(|(count, is_typed)| *count += u32::from(is_typed));
+        if payload.get("detail").is_some() {
+            payload["resources"] = json!(0);
+        }
+        for record in payload.get_mut("Records").and_then(Value::as_array_mut).into_iter().flatten() {
+            record["attributes"] = json!(0);
+            record["Sns"]["Timestamp"] = json!(0);
+        }
+        assert_eq!(typed(&payload), [false; 3], "{}", path.display());
+        assert_eq!(answers(&payload), before, "{}", path.display());
+    }
+    assert!(counts[0] > 100 && counts[1] > 3 && counts[2] > 1, "{counts:?} files are as AWS's types have them");
 }
 
 /// A call that the stack does not deliver is not seen, and one that the code does not know is delivered for nothing.

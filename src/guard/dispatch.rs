@@ -1,9 +1,10 @@
-//! Every payload comes in here: taken apart, and each message handed to the guard of its account and region.
+//! Every payload comes in here: taken apart, and each message handed to the guard of its location.
 //!
-//! Owns: batches and their answers, and which accounts and regions count. Must not: look at groups (a guard does).
+//! Owns: batches and their answers, and which locations count. Must not: look at groups (a guard does).
 
 use std::collections::BTreeMap;
 
+use aws_lambda_events::sqs::SqsBatchResponse;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -25,17 +26,9 @@ pub struct FunctionResponse {
     pub records: Vec<Record>,
     /// Why there was nothing to do, if so.
     pub ignored: Option<String>,
-    /// Only for a batch of SQS: the messages that it has to bring again.
-    #[serde(rename = "batchItemFailures", skip_serializing_if = "Option::is_none")]
-    pub failures: Option<Vec<BatchItemFailure>>,
-}
-
-/// A message of a batch that has to come again.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct BatchItemFailure {
-    /// SQS's `messageId`.
-    #[serde(rename = "itemIdentifier")]
-    pub id: String,
+    /// Only for a batch of SQS: the messages that it has to deliver again.
+    #[serde(flatten)]
+    pub failures: Option<SqsBatchResponse>,
 }
 
 /// A guard of one account and region, whatever it is made of.
@@ -79,8 +72,8 @@ impl Dispatcher {
 
     /// One message after the other: each may change what the next one finds.
     async fn batch(&self, batch: Batch, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
-        let mut records = Vec::new();
-        let (mut ignored, mut failed, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut records, mut ignored, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let mut failures = SqsBatchResponse::default();
         for delivery in batch.deliveries {
             let handled = match delivery.parsed {
                 Ok(parsed) => self.message(parsed, deadline).await,
@@ -95,7 +88,7 @@ impl Dispatcher {
                     let (kind, why) = (error.kind(), chain(&error));
                     tracing::error!(kind, message_id = %delivery.id, error = %why, "a message of the batch failed");
                     problems.push(why);
-                    failed.push(BatchItemFailure { id: delivery.id });
+                    failures.add_failure(delivery.id);
                 }
             }
         }
@@ -103,7 +96,7 @@ impl Dispatcher {
             return Err(GuardError::Unfinished(problems));
         }
         let ignored = (!ignored.is_empty()).then(|| ignored.join("; "));
-        Ok(FunctionResponse { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failed) })
+        Ok(FunctionResponse { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failures) })
     }
 
     async fn message(&self, parsed: Parsed, deadline: Timestamp) -> Result<Response, GuardError> {
@@ -124,8 +117,8 @@ impl Dispatcher {
     }
 
     /// The guard of an event, or why it is none of our business. Our own doing is recognised by the role behind the session,
-    /// which only IAM writes; names of sessions and programs are the caller's. Only revokes are left alone: a misused role that
-    /// opens a rule is looked at as anybody is.
+    /// which only IAM writes; names of sessions and programs are the caller's. Only revokes are left alone: a misused role
+    /// that opens a rule is looked at as anybody is.
     fn guard_of(&self, event: &Event) -> Result<&dyn Look, String> {
         let is_own = self.own_role.is_some() && event.actor.session_issuer == self.own_role;
         if is_own && event.call.is_revoke() {
