@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Actor;
 use super::fields::{at, get, text};
 
-/// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message whatever a caller writes.
+/// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message, whatever a caller
+/// writes.
 const MAX_ACTOR_TEXT_LEN: usize = 1024;
 
 /// Reads what is there. Nothing here is required: a call by nobody we can name is still a call.
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_cased_members_are_read_too() {
+    fn lower_cased_fields_are_read_too() {
         let actor = read(
             &json!({"userIdentity": {"sessioncontext": {"sessionissuer": {"arn": "arn:aws:iam::111122223333:role/a"}},
             "invokedby": "eks.amazonaws.com"}}),

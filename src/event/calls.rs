@@ -1,7 +1,7 @@
 //! The calls that may open a path to a cluster, or close one that it needs: the only place that knows calls. Whatever else
 //! depends on which call it was is a column here.
 //!
-//! Left to the sweep, because their events cost more than they tell:
+//! Left to the sweep, because their events cost more than they are worth:
 //! - `RunInstances`, `CreateFleet` and new versions of launch templates, by which nodes start with open groups
 //!   (`UpdateNodegroupVersion` ends there too): every node of every cluster would be an event, and most name a template
 //!   instead of groups.
@@ -49,13 +49,13 @@ impl Call {
 pub(super) enum Changes {
     /// Adds rules to a group, in this direction.
     Adds(Direction),
-    /// Rewrites rules of a group in place, in a direction that the event does not tell.
+    /// Rewrites rules of a group in place, in a direction that the event does not say.
     Rewrites,
     /// Removes rules of a group: nothing opens, but something that must stay open may be gone.
     Removes,
     /// A group as a whole.
     Group,
-    /// Tags, on resources of any kind. Tags of a group tell which cluster it belongs to.
+    /// Tags, on resources of any kind. Tags of a group say which cluster it belongs to.
     Tags,
     /// One attribute of an interface or instance, which may be its groups.
     Attribute,

@@ -1,8 +1,8 @@
 //! JSON from outside, read as far as it can be: payloads, the messages inside them, files of the command line.
 //!
-//! Text that nobody judges must not stop an event. A user agent that was cut inside a character leaves half of it behind, and
-//! strict readers refuse the whole payload for that; so does a file that was saved with a byte order mark. What cannot be
-//! read becomes U+FFFD, which is no part of any id, name or address.
+//! Text that nobody judges must not stop an event. A user agent that was cut inside a character ends in half of one, and
+//! strict readers refuse the whole payload for that, as they do for a byte order mark. What cannot be read becomes U+FFFD,
+//! which is no part of any id, name or address.
 
 use std::borrow::Cow;
 
