@@ -1,5 +1,7 @@
-//! Turns any payload into a `Trigger`: what may have changed, and who did it. Decides nothing and believes nothing: what
-//! an event says about content only tells us where to look.
+//! Turns any payload into a `Trigger`: what may have changed, and who did it.
+//!
+//! Owns: payloads, batches and CloudTrail records in all their forms. Must not: decide anything, or believe what an event
+//! says about the content of a rule; that only says where to look.
 
 mod actor;
 pub mod batch;
@@ -7,6 +9,7 @@ mod calls;
 mod change;
 mod claim;
 mod fields;
+pub mod json;
 pub mod payload;
 mod rules;
 
@@ -59,35 +62,34 @@ impl Change {
     }
 }
 
-/// What a change was made to. An event that tells less has a subject that says less, so that there is more to look at and
-/// never less.
+/// What was changed. The less an event says, the wider its subject: we then look at more groups, never at fewer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
     /// At least one group, each with the rules that the event names in it.
     Groups(Vec<Touched>),
-    /// Groups were put on a network interface or an instance. One of the two members at least is told.
+    /// Groups were attached to a network interface or an instance. At least one of the two fields says something.
     Attached {
-        /// `eni-…` or `i-…`, where the event tells it.
+        /// The interface (`eni-…`) or instance (`i-…`), if the event names it.
         attachment: Option<String>,
-        /// `sg-…` ids: all that the wearer wears now, those it wore before among them. Empty when the event does not tell
-        /// them whole: then the wearer is to be asked.
+        /// `sg-…` ids: every group that is attached to it now, also those that were before. Empty if the event does not list
+        /// all of them: then EC2 has to be asked which groups the attachment has.
         groups: Vec<String>,
     },
     /// The entries of this list changed, `pl-…`, and so did every rule that uses it.
     PrefixList(String),
-    /// The configuration of the cluster of this name changed: its groups, and who may reach its public endpoint.
+    /// The configuration of the cluster of this name changed: its groups, or who may reach its public endpoint.
     Cluster(String),
-    /// The event does not tell (omitted or unreadable parameters): everything.
+    /// The event does not say, because its parameters are omitted or unreadable: look at everything.
     Unknown,
 }
 
-/// The CloudTrail members that people and records need.
+/// The fields of a CloudTrail record that people and records need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// CloudTrail's `eventID`: equal on a duplicate delivery. Its `requestID` where a transformer dropped that.
+    /// CloudTrail's `eventID`, the same when an event is delivered twice; its `requestID` if a transformer dropped that.
     pub id: String,
-    /// `AuthorizeSecurityGroupIngress`, …
-    pub name: String,
+    /// Which call it was: `AuthorizeSecurityGroupIngress`, …
+    pub call: &'static Call,
     /// When the call completed, else when the event was sent; `None` when neither is readable.
     pub time: Option<Timestamp>,
     /// The account the event was delivered for, and the region of the call, as told: compare them with the locations you
@@ -97,15 +99,7 @@ pub struct Event {
     pub actor: Actor,
 }
 
-impl Event {
-    /// Whether the call may have closed something that a cluster needs.
-    pub fn may_close(&self) -> bool {
-        self.name.starts_with("Revoke")
-            || ["ModifySecurityGroupRules", "UpdateClusterConfig"].contains(&self.name.as_str())
-    }
-}
-
-/// Who made the call, as CloudTrail tells. All of it is text from outside; only `session_issuer` and `arn` say who.
+/// Who made the call. All of it is text from outside; only `session_issuer` and `arn` say who it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The principal.
@@ -131,12 +125,12 @@ pub struct Touched {
     pub named: Named,
 }
 
-/// How the event tells the group.
+/// How the event names the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupRef {
     /// `sg-…`.
     Id(String),
-    /// Its name in the default VPC: calls may give a name alone.
+    /// Its name in the default VPC, where a call may give the name alone.
     Name(String),
 }
 
@@ -152,23 +146,23 @@ impl GroupRef {
 /// The rules of a group that an event names. Only these follow `GUARD_MODE`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Named {
-    /// None: the group may have changed, look.
+    /// None: something about the group may have changed.
     Nothing,
     /// These.
     Rules(Vec<NamedRule>),
     /// Those that use this prefix list, whose entries changed: `pl-…`.
     Using(String),
-    /// All of them: the event says which group, but what was written there was omitted.
+    /// All of them: the event says which group, but not which rules.
     Everything,
 }
 
 /// One rule that an event names, by id, by content, or both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedRule {
-    /// `sgr-…` where the event has it.
+    /// `sgr-…`, if the event has it.
     pub id: Option<String>,
-    /// What the event says the rule is. Used to find a rule without id and to describe one that is gone; never judged
-    /// in place of the live rule.
+    /// What the event says the rule is. Used to find a rule whose id the event lacks, and to describe one that is gone. The
+    /// policy judges the live rule, never this.
     pub claim: Option<Claim>,
 }
 
@@ -187,7 +181,7 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{at}: {what}; expected {expected}")]
 pub struct EventError {
-    /// JSON path of the place, `$` for the whole payload.
+    /// The JSON path at which the problem stands, `$` for the whole payload.
     pub at: String,
     /// What was found there.
     pub what: String,
@@ -196,7 +190,7 @@ pub struct EventError {
 }
 
 impl EventError {
-    /// The same error of a payload that stands at this place of another one.
+    /// The same error, where the payload is itself part of another one and stands there at this path.
     fn inside(self, path: &str) -> Self {
         let at = format!("{path}{}", self.at.strip_prefix('$').unwrap_or(&self.at));
         Self { at, ..self }

@@ -136,7 +136,7 @@ impl Guard {
             }
         }
         if invocation.is_empty() && out_of_scope.is_empty() {
-            out_of_scope.push(format!("`{}` concerns no security group that is there", event.name));
+            out_of_scope.push(format!("`{}` concerns no security group that is there", event.call.name));
         }
         let ignored = invocation.is_empty().then(|| out_of_scope.join("; "));
         invocation.finish(ignored).await

@@ -233,8 +233,8 @@ fn explain_says_when_there_is_nothing_to_explain() {
     assert_prints!("explain_ignored", "explain", "events/failed-unauthorized.json");
     assert_prints!("explain_sweep", "explain", "events/sweep.json");
     assert_prints!("explain_no_group", "explain", "events/omitted-both.json");
-    assert_prints!("explain_attached", "explain", "events/worn-by-interface.json");
-    assert_prints!("explain_attached_unknown", "explain", "events/worn-by-attached-interface.json");
+    assert_prints!("explain_attached", "explain", "events/attached-to-interface.json");
+    assert_prints!("explain_attached_unknown", "explain", "events/attached-to-attached-interface.json");
     assert_prints!("explain_prefix_list_changed", "explain", "events/prefix-list-modified.json");
     assert_prints!("explain_cluster", "explain", "events/cluster-updated.json");
     assert_prints!("explain_no_content", "explain", "events/omitted-content-but-group-known.json");
@@ -283,6 +283,26 @@ fn input_that_cannot_be_read_is_named_with_what_to_do() {
     assert_prints!("bad_tests_none", "policy", "test", &as_text(nothing.parent().unwrap()));
     assert_prints!("bad_snapshot", "policy", "diff", "standard", "strict", "--snapshot", KUBELET);
     assert_prints!("bad_events", "policy", "diff", "standard", "strict", "--events", &as_text(&no_json));
+}
+
+/// As PowerShell, editors and cut texts leave them.
+#[test]
+fn a_file_is_read_in_any_encoding_and_with_broken_text_that_nobody_judges() {
+    let event = fs::read_to_string(KUBELET).unwrap();
+    let agent = |text: &[u8]| {
+        let (before, after) = event.split_once("aws-cli/2.31.0").unwrap();
+        [before.as_bytes(), text, after.as_bytes()].concat()
+    };
+    let expected = run(&["explain", KUBELET]);
+    for (name, bytes) in [
+        ("mark.json", [b"\xef\xbb\xbf", event.as_bytes()].concat()),
+        ("utf-16.json", "\u{feff}".encode_utf16().chain(event.encode_utf16()).flat_map(u16::to_le_bytes).collect()),
+        ("half.json", agent(br"\ud83d")),
+        ("latin-1.json", agent(b"caf\xe9")),
+    ] {
+        let file = written("text", name, &bytes);
+        assert_eq!(run(&["explain", file.to_str().unwrap()]), expected, "{name}");
+    }
 }
 
 #[test]

@@ -8,12 +8,16 @@ mod corpus;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use aws_lambda_events::sns::SnsEvent;
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use eks_sg_guard::event::batch::{self, Batch, Carrier, Delivery};
 use eks_sg_guard::event::payload::parse;
 use eks_sg_guard::event::{
     CALLS, Change, Claim, Event, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger,
 };
 use eks_sg_guard::model::rule::{Direction, Rule};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::corpus::{read_folder, read_json};
@@ -22,14 +26,18 @@ use crate::corpus::{read_folder, read_json};
 fn every_event_says_what_we_think_it_says() {
     insta::glob!("../events", "*.json", |path| {
         insta::with_settings!({ omit_expression => true }, {
-            let payload = read_json(path);
-            insta::assert_snapshot!(match batch::read(&payload) {
-                None => lines(&parse(&payload)),
-                Some(Err(error)) => format!("error: {error}"),
-                Some(Ok(batch)) => deliveries(&batch),
-            });
+            insta::assert_snapshot!(answers(&read_json(path)));
         });
     });
+}
+
+/// All that a payload says.
+fn answers(payload: &Value) -> String {
+    match batch::read(payload) {
+        None => lines(&parse(payload)),
+        Some(Err(error)) => format!("error: {error}"),
+        Some(Ok(batch)) => deliveries(&batch),
+    }
 }
 
 fn deliveries(Batch { carrier, deliveries }: &Batch) -> String {
@@ -50,10 +58,10 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {}", json!(groups)),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
-    let Change { event: Event { id, name, time, location, actor }, subject } = change;
+    let Change { event: Event { id, call, time, location, actor }, subject } = change;
     let (account, region) = (&location.account, &location.region);
     let mut lines = vec![
-        format!("event: {}", json!({"id": id, "name": name, "time": time, "account": account, "region": region})),
+        format!("event: {}", json!({"id": id, "name": call.name, "time": time, "account": account, "region": region})),
         format!("actor: {}", json!(actor)),
     ];
     match subject {
@@ -85,7 +93,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
 /// A named rule as records write rules, as far as the event describes it.
 fn rule(NamedRule { id, claim }: &NamedRule) -> String {
     let Some(Claim { direction, packets, peer }) = claim else { return format!("  {}", json!({"id": id})) };
-    let mut json = json!(Rule {
+    let rule = json!(Rule {
         id: String::new(),
         direction: direction.unwrap_or(Direction::Ingress),
         packets: *packets,
@@ -93,16 +101,16 @@ fn rule(NamedRule { id, claim }: &NamedRule) -> String {
         description: None,
         tags: std::collections::BTreeMap::new(),
     });
-    (json["id"], json["direction"]) = (json!(id), json!(direction));
-    let fields = json.as_object_mut().expect("an object");
+    let Value::Object(mut fields) = rule else { unreachable!("a rule is an object") };
     fields.retain(|name, _| name != "description" && name != "tags");
-    format!("  {json}")
+    fields.extend([("id".to_owned(), json!(id)), ("direction".to_owned(), json!(direction))]);
+    format!("  {}", Value::Object(fields))
 }
 
 /// The event of a file in a batch of SQS with bad messages around it.
 #[test]
-fn a_bad_message_never_fails_the_good_ones_and_says_where_it_stands() {
-    const PLACE: &str = "$.Records[1].body";
+fn a_bad_message_never_fails_the_good_ones_and_says_its_path() {
+    const PATH: &str = "$.Records[1].body";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
     let good = read_json(&folder.join("authorize-ingress-short-form.json"));
     let notification = |message: &str| json!({"Type": "Notification", "Message": message}).to_string();
@@ -138,7 +146,7 @@ fn a_bad_message_never_fails_the_good_ones_and_says_where_it_stands() {
         assert_eq!(last, &Delivery { id: "last".to_owned(), parsed: parse(&good) });
         assert_eq!(bad.id, "bad");
         let error = bad.parsed.clone().expect_err("a bad message");
-        assert_eq!(error.at, format!("{PLACE}{at}"));
+        assert_eq!(error.at, format!("{PATH}{at}"));
         assert!(error.to_string().len() < 500, "{error}");
     }
 }
@@ -149,9 +157,41 @@ fn a_message_of_a_megabyte_is_read() {
     let mut event = read_json(&folder.join("authorize-ingress-short-form.json"));
     let expected = parse(&event);
     event["detail"]["requestParameters"]["padding"] = "x".repeat(1 << 20).into();
-    let record = json!({"eventSource": "aws:sqs", "messageId": "m", "body": event.to_string()});
-    let batch = batch::read(&json!({"Records": [record]})).expect("a batch").expect("of SQS");
-    assert_eq!(batch.deliveries[0].parsed, expected);
+    let mut message = SqsMessage::default();
+    (message.event_source, message.message_id) = (Some("aws:sqs".to_owned()), Some("m".to_owned()));
+    message.body = Some(event.to_string());
+    let mut batch = SqsEvent::default();
+    batch.records.push(message);
+    let batch = batch::read(&json!(batch)).expect("a batch").expect("of SQS");
+    assert_eq!(batch.deliveries, [Delivery { id: "m".to_owned(), parsed: expected }]);
+}
+
+/// What AWS's own types read, and what they refuse for a field that does not matter here, says the same.
+#[test]
+fn a_field_that_does_not_matter_loses_no_event() {
+    let typed = |payload: &Value| {
+        let has_messages = payload.pointer("/Records/0").is_some();
+        [
+            EventBridgeEvent::<Value>::deserialize(payload).is_ok(),
+            has_messages && SqsEvent::deserialize(payload).is_ok(),
+            has_messages && SnsEvent::deserialize(payload).is_ok(),
+        ]
+    };
+    let mut counts = [0; 3];
+    for (path, mut payload) in read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("events")) {
+        let before = answers(&payload);
+        counts.iter_mut().zip(typed(&payload)).for_each(|(count, is_typed)| *count += u32::from(is_typed));
+        if payload.get("detail").is_some() {
+            payload["resources"] = json!(0);
+        }
+        for record in payload.get_mut("Records").and_then(Value::as_array_mut).into_iter().flatten() {
+            record["attributes"] = json!(0);
+            record["Sns"]["Timestamp"] = json!(0);
+        }
+        assert_eq!(typed(&payload), [false; 3], "{}", path.display());
+        assert_eq!(answers(&payload), before, "{}", path.display());
+    }
+    assert!(counts[0] > 100 && counts[1] > 3 && counts[2] > 1, "{counts:?} files are as AWS's types have them");
 }
 
 /// A call that the stack does not deliver is not seen, and one that the code does not know is delivered for nothing.

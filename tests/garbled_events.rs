@@ -16,15 +16,15 @@ use crate::corpus::read_folder;
 
 type FunctionResponse = Result<Parsed, EventError>;
 
-/// The members of a record that may turn something to look at into nothing, because they alone say what happened at all.
+/// The fields of a record that may turn something to look at into nothing, because they alone say what happened at all.
 const MAY_SAY_THAT_NOTHING_HAPPENED: &[(&str, &str)] = &[
-    ("eventName", "it was another call, or it cannot be told which"),
+    ("eventName", "it was another call, or it cannot be known which"),
     ("eventSource", "it was a call of another service"),
     ("eventType", "it was no call at all"),
     ("errorCode", "the call failed"),
 ];
 
-/// Events that are short of something already: their response leaves out rules that only their request tells. With that
+/// Events that are short of something already: their response leaves out rules that only their request names. With that
 /// garbled too, nothing is left that would show it.
 const SHORT_ALREADY: &[&str] = &[
     "authorize-ingress-response-incomplete.json",
@@ -37,7 +37,7 @@ static EVENTS: LazyLock<Vec<(PathBuf, Value)>> =
 /// What happens to one value somewhere in an event.
 #[derive(Clone, Debug)]
 enum Garbling {
-    /// A member is not there; elsewhere `null` is.
+    /// A field is not there; elsewhere `null` is.
     Dropped,
     Replaced(Value),
     /// The only element in place of a list, or a list around anything else.
@@ -47,13 +47,13 @@ enum Garbling {
 }
 
 impl Garbling {
-    fn of(&self, event: &Value, place: &str) -> Value {
+    fn of(&self, event: &Value, pointer: &str) -> Value {
         let mut event = event.clone();
-        if let (Self::Dropped, Some((parent, name))) = (self, place.rsplit_once('/'))
-            && let Some(Value::Object(members)) = event.pointer_mut(parent)
+        if let (Self::Dropped, Some((parent, name))) = (self, pointer.rsplit_once('/'))
+            && let Some(Value::Object(fields)) = event.pointer_mut(parent)
         {
-            members.shift_remove(&name.replace("~1", "/").replace("~0", "~"));
-        } else if let Some(value) = event.pointer_mut(place) {
+            fields.shift_remove(&name.replace("~1", "/").replace("~0", "~"));
+        } else if let Some(value) = event.pointer_mut(pointer) {
             *value = match (self, value.take()) {
                 (Self::Dropped, _) => Value::Null,
                 (Self::Replaced(other), _) => other.clone(),
@@ -67,14 +67,14 @@ impl Garbling {
 }
 
 /// JSON pointers to all values, the root first.
-fn places(value: &Value) -> Vec<String> {
+fn pointers(value: &Value) -> Vec<String> {
     let below = |name: &str, value: &Value| -> Vec<String> {
         let name = name.replace('~', "~0").replace('/', "~1");
-        places(value).into_iter().map(|place| format!("/{name}{place}")).collect()
+        pointers(value).into_iter().map(|below| format!("/{name}{below}")).collect()
     };
     let below: Vec<String> = match value {
         Value::Array(list) => list.iter().enumerate().flat_map(|(n, value)| below(&n.to_string(), value)).collect(),
-        Value::Object(members) => members.iter().flat_map(|(name, value)| below(name, value)).collect(),
+        Value::Object(fields) => fields.iter().flat_map(|(name, value)| below(name, value)).collect(),
         _ => Vec::new(),
     };
     std::iter::once(String::new()).chain(below).collect()
@@ -103,8 +103,8 @@ fn missing() -> Vec<Garbling> {
     values.into_iter().map(Garbling::Replaced).chain([Garbling::Dropped, Garbling::Rewrapped]).collect()
 }
 
-fn may_say_that_nothing_happened(place: &str) -> bool {
-    MAY_SAY_THAT_NOTHING_HAPPENED.iter().any(|(name, _)| place.rsplit('/').next() == Some(name))
+fn may_say_that_nothing_happened(pointer: &str) -> bool {
+    MAY_SAY_THAT_NOTHING_HAPPENED.iter().any(|(name, _)| pointer.rsplit('/').next() == Some(name))
 }
 
 /// Garbles each value of each event in each of these ways, and collects where the answers are wrong.
@@ -116,13 +116,14 @@ fn wrong(
     let mut wrong = Vec::new();
     for (path, event) in EVENTS.iter().filter(|(path, _)| !but.iter().any(|but| path.ends_with(but))) {
         let before = answers(event);
-        for place in places(event).iter().filter(|place| !may_say_that_nothing_happened(place)) {
+        for pointer in pointers(event).iter().filter(|pointer| !may_say_that_nothing_happened(pointer)) {
             for garbling in garblings {
-                let after = answers(&garbling.of(event, place));
+                let after = answers(&garbling.of(event, pointer));
                 if !is_right(&before, &after) {
                     let file = path.file_name().unwrap_or_default().display();
-                    wrong
-                        .push(format!("{file} {place} {garbling:?}: {after:?}").chars().take(1000).collect::<String>());
+                    wrong.push(
+                        format!("{file} {pointer} {garbling:?}: {after:?}").chars().take(1000).collect::<String>(),
+                    );
                 }
             }
         }
@@ -142,7 +143,7 @@ fn no_garbled_value_turns_a_change_into_nothing_but_those_that_say_so() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What cannot be read is not taken for less: the subject stays, or a wider one takes its place.
+/// What cannot be read is not taken for less: the subject stays, or a wider one stands for it.
 #[test]
 fn no_meaningless_value_makes_us_look_at_less() {
     let wrong = wrong(&meaningless(), SHORT_ALREADY, |before, after| match (before, after) {
@@ -163,11 +164,11 @@ fn covers(wide: &Subject, narrow: &Subject) -> bool {
             let same = |wide: &GroupRef| wide == &narrow.group || matches!(wide, GroupRef::Name(_));
             wide.iter().any(|Touched { group, named }| same(group) && names(named, &narrow.named))
         }),
-        (Subject::Attached { attachment, groups }, Subject::Attached { attachment: old_wearer, groups: old }) => {
-            let all_told = !old.is_empty() && old.iter().all(|group| groups.contains(group));
+        (Subject::Attached { attachment, groups }, Subject::Attached { attachment: old_attachment, groups: old }) => {
+            let has_all = !old.is_empty() && old.iter().all(|group| groups.contains(group));
             // Whoever looks at an instance looks at all its interfaces.
             let is_instance = attachment.as_ref().is_some_and(|attachment| attachment.starts_with("i-"));
-            all_told || (groups.is_empty() && attachment.is_some() && (is_instance || attachment == old_wearer))
+            has_all || (groups.is_empty() && attachment.is_some() && (is_instance || attachment == old_attachment))
         }
         (wide, narrow) => wide == narrow,
     }
@@ -259,7 +260,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((prop_oneof![name.clone(), any::<String>()], inner), 0..8)
-                .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+                .prop_map(|fields| Value::Object(fields.into_iter().collect::<Map<_, _>>())),
         ]
     })
 }
@@ -291,9 +292,9 @@ proptest! {
         garblings in prop::collection::vec((any::<prop::sample::Index>(), any_garbling()), 1..4),
     ) {
         let mut event = which.get(&EVENTS).1.clone();
-        for (place, garbling) in &garblings {
-            let places = places(&event);
-            event = garbling.of(&event, place.get::<String>(&places));
+        for (which, garbling) in &garblings {
+            let pointers = pointers(&event);
+            event = garbling.of(&event, which.get::<String>(&pointers));
         }
         let answers = answers(&event);
         prop_assert!(answers.iter().all(is_sound), "{:?}", answers);

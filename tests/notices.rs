@@ -11,7 +11,7 @@ mod read_back;
 
 use std::collections::BTreeMap;
 
-use eks_sg_guard::event::{Actor, Event};
+use eks_sg_guard::event::{Actor, CALLS, Event};
 use eks_sg_guard::model::group::{Evidence, Group, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -37,13 +37,7 @@ fn at(minute: u32) -> Timestamp {
 }
 
 fn event(actor: Actor) -> Event {
-    Event {
-        id: "e-1".to_owned(),
-        name: "AuthorizeSecurityGroupIngress".to_owned(),
-        time: Some(at(0)),
-        location: location(),
-        actor,
-    }
+    Event { id: "e-1".to_owned(), call: &CALLS[0], time: Some(at(0)), location: location(), actor }
 }
 
 fn kim() -> Actor {
@@ -259,14 +253,13 @@ fn text_from_outside_formats_nothing_breaks_no_line_and_is_cut_visibly() {
             user_agent: text(),
             invoked_by: text(),
         };
-        let mut event = event(actor);
-        event.name = evil.to_owned();
+        let event = event(actor);
         for action in [Action::Revoked, Action::Failed] {
             let mut findings = findings(&group, &[action]);
             findings[0].detail = text();
             let by = vec![Opener { arn: evil.to_owned(), times: 3 }];
             findings[0].contested = Some(Contested { times: 3, since: at(0), by });
-            let for_event = record(&group, findings.clone(), Some(&event));
+            let for_event = Record { event_name: text(), ..record(&group, findings.clone(), Some(&event)) };
             let message = told(&for_event);
             let notice = message.notice.as_ref().unwrap();
             holds_its_limits(notice, &message.attributes);

@@ -15,6 +15,7 @@ use eks_sg_guard::adapters::connect::{self, Connection};
 use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
+use eks_sg_guard::event::json;
 use eks_sg_guard::guard::Guard;
 use eks_sg_guard::guard::dispatch::Dispatcher;
 use eks_sg_guard::guard::response::GuardError;
@@ -28,7 +29,9 @@ use eks_sg_guard::ports::{Channel, Clock, StateStore};
 use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
-use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::util::MapRequestLayer;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tracing_subscriber::EnvFilter;
@@ -66,16 +69,26 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let dispatcher: OnceCell<Dispatcher> = OnceCell::new();
     let (dispatcher, settings, policy, connection) = (&dispatcher, &settings, &policy, &connection);
     let (metrics, function, config) = (&metrics, &function, &config);
-    let handle = |event: LambdaEvent<Value>| async move {
+    let handle = |event: LambdaEvent<String>| async move {
         // The account is known from the first invocation on: its ARN is the function's own.
         let dispatcher = dispatcher
             .get_or_init(|| build(&event.context.invoked_function_arn, settings, policy, config, connection, metrics))
             .await;
-        let answer = dispatcher.handle(&event.payload, deadline(&event.context)).await;
+        let answer = match json::read_at("$", &event.payload) {
+            Ok(payload) => dispatcher.handle(&payload, deadline(&event.context)).await,
+            Err(error) => Err(error.into()),
+        };
         measure(metrics, function, answer.is_err());
         answer.map_err(|error| diagnostic(&error))
     };
-    lambda_runtime::run(service_fn(handle)).await
+    Runtime::new(service_fn(handle)).layer(MapRequestLayer::new(as_text)).layer(TracingLayer::new()).run().await
+}
+
+/// Hands the payload on as one JSON text, for us to read. The runtime reads JSON before it calls a handler, and refuses a
+/// payload for text in it that nobody judges.
+fn as_text(mut invocation: LambdaInvocation) -> LambdaInvocation {
+    invocation.body = Value::from(json::text(&invocation.body)).to_string().into();
+    invocation
 }
 
 /// When to begin nothing new on EC2. A revoke with its retries may take 12 s, reading it back as long, and telling people

@@ -130,7 +130,7 @@ fn in_words(
     if let Some(event) = event {
         let time = event.time.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
         let who = event.actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain);
-        let _ = writeln!(out, "Event   {} at {time}", plain(&event.name));
+        let _ = writeln!(out, "Event   {} at {time}", event.call.name);
         let _ = writeln!(out, "Who     {who}");
         let _ = writeln!(out, "Where   account {}, {}", plain(&event.location.account), plain(&event.location.region));
     }
@@ -202,7 +202,7 @@ fn would_be_done(intent: &Intent) -> String {
 fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, groups: &[Explained]) -> Value {
     let event = event.map(|event| {
         json!({
-            "id": event.id, "name": event.name, "time": event.time, "account": event.location.account,
+            "id": event.id, "name": event.call.name, "time": event.time, "account": event.location.account,
             "region": event.location.region, "actor": event.actor,
         })
     });

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::Offset};
 use serde_json::Value;
 
+use crate::event::json;
 use crate::model::text::plain;
 use crate::policy::model::Policy;
 use crate::policy::{builtin, file};
@@ -27,22 +28,27 @@ pub(super) fn day(now: Timestamp) -> Date {
 
 /// The text of a file. `what` it should be: `policy file`, `event`.
 pub(super) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
-    let name = shown(path);
-    if path.is_dir() {
-        bail!("{what} `{name}` is a directory; name a file in it");
-    }
-    let bytes = fs::read(path).with_context(|| format!("{what} `{name}` cannot be read"))?;
-    String::from_utf8(bytes).map_err(|_| anyhow!("{what} `{name}` is not UTF-8 text; save it as UTF-8"))
+    String::from_utf8(bytes(path, what)?)
+        .map_err(|_| anyhow!("{what} `{}` is not UTF-8 text; save it as UTF-8", shown(path)))
 }
 
-/// A JSON file.
+/// A JSON file, read as the function reads its payload.
 pub(super) fn json(path: &Path, what: &str) -> anyhow::Result<Value> {
-    let text = text(path, what)?;
+    let bytes = bytes(path, what)?;
+    let text = json::text(&bytes);
     let name = shown(path);
     if text.trim().is_empty() {
         bail!("{what} `{name}` is empty; expected JSON");
     }
-    serde_json::from_str(&text).with_context(|| format!("{what} `{name}` is not JSON"))
+    json::read(&text).with_context(|| format!("{what} `{name}` is not JSON"))
+}
+
+fn bytes(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {
+    let name = shown(path);
+    if path.is_dir() {
+        bail!("{what} `{name}` is a directory; name a file in it");
+    }
+    fs::read(path).with_context(|| format!("{what} `{name}` cannot be read"))
 }
 
 /// A built-in policy by name, or a policy file. A file with errors is a `Rejected`.

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_cased_members_are_read_too() {
+    fn lower_cased_fields_are_read_too() {
         let actor = read(
             &json!({"userIdentity": {"sessioncontext": {"sessionissuer": {"arn": "arn:aws:iam::111122223333:role/a"}},
             "invokedby": "eks.amazonaws.com"}}),

@@ -1,35 +1,39 @@
-//! Messages that come together, from an SQS queue or an SNS topic. Each is read alone: a bad one never fails the good ones.
+//! Batches: messages that an SQS queue or an SNS topic delivers together. Each is read by itself, so that a bad message
+//! never fails the good ones.
 
+use aws_lambda_events::sns::SnsRecord;
+use aws_lambda_events::sqs::SqsMessage;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::{at, get, text};
 use super::payload::{error, parse};
-use super::{EventError, Parsed};
+use super::{EventError, Parsed, json};
 
-/// A batch, in the order in which it came.
+/// A batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Who brought it.
+    /// What delivered it.
     pub carrier: Carrier,
-    /// At least one.
+    /// Its messages in their order, at least one.
     pub deliveries: Vec<Delivery>,
 }
 
-/// Who brings batches. The two want to hear of failures differently.
+/// What delivers batches, and how it learns that a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
-    /// SQS brings again those messages whose ids the answer lists in `batchItemFailures`, and forgets the others.
+    /// SQS delivers those messages again whose ids the answer lists in `batchItemFailures`, and deletes the others.
     Queue,
-    /// SNS knows nothing but the success or the failure of the whole invocation.
+    /// SNS sees only whether the whole invocation succeeded or failed.
     Topic,
 }
 
 /// One message of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// Id of the message; empty when there is none, which as a failed item makes SQS bring the whole batch again.
+    /// Id of the message. Empty if it has none: an empty id in `batchItemFailures` makes SQS deliver the whole batch again.
     pub id: String,
-    /// What it asks of us, or why it was not understood: with the place counted from the whole payload.
+    /// What it asks of us, or why it was not understood, with the path in the whole payload.
     pub parsed: Result<Parsed, EventError>,
 }
 
@@ -37,19 +41,40 @@ pub struct Delivery {
 struct Shape {
     source: &'static str,
     carrier: Carrier,
+    /// Id and text, by AWS's own type; `None` when that refuses the message, or finds no text in it.
+    typed: fn(&Value) -> Option<(String, String)>,
     id: &'static [&'static str],
     body: &'static [&'static str],
 }
 
 const SHAPES: &[Shape] = &[
-    Shape { source: "aws:sqs", carrier: Carrier::Queue, id: &["messageId"], body: &["body"] },
-    Shape { source: "aws:sns", carrier: Carrier::Topic, id: &["Sns", "MessageId"], body: &["Sns", "Message"] },
+    Shape { source: QUEUE, carrier: Carrier::Queue, typed: of_queue, id: &["messageId"], body: &["body"] },
+    Shape {
+        source: TOPIC,
+        carrier: Carrier::Topic,
+        typed: of_topic,
+        id: &["Sns", "MessageId"],
+        body: &["Sns", "Message"],
+    },
 ];
+
+const QUEUE: &str = "aws:sqs";
+const TOPIC: &str = "aws:sns";
+
+fn of_queue(record: &Value) -> Option<(String, String)> {
+    let SqsMessage { event_source, message_id, body, .. } = SqsMessage::deserialize(record).ok()?;
+    event_source.filter(|source| source == QUEUE).and(message_id).zip(body)
+}
+
+fn of_topic(record: &Value) -> Option<(String, String)> {
+    let SnsRecord { event_source, sns, .. } = SnsRecord::deserialize(record).ok()?;
+    (event_source == TOPIC).then_some((sns.message_id, sns.message))
+}
 
 /// The messages of a batch; `None` when the payload is one message itself, which is for [`parse`].
 ///
 /// # Errors
-/// A batch that nobody brings whom we know: no message of it can be told.
+/// A batch of another service than SQS and SNS: it cannot be known where its messages are.
 pub fn read(payload: &Value) -> Option<Result<Batch, EventError>> {
     let records = payload.get("Records")?;
     let Some(first) = records.as_array().and_then(|records| records.first()) else {
@@ -66,32 +91,31 @@ pub fn read(payload: &Value) -> Option<Result<Batch, EventError>> {
 }
 
 fn delivery(path: &str, record: &Value, shape: &Shape) -> Delivery {
-    let id = text(at(record, shape.id)).unwrap_or_default();
+    let path_of_body = format!("{path}.{}", shape.body.join("."));
+    if let Some((id, body)) = (shape.typed)(record) {
+        return Delivery { id, parsed: message(path_of_body, &body) };
+    }
+    // AWS's types want all their fields, each of one type, SNS's date and signature too. None of those matters here, and no
+    // event may be lost because one is missing or was given another type on the way.
     let source = get(record, "eventSource");
     let parsed = if source.as_str() == Some(shape.source) {
-        message(format!("{path}.{}", shape.body.join(".")), at(record, shape.body))
+        json_text(&path_of_body, at(record, shape.body)).and_then(|body| message(path_of_body.clone(), body))
     } else {
         Err(error(format!("{path}.eventSource"), source, &format!("`{}` as in the first message", shape.source)))
     };
-    Delivery { id, parsed }
+    Delivery { id: text(at(record, shape.id)).unwrap_or_default(), parsed }
 }
 
 /// One message: its text is the payload, or an SNS notification whose own text is.
-fn message(mut path: String, body: &Value) -> Result<Parsed, EventError> {
-    let mut payload = json(&path, body)?;
+fn message(mut path: String, body: &str) -> Result<Parsed, EventError> {
+    let mut payload = json::read_at(&path, body)?;
     if payload.get("Type").and_then(Value::as_str) == Some("Notification") {
         path.push_str(".Message");
-        payload = json(&path, get(&payload, "Message"))?;
+        payload = json::read_at(&path, json_text(&path, get(&payload, "Message"))?)?;
     }
     parse(&payload).map_err(|error| error.inside(&path))
 }
 
-/// JSON in a text. Reading it stops at a depth of 128, whatever is behind.
-fn json(path: &str, text: &Value) -> Result<Value, EventError> {
-    let body = text.as_str().ok_or_else(|| error(path, text, "JSON as text"))?;
-    serde_json::from_str(body).map_err(|why| EventError {
-        at: path.to_owned(),
-        what: format!("text of {} bytes that is not JSON ({why})", body.len()),
-        expected: "JSON".to_owned(),
-    })
+fn json_text<'a>(path: &str, value: &'a Value) -> Result<&'a str, EventError> {
+    value.as_str().ok_or_else(|| error(path, value, "JSON as text"))
 }

@@ -1,6 +1,7 @@
-//! The calls that may open a path to a cluster, or close one that it needs: the only place that lists them.
+//! The calls that may open a path to a cluster, or close one that it needs: the only place that knows calls. Whatever else
+//! depends on which call it was is a column here.
 //!
-//! Left to the sweep, because their events cost more than they tell:
+//! Left to the sweep, because their events cost more than they are worth:
 //! - `RunInstances`, `CreateFleet` and new versions of launch templates, by which nodes start with open groups
 //!   (`UpdateNodegroupVersion` ends there too): every node of every cluster would be an event, and most name a template
 //!   instead of groups.
@@ -16,7 +17,7 @@ const EC2: &str = "ec2.amazonaws.com";
 const EKS: &str = "eks.amazonaws.com";
 
 /// One call, as CloudTrail names it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The `eventSource`.
     pub source: &'static str,
@@ -25,22 +26,36 @@ pub struct Call {
     /// Whether the stack's EventBridge rule delivers it. The others are understood when they come, but the VPC CNI makes
     /// them all day long.
     pub delivered: bool,
+    /// Whether it may close something that a cluster needs.
+    pub may_close: bool,
     /// How to read what it changed.
     pub(super) changes: Changes,
 }
 
+impl Call {
+    /// The call of this name and service; `None` when the guard does not follow it.
+    pub fn find(source: &str, name: &str) -> Option<&'static Self> {
+        CALLS.iter().find(|call| call.source == source && call.name == name)
+    }
+
+    /// Whether it does nothing but close rules.
+    pub fn is_revoke(&self) -> bool {
+        self.changes == Changes::Removes
+    }
+}
+
 /// What a call changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Changes {
     /// Adds rules to a group, in this direction.
     Adds(Direction),
-    /// Rewrites rules of a group in place, in a direction that the event does not tell.
+    /// Rewrites rules of a group in place, in a direction that the event does not say.
     Rewrites,
     /// Removes rules of a group: nothing opens, but something that must stay open may be gone.
     Removes,
     /// A group as a whole.
     Group,
-    /// Tags, on resources of any kind. Tags of a group tell which cluster it belongs to.
+    /// Tags, on resources of any kind. Tags of a group say which cluster it belongs to.
     Tags,
     /// One attribute of an interface or instance, which may be its groups.
     Attribute,
@@ -56,9 +71,9 @@ pub(super) enum Changes {
 pub const CALLS: &[Call] = &[
     ec2("AuthorizeSecurityGroupIngress", Changes::Adds(Direction::Ingress)),
     ec2("AuthorizeSecurityGroupEgress", Changes::Adds(Direction::Egress)),
-    ec2("ModifySecurityGroupRules", Changes::Rewrites),
-    ec2("RevokeSecurityGroupIngress", Changes::Removes),
-    ec2("RevokeSecurityGroupEgress", Changes::Removes),
+    Call { may_close: true, ..ec2("ModifySecurityGroupRules", Changes::Rewrites) },
+    Call { may_close: true, ..ec2("RevokeSecurityGroupIngress", Changes::Removes) },
+    Call { may_close: true, ..ec2("RevokeSecurityGroupEgress", Changes::Removes) },
     ec2("CreateSecurityGroup", Changes::Group),
     ec2("AssociateSecurityGroupVpc", Changes::Group),
     ec2("CreateTags", Changes::Tags),
@@ -70,14 +85,40 @@ pub const CALLS: &[Call] = &[
     ec2("ModifyManagedPrefixList", Changes::PrefixList),
     ec2("RestoreManagedPrefixListVersion", Changes::PrefixList),
     eks("CreateCluster"),
-    eks("UpdateClusterConfig"),
+    Call { may_close: true, ..eks("UpdateClusterConfig") },
     eks("CreateNodegroup"),
 ];
 
 const fn ec2(name: &'static str, changes: Changes) -> Call {
-    Call { source: EC2, name, delivered: true, changes }
+    Call { source: EC2, name, delivered: true, may_close: false, changes }
 }
 
 const fn eks(name: &'static str) -> Call {
-    Call { source: EKS, name, delivered: true, changes: Changes::Cluster }
+    Call { source: EKS, name, delivered: true, may_close: false, changes: Changes::Cluster }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a call that may close something, what clusters need is looked at afterwards; our own revokes are not looked at.
+    #[test]
+    fn what_removes_or_rewrites_may_close_and_only_revokes_do_nothing_else() {
+        let names =
+            |of: fn(&Call) -> bool| CALLS.iter().filter(|call| of(call)).map(|call| call.name).collect::<Vec<_>>();
+        let revokes = ["RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"];
+        assert_eq!(names(Call::is_revoke), revokes);
+        assert_eq!(
+            names(|call| call.may_close),
+            ["ModifySecurityGroupRules", revokes[0], revokes[1], "UpdateClusterConfig"]
+        );
+    }
+
+    #[test]
+    fn a_call_of_another_service_is_another_call() {
+        for call in CALLS {
+            assert_eq!(Call::find(call.source, call.name), Some(call));
+            assert_eq!(Call::find("rds.amazonaws.com", call.name), None);
+        }
+    }
 }

@@ -1,25 +1,26 @@
 //! What a CloudTrail record may have changed.
 //!
 //! Less knowledge never narrows the view. A record is ignored only when it says that nothing happened or that something
-//! else did. What is left out or cannot be read leads to the next wider subject: the response for the request, the wearer
-//! for its groups, everything for a thing without a name.
+//! else did. Where something is left out or cannot be read, the next wider subject takes its place: the response in place of
+//! the request, the attachment in place of its groups, and everything in place of what has no name.
 
 use serde_json::Value;
 
-use super::calls::{CALLS, Changes};
+use super::calls::{Call, Changes};
 use super::fields::{at, flag, get, id, is_present, list, quoted, text};
 use super::{GroupRef, Named, Subject, Touched, rules};
 
-/// Endings of the one member that newer calls wrap their request or response in. The name may be abbreviated.
+/// Endings of the one field that newer calls wrap their request or response in. The name may be abbreviated.
 const WRAPPERS: &[&str] = &["Request", "Req", "Response", "Resp"];
 
-/// Members that tell who wears groups, with the ids' beginnings. An attached interface is the wearer, not its instance.
+/// Fields that name what a group is attached to, with the beginning of its id. Where both are there, it is the interface, not the
+/// instance.
 const ATTACHMENTS: &[(&str, &str)] = &[("networkInterfaceId", "eni-"), ("instanceId", "i-")];
 
-/// Members of a tagging request that hold the ids of the resources.
+/// Fields of a tagging request that hold the ids of the resources.
 const TAGGED: &[&str] = &["resourcesSet", "resourceId"];
 
-/// Where EKS tells the name of a cluster. In a request it stands under the label of the path, which is `name` even where
+/// Where EKS writes the name of a cluster. In a request it stands under the label of the path, which is `name` even where
 /// the API says `clusterName`.
 const CLUSTER_IN_REQUEST: &[&[&str]] = &[&["clusterName"], &["name"]];
 const CLUSTER_IN_RESPONSE: &[&[&str]] = &[&["cluster", "name"], &["cluster", "arn"], &["nodegroup", "clusterName"]];
@@ -28,17 +29,14 @@ const CLUSTER_IN_RESPONSE: &[&[&str]] = &[&["cluster", "name"], &["cluster", "ar
 ///
 /// # Errors
 /// Why there is nothing to look at, for people.
-pub(super) fn subject(record: &Value, source: &str, name: &str) -> Result<Subject, String> {
-    let Some(call) = CALLS.iter().find(|call| call.source == source && call.name == name) else {
-        return Err(format!("{} of {} is no call that the guard follows", quoted(name), quoted(source)));
-    };
+pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Result<Subject, String> {
     let request = content(get(record, "requestParameters"));
     let response = content(get(record, "responseElements"));
     let existed = match text(get(record, "errorCode")) {
         None => false,
         Some(code) => existed(name, &code)?,
     };
-    let named = match call.changes {
+    let named = match *changes {
         // The rule was there before this call: look, but blame nobody for it now.
         Changes::Adds(_) | Changes::Rewrites | Changes::Removes if existed => Named::Nothing,
         Changes::Adds(direction) => rules::added(request, response, direction),
@@ -122,8 +120,8 @@ fn is_another_resource(value: &Value) -> bool {
         && id.split_once('-').is_some_and(|(kind, rest)| word(kind) && !kind.eq_ignore_ascii_case("sg") && word(rest))
 }
 
-/// Members by whose name groups are told: `groupSet`, `groups`, `SecurityGroupId`, …
-fn group_members(object: &Value) -> impl Iterator<Item = &Value> {
+/// Fields that hold groups, by their names: `groupSet`, `groups`, `SecurityGroupId`, …
+fn group_fields(object: &Value) -> impl Iterator<Item = &Value> {
     let fields = object.as_object().into_iter().flatten();
     fields.filter(|(name, value)| says_group(name) && is_present(value)).map(|(_, value)| value)
 }
@@ -133,7 +131,7 @@ fn says_group(text: &str) -> bool {
 }
 
 /// Whether a request surely changes another attribute than the groups: it says whose, and which one. A call changes one
-/// attribute, so a request that holds nothing but the wearer's id has lost what it was about.
+/// attribute, so a request that holds nothing but the id of the attachment has lost what it was about.
 fn changes_something_else(request: &Value) -> bool {
     let is_attachment = |name: &str| ATTACHMENTS.iter().any(|(attachment, _)| name.eq_ignore_ascii_case(attachment));
     let is_another = |name: &str| {
@@ -146,18 +144,18 @@ fn changes_something_else(request: &Value) -> bool {
         }
         name => name.as_str().is_some_and(is_another),
     };
-    attachment(&[request]).is_some() && group_members(request).next().is_none() && changes_another
+    attachment(&[request]).is_some() && group_fields(request).next().is_none() && changes_another
 }
 
 fn attachment(sources: &[&Value]) -> Option<String> {
     ATTACHMENTS.iter().find_map(|(field, prefix)| sources.iter().find_map(|stated| id(get(stated, field), prefix)))
 }
 
-/// A wearer and the complete set of its groups, which a new interface tells in the response.
+/// An attachment and all groups attached to it, which for a new interface stand in the response.
 fn attached(request: &Value, response: &Value) -> Subject {
     let interface = get(response, "networkInterface");
     let attachment = attachment(&[request, interface]);
-    let stated = [request, interface].into_iter().flat_map(group_members).flat_map(list);
+    let stated = [request, interface].into_iter().flat_map(group_fields).flat_map(list);
     let group_id = |group: &Value| id(get(group, "groupId"), "sg-").or_else(|| id(group, "sg-"));
     let mut groups: Vec<String> = stated.map(group_id).collect::<Option<_>>().unwrap_or_default();
     groups.sort();
@@ -171,8 +169,8 @@ fn prefix_list(request: &Value, response: &Value) -> Option<String> {
 }
 
 fn cluster(request: &Value, response: &Value) -> Option<String> {
-    let tells = |object, paths: &[&[&str]]| paths.iter().find_map(|path| cluster_name(at(object, path)));
-    tells(request, CLUSTER_IN_REQUEST).or_else(|| tells(response, CLUSTER_IN_RESPONSE))
+    let name_in = |object, paths: &[&[&str]]| paths.iter().find_map(|path| cluster_name(at(object, path)));
+    name_in(request, CLUSTER_IN_REQUEST).or_else(|| name_in(response, CLUSTER_IN_RESPONSE))
 }
 
 /// A name as EKS allows it (which never re-types a text), alone or at the end of the cluster's ARN, whose slash a path

@@ -35,7 +35,7 @@ pub(super) fn of_permission(permission: &Value, direction: Direction) -> Vec<Opt
     if claims.is_empty() { vec![None] } else { claims }
 }
 
-/// A rule whose members stand side by side: in responses, in the legacy short form, in `ModifySecurityGroupRules`.
+/// A rule whose fields stand side by side: in responses, in the legacy short form, in `ModifySecurityGroupRules`.
 pub(super) fn of_rule(rule: &Value, direction: Option<Direction>) -> Option<Claim> {
     Some(Claim { direction, packets: packets(rule)?, peer: flat_peer(rule)? })
 }

@@ -1,4 +1,4 @@
-//! Reading members of JSON whose shape varies by API, by age and by what stored the event in between.
+//! Reading fields of JSON whose shape varies by API, by age and by what stored the event in between.
 //!
 //! CloudTrail renders the same value in several ways (an empty list is `{}`, `""`, `null` or nothing; a list of one may be
 //! the element itself; numbers and text are swapped). These functions take all of them, so that nothing behind them has
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// What a missing member is read as.
+/// What a missing field is read as.
 static MISSING: Value = Value::Null;
 
 /// Longest text from outside that a message repeats.
@@ -17,7 +17,7 @@ const MAX_QUOTED_LEN: usize = 80;
 /// Hexadecimal digits an EC2 id may have; today they have 8 or 17.
 const ID_DIGITS: std::ops::RangeInclusive<usize> = 1..=40;
 
-/// A member by name, `null` when missing. Case does not count when no name fits exactly: the Query rendering writes
+/// A field by name, `null` when missing. Case does not count when no name fits exactly: the Query rendering writes
 /// `GroupId` for `groupId`, and some pipelines lower every name.
 pub(super) fn get<'a>(object: &'a Value, name: &str) -> &'a Value {
     object
@@ -26,7 +26,7 @@ pub(super) fn get<'a>(object: &'a Value, name: &str) -> &'a Value {
         .unwrap_or(&MISSING)
 }
 
-/// A member of a member of …
+/// A field of a field of …
 pub(super) fn at<'a>(object: &'a Value, path: &[&str]) -> &'a Value {
     path.iter().fold(object, |object, name| get(object, name))
 }
@@ -81,7 +81,7 @@ pub(super) fn list(value: &Value) -> Vec<&Value> {
 }
 
 /// An EC2 id such as `sg-0aaa1111bbb22222c`, in lower case: a request repeats what the caller typed. Anything else counts
-/// as not told, so that no text from outside reaches a request or a filter.
+/// as not given, so that no text from outside reaches a request or a filter.
 pub(super) fn id(value: &Value, prefix: &str) -> Option<String> {
     let id = text(value).filter(|id| id.len() <= prefix.len() + ID_DIGITS.end())?.to_ascii_lowercase();
     let digits = id.strip_prefix(prefix)?;
@@ -106,7 +106,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// What kind of value came, for "… expected …".
 pub(super) fn kind(value: &Value) -> Cow<'static, str> {
-    /// Names worth telling; the rest only makes the message longer.
+    /// Names worth showing; more only make the message longer.
     const NAMES: usize = 5;
     match value {
         Value::Null => "nothing".into(),

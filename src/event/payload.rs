@@ -1,15 +1,17 @@
-//! Tells the payloads of an invocation apart, one message at a time; `batch` takes batches to pieces.
+//! Recognises what a payload is, one message at a time; `batch` takes batches apart.
 //!
 //! Events are read tolerantly, because AWS renders them in many ways; commands that people write (`{"sweep": …}`) are read
-//! strictly, because a misspelt member of a command would sweep everything.
+//! strictly, because a misspelt field of a command would sweep everything.
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::{get, id, is_present, kind, quoted, text};
-use super::{Change, Event, EventError, Parsed, Trigger, actor, change};
+use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change};
 use crate::model::ids::Location;
 
 const API_CALL: &str = "AWS API Call via CloudTrail";
@@ -20,7 +22,7 @@ const SCHEDULERS: &[&str] = &["aws.events", "aws.scheduler"];
 const FROM_CLOUDTRAIL: &str = " via CloudTrail";
 const PAYLOADS: &str = "an EventBridge event `AWS API Call via CloudTrail`, its `detail`, an EventBridge schedule, \
                         `{\"sweep\": true}` or `{\"sweep\": {\"groups\": [\"sg-…\"]}}`";
-/// What tools send to keep a function warm: a member and its value, in a payload that says nothing else we know.
+/// What tools send to keep a function warm: a field and its value, in a payload that says nothing else we know.
 const WARM_UPS: &[(&str, &str)] = &[("warmup", "true"), ("warmer", "true"), ("source", "serverless-plugin-warmup")];
 
 /// Turns the payload of an invocation into what it asks of us.
@@ -30,12 +32,14 @@ const WARM_UPS: &[(&str, &str)] = &[("warmup", "true"), ("warmer", "true"), ("so
 pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     let has = |name| payload.get(name).is_some();
     if has("sweep") {
-        sweep(payload)
-    } else if has("detail-type") || has("detail") || is_of_scheduler(payload) {
-        envelope(payload)
+        return sweep(payload);
+    }
+    let envelope = envelope(payload);
+    if has("detail-type") || has("detail") || is_of_scheduler(&envelope) {
+        enveloped(payload, &envelope)
     } else if has("eventName") || has("eventSource") {
-        // A transformer that keeps only the detail may have copied the envelope's members beside it.
-        record("$", payload, payload)
+        // A transformer that keeps only the detail may have copied fields of the envelope beside it.
+        record("$", payload, &envelope)
     } else if has("Records") {
         Err(error(
             "$.Records",
@@ -49,8 +53,25 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     }
 }
 
-fn is_of_scheduler(event: &Value) -> bool {
-    text(get(event, "source")).is_some_and(|source| SCHEDULERS.contains(&source.as_str()))
+/// The envelope, by AWS's own type. That wants all its fields, each of one type, and something on the way may have dropped one
+/// or given it another type. No event may be lost to that, so then each field is read by itself. An object in place of an
+/// account or a region stays there as its JSON text, to be refused only if an account or a region is needed.
+fn envelope(payload: &Value) -> EventBridgeEvent {
+    EventBridgeEvent::deserialize(payload).unwrap_or_else(|_| {
+        let field = |name| Some(get(payload, name)).filter(|value| is_present(value));
+        let stated = |name| field(name).map(|value| text(value).unwrap_or_else(|| value.to_string()));
+        let mut envelope = EventBridgeEvent::default();
+        envelope.detail_type = text(get(payload, "detail-type")).unwrap_or_default();
+        envelope.source = text(get(payload, "source")).unwrap_or_default();
+        (envelope.account, envelope.region) = (stated("account"), stated("region"));
+        envelope.time = time(get(payload, "time")).and_then(|time| time.to_string().parse().ok());
+        envelope.detail = get(payload, "detail").clone();
+        envelope
+    })
+}
+
+fn is_of_scheduler(envelope: &EventBridgeEvent) -> bool {
+    SCHEDULERS.contains(&envelope.source.as_str())
 }
 
 pub(super) fn error(at: impl Into<String>, came: &Value, expected: &str) -> EventError {
@@ -81,42 +102,44 @@ fn sweep(payload: &Value) -> Result<Parsed, EventError> {
     Ok(Parsed::Trigger(Trigger::Sweep { groups }))
 }
 
-/// Refuses members beside the only one that a command has.
+/// Refuses fields beside the only one that a command has.
 fn only(at: &str, object: &Value, name: &str) -> Result<(), EventError> {
     match object.as_object().and_then(|fields| fields.keys().find(|key| *key != name)) {
         Some(other) => Err(EventError {
             at: at.to_owned(),
-            what: format!("a member {}", quoted(other)),
+            what: format!("a field {}", quoted(other)),
             expected: format!("`{name}` alone"),
         }),
         None => Ok(()),
     }
 }
 
-fn envelope(event: &Value) -> Result<Parsed, EventError> {
-    let detail = get(event, "detail");
+fn enveloped(payload: &Value, envelope: &EventBridgeEvent) -> Result<Parsed, EventError> {
+    let detail = &envelope.detail;
     // A bus that was fed with `PutEvents` cannot keep AWS's detail type, so a CloudTrail record speaks for itself.
     let is_record = is_present(get(detail, "eventName")) && is_present(get(detail, "eventSource"));
-    match text(get(event, "detail-type")).as_deref() {
+    match envelope.detail_type.as_str() {
         // A transformer may drop the type; a record that came along all the same speaks for itself.
-        None if is_of_scheduler(event) && !is_record => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
-        None | Some(API_CALL) => record("$.detail", detail, event),
-        Some(SCHEDULE) if is_of_scheduler(event) => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
-        Some(SCHEDULE) => {
-            Err(error("$.source", get(event, "source"), "`aws.events` or `aws.scheduler` in a `Scheduled Event`"))
+        "" if is_of_scheduler(envelope) && !is_record => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
+        "" | API_CALL => record("$.detail", detail, envelope),
+        SCHEDULE if is_of_scheduler(envelope) => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
+        SCHEDULE => {
+            Err(error("$.source", get(payload, "source"), "`aws.events` or `aws.scheduler` in a `Scheduled Event`"))
         }
-        Some(other) if other.ends_with(FROM_CLOUDTRAIL) => {
+        other if other.ends_with(FROM_CLOUDTRAIL) => {
             Ok(Parsed::Ignored(format!("{} opens no path to a cluster", quoted(other))))
         }
-        Some(_) if is_record => record("$.detail", detail, event),
-        Some(_) => {
-            Err(error("$.detail-type", get(event, "detail-type"), "`AWS API Call via CloudTrail` or `Scheduled Event`"))
-        }
+        _ if is_record => record("$.detail", detail, envelope),
+        _ => Err(error(
+            "$.detail-type",
+            get(payload, "detail-type"),
+            "`AWS API Call via CloudTrail` or `Scheduled Event`",
+        )),
     }
 }
 
 /// Reads a CloudTrail record that stands at `at`. What can be ignored is ignored before anything else is required of it.
-fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventError> {
+fn record(at: &str, record: &Value, envelope: &EventBridgeEvent) -> Result<Parsed, EventError> {
     let required = |name: &str, expected: &str| {
         text(get(record, name)).ok_or_else(|| error(format!("{at}.{name}"), get(record, name), expected))
     };
@@ -131,43 +154,50 @@ fn record(at: &str, record: &Value, envelope: &Value) -> Result<Parsed, EventErr
     if let Some(other) = text(get(record, "eventType")).filter(|kind| kind != "AwsApiCall") {
         return Ok(Parsed::Ignored(format!("{} of type {} is not an API call", quoted(&name), quoted(&other))));
     }
-    let subject = match change::subject(record, &source, &name) {
+    let Some(call) = Call::find(&source, &name) else {
+        return Ok(Parsed::Ignored(format!(
+            "{} of {} is no call that the guard follows",
+            quoted(&name),
+            quoted(&source)
+        )));
+    };
+    let subject = match change::subject(record, call) {
         Ok(subject) => subject,
         Err(reason) => return Ok(Parsed::Ignored(reason)),
     };
     let event = Event {
-        // Without an id a repeat cannot be told from a new event, and then one of the two goes unseen.
+        // Without an id every such event would look like a repeat of the first one, and go unseen.
         id: text(get(record, "eventID"))
             .map_or_else(|| required("requestID", "`eventID` or `requestID`"), Ok)
             .map(actor::cut)?,
-        time: time(get(record, "eventTime")).or_else(|| time(get(envelope, "time"))),
+        time: time(get(record, "eventTime")).or_else(|| envelope.time?.to_rfc3339().parse().ok()),
         location: Location {
             account: agreed(
                 (at, "recipientAccountId", get(record, "recipientAccountId")),
-                ("account", get(envelope, "account")),
+                ("account", envelope.account.as_deref()),
                 account,
                 "an account id of twelve digits",
             )?,
             region: agreed(
                 (at, "awsRegion", get(record, "awsRegion")),
-                ("region", get(envelope, "region")),
-                text,
+                ("region", envelope.region.as_deref()),
+                region,
                 "a region",
             )?,
         },
         actor: actor::read(record),
-        name,
+        call,
     };
     Ok(Parsed::Trigger(Trigger::Change(Change { event, subject })))
 }
 
-/// A fact that envelope and record both tell; either may be missing. EventBridge and CloudTrail name the same account and
-/// region, also for events that were forwarded or that came of a call across accounts. If they differ, something on the
-/// way has rewritten one of them, and guessing could mean to act with the credentials of the wrong account: that is for
-/// people to see.
+/// A fact that stands in the envelope and in the record; one of the two may be missing. EventBridge and CloudTrail name the
+/// same account and region, also for events that were forwarded or that came of a call across accounts. If they differ,
+/// something on the way has rewritten one of them, and guessing could mean to act with the credentials of the wrong account:
+/// that is for people to see.
 fn agreed(
     (at, name, inner): (&str, &str, &Value),
-    (outer_name, outer): (&str, &Value),
+    (outer_name, outer): (&str, Option<&str>),
     read: impl Fn(&Value) -> Option<String>,
     expected: &str,
 ) -> Result<String, EventError> {
@@ -177,7 +207,7 @@ fn agreed(
         None if is_present(value) => Err(error(at, value, expected)),
         None => Ok(None),
     };
-    match (fact(&format!("$.{outer_name}"), outer)?, fact(&inner_at, inner)?) {
+    match (fact(&format!("$.{outer_name}"), &outer.into())?, fact(&inner_at, inner)?) {
         (Some(outer), Some(inner)) if outer != inner => Err(EventError {
             at: inner_at,
             what: quoted(&inner),
@@ -193,6 +223,11 @@ fn account(value: &Value) -> Option<String> {
     let digits = text(value)?;
     let valid = digits.len() <= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| format!("{digits:0>12}"))
+}
+
+/// A region. An object or a list that stood in its field is none.
+fn region(value: &Value) -> Option<String> {
+    text(value).filter(|text| !text.starts_with(['{', '[']))
 }
 
 /// CloudTrail's times are UTC; some pipelines drop the `Z`.

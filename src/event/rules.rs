@@ -12,16 +12,16 @@ use super::fields::{flag, get, id, is_present, list};
 use super::{Claim, GroupRef, Named, NamedRule, claim};
 use crate::model::rule::{Direction, Peer};
 
-/// Members of a response that list rules, each with the id of its group.
+/// Fields of a response that list rules, each with the id of its group.
 const RULE_SETS: &[&str] = &["securityGroupRuleSet", "revokedSecurityGroupRuleSet"];
 
 /// Characters that the name of a group may have.
 const MAX_NAME_LEN: usize = 255;
 
-/// Members that only the legacy short form has at the top of the request. Its `ipPermissions` is there and empty.
+/// Fields that only the legacy short form has at the top of the request. Its `ipPermissions` is there and empty.
 const SHORT_FORM: &[&str] = &["ipProtocol", "cidrIp", "cidrIpv6", "sourceSecurityGroupName"];
 
-/// The group that a call names. A call by name alone tells the id in its response only.
+/// The group that a call names. Where a call gives the name alone, the id stands in its response only.
 pub(super) fn group(request: &Value, response: &Value) -> Option<GroupRef> {
     let group_id = |value: &Value| id(get(value, "groupId"), "sg-");
     let answered = || RULE_SETS.iter().flat_map(|set| list(get(response, set))).find_map(group_id);
@@ -84,7 +84,7 @@ fn named(answered: Vec<NamedRule>, asked: Vec<NamedRule>) -> Named {
     Named::Rules(answered.into_iter().chain(asked).filter(new).collect())
 }
 
-/// Whether every rule that was told can be found again, by id or by content.
+/// Whether every rule that is there can be found again, by id or by content.
 fn whole(rules: &[NamedRule]) -> bool {
     !rules.is_empty() && rules.iter().all(|rule| rule.id.is_some() || rule.claim.is_some())
 }

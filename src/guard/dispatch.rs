@@ -1,9 +1,10 @@
-//! Every payload comes in here: taken apart, and each message handed to the guard of its account and region.
+//! Every payload comes in here: taken apart, and each message handed to the guard of its location.
 //!
-//! Owns: batches and their answers, and which accounts and regions count. Must not: look at groups (a guard does).
+//! Owns: batches and their answers, and which locations count. Must not: look at groups (a guard does).
 
 use std::collections::BTreeMap;
 
+use aws_lambda_events::sqs::SqsBatchResponse;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -24,17 +25,9 @@ pub struct FunctionResponse {
     pub records: Vec<Record>,
     /// Why there was nothing to do, if so.
     pub ignored: Option<String>,
-    /// Only for a batch of SQS: the messages that it has to bring again.
-    #[serde(rename = "batchItemFailures", skip_serializing_if = "Option::is_none")]
-    pub failures: Option<Vec<BatchItemFailure>>,
-}
-
-/// A message of a batch that has to come again.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct BatchItemFailure {
-    /// SQS's `messageId`.
-    #[serde(rename = "itemIdentifier")]
-    pub id: String,
+    /// Only for a batch of SQS: the messages that it has to deliver again.
+    #[serde(flatten)]
+    pub failures: Option<SqsBatchResponse>,
 }
 
 /// All guards of the function.
@@ -64,8 +57,8 @@ impl Dispatcher {
 
     /// One message after the other: each may change what the next one finds.
     async fn batch(&self, batch: Batch, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
-        let mut records = Vec::new();
-        let (mut ignored, mut failed, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut records, mut ignored, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let mut failures = SqsBatchResponse::default();
         for delivery in batch.deliveries {
             let handled = match delivery.parsed {
                 Ok(parsed) => self.message(parsed, deadline).await,
@@ -78,9 +71,9 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     let (kind, why) = (error.kind(), chain(&error));
-                    tracing::error!(kind, message = %delivery.id, error = %why, "a message of the batch failed");
+                    tracing::error!(kind, message_id = %delivery.id, error = %why, "a message of the batch failed");
                     problems.push(why);
-                    failed.push(BatchItemFailure { id: delivery.id });
+                    failures.add_failure(delivery.id);
                 }
             }
         }
@@ -88,7 +81,7 @@ impl Dispatcher {
             return Err(GuardError::Unfinished(problems));
         }
         let ignored = (!ignored.is_empty()).then(|| ignored.join("; "));
-        Ok(FunctionResponse { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failed) })
+        Ok(FunctionResponse { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failures) })
     }
 
     async fn message(&self, parsed: Parsed, deadline: Timestamp) -> Result<Response, GuardError> {
@@ -113,8 +106,8 @@ impl Dispatcher {
     /// misused role that opens a rule is looked at as anybody is.
     fn guard_of(&self, event: &Event) -> Result<&Guard, String> {
         let is_own = self.own_role.is_some() && event.actor.session_issuer == self.own_role;
-        if is_own && event.name.starts_with("RevokeSecurityGroup") {
-            return Err(format!("`{}` was the guard's own doing", event.name));
+        if is_own && event.call.is_revoke() {
+            return Err(format!("`{}` was the guard's own doing", event.call.name));
         }
         self.guards.get(&event.location).ok_or_else(|| {
             let known = self.guards.keys().map(Location::to_string);

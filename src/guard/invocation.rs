@@ -150,7 +150,7 @@ impl<'a> Invocation<'a> {
     /// have, and a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
     /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
     async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, Finding)> {
-        let closes = self.event.is_none_or(Event::may_close);
+        let closes = self.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&Judged| {
             let has_revoked = looked.results.iter().any(|results| results.action == Action::Revoked);
             (closes || has_revoked)

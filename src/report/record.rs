@@ -119,7 +119,7 @@ impl Record {
         Self {
             version: 1,
             event_id: event.map(|event| event.id.clone()),
-            event_name: event.map(|event| event.name.clone()),
+            event_name: event.map(|event| event.call.name.to_owned()),
             event_time: event.and_then(|event| event.time),
             trigger: if event.is_some() { TriggerKind::Event } else { TriggerKind::Sweep },
             account: location.account.clone(),

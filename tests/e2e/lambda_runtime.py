@@ -52,12 +52,19 @@ class Answer:
     @property
     def log(self) -> list[dict[str, Any]]:
         """The JSON lines of standard output."""
-        return [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [json.loads(line, object_pairs_hook=_each_key_once) for line in self.lines if line.startswith("{")]
 
     @property
     def logged_records(self) -> list[dict[str, Any]]:
         """The records among the log lines."""
         return [line["record"] for line in self.log if line.get("target") == "record"]
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Which of two equal keys counts, each reader of logs decides for itself, so there must not be two."""
+    keys = [key for key, _ in pairs]
+    assert len(set(keys)) == len(keys), f"a key stands twice in a line of the log: {keys}"
+    return dict(pairs)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,6 +153,7 @@ class Function:
         self._server: _Server | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._output = tempfile.TemporaryFile()
+        self._checked = 0  # how much of the output has been looked at for keys that stand twice
 
     def start(self, timeout: float = 20) -> None:
         """Start the program and wait until it asks for an event. Raises `StartError`."""
@@ -164,16 +172,22 @@ class Function:
             status = self._process.wait(timeout)
             said = f"{self.said()}{(body or b'').decode()}".strip() or "nothing"
             self.stop()
+            self._check_log()
             raise StartError(f"it ended with status {status} before it asked for an event; it said: {error_type} {said}")
 
     def invoke(self, event: Any, timeout: float = 30) -> Answer:
-        """Hand the program one event and wait until it has answered and asks for the next one, or has died."""
+        """Hand the program one event and wait until it has answered and asks for the next one, or has died.
+
+        The event is anything that is JSON; bytes go to the program as they are. Every line that it has logged since the last
+        invocation has each key once.
+        """
         if self._process is None or self._process.poll() is not None:
             self.start()
         assert self._server
         mark, began, answer = self._output.seek(0, os.SEEK_END), time.monotonic(), Answer()
         request_id = str(uuid.uuid4())
-        self._server.events.put((request_id, json.dumps(event).encode(), int((time.time() + timeout) * 1000)))
+        payload = event if isinstance(event, bytes) else json.dumps(event).encode()
+        self._server.events.put((request_id, payload, int((time.time() + timeout) * 1000)))
         while True:
             what, error_type, body = self._posted(began + timeout - time.monotonic())
             if what == f"/invocation/{request_id}/response":
@@ -187,7 +201,14 @@ class Function:
                 break
         answer.seconds = time.monotonic() - began
         answer.lines = self.said(mark).splitlines()
+        self._check_log()
         return answer
+
+    def _check_log(self) -> None:
+        """Fails when a line that came since the last time has a key twice: also one of the start, which no answer shows."""
+        lines = self.said(self._checked).splitlines()
+        self._checked = self._output.seek(0, os.SEEK_END)
+        _ = Answer(lines=lines).log
 
     def said(self, mark: int = 0) -> str:
         """What the program wrote to its standard output (and standard error) since the mark."""

@@ -175,7 +175,7 @@ fn a_past_stays_small_and_keeps_the_newest() {
     let long = "ø".repeat(5000);
     let event = |minutes| Event {
         id: "e".to_owned(),
-        name: "AuthorizeSecurityGroupIngress".to_owned(),
+        call: &crate::event::CALLS[0],
         time: Some(at(minutes)),
         location: Location::default(),
         actor: crate::event::Actor { arn: Some(format!("{long}{minutes}")), ..crate::event::Actor::default() },
@@ -225,7 +225,7 @@ fn rule(id: &str, cidr: &str) -> Rule {
 fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
     let event = Event {
         id: "e".to_owned(),
-        name: "AuthorizeSecurityGroupIngress".to_owned(),
+        call: &crate::event::CALLS[0],
         time: Some(at(0)),
         location: Location::default(),
         actor: crate::event::Actor { arn: Some("ann".to_owned()), ..crate::event::Actor::default() },
