@@ -35,8 +35,8 @@ pub trait Ec2: Send + Sync {
     /// The instances with an interface that one of the groups is attached to, or that lie in the VPCs. Terminated ones are
     /// left out.
     async fn instances(&self, selector: &Selector) -> Result<Vec<Instance>, CloudError>;
-    /// IPv4 and IPv6 ranges of each VPC, by id.
-    async fn vpc_ranges(&self, vpcs: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError>;
+    /// IPv4 and IPv6 ranges of every VPC of the region, by id.
+    async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError>;
     /// A prefix list with all its entries.
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError>;
     /// Revokes these rules of one group and direction, all or none.

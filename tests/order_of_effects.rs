@@ -41,6 +41,10 @@ struct World {
     lagging: Mutex<BTreeMap<String, (usize, Rule)>>,
     /// Runs once, right before the call that comes after n others whose lines start with the text.
     surprise: Mutex<Option<Surprise>>,
+    /// Calls whose lines start with the text take so many seconds.
+    slow: Mutex<Option<(&'static str, i64)>>,
+    /// At each look there is one more rule that refers to a new prefix list, and the look takes long.
+    restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
     list_is_gone: Mutex<bool>,
     reads_fail: Mutex<bool>,
@@ -74,6 +78,14 @@ impl World {
                 _ => None,
             }
         };
+        if let Some((_, seconds)) = self.slow.lock().unwrap().filter(|(start, _)| line.starts_with(start)) {
+            self.milliseconds.fetch_add(seconds * 1000, Ordering::Relaxed);
+        }
+        if line == "rules" && *self.restless.lock().unwrap() {
+            let n = self.milliseconds.fetch_add(3000, Ordering::Relaxed);
+            let peer = Peer::PrefixList(format!("pl-{n}"));
+            self.rules.lock().unwrap().push(Rule { peer, ..kubelet(&format!("sgr-list-{n}")) });
+        }
         if let Some((.., happen)) = due {
             happen(self);
         }
@@ -148,7 +160,7 @@ impl Ec2 for Fake {
         let primary_groups = self.0.node_wears.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
-    async fn vpc_ranges(&self, _: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError> {
+    async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
         Ok(BTreeMap::new())
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
@@ -367,7 +379,7 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
 }
 
 #[tokio::test]
-async fn beside_a_prefix_list_the_rules_are_read_once_more_and_the_revoke_follows() {
+async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-1".into());
     let case = Case::new(vec![by_list]);
@@ -376,8 +388,8 @@ async fn beside_a_prefix_list_the_rules_are_read_once_more_and_the_revoke_follow
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     let calls = case.world.calls.lock().unwrap().clone();
     let requirements = ["instances", "rules"];
-    assert_eq!(calls[5..9], ["rules", "prefix_list", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[9..], requirements);
+    assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[8..], requirements);
 }
 
 #[tokio::test]
@@ -507,7 +519,47 @@ async fn a_read_that_took_long_is_not_the_last_look() {
     *case.world.surprise.lock().unwrap() = Some(after_a_slow_read(|_| {}));
     case.event(&["sgr-1"]).await.unwrap();
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[5..11], ["groups", "rules", "interfaces", "instances", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[5..8], ["rules", "revoke ingress sgr-1", "rules"], "the rules alone are looked at once more");
+}
+
+/// However slow: what the last look still shows as it was is revoked at the first try.
+#[tokio::test]
+async fn a_slow_ec2_costs_one_more_look_at_the_rules_and_no_more() {
+    for slow in ["groups", "rules", "interfaces", "instances", "clusters"] {
+        for seconds in [3, 8] {
+            let case = Case::new(vec![kubelet("sgr-1")]);
+            *case.world.slow.lock().unwrap() = Some((slow, seconds));
+            let response = case.event(&["sgr-1"]).await.unwrap();
+            assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)], "{slow} takes {seconds} s");
+            let looks = case.world.calls("rules").len();
+            assert!(looks <= 4, "{slow}: {looks} looks, the last two of them afterwards");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_from_a_block_does_not_wait_for_lists_and_groups_of_other_rules() {
+    let mut by_list = kubelet("sgr-2");
+    by_list.peer = Peer::PrefixList("pl-1".into());
+    let case = Case::new(vec![kubelet("sgr-1"), by_list, from_group("sgr-3", Packets::All, "sg-0f1")]);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let response = case.event(&["sgr-1", "sgr-2"]).await.unwrap();
+    let closed = actions(&response).into_iter().filter(|(_, action)| *action == Action::Revoked).count();
+    assert_eq!(closed, 2);
+    let calls = case.world.calls.lock().unwrap().clone();
+    let at = |call: &str| calls.iter().position(|other| other == call).unwrap();
+    assert_eq!(at("revoke ingress sgr-1"), 5, "right after the first reads: {calls:?}");
+    assert!(at("revoke ingress sgr-1") < at("revoke ingress sgr-2"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_rule_that_refers_to_something_new_at_each_look_delays_only_itself() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.prefix_list.lock().unwrap() = Some(Addresses::default());
+    *case.world.restless.lock().unwrap() = true;
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert!(!case.world.left().contains(&"sgr-1".to_owned()));
 }
 
 #[tokio::test]

@@ -111,12 +111,11 @@ impl Ec2 for Client {
         Ok(once_each(instances.filter_map(decode::instance), |instance| &instance.id))
     }
 
-    async fn vpc_ranges(&self, vpcs: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError> {
+    async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
         const ACTION: &str = "ec2:DescribeVpcs";
-        let found = every(ACTION, id_filters("vpc-id", vpcs), |filter| {
-            self.describe_vpcs().filters(filter).into_paginator().page_size(PAGE).items().send().try_collect()
-        });
-        let ranges = found.await?.into_iter().map(|vpc| {
+        let found: Result<Vec<_>, _> =
+            self.describe_vpcs().into_paginator().page_size(PAGE).items().send().try_collect().await;
+        let ranges = found.map_err(during(ACTION))?.into_iter().map(|vpc| {
             let ranges = decode::vpc_ranges(&vpc);
             let id = vpc.vpc_id.unwrap_or_default();
             ranges.map_err(|error| unusable(ACTION, format!("a range of {id}: {error}"))).map(|ranges| (id, ranges))

@@ -50,7 +50,6 @@ impl Eks for Clusters {
             stream::iter(names).map(|name| self.cluster(name)).buffered(AT_ONCE).try_collect().await?;
         let found: Vec<(Cluster, Vec<String>)> = found.into_iter().flatten().collect();
 
-        let vpcs: Vec<String> = found.iter().map(|(cluster, _)| cluster.vpc.clone()).collect();
         let node_groups = found.iter().flat_map(|(cluster, groups)| {
             groups.iter().map(|group| (cluster.name.clone(), group.clone())).collect::<Vec<_>>()
         });
@@ -59,7 +58,7 @@ impl Eks for Clusters {
             .map(|(cluster, name)| self.node_group(cluster, name))
             .buffered(AT_ONCE)
             .try_collect::<Vec<_>>();
-        let (node_groups, ranges) = try_join(node_groups, self.ec2.vpc_ranges(&vpcs)).await?;
+        let (node_groups, ranges) = try_join(node_groups, self.ec2.vpc_ranges()).await?;
 
         let mut of_cluster: BTreeMap<String, Vec<NodeGroup>> = BTreeMap::new();
         for (cluster, group) in node_groups.into_iter().flatten() {

@@ -10,7 +10,7 @@ mod references;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::{try_join, try_join4};
+use futures::future::try_join;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
@@ -22,7 +22,7 @@ use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Selector};
 use crate::model::group::{ConfiguredGroup, Group};
 use crate::model::region::Addresses;
-use crate::model::rule::Rule;
+use crate::model::rule::{Peer, Rule};
 use crate::ports::{Clock, Ec2, Eks};
 
 /// A group that speaks of EKS and has no role makes us ask EKS again, but not more often than this.
@@ -31,12 +31,39 @@ const MIN_CACHE_TTL: SignedDuration = SignedDuration::from_secs(10);
 /// A group as it was read.
 #[derive(Clone, Debug)]
 pub struct GroupSnapshot {
-    /// With roles, rules, peers and prefix lists. Without roles it is out of scope.
+    /// With roles, rules and, as far as they were looked up, peers and prefix lists. Without roles it is out of scope.
     pub group: Group,
-    /// When the read of its rules was started.
-    pub read_at: Timestamp,
-    /// Whether nothing else was awaited after its rules were read, so that this read may count as the last look.
-    pub is_last_look: bool,
+    /// When EC2 answered with its rules.
+    pub rules_at: Timestamp,
+    /// The groups and prefix lists that were looked up, whatever came of it.
+    resolved: BTreeSet<String>,
+}
+
+impl GroupSnapshot {
+    fn new(group: Group, rules_at: Timestamp) -> Self {
+        let resolved = BTreeSet::from([group.id.clone()]);
+        Self { group, rules_at, resolved }
+    }
+
+    /// The group with those of its rules alone that can be judged: what they refer to was looked up.
+    pub fn judgeable(&self) -> Group {
+        let is_resolved = |rule: &&Rule| reference(rule).is_none_or(|id| self.resolved.contains(id));
+        Group { rules: self.group.rules.iter().filter(is_resolved).cloned().collect(), ..self.group.clone() }
+    }
+
+    /// The groups and prefix lists that rules refer to and that were not looked up.
+    pub fn unresolved(&self) -> BTreeSet<String> {
+        let references = self.group.rules.iter().filter_map(reference);
+        references.filter(|id| !self.resolved.contains(*id)).map(str::to_owned).collect()
+    }
+}
+
+/// What has to be looked up before a rule can be judged: another group or a prefix list.
+fn reference(rule: &Rule) -> Option<&str> {
+    match &rule.peer {
+        Peer::Cidr(_) => None,
+        Peer::PrefixList(id) | Peer::Group { id, .. } => Some(id),
+    }
 }
 
 /// The reader, with its memory.
@@ -61,9 +88,8 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn read(&self, ids: &[String]) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let read_at = self.clock.now();
         let (raw, clusters) = self.raw_and_clusters(ids).await?;
-        self.judgeable(raw, clusters, read_at).await
+        self.with_new_clusters(raw, clusters).await
     }
 
     /// These groups, which were put on an interface or instance, each with whether it is the first EKS interface that the
@@ -76,7 +102,6 @@ impl Inventory {
         ids: &[String],
         attachment: &str,
     ) -> Result<Option<Vec<(GroupSnapshot, bool)>>, CloudError> {
-        let read_at = self.clock.now();
         let (raw, clusters) = self.raw_and_clusters(ids).await?;
         if !raw.interfaces.iter().any(|interface| is_of(interface, attachment)) {
             return Ok(None);
@@ -87,7 +112,7 @@ impl Inventory {
         };
         let had_none = |group: &&GroupFacts| roles(group, &before).is_empty();
         let new: BTreeSet<String> = raw.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let snapshot = self.judgeable(raw, clusters, read_at).await?;
+        let snapshot = self.with_new_clusters(raw, clusters).await?;
         let is_first = |snapshot: &GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
         Ok(Some(
             snapshot
@@ -120,20 +145,16 @@ impl Inventory {
         try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.clusters(CACHE_TTL)).await
     }
 
-    /// Completes what was read; asks EKS again first when that may tell more.
-    async fn judgeable(
+    /// What was read as groups; asks EKS again first when that may tell more.
+    async fn with_new_clusters(
         &self,
         raw: RawState,
         mut clusters: Arc<Vec<Cluster>>,
-        read_at: Timestamp,
     ) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let mut waited = false;
         if raw.groups.iter().any(|group| self.may_be_new(group, &raw, &clusters)) {
-            let fresh = self.clusters(MIN_CACHE_TTL).await?;
-            waited = !Arc::ptr_eq(&fresh, &clusters);
-            clusters = fresh;
+            clusters = self.clusters(MIN_CACHE_TTL).await?;
         }
-        self.complete(raw, &clusters, read_at, waited).await
+        Ok(self.snapshots(&raw, &clusters))
     }
 
     /// Every group with a role in some cluster.
@@ -147,20 +168,26 @@ impl Inventory {
             return Ok(Vec::new());
         }
         let selector = Selector::Vpcs(vpcs.into_iter().collect());
-        let (groups, interfaces, instances) = futures::try_join!(
+        let (groups, interfaces, instances, ranges) = futures::try_join!(
             self.ec2.groups(&selector),
             self.ec2.interfaces(&selector),
-            self.ec2.instances(&selector)
+            self.ec2.instances(&selector),
+            self.ec2.vpc_ranges(),
         )?;
         for cluster in clusters.iter() {
             self.cache.keep_nodes(&cluster.name, topology::candidates(cluster, &instances), self.clock.now());
         }
-        let read_at = self.clock.now();
         let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
         let rules = self.ec2.rules(&ids).await?;
-        let raw = RawState { groups, rules, interfaces, instances };
-        let snapshot = self.complete(raw, &clusters, read_at, false).await?;
-        Ok(snapshot.into_iter().filter(|snapshot| !snapshot.group.roles.is_empty()).collect())
+        let raw = RawState { groups, rules, rules_at: self.clock.now(), interfaces, instances, ranges };
+        let mut snapshots = self.snapshots(&raw, &clusters);
+        snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
+        // Most groups refer to the same lists and groups, so all are looked up at once.
+        let references = self.references(&snapshots.iter().flat_map(GroupSnapshot::unresolved).collect()).await?;
+        for snapshot in &mut snapshots {
+            references.resolve(snapshot);
+        }
+        Ok(snapshots)
     }
 
     /// The rules of one group as they are this moment, and nothing else.
@@ -172,18 +199,32 @@ impl Inventory {
         Ok(rules.into_iter().map(|(_, rule)| rule).collect())
     }
 
-    /// Reads a group again, with all that its rules refer to. One that is gone has no rules.
+    /// Reads a group again; what was looked up in this invocation stays. One that is gone has no rules.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn read_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
-        let read_at = self.clock.now();
         if let Some(again) = self.read(std::slice::from_ref(&snapshot.group.id)).await?.into_iter().next() {
-            *snapshot = again;
+            snapshot.group = Group {
+                peers: std::mem::take(&mut snapshot.group.peers),
+                prefix_lists: std::mem::take(&mut snapshot.group.prefix_lists),
+                ..again.group
+            };
+            snapshot.rules_at = again.rules_at;
         } else {
             snapshot.group.rules.clear();
-            (snapshot.read_at, snapshot.is_last_look) = (read_at, true);
+            snapshot.rules_at = self.clock.now();
         }
+        Ok(())
+    }
+
+    /// Looks at the rules alone once more.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn look_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
+        snapshot.group.rules = self.rules(&snapshot.group.id).await?;
+        snapshot.rules_at = self.clock.now();
         Ok(())
     }
 
@@ -226,14 +267,15 @@ impl Inventory {
     }
 
     async fn raw_of_ids(&self, selector: &Selector, ids: &[String]) -> Result<RawState, CloudError> {
-        let (groups, rules, interfaces, instances) = try_join4(
+        let rules = async { self.ec2.rules(ids).await.map(|rules| (rules, self.clock.now())) };
+        let (groups, (rules, rules_at), interfaces, instances, ranges) = futures::try_join!(
             self.ec2.groups(selector),
-            self.ec2.rules(ids),
+            rules,
             self.ec2.interfaces(selector),
             self.ec2.instances(selector),
-        )
-        .await?;
-        Ok(RawState { groups, rules, interfaces, instances })
+            self.ec2.vpc_ranges(),
+        )?;
+        Ok(RawState { groups, rules, rules_at, interfaces, instances, ranges })
     }
 
     /// What EKS said, unless that is older than `age`.
@@ -247,8 +289,9 @@ impl Inventory {
         Ok(clusters)
     }
 
-    fn groups(&self, raw: &RawState, clusters: &[Cluster]) -> Vec<Group> {
-        raw.groups.iter().map(|facts| self.group(facts, raw, clusters)).collect()
+    fn snapshots(&self, raw: &RawState, clusters: &[Cluster]) -> Vec<GroupSnapshot> {
+        let snapshot = |facts| GroupSnapshot::new(self.group(facts, raw, clusters), raw.rules_at);
+        raw.groups.iter().map(snapshot).collect()
     }
 
     fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
@@ -262,6 +305,7 @@ impl Inventory {
             owner: facts.owner.clone(),
             remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
             cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
+            vpc_ranges: raw.ranges.get(&facts.vpc).cloned().unwrap_or_default(),
             clusters: names,
             roles,
             rules,

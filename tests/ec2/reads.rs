@@ -61,7 +61,6 @@ async fn no_ids_and_texts_that_are_no_ids_are_no_call() {
     let client = mock_client!(aws_sdk_ec2, rules);
     assert_eq!(client.groups(&Selector::Ids(Vec::new())).await.unwrap(), []);
     assert_eq!(client.rules(&ids(&["sg-*", "sg-?", ""])).await.unwrap(), []);
-    assert_eq!(client.vpc_ranges(&[]).await.unwrap(), BTreeMap::new());
 }
 
 #[tokio::test]
@@ -185,10 +184,10 @@ async fn ranges_of_a_vpc_are_those_associated_now_in_both_families() {
         v4("203.0.113.0/24", "disassociated"),
     );
     let rule = mock!(Client::describe_vpcs)
-        .match_requests(|request| asks(request.filters(), &[("vpc-id", &["vpc-1", "vpc-gone"])]))
+        .match_requests(|request| request.filters().is_empty())
         .then_http_response(move || ok("DescribeVpcs", &body));
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let found = client.vpc_ranges(&ids(&["vpc-1", "vpc-gone"])).await.unwrap();
+    let found = client.vpc_ranges().await.unwrap();
     let expected = nets(&["10.0.0.0/16", "100.64.0.0/16", "2001:db8:1::/56"]);
     assert_eq!(found, [("vpc-1".to_owned(), expected)].into());
 }
