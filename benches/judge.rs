@@ -155,8 +155,8 @@ fn own_lists(rules: u32, entries: u32) -> Group {
     group((0..rules).map(|n| rule(0, packets(n), peer(n))).collect(), lists)
 }
 
-/// Half of the rules let in half an IPv6 /32, the other half a thousand small blocks of it each: as many pieces as there can be
-/// under as many rules as there can be.
+/// Half of the rules let in half an IPv6 /32, the other half a thousand small blocks of it each: as many pieces as there can
+/// be under as many rules as there can be.
 fn nested(rules: u32, entries: u32) -> Group {
     let small = |n: u32| {
         let start = 0x2001_0db8_u128 << 96;

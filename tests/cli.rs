@@ -17,7 +17,7 @@ fn run(arguments: &[&str]) -> Said {
 }
 
 /// All of it in one text, for a snapshot.
-fn told(arguments: &[&str]) -> String {
+fn printed(arguments: &[&str]) -> String {
     let (code, out, err) = run(arguments);
     let part = |name: &str, text: String| if text.is_empty() { text } else { format!("-- {name}\n{text}") };
     let all = format!("{}{}-- exit code {code}", part("output", out), part("error", err));
@@ -37,10 +37,10 @@ fn written(test: &str, name: &str, content: &[u8]) -> PathBuf {
     path
 }
 
-macro_rules! assert_told {
+macro_rules! assert_prints {
     ($name:expr, $($argument:expr),+ $(,)?) => {
         insta::with_settings!({ omit_expression => true }, {
-            insta::assert_snapshot!($name, told(&[$($argument),+]));
+            insta::assert_snapshot!($name, printed(&[$($argument),+]));
         });
     };
 }
@@ -87,9 +87,9 @@ fn every_help_teaches() {
         ("help_notice_preview", &["notice", "preview", "--help"]),
         ("help_completions", &["completions", "--help"]),
     ] {
-        let text = told(arguments);
+        let text = printed(arguments);
         assert!(text.contains("eks-sg-guard "), "{name} has no example");
-        assert!(text.lines().all(|line| line.chars().count() <= 100), "{name} has a line over 100 letters");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{name} has a line over 100 characters");
         insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
     }
 }
@@ -113,20 +113,20 @@ fn a_mistake_in_the_arguments_is_not_a_finding() {
 }
 
 #[test]
-fn explain_tells_portions_clauses_and_what_would_be_done() {
+fn explain_prints_portions_clauses_and_what_would_be_done() {
     let office = written("explain", "office.yaml", OFFICE.as_bytes());
     let office = office.to_str().unwrap();
-    assert_told!("explain_defaults", "explain", KUBELET);
-    assert_told!("explain_roles", "explain", SEVERAL, "--role", "cluster", "--role", "node", "--cluster", "prod");
-    assert_told!("explain_policy_file", "explain", SEVERAL, "--cluster", "prod", "--policy", office);
-    assert_told!("explain_strict_json", "explain", KUBELET, "--policy", "strict", "--format", "json");
-    assert_told!("explain_egress", "explain", "events/authorize-egress-all-v4-v6.json");
-    assert_told!("explain_prefix_list", "explain", "events/authorize-ingress-prefix-list.json");
+    assert_prints!("explain_defaults", "explain", KUBELET);
+    assert_prints!("explain_roles", "explain", SEVERAL, "--role", "cluster", "--role", "node", "--cluster", "prod");
+    assert_prints!("explain_policy_file", "explain", SEVERAL, "--cluster", "prod", "--policy", office);
+    assert_prints!("explain_strict_json", "explain", KUBELET, "--policy", "strict", "--format", "json");
+    assert_prints!("explain_egress", "explain", "events/authorize-egress-all-v4-v6.json");
+    assert_prints!("explain_prefix_list", "explain", "events/authorize-ingress-prefix-list.json");
 }
 
 /// Without the day, which an exception that is proposed counts from, and the time since the event.
 fn previewed(arguments: &[&str]) -> String {
-    let text = told(&[&["notice", "preview"], arguments].concat());
+    let text = printed(&[&["notice", "preview"], arguments].concat());
     let is_dated = |line: &&str| !["It was open for", "expires:", "closed_at"].iter().any(|part| line.contains(part));
     text.lines().filter(is_dated).collect::<Vec<_>>().join("\n")
 }
@@ -193,15 +193,15 @@ fn a_file_is_shown_with_all_that_it_inherits_as_a_policy_that_says_the_same() {
 
 #[test]
 fn explain_says_when_there_is_nothing_to_explain() {
-    assert_told!("explain_ignored", "explain", "events/failed-unauthorized.json");
-    assert_told!("explain_sweep", "explain", "events/sweep.json");
-    assert_told!("explain_no_group", "explain", "events/omitted-both.json");
-    assert_told!("explain_worn", "explain", "events/worn-by-interface.json");
-    assert_told!("explain_worn_unknown", "explain", "events/worn-by-attached-interface.json");
-    assert_told!("explain_prefix_list_changed", "explain", "events/prefix-list-modified.json");
-    assert_told!("explain_cluster", "explain", "events/cluster-updated.json");
-    assert_told!("explain_no_content", "explain", "events/omitted-content-but-group-known.json");
-    assert_told!("explain_not_understood", "explain", "events/unknown-payload.json");
+    assert_prints!("explain_ignored", "explain", "events/failed-unauthorized.json");
+    assert_prints!("explain_sweep", "explain", "events/sweep.json");
+    assert_prints!("explain_no_group", "explain", "events/omitted-both.json");
+    assert_prints!("explain_attached", "explain", "events/worn-by-interface.json");
+    assert_prints!("explain_attached_unknown", "explain", "events/worn-by-attached-interface.json");
+    assert_prints!("explain_prefix_list_changed", "explain", "events/prefix-list-modified.json");
+    assert_prints!("explain_cluster", "explain", "events/cluster-updated.json");
+    assert_prints!("explain_no_content", "explain", "events/omitted-content-but-group-known.json");
+    assert_prints!("explain_not_understood", "explain", "events/unknown-payload.json");
 }
 
 #[test]
@@ -234,18 +234,18 @@ fn input_that_cannot_be_read_is_named_with_what_to_do() {
     let dark = written("bad", "dark.json", "{\"sweep\": \"\u{1b}[31mred\u{9b}31m\"}".as_bytes());
     let nothing = written("bad", "nothing/readme.txt", b"");
     let as_text = |path: &Path| path.to_str().unwrap().to_owned();
-    assert_told!("bad_missing", "explain", "no/such/event.json");
-    assert_told!("bad_directory", "explain", "events");
-    assert_told!("bad_empty", "explain", &as_text(&empty));
-    assert_told!("bad_json", "explain", &as_text(&no_json));
-    assert_told!("bad_control_characters", "explain", &as_text(&dark));
-    assert_told!("bad_policy_name", "explain", KUBELET, "--policy", "standart");
-    assert_told!("bad_policy_bytes", "policy", "check", &as_text(&no_text));
-    assert_told!("bad_policy_missing", "policy", "check");
-    assert_told!("bad_tests_missing", "policy", "test", "no/such/directory");
-    assert_told!("bad_tests_none", "policy", "test", &as_text(nothing.parent().unwrap()));
-    assert_told!("bad_snapshot", "policy", "diff", "standard", "strict", "--snapshot", KUBELET);
-    assert_told!("bad_events", "policy", "diff", "standard", "strict", "--events", &as_text(&no_json));
+    assert_prints!("bad_missing", "explain", "no/such/event.json");
+    assert_prints!("bad_directory", "explain", "events");
+    assert_prints!("bad_empty", "explain", &as_text(&empty));
+    assert_prints!("bad_json", "explain", &as_text(&no_json));
+    assert_prints!("bad_control_characters", "explain", &as_text(&dark));
+    assert_prints!("bad_policy_name", "explain", KUBELET, "--policy", "standart");
+    assert_prints!("bad_policy_bytes", "policy", "check", &as_text(&no_text));
+    assert_prints!("bad_policy_missing", "policy", "check");
+    assert_prints!("bad_tests_missing", "policy", "test", "no/such/directory");
+    assert_prints!("bad_tests_none", "policy", "test", &as_text(nothing.parent().unwrap()));
+    assert_prints!("bad_snapshot", "policy", "diff", "standard", "strict", "--snapshot", KUBELET);
+    assert_prints!("bad_events", "policy", "diff", "standard", "strict", "--events", &as_text(&no_json));
 }
 
 #[test]
@@ -277,8 +277,8 @@ fn nothing_of_a_file_reaches_the_terminal_raw() {
 }
 
 #[test]
-fn tests_of_a_policy_are_told_as_test_runners_do() {
-    assert_told!("test_samples", "policy", "test", "tests/policy_tests");
+fn tests_of_a_policy_print_what_test_runners_print() {
+    assert_prints!("test_samples", "policy", "test", "tests/policy_tests");
     written("test", "office.yaml", OFFICE.as_bytes());
     let fails = "\
 version: 1
@@ -325,8 +325,8 @@ tests:
 ";
     let fails = written("test", "fails/a.yaml", fails.as_bytes());
     let fails = fails.parent().unwrap().to_str().unwrap();
-    assert_told!("test_fails", "policy", "test", fails);
-    assert_told!("test_fails_json", "policy", "test", fails, "--format", "json");
+    assert_prints!("test_fails", "policy", "test", fails);
+    assert_prints!("test_fails_json", "policy", "test", fails, "--format", "json");
     let invalid = "\
 version: 1
 tests:
@@ -344,7 +344,7 @@ tests:
     let invalid = written("test", "invalid/a.yaml", invalid.as_bytes());
     written("test", "invalid/b.yml", b"");
     let invalid = invalid.parent().unwrap().to_str().unwrap();
-    assert_told!("test_invalid", "policy", "test", invalid, "--policy", "standard");
+    assert_prints!("test_invalid", "policy", "test", invalid, "--policy", "standard");
 }
 
 const SNAPSHOT: &str = r#"{"version": 1, "account": "111122223333", "region": "us-east-1", "groups": [
@@ -360,27 +360,27 @@ const SNAPSHOT: &str = r#"{"version": 1, "account": "111122223333", "region": "u
     {"id": "sgr-00000000000000004", "direction": "ingress", "protocol": "icmp", "icmp_type": 3, "icmp_code": 4, "peer": {"cidr": "0.0.0.0/0"}}]}]}"#;
 
 #[test]
-fn diff_tells_which_decisions_change() {
+fn diff_prints_which_decisions_change() {
     let office = written("diff", "office.yaml", OFFICE.as_bytes());
     let snapshot = written("diff", "groups.json", SNAPSHOT.as_bytes());
     let (office, snapshot) = (office.to_str().unwrap(), snapshot.to_str().unwrap());
-    assert_told!("diff_event", "policy", "diff", "standard", "strict", "--events", SEVERAL, "--role", "node");
-    assert_told!("diff_snapshot", "policy", "diff", "standard", office, "--snapshot", snapshot);
-    assert_told!("diff_back", "policy", "diff", office, "standard", "--snapshot", snapshot, "--format", "json");
-    assert_told!("diff_both_ways", "policy", "diff", "strict", office, "--snapshot", snapshot);
-    assert_told!("diff_nothing", "policy", "diff", "strict", "strict", "--snapshot", snapshot);
+    assert_prints!("diff_event", "policy", "diff", "standard", "strict", "--events", SEVERAL, "--role", "node");
+    assert_prints!("diff_snapshot", "policy", "diff", "standard", office, "--snapshot", snapshot);
+    assert_prints!("diff_back", "policy", "diff", office, "standard", "--snapshot", snapshot, "--format", "json");
+    assert_prints!("diff_both_ways", "policy", "diff", "strict", office, "--snapshot", snapshot);
+    assert_prints!("diff_nothing", "policy", "diff", "strict", "strict", "--snapshot", snapshot);
 }
 
 #[test]
 fn check_and_show() {
     let office = written("check", "office.yaml", OFFICE.as_bytes());
-    assert_told!("check_clean", "policy", "check", office.to_str().unwrap());
+    assert_prints!("check_clean", "policy", "check", office.to_str().unwrap());
     let doubtful = OFFICE.replace("    expires: 2999-12-31\n", "").replace("    from: office", "    from: internet");
     let doubtful = doubtful + "  - {id: old, reason: r, owner: o, expires: 2020-02-29, from: 198.51.100.8/32}\n";
     let doubtful = written("check", "doubtful.yaml", doubtful.as_bytes());
-    assert_told!("check_warnings", "policy", "check", doubtful.to_str().unwrap());
-    assert_told!("check_errors", "policy", "check", "tests/policies/bad_missing_key.yaml");
-    assert_told!("check_json", "policy", "check", "tests/policies/bad_host_bits.yaml", "--format", "json");
+    assert_prints!("check_warnings", "policy", "check", doubtful.to_str().unwrap());
+    assert_prints!("check_errors", "policy", "check", "tests/policies/bad_missing_key.yaml");
+    assert_prints!("check_json", "policy", "check", "tests/policies/bad_host_bits.yaml", "--format", "json");
     let (code, out, _) = run(&["policy", "show"]);
     assert_eq!((code, out), (0, fs::read_to_string("src/policy/standard.yaml").unwrap()));
 }

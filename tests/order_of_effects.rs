@@ -1,4 +1,4 @@
-//! The order of effects, on fakes: what is read, revoked, read back and told, and what is not.
+//! The order of effects, on fakes: what is read, revoked, read back and sent, and what is not.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
 
@@ -49,17 +49,17 @@ struct World {
     list_is_gone: Mutex<bool>,
     reads_fail: Mutex<bool>,
     prefix_list: Mutex<Option<Addresses>>,
-    /// What the primary interface of the node wears; nothing: no requirement speaks of it.
-    node_wears: Mutex<Vec<String>>,
+    /// The groups of the primary interface of the node; none: no requirement speaks of it.
+    node_groups: Mutex<Vec<String>>,
     interfaces: Mutex<Vec<Interface>>,
     /// Who may call the public endpoint of the cluster.
     endpoint: Mutex<Addresses>,
-    told: Mutex<Vec<Message>>,
+    sent: Mutex<Vec<Message>>,
     channel_is_down: Mutex<bool>,
     milliseconds: AtomicI64,
     handled: Mutex<Vec<String>>,
     histories: Mutex<BTreeMap<Key, History>>,
-    memory_is_down: Mutex<bool>,
+    state_is_down: Mutex<bool>,
 }
 
 impl World {
@@ -157,7 +157,7 @@ impl Ec2 for Fake {
     async fn instances(&self, _: &Selector) -> Result<Vec<Instance>, CloudError> {
         self.0.call("instances".into());
         let tags = [("aws:eks:cluster-name".to_owned(), "prod".to_owned())].into();
-        let primary_groups = self.0.node_wears.lock().unwrap().clone();
+        let primary_groups = self.0.node_groups.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
     async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
@@ -215,35 +215,35 @@ impl Channel for Fake {
         if *self.0.channel_is_down.lock().unwrap() {
             return Err("no route to host".into());
         }
-        self.0.told.lock().unwrap().push(message.clone());
+        self.0.sent.lock().unwrap().push(message.clone());
         Ok(())
     }
 }
 
 impl World {
-    fn recalls(&self, action: &str) -> Result<(), CloudError> {
-        self.call(format!("memory {action}"));
-        if *self.memory_is_down.lock().unwrap() { Err(failed(action)) } else { Ok(()) }
+    fn state_call(&self, action: &str) -> Result<(), CloudError> {
+        self.call(format!("state {action}"));
+        if *self.state_is_down.lock().unwrap() { Err(failed(action)) } else { Ok(()) }
     }
 
     fn notices(&self) -> Vec<Notice> {
-        self.told.lock().unwrap().iter().filter_map(|message| message.notice.clone()).collect()
+        self.sent.lock().unwrap().iter().filter_map(|message| message.notice.clone()).collect()
     }
 }
 
 #[async_trait]
 impl StateStore for Fake {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
-        self.0.recalls("is_handled")?;
+        self.0.state_call("is_handled")?;
         Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
     }
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
-        self.0.recalls("past")?;
+        self.0.state_call("history")?;
         let histories = self.0.histories.lock().unwrap();
         Ok(keys.iter().filter_map(|key| Some((key.clone(), histories.get(key)?.clone()))).collect())
     }
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError> {
-        self.0.recalls("remember")?;
+        self.0.state_call("remember")?;
         self.0.handled.lock().unwrap().extend(event.map(str::to_owned));
         self.0.histories.lock().unwrap().extend(histories.iter().cloned());
         Ok(())
@@ -293,19 +293,19 @@ impl Case {
         Self::process(world, (mode, sweep_mode), max_revokes, false)
     }
 
-    /// A new process that shares a memory with others of this world.
-    fn remembering(world: Arc<World>) -> Self {
+    /// A new process that shares a state store with others of this world.
+    fn with_state(world: Arc<World>) -> Self {
         Self::process(world, (Mode::Enforce, Mode::Report), 50, true)
     }
 
-    fn process(world: Arc<World>, (mode, sweep_mode): (Mode, Mode), max_revokes: usize, remembers: bool) -> Self {
+    fn process(world: Arc<World>, (mode, sweep_mode): (Mode, Mode), max_revokes: usize, has_state: bool) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
             ports: Ports {
                 ec2: fake(),
                 eks: fake(),
-                state: remembers.then(|| fake() as Arc<dyn StateStore>),
+                state: has_state.then(|| fake() as Arc<dyn StateStore>),
                 channels: vec![fake()],
                 clock: fake(),
                 metrics: Arc::default(),
@@ -375,7 +375,7 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
     let calls = case.world.calls.lock().unwrap().clone();
     assert_eq!(calls[..7], ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
     assert_eq!(calls[7..], ["instances", "rules"], "what the cluster needs is looked at afterwards");
-    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -405,13 +405,13 @@ async fn a_prefix_list_that_cannot_be_read_is_reported_and_nothing_is_revoked() 
 }
 
 #[tokio::test]
-async fn a_prefix_list_that_may_be_readable_the_next_time_is_told_and_tried_again() {
+async fn a_prefix_list_that_may_be_readable_the_next_time_is_reported_and_tried_again() {
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-1".into());
     let case = Case::new(vec![by_list]);
     let error = case.event(&["sgr-1"]).await.unwrap_err();
     assert!(error.to_string().contains("`pl-1`") && error.to_string().contains("connection reset"), "{error}");
-    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
     let again = case.event(&["sgr-1"]).await.unwrap();
@@ -440,11 +440,11 @@ async fn a_claim_that_the_policy_allows_alarms_nobody() {
     rule.as_object_mut().unwrap().remove("cidrIpv4");
     let response = case.guard.handle(&payload, Timestamp::MAX).await.unwrap();
     assert_eq!(response.records[0].outcome, Outcome::Compliant);
-    assert!(case.world.told.lock().unwrap().is_empty());
+    assert!(case.world.sent.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_revoke_that_is_denied_and_then_works_is_told_as_done() {
+async fn a_revoke_that_is_denied_and_then_works_is_reported_as_done() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     case.world.denied.lock().unwrap().push("sgr-1".into());
     let allow: Box<dyn Fn(&World) + Send> = Box::new(|world| world.denied.lock().unwrap().clear());
@@ -460,7 +460,7 @@ async fn when_the_time_runs_out_nothing_is_begun_and_the_next_try_goes_on() {
     let error = case.guard.handle(&authorize("e-1", &["sgr-1"]), Timestamp::MIN).await.unwrap_err();
     assert!(error.to_string().contains("ran out"), "{error}");
     assert!(case.world.calls("revoke").is_empty());
-    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    assert_eq!(case.world.sent.lock().unwrap().len(), 1);
     case.event(&["sgr-1"]).await.unwrap();
     assert!(case.world.left().is_empty());
 }
@@ -574,9 +574,9 @@ async fn one_denied_rule_does_not_stop_the_others_and_the_invocation_ends_in_an_
     assert_eq!(error.kind(), "Unfinished");
     assert!(error.to_string().contains("sgr-2") && !error.to_string().contains("sgr-1"), "{error}");
     assert_eq!(case.world.left(), ["sgr-2"]);
-    let told = case.world.told.lock().unwrap();
-    assert!(told[0].attributes.contains(&("severity", "critical".to_owned())));
-    assert!(told[0].attributes.contains(&("outcome", "failed".to_owned())));
+    let sent = case.world.sent.lock().unwrap();
+    assert!(sent[0].attributes.contains(&("severity", "critical".to_owned())));
+    assert!(sent[0].attributes.contains(&("outcome", "failed".to_owned())));
 }
 
 #[tokio::test]
@@ -634,13 +634,13 @@ async fn when_the_read_back_fails_the_rule_is_not_called_revoked() {
 }
 
 #[tokio::test]
-async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_told_as_gone() {
+async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_reported_as_gone() {
     let case = Case::new(vec![]);
     let response = case.event(&["sgr-9"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::AlreadyGone)]);
     assert!(case.world.calls("revoke").is_empty());
     assert_eq!(case.world.calls("rules").len(), 4);
-    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let case = Case::new(vec![]);
     let appear: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap().push(kubelet("sgr-9")));
@@ -659,18 +659,18 @@ async fn what_is_there_is_closed_before_what_is_missing_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_was_done_is_told_even_when_a_later_read_fails() {
+async fn people_are_notified_of_what_was_done_even_when_a_later_read_fails() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     let fail: Box<dyn Fn(&World) + Send> = Box::new(|world| *world.reads_fail.lock().unwrap() = true);
     *case.world.surprise.lock().unwrap() = Some(("rules", 2, fail));
     let error = case.event(&["sgr-1", "sgr-9"]).await.unwrap_err();
     assert!(chain(&error).contains("could not be read again"), "{error}");
-    let told = case.world.told.lock().unwrap();
-    assert!(email::text(told[0].notice.as_ref().unwrap()).contains("Closed: revoked"));
+    let sent = case.world.sent.lock().unwrap();
+    assert!(email::text(sent[0].notice.as_ref().unwrap()).contains("Closed: revoked"));
 }
 
 #[tokio::test]
-async fn a_rule_that_turns_bad_while_another_is_waited_for_is_closed_and_told() {
+async fn a_rule_that_turns_bad_while_another_is_waited_for_is_closed_with_a_notice() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
     let widen: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap()[0] = kubelet("sgr-1"));
     *case.world.surprise.lock().unwrap() = Some(("rules", 1, widen));
@@ -710,7 +710,7 @@ async fn beyond_the_limit_the_rest_is_refused_named_ones_first_and_the_invocatio
 }
 
 #[tokio::test]
-async fn the_same_event_is_told_once_but_again_when_a_channel_failed() {
+async fn the_same_event_is_one_notice_but_sent_again_when_a_channel_failed() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     *case.world.channel_is_down.lock().unwrap() = true;
     let error = case.event(&["sgr-1"]).await.unwrap_err();
@@ -720,11 +720,11 @@ async fn the_same_event_is_told_once_but_again_when_a_channel_failed() {
     *case.world.channel_is_down.lock().unwrap() = false;
     let again = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::AlreadyGone)]);
-    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let third = case.event(&["sgr-1"]).await.unwrap();
     assert!(third.ignored.unwrap().contains("handled already"));
-    assert_eq!(case.world.told.lock().unwrap().len(), 1);
+    assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
 impl Case {
@@ -740,18 +740,18 @@ impl Case {
 }
 
 #[tokio::test]
-async fn a_rule_that_comes_back_is_closed_each_time_told_once_an_hour_and_contested_at_the_third() {
-    let case = Case::remembering(Arc::default());
-    for (minutes, told, what) in [
+async fn a_rule_that_comes_back_is_closed_each_time_notified_once_an_hour_and_contested_at_the_third() {
+    let case = Case::with_state(Arc::default());
+    for (minutes, notices, what) in [
         (0, 1, "the first is news"),
-        (10, 1, "the second was told a moment ago"),
+        (10, 1, "people were notified of the second a moment ago"),
         (20, 2, "the third is contested"),
         (30, 2, "contested is said once a day"),
-        (85, 3, "an hour later it is told again"),
+        (85, 3, "an hour later people are notified again"),
     ] {
         let answer = case.opens(&format!("sgr-{minutes}"), minutes).await.unwrap();
         assert_eq!(case.world.left(), Vec::<String>::new(), "{what}");
-        assert_eq!(case.world.notices().len(), told, "{what}");
+        assert_eq!(case.world.notices().len(), notices, "{what}");
         let finding = &answer.records[0].findings[0];
         assert_eq!(
             (finding.action, finding.notified_at.is_some()),
@@ -760,7 +760,7 @@ async fn a_rule_that_comes_back_is_closed_each_time_told_once_an_hour_and_contes
         );
         assert_eq!(finding.contested.as_ref().map(|it| it.times), (minutes == 20).then_some(3), "{what}");
     }
-    assert_eq!(case.world.told.lock().unwrap().len(), 5, "machines get every record");
+    assert_eq!(case.world.sent.lock().unwrap().len(), 5, "machines get every record");
     let contested = &case.world.notices()[1];
     assert!(contested.subject.contains("contested"), "{contested:?}");
     assert!(
@@ -777,40 +777,40 @@ async fn a_rule_that_comes_back_is_closed_each_time_told_once_an_hour_and_contes
 }
 
 #[tokio::test]
-async fn without_a_memory_every_opening_is_told() {
+async fn without_a_state_store_every_opening_is_a_notice() {
     let case = Case::new(vec![]);
     for minutes in [0, 10, 20] {
         case.opens(&format!("sgr-{minutes}"), minutes).await.unwrap();
     }
     assert_eq!(case.world.notices().len(), 3);
-    assert!(case.world.calls("memory").is_empty());
+    assert!(case.world.calls("state").is_empty());
 }
 
 #[tokio::test]
-async fn an_event_that_another_process_dealt_with_is_told_and_recorded_once_whenever_it_comes() {
-    let case = Case::remembering(Arc::default());
+async fn an_event_that_another_process_handled_is_notified_and_recorded_once_whenever_it_comes() {
+    let case = Case::with_state(Arc::default());
     case.opens("sgr-1", 0).await.unwrap();
     let event = authorize("e-sgr-1", &["sgr-1"]);
     for hours in [0, 3] {
         case.world.milliseconds.store(hours * 3_600_000, Ordering::Relaxed);
-        let other = Case::remembering(Arc::clone(&case.world));
+        let other = Case::with_state(Arc::clone(&case.world));
         let answer = other.guard.handle(&event, Timestamp::MAX).await.unwrap();
         assert!(answer.records.is_empty() && answer.ignored.unwrap().contains("handled already"));
-        assert_eq!(case.world.told.lock().unwrap().len(), 1);
+        assert_eq!(case.world.sent.lock().unwrap().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_known_event_does_not_keep_a_rule_open_that_is_there() {
-    let case = Case::remembering(Arc::new(World { handled: Mutex::new(vec!["e-sgr-1".into()]), ..World::default() }));
+    let case = Case::with_state(Arc::new(World { handled: Mutex::new(vec!["e-sgr-1".into()]), ..World::default() }));
     let answer = case.opens("sgr-1", 0).await.unwrap();
     assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::Revoked)]);
-    assert_eq!(case.world.notices().len(), 1, "what was done is told");
+    assert_eq!(case.world.notices().len(), 1, "people are notified of what was done");
 }
 
 #[tokio::test]
-async fn only_what_everybody_was_told_is_remembered() {
-    let case = Case::remembering(Arc::default());
+async fn only_what_every_channel_took_is_kept() {
+    let case = Case::with_state(Arc::default());
     *case.world.channel_is_down.lock().unwrap() = true;
     assert!(case.opens("sgr-1", 0).await.is_err());
     assert!(case.world.histories.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
@@ -822,19 +822,19 @@ async fn only_what_everybody_was_told_is_remembered() {
 }
 
 #[tokio::test]
-async fn what_failed_is_told_each_time_and_its_event_is_not_remembered() {
-    let case = Case::remembering(Arc::default());
+async fn what_failed_is_a_notice_each_time_and_its_event_is_not_kept() {
+    let case = Case::with_state(Arc::default());
     *case.world.denied.lock().unwrap() = vec!["sgr-1".into()];
-    for told in [1, 2] {
+    for notices in [1, 2] {
         assert!(case.opens("sgr-1", 0).await.is_err());
-        assert_eq!(case.world.notices().len(), told);
+        assert_eq!(case.world.notices().len(), notices);
     }
     assert!(case.world.handled.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_memory_that_fails_keeps_nothing_open_silences_nobody_and_is_an_error_that_is_told_once() {
-    let case = Case::remembering(Arc::new(World { memory_is_down: Mutex::new(true), ..World::default() }));
+async fn a_state_store_that_fails_keeps_nothing_open_silences_nobody_and_is_an_error_once() {
+    let case = Case::with_state(Arc::new(World { state_is_down: Mutex::new(true), ..World::default() }));
     let error = chain(&case.opens("sgr-1", 0).await.unwrap_err());
     assert!(
         error.contains("what was told before could not be read") && error.contains("could not be remembered"),
@@ -847,15 +847,15 @@ async fn a_memory_that_fails_keeps_nothing_open_silences_nobody_and_is_an_error_
 }
 
 #[tokio::test]
-async fn the_memory_is_asked_after_the_revoke_and_not_at_all_when_there_is_nothing_to_tell() {
-    let case = Case::remembering(Arc::default());
+async fn the_state_store_is_asked_after_the_revoke_and_not_at_all_when_there_is_no_notice() {
+    let case = Case::with_state(Arc::default());
     case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-0"), Timestamp::MAX).await.unwrap();
-    assert!(case.world.calls("memory").is_empty());
+    assert!(case.world.calls("state").is_empty());
     case.opens("sgr-1", 0).await.unwrap();
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
-    assert!(at("revoke") < at("memory"), "{calls:?}");
-    assert_eq!(case.world.calls("memory"), ["memory is_handled", "memory past", "memory remember"]);
+    assert!(at("revoke") < at("state"), "{calls:?}");
+    assert_eq!(case.world.calls("state"), ["state is_handled", "state history", "state remember"]);
 }
 
 #[tokio::test]
@@ -870,11 +870,11 @@ async fn an_event_of_another_account_or_region_reads_nothing() {
 }
 
 #[tokio::test]
-async fn a_compliant_record_is_kept_and_told_to_nobody() {
+async fn a_compliant_record_is_kept_and_sent_to_nobody() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(response.records[0].outcome, Outcome::Compliant);
-    assert!(case.world.told.lock().unwrap().is_empty());
+    assert!(case.world.sent.lock().unwrap().is_empty());
 }
 
 /// Nodes that lack nothing: everything from the cluster's group and from each other.
@@ -884,9 +884,9 @@ fn healthy() -> Vec<Rule> {
 }
 
 #[tokio::test]
-async fn people_are_told_when_a_call_closed_what_nodes_need() {
+async fn people_are_notified_when_a_call_closed_what_nodes_need() {
     let case = Case::new(healthy());
-    *case.world.node_wears.lock().unwrap() = vec![GROUP.into()];
+    *case.world.node_groups.lock().unwrap() = vec![GROUP.into()];
     let response = case.guard.handle(&call("RevokeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
     assert_eq!(requirements(&response), ["nodes-to-control-plane"; 0]);
 
@@ -895,8 +895,8 @@ async fn people_are_told_when_a_call_closed_what_nodes_need() {
     assert_eq!(requirements(&response), ["control-plane-to-nodes"]);
     let finding = &response.records[0].findings[0];
     assert_eq!((finding.action, finding.named_by_event, finding.rule.is_none()), (Action::Reported, true, true));
-    let told = case.world.told.lock().unwrap();
-    let notice = told.last().unwrap().notice.clone().unwrap();
+    let sent = case.world.sent.lock().unwrap();
+    let notice = sent.last().unwrap().notice.clone().unwrap();
     assert_eq!(notice.subject, format!("[HIGH] prod: 1 requirement missing on {GROUP}"));
     for line in [
         "1 requirement missing.",
@@ -910,12 +910,12 @@ async fn people_are_told_when_a_call_closed_what_nodes_need() {
 }
 
 #[tokio::test]
-async fn what_our_own_revoke_leaves_closed_is_told_with_it() {
+async fn what_our_own_revoke_leaves_closed_is_in_the_same_notice() {
     let mut rules = healthy();
     rules.retain(|rule| rule.id != "sgr-c");
     rules.push(rule("sgr-1", Packets::Tcp(0, 65535), "0.0.0.0/0"));
     let case = Case::new(rules);
-    *case.world.node_wears.lock().unwrap() = vec![GROUP.into()];
+    *case.world.node_groups.lock().unwrap() = vec![GROUP.into()];
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(requirements(&response), ["control-plane-to-nodes"]);
     assert_eq!(response.records.len(), 1);
@@ -925,7 +925,7 @@ async fn what_our_own_revoke_leaves_closed_is_told_with_it() {
 #[tokio::test]
 async fn a_call_that_closes_nothing_does_not_look_at_requirements() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
-    *case.world.node_wears.lock().unwrap() = vec![GROUP.into()];
+    *case.world.node_groups.lock().unwrap() = vec![GROUP.into()];
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(requirements(&response), ["control-plane-to-nodes"; 0]);
     assert_eq!(case.world.calls("instances").len(), 1);
@@ -955,8 +955,8 @@ async fn our_own_revoke_comes_back_and_is_left_alone_but_our_role_opening_a_rule
     assert_eq!(actions(&misused), [("sgr-1".to_owned(), Action::Revoked)]);
 }
 
-/// A call that puts the group on an interface.
-fn puts_on(interface: &str, event_id: &str) -> Value {
+/// A call that attaches the group to an interface.
+fn attaches_to(interface: &str, event_id: &str) -> Value {
     let mut event = call("ModifyNetworkInterfaceAttribute", event_id);
     event["detail"]["requestParameters"] =
         json!({"networkInterfaceId": interface, "groupSet": {"items": [{"groupId": GROUP}]}});
@@ -974,15 +974,15 @@ fn interface(id: &str, instance: Option<&str>) -> Interface {
 }
 
 #[tokio::test]
-async fn an_open_group_on_its_first_node_is_closed_and_on_its_second_only_told() {
+async fn an_open_group_on_its_first_node_is_closed_and_on_its_second_only_reported() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
-    let first = case.guard.handle(&puts_on("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
+    let first = case.guard.handle(&attaches_to("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&first), [("sgr-1".to_owned(), Action::Revoked)]);
 
     let case = Case::new(vec![kubelet("sgr-1")]);
     *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1")), interface("eni-0b", Some("i-1"))];
-    let second = case.guard.handle(&puts_on("eni-0b", "e-1"), Timestamp::MAX).await.unwrap();
+    let second = case.guard.handle(&attaches_to("eni-0b", "e-1"), Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&second), [("sgr-1".to_owned(), Action::WouldRevoke)], "sweep mode");
 }
 
@@ -992,15 +992,15 @@ async fn a_group_that_ec2_does_not_show_on_the_interface_yet_is_waited_for() {
     let show: Box<dyn Fn(&World) + Send> =
         Box::new(|world| *world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))]);
     *case.world.surprise.lock().unwrap() = Some(("groups", 1, show));
-    let response = case.guard.handle(&puts_on("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
+    let response = case.guard.handle(&attaches_to("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
 }
 
 #[tokio::test]
-async fn a_wearer_without_told_groups_is_asked() {
+async fn ec2_is_asked_for_the_groups_of_an_attachment_that_the_event_does_not_name() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
-    let mut event = puts_on("eni-0a", "e-1");
+    let mut event = attaches_to("eni-0a", "e-1");
     event["detail"]["requestParameters"] = json!({"networkInterfaceId": "eni-0a"});
     let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
@@ -1008,7 +1008,7 @@ async fn a_wearer_without_told_groups_is_asked() {
 }
 
 #[tokio::test]
-async fn a_list_that_now_holds_the_world_closes_the_rules_that_use_it_and_tells_of_others() {
+async fn a_list_that_now_holds_the_world_closes_the_rules_that_use_it_and_reports_others() {
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-0a".into());
     let case = Case::new(vec![by_list, kubelet("sgr-old")]);
@@ -1021,7 +1021,7 @@ async fn a_list_that_now_holds_the_world_closes_the_rules_that_use_it_and_tells_
 }
 
 #[tokio::test]
-async fn a_changed_cluster_has_its_groups_looked_at_and_its_endpoint_told() {
+async fn a_changed_cluster_has_its_groups_looked_at_and_its_endpoint_reported() {
     let case = Case::new(vec![]);
     *case.world.endpoint.lock().unwrap() = ["0.0.0.0/0".parse().unwrap()].into_iter().collect();
     let mut event = call("UpdateClusterConfig", "e-1");
@@ -1030,8 +1030,8 @@ async fn a_changed_cluster_has_its_groups_looked_at_and_its_endpoint_told() {
     event["detail"]["requestParameters"] = json!({"name": "prod"});
     let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(requirements(&response), ["public-endpoint"]);
-    let told = case.world.told.lock().unwrap();
-    let notice = told.last().unwrap().notice.clone().unwrap();
+    let sent = case.world.sent.lock().unwrap();
+    let notice = sent.last().unwrap().notice.clone().unwrap();
     assert!(
         email::text(&notice).contains("The public endpoint of the API\n  Open, reported only"),
         "{}",

@@ -67,7 +67,10 @@ fn the_schema_has_the_words_of_the_reader() {
     assert_eq!(of("direction"), clause("verdict: allow, direction: ?"));
     assert_eq!(of("role"), clause("verdict: allow, roles: ?"));
     assert_eq!(of("flag"), clause("verdict: allow, only: ?"));
-    assert_eq!(of("wearer"), reader_knows("version: 1\nrequirements: [{id: a, from: vpc, reason: r, role: ?}]\n"));
+    assert_eq!(
+        of("interfacesOf"),
+        reader_knows("version: 1\nrequirements: [{id: a, from: vpc, reason: r, role: ?}]\n")
+    );
     assert_eq!(of("mode"), reader_knows("version: 1\nclusters: [{name: a, mode: ?}]\n"));
     assert_eq!(words(&schema["properties"]["public_endpoint"]), reader_knows("version: 1\npublic_endpoint: ?\n"));
     assert_eq!(words(&schema["properties"]["extends"]), builtin::NAMES.map(str::to_owned).into());
@@ -120,7 +123,7 @@ fn the_schema_has_the_words_for_peers() {
     assert_eq!(listed, known.chain(["clients".to_owned()]).collect());
 }
 
-/// Enough of JSON Schema for ours, but patterns, which editors check. Gives the places that do not fit.
+/// Enough of JSON Schema for ours, but patterns, which editors check. Gives the paths that do not fit.
 fn misfits(schema: &Value, root: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     if let Some(path) = schema["$ref"].as_str() {
         match root.pointer(path.trim_start_matches('#')) {

@@ -18,7 +18,7 @@ use eks_sg_guard::policy::requirement::unmet;
 use eks_sg_guard::policy::{builtin, file};
 use jiff::civil::date;
 
-/// A cluster in words: additional control-plane groups, what each node wears, and the rules of each group.
+/// A cluster in words: additional control-plane groups, the groups attached to each node, and the rules of each group.
 struct Setup {
     additional: &'static [&'static str],
     nodes: &'static [&'static [&'static str]],

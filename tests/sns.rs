@@ -40,7 +40,7 @@ impl Intercept for Wire {
 }
 
 impl Wire {
-    /// The members of the only call.
+    /// The fields of the only call.
     fn sent(&self) -> Vec<(String, String)> {
         let bodies = self.0.lock().unwrap();
         let [body] = bodies.as_slice() else { panic!("{} calls", bodies.len()) };
@@ -152,7 +152,7 @@ async fn chat_gets_a_custom_notification_and_nothing_that_is_only_for_machines()
 }
 
 #[tokio::test]
-async fn people_are_not_told_what_is_only_for_machines() {
+async fn people_are_not_notified_of_what_is_only_for_machines() {
     let (rule, wire) = (published(), Wire::default());
     Topic::people(client(&rule, &wire), ARN).send(&message(false)).await.unwrap();
     assert_eq!(rule.num_calls(), 0);

@@ -1,7 +1,7 @@
 """The emulated AWS: moto in this process behind HTTP, what the guard asked of it, and what goes wrong on demand.
 
-The server listens on a free loopback port; the program under test reaches it through `AWS_ENDPOINT_URL`. Requests signed with
-the harness's own access key are the test's hands: they are neither recorded nor disturbed.
+The server listens on a free loopback port; the program under test reaches it through `AWS_ENDPOINT_URL`. Requests that are
+signed with the harness's own access key are the test's: they are neither recorded nor disturbed.
 """
 
 import contextvars

@@ -1,8 +1,8 @@
 """Somebody changes a security group, and CloudTrail reports it to EventBridge.
 
-`Somebody` carries out a call on the emulated account and returns the event that would be delivered for it. Authorize and Revoke
-are rendered with `items` lists, ModifySecurityGroupRules in a `...Request` wrapper where a list of one is the element itself.
-The functions at the end turn an event into its less pleasant variants.
+`Somebody` makes a call on the emulated account and returns the event that would be delivered for it. Authorize and Revoke are
+rendered with `items` lists, ModifySecurityGroupRules in a `...Request` wrapper where a list of one is the element itself. The
+functions at the end turn an event into its less pleasant variants.
 """
 
 import copy
@@ -87,9 +87,8 @@ class Somebody:
         ec2 = self.emulator.ec2
         call = ec2.authorize_security_group_egress if egress else ec2.authorize_security_group_ingress
         answer = call(GroupId=group, IpPermissions=list(permissions))
-        return event(
-            name, {"groupId": group, "ipPermissions": _items(map(_permission, permissions))}, _rule_set(answer), self.identity
-        )
+        request = {"groupId": group, "ipPermissions": _items(map(_permission, permissions))}
+        return event(name, request, _rule_set(answer), self.identity)
 
     def authorizes_briefly(self, group: str, protocol: str, port: int, cidr: str) -> Event:
         """AuthorizeSecurityGroupIngress in the short form: one rule, its fields beside the group."""
@@ -192,7 +191,12 @@ def _items(values: Any) -> dict[str, Any]:
 
 def _permission(permission: dict[str, Any]) -> dict[str, Any]:
     shown = {_lower(key): value for key, value in permission.items() if not isinstance(value, list)}
-    lists = {"groups": "UserIdGroupPairs", "ipRanges": "IpRanges", "ipv6Ranges": "Ipv6Ranges", "prefixListIds": "PrefixListIds"}
+    lists = {
+        "groups": "UserIdGroupPairs",
+        "ipRanges": "IpRanges",
+        "ipv6Ranges": "Ipv6Ranges",
+        "prefixListIds": "PrefixListIds",
+    }
     for name, key in lists.items():
         shown[name] = _items({_lower(field): value for field, value in peer.items()} for peer in permission.get(key, []))
     return shown

@@ -210,7 +210,7 @@ class Function:
         self._process = self._server = None
 
     def _posted(self, timeout: float) -> tuple[str, str, bytes | None]:
-        """The next thing the program said to the Runtime API; `died` when its process is over; an error when it is too slow."""
+        """What the program said next to the Runtime API; `died` when its process is over; an error when it is too slow."""
         assert self._server is not None
         assert self._process is not None
         end = time.monotonic() + timeout

@@ -1,7 +1,7 @@
 """Every file of `events/adversarial/` against the real program, as it stands and mutated.
 
-The files share one account, which is put back after each, and one warm function. A file that sets `guard` gets a function of its
-own. Of the mutations of each file's last event a few are tried; `ADVERSARIAL=1000000` tries all, which takes hours.
+The files share one account, which is put back after each, and one warm function. A file that sets `guard` gets a function of
+its own. Of the mutations of each file's last event a few are tried; `ADVERSARIAL=1000000` tries all, which takes hours.
 """
 
 import os

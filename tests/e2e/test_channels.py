@@ -132,7 +132,7 @@ def test_a_sweep_is_one_digest_per_cluster(world, guard):
     assert len(world.published_records()) == len(sent) == 3, "two groups, and the public endpoint of the cluster"
 
 
-def test_a_sweep_that_finds_nothing_new_tells_nobody(world, guard):
+def test_a_sweep_that_finds_nothing_new_notifies_nobody(world, guard):
     hook = Hook()
     function = guard(GUARD_SLACK_SECRET_ARN=world.secret(hook.url), GUARD_STATE_TABLE=world.state_table())
     leaves(function, {"sweep": {"groups": [world.node_group]}})

@@ -1,4 +1,4 @@
-"""When something goes wrong: lagging reads, throttling, refusals, lost answers, dead channels, dead processes, bad settings."""
+"""When something goes wrong: late reads, throttling, refusals, lost answers, dead channels and processes, bad settings."""
 
 import pytest
 
@@ -127,7 +127,7 @@ def test_one_refused_revoke_of_three_leaves_the_others_done_and_the_record_says_
 # --- nobody may stay uninformed ---
 
 
-def test_a_dead_channel_is_an_error_the_other_channel_is_served_and_the_repeat_tells(world, somebody, guard, aws):
+def test_a_dead_channel_is_an_error_the_other_channel_is_served_and_the_repeat_sends(world, somebody, guard, aws):
     event, function = somebody.authorizes(world.node_group, KUBELET), guard()
     aws.on("Publish", when=lambda params: params["TopicArn"] == world.people_topic, error="InternalError", status=500)
     answer = function.invoke(event)
@@ -141,7 +141,7 @@ def test_a_dead_channel_is_an_error_the_other_channel_is_served_and_the_repeat_t
     assert event["detail"]["eventID"] in {record["event_id"] for record in answer.logged_records}
 
 
-def test_a_process_that_dies_after_the_revoke_still_tells_when_the_event_comes_again(world, somebody, guard, aws):
+def test_a_process_that_dies_after_the_revoke_still_notifies_when_the_event_comes_again(world, somebody, guard, aws):
     event, function = somebody.authorizes(world.node_group, KUBELET), guard()
     aws.on("RevokeSecurityGroupIngress", times=1, after=function.kill)
     answer = function.invoke(event)

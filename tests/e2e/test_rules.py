@@ -120,7 +120,7 @@ def test_old_forbidden_rules_go_too_when_sweeps_enforce(world, somebody, guard):
 
 
 @pytest.mark.parametrize("sweep", ["report", "enforce"])
-def test_report_mode_tells_and_changes_nothing(world, somebody, guard, sweep):
+def test_report_mode_notifies_and_changes_nothing(world, somebody, guard, sweep):
     world.open(world.node_group, allow("tcp", 10255, WORLD))
     event = somebody.authorizes(world.node_group, allow("tcp", 10250, WORLD))
     answer = leaves(guard(GUARD_MODE="report", GUARD_SWEEP_MODE=sweep), event)

@@ -50,7 +50,8 @@ def test_a_list_that_grows_to_the_world_closes_it_in_every_group(world, aws, gua
     ec2.modify_managed_prefix_list(
         PrefixListId=made["PrefixListId"], CurrentVersion=made["Version"], AddEntries=[{"Cidr": WORLD}]
     )
-    request = {"ModifyManagedPrefixListRequest": {"PrefixListId": made["PrefixListId"], "AddEntry": {"Cidr": WORLD, "tag": 1}}}
+    added = {"PrefixListId": made["PrefixListId"], "AddEntry": {"Cidr": WORLD, "tag": 1}}
+    request = {"ModifyManagedPrefixListRequest": added}
     aws.page_size = 15
     closes(guard(), event("ModifyManagedPrefixList", request, None), used)
     assert len(aws.asked("RevokeSecurityGroupIngress")) == 40, "one call for each group"

@@ -77,7 +77,11 @@ READS = {
     "eks:ListNodegroups": (arn("eks", "cluster"), None),
     "eks:DescribeNodegroup": (arn("eks", "nodegroup"), None),
 }
-TOPICS = [either("MakeTopic", "Topic", "TopicArn"), either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"), {"Fn::If": ["HasChatTopic", {"Ref": "ChatTopicArn"}, {"Ref": "AWS::NoValue"}]}]
+TOPICS = [
+    either("MakeTopic", "Topic", "TopicArn"),
+    either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
+    {"Fn::If": ["HasChatTopic", {"Ref": "ChatTopicArn"}, {"Ref": "AWS::NoValue"}]},
+]
 SERVICES = [{"Fn::Sub": f"{name}.${{AWS::Region}}.${{AWS::URLSuffix}}"} for name in ("sns", "secretsmanager")]
 THROUGH_SNS = {"StringEquals": {"kms:ViaService": SERVICES}}
 LOG = {"Fn::GetAtt": ["GuardLogGroup", "Arn"]}
@@ -349,7 +353,7 @@ def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) 
         ("ErrorsAlarm", {"Name": "FunctionName", "Value": {"Ref": "GuardFunction"}}),
     ],
 )
-def test_each_net_tells_people(resources: dict[str, Any], alarm: str, watched: dict[str, Any]) -> None:
+def test_each_net_notifies_people(resources: dict[str, Any], alarm: str, watched: dict[str, Any]) -> None:
     properties = resources[alarm]["Properties"]
     assert properties["Dimensions"] == [watched]
     assert properties["AlarmActions"] == [either("MakeTopic", "Topic", "TopicArn")]

@@ -47,7 +47,8 @@ def test_a_prefix_list_that_grows_to_the_world_closes_the_rules_that_use_it(worl
     ec2.modify_managed_prefix_list(
         PrefixListId=made["PrefixListId"], CurrentVersion=made["Version"], AddEntries=[{"Cidr": WORLD}]
     )
-    request = {"ModifyManagedPrefixListRequest": {"PrefixListId": made["PrefixListId"], "AddEntry": {"Cidr": WORLD, "tag": 1}}}
+    added = {"PrefixListId": made["PrefixListId"], "AddEntry": {"Cidr": WORLD, "tag": 1}}
+    request = {"ModifyManagedPrefixListRequest": added}
     answer = closes(guard(), event("ModifyManagedPrefixList", request, None), used)
     assert actions(answer)[old[0]] == "would-revoke"
     assert not set(other) & set(findings(answer))

@@ -85,7 +85,7 @@ class Story:
     # --- the verbs of `setup` ---
 
     def _open(self, what: dict[str, Any]) -> None:
-        """Rules by name, in one call: `[protocol, ports, peer, description]`; with `each`, that many of each, `{n}` counting."""
+        """Rules by name, in one call: `[protocol, ports, peer, description]`; with `each`, so many of each, `{n}` counting."""
         numbers = range(what["each"]) if "each" in what else [""]
         written = json.dumps(what["rules"])
         wanted = {k: v for n in numbers for k, v in self.fill(json.loads(written.replace("{n}", str(n)))).items()}
@@ -186,7 +186,7 @@ class Story:
         return [self.rules[name] for name in self._known(patterns)]
 
     def _known(self, patterns: list[str]) -> list[str]:
-        """The rules that the file opened under these names; `*` stands for any text, and a name without a match is an error."""
+        """The rules that the file opened under these names; `*` stands for any text. A name without a match is an error."""
         found = [[name for name in self.rules if fnmatch.fnmatchcase(name, pattern)] for pattern in patterns]
         assert all(found), f"of {patterns} the file opened {list(self.rules)} only"
         return [name for names in found for name in names]

@@ -1,4 +1,4 @@
-"""The emulated account that every test starts with: one EKS cluster as people really run it, and neighbours that are not EKS.
+"""The emulated account that every test starts with: one EKS cluster as people really run it, and groups that are not EKS's.
 
 prod           cluster group on control-plane interfaces, a managed node group with its own security group, a pod group on a
                branch interface, an ingress group on load-balancer interfaces; all their rules are legitimate

@@ -55,7 +55,7 @@ async fn a_call_that_stays_throttled_fails_with_the_code_in_its_chain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_page_that_is_not_from_ec2_still_tells_its_status() {
+async fn an_error_page_that_is_not_from_ec2_still_names_its_status() {
     let rule = mock!(Client::describe_security_groups)
         .sequence()
         .http_response(|| answer(502, "<html><body>Bad Gateway</body></html>".to_owned()))

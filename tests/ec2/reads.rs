@@ -79,16 +79,16 @@ async fn two_hundred_and_fifty_groups_are_two_calls_and_an_interface_of_both_com
 }
 
 #[tokio::test]
-async fn a_wearer_is_asked_by_the_kind_of_its_id() {
+async fn the_groups_of_an_attachment_are_asked_by_the_kind_of_its_id() {
     let body = "<networkInterfaceSet><item><groupSet><item><groupId>sg-2</groupId></item></groupSet></item>\
         <item><groupSet><item><groupId>sg-1</groupId></item><item><groupId>sg-2</groupId></item></groupSet></item>\
         </networkInterfaceSet>";
-    for (wearer, name) in [("eni-1", "network-interface-id"), ("i-1", "attachment.instance-id")] {
+    for (attachment, name) in [("eni-1", "network-interface-id"), ("i-1", "attachment.instance-id")] {
         let rule = mock!(Client::describe_network_interfaces)
-            .match_requests(move |request| asks(request.filters(), &[(name, &[wearer])]))
+            .match_requests(move |request| asks(request.filters(), &[(name, &[attachment])]))
             .then_http_response(move || ok("DescribeNetworkInterfaces", body));
         let client = mock_client!(aws_sdk_ec2, [&rule]);
-        assert_eq!(client.groups_attached_to(wearer).await.unwrap(), ["sg-1", "sg-2"]);
+        assert_eq!(client.groups_attached_to(attachment).await.unwrap(), ["sg-1", "sg-2"]);
     }
 }
 
@@ -106,7 +106,7 @@ async fn users_of_a_list_are_found_in_both_directions_and_once() {
 }
 
 #[tokio::test]
-async fn interfaces_tell_who_owns_and_requested_them() {
+async fn interfaces_say_who_owns_and_requested_them() {
     let items = "<item><networkInterfaceId>eni-1</networkInterfaceId><vpcId>vpc-1</vpcId>\
         <description>Amazon EKS prod</description><ownerId>111122223333</ownerId><requesterId>AROAX:AmazonEKS</requesterId>\
         <requesterManaged>true</requesterManaged><status>in-use</status><interfaceType>interface</interfaceType>\

@@ -63,7 +63,7 @@ fn meaning(policy: &Policy) -> String {
     format!("{policy:#?}")
 }
 
-/// Without a rule's id, which is all that tells its copies apart.
+/// Without a rule's id, which is all that distinguishes its copies.
 fn content(finding: &Finding) -> (Verdict, String, &[Portion]) {
     let rule = &finding.rule;
     (finding.verdict, format!("{:?} {:?} {}", rule.direction, rule.packets, rule.peer), &finding.portions)
@@ -122,7 +122,8 @@ proptest! {
         let again = read(&printed);
         prop_assert_eq!(meaning(&again), meaning(&policy), "{}", printed);
         prop_assert_eq!(print::text(&again), printed);
-        // An inherited clause is the reader's own once it stands in a file, and only then may it revoke among a cluster's groups.
+        // An inherited clause is the reader's own once it is written in a file, and only then may it revoke among a
+        // cluster's groups.
         let judged = |policy| {
             let mut findings = world.judged_under(policy);
             for portion in findings.iter_mut().flat_map(|finding| &mut finding.portions) {

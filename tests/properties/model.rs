@@ -360,8 +360,8 @@ fn peers(taste: Taste) -> impl Strategy<Value = Vec<&'static str>> {
     let blocks: Vec<&'static str> =
         if taste == Taste::Classes { vec!["private"] } else { [&PUBLIC[..], &NEAR].concat() };
     prop::collection::vec(prop_oneof![2 => select(words), 1 => select(blocks)], 1..4).prop_map(|peers| {
-        let mut seen = BTreeSet::new();
-        peers.into_iter().filter(|peer| seen.insert(*peer)).collect()
+        let mut known = BTreeSet::new();
+        peers.into_iter().filter(|peer| known.insert(*peer)).collect()
     })
 }
 
@@ -440,7 +440,7 @@ pub(crate) fn policy(taste: Taste) -> impl Strategy<Value = Policy> {
 const GROUP_WORDS: [&str; 8] =
     ["self", "same-cluster", "other-group", "role:node", "role:load-balancer", GROUPS[0], GROUPS[1], GROUPS[4]];
 
-/// Its first clauses tell groups apart, and what they are.
+/// Its first clauses distinguish groups, and what they are.
 pub(crate) fn policy_about_groups(taste: Taste) -> impl Strategy<Value = Policy> {
     let verdict = select(vec![Allow, Revoke]);
     let first = (select(&GROUP_WORDS[..]), verdict, any::<bool>());
@@ -455,7 +455,7 @@ pub(crate) fn policy_about_groups(taste: Taste) -> impl Strategy<Value = Policy>
     })
 }
 
-/// Its first clause is milder for controllers, and in groups that load balancers share.
+/// Its first clause is milder for controllers, and in groups that are attached to load balancers too.
 pub(crate) fn policy_about_controllers(taste: Taste) -> impl Strategy<Value = Policy> {
     let milder = prop::option::weighted(0.8, select(vec![Allow, Report]));
     (policy(taste), milder, any::<bool>()).prop_map(|(mut policy, for_controller, beside_load_balancer)| {
@@ -469,7 +469,7 @@ pub(crate) fn policy_about_controllers(taste: Taste) -> impl Strategy<Value = Po
     })
 }
 
-/// Its first clause tells wide rules from small ones, whatever they let through.
+/// Its first clause distinguishes wide rules from small ones, whatever they let through.
 pub(crate) fn policy_about_exposure(taste: Taste) -> impl Strategy<Value = Policy> {
     (policy(taste), any::<bool>()).prop_map(move |(mut policy, egress)| {
         let region = line("exposure", vec![(None, 0, u16::MAX)], &["wide-internet"], Revoke, High);

@@ -186,7 +186,7 @@ impl<'w> Oracle<'w> {
         }
     }
 
-    /// Whether a controller may have written it, as far as its text tells.
+    /// Whether a controller may have written it, as far as its text shows.
     fn is_marked(&self, rule: &RuleModel) -> bool {
         match rule.mark {
             Mark::Nothing => false,
@@ -238,8 +238,8 @@ impl<'w> Oracle<'w> {
         }
     }
 
-    /// Whether the rule is wide for this packet: alone, or because of all small ones that let it in. Each of the spaces, IPv4,
-    /// IPv6 and IPv4 within IPv6, is counted for itself.
+    /// Whether the rule is wide for this packet: alone, or because of all small ones that let it in. Each of the spaces,
+    /// IPv4, IPv6 and IPv4 within IPv6, is counted for itself.
     fn is_wide(&self, rule: &RuleModel, atom: (u8, u16)) -> bool {
         let is_mapped = |cell: &Cell| cell.is_in(&[MAPPED]);
         let spaces: [(u128, &dyn Fn(&Cell) -> bool); 3] =

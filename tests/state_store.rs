@@ -1,4 +1,4 @@
-//! The memory in a DynamoDB table: what goes over the wire, what is understood of the answers, what an error becomes.
+//! The state store in a DynamoDB table: what goes over the wire, what is understood of the answers, what an error becomes.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers make canned answers and read what was sent")]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -223,7 +223,7 @@ async fn an_event_is_handled_as_long_as_its_time_is_not_over() {
 }
 
 #[tokio::test]
-async fn events_of_another_place_are_others() {
+async fn events_of_another_location_are_others() {
     let keys = |account, region| async move {
         let wire = Wire::default();
         let rule = mock!(Client::batch_get_item).then_http_response(|| items(&[]));
@@ -280,12 +280,12 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
     let long = format!("{{{}}}", " ".repeat(64 * 1024));
     let version = json!({"N": "7"});
     for (name, history, version, condition, next) in [
-        ("no past", json!(null), version.clone(), "#version = :read", "8"),
+        ("no history", json!(null), version.clone(), "#version = :read", "8"),
         ("another type", json!({"N": "1"}), version.clone(), "#version = :read", "8"),
         ("no JSON", json!({"S": "{"}), version.clone(), "#version = :read", "8"),
         ("other JSON", json!({"S": "[[[[]]]]"}), version.clone(), "#version = :read", "8"),
         (
-            "other members",
+            "other fields",
             json!({"S": r#"{"openings": {"yesterday": null}}"#}),
             version.clone(),
             "#version = :read",
@@ -301,9 +301,9 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
         if name.ends_with("over") {
             item["expires"] = json!({"N": NOW.to_string()});
         }
-        for (member, value) in [("past", &history), ("version", &version)] {
+        for (field, value) in [("past", &history), ("version", &version)] {
             if !value.is_null() {
-                item[member] = value.clone();
+                item[field] = value.clone();
             }
         }
         let reads = vec![items(std::slice::from_ref(&item)), items(std::slice::from_ref(&item))];
