@@ -16,16 +16,23 @@ CARGO_DENY_VERSION := 0.20.2
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help build test test-core bench demo check fmt fmt-check lint lint-core template-lint deny advisories release venv clean
+.PHONY: help build programs test test-core bench demo check fmt fmt-check lint lint-core template-lint deny advisories release venv clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# The ONE debug build, which demo and tests both use. `test-aws` is not for the programs' sake: with it the SDK's test-util is
-# part of the build, as it is for the tests. Without it cargo compiles the largest crate of the tree, aws-sdk-ec2, a second
-# time with other features.
+# `test-aws` is not for the programs' sake: the tests need the SDK's test-util, and without it here cargo would compile the
+# largest crate of the tree, aws-sdk-ec2, a second time with other features.
 build: ## Debug build of library, programs and tests
 	cargo build --locked --bins --tests --features test-aws
+
+# Of the tests only the smallest one, which links nothing of ours. It is there because cargo gives dependencies the features
+# that dev-dependencies ask of them (tokio's test-util) only where a test is among the targets: this way everything but our
+# own crate is compiled exactly as `make build` and `make test` need it, and never twice.
+programs: ## Debug build of the programs alone
+	@test -e target/debug/bootstrap || echo "Building two programs and the 280 crates they are made of. The first time this takes" \
+		"about five minutes on two cores, most of them for one crate, the EC2 client (aws-sdk-ec2); later some seconds."
+	cargo build --locked --bins --test layers --features test-aws
 
 test: venv build ## All tests: unit, table, golden, adapter, then the real binary on an emulated AWS
 	cargo test --locked --features test-aws
@@ -38,7 +45,8 @@ test-core: ## Tests of the pure core only: the inner loop, in seconds
 bench: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
 	cargo bench --locked --no-default-features --bench judge
 
-demo: venv build ## Watch the real Lambda binary close real rules on an emulated AWS
+demo: programs venv ## Watch the real Lambda binary close real rules on an emulated AWS
+	@echo "Starting an emulated AWS and the function; this takes some seconds."
 	.venv/bin/python tests/e2e/demo.py
 
 check: fmt-check lint-core test-core template-lint deny lint test ## All that CI checks, cheap things first
@@ -46,8 +54,11 @@ check: fmt-check lint-core test-core template-lint deny lint test ## All that CI
 fmt: ## Format the Rust code
 	cargo fmt
 
+# Formatting, and what rustfmt leaves as it is: long comments and texts.
 fmt-check:
 	cargo fmt --check
+	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches || \
+		{ echo "error: these lines have over 125 characters; rustfmt leaves comments and texts alone" >&2; exit 1; }
 
 lint: lint-core ## Clippy on everything, warnings denied
 	cargo clippy --locked --all-targets --features test-aws -- -D warnings
@@ -79,6 +90,7 @@ $(VENV): tests/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
 		echo "error: Python 3.10 or later is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." \
 			"Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing Python packages into .venv; this takes about half a minute."
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	@touch $@

@@ -1,6 +1,6 @@
 //! The command line: one verb per file. Each verb makes its text as a value, and only this file writes it.
 //!
-//! Owns: the arguments, the exit codes, what goes to which stream. Must not: judge anything itself.
+//! Owns: the arguments, what goes to which stream. Must not: judge anything itself.
 
 mod check;
 mod claims;
@@ -9,6 +9,7 @@ mod completions;
 mod diff;
 mod explain;
 mod input;
+mod output;
 mod preview;
 mod schema;
 mod show;
@@ -17,18 +18,16 @@ mod style;
 mod test;
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::cli::output::{CommandOutput, Exit};
 use crate::cli::style::Style;
 use crate::model::text;
 use crate::policy::diagnostic::Rejected;
-use crate::policy::judge::Finding;
-use crate::policy::model::{Severity, Verdict};
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
@@ -85,89 +84,6 @@ enum PolicyVerb {
     Diff(diff::Arguments),
 }
 
-/// Text for people or JSON for tools.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For tools.
-    Json,
-}
-
-/// What counts as a finding for the exit code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    /// A rule that the policy forbids.
-    #[default]
-    Revoke,
-    /// Anything that is not allowed.
-    Report,
-    /// A finding of any severity.
-    Low,
-    /// Of this severity or worse.
-    Medium,
-    /// Of this severity or worse.
-    High,
-    /// Of this severity.
-    Critical,
-}
-
-impl FailOn {
-    fn is_met_by(self, finding: &Finding) -> bool {
-        match self {
-            Self::Revoke => finding.verdict == Verdict::Revoke,
-            Self::Report => finding.verdict >= Verdict::Report,
-            Self::Low => finding.severity >= Some(Severity::Low),
-            Self::Medium => finding.severity >= Some(Severity::Medium),
-            Self::High => finding.severity >= Some(Severity::High),
-            Self::Critical => finding.severity >= Some(Severity::Critical),
-        }
-    }
-}
-
-/// The contract with scripts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    Clean = 0,
-    CouldNotRun = 1,
-    Findings = 2,
-    InvalidPolicy = 3,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// What a verb has to say.
-struct CommandOutput {
-    /// For standard output; ends with a line break.
-    text: String,
-    exit: Exit,
-}
-
-impl CommandOutput {
-    fn new(text: String, exit: Exit) -> Self {
-        Self { text, exit }
-    }
-
-    fn json(value: &serde_json::Value, exit: Exit) -> anyhow::Result<Self> {
-        // What a terminal might obey is escaped; in JSON it can only stand inside of strings.
-        let text = serde_json::to_string_pretty(value)?;
-        let mut out = String::with_capacity(text.len() + 1);
-        for c in text.chars() {
-            if c == '\n' || text::is_harmless(c) {
-                out.push(c);
-            } else {
-                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
-            }
-        }
-        Ok(Self::new(out + "\n", exit))
-    }
-}
-
 /// Runs the program with these arguments, the first being its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let verb = match Arguments::try_parse_from(arguments) {
@@ -200,7 +116,7 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
         Verb::Policy(PolicyVerb::Test(arguments)) => test::run(&arguments, style),
         Verb::Policy(PolicyVerb::Diff(arguments)) => diff::run(&arguments, style),
         Verb::Notice(NoticeVerb::Preview(arguments)) => preview::run(&arguments),
-        Verb::Completions(arguments) => completions::run(&arguments),
+        Verb::Completions(arguments) => completions::run(&arguments, Arguments::command()),
     }
 }
 
@@ -218,17 +134,4 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 /// Colours are for a terminal whose user did not say no (<https://no-color.org>).
 fn has_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_stays_json_whatever_is_escaped_in_it() {
-        let value = serde_json::json!({"a": "b\u{9b}\u{202e}\u{e0041}ü"});
-        let text = CommandOutput::json(&value, Exit::Clean).unwrap().text;
-        assert_eq!(text, "{\n  \"a\": \"b\\u009b\\u202e\\udb40\\udc41ü\"\n}\n");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
-    }
 }

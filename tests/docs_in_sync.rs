@@ -1,4 +1,4 @@
-//! What users read says what the program does: `docs/policy.md`, `policy.example.yaml` and the README's parameters.
+//! What users read says what the program does: `docs/policy.md` and `policy.example.yaml`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
 
@@ -457,42 +457,6 @@ fn the_picture_of_portions_is_true() {
     assert_eq!(picture.lines().filter_map(columns).collect::<Vec<_>>(), expected);
     let worst = picture.split("the worst portion decides:").nth(1).unwrap().trim();
     assert_eq!(worst, verdict_word(found.verdict));
-}
-
-/// Parameters of the template with their defaults. Plain text will do: the template is linted elsewhere.
-fn parameters(template: &str) -> BTreeMap<&str, Option<&str>> {
-    let section = template.split_once("\nParameters:\n").unwrap().1;
-    let mut parameters = BTreeMap::new();
-    let mut current = None;
-    for line in section.lines().take_while(|line| line.is_empty() || line.starts_with(' ')) {
-        if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with([' ', '#'])) {
-            let name = name.trim_end_matches(':');
-            current = Some(name);
-            parameters.insert(name, None);
-        } else if let (Some(default), Some(name)) = (line.strip_prefix("    Default: "), current) {
-            parameters.insert(name, Some(default.trim().trim_matches('"')));
-        }
-    }
-    parameters
-}
-
-#[test]
-fn the_parameters_of_the_readme_are_those_of_the_template() {
-    let (readme, template) = (read("README.md"), read("template.yaml"));
-    let known = parameters(&template);
-    let table = rows(&readme, "parameter");
-    assert!(!table.is_empty());
-    for row in table {
-        let written = row["default"].trim_matches('`');
-        let written = if written == "empty" { "" } else { written };
-        for name in code(row["parameter"]) {
-            let default = known.get(name).unwrap_or_else(|| panic!("template.yaml has no parameter {name}"));
-            assert_eq!(*default, Some(written), "{name}");
-        }
-        for variable in code(row["what it sets"]).into_iter().filter(|text| text.starts_with("GUARD_")) {
-            assert!(template.contains(&format!("          {variable}: ")), "template.yaml does not set {variable}");
-        }
-    }
 }
 
 /// As GitHub makes them.

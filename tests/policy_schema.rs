@@ -187,6 +187,7 @@ fn misfits_of(text: &str) -> Vec<String> {
     found
 }
 
+/// Ways to write a value that `policy.example.yaml`, which has every key, does not show.
 const SAMPLE: &str = r#"
 version: 1
 extends: strict
@@ -204,7 +205,6 @@ verdicts: {api-internet: report, other-private: {verdict: report, severity: low}
 clauses:
   - id: office
     roles: remote-access
-    only: true
     protocol: [tcp, 17]
     ports: [22, 8000-8080]
     icmp: [8, 3/4]
@@ -213,10 +213,7 @@ clauses:
     from: [office, clients, sg-0123456789abcdef0, pl-0123456789abcdef0, "role:node", "aws:s3", 198.51.100.7/32]
     verdict: revoke
     severity: high
-    severity_of_ranges: critical
-    for_controller: report
-    beside_load_balancer: true
-    reason: shows everything
+    reason: shows spellings
   - {id: out, direction: egress, to: anywhere, protocol: all, ports: all, verdict: allow, reason: shows the rest}
 exceptions:
   - id: pentest

@@ -1,4 +1,5 @@
-//! The built-in `standard` policy as a table: a rule in a group with these roles, the verdict, and the clause that decided.
+//! The built-in policies: all that `standard` says, what `strict` does otherwise, and as a table: a rule in a group with
+//! these roles, the verdict, and the clause that decided.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
 
@@ -10,8 +11,9 @@ use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
+use eks_sg_guard::policy::file::print;
 use eks_sg_guard::policy::judge::{Finding, judge};
-use eks_sg_guard::policy::model::{Policy, Severity, Verdict};
+use eks_sg_guard::policy::model::{PeerTerm, Policy, Severity, Verdict};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -90,6 +92,33 @@ fn deciders(finding: &Finding) -> Vec<&str> {
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+/// A change of the policy is seen here as a whole, with everything written out: `cargo insta review`.
+#[test]
+fn standard_says_this() {
+    insta::assert_snapshot!(print::text(&standard()));
+}
+
+#[test]
+fn strict_differs_as_the_design_says() {
+    let (standard, strict) = (standard(), builtin::policy("strict").unwrap());
+    assert!(strict.exceptions_need_date && !standard.exceptions_need_date);
+    let (own, inherited) = strict.clauses.split_first().unwrap();
+    assert_eq!((own.id.as_str(), own.verdict, own.severity), ("etcd-private", Revoke, Some(Severity::High)));
+    assert_eq!(inherited.len(), standard.clauses.len());
+    for (before, after) in standard.clauses.iter().zip(inherited) {
+        let from_internet = before.peers.contains(&PeerTerm::Internet) && before.id != "load-balancer-sensitive";
+        let expected = match before.verdict {
+            Report if from_internet || before.id == "kubelet-private" => Revoke,
+            Allow if before.id == "other-private" => Report,
+            same => same,
+        };
+        assert_eq!((&after.id, after.verdict), (&before.id, expected));
+        assert_eq!((&after.roles, after.only, after.direction), (&before.roles, before.only, before.direction));
+        assert_eq!((&after.traffic, &after.peers), (&before.traffic, &before.peers));
+        assert_eq!(after.severity.is_some(), after.verdict != Allow);
+    }
 }
 
 #[test]

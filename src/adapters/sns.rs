@@ -6,6 +6,7 @@ use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::failure::cloud_error;
 use crate::model::error::Cause;
+use crate::model::text;
 use crate::ports::Channel;
 use crate::report::notice::{Message, email, q};
 
@@ -68,7 +69,7 @@ impl Channel for Topic {
             Audience::People => {
                 let Some(notice) = &message.notice else { return Ok(()) };
                 let room = LIMIT.saturating_sub(attribute_bytes(message) + notice.subject.len());
-                call = call.subject(&notice.subject).message(fit(&email::text(notice), room));
+                call = call.subject(&notice.subject).message(text::fit(&email::text(notice), room, CUT));
             }
             Audience::Chat => {
                 let Some(notice) = &message.notice else { return Ok(()) };
@@ -92,14 +93,4 @@ impl Channel for Topic {
 /// SNS counts the name, the type and the value of each attribute.
 fn attribute_bytes(message: &Message) -> usize {
     message.attributes.iter().map(|(name, value)| name.len() + STRING.len() + value.len()).sum()
-}
-
-/// The text, or as much of it as leaves room to say that there was more.
-fn fit(text: &str, room: usize) -> String {
-    if text.len() <= room {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(room.saturating_sub(CUT.len()));
-    let (kept, _) = text.split_at_checked(end).unwrap_or_default();
-    format!("{kept}{CUT}")
 }

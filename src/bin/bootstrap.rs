@@ -18,7 +18,7 @@ use eks_sg_guard::adapters::table::Table;
 use eks_sg_guard::guard::Guard;
 use eks_sg_guard::guard::dispatch::Dispatcher;
 use eks_sg_guard::guard::response::GuardError;
-use eks_sg_guard::guard::settings::Settings;
+use eks_sg_guard::guard::settings::{POLICY, Settings};
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
@@ -164,12 +164,11 @@ fn policy(setting: &str) -> Result<Policy, Box<dyn std::error::Error + Send + Sy
     if builtin::NAMES.contains(&setting) {
         return Ok(builtin::policy(setting)?.clone());
     }
-    let text = std::fs::read_to_string(setting).map_err(|error| {
-        format!("environment variable GUARD_POLICY is `{setting}`; expected standard, strict, none or the path of a policy file: {error}")
-    })?;
+    let refused = |cause: &dyn std::error::Error| format!("{}: {cause}", POLICY.refuses(setting));
+    let text = std::fs::read_to_string(setting).map_err(|error| refused(&error))?;
     let name = Path::new(setting).file_name().unwrap_or_default().to_string_lossy();
     let today = Offset::UTC.to_datetime(Timestamp::now()).date();
-    let loaded = file::load(&name, &text, today)?;
+    let loaded = file::load(&name, &text, today).map_err(|rejected| refused(&rejected))?;
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.render(&name, &text, false));
     }

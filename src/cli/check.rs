@@ -7,8 +7,10 @@ use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::style::{Style, count};
-use crate::cli::{CommandOutput, Exit, Format, input};
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit, Format};
+use crate::cli::style::Style;
+use crate::model::text::count;
 use crate::policy::diagnostic::{Diagnostic, Level};
 use crate::policy::file;
 

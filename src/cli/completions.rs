@@ -1,9 +1,9 @@
 //! `completions`: scripts that complete verbs, options and their values.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::{CommandOutput, Exit};
+use crate::cli::output::{CommandOutput, Exit};
 
 /// Arguments of `completions`.
 #[derive(Args)]
@@ -17,8 +17,8 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
-    let mut command = super::Arguments::command();
+/// `command`: the whole program, whose script it is.
+pub(super) fn run(arguments: &Arguments, mut command: Command) -> anyhow::Result<CommandOutput> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);

@@ -8,14 +8,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::claims::{self, Assumed, Claimed};
-use crate::cli::style::{Style, count, decision, traffic, word};
-use crate::cli::{CommandOutput, Exit, FailOn, Format, input};
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
+use crate::cli::style::{Style, decision, traffic, word};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Subject, Trigger};
 use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
-use crate::model::text::plain;
+use crate::model::text::{count, plain};
 use crate::policy::builtin;
 use crate::policy::model::{Mode, Policy};
 use crate::report::notice::rule_in_words;

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use crate::cli::claims::Assumed;
 use crate::cli::explain::{self, Explained};
-use crate::cli::{CommandOutput, Exit, input};
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit};
 use crate::event::{Change, Parsed, Trigger, payload};
 use crate::guard::plan::{Intent, Modes, Step};
 use crate::model::group::Group;

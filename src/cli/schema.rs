@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{CommandOutput, Exit};
+use crate::cli::output::{CommandOutput, Exit};
 
 /// Kept equal to what the reader accepts by tests.
 const SCHEMA: &str = include_str!("../policy/schema.json");

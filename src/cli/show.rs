@@ -3,7 +3,8 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::{CommandOutput, Exit, input};
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit};
 use crate::policy::builtin;
 use crate::policy::file::print;
 

@@ -83,11 +83,6 @@ fn listed(traffic: &Traffic) -> String {
     traffic.by_protocol().into_iter().map(pair).collect::<Vec<_>>().join("; ")
 }
 
-/// `1 rule`, `2 rules`.
-pub(super) fn count(number: usize, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,11 +7,12 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::style::{Style, count, decision, word};
-use crate::cli::{CommandOutput, Exit, Format, input};
+use crate::cli::input;
+use crate::cli::output::{CommandOutput, Exit, Format};
+use crate::cli::style::{Style, decision, word};
 use crate::model::ids::Location;
 use crate::model::rule::Rule;
-use crate::model::text::plain;
+use crate::model::text::{count, plain};
 use crate::policy::builtin;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Rejected;

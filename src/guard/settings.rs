@@ -1,42 +1,124 @@
 //! The environment variables of the function, read once at start. An unknown value stops the start with its name and value.
 //!
-//! Must not: read files or the environment by itself; the caller passes a look-up.
-
-use std::str::FromStr;
+//! Owns: the table of variables, which errors, README, template and tests follow. Must not: read files or the environment by
+//! itself; the caller passes a look-up.
 
 use crate::guard::plan::Modes;
+use crate::model::ids::{Arn, is_account, is_region, is_role_name, is_table_name};
 use crate::policy::model::Mode;
+
+/// One environment variable, in the words that people read of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// `GUARD_…`
+    pub name: &'static str,
+    /// What it may hold, after "expected".
+    pub expected: &'static str,
+    /// What counts where it is unset or empty. Empty: nothing.
+    pub default: &'static str,
+    /// What it sets.
+    pub meaning: &'static str,
+    /// The parameter of `template.yaml` that sets it. Empty: the template knows the value.
+    pub parameter: &'static str,
+}
+
+/// Every variable that the function reads of its own.
+#[rustfmt::skip]
+pub const VARIABLES: [Variable; 13] = [
+    Variable {
+        name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
+        meaning: "what becomes of forbidden rules that an event names; `report` stops sweeps from revoking, too",
+    },
+    Variable {
+        name: "GUARD_SWEEP_MODE", expected: "`report` or `enforce`", default: "report", parameter: "GuardSweepMode",
+        meaning: "the same for forbidden rules that no event names",
+    },
+    Variable {
+        name: "GUARD_POLICY", expected: "`standard`, `strict`, `none` or the path of a policy file", default: "standard",
+        parameter: "GuardPolicy", meaning: "the policy",
+    },
+    Variable {
+        name: "GUARD_TOPIC_ARN", expected: "the ARN of an SNS topic", default: "", parameter: "TopicArn",
+        meaning: "topic for people; the template makes one where none is named",
+    },
+    Variable {
+        name: "GUARD_RECORD_TOPIC_ARN", expected: "the ARN of an SNS topic", default: "", parameter: "RecordTopicArn",
+        meaning: "topic for machines; the template makes one where none is named",
+    },
+    Variable {
+        name: "GUARD_CHAT_TOPIC_ARN", expected: "the ARN of an SNS topic", default: "", parameter: "ChatTopicArn",
+        meaning: "topic of Amazon Q Developer in chat applications",
+    },
+    Variable {
+        name: "GUARD_SLACK_SECRET_ARN", expected: "the ARN of a secret in Secrets Manager", default: "",
+        parameter: "SlackSecretArn", meaning: "secret with the address of a Slack incoming webhook",
+    },
+    Variable {
+        name: "GUARD_STATE_TABLE", expected: "the name or the ARN of a DynamoDB table", default: "",
+        parameter: "StateTable", meaning: "table that merges repeats; the template makes it unless told not to",
+    },
+    Variable {
+        name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas", default: "",
+        parameter: "GuardAccounts", meaning: "accounts whose events count; empty: the function's own",
+    },
+    Variable {
+        name: "GUARD_REGIONS", expected: "regions such as `us-east-1`, separated by commas", default: "",
+        parameter: "GuardRegions", meaning: "regions whose events count; empty: the function's own",
+    },
+    Variable {
+        name: "GUARD_ROLE_NAME", expected: "the name of an IAM role, without its path", default: "",
+        parameter: "GuardRoleName", meaning: "role to assume in every other account and region",
+    },
+    Variable {
+        name: "GUARD_OWN_ROLE_ARN", expected: "the ARN of an IAM role", default: "", parameter: "",
+        meaning: "the function's role: its own revokes come back as events, which are left alone",
+    },
+    Variable {
+        name: "GUARD_MAX_REVOKES", expected: "a whole number", default: "50", parameter: "GuardMaxRevokes",
+        meaning: "most rules that one invocation may revoke",
+    },
+];
+
+/// The variable whose value is read as a file, by whoever may read files.
+pub const POLICY: Variable = VARIABLES[2];
+
+impl Variable {
+    /// It holds a value that cannot be used.
+    pub fn refuses(&self, value: &str) -> SettingError {
+        SettingError { variable: self.name, value: value.to_owned(), expected: self.expected }
+    }
+}
 
 /// Everything the environment says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// `GUARD_MODE` and `GUARD_SWEEP_MODE`.
+    /// Of new rules and of sweeps.
     pub modes: Modes,
-    /// `GUARD_POLICY`: the name of a built-in, or a path.
+    /// The name of a built-in, or a path.
     pub policy: String,
-    /// `GUARD_TOPIC_ARN`: people.
+    /// ARN: people.
     pub topic: Option<String>,
-    /// `GUARD_RECORD_TOPIC_ARN`: machines.
+    /// ARN: machines.
     pub record_topic: Option<String>,
-    /// `GUARD_CHAT_TOPIC_ARN`: Amazon Q Developer in chat applications.
+    /// ARN: Amazon Q Developer in chat applications.
     pub chat_topic: Option<String>,
-    /// `GUARD_SLACK_SECRET_ARN`: the secret with the address of a Slack webhook.
+    /// ARN.
     pub slack_secret: Option<String>,
-    /// `GUARD_STATE_TABLE`: the name or ARN of the DynamoDB table that remembers events and repeats.
+    /// A name or an ARN.
     pub state_table: Option<String>,
-    /// `GUARD_ACCOUNTS`: whose events count; empty: only the function's own.
+    /// Empty: only the function's own.
     pub accounts: Vec<String>,
-    /// `GUARD_REGIONS`: of which regions; empty: only the function's own.
+    /// Empty: only the function's own.
     pub regions: Vec<String>,
-    /// `GUARD_ROLE_NAME`: the role to assume for every place but the function's own account and region.
+    /// Without its path.
     pub role_name: Option<String>,
-    /// `GUARD_OWN_ROLE_ARN`: the function's role. Its own revokes come back as events, which are left alone.
+    /// ARN.
     pub own_role: Option<String>,
-    /// `GUARD_MAX_REVOKES`: most rules one invocation may revoke.
+    /// Rules.
     pub max_revokes: usize,
 }
 
-/// A value that is not understood.
+/// A value that is not understood, or that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {variable} is `{value}`; expected {expected}")]
 pub struct SettingError {
@@ -54,111 +136,79 @@ impl Settings {
     /// # Errors
     /// The first value that is not understood.
     pub fn from(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
-        let get = |variable: &str| look_up(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let topic = |variable| {
-            parse(variable, get(variable), "the ARN of an SNS topic", |text| {
-                (text.starts_with("arn:") && text.contains(":sns:")).then(|| text.to_owned())
-            })
+        let values = Values { look_up };
+        let [mode, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
+            &VARIABLES;
+        let [accounts, regions, role_name, own_role, max_revokes] = more;
+        let settings = Self {
+            modes: Modes::new(values.needed(mode, a_mode)?, values.needed(sweep_mode, a_mode)?),
+            policy: values.needed(policy, |text| Some(text.to_owned()))?,
+            topic: values.text(topic, is_topic)?,
+            record_topic: values.text(record_topic, is_topic)?,
+            chat_topic: values.text(chat_topic, is_topic)?,
+            slack_secret: values
+                .text(slack_secret, |text| Arn::parse(text).is_some_and(|arn| arn.secret().is_some()))?,
+            state_table: values.text(state_table, is_table)?,
+            accounts: values.list(accounts, is_account)?,
+            regions: values.list(regions, is_region)?,
+            role_name: values.text(role_name, is_role_name)?,
+            own_role: values.text(own_role, |text| Arn::parse(text).is_some_and(|arn| arn.role().is_some()))?,
+            max_revokes: values.needed(max_revokes, |text| text.parse().ok())?,
         };
-        let mode = |variable| {
-            parse(variable, get(variable), "`enforce` or `report`", |text| match text {
-                "enforce" => Some(Mode::Enforce),
-                "report" => Some(Mode::Report),
-                _ => None,
-            })
-        };
-        let max_revokes =
-            parse("GUARD_MAX_REVOKES", get("GUARD_MAX_REVOKES"), "a whole number", |text| usize::from_str(text).ok())?;
-        let table = "the name or the ARN of a DynamoDB table";
-        let state_table = parse("GUARD_STATE_TABLE", get("GUARD_STATE_TABLE"), table, |text| {
-            is_table(text).then(|| text.to_owned())
-        })?;
-        let list = |variable, expected, is_one: fn(&str) -> bool| {
-            let read = |text: &str| {
-                let each: Vec<String> = text.split(',').map(|each| each.trim().to_owned()).collect();
-                each.iter().all(|each| is_one(each)).then_some(each)
-            };
-            parse(variable, get(variable), expected, read).map(Option::unwrap_or_default)
-        };
-        let accounts = list("GUARD_ACCOUNTS", "account ids of 12 digits, separated by commas", is_account)?;
-        let regions = list("GUARD_REGIONS", "names of regions, separated by commas", is_region)?;
-        let role_name =
-            parse("GUARD_ROLE_NAME", get("GUARD_ROLE_NAME"), "the name of an IAM role, without its path", |text| {
-                is_role_name(text).then(|| text.to_owned())
-            })?;
-        if role_name.is_none() && (accounts.len() > 1 || regions.len() > 1) {
-            return Err(SettingError {
-                variable: "GUARD_ROLE_NAME",
-                value: String::new(),
-                expected: "the name of the role to assume for the accounts and regions of GUARD_ACCOUNTS and GUARD_REGIONS",
-            });
+        let is_elsewhere = settings.accounts.len() > 1 || settings.regions.len() > 1;
+        if is_elsewhere && settings.role_name.is_none() {
+            let expected =
+                "the name of the role to assume for the accounts and regions of GUARD_ACCOUNTS and GUARD_REGIONS";
+            return Err(SettingError { variable: role_name.name, value: String::new(), expected });
         }
-        Ok(Self {
-            modes: Modes::new(
-                mode("GUARD_MODE")?.unwrap_or(Mode::Enforce),
-                mode("GUARD_SWEEP_MODE")?.unwrap_or(Mode::Report),
-            ),
-            policy: get("GUARD_POLICY").unwrap_or_else(|| "standard".to_owned()),
-            topic: topic("GUARD_TOPIC_ARN")?,
-            record_topic: topic("GUARD_RECORD_TOPIC_ARN")?,
-            chat_topic: topic("GUARD_CHAT_TOPIC_ARN")?,
-            slack_secret: parse(
-                "GUARD_SLACK_SECRET_ARN",
-                get("GUARD_SLACK_SECRET_ARN"),
-                "the ARN of a secret in Secrets Manager",
-                |text| (text.starts_with("arn:") && text.contains(":secretsmanager:")).then(|| text.to_owned()),
-            )?,
-            state_table,
-            accounts,
-            regions,
-            role_name,
-            own_role: parse("GUARD_OWN_ROLE_ARN", get("GUARD_OWN_ROLE_ARN"), "the ARN of an IAM role", |text| {
-                (text.starts_with("arn:") && text.contains(":iam::") && text.contains(":role/"))
-                    .then(|| text.to_owned())
-            })?,
-            max_revokes: max_revokes.unwrap_or(50),
-        })
+        Ok(settings)
     }
 }
 
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+/// The values of the variables.
+struct Values<F> {
+    look_up: F,
 }
 
-/// `eu-west-1`, `us-gov-east-1`.
-fn is_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let is_word =
-        |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    parts.len() >= 3 && parts.iter().all(is_word)
-}
-
-fn is_role_name(text: &str) -> bool {
-    let is_fit = |letter: char| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter);
-    (1..=64).contains(&text.len()) && text.chars().all(is_fit)
-}
-
-/// A name alone, or at the end of `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
-fn is_table(text: &str) -> bool {
-    let name = match text.splitn(6, ':').collect::<Vec<_>>().as_slice() {
-        [name] => Some(*name),
-        ["arn", _, "dynamodb", region, account, table] if !region.is_empty() && !account.is_empty() => {
-            table.strip_prefix("table/")
+impl<F: Fn(&str) -> Option<String>> Values<F> {
+    /// `None`: it is empty, and so is its default.
+    fn read<T>(&self, of: &Variable, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, SettingError> {
+        let value = (self.look_up)(of.name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let value = value.unwrap_or_else(|| of.default.to_owned());
+        if value.is_empty() {
+            return Ok(None);
         }
-        _ => None,
-    };
-    let is_fit = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
-    name.is_some_and(|name| (3..=255).contains(&name.len()) && name.chars().all(is_fit))
+        parse(&value).map(Some).ok_or_else(|| of.refuses(&value))
+    }
+
+    /// Of a variable with a default.
+    fn needed<T>(&self, of: &Variable, parse: impl Fn(&str) -> Option<T>) -> Result<T, SettingError> {
+        self.read(of, parse)?.ok_or_else(|| of.refuses(""))
+    }
+
+    fn text(&self, of: &Variable, is_one: impl Fn(&str) -> bool) -> Result<Option<String>, SettingError> {
+        self.read(of, |text| is_one(text).then(|| text.to_owned()))
+    }
+
+    fn list(&self, of: &Variable, is_one: impl Fn(&str) -> bool) -> Result<Vec<String>, SettingError> {
+        let parse = |text: &str| {
+            let each = text.split(',').map(str::trim);
+            each.map(|each| is_one(each).then(|| each.to_owned())).collect()
+        };
+        self.read(of, parse).map(Option::unwrap_or_default)
+    }
 }
 
-fn parse<T>(
-    variable: &'static str,
-    value: Option<String>,
-    expected: &'static str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, SettingError> {
-    let Some(value) = value else { return Ok(None) };
-    read(&value).map(Some).ok_or(SettingError { variable, value, expected })
+fn a_mode(text: &str) -> Option<Mode> {
+    [Mode::Enforce, Mode::Report].into_iter().find(|mode| mode.word() == text)
+}
+
+fn is_topic(text: &str) -> bool {
+    Arn::parse(text).is_some_and(|arn| arn.topic().is_some())
+}
+
+fn is_table(text: &str) -> bool {
+    is_table_name(text) || Arn::parse(text).is_some_and(|arn| arn.table().is_some())
 }
 
 #[cfg(test)]
@@ -178,11 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn more_than_one_place_needs_a_role_to_get_there() {
+    fn more_than_one_location_needs_a_role_to_get_there() {
         let accounts = ("GUARD_ACCOUNTS", "111122223333, 444455556666");
-        for places in [&[accounts][..], &[("GUARD_REGIONS", "eu-west-1,us-gov-east-1")]] {
-            assert_eq!(read(places).unwrap_err().variable, "GUARD_ROLE_NAME");
-            let settings = read(&[places, &[("GUARD_ROLE_NAME", "eks-sg-guard-member")]].concat()).unwrap();
+        for locations in [&[accounts][..], &[("GUARD_REGIONS", "eu-west-1,us-gov-east-1")]] {
+            assert_eq!(read(locations).unwrap_err().variable, "GUARD_ROLE_NAME");
+            let settings = read(&[locations, &[("GUARD_ROLE_NAME", "eks-sg-guard-member")]].concat()).unwrap();
             assert_eq!(settings.accounts.len() + settings.regions.len(), 2);
         }
         assert_eq!(read(&[("GUARD_ACCOUNTS", "111122223333")]).unwrap().accounts, ["111122223333"]);
@@ -204,10 +254,14 @@ mod tests {
             ("GUARD_CHAT_TOPIC_ARN", "ops"),
             ("GUARD_SLACK_SECRET_ARN", "xoxb-0"),
             ("GUARD_OWN_ROLE_ARN", "eks-sg-guard"),
+            ("GUARD_OWN_ROLE_ARN", "arn:aws:iam::111122223333:user/eks-sg-guard"),
+            ("GUARD_TOPIC_ARN", "arn:aws:sqs:us-east-1:111122223333:ops"),
             ("GUARD_ACCOUNTS", "1111222233"),
             ("GUARD_ACCOUNTS", "111122223333,"),
             ("GUARD_ACCOUNTS", "11112222333a"),
             ("GUARD_REGIONS", "Ireland"),
+            ("GUARD_REGIONS", "eu-west-x"),
+            ("GUARD_REGIONS", "eu-west-1,eu-west-1a"),
             ("GUARD_REGIONS", "eu-west-1;us-east-1"),
             ("GUARD_ROLE_NAME", "path/to/role"),
             ("GUARD_STATE_TABLE", "ab"),
@@ -228,5 +282,17 @@ mod tests {
         for table in ["guard-GuardTable-1ABC_d.e", "arn:aws-cn:dynamodb:cn-north-1:111122223333:table/guard"] {
             assert_eq!(read(&[("GUARD_STATE_TABLE", table)]).unwrap().state_table.as_deref(), Some(table));
         }
+    }
+
+    #[test]
+    fn the_function_reads_exactly_the_variables_of_the_table() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let look_up = |name: &str| {
+            asked.borrow_mut().push(name.to_owned());
+            None
+        };
+        Settings::from(look_up).unwrap();
+        assert_eq!(*asked.borrow(), VARIABLES.map(|variable| variable.name));
+        assert_eq!(POLICY.name, "GUARD_POLICY");
     }
 }

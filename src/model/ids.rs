@@ -1,4 +1,7 @@
-//! Ids of AWS: which texts are one, and where a thing lives.
+//! Ids of AWS: which texts are one, and where a thing lives. Everybody who reads an id asks here, so that a policy file, a
+//! variable and an event refuse the same ones.
+//!
+//! Must not: say it to people; each reader has its own form of error.
 
 /// An account and a region of it: what one guard looks after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,9 +19,277 @@ impl Location {
     }
 }
 
-/// `account `111122223333`, region `us-east-1``.
+/// As messages have it: each id in backticks.
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "account `{}`, region `{}`", self.account, self.region)
+    }
+}
+
+/// `111122223333`.
+pub fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `us-east-1`, `us-gov-west-1`: words, then a number.
+pub fn is_region(text: &str) -> bool {
+    let is_word = |part: &str| part.len() >= 2 && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.rsplit_once('-')
+        .is_some_and(|(words, number)| is_number(number) && words.contains('-') && words.split('-').all(is_word))
+}
+
+/// The name of an IAM role, without its path.
+pub fn is_role_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| is_name_character(c, "_+=,.@-"))
+}
+
+/// The name of a DynamoDB table.
+pub fn is_table_name(text: &str) -> bool {
+    (3..=255).contains(&text.len()) && text.chars().all(|c| is_name_character(c, "_.-"))
+}
+
+fn is_name_character(c: char, others: &str) -> bool {
+    c.is_ascii_alphanumeric() || others.contains(c)
+}
+
+/// What EC2 gives an id to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// `sg-…`
+    Group,
+    /// `sgr-…`
+    Rule,
+    /// `pl-…`
+    PrefixList,
+    /// `eni-…`
+    Interface,
+    /// `i-…`
+    Instance,
+    /// `vpc-…`
+    Vpc,
+}
+
+impl Resource {
+    /// What its ids begin with.
+    pub fn prefix(self) -> &'static str {
+        self.row().0
+    }
+
+    /// What it is called, with its article.
+    pub fn noun(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Whether this is an id of one: the prefix, then eight hexadecimal digits or more. EC2 writes 8 or 17, in lower case.
+    pub fn is_id(self, text: &str) -> bool {
+        let digits = text.strip_prefix(self.prefix()).unwrap_or_default();
+        (8..=32).contains(&digits.len()) && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
+    fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Group => ("sg-", "a security group"),
+            Self::Rule => ("sgr-", "a security group rule"),
+            Self::PrefixList => ("pl-", "a prefix list"),
+            Self::Interface => ("eni-", "a network interface"),
+            Self::Instance => ("i-", "an instance"),
+            Self::Vpc => ("vpc-", "a VPC"),
+        }
+    }
+}
+
+/// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arn<'a> {
+    /// `aws`, `aws-cn`, `aws-us-gov`, …
+    pub partition: &'a str,
+    /// `iam`, `sns`, …
+    pub service: &'a str,
+    /// Empty for what is in no region.
+    pub region: &'a str,
+    /// Empty for what is in no account.
+    pub account: &'a str,
+    /// What is left; it may have colons of its own.
+    pub resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// `None`: it is no ARN. Patterns (`*`, `?`) are none: an ARN names one thing.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let is_arn = parts.next() == Some("arn");
+        let mut part = || parts.next();
+        let (partition, service, region, account, resource) = (part()?, part()?, part()?, part()?, part()?);
+        let is_one = is_arn
+            && partition.starts_with("aws")
+            && !service.is_empty()
+            && (region.is_empty() || is_region(region))
+            && (account.is_empty() || is_account(account))
+            && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '?'));
+        (is_one && !resource.is_empty()).then_some(Self { partition, service, region, account, resource })
+    }
+
+    /// A role: its name with its path.
+    pub fn role(&self) -> Option<&'a str> {
+        self.named("iam", "role/")
+    }
+
+    /// A user: their name with its path.
+    pub fn user(&self) -> Option<&'a str> {
+        self.named("iam", "user/")
+    }
+
+    /// An SNS topic: its name.
+    pub fn topic(&self) -> Option<&'a str> {
+        self.named("sns", "").filter(|name| name.chars().all(|c| is_name_character(c, "_-.")))
+    }
+
+    /// A secret of Secrets Manager: its name.
+    pub fn secret(&self) -> Option<&'a str> {
+        self.named("secretsmanager", "secret:")
+    }
+
+    /// A DynamoDB table: its name.
+    pub fn table(&self) -> Option<&'a str> {
+        self.named("dynamodb", "table/").filter(|name| is_table_name(name))
+    }
+
+    /// What follows `kind` in a resource of this service. IAM is in no region; all else is in one.
+    fn named(&self, service: &str, kind: &str) -> Option<&'a str> {
+        let is_there = !self.account.is_empty() && self.region.is_empty() == (service == "iam");
+        let name = self.resource.strip_prefix(kind).filter(|name| !name.is_empty());
+        name.filter(|_| self.service == service && is_there)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(is_one: impl Fn(&str) -> bool, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(is_one(text), "{text}");
+        }
+        for text in bad.iter().chain(&["", " ", "*", "\u{661}"]) {
+            assert!(!is_one(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn accounts_and_regions() {
+        check(
+            is_account,
+            &["111122223333", "000000000000"],
+            &["11112222333", "1111222233334", "11112222333a", "١١١١٢٢"],
+        );
+        let regions = ["us-east-1", "us-gov-west-1", "ap-southeast-12", "eusc-de-east-1", "us-isob-east-1"];
+        let others = [
+            "eu-west-x",
+            "eu-west-1a",
+            "Ireland",
+            "EU-WEST-1",
+            "west-1",
+            "eu--west-1",
+            "eu-west-",
+            "e-west-1",
+            "us-east-1 ",
+        ];
+        check(is_region, &regions, &others);
+    }
+
+    #[test]
+    fn names() {
+        check(is_role_name, &["eks-sg-guard_1+=,.@", &"r".repeat(64)], &["path/to/role", "a b", &"r".repeat(65)]);
+        check(is_table_name, &["guard-GuardTable-1ABC_d.e", "abc"], &["ab", "a table", "a/b", &"t".repeat(256)]);
+    }
+
+    #[test]
+    fn ids_of_ec2() {
+        for (resource, prefix) in [
+            (Resource::Group, "sg-"),
+            (Resource::Rule, "sgr-"),
+            (Resource::PrefixList, "pl-"),
+            (Resource::Interface, "eni-"),
+            (Resource::Instance, "i-"),
+            (Resource::Vpc, "vpc-"),
+        ] {
+            let id = |digits: &str| format!("{prefix}{digits}");
+            let good = [id("0a1b2c3d"), id("0123456789abcdef0")];
+            let bad = [
+                id(""),
+                id("0a1b2c3"),
+                id("0A1B2C3D"),
+                id("0a1b2c3g"),
+                id(&"0".repeat(33)),
+                id("0a1b2c3d "),
+                "x0a1b2c3d".into(),
+            ];
+            check(
+                |text| resource.is_id(text),
+                &good.each_ref().map(String::as_str),
+                &bad.each_ref().map(String::as_str),
+            );
+            assert!(!Resource::Group.is_id("sgr-0123456789abcdef0") && !Resource::Rule.is_id("sg-0123456789abcdef0"));
+        }
+    }
+
+    #[test]
+    fn arns() {
+        let role = "arn:aws:iam::111122223333:role/eks/guard";
+        let arn = Arn::parse(role).unwrap();
+        assert_eq!((arn.partition, arn.service, arn.region, arn.account), ("aws", "iam", "", "111122223333"));
+        check(
+            |text| Arn::parse(text).is_some_and(|arn| arn.role().is_some()),
+            &[role, "arn:aws-us-gov:iam::111122223333:role/a"],
+            &[
+                "arn:aws:iam::111122223333:role/",
+                "arn:aws:iam::111122223333:role/a*",
+                "arn:aws:iam::111122223333:role/a b",
+                "arn:aws:iam:us-east-1:111122223333:role/a",
+                "arn:aws:iam:::role/a",
+                "arn:aws:iam::11112222333:role/a",
+                "arn:aws:sts::111122223333:assumed-role/a/session",
+                "arn:aws:iam::111122223333:user/a",
+                "aws:iam::111122223333:role/a",
+                "arn:azure:iam::111122223333:role/a",
+            ],
+        );
+        check(
+            |text| Arn::parse(text).is_some_and(|arn| arn.topic().is_some()),
+            &["arn:aws:sns:us-east-1:111122223333:ops", "arn:aws-cn:sns:cn-north-1:111122223333:ops_2-a"],
+            &[
+                "ops",
+                "arn:aws:sns:::ops",
+                "arn:aws:sns:us-east-1:111122223333:",
+                "arn:aws:sns:us-east-1:111122223333:ops:5f1e",
+                "arn:aws:sqs:us-east-1:111122223333:ops",
+                "arn:aws:sns:us-east-x:111122223333:ops",
+            ],
+        );
+        check(
+            |text| Arn::parse(text).is_some_and(|arn| arn.secret().is_some()),
+            &["arn:aws:secretsmanager:us-east-1:111122223333:secret:chat/hook-AbCdEf"],
+            &[
+                "xoxb-0",
+                "arn:aws:secretsmanager:us-east-1:111122223333:hook",
+                "arn:aws:ssm:us-east-1:111122223333:secret:a",
+            ],
+        );
+        check(
+            |text| Arn::parse(text).is_some_and(|arn| arn.table().is_some()),
+            &["arn:aws-cn:dynamodb:cn-north-1:111122223333:table/guard"],
+            &[
+                "guard",
+                "arn:aws:dynamodb:us-east-1:111122223333:global-table/guard",
+                "arn:aws:dynamodb:::table/guard",
+                "arn:aws:dynamodb:us-east-1:111122223333:table/guard/index/by-time",
+            ],
+        );
+        check(
+            |text| Arn::parse(text).is_some_and(|arn| arn.user().is_some()),
+            &["arn:aws:iam::111122223333:user/a"],
+            &[role],
+        );
     }
 }

@@ -13,8 +13,6 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use self::wire::WireRule;
-
 /// Which way the traffic goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,8 +24,7 @@ pub enum Direction {
 }
 
 /// A rule as it stands in EC2: one id, one direction, one protocol and port range, one peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "WireRule", try_from = "WireRule")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// `sgr-…`; EC2 keeps it when a rule is modified in place.
     pub id: String,

@@ -125,7 +125,7 @@ pub fn render(name: &str, text: &str, diagnostics: &[Diagnostic], colours: bool)
     let mut rendered: Vec<String> = diagnostics.iter().map(|problem| problem.render(name, text, colours)).collect();
     let count = |level, one: &str| {
         let many = diagnostics.iter().filter(|problem| problem.severity == level).count();
-        (many > 0).then(|| format!("{many} {one}{}", if many == 1 { "" } else { "s" }))
+        (many > 0).then(|| text::count(many, one))
     };
     let counts: Vec<String> =
         [count(Level::Error, "error"), count(Level::Warning, "warning")].into_iter().flatten().collect();

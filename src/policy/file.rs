@@ -26,11 +26,12 @@ use std::fmt::Write as _;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{Diagnostic, Rejected};
 use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader, VERDICTS};
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
 use crate::policy::model::{Clause, Origin, PeerTerm, Policy, Severity, Verdict};

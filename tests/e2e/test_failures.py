@@ -1,5 +1,7 @@
 """When something goes wrong: late reads, throttling, refusals, lost answers, dead channels and processes, bad settings."""
 
+import os
+
 import pytest
 
 from checks import actions, closes, leaves, outcome
@@ -169,6 +171,8 @@ def test_one_failed_invocation_does_not_spoil_the_next(world, somebody, guard):
         ("GUARD_MODE", "enforced"),
         ("GUARD_SWEEP_MODE", "off"),
         ("GUARD_POLICY", "/nowhere/policy.yaml"),
+        ("GUARD_POLICY", "lax"),
+        ("GUARD_REGIONS", "eu-west-x"),
         ("GUARD_MAX_REVOKES", "many"),
     ],
 )
@@ -177,3 +181,35 @@ def test_a_bad_setting_stops_the_start_and_is_named_with_its_value(guard, variab
         guard(**{variable: value}).start()
     assert variable in str(refused.value)
     assert value in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        ("a directory", "directory"),
+        (b"version: 1\nclauses: \xff\n", "UTF-8"),
+        (b"version: 1\nclause: []\n", "unknown-key"),
+        (b"", "the policy is empty"),
+    ],
+)
+def test_a_policy_that_does_not_load_stops_the_start_and_is_named_by_its_variable(guard, tmp_path, content, said):
+    path = tmp_path / "policy.yaml"
+    if content == "a directory":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StartError) as refused:
+        guard(GUARD_POLICY=str(path)).start()
+    assert f"GUARD_POLICY is `{path}`" in str(refused.value)
+    assert said in str(refused.value)
+
+
+def test_a_policy_that_may_not_be_read_is_named_too(guard, tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("version: 1\n")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root may read everything")
+    with pytest.raises(StartError, match=f"GUARD_POLICY is `{path}`.*Permission denied"):
+        guard(GUARD_POLICY=str(path)).start()

@@ -80,7 +80,7 @@ READS = {
 TOPICS = [
     either("MakeTopic", "Topic", "TopicArn"),
     either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
-    {"Fn::If": ["HasChatTopic", {"Ref": "ChatTopicArn"}, {"Ref": "AWS::NoValue"}]},
+    either("HasChatTopic", "ChatTopicArn", "AWS::NoValue"),
 ]
 SERVICES = [{"Fn::Sub": f"{name}.${{AWS::Region}}.${{AWS::URLSuffix}}"} for name in ("sns", "secretsmanager")]
 THROUGH_SNS = {"StringEquals": {"kms:ViaService": SERVICES}}
@@ -362,30 +362,17 @@ def test_each_net_notifies_people(resources: dict[str, Any], alarm: str, watched
 # ---------------------------------------------------------------- the settings
 
 
-def test_the_function_gets_its_settings_from_parameters(template: dict[str, Any]) -> None:
+def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> None:
+    """tests/variables.rs holds the names, parameters and defaults of all equal to the program's."""
     variables = template["Resources"]["GuardFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables == {
-        "GUARD_MODE": {"Ref": "GuardMode"},
-        "GUARD_SWEEP_MODE": {"Ref": "GuardSweepMode"},
-        "GUARD_POLICY": {"Ref": "GuardPolicy"},
+    assert {name: value for name, value in variables.items() if set(value) != {"Ref"}} == {
         "GUARD_OWN_ROLE_ARN": {"Fn::GetAtt": ["GuardRole", "Arn"]},
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
-        "GUARD_ACCOUNTS": {"Ref": "GuardAccounts"},
-        "GUARD_REGIONS": {"Ref": "GuardRegions"},
-        "GUARD_ROLE_NAME": {"Ref": "GuardRoleName"},
-        "GUARD_CHAT_TOPIC_ARN": {"Ref": "ChatTopicArn"},
-        "GUARD_SLACK_SECRET_ARN": {"Ref": "SlackSecretArn"},
         "GUARD_STATE_TABLE": {"Fn::If": ["MakeStateTable", {"Ref": "GuardTable"}, ""]},
-        "GUARD_MAX_REVOKES": {"Ref": "GuardMaxRevokes"},
         "AWS_SDK_UA_APP_ID": "eks-sg-guard",
     }
-    parameters = template["Parameters"]
-    assert parameters["GuardMode"]["Default"] == "enforce"
-    assert parameters["GuardSweepMode"]["Default"] == "report"
-    assert parameters["GuardPolicy"]["Default"] == "standard"
-    assert parameters["GuardMaxRevokes"]["Default"] == 50
-    assert parameters["StateTable"]["Default"] == "true"
+    assert template["Parameters"]["StateTable"]["Default"] == "true"
 
 
 def test_a_member_account_allows_what_the_guard_does_at_home_and_forwards_what_it_follows(resources: dict[str, Any]) -> None:

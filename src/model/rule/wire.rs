@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Direction, Packets, Peer, Rule, RuleError};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WireRule {
+struct WireRule {
     #[serde(default)]
     id: String,
     direction: Direction,
@@ -48,6 +48,18 @@ struct WirePeer {
     /// The account of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        WireRule::from(self.clone()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        WireRule::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
+    }
 }
 
 impl From<Rule> for WireRule {
@@ -159,7 +171,7 @@ mod tests {
         let written = |packets| serde_json::to_value(rule(packets, Peer::PrefixList("pl-1".into()))).unwrap();
         let numbers = |rule: Value| {
             let all = ["from_port", "to_port", "icmp_type", "icmp_code"];
-            Value::from_iter(all.into_iter().filter_map(|name| Some((name.to_owned(), rule.get(name)?.clone()))))
+            all.into_iter().filter_map(|name| Some((name.to_owned(), rule.get(name)?.clone()))).collect::<Value>()
         };
         for (packets, expected) in [
             (Packets::All, json!({"from_port": null, "to_port": null})),

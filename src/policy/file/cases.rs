@@ -4,21 +4,20 @@
 mod rule;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::Timestamp;
 
-use crate::model::group::{Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
-use crate::model::region::Addresses;
+use crate::model::group::{Evidence, Group, RoleEvidence};
+use crate::model::ids::Resource;
 use crate::model::rule::Rule;
+use crate::model::text::quoted;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::{At, Diagnostic, Rejected};
 use crate::policy::file::cases::rule::rule;
-use crate::policy::file::cases::world::{blocks, peers, prefix_lists, time};
-use crate::policy::file::clause::VERDICTS;
+use crate::policy::file::cases::world::{Circumstances, Shared, blocks, peers, prefix_lists};
+use crate::policy::file::clause::{VERDICTS, roles};
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::model::{Severity, Verdict};
 use crate::policy::tree::{self, Node, Value};
 
@@ -95,46 +94,6 @@ pub fn load(name: &str, text: &str) -> Result<Suite, Rejected> {
     }
 }
 
-/// What all tests of a file share.
-struct Shared {
-    place: Where,
-    vpc: Addresses,
-    peers: BTreeMap<String, PeerGroup>,
-    lists: BTreeMap<String, Option<PrefixList>>,
-}
-
-/// Where and when a rule is judged, as far as it is said.
-#[derive(Clone, Default)]
-struct Where {
-    account: Option<String>,
-    region: Option<String>,
-    cluster: Option<String>,
-    now: Option<Timestamp>,
-}
-
-impl Where {
-    fn read(fields: &Fields<'_>, problems: &mut Problems) -> Self {
-        let mut checked = |key, check: fn(&str, At, &mut Problems) -> Option<String>| {
-            let node = fields.get(key)?;
-            scalar(node, key, problems).and_then(|text| check(text, node.at, problems))
-        };
-        let account = checked("account", names::account);
-        let region = checked("region", names::region);
-        let cluster = checked("cluster", names::cluster);
-        Self { account, region, cluster, now: fields.get("now").and_then(|node| time(node, problems)) }
-    }
-
-    /// What is said here, else there.
-    fn or(self, other: &Self) -> Self {
-        Self {
-            account: self.account.or_else(|| other.account.clone()),
-            region: self.region.or_else(|| other.region.clone()),
-            cluster: self.cluster.or_else(|| other.cluster.clone()),
-            now: self.now.or(other.now),
-        }
-    }
-}
-
 fn suite(root: &Node, problems: &mut Problems) -> Option<Suite> {
     if root.value == Value::Null {
         let help = "write `version: 1`, and `tests:` with one entry for each rule that matters to you";
@@ -148,7 +107,7 @@ fn suite(root: &Node, problems: &mut Problems) -> Option<Suite> {
     let vpc = fields.get("vpc").map(|node| blocks(node, "vpc", problems)).unwrap_or_default();
     let peers = fields.get("peers").map(|node| peers(node, problems)).unwrap_or_default();
     let lists = fields.get("prefix_lists").map(|node| prefix_lists(node, problems)).unwrap_or_default();
-    let shared = Shared { place: Where::read(&fields, problems), vpc, peers, lists };
+    let shared = Shared { given: Circumstances::read(&fields, problems), vpc, peers, lists };
     let tests = fields.need("tests", "add `tests:` with at least one entry", problems)?;
     let cases: Vec<Case> =
         items(tests, "tests", problems).into_iter().filter_map(|node| case(node, &shared, problems)).collect();
@@ -168,11 +127,10 @@ fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
         .and_then(|node| roles(node, problems));
     let id = match fields.get("group") {
         None => Some(GROUP.to_owned()),
-        Some(node) => {
-            scalar(node, "group", problems).and_then(|text| names::resource_id(text, "sg-", node.at, problems))
-        }
+        Some(node) => scalar(node, "group", problems)
+            .and_then(|text| names::resource_id(text, Resource::Group, node.at, problems)),
     };
-    let place = Where::read(&fields, problems).or(&shared.place);
+    let given = Circumstances::read(&fields, problems).or(&shared.given);
     let own = id.clone().unwrap_or_default();
     let first = fields.need("rule", HELP_RULE, problems).and_then(|node| rule(node, &own, shared, problems));
     let beside = fields.get("beside").map(|node| items(node, "beside", problems)).unwrap_or_default();
@@ -182,12 +140,12 @@ fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
     let (rules, authors): (Vec<Rule>, Vec<Author>) =
         std::iter::once(first).chain(beside).collect::<Option<Vec<_>>>()?.into_iter().unzip();
     let strong = |role| RoleEvidence { role, evidence: Evidence::Configured, strong: true };
-    let account = place.account.unwrap_or_else(|| ACCOUNT.to_owned());
+    let account = given.account.unwrap_or_else(|| ACCOUNT.to_owned());
     let lists = shared.lists.iter().filter_map(|(id, list)| Some((id.clone(), list.clone()?)));
     let group = Group {
         id: id?,
         owner: account.clone(),
-        clusters: place.cluster.into_iter().collect(),
+        clusters: given.cluster.into_iter().collect(),
         roles: roles?.into_iter().map(strong).collect(),
         rules,
         vpc_ranges: shared.vpc.clone(),
@@ -196,8 +154,8 @@ fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
         ..Group::default()
     };
     let (name, at) = (name?, named?.at);
-    let region = place.region.unwrap_or_else(|| REGION.to_owned());
-    Some(Case { name, at, group, account, region, now: place.now, authors, expected: expected? })
+    let region = given.region.unwrap_or_else(|| REGION.to_owned());
+    Some(Case { name, at, group, account, region, now: given.now, authors, expected: expected? })
 }
 
 fn expected(fields: &Fields<'_>, problems: &mut Problems) -> Option<Expected> {
@@ -211,12 +169,4 @@ fn expected(fields: &Fields<'_>, problems: &mut Problems) -> Option<Expected> {
         problems.add(Diagnostic::error("severity-of-allow", at, message).help("remove `severity`"));
     }
     Some(Expected { verdict: verdict?, clause, severity })
-}
-
-fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
-    let table = Role::ALL.map(|role| (role.word(), role));
-    let items = items(node, "roles", problems);
-    let roles: Vec<_> =
-        items.into_iter().map(|item| choice(item, "roles", "role", "unknown-role", &table, problems)).collect();
-    if roles.is_empty() { None } else { roles.into_iter().collect() }
 }

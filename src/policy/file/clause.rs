@@ -5,12 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::civil::Date;
 
 use crate::model::group::Role;
+use crate::model::ids::Resource;
 use crate::model::rule::Direction;
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, choice, items, kind, scalar};
 use crate::policy::file::names;
 use crate::policy::file::peers::Networks;
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::file::traffic;
 use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::tree::{Node, Value};
@@ -114,7 +116,7 @@ impl<'t> Reader<'t> {
             let node = fields.get(key)?;
             scalar(node, key, problems).and_then(|text| check(text, node.at, problems))
         };
-        let group = limit("group", |text, at, problems| names::resource_id(text, "sg-", at, problems));
+        let group = limit("group", |text, at, problems| names::resource_id(text, Resource::Group, at, problems));
         let cluster = limit("cluster", names::glob);
         let account = limit("account", names::account);
         let aws_region = limit("region", names::region);
@@ -216,7 +218,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
+/// Each a role's word. `None`: reported.
+pub(super) fn roles(node: &Node, problems: &mut Problems) -> Option<BTreeSet<Role>> {
     let table = Role::ALL.map(|role| (role.word(), role));
     let items = items(node, "roles", problems);
     let roles: Vec<_> =

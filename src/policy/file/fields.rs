@@ -1,7 +1,8 @@
 //! Reads maps, lists and words of the tree, and says what is wrong with them. Knows keys and types, no meaning.
 
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::problems::{Problems, a, quoted};
+use crate::policy::file::problems::{Problems, a};
 use crate::policy::tree::{Node, Value};
 
 /// Keys that other tools use for the same thing.

@@ -3,9 +3,10 @@
 use crate::model::group::Role;
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
+use crate::model::text::and;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::Ids;
-use crate::policy::file::problems::{Problems, and};
+use crate::policy::file::problems::Problems;
 use crate::policy::file::reach::{Budget, Open, Reach, cover, surely_meet};
 use crate::policy::model::{Clause, PeerTerm, Severity, Verdict};
 

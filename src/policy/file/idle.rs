@@ -4,8 +4,9 @@
 
 use jiff::civil::Date;
 
+use crate::model::text::and;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::problems::{Problems, and};
+use crate::policy::file::problems::Problems;
 use crate::policy::file::reach::{Budget, Open, Reach, cover, may_meet};
 use crate::policy::model::{Clause, Limits, PeerTerm, Verdict};
 

@@ -2,8 +2,10 @@
 
 use jiff::civil::Date;
 
+use crate::model::ids::{Arn, Resource, is_account, is_region};
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 
 /// Ids that a finding names where no clause speaks.
 const RESERVED_IDS: [&str; 2] = ["uncovered", "unreadable-prefix-list"];
@@ -50,17 +52,14 @@ pub(super) fn clause_id(text: &str, at: At, problems: &mut Problems) -> Option<S
     None
 }
 
-/// `sg-…` and `pl-…`: the prefix and at least eight hexadecimal digits.
-pub(super) fn resource_id(text: &str, prefix: &str, at: At, problems: &mut Problems) -> Option<String> {
-    let digits = text.strip_prefix(prefix).unwrap_or_default();
-    if (8..=32).contains(&digits.len()) && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+/// The id of a group or of a prefix list.
+pub(super) fn resource_id(text: &str, resource: Resource, at: At, problems: &mut Problems) -> Option<String> {
+    if resource.is_id(text) {
         return Some(text.to_owned());
     }
-    let what = if prefix == "sg-" { "a security group" } else { "a prefix list" };
-    let message = format!("{} is not the id of {what}", quoted(text));
-    problems.add(
-        Diagnostic::error("bad-resource-id", at, message).help(format!("ids look like `{prefix}0123456789abcdef0`")),
-    );
+    let message = format!("{} is not the id of {}", quoted(text), resource.noun());
+    let help = format!("ids look like `{}0123456789abcdef0`", resource.prefix());
+    problems.add(Diagnostic::error("bad-resource-id", at, message).help(help));
     None
 }
 
@@ -109,16 +108,8 @@ pub(super) fn account(text: &str, at: At, problems: &mut Problems) -> Option<Str
     None
 }
 
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// `us-east-1`, `us-gov-west-1`, …: words, then a number.
 pub(super) fn region(text: &str, at: At, problems: &mut Problems) -> Option<String> {
-    let mut parts: Vec<&str> = text.split('-').collect();
-    let number = parts.pop().is_some_and(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
-    let word = |part: &&str| part.len() >= 2 && part.bytes().all(|byte| byte.is_ascii_lowercase());
-    if number && parts.len() >= 2 && parts.iter().all(word) {
+    if is_region(text) {
         return Some(text.to_owned());
     }
     let problem = Diagnostic::error("bad-region", at, format!("{} is not an AWS region", quoted(text)));
@@ -139,14 +130,7 @@ pub(super) fn date(text: &str, at: At, problems: &mut Problems) -> Option<Date> 
 
 /// The ARN of an IAM role or user.
 pub(super) fn principal(text: &str, at: At, problems: &mut Problems) -> Option<String> {
-    let mut parts = text.splitn(6, ':');
-    let mut part = || parts.next().unwrap_or_default();
-    let [arn, partition, service, region, account, resource] = [part(), part(), part(), part(), part(), part()];
-    let is_named =
-        ["role/", "user/"].iter().any(|kind| resource.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
-    let is_iam =
-        arn == "arn" && partition.starts_with("aws") && service == "iam" && region.is_empty() && is_account(account);
-    if is_iam && is_named && !text.contains(['*', '?', ' ']) {
+    if Arn::parse(text).is_some_and(|arn| arn.role().or(arn.user()).is_some()) {
         return Some(text.to_owned());
     }
     let message = format!("{} is not the ARN of a role or user", quoted(text));

@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::group::{AwsList, Role};
+use crate::model::ids::Resource;
 use crate::model::region::Addresses;
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{items, kind, scalar};
 use crate::policy::file::names::{is_kebab, resource_id, to_kebab};
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::model::PeerTerm;
 use crate::policy::tree::{Node, Value};
 
@@ -263,10 +265,11 @@ fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<NetworkEn
         return found.map(|list| NetworkEntry::PeerTerm(PeerTerm::Aws(list)));
     }
     if text.starts_with("sg-") {
-        return resource_id(text, "sg-", at, problems).map(|id| NetworkEntry::PeerTerm(PeerTerm::Group(id)));
+        return resource_id(text, Resource::Group, at, problems).map(|id| NetworkEntry::PeerTerm(PeerTerm::Group(id)));
     }
     if text.starts_with("pl-") {
-        return resource_id(text, "pl-", at, problems).map(|id| NetworkEntry::PeerTerm(PeerTerm::PrefixList(id)));
+        return resource_id(text, Resource::PrefixList, at, problems)
+            .map(|id| NetworkEntry::PeerTerm(PeerTerm::PrefixList(id)));
     }
     let hex = |text: &str| text.chars().all(|letter| letter.is_ascii_hexdigit() || matches!(letter, ':' | '.'));
     let is_address =

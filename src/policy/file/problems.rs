@@ -1,5 +1,6 @@
-//! Collects every problem of a file, and words them: quoting, guessing what was meant.
+//! Collects every problem of a file, and guesses what was meant.
 
+use crate::model::text::{count, or};
 use crate::policy::diagnostic::{At, Diagnostic, Level};
 
 /// Enough to mend a file by; a hostile one has a problem per byte.
@@ -7,7 +8,6 @@ const MAX_PROBLEMS: usize = 200;
 /// Longer words are nobody's typing error.
 const MAX_WORD_LEN: usize = 64;
 const MAX_COMPARED: usize = 1_000;
-const MAX_QUOTE_LEN: usize = 80;
 
 #[derive(Default)]
 pub(super) struct Problems {
@@ -57,7 +57,7 @@ impl Problems {
     pub(super) fn expected<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
         self.did_you_mean(word, known.clone()).unwrap_or_else(|| {
             let all: Vec<String> = known.into_iter().map(|candidate| format!("`{candidate}`")).collect();
-            format!("write {}", either(&all))
+            format!("write {}", or(&all))
         })
     }
 
@@ -66,35 +66,11 @@ impl Problems {
         // Stable: problems of one place stay in the order of their finding.
         self.found.sort_by_key(|problem| problem.at.start);
         if let Some(last) = self.found.last().filter(|_| self.left_out > 0) {
-            let message = format!("{} more problems are not shown", self.left_out);
+            let message = format!("{} not shown", count(self.left_out, "more problem"));
             let level = if self.failed { Level::Error } else { Level::Warning };
             self.found.push(Diagnostic { severity: level, ..Diagnostic::error("too-many-problems", last.at, message) });
         }
         (self.found, self.failed)
-    }
-}
-
-/// Text of the file inside a message: one line, not too long.
-pub(super) fn quoted(text: &str) -> String {
-    let clipped: String = text.chars().take(MAX_QUOTE_LEN).collect();
-    let dots = if clipped.len() < text.len() { "…" } else { "" };
-    format!("`{}{dots}`", clipped.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
-}
-
-/// `a, b or c`.
-pub(super) fn either(words: &[String]) -> String {
-    listed(words, "or")
-}
-
-/// `a, b and c`.
-pub(super) fn and(words: &[String]) -> String {
-    listed(words, "and")
-}
-
-fn listed(words: &[String], before_last: &str) -> String {
-    match words {
-        [rest @ .., last] if !rest.is_empty() => format!("{} {before_last} {last}", rest.join(", ")),
-        _ => words.concat(),
     }
 }
 

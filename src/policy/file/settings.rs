@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::model::group::ConfiguredGroup;
 use crate::model::group::Role;
+use crate::model::ids::Resource;
+use crate::model::text::quoted;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::model::{ClusterSetting, Mode};
 use crate::policy::tree::Node;
 
@@ -33,7 +35,7 @@ fn group(node: &Node, problems: &mut Problems) -> Option<ConfiguredGroup> {
     let fields = Fields::read(node, "entry of `groups`", &OF_GROUPS, problems)?;
     let id = fields.need("id", "add `id: sg-…`", problems).and_then(|node| {
         let text = scalar(node, "id", problems)?;
-        names::resource_id(text, "sg-", node.at, problems)
+        names::resource_id(text, Resource::Group, node.at, problems)
     });
     let cluster = fields.need("cluster", "add `cluster: …`, its name in EKS", problems).and_then(|node| {
         let text = scalar(node, "cluster", problems)?;

@@ -1,9 +1,10 @@
 //! `protocol`, `ports`, `icmp`, `icmpv6` and `whole_protocols`: what a clause says about packets.
 
 use crate::model::region::{Traffic, protocol_name};
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, items, scalar};
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::tree::Node;
 
 const TCP: u8 = 6;

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Notice, Section, capital, cluster, redo, source};
 use crate::event::Actor;
 use crate::model::rule::{Direction, Peer, Rule};
-use crate::model::text::plain;
+use crate::model::text::{self, plain};
 use crate::policy::model::Severity;
 use crate::report::record::{Action, Connections, FindingRecord, PortionRecord, Record};
 
@@ -54,7 +54,7 @@ pub(super) fn subject(severity: Option<Severity>, cluster: &str, what: &str) -> 
 pub(super) fn headline(findings: &[&FindingRecord]) -> String {
     let count = |what: &str, is_it: &dyn Fn(&FindingRecord) -> bool| {
         let n = findings.iter().filter(|finding| is_it(finding)).count();
-        (n, if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") })
+        (n, text::count(n, what))
     };
     let lines = [
         (Action::Failed, "NOT closed"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::compose::{clauses, headline, next_steps, status, subject, what};
 use super::{Notice, Section, cluster};
-use crate::model::text::plain;
+use crate::model::text::{count, plain};
 use crate::report::record::{FindingRecord, Record};
 
 /// Groups written out; the rest is counted.
@@ -23,8 +23,7 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
     let findings: Vec<&FindingRecord> = told.iter().flat_map(|record| &record.findings).collect();
     let groups: BTreeSet<&str> = told.iter().map(|record| record.group.id.as_str()).collect();
     let cluster = cluster(first);
-    let groups = if groups.len() == 1 { "1 group".to_owned() } else { format!("{} groups", groups.len()) };
-    let headline = format!("{} in {groups}", headline(&findings));
+    let headline = format!("{} in {}", headline(&findings), count(groups.len(), "group"));
     let severity = records.iter().filter_map(|record| record.severity).max();
     let rest = told.len().saturating_sub(MAX_GROUPS);
     Some(Notice {

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::ids::Resource;
 use crate::model::region::Traffic;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
+use crate::model::text::quoted;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::Diagnostic;
-use crate::policy::file::cases::Shared;
+use crate::policy::file::cases::world::Shared;
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::names;
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::file::traffic;
 use crate::policy::tree::Node;
 
@@ -81,11 +83,11 @@ fn peer(node: &Node, key: &str, own: &str, shared: &Shared, problems: &mut Probl
         return Some(Peer::Group { id: own.to_owned(), owner: None });
     }
     if text.starts_with("sg-") {
-        let id = names::resource_id(text, "sg-", node.at, problems)?;
+        let id = names::resource_id(text, Resource::Group, node.at, problems)?;
         return Some(Peer::Group { id, owner: None });
     }
     if text.starts_with("pl-") {
-        let id = names::resource_id(text, "pl-", node.at, problems)?;
+        let id = names::resource_id(text, Resource::PrefixList, node.at, problems)?;
         if !shared.lists.contains_key(&id) {
             let message = format!("nothing says what the prefix list `{id}` holds");
             let help = format!(

@@ -6,19 +6,61 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::model::group::{AwsList, PeerGroup, PrefixList};
+use crate::model::ids::Resource;
 use crate::model::region::Addresses;
 use crate::model::rule::Peer;
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::cases::roles;
-use crate::policy::file::fields::{choice, kind, scalar};
+use crate::policy::file::clause::roles;
+use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::names;
-use crate::policy::file::problems::{Problems, quoted};
+use crate::policy::file::problems::Problems;
 use crate::policy::tree::{Node, Value};
+
+/// What all tests of a file share.
+pub(super) struct Shared {
+    pub(super) given: Circumstances,
+    pub(super) vpc: Addresses,
+    pub(super) peers: BTreeMap<String, PeerGroup>,
+    pub(super) lists: BTreeMap<String, Option<PrefixList>>,
+}
+
+/// Where and when a rule is judged, as far as it is said.
+#[derive(Clone, Default)]
+pub(super) struct Circumstances {
+    pub(super) account: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) cluster: Option<String>,
+    pub(super) now: Option<Timestamp>,
+}
+
+impl Circumstances {
+    pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> Self {
+        let mut checked = |key, check: fn(&str, At, &mut Problems) -> Option<String>| {
+            let node = fields.get(key)?;
+            scalar(node, key, problems).and_then(|text| check(text, node.at, problems))
+        };
+        let account = checked("account", names::account);
+        let region = checked("region", names::region);
+        let cluster = checked("cluster", names::cluster);
+        Self { account, region, cluster, now: fields.get("now").and_then(|node| time(node, problems)) }
+    }
+
+    /// What is said here, else there.
+    pub(super) fn or(self, other: &Self) -> Self {
+        Self {
+            account: self.account.or_else(|| other.account.clone()),
+            region: self.region.or_else(|| other.region.clone()),
+            cluster: self.cluster.or_else(|| other.cluster.clone()),
+            now: self.now.or(other.now),
+        }
+    }
+}
 
 /// `sg-…: [node]`: other groups of the same cluster, with their roles.
 pub(super) fn peers(node: &Node, problems: &mut Problems) -> BTreeMap<String, PeerGroup> {
     let help = "write `sg-0123456789abcdef0: [node]` for each group of the same cluster";
-    let entries = entries(node, "peers", "sg-", help, problems);
+    let entries = entries(node, "peers", Resource::Group, help, problems);
     let peer =
         |(id, node): (String, &Node)| Some((id, PeerGroup { same_cluster: true, roles: roles(node, problems)? }));
     entries.into_iter().filter_map(peer).collect()
@@ -27,7 +69,7 @@ pub(super) fn peers(node: &Node, problems: &mut Problems) -> BTreeMap<String, Pe
 /// `pl-…: [203.0.113.0/24]`, `pl-…: aws:s3` or `pl-…: unreadable`; the last is `None`.
 pub(super) fn prefix_lists(node: &Node, problems: &mut Problems) -> BTreeMap<String, Option<PrefixList>> {
     let help = "write `pl-0123456789abcdef0: [203.0.113.0/24]` for each prefix list";
-    let entries = entries(node, "prefix_lists", "pl-", help, problems);
+    let entries = entries(node, "prefix_lists", Resource::PrefixList, help, problems);
     let list = |(id, node): (String, &Node)| {
         let list = match &node.value {
             Value::Scalar(word) if word == "unreadable" => None,
@@ -44,11 +86,11 @@ pub(super) fn prefix_lists(node: &Node, problems: &mut Problems) -> BTreeMap<Str
     entries.into_iter().map(list).collect()
 }
 
-/// A map from ids with a prefix, each at most once.
+/// A mapping from ids of one kind, each at most once.
 fn entries<'t>(
     node: &'t Node,
     key: &str,
-    prefix: &str,
+    resource: Resource,
     help: &str,
     problems: &mut Problems,
 ) -> Vec<(String, &'t Node)> {
@@ -64,7 +106,7 @@ fn entries<'t>(
         if let Some(first) = seen.insert(text, name.at) {
             let message = format!("{} stands here a second time", quoted(text));
             problems.add(Diagnostic::error("duplicate-key", name.at, message).also("first here", first, None));
-        } else if let Some(id) = names::resource_id(text, prefix, name.at, problems) {
+        } else if let Some(id) = names::resource_id(text, resource, name.at, problems) {
             found.push((id, value));
         }
     }
@@ -89,7 +131,7 @@ pub(super) fn blocks(node: &Node, key: &str, problems: &mut Problems) -> Address
     }
 }
 
-pub(super) fn time(node: &Node, problems: &mut Problems) -> Option<Timestamp> {
+fn time(node: &Node, problems: &mut Problems) -> Option<Timestamp> {
     let text = scalar(node, "now", problems)?;
     let time = text.parse::<Timestamp>().ok();
     if time.is_none() {

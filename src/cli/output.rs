@@ -1,0 +1,108 @@
+//! What a verb has to say: a text and an exit code.
+//!
+//! Owns: the exit codes, the formats, how JSON is written. Must not: write to a stream.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::model::text;
+use crate::policy::judge::Finding;
+use crate::policy::model::{Severity, Verdict};
+
+/// Text for people or JSON for tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For tools.
+    Json,
+}
+
+/// What counts as a finding for the exit code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    /// A rule that the policy forbids.
+    #[default]
+    Revoke,
+    /// Anything that is not allowed.
+    Report,
+    /// A finding of any severity.
+    Low,
+    /// Of this severity or worse.
+    Medium,
+    /// Of this severity or worse.
+    High,
+    /// Of this severity.
+    Critical,
+}
+
+impl FailOn {
+    pub(super) fn is_met_by(self, finding: &Finding) -> bool {
+        match self {
+            Self::Revoke => finding.verdict == Verdict::Revoke,
+            Self::Report => finding.verdict >= Verdict::Report,
+            Self::Low => finding.severity >= Some(Severity::Low),
+            Self::Medium => finding.severity >= Some(Severity::Medium),
+            Self::High => finding.severity >= Some(Severity::High),
+            Self::Critical => finding.severity >= Some(Severity::Critical),
+        }
+    }
+}
+
+/// The contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Clean = 0,
+    CouldNotRun = 1,
+    Findings = 2,
+    InvalidPolicy = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What a verb has to say.
+pub(super) struct CommandOutput {
+    /// For standard output; ends with a line break.
+    pub(super) text: String,
+    pub(super) exit: Exit,
+}
+
+impl CommandOutput {
+    pub(super) fn new(text: String, exit: Exit) -> Self {
+        Self { text, exit }
+    }
+
+    pub(super) fn json(value: &serde_json::Value, exit: Exit) -> anyhow::Result<Self> {
+        // What a terminal might obey is escaped; in JSON it can only stand inside of strings.
+        let text = serde_json::to_string_pretty(value)?;
+        let mut out = String::with_capacity(text.len() + 1);
+        for c in text.chars() {
+            if c == '\n' || text::is_harmless(c) {
+                out.push(c);
+            } else {
+                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+            }
+        }
+        Ok(Self::new(out + "\n", exit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_stays_json_whatever_is_escaped_in_it() {
+        let value = serde_json::json!({"a": "b\u{9b}\u{202e}\u{e0041}ü"});
+        let text = CommandOutput::json(&value, Exit::Clean).unwrap().text;
+        assert_eq!(text, "{\n  \"a\": \"b\\u009b\\u202e\\udb40\\udc41ü\"\n}\n");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}
