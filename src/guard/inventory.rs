@@ -296,7 +296,7 @@ impl Inventory {
 
     fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
         let rules = raw.rules_of(&facts.id);
-        let Membership { clusters: names, roles } = self.membership(facts, &rules, raw, clusters);
+        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters);
         let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
         Group {
             id: facts.id.clone(),
