@@ -193,6 +193,30 @@ async fn ranges_of_a_vpc_are_those_associated_now_in_both_families() {
 }
 
 #[tokio::test]
+async fn what_a_prefix_list_holds_is_not_known_while_it_changes() {
+    for (state, is_known) in [
+        ("create-in-progress", false),
+        ("modify-in-progress", false),
+        ("restore-in-progress", false),
+        ("modify-complete", true),
+        ("modify-failed", true),
+    ] {
+        let list = mock!(Client::describe_managed_prefix_lists).then_http_response(move || {
+            let item = format!("<item><prefixListId>pl-1</prefixListId><state>{state}</state></item>");
+            ok("DescribeManagedPrefixLists", &format!("<prefixListSet>{item}</prefixListSet>"))
+        });
+        let entries = mock!(Client::get_managed_prefix_list_entries)
+            .then_http_response(|| ok("GetManagedPrefixListEntries", "<entrySet/>"));
+        let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
+        let found = client.prefix_list("pl-1").await;
+        assert_eq!(found.is_ok(), is_known, "{state}");
+        if let Err(error) = found {
+            assert!(chain(&error).contains(&format!("`{state}`")), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_prefix_list_has_its_owner_and_every_page_of_its_entries() {
     let list = mock!(Client::describe_managed_prefix_lists)
         .match_requests(|request| request.prefix_list_ids() == ["pl-1"])

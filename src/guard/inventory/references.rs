@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 
 use super::{GroupSnapshot, Inventory};
-use crate::cluster::membership::{Membership, Rank};
+use crate::cluster::membership::Membership;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList};
 
@@ -27,9 +27,7 @@ impl References {
         group.prefix_lists.extend(self.lists.clone());
         let Group { clusters, peers, .. } = group;
         peers.extend(self.peers.iter().map(|(id, peer)| {
-            // What tags and a rule make a member could have been made so a moment ago, to be let in.
-            let is_member = peer.rank == Rank::Proven && !peer.strong_roles().is_empty();
-            let same_cluster = is_member && !peer.clusters.is_disjoint(clusters);
+            let same_cluster = !peer.strong_roles().is_empty() && !peer.clusters.is_disjoint(clusters);
             (id.clone(), PeerGroup { same_cluster, roles: peer.strong_roles() })
         }));
     }
@@ -67,7 +65,10 @@ impl Inventory {
                 Err(error) => {
                     let why = chain(&error);
                     tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
-                    PrefixList::Unreadable { why, may_pass: matches!(error, CloudError::Failed { .. }) }
+                    PrefixList::Unreadable {
+                        why,
+                        may_pass: matches!(error, CloudError::Failed { .. } | CloudError::ListChanging { .. }),
+                    }
                 }
             };
             (id, list)
