@@ -15,7 +15,7 @@ use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
-use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
+use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroups, PrefixListFacts, Selector};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -196,13 +196,23 @@ impl Ec2 for Fake {
 impl Eks for Fake {
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
         self.0.call("clusters".into());
-        Ok(vec![Cluster {
+        Ok(vec![self.0.prod()])
+    }
+    async fn cluster(&self, name: &str, _: &NodeGroups) -> Result<Option<Cluster>, CloudError> {
+        self.0.call(format!("cluster {name}"));
+        Ok((name == "prod").then(|| self.0.prod()))
+    }
+}
+
+impl World {
+    fn prod(&self) -> Cluster {
+        Cluster {
             name: "prod".into(),
             vpc: "vpc-1".into(),
             cluster_group: Some(CLUSTER_GROUP.into()),
-            public_endpoint: self.0.endpoint.lock().unwrap().clone(),
+            public_endpoint: self.endpoint.lock().unwrap().clone(),
             ..Cluster::default()
-        }])
+        }
     }
 }
 
@@ -373,8 +383,11 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert_eq!(case.world.left(), ["sgr-2"]);
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[..7], ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[7..], ["instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(
+        calls[..7],
+        ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
+    );
+    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -387,7 +400,7 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     let calls = case.world.calls.lock().unwrap().clone();
-    let requirements = ["instances", "rules"];
+    let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
     assert_eq!(calls[8..], requirements);
 }
@@ -491,7 +504,7 @@ fn after_a_slow_read(happen: fn(&World)) -> Surprise {
         world.milliseconds.fetch_add(3000, Ordering::Relaxed);
         *world.surprise.lock().unwrap() = then.lock().unwrap().take();
     };
-    ("clusters", 0, Box::new(slow))
+    ("cluster", 0, Box::new(slow))
 }
 
 #[tokio::test]
@@ -525,7 +538,7 @@ async fn a_read_that_took_long_is_not_the_last_look() {
 /// However slow: what the last look still shows as it was is revoked at the first try.
 #[tokio::test]
 async fn a_slow_ec2_costs_one_more_look_at_the_rules_and_no_more() {
-    for slow in ["groups", "rules", "interfaces", "instances", "clusters"] {
+    for slow in ["groups", "rules", "interfaces", "instances", "cluster"] {
         for seconds in [3, 8] {
             let case = Case::new(vec![kubelet("sgr-1")]);
             *case.world.slow.lock().unwrap() = Some((slow, seconds));

@@ -11,13 +11,13 @@ use crate::model::group::{Evidence, Role, RoleEvidence};
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
-const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
+pub(super) const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
 /// EC2 Auto Scaling's own tag on instances.
-const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
+pub(super) const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 /// How EKS describes the interfaces of its control plane; the cluster's name follows.
-const EKS_INTERFACE: &str = "Amazon EKS ";
+pub(super) const EKS_INTERFACE: &str = "Amazon EKS ";
 /// Ordinary tags whose value is a cluster's name.
 const CLUSTER_NAME_TAGS: [&str; 4] =
     ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
@@ -236,23 +236,8 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
     clusters_in_tags(tags).any(|name| name == cluster)
 }
 
-/// Whether anything about a group, or about what it is attached to, speaks of EKS at all. If so and no role is found, what
-/// is known of the clusters may be too old: node groups come and go.
-pub(crate) fn speaks_of_eks(group: &GroupFacts, interfaces: &[Interface], instances: &[Instance]) -> bool {
-    let speaks_of_cluster = |tags: &Tags| {
-        tags.keys().any(|key| ["eks", "aws:eks:", CLUSTER_TAG_PREFIX].iter().any(|start| key.starts_with(start)))
-    };
-    let is_attached = |groups: &[String]| groups.contains(&group.id);
-    speaks_of_cluster(&group.tags)
-        || instances.iter().any(|instance| is_attached(&instance.groups) && speaks_of_cluster(&instance.tags))
-        || interfaces.iter().any(|interface| {
-            is_attached(&interface.groups)
-                && (speaks_of_cluster(&interface.tags) || interface.description.starts_with(EKS_INTERFACE))
-        })
-}
-
 /// Cluster names that tags speak of, ordinary or not.
-fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+pub(super) fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter_map(|(key, value)| {
         key.strip_prefix(CLUSTER_TAG_PREFIX)
             .or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))

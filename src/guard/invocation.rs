@@ -120,9 +120,9 @@ impl<'a> Invocation<'a> {
             steps.retain(|step| is_new_look || !has_failed(step));
             limit(&mut steps, self.most);
             let missing = missing_of(named, &snapshot, &results);
-            let unresolved = snapshot.unresolved();
+            let (unresolved, clusters) = (snapshot.unresolved(), snapshot.clusters());
             let execute = remediation.execute(&mut snapshot, steps, &mut self.most);
-            let (done, references) = join(execute, inventory.references(&unresolved)).await;
+            let (done, references) = join(execute, inventory.references(&unresolved, &clusters)).await;
             for result in done {
                 keep(&mut results, result);
             }
@@ -163,7 +163,7 @@ impl<'a> Invocation<'a> {
                 break Vec::new();
             }
         };
-        let gone = self.claimed(&snapshot.group, named, &missing).await;
+        let gone = self.claimed(&snapshot, named, &missing).await;
         for (id, list) in &snapshot.group.prefix_lists {
             if let PrefixList::Unreadable { why, may_pass: true } = list {
                 self.problem(format!("prefix list `{id}` could not be read: {why}"));
@@ -221,22 +221,18 @@ impl<'a> Invocation<'a> {
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
-    async fn claimed(&mut self, group: &Group, named: &Named, missing: &[NamedRule]) -> Vec<StepResult> {
-        let claimed = claims(group, missing);
-        if claimed.rules.is_empty() {
+    async fn claimed(&mut self, snapshot: &GroupSnapshot, named: &Named, missing: &[NamedRule]) -> Vec<StepResult> {
+        let mut claimed = snapshot.clone();
+        claimed.group = claims(&snapshot.group, missing);
+        if claimed.group.rules.is_empty() {
             return Vec::new();
         }
-        let claimed = match self.inventory.resolve(claimed).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                self.problem(format!(
-                    "what the event says of `{}` could not be looked up: {}",
-                    group.id,
-                    chain(&error)
-                ));
-                return Vec::new();
-            }
-        };
+        if let Err(error) = self.inventory.resolve(&mut claimed).await {
+            let id = &snapshot.group.id;
+            self.problem(format!("what the event says of `{id}` could not be looked up: {}", chain(&error)));
+            return Vec::new();
+        }
+        let claimed = claimed.group;
         let context = self.setup.context(self.event, self.started, named);
         let gone = |finding: Finding| {
             let detail = "the event names this rule; this is what it says it was".to_owned();

@@ -1,7 +1,5 @@
 //! Groups, interfaces, instances, VPC ranges and prefix lists.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use eks_sg_guard::model::error::chain;

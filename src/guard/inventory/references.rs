@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 
+use super::raw::RawState;
 use super::{GroupSnapshot, Inventory};
 use crate::cluster::membership::Membership;
+use crate::cluster::names::{self, Named};
 use crate::model::error::{CloudError, chain};
+use crate::model::facts::{Cluster, Selector};
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList};
 
 /// Values that EC2 takes in one filter.
@@ -34,24 +37,23 @@ impl References {
 }
 
 impl Inventory {
-    /// Looks up these groups (`sg-…`) and prefix lists (`pl-…`).
+    /// Looks up these groups (`sg-…`), as far as they are of these clusters, and prefix lists (`pl-…`).
     ///
     /// # Errors
     /// A read that failed after the SDK's retries. A list that cannot be read is no error but an unreadable list.
-    pub async fn references(&self, ids: &BTreeSet<String>) -> Result<References, CloudError> {
+    pub async fn references(&self, ids: &BTreeSet<String>, clusters: &[Cluster]) -> Result<References, CloudError> {
         let (lists, peers) = ids.iter().cloned().partition(|id| id.starts_with("pl-"));
-        let (lists, peers) = futures::join!(self.prefix_lists(&lists), self.peers(&peers));
+        let (lists, peers) = futures::join!(self.prefix_lists(&lists), self.peers(&peers, clusters));
         Ok(References { lists, peers: peers? })
     }
 
-    /// Looks up what the rules of a group refer to, without reading the rules: for rules that an event only claims.
+    /// Looks up what the rules of a snapshot refer to and is not known yet.
     ///
     /// # Errors
     /// As [`Inventory::references`].
-    pub async fn resolve(&self, group: Group) -> Result<Group, CloudError> {
-        let mut snapshot = GroupSnapshot::new(group, self.clock.now());
-        self.references(&snapshot.unresolved()).await?.resolve(&mut snapshot);
-        Ok(snapshot.group)
+    pub async fn resolve(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
+        self.references(&snapshot.unresolved(), &snapshot.clusters).await?.resolve(snapshot);
+        Ok(())
     }
 
     /// A list that cannot be read is a finding, not a failure: the other rules still count.
@@ -76,12 +78,16 @@ impl Inventory {
         join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
     }
 
-    /// What other groups are now. One that does not exist here (another account's, or gone) is nobody's.
-    async fn peers(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Membership>, CloudError> {
+    /// What other groups are to these clusters now. One that does not exist here (another account's, or gone) is nobody's.
+    async fn peers(
+        &self,
+        ids: &BTreeSet<String>,
+        clusters: &[Cluster],
+    ) -> Result<BTreeMap<String, Membership>, CloudError> {
         let mut found: BTreeMap<String, Membership> =
             ids.iter().map(|id| (id.clone(), Membership::default())).collect();
         let ids: Vec<String> = ids.iter().cloned().collect();
-        let chunks = ids.chunks(MAX_FILTER_VALUES).map(|ids| self.raw_and_clusters(ids));
+        let chunks = ids.chunks(MAX_FILTER_VALUES).map(|ids| self.raw_of_peers(ids, clusters));
         for (raw, clusters) in try_join_all(chunks).await? {
             for group in &raw.groups {
                 found.insert(group.id.clone(), self.membership(group, &raw.rules_of(&group.id), &raw, &clusters));
@@ -89,4 +95,21 @@ impl Inventory {
         }
         Ok(found)
     }
+
+    /// Peers with what is attached to them, and the clusters with those node groups that the peers name.
+    async fn raw_of_peers(&self, ids: &[String], clusters: &[Cluster]) -> Result<(RawState, Vec<Cluster>), CloudError> {
+        let raw = self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids).await?;
+        let known: Named = clusters.iter().map(names_of).collect();
+        let mut named = names::named(&raw.groups, &raw.interfaces, &raw.instances);
+        for (cluster, node_groups) in self.cache.names(ids) {
+            named.entry(cluster).or_default().extend(node_groups);
+        }
+        named.retain(|cluster, _| known.contains_key(cluster));
+        let clusters = self.more(clusters.to_vec(), &known, named).await?;
+        Ok((raw, clusters))
+    }
+}
+
+fn names_of(cluster: &Cluster) -> (String, BTreeSet<String>) {
+    (cluster.name.clone(), cluster.node_groups.iter().map(|nodes| nodes.name.clone()).collect())
 }
