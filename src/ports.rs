@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::error::{Cause, CloudError};
-use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroups, PrefixListFacts, Selector};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
 use crate::report::history::{History, Key};
@@ -35,8 +35,8 @@ pub trait Ec2: Send + Sync {
     /// The instances with an interface that one of the groups is attached to, or that lie in the VPCs. Terminated ones are
     /// left out.
     async fn instances(&self, selector: &Selector) -> Result<Vec<Instance>, CloudError>;
-    /// IPv4 and IPv6 ranges of each VPC, by id.
-    async fn vpc_ranges(&self, vpcs: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError>;
+    /// IPv4 and IPv6 ranges of every VPC of the region, by id.
+    async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError>;
     /// A prefix list with all its entries.
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError>;
     /// Revokes these rules of one group and direction, all or none.
@@ -49,6 +49,8 @@ pub trait Eks: Send + Sync {
     /// Every cluster of the account and region, with its node groups and VPC ranges. A cluster or node group that goes away
     /// while we read is left out.
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError>;
+    /// One cluster with some of its node groups, without VPC ranges. `None` when there is no such cluster.
+    async fn cluster(&self, name: &str, node_groups: &NodeGroups) -> Result<Option<Cluster>, CloudError>;
 }
 
 /// One way to notify people or machines.

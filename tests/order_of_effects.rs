@@ -22,7 +22,7 @@ use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
-use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
+use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroups, PrefixListFacts, Selector};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -52,6 +52,10 @@ struct World {
     lagging: Mutex<BTreeMap<String, (usize, Rule)>>,
     /// Runs once, right before the call that comes after n others whose lines start with the text.
     surprise: Mutex<Option<Surprise>>,
+    /// Calls whose lines start with the text take so many seconds.
+    slow: Mutex<Option<(&'static str, i64)>>,
+    /// At each look there is one more rule that refers to a new prefix list, and the look takes long.
+    restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
     list_is_gone: Mutex<bool>,
     reads_fail: Mutex<bool>,
@@ -86,6 +90,14 @@ impl World {
                 _ => None,
             }
         };
+        if let Some((_, seconds)) = self.slow.lock().unwrap().filter(|(start, _)| line.starts_with(start)) {
+            self.milliseconds.fetch_add(seconds * 1000, Ordering::Relaxed);
+        }
+        if line == "rules" && *self.restless.lock().unwrap() {
+            let n = self.milliseconds.fetch_add(3000, Ordering::Relaxed);
+            let peer = Peer::PrefixList(format!("pl-{n}"));
+            self.rules.lock().unwrap().push(Rule { peer, ..kubelet(&format!("sgr-list-{n}")) });
+        }
         if let Some((.., happen)) = due {
             happen(self);
         }
@@ -164,7 +176,7 @@ impl Ec2 for Fake {
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
-    async fn vpc_ranges(&self, _: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError> {
+    async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
         Ok(BTreeMap::new())
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
@@ -200,13 +212,23 @@ impl Ec2 for Fake {
 impl Eks for Fake {
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
         self.0.call("clusters".into());
-        Ok(vec![Cluster {
+        Ok(vec![self.0.prod()])
+    }
+    async fn cluster(&self, name: &str, _: &NodeGroups) -> Result<Option<Cluster>, CloudError> {
+        self.0.call(format!("cluster {name}"));
+        Ok((name == "prod").then(|| self.0.prod()))
+    }
+}
+
+impl World {
+    fn prod(&self) -> Cluster {
+        Cluster {
             name: "prod".into(),
             vpc: "vpc-1".into(),
             cluster_group: Some(CLUSTER_GROUP.into()),
-            public_endpoint: self.0.endpoint.lock().unwrap().clone(),
+            public_endpoint: self.endpoint.lock().unwrap().clone(),
             ..Cluster::default()
-        }])
+        }
     }
 }
 
@@ -382,13 +404,16 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert_eq!(case.world.left(), ["sgr-2"]);
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[..7], ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[7..], ["instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(
+        calls[..7],
+        ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
+    );
+    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn beside_a_prefix_list_the_rules_are_read_once_more_and_the_revoke_follows() {
+async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-1".into());
     let case = Case::new(vec![by_list]);
@@ -396,9 +421,9 @@ async fn beside_a_prefix_list_the_rules_are_read_once_more_and_the_revoke_follow
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     let calls = case.world.calls.lock().unwrap().clone();
-    let requirements = ["instances", "rules"];
-    assert_eq!(calls[5..9], ["rules", "prefix_list", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[9..], requirements);
+    let requirements = ["cluster prod", "instances", "rules"];
+    assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[8..], requirements);
 }
 
 #[tokio::test]
@@ -500,7 +525,7 @@ fn after_a_slow_read(happen: fn(&World)) -> Surprise {
         world.milliseconds.fetch_add(3000, Ordering::Relaxed);
         *world.surprise.lock().unwrap() = then.lock().unwrap().take();
     };
-    ("clusters", 0, Box::new(slow))
+    ("cluster", 0, Box::new(slow))
 }
 
 #[tokio::test]
@@ -528,7 +553,47 @@ async fn a_read_that_took_long_is_not_the_last_look() {
     *case.world.surprise.lock().unwrap() = Some(after_a_slow_read(|_| {}));
     case.event(&["sgr-1"]).await.unwrap();
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[5..11], ["groups", "rules", "interfaces", "instances", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[5..8], ["rules", "revoke ingress sgr-1", "rules"], "the rules alone are looked at once more");
+}
+
+/// However slow: what the last look still shows as it was is revoked at the first try.
+#[tokio::test]
+async fn a_slow_ec2_costs_one_more_look_at_the_rules_and_no_more() {
+    for slow in ["groups", "rules", "interfaces", "instances", "cluster"] {
+        for seconds in [3, 8] {
+            let case = Case::new(vec![kubelet("sgr-1")]);
+            *case.world.slow.lock().unwrap() = Some((slow, seconds));
+            let response = case.event(&["sgr-1"]).await.unwrap();
+            assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)], "{slow} takes {seconds} s");
+            let looks = case.world.calls("rules").len();
+            assert!(looks <= 4, "{slow}: {looks} looks, the last two of them afterwards");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_from_a_block_does_not_wait_for_lists_and_groups_of_other_rules() {
+    let mut by_list = kubelet("sgr-2");
+    by_list.peer = Peer::PrefixList("pl-1".into());
+    let case = Case::new(vec![kubelet("sgr-1"), by_list, from_group("sgr-3", Packets::All, "sg-0f1")]);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let response = case.event(&["sgr-1", "sgr-2"]).await.unwrap();
+    let closed = actions(&response).into_iter().filter(|(_, action)| *action == Action::Revoked).count();
+    assert_eq!(closed, 2);
+    let calls = case.world.calls.lock().unwrap().clone();
+    let at = |call: &str| calls.iter().position(|other| other == call).unwrap();
+    assert_eq!(at("revoke ingress sgr-1"), 5, "right after the first reads: {calls:?}");
+    assert!(at("revoke ingress sgr-1") < at("revoke ingress sgr-2"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_rule_that_refers_to_something_new_at_each_look_delays_only_itself() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.prefix_list.lock().unwrap() = Some(Addresses::default());
+    *case.world.restless.lock().unwrap() = true;
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert!(!case.world.left().contains(&"sgr-1".to_owned()));
 }
 
 #[tokio::test]

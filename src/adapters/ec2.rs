@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::types::{Filter, PrefixListState};
 use futures::future::{try_join, try_join_all};
 
 use super::failure::{during, unusable};
@@ -24,6 +24,9 @@ const FILTER_VALUES: usize = 200;
 /// The largest page of most reads. Naming one also counts the call into the larger request bucket.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
 const PAGE: i32 = 1000;
+
+/// States in which nobody documents which entries EC2 goes by.
+const CHANGING: [&str; 3] = ["create-in-progress", "modify-in-progress", "restore-in-progress"];
 
 /// The largest page of the prefix-list reads.
 const PREFIX_LIST_PAGE: i32 = 100;
@@ -111,12 +114,11 @@ impl Ec2 for Client {
         Ok(once_each(instances.filter_map(decode::instance), |instance| &instance.id))
     }
 
-    async fn vpc_ranges(&self, vpcs: &[String]) -> Result<BTreeMap<String, Addresses>, CloudError> {
+    async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
         const ACTION: &str = "ec2:DescribeVpcs";
-        let found = every(ACTION, id_filters("vpc-id", vpcs), |filter| {
-            self.describe_vpcs().filters(filter).into_paginator().page_size(PAGE).items().send().try_collect()
-        });
-        let ranges = found.await?.into_iter().map(|vpc| {
+        let found: Result<Vec<_>, _> =
+            self.describe_vpcs().into_paginator().page_size(PAGE).items().send().try_collect().await;
+        let ranges = found.map_err(during(ACTION))?.into_iter().map(|vpc| {
             let ranges = decode::vpc_ranges(&vpc);
             let id = vpc.vpc_id.unwrap_or_default();
             ranges.map_err(|error| unusable(ACTION, format!("a range of {id}: {error}"))).map(|ranges| (id, ranges))
@@ -124,6 +126,8 @@ impl Ec2 for Client {
         ranges.collect()
     }
 
+    /// The entries are those of the version that is in force when EC2 answers. They are read beside the state, and not after it:
+    /// a change that ends in between is an event of its own.
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError> {
         const DESCRIBE: &str = "ec2:DescribeManagedPrefixLists";
         const ENTRIES: &str = "ec2:GetManagedPrefixListEntries";
@@ -136,6 +140,9 @@ impl Ec2 for Client {
                 .await?;
         let list = lists.into_iter().find(|list| list.prefix_list_id() == Some(id));
         let list = list.ok_or_else(|| CloudError::ListGone(format!("`{id}` was not in the answer").into()))?;
+        if let Some(state) = list.state().map(PrefixListState::as_str).filter(|state| CHANGING.contains(state)) {
+            return Err(CloudError::ListChanging { state: state.to_owned() });
+        }
         let entries = decode::addresses(entries.iter().filter_map(|entry| entry.cidr()));
         Ok(PrefixListFacts {
             owner: list.owner_id.unwrap_or_default(),

@@ -11,13 +11,13 @@ use crate::model::group::{Evidence, Role, RoleEvidence};
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
-const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
+pub(super) const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
 /// EC2 Auto Scaling's own tag on instances.
-const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
+pub(super) const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 /// How EKS describes the interfaces of its control plane; the cluster's name follows.
-const EKS_INTERFACE: &str = "Amazon EKS ";
+pub(super) const EKS_INTERFACE: &str = "Amazon EKS ";
 /// Ordinary tags whose value is a cluster's name.
 const CLUSTER_NAME_TAGS: [&str; 4] =
     ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
@@ -48,6 +48,8 @@ pub struct Membership {
     pub clusters: BTreeSet<String>,
     /// Each role once, with its strongest evidence.
     pub roles: Vec<RoleEvidence>,
+    /// How much counts that it belongs to them.
+    pub rank: Rank,
 }
 
 impl Membership {
@@ -57,52 +59,58 @@ impl Membership {
     }
 }
 
-/// Reads the facts.
-pub fn membership(facts: Facts<'_>) -> Membership {
-    let mut found: BTreeSet<(String, RoleEvidence)> = BTreeSet::new();
-    let is_internal = facts.clusters.iter().any(|cluster| is_internal_group(cluster, facts.group));
-    let mut add = |cluster: &str, role, evidence, strong| {
-        // A group that another account owns can be read here but not changed.
-        let strong = strong && (facts.group.owner.is_empty() || facts.group.owner == facts.account) && !is_internal;
-        found.insert((cluster.to_owned(), RoleEvidence { role, evidence, strong }));
-    };
-    for entry in facts.configured.iter().filter(|entry| entry.id == facts.group.id) {
-        add(&entry.cluster, entry.role, Evidence::Configured, true);
-    }
-    for cluster in facts.clusters {
-        let name = cluster.name.as_str();
-        let mut known = described(cluster, facts.group);
-        attached(cluster, facts, &mut known);
-        for (role, evidence, strong) in known {
-            add(name, role, evidence, strong);
-        }
-    }
-    if found.is_empty() {
-        for cluster in facts.clusters.iter().filter(|cluster| is_tagged(&facts.group.tags, &cluster.name)) {
-            found.insert((
-                cluster.name.clone(),
-                RoleEvidence { role: Role::Node, evidence: Evidence::Tag, strong: false },
-            ));
-        }
-    }
-    // The best evidence says whose the group is: an ordinary tag, or a load balancer's, must not add a second cluster whose
-    // mode, exceptions and controllers would then count here.
-    let named_by = |is_good: fn(&RoleEvidence) -> bool| -> BTreeSet<String> {
-        found.iter().filter(|(_, known)| is_good(known)).map(|(cluster, _)| cluster.clone()).collect()
-    };
-    let best = [
-        named_by(|known| known.strong && known.role != Role::LoadBalancer),
-        named_by(|known| known.strong),
-        named_by(|_| true),
-    ];
-    let clusters = best.into_iter().find(|names| !names.is_empty()).unwrap_or_default();
-    let mut roles: Vec<RoleEvidence> = found.into_iter().map(|(_, known)| known).collect();
-    roles.sort_by_key(|known| (known.role, !known.strong, known.evidence));
-    roles.dedup_by_key(|known| known.role);
-    Membership { clusters, roles }
+/// How much counts that a group is a cluster's. Only the clusters of the best rank count for a group: an ordinary tag must not
+/// add a second one whose mode, exceptions and controllers would then hold here too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Ordinary tags alone, which anybody with `ec2:CreateTags` can write. Reported, never revoked.
+    #[default]
+    Claimed,
+    /// Ordinary tags on something of the cluster's VPC that shares an interface with, lets in or is let in by a group of the
+    /// cluster.
+    Corroborated,
+    /// What only EKS or AWS can say, or the policy does.
+    Proven,
 }
 
-type Known = (Role, Evidence, bool);
+/// Reads the facts.
+pub fn membership(facts: Facts<'_>) -> Membership {
+    let mut found: Vec<(&str, RoleEvidence, Rank)> = Vec::new();
+    let is_internal = facts.clusters.iter().any(|cluster| is_internal_group(cluster, facts.group));
+    // A group that another account owns can be read here but not changed.
+    let is_ours = facts.group.owner.is_empty() || facts.group.owner == facts.account;
+    for entry in facts.configured.iter().filter(|entry| entry.id == facts.group.id) {
+        let (role, evidence) = (entry.role, Evidence::Configured);
+        found.push((&entry.cluster, RoleEvidence { role, evidence, strong: true }, Rank::Proven));
+    }
+    for cluster in facts.clusters {
+        let mut known = described(cluster, facts.group);
+        attached(cluster, facts, &mut known);
+        found.extend(known.into_iter().map(|(role, evidence, rank)| {
+            (cluster.name.as_str(), RoleEvidence { role, evidence, strong: rank > Rank::Claimed }, rank)
+        }));
+    }
+    if found.is_empty() {
+        let tagged = facts.clusters.iter().filter(|cluster| is_tagged(&facts.group.tags, &cluster.name));
+        let claimed = RoleEvidence { role: Role::Node, evidence: Evidence::Tag, strong: false };
+        found.extend(tagged.map(|cluster| (cluster.name.as_str(), claimed, Rank::Claimed)));
+    }
+    // That it is a load balancer's says least of whose it is: the cluster may be known by a tag alone.
+    let standing = |(_, known, rank): &(&str, RoleEvidence, Rank)| (*rank, known.role != Role::LoadBalancer);
+    let best = found.iter().map(standing).max();
+    let clusters: BTreeSet<String> =
+        found.iter().filter(|entry| Some(standing(entry)) == best).map(|(cluster, ..)| (*cluster).to_owned()).collect();
+    found.retain(|(cluster, ..)| clusters.contains(*cluster));
+    let mut roles: Vec<RoleEvidence> = found
+        .into_iter()
+        .map(|(_, known, _)| RoleEvidence { strong: known.strong && is_ours && !is_internal, ..known })
+        .collect();
+    roles.sort_by_key(|known| (known.role, !known.strong, known.evidence));
+    roles.dedup_by_key(|known| known.role);
+    Membership { clusters, roles, rank: best.map_or(Rank::Claimed, |(rank, _)| rank) }
+}
+
+type Known = (Role, Evidence, Rank);
 
 /// How the name of a group begins that EKS keeps among the control-plane instances of a local cluster on Outposts.
 pub(crate) const INTERNAL_GROUP: &str = "eks-local-internal-do-not-use-or-edit-";
@@ -111,7 +119,11 @@ pub(crate) const INTERNAL_GROUP: &str = "eks-local-internal-do-not-use-or-edit-"
 /// group immune: there has to be such a cluster in its VPC.
 /// <https://docs.aws.amazon.com/eks/latest/userguide/eks-outposts-vpc-subnet-requirements.html>
 fn is_internal_group(cluster: &Cluster, group: &GroupFacts) -> bool {
-    let is_its_name = |rest: &str| rest == cluster.name;
+    let is_its_name = |rest: &str| {
+        rest.strip_prefix(cluster.name.as_str())
+            .and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(|id| !id.is_empty())
+    };
     cluster.is_local && group.vpc == cluster.vpc && group.name.strip_prefix(INTERNAL_GROUP).is_some_and(is_its_name)
 }
 
@@ -120,23 +132,24 @@ fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {
     let mut known = Vec::new();
     let is_it = |id: &String| *id == group.id;
     if cluster.cluster_group.as_ref().is_some_and(is_it) {
-        known.push((Role::Cluster, Evidence::DescribeCluster, true));
+        known.push((Role::Cluster, Evidence::DescribeCluster, Rank::Proven));
     }
     if cluster.control_plane_groups.iter().any(is_it) {
-        known.push((Role::ControlPlane, Evidence::DescribeCluster, true));
+        known.push((Role::ControlPlane, Evidence::DescribeCluster, Rank::Proven));
     }
     for nodes in &cluster.node_groups {
         if nodes.remote_access_group.as_ref().is_some_and(is_it) {
-            known.push((Role::RemoteAccess, Evidence::DescribeNodegroup, true));
+            known.push((Role::RemoteAccess, Evidence::DescribeNodegroup, Rank::Proven));
         }
         if nodes.template_groups.iter().any(is_it) {
-            known.push((Role::Node, Evidence::LaunchTemplate, true));
+            known.push((Role::Node, Evidence::LaunchTemplate, Rank::Proven));
         }
     }
     if known.is_empty() && group.tags.get(AWS_CLUSTER_TAG) == Some(&cluster.name) {
         // While a cluster is being created, EKS tags the group before DescribeCluster names it. Once DescribeCluster names
         // another one, this is the leftover of a deleted cluster of that name.
-        known.push((Role::Cluster, Evidence::AwsTag, cluster.cluster_group.is_none()));
+        let rank = if cluster.cluster_group.is_none() { Rank::Proven } else { Rank::Claimed };
+        known.push((Role::Cluster, Evidence::AwsTag, rank));
     }
     known
 }
@@ -157,26 +170,36 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let shares = own.contains(&&facts.group.id)
         || interfaces().any(|interface| interface.groups.iter().any(is_own))
         || facts.rules.iter().any(lets_in);
+    let tagged = |is_here: bool| if is_here && shares { Rank::Corroborated } else { Rank::Claimed };
 
     for interface in interfaces() {
         if is_control_plane(interface, cluster) && cluster.cluster_group.as_ref() != Some(&facts.group.id) {
-            known.push((Role::ControlPlane, Evidence::Attachment, true));
+            known.push((Role::ControlPlane, Evidence::Attachment, Rank::Proven));
         }
         if interface.kind == "branch" && is_tagged(&interface.tags, &cluster.name) {
-            known.push((Role::Pod, Evidence::Attachment, here(&interface.vpc) && shares));
+            known.push((Role::Pod, Evidence::Attachment, tagged(here(&interface.vpc))));
         }
     }
     for instance in facts.instances.iter().filter(|instance| is_attached(&instance.groups)) {
         if is_node_by_aws(cluster, instance) {
-            known.push((Role::Node, Evidence::Attachment, true));
+            known.push((Role::Node, Evidence::Attachment, Rank::Proven));
         } else if is_tagged(&instance.tags, &cluster.name) {
-            known.push((Role::Node, Evidence::Attachment, is_node_by_tag(cluster, instance) && shares));
+            known.push((Role::Node, Evidence::Attachment, tagged(is_node_by_tag(cluster, instance))));
         }
     }
-    // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC.
-    let balances = interfaces().any(|interface| is_load_balancer(interface) && here(&interface.vpc));
+    // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC. A group that
+    // is on anything else as well, such as another team's host, is not the load balancer's own: it makes nothing immune.
+    let nodes = facts.instances.iter().filter(|node| is_node_by_aws(cluster, node) || is_node_by_tag(cluster, node));
+    let nodes: BTreeSet<&String> = nodes.map(|node| &node.id).collect();
+    let is_of_cluster = |interface: &Interface| {
+        is_control_plane(interface, cluster)
+            || interface.kind == "branch" && is_tagged(&interface.tags, &cluster.name)
+            || interface.instance.as_ref().is_some_and(|instance| nodes.contains(instance))
+    };
+    let balances = interfaces().any(|interface| is_load_balancer(interface) && here(&interface.vpc))
+        && interfaces().all(|interface| is_load_balancer(interface) || is_of_cluster(interface));
     if balances && (!known.is_empty() || is_tagged(&facts.group.tags, &cluster.name)) {
-        known.push((Role::LoadBalancer, Evidence::Attachment, true));
+        known.push((Role::LoadBalancer, Evidence::Attachment, Rank::Proven));
     }
 }
 
@@ -213,23 +236,8 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
     clusters_in_tags(tags).any(|name| name == cluster)
 }
 
-/// Whether anything about a group, or about what it is attached to, speaks of EKS at all. If so and no role is found, what
-/// is known of the clusters may be too old: node groups come and go.
-pub(crate) fn speaks_of_eks(group: &GroupFacts, interfaces: &[Interface], instances: &[Instance]) -> bool {
-    let speaks_of_cluster = |tags: &Tags| {
-        tags.keys().any(|key| ["eks", "aws:eks:", CLUSTER_TAG_PREFIX].iter().any(|start| key.starts_with(start)))
-    };
-    let is_attached = |groups: &[String]| groups.contains(&group.id);
-    speaks_of_cluster(&group.tags)
-        || instances.iter().any(|instance| is_attached(&instance.groups) && speaks_of_cluster(&instance.tags))
-        || interfaces.iter().any(|interface| {
-            is_attached(&interface.groups)
-                && (speaks_of_cluster(&interface.tags) || interface.description.starts_with(EKS_INTERFACE))
-        })
-}
-
 /// Cluster names that tags speak of, ordinary or not.
-fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+pub(super) fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter_map(|(key, value)| {
         key.strip_prefix(CLUSTER_TAG_PREFIX)
             .or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))

@@ -10,33 +10,69 @@ mod references;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::{try_join, try_join4};
-use jiff::{SignedDuration, Timestamp};
+use futures::future::try_join;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 
-use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
+use crate::cluster::membership::{Facts, Membership, membership};
+use crate::cluster::names::{self, Named};
 use crate::cluster::topology::{self, Candidate, Topology};
-use crate::guard::inventory::cache::{CACHE_TTL, Cache};
+use crate::guard::inventory::cache::Cache;
 use crate::guard::inventory::raw::{RawState, is_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Selector};
+use crate::model::facts::{Cluster, GroupFacts, NodeGroups, Selector};
 use crate::model::group::{ConfiguredGroup, Group};
 use crate::model::region::Addresses;
-use crate::model::rule::Rule;
+use crate::model::rule::{Peer, Rule};
 use crate::ports::{Clock, Ec2, Eks};
 
-/// A group that speaks of EKS and has no role makes us ask EKS again, but not more often than this.
-const MIN_CACHE_TTL: SignedDuration = SignedDuration::from_secs(10);
+/// Clusters read at the same time.
+const MAX_CLUSTER_READS: usize = 8;
 
 /// A group as it was read.
 #[derive(Clone, Debug)]
 pub struct GroupSnapshot {
-    /// With roles, rules, peers and prefix lists. Without roles it is out of scope.
+    /// With roles, rules and, as far as they were looked up, peers and prefix lists. Without roles it is out of scope.
     pub group: Group,
-    /// When the read of its rules was started.
-    pub read_at: Timestamp,
-    /// Whether nothing else was awaited after its rules were read, so that this read may count as the last look.
-    pub is_last_look: bool,
+    /// When EC2 answered with its rules.
+    pub rules_at: Timestamp,
+    /// The groups and prefix lists that were looked up, whatever came of it.
+    resolved: BTreeSet<String>,
+    /// The clusters that were asked for.
+    clusters: Arc<Vec<Cluster>>,
+}
+
+impl GroupSnapshot {
+    fn new(group: Group, rules_at: Timestamp, clusters: Arc<Vec<Cluster>>) -> Self {
+        let resolved = BTreeSet::from([group.id.clone()]);
+        Self { group, rules_at, resolved, clusters }
+    }
+
+    /// The group with those of its rules alone that can be judged: what they refer to was looked up.
+    pub fn judgeable(&self) -> Group {
+        let is_resolved = |rule: &&Rule| reference(rule).is_none_or(|id| self.resolved.contains(id));
+        Group { rules: self.group.rules.iter().filter(is_resolved).cloned().collect(), ..self.group.clone() }
+    }
+
+    /// The clusters that were asked for.
+    pub fn clusters(&self) -> Arc<Vec<Cluster>> {
+        Arc::clone(&self.clusters)
+    }
+
+    /// The groups and prefix lists that rules refer to and that were not looked up.
+    pub fn unresolved(&self) -> BTreeSet<String> {
+        let references = self.group.rules.iter().filter_map(reference);
+        references.filter(|id| !self.resolved.contains(*id)).map(str::to_owned).collect()
+    }
+}
+
+/// What has to be looked up before a rule can be judged: another group or a prefix list.
+fn reference(rule: &Rule) -> Option<&str> {
+    match &rule.peer {
+        Peer::Cidr(_) => None,
+        Peer::PrefixList(id) | Peer::Group { id, .. } => Some(id),
+    }
 }
 
 /// The reader, with its memory.
@@ -61,9 +97,8 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn read(&self, ids: &[String]) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let read_at = self.clock.now();
         let (raw, clusters) = self.raw_and_clusters(ids).await?;
-        self.judgeable(raw, clusters, read_at).await
+        Ok(self.snapshots(&raw, &clusters))
     }
 
     /// These groups, which were put on an interface or instance, each with whether it is the first EKS interface that the
@@ -76,7 +111,6 @@ impl Inventory {
         ids: &[String],
         attachment: &str,
     ) -> Result<Option<Vec<(GroupSnapshot, bool)>>, CloudError> {
-        let read_at = self.clock.now();
         let (raw, clusters) = self.raw_and_clusters(ids).await?;
         if !raw.interfaces.iter().any(|interface| is_of(interface, attachment)) {
             return Ok(None);
@@ -87,15 +121,9 @@ impl Inventory {
         };
         let had_none = |group: &&GroupFacts| roles(group, &before).is_empty();
         let new: BTreeSet<String> = raw.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let snapshot = self.judgeable(raw, clusters, read_at).await?;
+        let snapshots = self.snapshots(&raw, &clusters);
         let is_first = |snapshot: &GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
-        Ok(Some(
-            snapshot
-                .into_iter()
-                .map(|snapshot| (is_first(&snapshot), snapshot))
-                .map(|(first, snapshot)| (snapshot, first))
-                .collect(),
-        ))
+        Ok(Some(snapshots.into_iter().map(|snapshot| (snapshot.clone(), is_first(&snapshot))).collect()))
     }
 
     /// The groups that EKS names for a cluster, as EKS says it now. Empty when there is no such cluster.
@@ -103,37 +131,65 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn groups_of(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
-        let clusters = self.clusters(SignedDuration::ZERO).await?;
-        let known = clusters.iter().find(|known| known.name == cluster);
-        Ok(known.map(Cluster::groups).unwrap_or_default().into_iter().collect())
+        let cluster = self.eks.cluster(cluster, &NodeGroups::All).await?;
+        cluster.iter().for_each(|cluster| self.cache.keep_groups_of(cluster));
+        Ok(cluster.as_ref().map(Cluster::groups).unwrap_or_default().into_iter().collect())
     }
 
-    /// What EKS says of a cluster, at most some minutes ago.
+    /// What EKS says of a cluster, without its node groups.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
-        Ok(self.clusters(CACHE_TTL).await?.iter().find(|known| known.name == name).cloned())
+        self.eks.cluster(name, &NodeGroups::Named(BTreeSet::new())).await
     }
 
+    /// The groups with what is attached to them, and the clusters that they name. Clusters named before are asked for beside
+    /// EC2, so that a warm function has all in one wave.
     async fn raw_and_clusters(&self, ids: &[String]) -> Result<(RawState, Arc<Vec<Cluster>>), CloudError> {
-        try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.clusters(CACHE_TTL)).await
+        let mut hints = self.cache.names(ids);
+        for entry in self.configured.iter().filter(|entry| ids.contains(&entry.id)) {
+            hints.entry(entry.cluster.clone()).or_default();
+        }
+        let (raw, known) = try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.named(&hints)).await?;
+        let named = names::named(&raw.groups, &raw.interfaces, &raw.instances);
+        let clusters = Arc::new(self.more(known, &hints, named).await?);
+        for group in &raw.groups {
+            let found = self.membership(group, &raw.rules_of(&group.id), &raw, &clusters).clusters;
+            let of_found = clusters.iter().filter(|cluster| found.contains(&cluster.name));
+            let names = of_found.map(|cluster| {
+                let node_groups = cluster.node_groups.iter().map(|nodes| nodes.name.clone());
+                (cluster.name.clone(), node_groups.collect())
+            });
+            self.cache.keep_names(&group.id, names.collect());
+        }
+        Ok((raw, clusters))
     }
 
-    /// Completes what was read; asks EKS again first when that may tell more.
-    async fn judgeable(
-        &self,
-        raw: RawState,
-        mut clusters: Arc<Vec<Cluster>>,
-        read_at: Timestamp,
-    ) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let mut waited = false;
-        if raw.groups.iter().any(|group| self.may_be_new(group, &raw, &clusters)) {
-            let fresh = self.clusters(MIN_CACHE_TTL).await?;
-            waited = !Arc::ptr_eq(&fresh, &clusters);
-            clusters = fresh;
+    /// These clusters with these node groups. One that does not exist is left out.
+    async fn named(&self, names: &Named) -> Result<Vec<Cluster>, CloudError> {
+        let read = |(name, node_groups): (&String, &BTreeSet<String>)| {
+            let (name, node_groups) = (name.clone(), NodeGroups::Named(node_groups.clone()));
+            async move { self.eks.cluster(&name, &node_groups).await }
+        };
+        let reads: Vec<_> = names.iter().map(read).collect();
+        let found: Vec<Option<Cluster>> = stream::iter(reads).buffered(MAX_CLUSTER_READS).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The clusters that are known with those that are named besides; asks for nothing that was `asked` for.
+    async fn more(&self, mut known: Vec<Cluster>, asked: &Named, named: Named) -> Result<Vec<Cluster>, CloudError> {
+        let is_new = |(cluster, node_groups): &(String, BTreeSet<String>)| {
+            asked.get(cluster).is_none_or(|asked| !node_groups.is_subset(asked))
+        };
+        let mut missing: Named = named.into_iter().filter(is_new).collect();
+        for (cluster, node_groups) in &mut missing {
+            node_groups.extend(asked.get(cluster).into_iter().flatten().cloned());
         }
-        self.complete(raw, &clusters, read_at, waited).await
+        let found = self.named(&missing).await?;
+        known.retain(|cluster| !missing.contains_key(&cluster.name));
+        known.extend(found);
+        Ok(known)
     }
 
     /// Every group with a role in some cluster.
@@ -141,26 +197,34 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn read_all(&self) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let clusters = self.clusters(SignedDuration::ZERO).await?;
+        let clusters = Arc::new(self.eks.clusters().await?);
+        clusters.iter().for_each(|cluster| self.cache.keep_groups_of(cluster));
         let vpcs: BTreeSet<String> = clusters.iter().map(|cluster| cluster.vpc.clone()).collect();
         if vpcs.is_empty() {
             return Ok(Vec::new());
         }
         let selector = Selector::Vpcs(vpcs.into_iter().collect());
-        let (groups, interfaces, instances) = futures::try_join!(
+        let (groups, interfaces, instances, ranges) = futures::try_join!(
             self.ec2.groups(&selector),
             self.ec2.interfaces(&selector),
-            self.ec2.instances(&selector)
+            self.ec2.instances(&selector),
+            self.ec2.vpc_ranges(),
         )?;
         for cluster in clusters.iter() {
             self.cache.keep_nodes(&cluster.name, topology::candidates(cluster, &instances), self.clock.now());
         }
-        let read_at = self.clock.now();
         let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
         let rules = self.ec2.rules(&ids).await?;
-        let raw = RawState { groups, rules, interfaces, instances };
-        let snapshot = self.complete(raw, &clusters, read_at, false).await?;
-        Ok(snapshot.into_iter().filter(|snapshot| !snapshot.group.roles.is_empty()).collect())
+        let raw = RawState { groups, rules, rules_at: self.clock.now(), interfaces, instances, ranges };
+        let mut snapshots = self.snapshots(&raw, &clusters);
+        snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
+        // Most groups refer to the same lists and groups, so all are looked up at once.
+        let unresolved = snapshots.iter().flat_map(GroupSnapshot::unresolved).collect();
+        let references = self.references(&unresolved, &clusters).await?;
+        for snapshot in &mut snapshots {
+            references.resolve(snapshot);
+        }
+        Ok(snapshots)
     }
 
     /// The rules of one group as they are this moment, and nothing else.
@@ -172,30 +236,45 @@ impl Inventory {
         Ok(rules.into_iter().map(|(_, rule)| rule).collect())
     }
 
-    /// Reads a group again, with all that its rules refer to. One that is gone has no rules.
+    /// Reads a group again; what was looked up in this invocation stays. One that is gone has no rules.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn read_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
-        let read_at = self.clock.now();
         if let Some(again) = self.read(std::slice::from_ref(&snapshot.group.id)).await?.into_iter().next() {
-            *snapshot = again;
+            snapshot.group = Group {
+                peers: std::mem::take(&mut snapshot.group.peers),
+                prefix_lists: std::mem::take(&mut snapshot.group.prefix_lists),
+                ..again.group
+            };
+            snapshot.rules_at = again.rules_at;
         } else {
             snapshot.group.rules.clear();
-            (snapshot.read_at, snapshot.is_last_look) = (read_at, true);
+            snapshot.rules_at = self.clock.now();
         }
         Ok(())
     }
 
-    /// Who wears what in a cluster, with the rules as they are this moment. `None`: EKS does not know the cluster, or not
+    /// Looks at the rules alone once more.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn look_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
+        snapshot.group.rules = self.rules(&snapshot.group.id).await?;
+        snapshot.rules_at = self.clock.now();
+        Ok(())
+    }
+
+    /// What is attached to which groups in a cluster, with the rules as they are this moment. `None`: EKS does not know the cluster, or not
     /// its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn topology(&self, cluster: &str) -> Result<Option<Topology>, CloudError> {
-        let clusters = self.clusters(CACHE_TTL).await?;
-        let known = clusters.iter().find(|known| known.name == cluster && known.cluster_group.is_some());
-        let Some(cluster) = known else { return Ok(None) };
+        let (cluster, ranges) = try_join(self.eks.cluster(cluster, &NodeGroups::All), self.ec2.vpc_ranges()).await?;
+        let Some(mut cluster) = cluster.filter(|known| known.cluster_group.is_some()) else { return Ok(None) };
+        cluster.vpc_ranges = ranges.get(&cluster.vpc).cloned().unwrap_or_default();
+        let cluster = &cluster;
         let nodes = self.nodes(cluster).await?;
         let groups: Vec<String> = topology::groups(cluster, &nodes).into_iter().collect();
         let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
@@ -219,41 +298,26 @@ impl Inventory {
         Ok(nodes)
     }
 
-    /// Whether no strong role is known although something speaks of EKS.
-    fn may_be_new(&self, group: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> bool {
-        speaks_of_eks(group, &raw.interfaces, &raw.instances)
-            && self.membership(group, &raw.rules_of(&group.id), raw, clusters).strong_roles().is_empty()
-    }
-
     async fn raw_of_ids(&self, selector: &Selector, ids: &[String]) -> Result<RawState, CloudError> {
-        let (groups, rules, interfaces, instances) = try_join4(
+        let rules = async { self.ec2.rules(ids).await.map(|rules| (rules, self.clock.now())) };
+        let (groups, (rules, rules_at), interfaces, instances, ranges) = futures::try_join!(
             self.ec2.groups(selector),
-            self.ec2.rules(ids),
+            rules,
             self.ec2.interfaces(selector),
             self.ec2.instances(selector),
-        )
-        .await?;
-        Ok(RawState { groups, rules, interfaces, instances })
+            self.ec2.vpc_ranges(),
+        )?;
+        Ok(RawState { groups, rules, rules_at, interfaces, instances, ranges })
     }
 
-    /// What EKS said, unless that is older than `age`.
-    async fn clusters(&self, age: SignedDuration) -> Result<Arc<Vec<Cluster>>, CloudError> {
-        let now = self.clock.now();
-        if let Some(clusters) = self.cache.clusters(age, now) {
-            return Ok(clusters);
-        }
-        let clusters = Arc::new(self.eks.clusters().await?);
-        self.cache.keep_clusters(&clusters, now);
-        Ok(clusters)
-    }
-
-    fn groups(&self, raw: &RawState, clusters: &[Cluster]) -> Vec<Group> {
-        raw.groups.iter().map(|facts| self.group(facts, raw, clusters)).collect()
+    fn snapshots(&self, raw: &RawState, clusters: &Arc<Vec<Cluster>>) -> Vec<GroupSnapshot> {
+        let snapshot = |facts| GroupSnapshot::new(self.group(facts, raw, clusters), raw.rules_at, Arc::clone(clusters));
+        raw.groups.iter().map(snapshot).collect()
     }
 
     fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
         let rules = raw.rules_of(&facts.id);
-        let Membership { clusters: names, roles } = self.membership(facts, &rules, raw, clusters);
+        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters);
         let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
         Group {
             id: facts.id.clone(),
@@ -262,6 +326,7 @@ impl Inventory {
             owner: facts.owner.clone(),
             remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
             cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
+            vpc_ranges: raw.ranges.get(&facts.vpc).cloned().unwrap_or_default(),
             clusters: names,
             roles,
             rules,

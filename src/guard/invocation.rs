@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join};
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
@@ -14,13 +14,14 @@ use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::GroupSnapshot;
 use crate::guard::inventory::Inventory;
 use crate::guard::news::News;
-use crate::guard::plan::{claims, limit, names, plan};
+use crate::guard::plan::{Step, claims, limit, names, plan};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::chain;
 use crate::model::error::{Cause, CloudError};
 use crate::model::group::{Group, PrefixList, Role};
+use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, judge};
@@ -35,6 +36,8 @@ use crate::report::record::Record;
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
 pub(super) const RETRY_DELAYS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// How often what rules refer to is looked up for one group.
+const MAX_ROUNDS: usize = 3;
 /// Messages on their way at once.
 const MAX_SENDS: usize = 8;
 /// Groups of these roles are attached to interfaces that have requirements.
@@ -101,42 +104,68 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// Judges and mends one group. Rules that the event names and that are not there are waited for, but not before what is
-    /// there has been dealt with.
+    /// Judges and mends one group. What its rules refer to is looked up beside the revoke of the rules that refer to nothing,
+    /// so that no verdict waits for what it does not depend on. Rules that the event names and that are not there are waited
+    /// for, but not before what is there has been handled.
     async fn group(&mut self, mut snapshot: GroupSnapshot, named: &Named) {
         let mut results: BTreeMap<String, StepResult> = BTreeMap::new();
-        let mut waits = RETRY_DELAYS.into_iter();
+        let (mut waits, mut rounds) = (RETRY_DELAYS.into_iter(), 0..MAX_ROUNDS);
         let mut closed_at = None;
+        let mut is_new_look = true;
         let missing = loop {
             let context = self.setup.context(self.event, self.started, named);
             let (ports, inventory, deadline) = (&self.setup.ports, self.inventory, self.deadline);
             let remediation = Remediation { ports, inventory, context, deadline };
-            let mut steps = plan(context, &snapshot.group);
+            let mut steps = plan(context, &snapshot.judgeable());
+            let has_failed =
+                |step: &Step| results.get(&step.finding.rule.id).is_some_and(|result| result.action == Action::Failed);
+            steps.retain(|step| is_new_look || !has_failed(step));
             limit(&mut steps, self.most);
             let missing = missing_of(named, &snapshot, &results);
-            for result in remediation.execute(&mut snapshot, steps, &mut self.most).await {
+            let (unresolved, clusters) = (snapshot.unresolved(), snapshot.clusters());
+            let execute = remediation.execute(&mut snapshot, steps, &mut self.most);
+            let (done, references) = join(execute, inventory.references(&unresolved, &clusters)).await;
+            for result in done {
                 keep(&mut results, result);
             }
-            if results.values().any(|results| results.action == Action::Revoked) {
-                closed_at.get_or_insert(self.setup.ports.clock.now());
+            if results.values().any(|result| result.action == Action::Revoked) {
+                closed_at.get_or_insert(ports.clock.now());
             }
-            let Some(wait) =
-                waits.next().filter(|_| !missing.is_empty() && self.setup.ports.clock.now() < self.deadline)
-            else {
+            let is_gone = |rule: &Rule| results.get(&rule.id).is_some_and(|result| result.action.says_gone());
+            snapshot.group.rules.retain(|rule| !is_gone(rule));
+            match references {
+                Ok(references) => references.resolve(&mut snapshot),
+                Err(error) => {
+                    let id = &snapshot.group.id;
+                    self.problem(format!("what the rules of `{id}` refer to could not be read: {}", chain(&error)));
+                    break missing;
+                }
+            }
+            is_new_look = false;
+            // Rules may come to refer to something new at each look; at some point the others go on without them.
+            if !unresolved.is_empty() || !snapshot.unresolved().is_empty() {
+                if rounds.next().is_some() {
+                    continue;
+                }
+                let ids = snapshot.unresolved().into_iter().collect::<Vec<_>>().join("`, `");
+                self.problem(format!(
+                    "rules of `{}` came to refer to `{ids}` while it was looked at",
+                    snapshot.group.id
+                ));
+            }
+            let Some(wait) = waits.next().filter(|_| !missing.is_empty() && ports.clock.now() < self.deadline) else {
                 break missing;
             };
-            self.setup.ports.clock.sleep(wait).await;
-            // What is done has to be told, so an error ends the waiting and not the invocation.
+            ports.clock.sleep(wait).await;
+            is_new_look = true;
+            // What is done has to be reported, so an error ends the waiting and not the invocation.
             if let Err(error) = self.inventory.read_again(&mut snapshot).await {
-                self.problem(format!(
-                    "the rules of `{}` could not be read again: {}",
-                    snapshot.group.id,
-                    chain(&error)
-                ));
+                let id = &snapshot.group.id;
+                self.problem(format!("the rules of `{id}` could not be read again: {}", chain(&error)));
                 break Vec::new();
             }
         };
-        let gone = self.claimed(&snapshot.group, named, &missing).await;
+        let gone = self.claimed(&snapshot, named, &missing).await;
         for (id, list) in &snapshot.group.prefix_lists {
             if let PrefixList::Unreadable { why, may_pass: true } = list {
                 self.problem(format!("prefix list `{id}` could not be read: {why}"));
@@ -193,15 +222,18 @@ impl<'a> Invocation<'a> {
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
-    async fn claimed(&mut self, group: &Group, named: &Named, missing: &[NamedRule]) -> Vec<StepResult> {
-        let mut claimed = claims(group, missing);
-        if claimed.rules.is_empty() {
+    async fn claimed(&mut self, snapshot: &GroupSnapshot, named: &Named, missing: &[NamedRule]) -> Vec<StepResult> {
+        let mut claimed = snapshot.clone();
+        claimed.group = claims(&snapshot.group, missing);
+        if claimed.group.rules.is_empty() {
             return Vec::new();
         }
         if let Err(error) = self.inventory.resolve(&mut claimed).await {
-            self.problem(format!("what the event says of `{}` could not be looked up: {}", group.id, chain(&error)));
+            let id = &snapshot.group.id;
+            self.problem(format!("what the event says of `{id}` could not be looked up: {}", chain(&error)));
             return Vec::new();
         }
+        let claimed = claimed.group;
         let context = self.setup.context(self.event, self.started, named);
         let gone = |judged: JudgedRule| {
             let detail = "the event names this rule; this is what it says it was".to_owned();

@@ -30,7 +30,7 @@ impl Modes {
 
     /// The mode of a rule of this group, and the setting that keeps it from `enforce`.
     pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, &'static str) {
-        let cap = policy.mode_of(&group.clusters).unwrap_or(Mode::Enforce);
+        let cap = policy.mode_of(&group.clusters);
         let settings = [
             (self.named, "`GUARD_MODE` is `report`"),
             (cap, "the policy sets the mode of this cluster to `report`"),
@@ -233,6 +233,6 @@ mod tests {
             assert!(setting.contains(word), "{setting}");
         }
         let both = Group { clusters: ["dev-1".to_owned(), "prod".to_owned()].into(), ..Group::default() };
-        assert_eq!(Modes::new(enforce, enforce).of(&policy, &both, true).0, report, "the more cautious of two");
+        assert_eq!(Modes::new(enforce, enforce).of(&policy, &both, true).0, enforce, "the stricter of two");
     }
 }

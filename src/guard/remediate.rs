@@ -16,7 +16,7 @@ use crate::model::rule::{Direction, Rule};
 use crate::policy::judge::JudgedRule;
 use crate::report::outcome::Action;
 
-/// A read older than this is not the last look before a revoke.
+/// An answer older than this is not the last look before a revoke.
 const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
 /// Ids in one call. EC2 documents no maximum; small batches keep a refusal small.
 const MAX_RULES_PER_CALL: usize = 20;
@@ -52,9 +52,6 @@ impl StepResult {
     }
 }
 
-/// How often the rules may turn out to have changed before we give up for this time.
-const MAX_LOOKS: usize = 3;
-
 /// What the remediation of one group works with.
 #[derive(Clone, Copy)]
 pub struct Remediation<'a> {
@@ -77,13 +74,10 @@ impl Remediation<'_> {
         most: &mut usize,
     ) -> Vec<StepResult> {
         let mut results = Vec::new();
-        for _ in 0..MAX_LOOKS {
-            if steps.iter().all(|step| step.intent != Intent::Revoke) || self.is_last_look(snapshot) {
-                break;
-            }
-            if let Err(error) = self.inventory.read_again(snapshot).await {
+        if steps.iter().any(|step| step.intent == Intent::Revoke) && !self.is_last_look(snapshot) {
+            if let Err(error) = self.inventory.look_again(snapshot).await {
                 let why = format!("the rules could not be read once more just before: {}", chain(&error));
-                return results.into_iter().chain(steps.into_iter().map(|step| unread(step, &why))).collect();
+                return steps.into_iter().map(|step| unread(step, &why)).collect();
             }
             steps = judge_again(self.context, snapshot, steps, *most, &mut results);
         }
@@ -91,10 +85,6 @@ impl Remediation<'_> {
         results.extend(rest.into_iter().map(without_effect));
         if revokes.is_empty() {
             return results;
-        }
-        if !self.is_last_look(snapshot) {
-            let why = "the rules went on changing while they were looked at";
-            return results.into_iter().chain(revokes.into_iter().map(|step| unread(step, why))).collect();
         }
         *most = most.saturating_sub(revokes.len());
         // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
@@ -107,7 +97,7 @@ impl Remediation<'_> {
     }
 
     fn is_last_look(self, snapshot: &GroupSnapshot) -> bool {
-        snapshot.is_last_look && self.ports.clock.now().duration_since(snapshot.read_at) < MAX_LAST_LOOK_AGE
+        self.ports.clock.now().duration_since(snapshot.rules_at) < MAX_LAST_LOOK_AGE
     }
 
     /// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by
@@ -174,7 +164,7 @@ fn judge_again(
     most: usize,
     results: &mut Vec<StepResult>,
 ) -> Vec<Step> {
-    let mut again = plan(context, &snapshot.group);
+    let mut again = plan(context, &snapshot.judgeable());
     limit(&mut again, most);
     for step in steps.into_iter().filter(|step| step.intent == Intent::Revoke) {
         match again.iter().find(|now| now.finding.rule.id == step.finding.rule.id) {

@@ -14,6 +14,12 @@ pub enum CloudError {
     /// A prefix list does not exist, or is not shared with us (any more).
     #[error("the prefix list is gone")]
     ListGone(#[source] Cause),
+    /// A prefix list is being made, modified or restored, so nobody can say what it holds.
+    #[error("the prefix list is being changed (`{state}`), so what it holds is not known for now")]
+    ListChanging {
+        /// Its state, as EC2 names it.
+        state: String,
+    },
     /// We lack the right; the text says what to grant.
     #[error("not allowed to {action}; grant it to the function's role, or look for a policy that denies it")]
     Denied {

@@ -243,8 +243,13 @@ fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &
         && is(&limits.group, &group.id)
         && is(&limits.account, &location.account)
         && is(&limits.region, &location.region)
-        && limits
-            .cluster
-            .as_deref()
-            .is_none_or(|glob| group.clusters.iter().any(|name| WildMatch::new(glob).matches(name)))
+        && limits.cluster.as_deref().is_none_or(|glob| holds_for(glob, group, limits.group.is_some()))
+}
+
+/// Whether a clause for the clusters of this name holds for a group of theirs: for all its clusters, so that joining a second
+/// one excuses nothing there; where the clause names the group itself, one is enough.
+fn holds_for(glob: &str, group: &Group, names_group: bool) -> bool {
+    let glob = WildMatch::new(glob);
+    let mut matches = group.clusters.iter().map(|name| glob.matches(name));
+    if names_group { matches.any(|is| is) } else { !group.clusters.is_empty() && matches.all(|is| is) }
 }

@@ -68,11 +68,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The most cautious mode that the settings of these clusters allow; `None` when none says anything.
-    pub fn mode_of<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> Option<Mode> {
-        let setting =
-            |name: &&'a String| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
-        clusters.into_iter().filter_map(|name| setting(&name)?.mode).min()
+    /// The strictest mode that the settings of these clusters allow: joining a second cluster never makes the guard milder. A
+    /// cluster of which no setting speaks allows every mode.
+    pub fn mode_of<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> Mode {
+        let setting = |name: &str| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
+        let of_cluster = |name: &'a String| setting(name).and_then(|setting| setting.mode).unwrap_or(Mode::Enforce);
+        clusters.into_iter().map(of_cluster).max().unwrap_or(Mode::Enforce)
     }
 }
 

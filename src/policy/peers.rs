@@ -15,9 +15,25 @@ use crate::policy::classes::Classes;
 use crate::policy::exposure;
 use crate::policy::model::{Clause, PeerClass, PeerTerm};
 
-/// Blocks that are private everywhere: RFC 1918, RFC 6598, link-local, unique local.
-const PRIVATE: [&str; 7] =
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fe80::/10", "fc00::/7"];
+/// Blocks that are private everywhere, since nobody on the internet has an address in them: "this network", RFC 1918, RFC 6598,
+/// loopback, link-local, benchmarking (which EKS's best practices recommend for pods), reserved; unspecified, loopback, unique
+/// local, link-local. Documentation ranges and 6to4 count as internet.
+/// <https://www.iana.org/assignments/iana-ipv4-special-registry/>
+const PRIVATE: [&str; 13] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "240.0.0.0/4",
+    "::/128",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
 
 /// `PRIVATE` as a set.
 pub(super) fn private_everywhere() -> Addresses {

@@ -47,6 +47,11 @@ words! {
 }
 
 impl Action {
+    /// Whether the rule is not there any more.
+    pub fn says_gone(self) -> bool {
+        matches!(self, Self::Revoked | Self::AlreadyGone)
+    }
+
     /// What this alone makes of the record.
     pub fn outcome(self) -> Outcome {
         match self {

@@ -1,7 +1,5 @@
 //! Groups, interfaces, instances, VPC ranges and prefix lists.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use eks_sg_guard::model::error::chain;
@@ -61,7 +59,6 @@ async fn no_ids_and_texts_that_are_no_ids_are_no_call() {
     let client = mock_client!(aws_sdk_ec2, rules);
     assert_eq!(client.groups(&Selector::Ids(Vec::new())).await.unwrap(), []);
     assert_eq!(client.rules(&ids(&["sg-*", "sg-?", ""])).await.unwrap(), []);
-    assert_eq!(client.vpc_ranges(&[]).await.unwrap(), BTreeMap::new());
 }
 
 #[tokio::test]
@@ -188,12 +185,36 @@ async fn ranges_of_a_vpc_are_those_associated_now_in_both_families() {
         v4("203.0.113.0/24", "disassociated"),
     );
     let rule = mock!(Client::describe_vpcs)
-        .match_requests(|request| asks(request.filters(), &[("vpc-id", &["vpc-1", "vpc-gone"])]))
+        .match_requests(|request| request.filters().is_empty())
         .then_http_response(move || ok("DescribeVpcs", &body));
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let found = client.vpc_ranges(&ids(&["vpc-1", "vpc-gone"])).await.unwrap();
+    let found = client.vpc_ranges().await.unwrap();
     let expected = nets(&["10.0.0.0/16", "100.64.0.0/16", "2001:db8:1::/56"]);
     assert_eq!(found, [("vpc-1".to_owned(), expected)].into());
+}
+
+#[tokio::test]
+async fn what_a_prefix_list_holds_is_not_known_while_it_changes() {
+    for (state, is_known) in [
+        ("create-in-progress", false),
+        ("modify-in-progress", false),
+        ("restore-in-progress", false),
+        ("modify-complete", true),
+        ("modify-failed", true),
+    ] {
+        let list = mock!(Client::describe_managed_prefix_lists).then_http_response(move || {
+            let item = format!("<item><prefixListId>pl-1</prefixListId><state>{state}</state></item>");
+            ok("DescribeManagedPrefixLists", &format!("<prefixListSet>{item}</prefixListSet>"))
+        });
+        let entries = mock!(Client::get_managed_prefix_list_entries)
+            .then_http_response(|| ok("GetManagedPrefixListEntries", "<entrySet/>"));
+        let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
+        let found = client.prefix_list("pl-1").await;
+        assert_eq!(found.is_ok(), is_known, "{state}");
+        if let Err(error) = found {
+            assert!(chain(&error).contains(&format!("`{state}`")), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -12,8 +12,21 @@ use crate::model::{Clause, GROUPS, ITSELF, LISTS, Slice};
 use crate::world::{ENTRIES, Mark, REMOTE, RuleModel, VPC, World};
 
 /// The blocks of the design's word `private`.
-const PRIVATE: [&str; 7] =
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fe80::/10", "fc00::/7"];
+const PRIVATE: [&str; 13] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "240.0.0.0/4",
+    "::/128",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
 const MAPPED: &str = "::ffff:0:0/96";
 
 /// First and last address of a block.

@@ -69,6 +69,16 @@ impl World {
     }
 
     fn read(self) -> (Vec<String>, Vec<String>) {
+        let found = self.membership();
+        let line = |known: RoleEvidence| {
+            let evidence = serde_json::to_value(known.evidence).unwrap();
+            let strength = if known.strong { "strong" } else { "weak" };
+            format!("{} {} {strength}", known.role.word(), evidence.as_str().unwrap())
+        };
+        (found.roles.into_iter().map(line).collect(), found.clusters.into_iter().collect())
+    }
+
+    fn membership(self) -> Membership {
         let group = GroupFacts {
             id: self.id.unwrap_or(GROUP).into(),
             name: self.name.unwrap_or_default().into(),
@@ -76,7 +86,7 @@ impl World {
             owner: self.owner.unwrap_or("111122223333").into(),
             tags: self.tags,
         };
-        let found = membership(Facts {
+        membership(Facts {
             account: "111122223333",
             clusters: &self.clusters.unwrap_or_else(|| vec![prod()]),
             configured: &self.configured,
@@ -84,13 +94,7 @@ impl World {
             rules: &self.rules,
             interfaces: &self.interfaces,
             instances: &self.instances,
-        });
-        let line = |known: RoleEvidence| {
-            let evidence = serde_json::to_value(known.evidence).unwrap();
-            let strength = if known.strong { "strong" } else { "weak" };
-            format!("{} {} {strength}", known.role.word(), evidence.as_str().unwrap())
-        };
-        (found.roles.into_iter().map(line).collect(), found.clusters.into_iter().collect())
+        })
     }
 }
 
@@ -256,12 +260,18 @@ fn an_ordinary_tag_does_not_add_a_second_cluster_to_a_group_that_is_known_for_su
 
 #[test]
 fn the_internal_group_of_a_local_cluster_is_only_reported_on_and_nothing_else_hides_behind_its_name() {
-    const INTERNAL: &str = "eks-local-internal-do-not-use-or-edit-prod";
+    const INTERNAL: &str = "eks-local-internal-do-not-use-or-edit-prod-a1b2c3";
     for (what, name, is_local, vpc, expected) in [
         ("EKS's own", INTERNAL, true, "vpc-1", "node attachment weak"),
         ("a name like it, where there is no local cluster", INTERNAL, false, "vpc-1", "node attachment strong"),
         ("a name like it, in another VPC", INTERNAL, true, "vpc-2", "node attachment strong"),
-        ("of another cluster", "eks-local-internal-do-not-use-or-edit-dev", true, "vpc-1", "node attachment strong"),
+        (
+            "of another cluster",
+            "eks-local-internal-do-not-use-or-edit-dev-a1b2c3",
+            true,
+            "vpc-1",
+            "node attachment strong",
+        ),
         ("an ordinary one", "prod-node", true, "vpc-1", "node attachment strong"),
     ] {
         let world = World {
@@ -295,4 +305,46 @@ fn a_pod_group_is_known_by_its_branch_interfaces() {
     let world =
         World { interfaces: vec![branch], rules: lets_nodes_in, clusters: Some(vec![prod]), ..World::default() };
     assert_eq!(world.roles(), ["pod attachment strong"], "the nodes have a group of their own");
+}
+
+#[test]
+fn the_clusters_of_the_best_rank_alone_count() {
+    let dev = Cluster { name: "dev-1".into(), cluster_group: Some("sg-0dd".into()), node_groups: vec![], ..prod() };
+    let clusters = || Some(vec![prod(), dev.clone()]);
+    let by_hand = instance(&[("kubernetes.io/cluster/dev-1", "owned")]);
+    let by_aws = instance(&[("aws:eks:cluster-name", "prod"), ("kubernetes.io/cluster/dev-1", "owned")]);
+    let from_dev = || vec![rule_from("sg-0dd")];
+    for (what, instances, rules, expected, rank) in [
+        ("proven for one, tagged for another that it lets in", vec![by_aws], from_dev(), "prod", Rank::Proven),
+        ("corroborated for one alone", vec![by_hand.clone()], from_dev(), "dev-1", Rank::Corroborated),
+        ("claimed for one alone", vec![by_hand], vec![], "dev-1", Rank::Claimed),
+    ] {
+        let found = World { instances, rules, clusters: clusters(), ..World::default() }.membership();
+        assert_eq!(found.clusters.into_iter().collect::<Vec<_>>(), [expected], "{what}");
+        assert_eq!(found.rank, rank, "{what}");
+    }
+}
+
+#[test]
+fn a_load_balancers_group_on_a_plain_host_too_makes_nothing_immune() {
+    let of_host = Interface {
+        vpc: "vpc-1".into(),
+        groups: vec![GROUP.into()],
+        kind: "interface".into(),
+        instance: Some("i-1".into()),
+        ..Interface::default()
+    };
+    let tagged = || tags(&[("kubernetes.io/cluster/prod", "owned")]);
+    for (what, host, expected) in [
+        ("a plain host", instance(&[("Name", "bastion")]), "node tag weak"),
+        ("a node", instance(&[("aws:eks:cluster-name", "prod")]), "load-balancer attachment strong"),
+    ] {
+        let interfaces = vec![balancer(), of_host.clone()];
+        let world = World { tags: tagged(), interfaces, instances: vec![host], ..World::default() };
+        assert!(world.roles().contains(&expected.to_owned()), "{what}");
+    }
+    assert_eq!(
+        World { tags: tagged(), interfaces: vec![balancer()], ..World::default() }.roles(),
+        ["load-balancer attachment strong"]
+    );
 }

@@ -1,65 +1,66 @@
-//! What is known of clusters, peers and nodes for some minutes in a warm function. The judged group itself is never kept.
+//! What a warm function knows of names: which cluster and node group to ask EKS for when a group is judged, and what looked like
+//! a node some minutes ago. Names save a wave and decide nothing: what EKS says of them is read each time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::membership::Membership;
+use crate::cluster::names::Named;
 use crate::cluster::topology::Candidate;
 use crate::model::facts::Cluster;
 
-/// How long knowledge about clusters and peers stays good.
-pub(super) const CACHE_TTL: SignedDuration = SignedDuration::from_mins(5);
-/// Peers kept at most; beyond, the cache starts anew.
-const MAX_PEERS: usize = 10_000;
+/// How long what looked like a node counts, for what a cluster needs.
+const NODES_TTL: SignedDuration = SignedDuration::from_mins(5);
+/// Groups with names kept at most; beyond, the cache starts anew.
+const MAX_GROUPS: usize = 20_000;
 
-/// Each piece with the time of its read.
+/// Hints of one location.
 #[derive(Default)]
 pub(super) struct Cache {
-    clusters: Mutex<Option<(Timestamp, Arc<Vec<Cluster>>)>>,
-    peers: Mutex<HashMap<String, (Timestamp, Membership)>>,
-    /// By cluster.
+    /// By group.
+    names: Mutex<HashMap<String, Named>>,
+    /// By cluster, with the time of the read.
     nodes: Mutex<HashMap<String, (Timestamp, BTreeSet<Candidate>)>>,
 }
 
 impl Cache {
-    /// What EKS said, unless that is older than `age`.
-    pub(super) fn clusters(&self, age: SignedDuration, now: Timestamp) -> Option<Arc<Vec<Cluster>>> {
-        let (at, clusters) = self.clusters.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        (now.duration_since(at) < age).then_some(clusters)
+    /// What these groups were found to be of.
+    pub(super) fn names<'g>(&self, groups: impl IntoIterator<Item = &'g String>) -> Named {
+        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named = Named::new();
+        for (cluster, node_groups) in groups.into_iter().filter_map(|group| known.get(group)).flatten() {
+            named.entry(cluster.clone()).or_default().extend(node_groups.iter().cloned());
+        }
+        named
     }
 
-    pub(super) fn keep_clusters(&self, clusters: &Arc<Vec<Cluster>>, now: Timestamp) {
-        *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(clusters)));
-    }
-
-    /// What is known of these peers.
-    pub(super) fn peers<'p>(
-        &self,
-        ids: impl IntoIterator<Item = &'p String>,
-        now: Timestamp,
-    ) -> BTreeMap<String, Membership> {
-        let known = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |id: &String| {
-            let (at, membership) = known.get(id)?;
-            (now.duration_since(*at) < CACHE_TTL).then(|| (id.clone(), membership.clone()))
-        };
-        ids.into_iter().filter_map(fresh).collect()
-    }
-
-    pub(super) fn keep_peers(&self, found: &BTreeMap<String, Membership>, now: Timestamp) {
-        let mut known = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + found.len() > MAX_PEERS {
+    /// A group is of these clusters.
+    pub(super) fn keep_names(&self, group: &str, named: Named) {
+        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_GROUPS {
             known.clear();
         }
-        known.extend(found.iter().map(|(id, membership)| (id.clone(), (now, membership.clone()))));
+        known.insert(group.to_owned(), named);
+    }
+
+    /// Every group that EKS names for a cluster, those of launch templates without any node among them: nothing else names
+    /// these.
+    pub(super) fn keep_groups_of(&self, cluster: &Cluster) {
+        for nodes in &cluster.node_groups {
+            for group in nodes.template_groups.iter().chain(&nodes.remote_access_group) {
+                self.keep_names(group, [(cluster.name.clone(), [nodes.name.clone()].into())].into());
+            }
+        }
+        for group in cluster.cluster_group.iter().chain(&cluster.control_plane_groups) {
+            self.keep_names(group, [(cluster.name.clone(), BTreeSet::new())].into());
+        }
     }
 
     /// What looks like a node of the cluster.
     pub(super) fn nodes(&self, cluster: &str, now: Timestamp) -> Option<BTreeSet<Candidate>> {
         let (at, nodes) = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(cluster).cloned()?;
-        (now.duration_since(at) < CACHE_TTL).then_some(nodes)
+        (now.duration_since(at) < NODES_TTL).then_some(nodes)
     }
 
     pub(super) fn keep_nodes(&self, cluster: &str, nodes: BTreeSet<Candidate>, now: Timestamp) {

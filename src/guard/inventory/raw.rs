@@ -1,14 +1,24 @@
 //! Groups as EC2 shows them, with everything attached to them, before anybody says what they are to a cluster.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use crate::model::facts::{GroupFacts, Instance, Interface};
+use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 
 /// Groups with everything that wears them, unjudged.
+#[derive(Clone)]
 pub(super) struct RawState {
     pub(super) groups: Vec<GroupFacts>,
     pub(super) rules: Vec<(String, Rule)>,
+    /// When EC2 answered with the rules.
+    pub(super) rules_at: Timestamp,
     pub(super) interfaces: Vec<Interface>,
     pub(super) instances: Vec<Instance>,
+    /// IPv4 and IPv6 ranges of every VPC, by id.
+    pub(super) ranges: BTreeMap<String, Addresses>,
 }
 
 /// Whether this is the interface, or one of the instance.
@@ -30,7 +40,7 @@ impl RawState {
             .iter()
             .map(|instance| Instance { groups: groups_of(instance), ..instance.clone() })
             .collect();
-        Self { groups: self.groups.clone(), rules: self.rules.clone(), interfaces, instances }
+        Self { interfaces, instances, ..self.clone() }
     }
 
     pub(super) fn rules_of(&self, group: &str) -> Vec<Rule> {
