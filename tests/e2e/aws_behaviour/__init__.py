@@ -5,8 +5,9 @@ that is wrong (or right) would look the other way round. Each patch says first w
 `install()` is called once by the emulator; nothing else in the tests changes moto's code.
 """
 
-from aws_behaviour import clusters, interfaces, pages, rule_changes, rules, topics  # noqa: F401
-from aws_behaviour.pages import PAGE
+from aws_behaviour import clusters, filters, interfaces, lookups, pages, prefix_lists, rule_changes, rules, topics, vpcs  # noqa: F401
+from aws_behaviour.pages import PAGE, position
 from aws_behaviour.patching import install
+from aws_behaviour.prefix_lists import HELD
 
-__all__ = ["PAGE", "install"]
+__all__ = ["HELD", "PAGE", "install", "position"]

@@ -1,11 +1,9 @@
-"""EKS: what a cluster and a node group say about themselves, and the pages of their lists."""
+"""EKS: what a cluster and a node group say about themselves."""
 
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.security_groups import SecurityGroupRule
-from moto.eks import responses as eks_responses
 from moto.eks.models import EKSBackend
 
-from aws_behaviour.pages import PAGE
 from aws_behaviour.patching import patch
 
 
@@ -42,12 +40,3 @@ def _nodegroup(original, self, *args, remote_access=None, **options):
         nodegroup.resources.pop("remoteAccessSecurityGroup")
         nodegroup.remote_access = None
     return nodegroup
-
-
-for _action in ("list_clusters", "list_nodegroups"):
-    # moto: a page is as large as was asked for. AWS: has a limit of its own.
-    @patch(eks_responses.EKSResponse, _action)
-    def _eks_page(original, response):
-        asked = response._get_int_param
-        response._get_int_param = lambda name, default=None: min(asked(name, default) or PAGE.size, PAGE.size)
-        return original(response)

@@ -2,16 +2,13 @@
 
 from types import SimpleNamespace
 
-from moto.ec2.models.elastic_network_interfaces import NetworkInterface
-from moto.ec2.utils import filter_dict_attribute_mapping
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface, NetworkInterfaceBackend
+from moto.ec2.models.instances import Instance
 
 from aws_behaviour.patching import add, patch
 
 # moto: an interface has its own groups plus, for ever, those its instance was started with. AWS: its own.
 add(NetworkInterface, "group_set", property(lambda self: self._group_set))
-
-# moto: this filter is not there. AWS: it is.
-filter_dict_attribute_mapping["network-interface.group-id"] = "security_groups.id"
 
 
 def _attachment(interface):
@@ -24,6 +21,7 @@ def _attachment(interface):
         device_index=interface.device_index,
         instance_id=interface.instance.id if interface.instance else None,
         instance_owner_id=owner,
+        network_card_index=0,
         status="attached",
     )
 
@@ -32,14 +30,36 @@ def _attachment(interface):
 add(NetworkInterface, "attachment", property(_attachment))
 
 
-@patch(NetworkInterface, "get_filter_value")
-def _interface_filter(original, self, name, method=None):
-    # moto: these filters are not there, or answer for the customer's account. AWS: they say what the interface says.
-    values = {
-        "attachment.instance-owner-id": lambda: self.attachment.instance_owner_id if self.attachment else None,
-        "interface-type": lambda: self.interface_type,
-        "requester-id": lambda: self.requester_id,
-        "requester-managed": lambda: str(self.requester_managed).lower(),
-        "status": lambda: self.status,
-    }
-    return values[name]() if name in values else original(self, name, method)
+@patch(NetworkInterfaceBackend, "attach_network_interface")
+def _attach(_, self, eni_id, instance_id, device_index):
+    # moto: insists on the attachment being of its own class. AWS: of course not.
+    interface = self.get_network_interface(eni_id)
+    self.get_instance(instance_id).attach_eni(interface, device_index)
+    return interface.attachment
+
+
+def _groups_of_instance(instance):
+    primary = instance.__dict__.get("nics", {}).get(0)
+    return list(primary.group_set) if primary else instance.__dict__.get("started_with", [])
+
+
+def _move_to_groups(instance, groups):
+    primary = instance.__dict__.get("nics", {}).get(0)
+    if primary:
+        primary._group_set = list(groups)
+    instance.started_with = groups
+
+
+# moto: an instance has the groups it was started with. AWS: those of its primary interface.
+add(Instance, "security_groups", property(_groups_of_instance, _move_to_groups))
+
+
+# moto: a terminated instance keeps its interfaces. AWS: shows it without, and deletes those that were made with it.
+add(Instance, "network_interfaces", property(lambda self: [] if self.state == "terminated" else list(self.nics.values())))
+
+
+@patch(Instance, "terminate")
+def _terminate(original, self):
+    if 0 in self.nics:
+        self.nics[0].delete_on_termination = True
+    return original(self)

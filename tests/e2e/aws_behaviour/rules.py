@@ -58,15 +58,6 @@ def _permissions(_, self, rules):
     return list(views.values())
 
 
-def _uses(rules):
-    """moto knows the filters by prefix list and answers that they are not implemented; EC2 has them in both directions."""
-    return lambda _, self, values: any((rule.prefix_list_id or "") in values for rule in getattr(self, rules))
-
-
-patch(SecurityGroup, "filter_ip_permission__prefix_list_id")(_uses("ingress_rules"))
-patch(SecurityGroup, "filter_egress__ip_permission__prefix_list_id")(_uses("egress_rules"))
-
-
 @patch(SecurityGroupBackend, "_verify_group_will_respect_rule_count_limit")
 def _quota(_, self, group, current, ip_ranges, source_groups=None, egress=False):
     # moto: 60 rules of both address families together. AWS: 60 of each, and an account may ask for up to 1,000.
