@@ -126,8 +126,8 @@ impl Ec2 for Client {
         ranges.collect()
     }
 
-    /// The entries are those of the version that is in force when EC2 answers. They are read beside the state, and not after it:
-    /// a change that ends in between is an event of its own.
+    /// The entries are those of the version that is in force when EC2 answers. They are read beside the state, and not
+    /// after it: a change that ends in between is an event of its own.
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError> {
         const DESCRIBE: &str = "ec2:DescribeManagedPrefixLists";
         const ENTRIES: &str = "ec2:GetManagedPrefixListEntries";

@@ -59,8 +59,8 @@ impl Membership {
     }
 }
 
-/// How much counts that a group is a cluster's. Only the clusters of the best rank count for a group: an ordinary tag must not
-/// add a second one whose mode, exceptions and controllers would then hold here too.
+/// How much counts that a group is a cluster's. Only the clusters of the best rank count for a group: an ordinary tag
+/// must not add a second one whose mode, exceptions and controllers would then hold here too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// Ordinary tags alone, which anybody with `ec2:CreateTags` can write. Reported, never revoked.
@@ -187,8 +187,9 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
             known.push((Role::Node, Evidence::Attachment, tagged(is_node_by_tag(cluster, instance))));
         }
     }
-    // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC. A group that
-    // is on anything else as well, such as another team's host, is not the load balancer's own: it makes nothing immune.
+    // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC. A
+    // group that is on anything else as well, such as another team's host, is not the load balancer's own: it makes
+    // nothing immune.
     let nodes = facts.instances.iter().filter(|node| is_node_by_aws(cluster, node) || is_node_by_tag(cluster, node));
     let nodes: BTreeSet<&String> = nodes.map(|node| &node.id).collect();
     let is_of_cluster = |interface: &Interface| {

@@ -18,8 +18,8 @@ const SCALING_GROUP_ID_PARTS: usize = 5;
 /// Clusters by name, each with the node groups of it that are named.
 pub type Named = BTreeMap<String, BTreeSet<String>>;
 
-/// What these groups and their attachments name: all clusters that only AWS can name, and of those in ordinary tags the few that
-/// most attachments name.
+/// What these groups and their attachments name: all clusters that only AWS can name, and of those in ordinary tags the
+/// few that most attachments name.
 pub fn named<'a>(
     groups: impl IntoIterator<Item = &'a GroupFacts>,
     interfaces: &'a [Interface],

@@ -13,8 +13,8 @@ use super::{GroupRef, Named, Subject, Touched, rules};
 /// Endings of the one field that newer calls wrap their request or response in. The name may be abbreviated.
 const WRAPPERS: &[&str] = &["Request", "Req", "Response", "Resp"];
 
-/// Fields that name what a group is attached to, with the beginning of its id. Where both are there, it is the interface, not the
-/// instance.
+/// Fields that name what a group is attached to, with the beginning of its id. Where both are there, it is the
+/// interface, not the instance.
 const ATTACHMENTS: &[(&str, &str)] = &[("networkInterfaceId", "eni-"), ("instanceId", "i-")];
 
 /// Fields of a tagging request that hold the ids of the resources.

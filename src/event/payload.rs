@@ -53,9 +53,10 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     }
 }
 
-/// The envelope, by AWS's own type. That wants all its fields, each of one type, and something on the way may have dropped one
-/// or given it another type. No event may be lost to that, so then each field is read by itself. An object in place of an
-/// account or a region stays there as its JSON text, to be refused only if an account or a region is needed.
+/// The envelope, by AWS's own type. That wants all its fields, each of one type, and something on the way may have
+/// dropped one or given it another type. No event may be lost to that, so then each field is read by itself. An object
+/// in place of an account or a region stays there as its JSON text, to be refused only if an account or a region is
+/// needed.
 fn envelope(payload: &Value) -> EventBridgeEvent {
     EventBridgeEvent::deserialize(payload).unwrap_or_else(|_| {
         let field = |name| Some(get(payload, name)).filter(|value| is_present(value));

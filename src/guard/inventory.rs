@@ -265,8 +265,8 @@ impl Inventory {
         Ok(())
     }
 
-    /// What is attached to which groups in a cluster, with the rules as they are this moment. `None`: EKS does not know the cluster, or not
-    /// its group yet.
+    /// What is attached to which groups in a cluster, with the rules as they are this moment. `None`: EKS does not know
+    /// the cluster, or not its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.

@@ -104,9 +104,9 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// Judges and mends one group. What its rules refer to is looked up beside the revoke of the rules that refer to nothing,
-    /// so that no verdict waits for what it does not depend on. Rules that the event names and that are not there are waited
-    /// for, but not before what is there has been handled.
+    /// Judges and mends one group. What its rules refer to is looked up beside the revoke of the rules that refer to
+    /// nothing, so that no verdict waits for what it does not depend on. Rules that the event names and that are not
+    /// there are waited for, but not before what is there has been handled.
     async fn group(&mut self, mut snapshot: GroupSnapshot, named: &Named) {
         let mut results: BTreeMap<String, StepResult> = BTreeMap::new();
         let (mut waits, mut rounds) = (RETRY_DELAYS.into_iter(), 0..MAX_ROUNDS);
@@ -176,8 +176,9 @@ impl<'a> Invocation<'a> {
     }
 
     /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not
-    /// have, and a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for it, and on the
-    /// state that our own revokes left behind; after an event only if something may have been closed, by it or by us.
+    /// have, and a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for
+    /// it, and on the state that our own revokes left behind; after an event only if something may have been closed, by
+    /// it or by us.
     async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, Finding)> {
         let closes = self.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&Judged| {

@@ -246,8 +246,8 @@ fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &
         && limits.cluster.as_deref().is_none_or(|glob| holds_for(glob, group, limits.group.is_some()))
 }
 
-/// Whether a clause for the clusters of this name holds for a group of theirs: for all its clusters, so that joining a second
-/// one excuses nothing there; where the clause names the group itself, one is enough.
+/// Whether a clause for the clusters of this name holds for a group of theirs: for all its clusters, so that joining a
+/// second one excuses nothing there; where the clause names the group itself, one is enough.
 fn holds_for(glob: &str, group: &Group, names_group: bool) -> bool {
     let glob = WildMatch::new(glob);
     let mut matches = group.clusters.iter().map(|name| glob.matches(name));

@@ -68,8 +68,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The strictest mode that the settings of these clusters allow: joining a second cluster never makes the guard milder. A
-    /// cluster of which no setting speaks allows every mode.
+    /// The strictest mode that the settings of these clusters allow: joining a second cluster never makes the guard
+    /// milder. A cluster of which no setting speaks allows every mode.
     pub fn mode_of<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> Mode {
         let setting = |name: &str| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
         let of_cluster = |name: &'a String| setting(name).and_then(|setting| setting.mode).unwrap_or(Mode::Enforce);

@@ -15,9 +15,9 @@ use crate::policy::classes::Classes;
 use crate::policy::exposure;
 use crate::policy::model::{Clause, PeerClass, PeerTerm};
 
-/// Blocks that are private everywhere, since nobody on the internet has an address in them: "this network", RFC 1918, RFC 6598,
-/// loopback, link-local, benchmarking (which EKS's best practices recommend for pods), reserved; unspecified, loopback, unique
-/// local, link-local. Documentation ranges and 6to4 count as internet.
+/// Blocks that are private everywhere, since nobody on the internet has an address in them: "this network", RFC 1918,
+/// RFC 6598, loopback, link-local, benchmarking (which EKS's best practices recommend for pods), reserved; unspecified,
+/// loopback, unique local, link-local. Documentation ranges and 6to4 count as internet.
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry/>
 const PRIVATE: [&str; 13] = [
     "0.0.0.0/8",

@@ -6,8 +6,9 @@ import json
 import re
 from typing import Any
 
-from emulator import ACCOUNT, REGION, Request
+from emulator import ACCOUNT, REGION
 from lambda_runtime import Answer, Function
+from recorded import Request
 from world import World
 
 SEVERITIES = ("low", "medium", "high", "critical")

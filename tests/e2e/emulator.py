@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,55 +22,20 @@ from botocore.config import Config
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.ec2 import ec2_backends
-from moto.ec2.exceptions import InvalidSecurityGroupRuleIdNotFoundError
 from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.sns import sns_backends
 
 import aws_behaviour
+from disturbances import Disturbance, TokenBucket
+from recorded import Request
+from rule_views import RuleViews
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 HARNESS_KEY = "AKIAHARNESS000000000"
 GUARD_KEY = "AKIAGUARD00000000000"
-LOOKS = ("Describe", "Get", "List", "Search")
-# they change nothing that the guard watches over
-HARMLESS = {"Publish", "AssumeRole", "BatchGetItem", "PutItem"}
-
-
-@dataclass
-class Request:
-    """One request of the guard, with the monotonic times at which its handling began and ended."""
-
-    service: str
-    action: str
-    params: dict[str, Any]
-    start: float
-    end: float = float("inf")
-
-    @property
-    def mutating(self) -> bool:
-        return not self.action.startswith(LOOKS) and self.action not in HARMLESS
-
-
-@dataclass
-class Disturbance:
-    """What happens to requests of one action: an error, a delay, a dropped connection, a hook before or after.
-
-    `drop` loses the request before it is carried out, `lose` loses the answer afterwards.
-    """
-
-    action: str
-    when: Callable[[dict[str, Any]], bool] = lambda _params: True
-    times: float = float("inf")
-    error: str | None = None
-    status: int = 400
-    delay: float = 0
-    drop: bool = False
-    lose: bool = False
-    before: Callable[[], None] = lambda: None
-    after: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -82,16 +47,12 @@ class Message:
     attributes: dict[str, str]
 
 
-@dataclass
-class Veil:
-    """A rule that reads do not show yet, or still show after it was revoked, for the next `reads` reads."""
-
-    rule: Any
-    reads: float
-    shown: bool = field(default=False)
-
-
 _asked_by_guard = contextvars.ContextVar("asked_by_guard", default=False)
+
+
+def _setting(owner: Any, name: str) -> property:
+    """A setting of the patches, which all emulators of the process share."""
+    return property(lambda _: getattr(owner, name), lambda _, value: setattr(owner, name, value))
 
 
 class Emulator:
@@ -102,6 +63,7 @@ class Emulator:
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images nobody asks for, at every reset
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._lock = threading.RLock()  # moto's models are not made for threads
+        self._over = threading.Event()
         self._listen()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
@@ -118,13 +80,16 @@ class Emulator:
             moto_api_backend.reset()
             self.requests: list[Request] = []
             self.latency = 0.0  # seconds added to every request of the guard
-            self._disturbances: list[Disturbance] = []
-            self._veils: list[Veil] = []
+            self.calm()
+            self._rule_views = RuleViews()
             self.page_size = 1000
+            self.cut_before_filter = self.empty_last_token = self.hold_modifications = False
+            self._over.set()  # what still waits is of another test
+            self._over = threading.Event()
 
     def keep(self) -> Callable[[], None]:
         """Keep EC2 as it is. What this returns puts it back as often as it is called, with the same ids."""
-        tables = ("groups", "tags", "enis", "reservations", "managed_prefix_lists")
+        tables = ("groups", "tags", "enis", "reservations", "managed_prefix_lists", "group_vpc_associations")
 
         def copied(table: Any) -> Any:
             other = copy.copy(table)
@@ -132,11 +97,14 @@ class Emulator:
             return other
 
         with self._lock:
-            kept = {name: copied(getattr(self.backend, name)) for name in tables}
+            kept = {name: copied(getattr(self.backend, name, {})) for name in tables}
             groups = [group for vpc in self.backend.groups.values() for group in vpc.values()]
             rules = [(group, list(group.ingress_rules), list(group.egress_rules)) for group in groups]
-            # A rule that is modified stays the same object.
-            contents = [(rule, dict(rule.__dict__)) for _, *lists in rules for rule in (*lists[0], *lists[1])]
+            # What is modified stays the same object.
+            objects = [rule for _, *lists in rules for rule in (*lists[0], *lists[1])]
+            for name in ("enis", "managed_prefix_lists", "vpcs"):
+                objects += getattr(self.backend, name).values()
+            contents = [(each, dict(each.__dict__)) for each in objects]
 
         def put_back() -> None:
             with self._lock:
@@ -144,8 +112,8 @@ class Emulator:
                     setattr(self.backend, name, copied(table))
                 for group, ingress, egress in rules:
                     group.ingress_rules, group.egress_rules = list(ingress), list(egress)
-                for rule, content in contents:
-                    rule.__dict__ = dict(content)
+                for each, content in contents:
+                    each.__dict__ = dict(content)
                 for topic in sns_backends[ACCOUNT][REGION].topics.values():
                     topic.sent_notifications = []
                 self.forget()
@@ -170,15 +138,18 @@ class Emulator:
     def dynamodb(self) -> Any:
         return self.client("dynamodb")
 
-    def client(self, service: str, key: str = HARNESS_KEY) -> Any:
-        """A boto3 client of the emulated account. With `GUARD_KEY` its requests count as the guard's."""
+    def client(self, service: str, key: str = HARNESS_KEY, checked: bool = True) -> Any:
+        """A boto3 client of the emulated account. With `GUARD_KEY` its requests count as the guard's.
+
+        `checked`: by boto3.
+        """
         return boto3.client(
             service,
             region_name=REGION,
             endpoint_url=self.url,
             aws_access_key_id=key,
             aws_secret_access_key="emulated",
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(retries={"total_max_attempts": 1}, parameter_validation=checked),
         )
 
     @property
@@ -186,13 +157,11 @@ class Emulator:
         """moto's EC2 model, for what no API call can make: AWS-owned interfaces."""
         return ec2_backends[ACCOUNT][REGION]
 
-    @property
-    def page_size(self) -> int:
-        return aws_behaviour.PAGE.size
-
-    @page_size.setter
-    def page_size(self, size: int) -> None:
-        aws_behaviour.PAGE.size = size
+    page_size = _setting(aws_behaviour.PAGE, "size")
+    cut_before_filter = _setting(aws_behaviour.PAGE, "cut_before_filter")
+    empty_last_token = _setting(aws_behaviour.PAGE, "empty_last_token")
+    # changes of prefix lists stay `modify-in-progress` until `World.finish_list`
+    hold_modifications = _setting(aws_behaviour.HELD, "modifications")
 
     def messages(self, topic_arn: str) -> list[Message]:
         """What was published to the topic, in order."""
@@ -224,17 +193,39 @@ class Emulator:
         self._disturbances.append(disturbance)
         return disturbance
 
+    def slow(self, action: str, *seconds: float) -> None:
+        """Answers to the action take so much longer: the first page, the second, and so on; the last holds for the rest."""
+        self._slow[action] = seconds
+
+    def limit(self, *names: str, capacity: float, refill: float, error: str | None = None) -> None:
+        """The guard may make `capacity` requests at once and `refill` more a second, of these actions or services
+        together.
+        """
+        self._buckets.append(TokenBucket(names, capacity, refill, error))
+
+    def throttle_reads(self, every: int = 2) -> Disturbance:
+        """Throttle the first of so many reads of each action, so that what is asked once is refused once."""
+        return self.on("*", every=every, reads_only=True, throttled=True)
+
     def calm(self) -> None:
-        """End all disturbances."""
-        self._disturbances = []
+        """End all disturbances, delays of actions and limits."""
+        self._disturbances: list[Disturbance] = []
+        self._slow: dict[str, tuple[float, ...]] = {}
+        self._buckets: list[TokenBucket] = []
 
     def linger(self, rule_id: str, reads: float) -> None:
         """Once revoked, the rule is still listed for that many reads."""
-        self._veils.append(Veil(self._rule(rule_id), reads, shown=True))
+        self._rule_views.draw(self._rule(rule_id), reads, shown=True)
 
     def hide(self, rule_id: str, reads: float) -> None:
         """The rule exists, but the next reads do not list it yet."""
-        self._veils.append(Veil(self._rule(rule_id), reads, shown=False))
+        self._rule_views.draw(self._rule(rule_id), reads, shown=False)
+
+    def garble(self, rule_id: str, **fields: Any) -> None:
+        """Reads show the rule with these fields instead, such as `ip_protocol="carp?"`, `cidr_ipv4="10.0.0.0/99"` or
+        None.
+        """
+        self._rule_views.garble(rule_id, fields)
 
     def _rule(self, rule_id: str) -> Any:
         groups = [group for vpc in self.backend.groups.values() for group in vpc.values()]
@@ -256,7 +247,7 @@ class Emulator:
         def describe_rules(backend: Any, rule_ids: list[str], filters: dict[str, Any]) -> list[Any]:
             if not _asked_by_guard.get():
                 return describe(backend, rule_ids, filters)
-            return self._describe_behind_veils(backend, describe, rule_ids, filters)
+            return self._rule_views.read(backend, describe, rule_ids, filters)
 
         BaseResponse.call_action = call_action
         SecurityGroupBackend.describe_security_group_rules = describe_rules
@@ -265,28 +256,32 @@ class Emulator:
         action = response._get_action()
         response.parse_parameters(response.normalized_request)
         request = Request(response.service_name, action, dict(response.params), time.monotonic())
+        request.page = _page(request)
         with self._lock:
             self.requests.append(request)
-            disturbance = next(
-                (d for d in self._disturbances if d.times > 0 and d.action == action and d.when(request.params)),
-                Disturbance(action),
-            )
-            disturbance.times -= 1
+            disturbance = next((each for each in self._disturbances if each.happens_to(request)), Disturbance(action))
+            refusals = [bucket.refusal(request) for bucket in self._buckets if bucket.limits(request)]
+            refusal = next(filter(None, refusals), None) or disturbance.refusal(request)
+            slow = self._slow.get(action, (0.0,))
+            delay = self.latency + disturbance.delay + (0 if any(refusals) else slow[min(request.page, len(slow)) - 1])
+            over = self._over
 
         def hang_up() -> None:
             response.normalized_request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionError("dropped on purpose")
 
         try:
-            time.sleep(self.latency + disturbance.delay)
+            if delay and over.wait(delay):
+                hang_up()
             disturbance.before()
             if disturbance.drop:
                 hang_up()
-            if disturbance.error:
+            if refusal:
+                request.error, status = refusal
                 # moto reads the service of an error from the module of its class
                 kind = type("Wanted", (ServiceException,), {"__module__": f"moto.{request.service}.exceptions"})
-                _, headers, body = response.serialized(ActionResult(kind(disturbance.error, "as the test wants it")))
-                return disturbance.status, headers, body
+                _, headers, body = response.serialized(ActionResult(kind(request.error, "as the test wants it")))
+                return status, headers, body
             with self._lock:
                 answer = handle(response)
             disturbance.after()
@@ -296,29 +291,10 @@ class Emulator:
         finally:
             request.end = time.monotonic()
 
-    def _describe_behind_veils(
-        self, backend: Any, describe: Callable, rule_ids: list[str], filters: dict[str, Any]
-    ) -> list[Any]:
-        drawn = [veil for veil in self._veils if veil.reads > 0]
-        hidden = {veil.rule.id for veil in drawn if not veil.shown}
-        groups = [group for vpc in backend.groups.values() for group in vpc.values()]
-        ghosts = [veil.rule for veil in drawn if veil.shown and not any(group.get_rule(veil.rule.id) for group in groups)]
-        for veil in drawn:
-            veil.reads -= veil.rule in ghosts or not veil.shown
-        if missing := hidden & set(rule_ids):
-            raise InvalidSecurityGroupRuleIdNotFoundError(missing.pop())
-        ghost_ids = {ghost.id for ghost in ghosts}
-        wanted = [rule_id for rule_id in rule_ids if rule_id not in ghost_ids]
-        listed = [] if rule_ids and not wanted else describe(backend, wanted, dict(filters))
-        called = [ghost for ghost in ghosts if (not rule_ids or ghost.id in rule_ids) and ghost.matches_filters(filters)]
-        return [rule for rule in listed if rule.id not in hidden] + called
 
-
-def waves(requests: list[Request]) -> list[list[Request]]:
-    """The requests by the number of round trips that had to be over before each: what ran at the same time is one wave."""
-    found: list[list[Request]] = []
-    for request in sorted(requests, key=lambda each: each.start):
-        level = sum(any(earlier.end <= request.start for earlier in wave) for wave in found)
-        found += [[]] if level == len(found) else []
-        found[level].append(request)
-    return found
+def _page(request: Request) -> int:
+    """Which page of an answer is asked for."""
+    try:
+        return aws_behaviour.position(request.params.get("NextToken") or request.params.get("nextToken"))[1]
+    except ValueError:
+        return 1  # it will be refused

@@ -3,8 +3,9 @@
 import json
 
 from checks import closes, leaves
-from emulator import ACCOUNT, REGION, waves
+from emulator import ACCOUNT, REGION
 from events import rule_ids
+from recorded import waves
 from world import WORLD, allow
 
 KUBELET = allow("tcp", 10250, WORLD, text="just a test")

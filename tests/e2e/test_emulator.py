@@ -4,21 +4,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import HTTPClientError
 
-from emulator import GUARD_KEY, REGION, Emulator, Request, waves
+from asking import by_group, refusal
+from emulator import GUARD_KEY, REGION, Emulator
+from recorded import Request, waves
 from world import EKS_ACCOUNT, OFFICE, WORLD, WORLD_V6, World, allow
-
-
-def refusal(call, **arguments) -> str:
-    """The error code that the call is refused with."""
-    with pytest.raises(ClientError) as refused:
-        call(**arguments)
-    return refused.value.response["Error"]["Code"]
-
-
-def by_group(group: str) -> dict:
-    return {"Filters": [{"Name": "group-id", "Values": [group]}]}
 
 
 # --- rules ---
@@ -149,52 +140,6 @@ def test_modify_cannot_change_the_kind_of_source_nor_an_unknown_rule(world, aws)
     for rule_id, code in ((rule, "InvalidParameterValue"), ("sgr-0123456789abcdef0", "InvalidSecurityGroupRuleId.NotFound")):
         updates = [{"SecurityGroupRuleId": rule_id, "SecurityGroupRule": body}]
         assert refusal(aws.ec2.modify_security_group_rules, GroupId=world.pod_group, SecurityGroupRules=updates) == code
-
-
-# --- pages ---
-
-
-def test_answers_are_cut_into_pages_and_tokens_lead_through_them(world, aws):
-    world.open(world.node_group, *[allow("tcp", port, OFFICE) for port in range(1, 58)])
-    aws.page_size = 5
-    first = aws.ec2.describe_security_group_rules(**by_group(world.node_group))
-    assert len(first["SecurityGroupRules"]) == 5
-    assert first["NextToken"]
-    assert len(world.rules(world.node_group)) == 62  # through all the pages
-    for action, key in (
-        ("describe_security_groups", "SecurityGroups"),
-        ("describe_network_interfaces", "NetworkInterfaces"),
-        ("describe_instances", "Reservations"),
-    ):
-        aws.page_size = 1000
-        everything = getattr(aws.ec2, action)()[key]
-        aws.page_size = 2
-        pages = list(aws.ec2.get_paginator(action).paginate())
-        assert len(pages) == (len(everything) + 1) // 2
-        assert sum(len(page[key]) for page in pages) == len(everything)
-
-
-def test_prefix_list_entries_and_node_groups_are_paged_too(world, aws):
-    aws.page_size = 1
-    first = aws.ec2.get_managed_prefix_list_entries(PrefixListId=world.everyone)
-    second = aws.ec2.get_managed_prefix_list_entries(PrefixListId=world.everyone, NextToken=first["NextToken"])
-    assert [entry["Cidr"] for entry in first["Entries"] + second["Entries"]] == ["203.0.113.0/24", WORLD]
-    assert "NextToken" not in second
-    aws.eks.create_nodegroup(
-        clusterName="prod", nodegroupName="more", nodeRole="arn:aws:iam::123456789012:role/n", subnets=[world.subnet]
-    )
-    assert len(aws.eks.list_nodegroups(clusterName="prod")["nodegroups"]) == 1
-
-
-def test_max_results_beside_ids_is_refused(world, aws):
-    call = aws.ec2.describe_network_interfaces
-    interface = call()["NetworkInterfaces"][0]["NetworkInterfaceId"]
-    assert refusal(call, NetworkInterfaceIds=[interface], MaxResults=5) == "InvalidParameterCombination"
-
-
-def test_an_unknown_prefix_list_is_an_error(world, aws):
-    code = refusal(aws.ec2.get_managed_prefix_list_entries, PrefixListId="pl-0123456789abcdef0")
-    assert code == "InvalidPrefixListID.NotFound"
 
 
 # --- clusters and interfaces ---

@@ -12,6 +12,8 @@ from typing import Any
 
 from moto.eks import eks_backends
 
+from aws_behaviour.prefix_lists import finish
+from aws_behaviour.vpcs import associations, set_range
 from emulator import ACCOUNT, REGION, Emulator, Message
 
 WORLD = "0.0.0.0/0"
@@ -195,6 +197,26 @@ class World:
             "outpostArns": [f"arn:aws:outposts:{REGION}:{ACCOUNT}:outpost/op-0a1"],
             "controlPlaneInstanceType": "m5.large",
         }
+
+    # --- what changes around the groups ---
+
+    def range_of(self, vpc: str, cidr: str, state: str = "associated") -> None:
+        """A range of the VPC, new or in another state than before: `associating`, `associated`, `disassociating`, ..."""
+        set_range(self.emulator.backend.vpcs[vpc], cidr, state)
+
+    def associate(self, group: str, vpc: str, state: str = "associated") -> None:
+        """Let the group be attached in another VPC too; or leave the association in another state."""
+        self.emulator.ec2.associate_security_group_vpc(GroupId=group, VpcId=vpc)
+        known = associations(self.emulator.backend)
+        known[group, vpc] = known[group, vpc] | {"State": state}
+
+    def list_state(self, prefix_list: str, state: str) -> None:
+        """The state of a prefix list, such as `restore-in-progress` or `modify-failed`."""
+        self.emulator.backend.managed_prefix_lists[prefix_list].state = state
+
+    def finish_list(self, prefix_list: str, failed: bool = False) -> None:
+        """End the modification of a prefix list that `hold_modifications` holds."""
+        finish(self.emulator.backend.managed_prefix_lists[prefix_list], failed)
 
     # --- rules ---
 

@@ -224,7 +224,11 @@ impl<'w> Oracle<'w> {
             && clause.expires.is_none_or(|last| today.get(..10).unwrap() <= last)
             && clause.limit.is_none_or(|(key, value)| match key {
                 "group" => value == ITSELF,
-                "cluster" => self.world.clusters.iter().any(|name| name.starts_with(value.trim_end_matches('*'))),
+                "cluster" => {
+                    let clusters = &self.world.clusters;
+                    !clusters.is_empty()
+                        && clusters.iter().all(|name| name.starts_with(value.trim_end_matches('*')))
+                }
                 "account" => value == "111122223333",
                 _ => value == "us-east-1",
             })

@@ -1,5 +1,5 @@
-//! What a warm function knows of names: which cluster and node group to ask EKS for when a group is judged, and what looked like
-//! a node some minutes ago. Names save a wave and decide nothing: what EKS says of them is read each time.
+//! What a warm function knows of names: which cluster and node group to ask EKS for when a group is judged, and what
+//! looked like a node some minutes ago. Names save a wave and decide nothing: what EKS says of them is read each time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};

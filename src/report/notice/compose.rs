@@ -24,7 +24,8 @@ pub fn notice(record: &Record, now: Timestamp) -> Notice {
     }
 }
 
-/// The notice of a record about the account as a whole. The first finding is the worst, and says what it is about. Today there is one: the guard may not look.
+/// The notice of a record about the account as a whole. The first finding is the worst, and says what it is about.
+/// Today there is one: the guard may not look.
 fn of_account(record: &Record) -> Notice {
     let (account, region) = (&record.account, &record.region);
     let why = record.findings.first().and_then(|finding| finding.detail.as_deref()).map(plain);
