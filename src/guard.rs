@@ -1,5 +1,5 @@
 //! The guard of one location: which groups a trigger is about, read and handed to an invocation. One evaluator for every
-//! entrance.
+//! trigger.
 //!
 //! Owns: waiting for what EC2 does not show yet. Must not: order effects on EC2 (remediate does) or write text (notice
 //! does).
@@ -8,7 +8,9 @@ pub mod dispatch;
 mod handled;
 pub mod inventory;
 mod invocation;
+mod needs;
 mod news;
+mod notify;
 pub mod plan;
 pub mod remediate;
 pub mod response;
@@ -24,6 +26,7 @@ use crate::event::{Change, Event, GroupRef, Named, Subject, Touched, Trigger};
 use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::invocation::{Invocation, RETRY_DELAYS};
+use crate::guard::notify::notify;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
@@ -60,7 +63,7 @@ impl Guard {
         Self { setup, inventory, handled, blind, looked_everywhere: Mutex::default() }
     }
 
-    /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be told
+    /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
     /// in time.
     ///
     /// # Errors
@@ -112,7 +115,7 @@ impl Guard {
                 }
             }
             Subject::Attached { attachment, groups } => {
-                for (snapshot, is_first) in self.worn(attachment.as_deref(), groups).await? {
+                for (snapshot, is_first) in self.attached(attachment.as_deref(), groups).await? {
                     let named = if is_first { Named::Everything } else { Named::Nothing };
                     invocation.in_scope(snapshot, &named, &mut out_of_scope).await;
                 }
@@ -146,9 +149,9 @@ impl Guard {
         self.inventory.read(ids).await.map_err(|source| read_failed(ids.join(", "), source))
     }
 
-    /// The groups that were put on a wearer, each with whether that is its first EKS interface. Waits a little for EC2 to
-    /// show it; in the end the groups count without it.
-    async fn worn(
+    /// The groups that were put on an attachment, each with whether that is its first EKS interface. Waits a little for EC2
+    /// to show it; in the end the groups count without it.
+    async fn attached(
         &self,
         attachment: Option<&str>,
         groups: &[String],
@@ -156,15 +159,15 @@ impl Guard {
         let Some(attachment) = attachment else {
             return Ok(self.read(groups).await?.into_iter().map(|snapshot| (snapshot, false)).collect());
         };
-        let failed = |source| read_failed(format!("what `{attachment}` wears"), source);
+        let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
         let groups = match groups {
             [] => self.setup.ports.ec2.groups_attached_to(attachment).await.map_err(failed)?,
-            told => told.to_vec(),
+            named => named.to_vec(),
         };
         for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
             self.setup.ports.clock.sleep(wait).await;
-            if let Some(snapshot) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
-                return Ok(snapshot);
+            if let Some(snapshots) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+                return Ok(snapshots);
             }
         }
         Ok(self.read(&groups).await?.into_iter().map(|snapshot| (snapshot, false)).collect())
@@ -179,9 +182,9 @@ impl Guard {
     ) -> Result<Response, GuardError> {
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
-        let snapshot = read.map_err(|source| GuardError::ReadFailed { what, source })?;
+        let snapshots = read.map_err(|source| GuardError::ReadFailed { what, source })?;
         let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
-        for snapshot in snapshot {
+        for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut Vec::new()).await;
         }
         let ignored =
@@ -211,7 +214,7 @@ impl Guard {
         Ok(self.inventory.read(&[id]).await?.into_iter().next())
     }
 
-    /// Events that do not tell their group make us look at every group. Padded requests must not drain the request buckets
+    /// Events that do not name their group make us look at every group. Padded requests must not drain the request buckets
     /// that the cluster's own controllers share, so this happens once per window; the platform's retry comes back later.
     fn may_look_everywhere(&self) -> Result<(), GuardError> {
         let now = self.setup.ports.clock.now();
@@ -239,16 +242,11 @@ impl Guard {
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
-        let mut is_notified = true;
-        for channel in &self.setup.ports.channels {
-            let sent = channel.send(&message).await;
-            self.setup.ports.metrics.notified(sent.is_ok());
-            if let Err(error) = sent {
-                is_notified = false;
-                tracing::error!(channel = channel.name(), error = %chain(error.as_ref()), "nobody could be notified");
-            }
+        let unsent = notify(ports, &[message]).await;
+        for error in &unsent {
+            tracing::error!(error, "nobody could be notified that the guard may not look");
         }
-        if is_notified {
+        if unsent.is_empty() {
             self.blind.insert(key);
         }
     }

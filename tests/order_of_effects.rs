@@ -870,10 +870,7 @@ async fn what_failed_is_a_notice_each_time_and_its_event_is_not_kept() {
 async fn a_state_store_that_fails_keeps_nothing_open_silences_nobody_and_is_an_error_once() {
     let case = Case::with_state(Arc::new(World { state_is_down: Mutex::new(true), ..World::default() }));
     let error = chain(&case.opens("sgr-1", 0).await.unwrap_err());
-    assert!(
-        error.contains("what was told before could not be read") && error.contains("could not be remembered"),
-        "{error}"
-    );
+    assert!(error.contains("history could not be read") && error.contains("history could not be written"), "{error}");
     assert_eq!(error.matches("could not be read").count(), 1, "{error}");
     assert!(case.world.left().is_empty() && case.world.notices().len() == 1);
     let again = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();

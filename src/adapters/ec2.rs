@@ -19,17 +19,17 @@ use crate::ports::Ec2;
 
 /// EC2 refuses a call with more filter values than this (`FilterLimitExceeded`).
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
-const FILTER_VALUES: usize = 200;
+const MAX_FILTER_VALUES: usize = 200;
 
 /// The largest page of most reads. Naming one also counts the call into the larger request bucket.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
-const PAGE: i32 = 1000;
+const MAX_PAGE_LEN: i32 = 1000;
 
 /// States in which nobody documents which entries EC2 goes by.
 const CHANGING: [&str; 3] = ["create-in-progress", "modify-in-progress", "restore-in-progress"];
 
 /// The largest page of the prefix-list reads.
-const PREFIX_LIST_PAGE: i32 = 100;
+const MAX_PREFIX_LIST_PAGE_LEN: i32 = 100;
 
 #[async_trait]
 impl Ec2 for Client {
@@ -38,7 +38,7 @@ impl Ec2 for Client {
             self.describe_security_groups()
                 .filters(filter)
                 .into_paginator()
-                .page_size(PAGE)
+                .page_size(MAX_PAGE_LEN)
                 .items()
                 .send()
                 .try_collect()
@@ -49,7 +49,7 @@ impl Ec2 for Client {
     async fn default_vpc_group(&self, name: &str) -> Result<Option<String>, CloudError> {
         let is_default = vec![filter("is-default", ["true".to_owned()])];
         let vpcs = every("ec2:DescribeVpcs", is_default, |filter| {
-            self.describe_vpcs().filters(filter).into_paginator().page_size(PAGE).items().send().try_collect()
+            self.describe_vpcs().filters(filter).into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
         });
         let Some(vpc) = vpcs.await?.into_iter().find_map(|vpc| vpc.vpc_id) else {
             return Ok(None);
@@ -57,7 +57,7 @@ impl Ec2 for Client {
         let named = vec![filter("group-name", [name.to_owned()])];
         let found = every("ec2:DescribeSecurityGroups", named, |named| {
             let read = self.describe_security_groups().filters(named).filters(filter("vpc-id", [vpc.clone()]));
-            read.into_paginator().page_size(PAGE).items().send().try_collect()
+            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
         });
         // `*` may stand in a group's name and is a wildcard in a filter, so the answer can hold other groups too.
         let exact = found.await?.into_iter().find(|group| group.group_name() == Some(name));
@@ -68,7 +68,7 @@ impl Ec2 for Client {
         const ACTION: &str = "ec2:DescribeSecurityGroupRules";
         let found = every(ACTION, id_filters("group-id", groups), |filter| {
             let read = self.describe_security_group_rules().filters(filter);
-            read.into_paginator().page_size(PAGE).items().send().try_collect()
+            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
         });
         found.await?.iter().map(|rule| decode::rule(rule).map_err(|error| unusable(ACTION, error))).collect()
     }
@@ -78,7 +78,7 @@ impl Ec2 for Client {
     async fn interfaces(&self, selector: &Selector) -> Result<Vec<Interface>, CloudError> {
         let found = every("ec2:DescribeNetworkInterfaces", filters(selector, "group-id"), |filter| {
             let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
-            read.into_paginator().page_size(PAGE).items().send().try_collect()
+            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
         });
         Ok(once_each(found.await?.into_iter().map(decode::interface), |interface| &interface.id))
     }
@@ -87,7 +87,7 @@ impl Ec2 for Client {
         let name = if attachment.starts_with("eni-") { "network-interface-id" } else { "attachment.instance-id" };
         let found = every("ec2:DescribeNetworkInterfaces", id_filters(name, &[attachment.to_owned()]), |filter| {
             let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
-            read.into_paginator().page_size(PAGE).items().send().try_collect()
+            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
         });
         let groups: BTreeSet<String> =
             found.await?.into_iter().flat_map(|interface| decode::interface(interface).groups).collect();
@@ -99,7 +99,7 @@ impl Ec2 for Client {
         let filters = names.iter().flat_map(|name| id_filters(name, &[prefix_list.to_owned()])).collect();
         let found = every("ec2:DescribeSecurityGroups", filters, |filter| {
             let read = self.describe_security_groups().filters(filter);
-            read.into_paginator().page_size(PAGE).items().send().try_collect()
+            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
         });
         let groups: BTreeSet<String> = found.await?.into_iter().filter_map(|group| group.group_id).collect();
         Ok(groups.into_iter().collect())
@@ -108,7 +108,7 @@ impl Ec2 for Client {
     async fn instances(&self, selector: &Selector) -> Result<Vec<Instance>, CloudError> {
         let found = every("ec2:DescribeInstances", filters(selector, "network-interface.group-id"), |filter| {
             let read = self.describe_instances().filters(filter).include_managed_resources(true);
-            read.into_paginator().page_size(PAGE).items().send().try_collect()
+            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
         });
         let instances = found.await?.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
         Ok(once_each(instances.filter_map(decode::instance), |instance| &instance.id))
@@ -117,7 +117,7 @@ impl Ec2 for Client {
     async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
         const ACTION: &str = "ec2:DescribeVpcs";
         let found: Result<Vec<_>, _> =
-            self.describe_vpcs().into_paginator().page_size(PAGE).items().send().try_collect().await;
+            self.describe_vpcs().into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect().await;
         let ranges = found.map_err(during(ACTION))?.into_iter().map(|vpc| {
             let ranges = decode::vpc_ranges(&vpc);
             let id = vpc.vpc_id.unwrap_or_default();
@@ -132,9 +132,9 @@ impl Ec2 for Client {
         const DESCRIBE: &str = "ec2:DescribeManagedPrefixLists";
         const ENTRIES: &str = "ec2:GetManagedPrefixListEntries";
         let lists = self.describe_managed_prefix_lists().prefix_list_ids(id);
-        let lists = lists.into_paginator().page_size(PREFIX_LIST_PAGE).items().send().try_collect();
+        let lists = lists.into_paginator().page_size(MAX_PREFIX_LIST_PAGE_LEN).items().send().try_collect();
         let entries = self.get_managed_prefix_list_entries().prefix_list_id(id);
-        let entries = entries.into_paginator().page_size(PREFIX_LIST_PAGE).items().send().try_collect();
+        let entries = entries.into_paginator().page_size(MAX_PREFIX_LIST_PAGE_LEN).items().send().try_collect();
         let (lists, entries) =
             try_join(async { lists.await.map_err(during(DESCRIBE)) }, async { entries.await.map_err(during(ENTRIES)) })
                 .await?;
@@ -204,7 +204,7 @@ fn id_filters(name: &str, ids: &[String]) -> Vec<Filter> {
     let known = |id: &&String| !id.is_empty() && !id.contains(['*', '?', '\\']);
     let ids: BTreeSet<&String> = ids.iter().filter(known).collect();
     let ids: Vec<String> = ids.into_iter().cloned().collect();
-    ids.chunks(FILTER_VALUES).map(|chunk| filter(name, chunk.iter().cloned())).collect()
+    ids.chunks(MAX_FILTER_VALUES).map(|chunk| filter(name, chunk.iter().cloned())).collect()
 }
 
 fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {

@@ -18,7 +18,7 @@ use crate::ports::{Ec2 as _, Eks};
 
 /// Clusters or node groups read at the same time. EKS gives an account a handful of reads a second, shared with
 /// everything else that talks to it.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_READS: usize = 8;
 
 const DESCRIBE_CLUSTER: &str = "eks:DescribeCluster";
 const DESCRIBE_NODE_GROUP: &str = "eks:DescribeNodegroup";
@@ -46,7 +46,7 @@ impl Eks for Clusters {
         let names: Vec<String> = names.await.map_err(during("eks:ListClusters"))?;
         let clusters = stream::iter(names)
             .map(|name| async move { self.cluster(&name, &NodeGroups::All).await })
-            .buffered(AT_ONCE)
+            .buffered(MAX_CONCURRENT_READS)
             .try_collect::<Vec<_>>();
         let (clusters, ranges) = try_join(clusters, self.ec2.vpc_ranges()).await?;
         let clusters = clusters.into_iter().flatten();
@@ -98,7 +98,7 @@ impl Clusters {
                 names
             }
         };
-        let found = stream::iter(names).map(|name| self.node_group(cluster, name)).buffered(AT_ONCE);
+        let found = stream::iter(names).map(|name| self.node_group(cluster, name)).buffered(MAX_CONCURRENT_READS);
         let found: Vec<Option<NodeGroup>> = found.try_collect().await?;
         Ok(Some(found.into_iter().flatten().collect()))
     }

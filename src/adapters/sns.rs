@@ -12,7 +12,7 @@ use crate::report::notice::{Message, email, q};
 
 /// The most that SNS takes unless the topic says otherwise: body and attributes together, in bytes.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
-const LIMIT: usize = 256 * 1024;
+const MAX_MESSAGE_LEN: usize = 256 * 1024;
 
 /// The last line of a text that was too long.
 const CUT: &str = "\n… cut: the message was too long for SNS; the record has all of it\n";
@@ -68,7 +68,7 @@ impl Channel for Topic {
         match self.audience {
             Audience::People => {
                 let Some(notice) = &message.notice else { return Ok(()) };
-                let room = LIMIT.saturating_sub(attribute_bytes(message) + notice.subject.len());
+                let room = MAX_MESSAGE_LEN.saturating_sub(attribute_bytes(message) + notice.subject.len());
                 call = call.subject(&notice.subject).message(text::fit(&email::text(notice), room, CUT));
             }
             Audience::Chat => {

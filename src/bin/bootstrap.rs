@@ -91,7 +91,7 @@ fn as_text(mut invocation: LambdaInvocation) -> LambdaInvocation {
     invocation
 }
 
-/// When to begin nothing new on EC2. A revoke with its retries may take 12 s, reading it back as long, and telling people
+/// When to begin nothing new on EC2. A revoke with its retries may take 12 s, reading it back as long, and notifying people
 /// too, so with Lambda's timeout of a minute the last third is kept for what has to be finished.
 fn deadline(context: &Context) -> Timestamp {
     let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -111,7 +111,7 @@ async fn build(
     let mut parts = arn.split(':').skip(1);
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (partition, _, region, account) = (part(), part(), part(), part());
-    let or_own = |told: &[String], own: &str| if told.is_empty() { vec![own.to_owned()] } else { told.to_vec() };
+    let or_own = |named: &[String], own: &str| if named.is_empty() { vec![own.to_owned()] } else { named.to_vec() };
     let mut guards: BTreeMap<Location, Guard> = BTreeMap::new();
     for account_there in or_own(&settings.accounts, &account) {
         for region_there in or_own(&settings.regions, &region) {

@@ -75,7 +75,7 @@ fn reference(rule: &Rule) -> Option<&str> {
     }
 }
 
-/// The reader, with its memory.
+/// The reader, with its cache of names.
 pub struct Inventory {
     ec2: Arc<dyn Ec2>,
     eks: Arc<dyn Eks>,
@@ -102,7 +102,7 @@ impl Inventory {
     }
 
     /// These groups, which were put on an interface or instance, each with whether it is the first EKS interface that the
-    /// group is on. `None` while EC2 does not show it on the wearer yet.
+    /// group is on. `None` while EC2 does not show it there yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.

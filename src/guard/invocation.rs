@@ -1,33 +1,27 @@
 //! The running work of one invocation: what was done for each group, the records and messages of it, and what is not done.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, join};
-use futures::stream::{self, StreamExt as _};
+use futures::future::join;
 use jiff::Timestamp;
 
 use crate::event::{Event, Named, NamedRule};
 use crate::guard::handled::HandledEvents;
-use crate::guard::inventory::GroupSnapshot;
-use crate::guard::inventory::Inventory;
+use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::needs::{self, ClusterFindings};
 use crate::guard::news::News;
+use crate::guard::notify::notify;
 use crate::guard::plan::{Step, claims, limit, names, plan};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::chain;
-use crate::model::error::{Cause, CloudError};
 use crate::model::group::{Group, PrefixList, Role};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
-use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::Verdict;
-use crate::policy::requirement::{self, Unmet};
-use crate::ports::Channel;
 use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message};
 use crate::report::outcome::{Action, Outcome};
@@ -38,8 +32,6 @@ pub(super) const RETRY_DELAYS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 /// How often what rules refer to is looked up for one group.
 const MAX_ROUNDS: usize = 3;
-/// Messages on their way at once.
-const MAX_SENDS: usize = 8;
 /// Groups of these roles are attached to interfaces that have requirements.
 const ROLES_WITH_REQUIREMENTS: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
 
@@ -61,7 +53,7 @@ pub(super) struct Invocation<'a> {
     started: Timestamp,
     /// No new call to EC2 is begun after this.
     deadline: Timestamp,
-    most: usize,
+    max_revokes: usize,
     /// The cluster whose configuration the event changed.
     pub(super) configured: Option<String>,
     looked_at: Vec<Judged>,
@@ -86,7 +78,7 @@ impl<'a> Invocation<'a> {
             event,
             started,
             deadline,
-            most: setup.max_revokes,
+            max_revokes: setup.max_revokes,
             configured: None,
             looked_at: vec![],
             records: vec![],
@@ -120,10 +112,10 @@ impl<'a> Invocation<'a> {
             let has_failed =
                 |step: &Step| results.get(&step.finding.rule.id).is_some_and(|result| result.action == Action::Failed);
             steps.retain(|step| is_new_look || !has_failed(step));
-            limit(&mut steps, self.most);
+            limit(&mut steps, self.max_revokes);
             let missing = missing_of(named, &snapshot, &results);
             let (unresolved, clusters) = (snapshot.unresolved(), snapshot.clusters());
-            let execute = remediation.execute(&mut snapshot, steps, &mut self.most);
+            let execute = remediation.execute(&mut snapshot, steps, &mut self.max_revokes);
             let (done, references) = join(execute, inventory.references(&unresolved, &clusters)).await;
             for result in done {
                 keep(&mut results, result);
@@ -175,51 +167,31 @@ impl<'a> Invocation<'a> {
         self.looked_at.push(Judged { group: snapshot.group, named: *named != Named::Nothing, closed_at, results });
     }
 
-    /// What is to be said of clusters as a whole, each with the groups it can be told with: what they need and do not
+    /// What is to be said of clusters as a whole, each with the groups it can be reported with: what they need and do not
     /// have, and a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for
     /// it, and on the state that our own revokes left behind; after an event only if something may have been closed, by
     /// it or by us.
-    async fn of_clusters(&mut self) -> Vec<(BTreeSet<String>, Finding)> {
+    async fn of_clusters(&mut self) -> ClusterFindings {
         let closes = self.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&Judged| {
-            let has_revoked = looked.results.iter().any(|results| results.action == Action::Revoked);
+            let has_revoked = looked.results.iter().any(|result| result.action == Action::Revoked);
             (closes || has_revoked)
                 && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
         let clusters: BTreeSet<String> = clusters.chain(self.configured.clone()).collect();
-        let mut found = Vec::new();
+        let mut found = ClusterFindings::new();
         for cluster in clusters {
-            if let Err(error) = self.of_cluster(&cluster, closes, &mut found).await {
-                self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
+            let at_endpoint = self.event.is_none() || self.configured.is_some();
+            match needs::of_cluster(self.inventory, &self.setup.policy, &cluster, self.event, at_endpoint).await {
+                Ok(more) => found.extend(more),
+                Err(error) => {
+                    self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
+                }
             }
         }
         found
-    }
-
-    async fn of_cluster(
-        &self,
-        cluster: &str,
-        is_its_doing: bool,
-        found: &mut Vec<(BTreeSet<String>, Finding)>,
-    ) -> Result<(), CloudError> {
-        let (inventory, policy) = (self.inventory, &self.setup.policy);
-        let is_event = self.event.is_some();
-        if let Some(topology) = inventory.topology(cluster).await? {
-            let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing && is_event));
-            found.extend(requirement::unmet(policy, &topology).into_iter().map(missing));
-        }
-        if !is_event || self.configured.is_some() {
-            let described = inventory.cluster(cluster).await?;
-            let exposed =
-                described.as_ref().and_then(|described| Some((described, endpoint::exposed(policy, described)?)));
-            found.extend(exposed.map(|(described, severity)| {
-                let own = described.cluster_group.iter().cloned().collect();
-                (own, Finding::exposed(cluster, severity, is_event))
-            }));
-        }
-        Ok(())
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
@@ -257,18 +229,13 @@ impl<'a> Invocation<'a> {
     }
 
     /// What is to be said of a group.
-    fn findings(
-        &mut self,
-        group: &Group,
-        results: Vec<StepResult>,
-        of_cluster: Vec<(BTreeSet<String>, Finding)>,
-    ) -> Vec<Finding> {
-        for results in results.iter().filter(|results| results.is_unfinished) {
-            let why = results.detail.as_deref().unwrap_or("no reason known");
-            self.problems.push(format!("rule `{}` of `{}`: {why}", results.finding.rule.id, group.id));
+    fn findings(&mut self, group: &Group, results: Vec<StepResult>, of_cluster: ClusterFindings) -> Vec<Finding> {
+        for result in results.iter().filter(|result| result.is_unfinished) {
+            let why = result.detail.as_deref().unwrap_or("no reason known");
+            self.problems.push(format!("rule `{}` of `{}`: {why}", result.finding.rule.id, group.id));
         }
         let mut findings: Vec<Finding> =
-            results.into_iter().filter(|d| d.finding.verdict > Verdict::Allow).map(finding).collect();
+            results.into_iter().filter(|result| result.finding.verdict > Verdict::Allow).map(finding).collect();
         findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
         findings
@@ -280,26 +247,26 @@ impl<'a> Invocation<'a> {
         let mut record = Record::of(location, policy, mode, Some(group), findings, self.event);
         let elapsed = ports.clock.now().duration_since(self.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
-        // A sweep is told in one digest per cluster.
+        // A sweep makes one digest per cluster.
         let is_notified = self.event.is_some() && notice::is_news(&record);
         let mut for_people = is_notified.then(|| notice::notice(&record, self.setup.ports.clock.now()));
         self.setup.ports.metrics.record(&record);
         for record in record.split() {
             (self.setup.ports.record_log)(&record);
             if record.outcome > Outcome::Compliant {
-                // People are told once, of the whole; machines get every part.
+                // People are notified once, of the whole; machines get every part.
                 self.messages.push(notice::message(&record, for_people.take()));
             }
             self.records.push(record);
         }
     }
 
-    /// Tells everybody, whatever else failed, and says what is not done.
+    /// Notifies everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
         let mut of_clusters = self.of_clusters().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
         for Judged { group, named, closed_at, results } in std::mem::take(&mut self.looked_at) {
-            // Told once, with the first group that it concerns.
+            // Reported once, with the first group that it concerns.
             let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             of_clusters = rest;
             let mut findings = self.findings(&group, results, here);
@@ -329,16 +296,19 @@ impl<'a> Invocation<'a> {
             self.record(&group, named, findings);
         }
         if self.event.is_none() {
-            self.digests();
+            self.messages.extend(notice::digests(&self.records));
         }
-        if self.notify().await {
+        let unsent = notify(&self.setup.ports, &self.messages).await;
+        let is_notified = unsent.is_empty();
+        self.problems.extend(unsent);
+        if is_notified {
             // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
-            let results = self.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
-            if let Some(event) = results {
+            let handled = self.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
+            if let Some(event) = handled {
                 self.handled.insert(&event.id);
             }
             if let Some(state) = &self.setup.ports.state {
-                news.keep(state.as_ref(), results).await;
+                news.keep(state.as_ref(), handled).await;
             }
         }
         self.problems.append(&mut news.problems);
@@ -348,39 +318,6 @@ impl<'a> Invocation<'a> {
             Err(GuardError::Unfinished(self.problems))
         }
     }
-
-    /// One digest per cluster.
-    fn digests(&mut self) {
-        let mut clusters: BTreeMap<&[String], Vec<&Record>> = BTreeMap::new();
-        for record in &self.records {
-            clusters.entry(&record.clusters).or_default().push(record);
-        }
-        let digest = |records: Vec<&Record>| Some(notice::digest_message(&records, notice::digest(&records)?));
-        self.messages.extend(clusters.into_values().filter_map(digest));
-    }
-
-    /// Whether everybody was told.
-    async fn notify(&mut self) -> bool {
-        let channels = &self.setup.ports.channels;
-        let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();
-        for message in &self.messages {
-            sends.extend(channels.iter().map(|channel| send(channel.as_ref(), message).boxed()));
-        }
-        let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MAX_SENDS).collect().await;
-        for sent in &sent {
-            self.setup.ports.metrics.notified(sent.is_ok());
-        }
-        let unsent: Vec<String> = sent.into_iter().filter_map(Result::err).collect();
-        let is_notified = unsent.is_empty();
-        self.problems.extend(unsent);
-        is_notified
-    }
-}
-
-async fn send(channel: &dyn Channel, message: &Message) -> Result<(), String> {
-    let unsent =
-        |error: Cause| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
-    channel.send(message).await.map_err(unsent)
 }
 
 /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
@@ -392,14 +329,14 @@ fn keep(results: &mut BTreeMap<String, StepResult>, new: StepResult) {
     }
 }
 
-/// The rules that the event names and that were neither there nor dealt with.
+/// The rules that the event names and that were neither there nor handled.
 fn missing_of(named: &Named, snapshot: &GroupSnapshot, results: &BTreeMap<String, StepResult>) -> Vec<NamedRule> {
     let Named::Rules(rules) = named else { return Vec::new() };
     let is_there = |named: &NamedRule| snapshot.group.rules.iter().any(|rule| names(named, rule));
-    let is_done = |named: &NamedRule| results.values().any(|results| names(named, &results.finding.rule));
+    let is_done = |named: &NamedRule| results.values().any(|result| names(named, &result.finding.rule));
     rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
 }
 
-fn finding(results: StepResult) -> Finding {
-    Finding::of_rule(results.finding, results.named, results.action, results.detail)
+fn finding(result: StepResult) -> Finding {
+    Finding::of_rule(result.finding, result.named, result.action, result.detail)
 }

@@ -1,6 +1,6 @@
-//! What was told before: which findings of an invocation are news, and what to remember once everybody was told.
+//! What people were notified of before: which findings of an invocation are news, and what to keep once everybody knows.
 //!
-//! Owns: the order of reading and writing the memory. Must not: keep anything from being done. A memory that fails costs a
+//! Owns: the order of reading and writing the state store. Must not: keep anything from being done. A store that fails costs a
 //! notice too many, and an error that says so.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::report::finding::Finding;
 use crate::report::history::{History, Key, Notification, Sighting};
 use crate::report::notice;
 
-/// What the memory says of the findings of one invocation.
+/// What the state store says of the findings of one invocation.
 #[derive(Debug, Default)]
 pub(super) struct News {
     /// Of every finding that people hear of: what is to be remembered.
@@ -27,8 +27,8 @@ pub(super) struct News {
 }
 
 impl News {
-    /// Looks up what was told of these findings, each with its group, and marks those that are no news and those that are
-    /// contested. Asks nothing when there is nothing to tell.
+    /// Looks up the histories of these findings, each with its group, and marks those that are no news and those that are
+    /// contested. Asks nothing when there is nothing to say.
     pub(super) async fn of<'f>(
         state: &dyn StateStore,
         location: &Location,
@@ -54,7 +54,7 @@ impl News {
             Ok((is_handled, histories)) => (news.is_handled, news.histories) = (is_handled, histories),
             Err(error) => {
                 let why = chain(&error);
-                news.problems.push(format!("what was told before could not be read, so it is told again: {why}"));
+                news.problems.push(format!("the history could not be read, so people may be notified again: {why}"));
             }
         }
         for (key, finding) in due {
@@ -71,7 +71,7 @@ impl News {
         news
     }
 
-    /// To be called once everybody was told. `event`: one that was dealt with to its end.
+    /// To be called once everybody was notified. `event`: one that was handled to its end.
     pub(super) async fn keep(&mut self, state: &dyn StateStore, event: Option<&Event>) {
         if self.histories.is_empty() {
             return;
@@ -79,7 +79,7 @@ impl News {
         let histories: Vec<(Key, History)> = std::mem::take(&mut self.histories).into_iter().collect();
         if let Err(error) = state.remember(event.map(|event| event.id.as_str()), &histories).await {
             let why = chain(&error);
-            self.problems.push(format!("what was told could not be remembered, so it may be told again: {why}"));
+            self.problems.push(format!("the history could not be written, so people may be notified again: {why}"));
         }
     }
 }

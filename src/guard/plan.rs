@@ -188,7 +188,7 @@ mod tests {
     use crate::policy::model::ClusterSetting;
 
     #[test]
-    fn the_internal_group_of_outposts_is_told_by_its_name() {
+    fn the_internal_group_of_outposts_is_known_by_its_name() {
         let weak = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: false };
         let rule = Rule {
             id: "sgr-1".to_owned(),

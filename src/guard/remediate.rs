@@ -1,4 +1,4 @@
-//! The only place where effects are ordered: look again, revoke by rule id, read back, tell what became of each rule.
+//! The only place where effects are ordered: look again, revoke by rule id, read back, say what became of each rule.
 //!
 //! Must not: judge by itself (it asks the plan again), or call a rule revoked that was not read back as gone.
 
@@ -156,7 +156,7 @@ impl Remediation<'_> {
     }
 }
 
-/// Judges the rules as they were just read, and tells what became of those that were to go.
+/// Judges the rules as they were just read, and says what became of those that were to go.
 fn judge_again(
     context: PlanContext<'_>,
     snapshot: &GroupSnapshot,

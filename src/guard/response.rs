@@ -42,9 +42,9 @@ pub enum GuardError {
         #[source]
         source: CloudError,
     },
-    /// The event does not tell its group, and all groups were looked at a moment ago. The next try looks again.
+    /// The event does not name its group, and all groups were looked at a moment ago. The next try looks again.
     #[error(
-        "the event does not tell its group, and all groups were looked at a moment ago (at {last}); try again in some \
+        "the event does not name its group, and all groups were looked at a moment ago (at {last}); try again in some \
          minutes"
     )]
     Postponed {

@@ -13,7 +13,7 @@ pub mod slack;
 mod source;
 
 pub use compose::{notice, rule_in_words};
-pub use digest::digest;
+pub use digest::{digest, digests};
 
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};

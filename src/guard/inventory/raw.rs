@@ -8,7 +8,7 @@ use crate::model::facts::{GroupFacts, Instance, Interface};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 
-/// Groups with everything that wears them, unjudged.
+/// Groups with everything they are attached to, unjudged.
 #[derive(Clone)]
 pub(super) struct RawState {
     pub(super) groups: Vec<GroupFacts>,
@@ -27,7 +27,7 @@ pub(super) fn is_of(interface: &Interface, attachment: &str) -> bool {
 }
 
 impl RawState {
-    /// As it was before groups were put on the wearer. An instance without an interface left that wears one is left out.
+    /// As it was before groups were put on the attachment.
     pub(super) fn without(&self, attachment: &str) -> Self {
         let interfaces: Vec<Interface> =
             self.interfaces.iter().filter(|interface| !is_of(interface, attachment)).cloned().collect();

@@ -1,9 +1,9 @@
 //! The digest of a sweep: one notice per cluster, not a message per rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::compose::{clauses, headline, next_steps, status, subject, what};
-use super::{Notice, Section, cluster};
+use super::{Message, Notice, Section, cluster};
 use crate::model::text::{count, plain};
 use crate::report::finding::Finding;
 use crate::report::record::Record;
@@ -12,6 +12,16 @@ use crate::report::record::Record;
 const MAX_GROUPS: usize = 20;
 /// Findings written out of one group.
 const MAX_FINDINGS: usize = 8;
+
+/// The messages of a sweep in one account and region: a digest for each cluster of which there is something new to say.
+pub fn digests(records: &[Record]) -> Vec<Message> {
+    let mut clusters: BTreeMap<&[String], Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        clusters.entry(&record.clusters).or_default().push(record);
+    }
+    let message = |records: Vec<&Record>| Some(super::digest_message(&records, digest(&records)?));
+    clusters.into_values().filter_map(message).collect()
+}
 
 /// The digest of the records of one cluster, account and region. `None`: there is nothing that people have not heard of.
 pub fn digest(records: &[&Record]) -> Option<Notice> {
