@@ -214,6 +214,9 @@ impl Eks for Fake {
         self.0.call("clusters".into());
         Ok(vec![self.0.prod()])
     }
+    async fn names(&self, _: usize) -> Result<Option<Vec<String>>, CloudError> {
+        Ok(None)
+    }
     async fn cluster(&self, name: &str, _: &NodeGroups) -> Result<Option<Cluster>, CloudError> {
         self.0.call(format!("cluster {name}"));
         Ok((name == "prod").then(|| self.0.prod()))

@@ -55,6 +55,12 @@ impl Eks for Clusters {
         Ok(clusters.map(with_ranges).collect())
     }
 
+    async fn names(&self, max: usize) -> Result<Option<Vec<String>>, CloudError> {
+        let page = self.eks.list_clusters().send().await.map_err(during("eks:ListClusters"))?;
+        let is_all = page.next_token().is_none_or(str::is_empty);
+        Ok(page.clusters.filter(|names| is_all && names.len() <= max))
+    }
+
     async fn cluster(&self, name: &str, node_groups: &NodeGroups) -> Result<Option<Cluster>, CloudError> {
         let described = async {
             let answer = self.eks.describe_cluster().name(name).send().await;

@@ -35,6 +35,8 @@ pub struct Facts<'a> {
     pub group: &'a GroupFacts,
     /// Its rules.
     pub rules: &'a [Rule],
+    /// Groups that are proven for a cluster by more than EKS's own word: its name and theirs.
+    pub proven: &'a BTreeSet<(String, String)>,
     /// Interfaces; those that the group is not attached to are passed over.
     pub interfaces: &'a [Interface],
     /// Instances; those that the group is not attached to are passed over.
@@ -160,7 +162,7 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let here = |vpc: &str| vpc == cluster.vpc;
     let of_nodes = cluster.node_groups.iter().flat_map(|nodes| &nodes.template_groups);
     let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
-    let is_own = |id: &String| own.contains(&id);
+    let is_own = |id: &String| own.contains(&id) || facts.proven.contains(&(cluster.name.clone(), id.clone()));
     let interfaces = || facts.interfaces.iter().filter(|interface| is_attached(&interface.groups));
     // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane. Letting traffic out
     // to the control plane proves nothing: a bastion does that too.

@@ -46,15 +46,30 @@ pub fn named<'a>(
     named.extend(
         ordinary.into_iter().take(MAX_BY_ORDINARY_TAGS).map(|(cluster, _)| (cluster.to_owned(), BTreeSet::new())),
     );
-    for tags in tags() {
-        let Some(node_group) = node_group(tags) else { continue };
-        for cluster in clusters_in_tags(tags).chain(tags.get(AWS_CLUSTER_TAG).map(String::as_str)) {
-            if let Some(node_groups) = named.get_mut(cluster) {
-                node_groups.insert(node_group.to_owned());
-            }
-        }
+    for group in groups {
+        add_node_group(&group.tags, &mut named);
     }
     named
+}
+
+/// The node groups that instances name, of these clusters. EKS has to be asked for one only where nothing else proves that a
+/// group is its.
+pub fn node_groups(instances: &[Instance], clusters: impl IntoIterator<Item = String>) -> Named {
+    let mut named: Named = clusters.into_iter().map(|cluster| (cluster, BTreeSet::new())).collect();
+    for instance in instances {
+        add_node_group(&instance.tags, &mut named);
+    }
+    named.retain(|_, node_groups| !node_groups.is_empty());
+    named
+}
+
+fn add_node_group(tags: &Tags, named: &mut Named) {
+    let Some(node_group) = node_group(tags) else { return };
+    for cluster in clusters_in_tags(tags).chain(tags.get(AWS_CLUSTER_TAG).map(String::as_str)) {
+        if let Some(node_groups) = named.get_mut(cluster) {
+            node_groups.insert(node_group.to_owned());
+        }
+    }
 }
 
 fn node_group(tags: &Tags) -> Option<&str> {
@@ -98,8 +113,10 @@ mod tests {
             ..Interface::default()
         };
         let by_hand = Interface { description: "Amazon EKS d".into(), ..Interface::default() };
-        let named = named([&group], &[control_plane, by_hand], &[managed, tagged]);
-        assert_eq!(line(&named), "a(blue-workers) b(ng) c()");
+        let instances = [managed, tagged];
+        let named = named([&group], &[control_plane, by_hand], &instances);
+        assert_eq!(line(&named), "a() b() c()");
+        assert_eq!(line(&node_groups(&instances, named.into_keys())), "a(blue-workers) b(ng)");
     }
 
     #[test]

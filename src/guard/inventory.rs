@@ -14,19 +14,21 @@ use futures::future::try_join;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use crate::cluster::membership::{Facts, Membership, membership};
+use crate::cluster::membership::{Facts, Membership, Rank, membership};
 use crate::cluster::names::{self, Named};
 use crate::cluster::topology::{self, Candidate, Topology};
 use crate::guard::inventory::cache::Cache;
-use crate::guard::inventory::raw::{RawState, is_of};
+use crate::guard::inventory::raw::{RawState, is_of, names_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, NodeGroups, Selector};
+use crate::model::facts::{Cluster, GroupFacts, NodeGroup, NodeGroups, Selector};
 use crate::model::group::{ConfiguredGroup, Group};
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::ports::{Clock, Ec2, Eks};
 
+/// Clusters whose node groups are all read for a group that nothing names.
+const MAX_CLUSTERS_INDEXED: usize = 3;
 /// Clusters read at the same time.
 const MAX_CLUSTER_READS: usize = 8;
 
@@ -39,14 +41,16 @@ pub struct GroupSnapshot {
     pub rules_at: Timestamp,
     /// The groups and prefix lists that were looked up, whatever came of it.
     resolved: BTreeSet<String>,
+    /// What the roles rest on.
+    raw: Arc<RawState>,
     /// The clusters that were asked for.
     clusters: Arc<Vec<Cluster>>,
 }
 
 impl GroupSnapshot {
-    fn new(group: Group, rules_at: Timestamp, clusters: Arc<Vec<Cluster>>) -> Self {
+    fn new(group: Group, raw: &Arc<RawState>, clusters: &Arc<Vec<Cluster>>) -> Self {
         let resolved = BTreeSet::from([group.id.clone()]);
-        Self { group, rules_at, resolved, clusters }
+        Self { group, rules_at: raw.rules_at, resolved, raw: Arc::clone(raw), clusters: Arc::clone(clusters) }
     }
 
     /// The group with those of its rules alone that can be judged: what they refer to was looked up.
@@ -117,7 +121,7 @@ impl Inventory {
         }
         let before = raw.without(attachment);
         let roles = |group: &GroupFacts, raw: &RawState| {
-            self.membership(group, &raw.rules_of(&group.id), raw, &clusters).strong_roles()
+            self.membership(group, &raw.rules_of(&group.id), raw, &clusters, &BTreeSet::new()).strong_roles()
         };
         let had_none = |group: &&GroupFacts| roles(group, &before).is_empty();
         let new: BTreeSet<String> = raw.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
@@ -146,24 +150,58 @@ impl Inventory {
 
     /// The groups with what is attached to them, and the clusters that they name. Clusters named before are asked for beside
     /// EC2, so that a warm function has all in one wave.
-    async fn raw_and_clusters(&self, ids: &[String]) -> Result<(RawState, Arc<Vec<Cluster>>), CloudError> {
+    async fn raw_and_clusters(&self, ids: &[String]) -> Result<(Arc<RawState>, Arc<Vec<Cluster>>), CloudError> {
         let mut hints = self.cache.names(ids);
         for entry in self.configured.iter().filter(|entry| ids.contains(&entry.id)) {
             hints.entry(entry.cluster.clone()).or_default();
         }
         let (raw, known) = try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.named(&hints)).await?;
         let named = names::named(&raw.groups, &raw.interfaces, &raw.instances);
-        let clusters = Arc::new(self.more(known, &hints, named).await?);
+        let mut clusters = self.more(known, &hints, named).await?;
+        let membership_in = |group: &GroupFacts, clusters: &[Cluster]| {
+            self.membership(group, &raw.rules_of(&group.id), &raw, clusters, &BTreeSet::new())
+        };
+        let is_unproven = |group: &GroupFacts, clusters: &[Cluster]| membership_in(group, clusters).rank < Rank::Proven;
+        if raw.groups.iter().any(|group| is_unproven(group, &clusters)) {
+            let known: Named = clusters.iter().map(names_of).collect();
+            let named = names::node_groups(&raw.instances, known.keys().cloned());
+            clusters = self.more(clusters, &known, named).await?;
+        }
+        if raw.groups.iter().any(|group| membership_in(group, &clusters).roles.is_empty()) && self.fill_index().await? {
+            let known: Named = clusters.iter().map(names_of).collect();
+            clusters = self.more(clusters, &known, self.cache.names(ids)).await?;
+        }
         for group in &raw.groups {
-            let found = self.membership(group, &raw.rules_of(&group.id), &raw, &clusters).clusters;
+            let found = membership_in(group, &clusters).clusters;
             let of_found = clusters.iter().filter(|cluster| found.contains(&cluster.name));
+            let names_group = |nodes: &&NodeGroup| {
+                nodes.template_groups.contains(&group.id) || nodes.remote_access_group.as_ref() == Some(&group.id)
+            };
             let names = of_found.map(|cluster| {
-                let node_groups = cluster.node_groups.iter().map(|nodes| nodes.name.clone());
+                let node_groups = cluster.node_groups.iter().filter(names_group).map(|nodes| nodes.name.clone());
                 (cluster.name.clone(), node_groups.collect())
             });
             self.cache.keep_names(&group.id, names.collect());
         }
-        Ok((raw, clusters))
+        Ok((Arc::new(raw), Arc::new(clusters)))
+    }
+
+    /// Groups of launch templates without any node are named by nothing but their node groups. In an account of few clusters
+    /// these are read once by a process, at the end of its first invocation or for the first group that needs it; in a large
+    /// one the next sweep or cluster event says it. Gives whether there is more to know than before.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn fill_index(&self) -> Result<bool, CloudError> {
+        if self.cache.is_filled() {
+            return Ok(false);
+        }
+        let names = self.eks.names(MAX_CLUSTERS_INDEXED).await?;
+        for name in names.iter().flatten() {
+            self.groups_of(name).await?;
+        }
+        self.cache.set_filled();
+        Ok(names.is_some())
     }
 
     /// These clusters with these node groups. One that does not exist is left out.
@@ -215,14 +253,14 @@ impl Inventory {
         }
         let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
         let rules = self.ec2.rules(&ids).await?;
-        let raw = RawState { groups, rules, rules_at: self.clock.now(), interfaces, instances, ranges };
+        let raw = Arc::new(RawState { groups, rules, rules_at: self.clock.now(), interfaces, instances, ranges });
         let mut snapshots = self.snapshots(&raw, &clusters);
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
         // Most groups refer to the same lists and groups, so all are looked up at once.
         let unresolved = snapshots.iter().flat_map(GroupSnapshot::unresolved).collect();
         let references = self.references(&unresolved, &clusters).await?;
         for snapshot in &mut snapshots {
-            references.resolve(snapshot);
+            self.settle(snapshot, &references);
         }
         Ok(snapshots)
     }
@@ -247,7 +285,7 @@ impl Inventory {
                 prefix_lists: std::mem::take(&mut snapshot.group.prefix_lists),
                 ..again.group
             };
-            snapshot.rules_at = again.rules_at;
+            (snapshot.rules_at, snapshot.raw, snapshot.clusters) = (again.rules_at, again.raw, again.clusters);
         } else {
             snapshot.group.rules.clear();
             snapshot.rules_at = self.clock.now();
@@ -310,14 +348,14 @@ impl Inventory {
         Ok(RawState { groups, rules, rules_at, interfaces, instances, ranges })
     }
 
-    fn snapshots(&self, raw: &RawState, clusters: &Arc<Vec<Cluster>>) -> Vec<GroupSnapshot> {
-        let snapshot = |facts| GroupSnapshot::new(self.group(facts, raw, clusters), raw.rules_at, Arc::clone(clusters));
+    fn snapshots(&self, raw: &Arc<RawState>, clusters: &Arc<Vec<Cluster>>) -> Vec<GroupSnapshot> {
+        let snapshot = |facts| GroupSnapshot::new(self.group(facts, raw, clusters), raw, clusters);
         raw.groups.iter().map(snapshot).collect()
     }
 
     fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
         let rules = raw.rules_of(&facts.id);
-        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters);
+        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters, &BTreeSet::new());
         let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
         Group {
             id: facts.id.clone(),
@@ -334,13 +372,22 @@ impl Inventory {
         }
     }
 
-    fn membership(&self, group: &GroupFacts, rules: &[Rule], raw: &RawState, clusters: &[Cluster]) -> Membership {
+    /// `proven`: groups that are proven to be of a cluster, with its name.
+    fn membership(
+        &self,
+        group: &GroupFacts,
+        rules: &[Rule],
+        raw: &RawState,
+        clusters: &[Cluster],
+        proven: &BTreeSet<(String, String)>,
+    ) -> Membership {
         membership(Facts {
             account: &self.account,
             clusters,
             configured: &self.configured,
             group,
             rules,
+            proven,
             interfaces: &raw.interfaces,
             instances: &raw.instances,
         })

@@ -126,7 +126,7 @@ impl<'a> Invocation<'a> {
             let is_gone = |rule: &Rule| results.get(&rule.id).is_some_and(|result| result.action.says_gone());
             snapshot.group.rules.retain(|rule| !is_gone(rule));
             match references {
-                Ok(references) => references.resolve(&mut snapshot),
+                Ok(references) => inventory.settle(&mut snapshot, &references),
                 Err(error) => {
                     let id = &snapshot.group.id;
                     self.problem(format!("what the rules of `{id}` refer to could not be read: {}", chain(&error)));

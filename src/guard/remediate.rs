@@ -168,6 +168,8 @@ fn judge_again(
     limit(&mut again, most);
     for step in steps.into_iter().filter(|step| step.intent == Intent::Revoke) {
         match again.iter().find(|now| now.finding.rule.id == step.finding.rule.id) {
+            // As it is now it refers to something that has to be looked up first: the next round judges it.
+            None if snapshot.group.rules.iter().any(|rule| rule.id == step.finding.rule.id) => {}
             None => results.push(StepResult::without_effect(step.finding, step.named, Action::AlreadyGone, None)),
             // Changed into something fine. What is still not fine speaks for itself, as it is now.
             Some(now) if now.intent == Intent::None => {

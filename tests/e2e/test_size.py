@@ -67,7 +67,7 @@ def test_an_event_id_of_a_megabyte_is_cut_and_loses_nothing(world, somebody, gua
 
 
 def test_the_internal_group_of_a_local_cluster_is_left_alone(world, aws, somebody, guard):
-    group = world.group("eks-local-internal-do-not-use-or-edit-prod")
+    group = world.group("eks-local-internal-do-not-use-or-edit-prod-a1b2c3")
     world.instance(group, {"aws:eks:cluster-name": "prod"}, world.subnet)
     world.localise("prod")
     opened = somebody.authorizes(group, allow("tcp", 10250, WORLD))

@@ -53,6 +53,7 @@ struct World {
     owner: Option<&'static str>,
     tags: Tags,
     rules: Vec<Rule>,
+    proven: BTreeSet<(String, String)>,
     interfaces: Vec<Interface>,
     instances: Vec<Instance>,
     clusters: Option<Vec<Cluster>>,
@@ -92,6 +93,7 @@ impl World {
             configured: &self.configured,
             group: &group,
             rules: &self.rules,
+            proven: &self.proven,
             interfaces: &self.interfaces,
             instances: &self.instances,
         })
@@ -347,4 +349,24 @@ fn a_load_balancers_group_on_a_plain_host_too_makes_nothing_immune() {
         World { tags: tagged(), interfaces: vec![balancer()], ..World::default() }.roles(),
         ["load-balancer attachment strong"]
     );
+}
+
+#[test]
+fn a_group_of_pods_that_lets_in_a_proven_group_is_corroborated() {
+    let branch = Interface {
+        vpc: "vpc-1".into(),
+        groups: vec![GROUP.into()],
+        kind: "branch".into(),
+        tags: tags(&[("kubernetes.io/cluster/prod", "owned")]),
+        ..Interface::default()
+    };
+    for (cluster, expected) in [("prod", "pod attachment strong"), ("dev", "pod attachment weak")] {
+        let world = World {
+            interfaces: vec![branch.clone()],
+            rules: vec![rule_from("sg-0b0")],
+            proven: [(cluster.to_owned(), "sg-0b0".to_owned())].into(),
+            ..World::default()
+        };
+        assert_eq!(world.roles(), [expected], "proven for {cluster}");
+    }
 }

@@ -2,6 +2,7 @@
 //! looked like a node some minutes ago. Names save a wave and decide nothing: what EKS says of them is read each time.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,11 +21,22 @@ const MAX_GROUPS: usize = 20_000;
 pub(super) struct Cache {
     /// By group.
     names: Mutex<HashMap<String, Named>>,
+    /// Whether the node groups of every cluster were read, or are too many to be read for one group.
+    is_filled: AtomicBool,
     /// By cluster, with the time of the read.
     nodes: Mutex<HashMap<String, (Timestamp, BTreeSet<Candidate>)>>,
 }
 
 impl Cache {
+    /// Whether what nothing names is in here already, as far as a process may look for it.
+    pub(super) fn is_filled(&self) -> bool {
+        self.is_filled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_filled(&self) {
+        self.is_filled.store(true, Ordering::Relaxed);
+    }
+
     /// What these groups were found to be of.
     pub(super) fn names<'g>(&self, groups: impl IntoIterator<Item = &'g String>) -> Named {
         let known = self.names.lock().unwrap_or_else(PoisonError::into_inner);

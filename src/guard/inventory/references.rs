@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 
-use super::raw::RawState;
+use super::raw::{RawState, names_of};
 use super::{GroupSnapshot, Inventory};
-use crate::cluster::membership::Membership;
+use crate::cluster::membership::{Membership, Rank};
 use crate::cluster::names::{self, Named};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::{Cluster, Selector};
@@ -24,7 +24,7 @@ pub struct References {
 
 impl References {
     /// Makes the rules judgeable that refer to these.
-    pub fn resolve(&self, snapshot: &mut GroupSnapshot) {
+    fn resolve(&self, snapshot: &mut GroupSnapshot) {
         snapshot.resolved.extend(self.lists.keys().chain(self.peers.keys()).cloned());
         let GroupSnapshot { group, .. } = snapshot;
         group.prefix_lists.extend(self.lists.clone());
@@ -37,6 +37,22 @@ impl References {
 }
 
 impl Inventory {
+    /// Makes the rules judgeable that refer to these. What is known of the peers may say more of the group too: one that lets
+    /// in a group that is proven for its cluster is corroborated.
+    pub fn settle(&self, snapshot: &mut GroupSnapshot, references: &References) {
+        references.resolve(snapshot);
+        let of_peer = |(id, peer): (&String, &Membership)| {
+            let clusters = if peer.rank == Rank::Proven { peer.clusters.clone() } else { BTreeSet::new() };
+            clusters.into_iter().map(|cluster| (cluster, id.clone())).collect::<Vec<_>>()
+        };
+        let proven: BTreeSet<(String, String)> = references.peers.iter().flat_map(of_peer).collect();
+        let facts = snapshot.raw.groups.iter().find(|facts| facts.id == snapshot.group.id);
+        if let Some(facts) = facts.filter(|_| !proven.is_empty() && !snapshot.group.is_strong()) {
+            let (raw, clusters) = (&snapshot.raw, &snapshot.clusters);
+            snapshot.group.roles = self.membership(facts, &snapshot.group.rules, raw, clusters, &proven).roles;
+        }
+    }
+
     /// Looks up these groups (`sg-…`), as far as they are of these clusters, and prefix lists (`pl-…`).
     ///
     /// # Errors
@@ -52,7 +68,8 @@ impl Inventory {
     /// # Errors
     /// As [`Inventory::references`].
     pub async fn resolve(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
-        self.references(&snapshot.unresolved(), &snapshot.clusters).await?.resolve(snapshot);
+        let references = self.references(&snapshot.unresolved(), &snapshot.clusters).await?;
+        self.settle(snapshot, &references);
         Ok(())
     }
 
@@ -90,7 +107,10 @@ impl Inventory {
         let chunks = ids.chunks(MAX_FILTER_VALUES).map(|ids| self.raw_of_peers(ids, clusters));
         for (raw, clusters) in try_join_all(chunks).await? {
             for group in &raw.groups {
-                found.insert(group.id.clone(), self.membership(group, &raw.rules_of(&group.id), &raw, &clusters));
+                found.insert(
+                    group.id.clone(),
+                    self.membership(group, &raw.rules_of(&group.id), &raw, &clusters, &BTreeSet::new()),
+                );
             }
         }
         Ok(found)
@@ -108,8 +128,4 @@ impl Inventory {
         let clusters = self.more(clusters.to_vec(), &known, named).await?;
         Ok((raw, clusters))
     }
-}
-
-fn names_of(cluster: &Cluster) -> (String, BTreeSet<String>) {
-    (cluster.name.clone(), cluster.node_groups.iter().map(|nodes| nodes.name.clone()).collect())
 }
