@@ -1,4 +1,4 @@
-//! The decision: a pure, total function from (policy, group, author, now) to judged rules. One evaluator for every entrance.
+//! The decision: a pure, total function from (policy, group, author, now) to judged rules. One evaluator for every trigger.
 //!
 //! The first clause that covers a *portion* of a rule decides that portion; the rule's verdict is the worst of its
 //! portions. Must not: know modes, limits or events; they change the plan, never the verdict.
