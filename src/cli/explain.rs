@@ -16,7 +16,7 @@ use crate::event::{Change, Event, Parsed, Subject, Trigger};
 use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
-use crate::model::text::{count, plain};
+use crate::model::text::{capital, count, plain};
 use crate::policy::builtin;
 use crate::policy::model::{Mode, Policy};
 use crate::report::finding::PortionRecord;
@@ -249,9 +249,4 @@ fn step_for_tools(step: &Step) -> Value {
         "intent": intent,
         "detail": detail,
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -7,8 +7,9 @@
 use serde_json::Value;
 
 use super::calls::{Call, Changes};
-use super::fields::{at, flag, get, id, is_present, list, quoted, text};
+use super::fields::{at, flag, get, id, is_present, list, text};
 use super::{GroupRef, Named, Subject, Touched, rules};
+use crate::model::text::quoted;
 
 /// Endings of the one field that newer calls wrap their request or response in. The name may be abbreviated.
 const WRAPPERS: &[&str] = &["Request", "Req", "Response", "Resp"];

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Notice, Section, capital, cluster, redo, source};
+use super::{Notice, Section, cluster, redo, source};
 use crate::event::Actor;
 use crate::model::rule::{Direction, Peer, Rule};
-use crate::model::text::{self, plain};
+use crate::model::text::{self, capital, plain};
 use crate::policy::model::Severity;
 use crate::report::finding::{Check, Finding, Kind, PortionRecord, Subject};
 use crate::report::outcome::{Action, Connections};
