@@ -15,7 +15,7 @@ use crate::model::rule::{Peer, Rule, RuleError};
 /// The whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct SnapshotFile {
     version: u8,
     account: String,
     region: String,
@@ -48,7 +48,7 @@ struct GroupEntry {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum KnownRole {
-    PeerTerm(Role),
+    Word(Role),
     Record { role: Role, strong: bool },
 }
 
@@ -57,7 +57,7 @@ enum KnownRole {
 #[serde(untagged)]
 enum List {
     Entries(Vec<String>),
-    PeerTerm(String),
+    AwsList(String),
     Unreadable(()),
 }
 
@@ -72,7 +72,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let value = input::json(path, "snapshot")?;
     let name = input::shown(path);
     let hint = "`eks-sg-guard policy diff --help` shows what a snapshot looks like";
-    let file: File = serde_path_to_error::deserialize(value)
+    let file: SnapshotFile = serde_path_to_error::deserialize(value)
         .with_context(|| format!("snapshot `{name}` is not understood ({hint})"))?;
     if file.version != 1 {
         bail!("snapshot `{name}` has version `{}`; expected 1", file.version);
@@ -87,7 +87,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
 
 fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
     let role = |known: &KnownRole| match *known {
-        KnownRole::PeerTerm(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
+        KnownRole::Word(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
         KnownRole::Record { role, strong } => RoleEvidence { role, evidence: Evidence::Configured, strong },
     };
     let clusters = entry.cluster.as_deref().unwrap_or_default().split(',').filter(|name| !name.is_empty());
@@ -96,7 +96,7 @@ fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
         let list = match list {
             List::Unreadable(()) => continue,
             List::Entries(blocks) => PrefixList::Entries(addresses(&blocks)?),
-            List::PeerTerm(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
+            List::AwsList(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
                 let known = AwsList::ALL.map(AwsList::word);
                 format!("prefix list `{id}` is `{word}`; expected its blocks, null, or one of {}", known.join(", "))
             })?),
