@@ -218,7 +218,7 @@ mod tests {
             "findings": [
                 finding(rule, None),
                 finding(json!(null), Some("nodes-to-dns")),
-                finding(json!(null), Some("public-endpoint")),
+                finding(json!(null), Some(Check::PublicEndpoint.word())),
             ],
             "outcome": "reported", "duration_ms": 1, "part": null,
         });
