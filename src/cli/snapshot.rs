@@ -9,8 +9,10 @@ use serde::Deserialize;
 
 use crate::cli::input;
 use crate::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use crate::model::ids::{self, Resource};
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule, RuleError};
+use crate::model::text::quoted;
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -77,6 +79,13 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     if file.version != 1 {
         bail!("snapshot `{name}` has version `{}`; expected 1", file.version);
     }
+    if !ids::is_account(&file.account) || !ids::is_region(&file.region) {
+        bail!(
+            "snapshot `{name}` is of account {}, region {}; expected twelve digits and a region such as `us-east-1`",
+            quoted(&file.account),
+            quoted(&file.region)
+        );
+    }
     let account = file.account;
     let groups = file.groups.into_iter().enumerate();
     let groups = groups.map(|(n, entry)| {
@@ -90,6 +99,9 @@ fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
         KnownRole::Word(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
         KnownRole::Record { role, strong } => RoleEvidence { role, evidence: Evidence::Configured, strong },
     };
+    is_id(&entry.id, Resource::Group)?;
+    entry.peers.keys().try_for_each(|id| is_id(id, Resource::Group))?;
+    entry.prefix_lists.keys().try_for_each(|id| is_id(id, Resource::PrefixList))?;
     let clusters = entry.cluster.as_deref().unwrap_or_default().split(',').filter(|name| !name.is_empty());
     let mut prefix_lists = BTreeMap::new();
     for (id, list) in entry.prefix_lists {
@@ -119,6 +131,18 @@ fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
         prefix_lists,
         ..Group::default()
     })
+}
+
+fn is_id(text: &str, resource: Resource) -> anyhow::Result<()> {
+    if !resource.is_id(text) {
+        bail!(
+            "{} is not the id of {}, such as `{}0123456789abcdef0`",
+            quoted(text),
+            resource.noun(),
+            resource.prefix()
+        );
+    }
+    Ok(())
 }
 
 fn addresses(blocks: &[String]) -> Result<Addresses, RuleError> {
