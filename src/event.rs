@@ -49,14 +49,14 @@ pub struct Change {
     /// Who, when, where.
     pub event: Event,
     /// What to look at.
-    pub subject: Subject,
+    pub subject: Target,
 }
 
 impl Change {
     /// The groups of a change to rules or groups, with the rules it names; empty for every other subject.
     pub fn touched(&self) -> &[Touched] {
         match &self.subject {
-            Subject::Groups(touched) => touched,
+            Target::Groups(touched) => touched,
             _ => &[],
         }
     }
@@ -64,7 +64,7 @@ impl Change {
 
 /// What was changed. The less an event says, the wider its subject: we then look at more groups, never at fewer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Subject {
+pub enum Target {
     /// At least one group, each with the rules that the event names in it.
     Groups(Vec<Touched>),
     /// Groups were attached to a network interface or an instance. At least one of the two fields says something.

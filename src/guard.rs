@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::event::{Change, Event, GroupRef, Named, Subject, Touched, Trigger};
+use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::invocation::{Invocation, RETRY_DELAYS};
@@ -100,11 +100,11 @@ impl Guard {
         let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, Some(event), deadline);
         let mut out_of_scope = Vec::new();
         match &change.subject {
-            Subject::Unknown => {
+            Target::Unknown => {
                 self.may_look_everywhere()?;
                 return self.sweep(Vec::new(), Some(event), deadline).await;
             }
-            Subject::Groups(touched) => {
+            Target::Groups(touched) => {
                 for Touched { group, named } in touched {
                     match self.find(group).await {
                         // The other groups still count.
@@ -117,13 +117,13 @@ impl Guard {
                     }
                 }
             }
-            Subject::Attached { attachment, groups } => {
+            Target::Attached { attachment, groups } => {
                 for (snapshot, is_first) in self.attached(attachment.as_deref(), groups).await? {
                     let named = if is_first { Named::Everything } else { Named::Nothing };
                     invocation.in_scope(snapshot, &named, &mut out_of_scope).await;
                 }
             }
-            Subject::PrefixList(list) => {
+            Target::PrefixList(list) => {
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 for ids in users.chunks(MAX_GROUPS) {
@@ -132,7 +132,7 @@ impl Guard {
                     }
                 }
             }
-            Subject::Cluster(name) => {
+            Target::Cluster(name) => {
                 let groups = self.inventory.groups_of(name).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 for snapshot in self.read(&groups).await? {

@@ -14,7 +14,7 @@ use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use eks_sg_guard::event::batch::{self, Batch, Carrier, Delivery};
 use eks_sg_guard::event::payload::parse;
 use eks_sg_guard::event::{
-    CALLS, Change, Claim, Event, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger,
+    CALLS, Change, Claim, Event, EventError, GroupRef, Named, NamedRule, Parsed, Target, Touched, Trigger,
 };
 use eks_sg_guard::model::rule::{Direction, Rule};
 use serde::Deserialize;
@@ -65,13 +65,13 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         format!("actor: {}", json!(actor)),
     ];
     match subject {
-        Subject::Groups(touched) => assert!(!touched.is_empty()),
-        Subject::Attached { attachment, groups } => {
+        Target::Groups(touched) => assert!(!touched.is_empty()),
+        Target::Attached { attachment, groups } => {
             lines.push(format!("attachment: {}", json!({"id": attachment, "groups": groups})));
         }
-        Subject::PrefixList(id) => lines.push(format!("prefix list: {}", json!(id))),
-        Subject::Cluster(name) => lines.push(format!("cluster: {}", json!(name))),
-        Subject::Unknown => lines.push("everything: the event does not say what".to_owned()),
+        Target::PrefixList(id) => lines.push(format!("prefix list: {}", json!(id))),
+        Target::Cluster(name) => lines.push(format!("cluster: {}", json!(name))),
+        Target::Unknown => lines.push("everything: the event does not say what".to_owned()),
     }
     for Touched { group, named } in change.touched() {
         let group = match group {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use eks_sg_guard::event::batch::{self, Delivery};
 use eks_sg_guard::event::payload::parse;
-use eks_sg_guard::event::{Claim, EventError, GroupRef, Named, NamedRule, Parsed, Subject, Touched, Trigger};
+use eks_sg_guard::event::{Claim, EventError, GroupRef, Named, NamedRule, Parsed, Target, Touched, Trigger};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -156,15 +156,15 @@ fn no_meaningless_value_makes_us_look_at_less() {
 }
 
 /// Whether looking at the first is looking at the second too.
-fn covers(wide: &Subject, narrow: &Subject) -> bool {
+fn covers(wide: &Target, narrow: &Target) -> bool {
     match (wide, narrow) {
-        (Subject::Unknown, _) => true,
-        (Subject::Groups(wide), Subject::Groups(narrow)) => narrow.iter().all(|narrow| {
+        (Target::Unknown, _) => true,
+        (Target::Groups(wide), Target::Groups(narrow)) => narrow.iter().all(|narrow| {
             // A call by name gets its id from the response; without that the name is as good.
             let same = |wide: &GroupRef| wide == &narrow.group || matches!(wide, GroupRef::Name(_));
             wide.iter().any(|Touched { group, named }| same(group) && names(named, &narrow.named))
         }),
-        (Subject::Attached { attachment, groups }, Subject::Attached { attachment: old_attachment, groups: old }) => {
+        (Target::Attached { attachment, groups }, Target::Attached { attachment: old_attachment, groups: old }) => {
             let has_all = !old.is_empty() && old.iter().all(|group| groups.contains(group));
             // Whoever looks at an instance looks at all its interfaces.
             let is_instance = attachment.as_ref().is_some_and(|attachment| attachment.starts_with("i-"));
@@ -197,24 +197,24 @@ fn is_sound(answer: &FunctionResponse) -> bool {
         Err(error) => is_message(&error.to_string()),
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => groups.iter().all(|id| is_id(id, "sg-")),
         Ok(Parsed::Trigger(Trigger::Change(change))) => match &change.subject {
-            Subject::Groups(touched) => {
+            Target::Groups(touched) => {
                 !touched.is_empty()
                     && touched.iter().all(|touched| match &touched.group {
                         GroupRef::Name(name) => is_name(name, 255),
                         GroupRef::Id(id) => is_id(id, "sg-"),
                     })
             }
-            Subject::Attached { attachment, groups } => {
+            Target::Attached { attachment, groups } => {
                 let is_attachment = attachment.iter().all(|id| is_id(id, "eni-") || is_id(id, "i-"));
                 (attachment.is_some() || !groups.is_empty())
                     && is_attachment
                     && groups.iter().all(|id| is_id(id, "sg-"))
             }
-            Subject::PrefixList(id) => is_id(id, "pl-"),
-            Subject::Cluster(name) => {
+            Target::PrefixList(id) => is_id(id, "pl-"),
+            Target::Cluster(name) => {
                 is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
             }
-            Subject::Unknown => true,
+            Target::Unknown => true,
         },
     }
 }

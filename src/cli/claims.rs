@@ -43,7 +43,7 @@ pub(super) struct Claimed {
     pub(super) named: Named,
     pub(super) roles_from: RolesFrom,
     /// Rules of which the event tells no content that could be judged.
-    pub(super) untold: usize,
+    pub(super) without_content: usize,
     /// The caller is a controller, whose marked rules the policy may judge more mildly.
     pub(super) by_controller: bool,
 }
@@ -69,12 +69,12 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         Some(name) => [name.clone()].into(),
         None => configured().map(|entry| entry.cluster.clone()).collect(),
     };
-    let told = match named {
+    let rules_named = match named {
         Named::Rules(rules) => rules.as_slice(),
         Named::Nothing | Named::Using(_) | Named::Everything => &[],
     };
-    let rules: Vec<Rule> = told.iter().filter_map(rule).collect();
-    let untold = told.len() - rules.len();
+    let rules: Vec<Rule> = rules_named.iter().filter_map(rule).collect();
+    let without_content = rules_named.len() - rules.len();
     let strong = |role| RoleEvidence { role, evidence: Evidence::Configured, strong: true };
     let group = Group {
         id: id.to_owned(),
@@ -86,7 +86,7 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         ..Group::default()
     };
     let by_controller = Author::of(&event.actor, policy, &group) == Author::Controller;
-    Claimed { group, named: named.clone(), roles_from, untold, by_controller }
+    Claimed { group, named: named.clone(), roles_from, without_content, by_controller }
 }
 
 /// The other groups that the policy itself puts into these clusters.
@@ -110,7 +110,7 @@ fn rule(named: &NamedRule) -> Option<Rule> {
 
 /// What the verdicts rest on that is not known offline, in whole sentences.
 pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
-    let Claimed { group, named, roles_from, untold, by_controller } = claimed;
+    let Claimed { group, named, roles_from, without_content, by_controller } = claimed;
     let mut caveats = Vec::new();
     match named {
         Named::Nothing | Named::Using(_) => caveats.push(
@@ -120,8 +120,9 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
             "the event does not name the rules (CloudTrail left them out): the function would look at all rules of the group"
                 .to_owned(),
         ),
-        Named::Rules(_) if *untold > 0 => caveats.push(format!(
-            "{untold} of the rules are named without content that could be judged: the function would look them up by id"
+        Named::Rules(_) if *without_content > 0 => caveats.push(format!(
+            "{without_content} of the rules are named without content that could be judged: the function would look them up \
+             by id"
         )),
         Named::Rules(_) => {}
     }

@@ -12,11 +12,11 @@ use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
 use crate::cli::style::{Style, decision, traffic};
 use crate::event::payload;
-use crate::event::{Change, Event, Parsed, Subject, Trigger};
+use crate::event::{Change, Event, Parsed, Target, Trigger};
 use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
-use crate::model::text::{count, plain};
+use crate::model::text::{capital, count, plain};
 use crate::policy::builtin;
 use crate::policy::model::{Mode, Policy};
 use crate::report::finding::PortionRecord;
@@ -87,17 +87,17 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
 }
 
 /// What the function would look at, where the event names no rule that could be judged here.
-fn looked_at(subject: &Subject) -> Option<String> {
+fn looked_at(subject: &Target) -> Option<String> {
     let (says, looks_at) = match subject {
-        Subject::Groups(_) => return None,
-        Subject::Attached { attachment, groups } => {
+        Target::Groups(_) => return None,
+        Target::Attached { attachment, groups } => {
             let groups = if groups.is_empty() { "groups".to_owned() } else { groups.join(", ") };
             let attachment = attachment.as_deref().unwrap_or("a network interface or an instance");
             (format!("says that {groups} were put on {attachment}"), "the live groups")
         }
-        Subject::PrefixList(id) => (format!("says that the entries of {id} changed"), "the groups that use it"),
-        Subject::Cluster(name) => (format!("says that the configuration of cluster {name} changed"), "its groups"),
-        Subject::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
+        Target::PrefixList(id) => (format!("says that the entries of {id} changed"), "the groups that use it"),
+        Target::Cluster(name) => (format!("says that the configuration of cluster {name} changed"), "its groups"),
+        Target::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
     };
     Some(format!("the event {says}: the function would look at {looks_at}"))
 }
@@ -249,9 +249,4 @@ fn step_for_tools(step: &Step) -> Value {
         "intent": intent,
         "detail": detail,
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

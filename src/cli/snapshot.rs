@@ -9,13 +9,15 @@ use serde::Deserialize;
 
 use crate::cli::input;
 use crate::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use crate::model::ids::{self, Resource};
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule, RuleError};
+use crate::model::text::quoted;
 
 /// The whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct SnapshotFile {
     version: u8,
     account: String,
     region: String,
@@ -48,7 +50,7 @@ struct GroupEntry {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum KnownRole {
-    PeerTerm(Role),
+    Word(Role),
     Record { role: Role, strong: bool },
 }
 
@@ -57,7 +59,7 @@ enum KnownRole {
 #[serde(untagged)]
 enum List {
     Entries(Vec<String>),
-    PeerTerm(String),
+    AwsList(String),
     Unreadable(()),
 }
 
@@ -72,10 +74,17 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let value = input::json(path, "snapshot")?;
     let name = input::shown(path);
     let hint = "`eks-sg-guard policy diff --help` shows what a snapshot looks like";
-    let file: File = serde_path_to_error::deserialize(value)
+    let file: SnapshotFile = serde_path_to_error::deserialize(value)
         .with_context(|| format!("snapshot `{name}` is not understood ({hint})"))?;
     if file.version != 1 {
         bail!("snapshot `{name}` has version `{}`; expected 1", file.version);
+    }
+    if !ids::is_account(&file.account) || !ids::is_region(&file.region) {
+        bail!(
+            "snapshot `{name}` is of account {}, region {}; expected twelve digits and a region such as `us-east-1`",
+            quoted(&file.account),
+            quoted(&file.region)
+        );
     }
     let account = file.account;
     let groups = file.groups.into_iter().enumerate();
@@ -87,16 +96,19 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
 
 fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
     let role = |known: &KnownRole| match *known {
-        KnownRole::PeerTerm(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
+        KnownRole::Word(role) => RoleEvidence { role, evidence: Evidence::Configured, strong: true },
         KnownRole::Record { role, strong } => RoleEvidence { role, evidence: Evidence::Configured, strong },
     };
+    is_id(&entry.id, Resource::Group)?;
+    entry.peers.keys().try_for_each(|id| is_id(id, Resource::Group))?;
+    entry.prefix_lists.keys().try_for_each(|id| is_id(id, Resource::PrefixList))?;
     let clusters = entry.cluster.as_deref().unwrap_or_default().split(',').filter(|name| !name.is_empty());
     let mut prefix_lists = BTreeMap::new();
     for (id, list) in entry.prefix_lists {
         let list = match list {
             List::Unreadable(()) => continue,
             List::Entries(blocks) => PrefixList::Entries(addresses(&blocks)?),
-            List::PeerTerm(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
+            List::AwsList(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
                 let known = AwsList::ALL.map(AwsList::word);
                 format!("prefix list `{id}` is `{word}`; expected its blocks, null, or one of {}", known.join(", "))
             })?),
@@ -119,6 +131,18 @@ fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
         prefix_lists,
         ..Group::default()
     })
+}
+
+fn is_id(text: &str, resource: Resource) -> anyhow::Result<()> {
+    if !resource.is_id(text) {
+        bail!(
+            "{} is not the id of {}, such as `{}0123456789abcdef0`",
+            quoted(text),
+            resource.noun(),
+            resource.prefix()
+        );
+    }
+    Ok(())
 }
 
 fn addresses(blocks: &[String]) -> Result<Addresses, RuleError> {

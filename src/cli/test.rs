@@ -73,7 +73,7 @@ struct TestResult {
 }
 
 /// One test file: its tests with the policy's name, or why it cannot be used.
-struct File {
+struct TestFile {
     name: String,
     result: Result<(String, Vec<TestResult>), Rejected>,
 }
@@ -94,11 +94,11 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     }
 }
 
-fn file(path: &Path, arguments: &Arguments, now: Timestamp) -> anyhow::Result<File> {
+fn file(path: &Path, arguments: &Arguments, now: Timestamp) -> anyhow::Result<TestFile> {
     let name = input::shown(path);
     let suite = match cases::load(&name, &input::text(path, "test file")?) {
         Ok(suite) => suite,
-        Err(rejected) => return Ok(File { name, result: Err(rejected) }),
+        Err(rejected) => return Ok(TestFile { name, result: Err(rejected) }),
     };
     let policy = match &suite.policy {
         Some(own) if !builtin::NAMES.contains(&own.as_str()) => beside(path, own),
@@ -108,12 +108,12 @@ fn file(path: &Path, arguments: &Arguments, now: Timestamp) -> anyhow::Result<Fi
     let policy = match input::policy(&policy, now) {
         Ok(policy) => policy,
         Err(error) => match error.downcast::<Rejected>() {
-            Ok(rejected) => return Ok(File { name, result: Err(rejected) }),
+            Ok(rejected) => return Ok(TestFile { name, result: Err(rejected) }),
             Err(error) => return Err(error.context(format!("the policy of test file `{name}`"))),
         },
     };
     let result = suite.cases.into_iter().filter_map(|case| try_out(case, &policy, now)).collect();
-    Ok(File { name, result: Ok((policy.name.clone(), result)) })
+    Ok(TestFile { name, result: Ok((policy.name.clone(), result)) })
 }
 
 /// A path that a test file names, seen from there.
@@ -162,11 +162,11 @@ fn wrong(case: &Case, finding: &JudgedRule, policy: &Policy) -> Vec<String> {
     wrong
 }
 
-fn tests(file: &File) -> &[TestResult] {
+fn tests(file: &TestFile) -> &[TestResult] {
     file.result.as_ref().map_or(&[], |(_, result)| result.as_slice())
 }
 
-fn in_words(files: &[File], style: Style) -> String {
+fn in_words(files: &[TestFile], style: Style) -> String {
     let mut out = String::new();
     for file in files {
         match &file.result {
@@ -224,7 +224,7 @@ fn test_in_words(file: &str, result: &TestResult, style: Style, out: &mut String
     }
 }
 
-fn for_tools(files: &[File]) -> Value {
+fn for_tools(files: &[TestFile]) -> Value {
     let files = files.iter().map(|file| match &file.result {
         Ok((policy, result)) => {
             json!({"file": file.name, "policy": policy, "tests": result.iter().map(test_for_tools).collect::<Vec<_>>()})

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Actor;
 use super::fields::{at, get, text};
+use crate::model::text;
 
 /// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message whatever a caller
 /// writes.
@@ -12,7 +13,7 @@ const MAX_ACTOR_TEXT_LEN: usize = 1024;
 
 /// Reads what is there. Nothing here is required: a call by nobody we can name is still a call.
 pub(super) fn read(record: &Value) -> Actor {
-    let short = |value: &Value| text(value).map(cut);
+    let short = |value: &Value| text(value).map(|text| cut(&text));
     let identity = |path: &[&str]| short(at(get(record, "userIdentity"), path));
     Actor {
         arn: identity(&["arn"]),
@@ -24,11 +25,8 @@ pub(super) fn read(record: &Value) -> Actor {
     }
 }
 
-pub(super) fn cut(text: String) -> String {
-    if text.chars().nth(MAX_ACTOR_TEXT_LEN).is_none() {
-        return text;
-    }
-    text.chars().take(MAX_ACTOR_TEXT_LEN).chain("… (cut)".chars()).collect()
+pub(super) fn cut(text: &str) -> String {
+    text::cut(text, MAX_ACTOR_TEXT_LEN)
 }
 
 #[cfg(test)]

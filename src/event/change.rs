@@ -7,8 +7,9 @@
 use serde_json::Value;
 
 use super::calls::{Call, Changes};
-use super::fields::{at, flag, get, id, is_present, list, quoted, text};
-use super::{GroupRef, Named, Subject, Touched, rules};
+use super::fields::{at, flag, get, id, is_present, list, text};
+use super::{GroupRef, Named, Target, Touched, rules};
+use crate::model::text::quoted;
 
 /// Endings of the one field that newer calls wrap their request or response in. The name may be abbreviated.
 const WRAPPERS: &[&str] = &["Request", "Req", "Response", "Resp"];
@@ -29,7 +30,7 @@ const CLUSTER_IN_RESPONSE: &[&[&str]] = &[&["cluster", "name"], &["cluster", "ar
 ///
 /// # Errors
 /// Why there is nothing to look at, for people.
-pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Result<Subject, String> {
+pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Result<Target, String> {
     let request = content(get(record, "requestParameters"));
     let response = content(get(record, "responseElements"));
     let existed = match text(get(record, "errorCode")) {
@@ -48,8 +49,8 @@ pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Resu
             return Err(format!("{} changed no groups", quoted(name)));
         }
         Changes::Attribute | Changes::Attachment => return Ok(attached(request, response)),
-        Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Subject::Unknown, Subject::PrefixList)),
-        Changes::Cluster => return Ok(cluster(request, response).map_or(Subject::Unknown, Subject::Cluster)),
+        Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Target::Unknown, Target::PrefixList)),
+        Changes::Cluster => return Ok(cluster(request, response).map_or(Target::Unknown, Target::Cluster)),
     };
     // Of what CloudTrail cut nothing is believed but the group, which may stand beside the mark.
     let cut = || rules::group(unwrapped(get(record, "requestParameters")), unwrapped(get(record, "responseElements")));
@@ -81,9 +82,9 @@ fn unwrapped(parameters: &Value) -> &Value {
     wrapped.unwrap_or(parameters)
 }
 
-fn groups(touched: impl IntoIterator<Item = Touched>) -> Subject {
+fn groups(touched: impl IntoIterator<Item = Touched>) -> Target {
     let touched: Vec<_> = touched.into_iter().collect();
-    if touched.is_empty() { Subject::Unknown } else { Subject::Groups(touched) }
+    if touched.is_empty() { Target::Unknown } else { Target::Groups(touched) }
 }
 
 fn whole(id: String) -> Touched {
@@ -95,7 +96,7 @@ fn group(request: &Value, response: &Value) -> Option<Touched> {
     [request, response].into_iter().find_map(|stated| id(get(stated, "groupId"), "sg-")).map(whole)
 }
 
-fn tagged(name: &str, request: &Value) -> Result<Subject, String> {
+fn tagged(name: &str, request: &Value) -> Result<Target, String> {
     let resources: Vec<&Value> = TAGGED.iter().flat_map(|field| list(get(request, field))).collect();
     let mut touched = Vec::new();
     for resource in &resources {
@@ -103,7 +104,7 @@ fn tagged(name: &str, request: &Value) -> Result<Subject, String> {
         match id(stated, "sg-") {
             Some(group) => touched.push(whole(group)),
             None if is_another_resource(stated) => {}
-            None => return Ok(Subject::Unknown),
+            None => return Ok(Target::Unknown),
         }
     }
     if touched.is_empty() && !resources.is_empty() {
@@ -152,7 +153,7 @@ fn attachment(sources: &[&Value]) -> Option<String> {
 }
 
 /// An attachment and all groups attached to it, which for a new interface stand in the response.
-fn attached(request: &Value, response: &Value) -> Subject {
+fn attached(request: &Value, response: &Value) -> Target {
     let interface = get(response, "networkInterface");
     let attachment = attachment(&[request, interface]);
     let stated = [request, interface].into_iter().flat_map(group_fields).flat_map(list);
@@ -160,7 +161,7 @@ fn attached(request: &Value, response: &Value) -> Subject {
     let mut groups: Vec<String> = stated.map(group_id).collect::<Option<_>>().unwrap_or_default();
     groups.sort();
     groups.dedup();
-    if attachment.is_none() && groups.is_empty() { Subject::Unknown } else { Subject::Attached { attachment, groups } }
+    if attachment.is_none() && groups.is_empty() { Target::Unknown } else { Target::Attached { attachment, groups } }
 }
 
 fn prefix_list(request: &Value, response: &Value) -> Option<String> {

@@ -10,9 +10,10 @@ use jiff::tz::Offset;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fields::{get, id, is_present, kind, quoted, text};
+use super::fields::{get, id, is_present, kind, text};
 use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change};
 use crate::model::ids::Location;
+use crate::model::text::quoted;
 
 const API_CALL: &str = "AWS API Call via CloudTrail";
 const SCHEDULE: &str = "Scheduled Event";
@@ -170,7 +171,7 @@ fn record(at: &str, record: &Value, envelope: &EventBridgeEvent) -> Result<Parse
         // Without an id every such event would look like a repeat of the first one, and go unseen.
         id: text(get(record, "eventID"))
             .map_or_else(|| required("requestID", "`eventID` or `requestID`"), Ok)
-            .map(actor::cut)?,
+            .map(|text| actor::cut(&text))?,
         time: time(get(record, "eventTime")).or_else(|| envelope.time?.to_rfc3339().parse().ok()),
         location: Location {
             account: agreed(

@@ -1,5 +1,6 @@
-//! Ids of AWS: which texts are one, and where a thing lives. Everybody who reads an id asks here, so that a policy file, a
-//! variable and an event refuse the same ones.
+//! Ids of AWS: which texts are one, and where a thing lives. What people write asks here (policy files, variables and
+//! snapshots), so that all of them refuse the same ids. Events are read more kindly (case, length, leading zeros that a
+//! number lost): an event only tells where to look.
 //!
 //! Must not: say it to people; each reader has its own form of error.
 

@@ -44,7 +44,7 @@ pub struct Rule {
 /// What packets a rule speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Packets {
-    /// Every protocol and port (EC2's `-1`, whatever the port members say).
+    /// Every protocol and port (EC2's `-1`, whatever the port fields say).
     All,
     /// TCP (6) ports, both ends included.
     Tcp(u16, u16),
@@ -76,7 +76,7 @@ pub enum RuleError {
 }
 
 impl Packets {
-    /// Normal form of EC2's three members. Missing, `-1` and reversed ports mean every port; for ICMP the "ports" are
+    /// Normal form of EC2's three fields. Missing, `-1` and reversed ports mean every port; for ICMP the "ports" are
     /// type and code.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ const MAX_TEXT_LEN: usize = 200;
 /// Longest quotation in a message, in characters.
 const MAX_QUOTE_LEN: usize = 80;
 /// Stands where the rest was.
-const CUT: &str = "… (cut)";
+pub(crate) const CUT: &str = "… (cut)";
 
 /// Whether the character is seen and does nothing else: no control, nothing invisible, nothing that changes the direction.
 pub(crate) fn is_harmless(c: char) -> bool {
@@ -53,6 +53,12 @@ pub fn quoted(text: &str) -> String {
     }
     out.push_str(if characters.next().is_some() { "…`" } else { "`" });
     out
+}
+
+/// The text as a sentence begins.
+pub fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// `1 rule`, `3 rules`.

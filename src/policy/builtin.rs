@@ -10,9 +10,9 @@ use crate::policy::model::Policy;
 
 pub use crate::policy::texts::{DEFAULT, NAMES, text};
 
-type Parsed = LazyLock<Result<Policy, Rejected>>;
+type ParsedPolicy = LazyLock<Result<Policy, Rejected>>;
 
-static POLICIES: [Parsed; NAMES.len()] =
+static POLICIES: [ParsedPolicy; NAMES.len()] =
     [LazyLock::new(|| read("standard")), LazyLock::new(|| read("strict")), LazyLock::new(|| read("none"))];
 
 /// Why there is no such policy.

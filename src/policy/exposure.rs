@@ -93,12 +93,12 @@ struct Union {
     /// Where each piece starts.
     cuts: Vec<u128>,
     /// A heap: the root is 1, the children of `n` are `2n` and `2n + 1`, the last `leaves` nodes are the pieces.
-    nodes: Vec<Node>,
+    nodes: Vec<TrieNode>,
     leaves: usize,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Node {
+struct TrieNode {
     /// Addresses in all of it.
     width: u128,
     /// Ranges that cover all of it, but not all of its parent.
@@ -116,8 +116,8 @@ impl Union {
         let leaves = cuts.len().next_power_of_two();
         let ends = cuts.iter().skip(1).map(|next| next - 1).chain([u128::MAX]);
         let pieces = cuts.iter().zip(ends).map(|(from, to)| (to - from).saturating_add(1));
-        let pieces = pieces.map(|width| Node { width, ..Node::default() });
-        let mut nodes: Vec<Node> = std::iter::repeat_n(Node::default(), leaves).chain(pieces).collect();
+        let pieces = pieces.map(|width| TrieNode { width, ..TrieNode::default() });
+        let mut nodes: Vec<TrieNode> = std::iter::repeat_n(TrieNode::default(), leaves).chain(pieces).collect();
         for at in (1..leaves).rev() {
             let width = [2 * at, 2 * at + 1]
                 .iter()

@@ -1,4 +1,4 @@
-//! The decision: a pure, total function from (policy, group, author, now) to judged rules. One evaluator for every entrance.
+//! The decision: a pure, total function from (policy, group, author, now) to judged rules. One evaluator for every trigger.
 //!
 //! The first clause that covers a *portion* of a rule decides that portion; the rule's verdict is the worst of its
 //! portions. Must not: know modes, limits or events; they change the plan, never the verdict.
@@ -16,7 +16,7 @@ use crate::model::rule::Rule;
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
-use crate::policy::peers::{Covered, Kind, Peers, ReachedPeers};
+use crate::policy::peers::{Covered, PeerKind, Peers, ReachedPeers};
 
 /// A rule with its verdict, and why. What is not allowed becomes a finding once it is known what becomes of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,13 +167,13 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What a clause takes of the peer of a rule, where their traffic meets.
-    fn take<'c>(&self, active: &'c Active<'_>, rule: &Rule, kind: Kind, is_wide: bool) -> Take<'c> {
+    fn take<'c>(&self, active: &'c Active<'_>, rule: &Rule, kind: PeerKind, is_wide: bool) -> Take<'c> {
         let clause = active.clause;
         if clause.direction != rule.direction {
             Take::Nothing
         } else if clause.peers.iter().any(|word| self.peers.is_named(word, &rule.peer, kind)) {
             Take::All
-        } else if matches!(kind, Kind::Addresses) {
+        } else if matches!(kind, PeerKind::Addresses) {
             Take::Classes(if is_wide { &active.covered.where_wide } else { &active.covered.always })
         } else {
             Take::Nothing

@@ -70,7 +70,7 @@ pub(super) struct ReachedPeers {
 
 /// The kinds of peer that peer terms distinguish.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum PeerKind {
     Addresses,
     Itself,
     SameCluster,
@@ -143,8 +143,8 @@ impl<'a> Peers<'a> {
     /// The addresses that a peer is, itself or as a list judged by entries.
     fn addresses(&self, peer: &'a Peer) -> Option<Cow<'a, Addresses>> {
         match (self.kind(peer), peer) {
-            (Kind::Addresses, Peer::Cidr(net)) => Some(Cow::Owned(std::iter::once(*net).collect())),
-            (Kind::Addresses, Peer::PrefixList(id)) => match self.group.prefix_lists.get(id) {
+            (PeerKind::Addresses, Peer::Cidr(net)) => Some(Cow::Owned(std::iter::once(*net).collect())),
+            (PeerKind::Addresses, Peer::PrefixList(id)) => match self.group.prefix_lists.get(id) {
                 Some(PrefixList::Entries(entries)) => Some(Cow::Borrowed(entries)),
                 _ => None,
             },
@@ -152,26 +152,26 @@ impl<'a> Peers<'a> {
         }
     }
 
-    pub(super) fn kind(&self, peer: &Peer) -> Kind {
+    pub(super) fn kind(&self, peer: &Peer) -> PeerKind {
         match peer {
-            Peer::Cidr(_) => Kind::Addresses,
+            Peer::Cidr(_) => PeerKind::Addresses,
             Peer::PrefixList(id) => match self.group.prefix_lists.get(id) {
-                Some(PrefixList::Entries(_)) => Kind::Addresses,
-                Some(PrefixList::Aws(list)) => Kind::Aws(*list),
-                Some(PrefixList::Unreadable { .. }) | None => Kind::Unreadable,
+                Some(PrefixList::Entries(_)) => PeerKind::Addresses,
+                Some(PrefixList::Aws(list)) => PeerKind::Aws(*list),
+                Some(PrefixList::Unreadable { .. }) | None => PeerKind::Unreadable,
             },
-            Peer::Group { id, .. } if *id == self.group.id => Kind::Itself,
+            Peer::Group { id, .. } if *id == self.group.id => PeerKind::Itself,
             Peer::Group { id, .. } if self.group.peers.get(id).is_some_and(|peer| peer.same_cluster) => {
-                Kind::SameCluster
+                PeerKind::SameCluster
             }
-            Peer::Group { .. } => Kind::OtherGroup,
+            Peer::Group { .. } => PeerKind::OtherGroup,
         }
     }
 
     /// What people call these classes of a peer.
-    pub(super) fn names(&self, kind: Kind, classes: &FixedBitSet) -> Vec<PeerClass> {
+    pub(super) fn names(&self, kind: PeerKind, classes: &FixedBitSet) -> Vec<PeerClass> {
         match kind {
-            Kind::Addresses => {
+            PeerKind::Addresses => {
                 let is_private = !classes.is_disjoint(&self.private_classes);
                 let is_public = !classes.is_subset(&self.private_classes);
                 [(is_private, PeerClass::Private), (is_public, PeerClass::Internet)]
@@ -179,27 +179,27 @@ impl<'a> Peers<'a> {
                     .filter_map(|(is, class)| is.then_some(class))
                     .collect()
             }
-            Kind::Itself => vec![PeerClass::Itself],
-            Kind::SameCluster => vec![PeerClass::SameCluster],
-            Kind::OtherGroup => vec![PeerClass::OtherGroup],
-            Kind::Aws(list) => vec![PeerClass::Aws(list)],
-            Kind::Unreadable => vec![PeerClass::Unreadable],
+            PeerKind::Itself => vec![PeerClass::Itself],
+            PeerKind::SameCluster => vec![PeerClass::SameCluster],
+            PeerKind::OtherGroup => vec![PeerClass::OtherGroup],
+            PeerKind::Aws(list) => vec![PeerClass::Aws(list)],
+            PeerKind::Unreadable => vec![PeerClass::Unreadable],
         }
     }
 
     /// Whether the term means all of the peer, whatever its addresses.
-    pub(super) fn is_named(&self, term: &PeerTerm, peer: &Peer, kind: Kind) -> bool {
+    pub(super) fn is_named(&self, term: &PeerTerm, peer: &Peer, kind: PeerKind) -> bool {
         match term {
             PeerTerm::Anywhere => true,
             PeerTerm::PrefixList(id) => matches!(peer, Peer::PrefixList(list) if list == id),
             PeerTerm::Group(id) => matches!(peer, Peer::Group { id: peer, .. } if peer == id),
-            PeerTerm::Aws(list) => matches!(kind, Kind::Aws(known) if known == *list),
-            PeerTerm::Itself => matches!(kind, Kind::Itself),
-            PeerTerm::SameCluster => matches!(kind, Kind::SameCluster),
-            PeerTerm::OtherGroup => matches!(kind, Kind::OtherGroup),
+            PeerTerm::Aws(list) => matches!(kind, PeerKind::Aws(known) if known == *list),
+            PeerTerm::Itself => matches!(kind, PeerKind::Itself),
+            PeerTerm::SameCluster => matches!(kind, PeerKind::SameCluster),
+            PeerTerm::OtherGroup => matches!(kind, PeerKind::OtherGroup),
             PeerTerm::Role(role) => match (kind, peer) {
-                (Kind::Itself, _) => self.strong_roles.contains(role),
-                (Kind::SameCluster, Peer::Group { id, .. }) => {
+                (PeerKind::Itself, _) => self.strong_roles.contains(role),
+                (PeerKind::SameCluster, Peer::Group { id, .. }) => {
                     self.group.peers.get(id).is_some_and(|peer| peer.roles.contains(role))
                 }
                 _ => false,

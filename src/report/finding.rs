@@ -78,7 +78,8 @@ impl Subject {
 /// A subject in JSON, where every kind has the same fields.
 #[derive(Serialize, Deserialize)]
 struct WireSubject {
-    kind: Kind,
+    /// Records of an earlier edition have none; it is what it is beside.
+    kind: Option<Kind>,
     rule: Option<Rule>,
     requirement: Option<String>,
     check: Option<Check>,
@@ -94,7 +95,7 @@ impl From<Subject> for WireSubject {
             Subject::Check(check @ Check::PublicEndpoint) => (None, Some(check.word().to_owned()), Some(check)),
             Subject::Check(check) => (None, None, Some(check)),
         };
-        Self { kind, rule, requirement, check }
+        Self { kind: Some(kind), rule, requirement, check }
     }
 }
 
@@ -110,7 +111,14 @@ impl TryFrom<WireSubject> for Subject {
     type Error = SubjectError;
 
     fn try_from(wire: WireSubject) -> Result<Self, SubjectError> {
-        let kind = wire.kind;
+        let kind = match (wire.kind, &wire.rule, &wire.requirement) {
+            (Some(kind), ..) => kind,
+            (None, Some(_), _) => Kind::Rule,
+            (None, None, Some(id)) if id == Check::PublicEndpoint.word() => {
+                return Ok(Self::Check(Check::PublicEndpoint));
+            }
+            (None, None, _) => Kind::Requirement,
+        };
         let (subject, needs) = match kind {
             Kind::Rule => (wire.rule.map(Self::Rule), "rule"),
             Kind::Requirement => (wire.requirement.map(Self::Requirement), "requirement"),

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::Event;
 use crate::model::ids::Location;
+use crate::model::rule::Direction;
 use crate::model::text::plain;
 use crate::report::finding::{Finding, Subject};
 use crate::report::outcome::{Action, Contested, Opener, Outcome};
@@ -43,7 +44,12 @@ impl Key {
         let said = match &finding.subject {
             // The owner of a peer group is left out: a caller may leave it out as well.
             Subject::Rule(rule) => {
-                vec![rule.direction.word().to_owned(), rule.packets.to_string(), rule.peer.to_string()]
+                // Not the words of the record: tables hold keys that were made of these.
+                let direction = match rule.direction {
+                    Direction::Ingress => "Ingress",
+                    Direction::Egress => "Egress",
+                };
+                vec![direction.to_owned(), rule.packets.to_string(), rule.peer.to_string()]
             }
             Subject::Requirement(id) => vec![id.clone(), detail()],
             Subject::Check(check) => vec![check.word().to_owned(), detail()],

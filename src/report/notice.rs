@@ -120,8 +120,3 @@ fn cluster(record: &Record) -> String {
     let names = plain(&record.clusters.join(","));
     if names.is_empty() { "unknown".to_owned() } else { names }
 }
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}

@@ -4,7 +4,7 @@
 //! Names and values are a contract with other programs: add, never rename.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::{Actor, Event};
 use crate::model::group::{Group, RoleEvidence};
@@ -29,6 +29,7 @@ words! {
 
 /// The record of one group, or of what is about none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Record {
     /// Version of this shape.
     pub version: u8,
@@ -55,6 +56,7 @@ pub struct Record {
     /// Who called; null in a sweep.
     pub actor: Option<Actor>,
     /// Names of the clusters that it is about; none when none is known.
+    #[serde(default)]
     pub clusters: Vec<String>,
     /// The group; null in a record about a cluster or the account.
     pub group: Option<GroupRecord>,
@@ -66,6 +68,24 @@ pub struct Record {
     pub duration_ms: u64,
     /// Set when the record had to be split.
     pub part: Option<Part>,
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Records of an earlier edition name their clusters in the group alone.
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut record = Self::deserialize(deserializer)?;
+        if record.clusters.is_empty() {
+            let names = record.group.as_ref().and_then(|group| group.cluster.as_deref()).unwrap_or_default();
+            record.clusters = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        }
+        Ok(record)
+    }
 }
 
 /// The group as the record names it.
@@ -168,4 +188,45 @@ impl Record {
 /// JSON size of a value.
 fn size(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).map_or(0, |json| json.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::finding::{Check, Kind, Subject};
+
+    /// Records lie in queues and stores for longer than an edition lives.
+    #[test]
+    fn a_record_of_the_edition_without_kinds_and_clusters_is_read() {
+        let finding = |rule: serde_json::Value, requirement: Option<&str>| {
+            json!({
+                "rule": rule, "requirement": requirement, "verdict": "report", "severity": "high",
+                "named_by_event": false, "portions": [], "action": "reported", "detail": null,
+            })
+        };
+        let rule = json!({
+            "id": "sgr-0a1", "direction": "ingress", "protocol": "tcp", "from_port": 10250, "to_port": 10250,
+            "peer": {"cidr": "0.0.0.0/0"}, "description": null, "tags": {},
+        });
+        let old = json!({
+            "version": 1, "event_id": null, "event_name": null, "event_time": null, "trigger": "sweep",
+            "account": "111122223333", "region": "eu-west-1", "mode": "enforce", "policy": "standard",
+            "policy_hash": "0", "severity": "high", "actor": null,
+            "group": {"id": "sg-0a1", "name": "node", "vpc": "vpc-0a1", "cluster": "prod,test", "roles": []},
+            "findings": [
+                finding(rule, None),
+                finding(json!(null), Some("nodes-to-dns")),
+                finding(json!(null), Some(Check::PublicEndpoint.word())),
+            ],
+            "outcome": "reported", "duration_ms": 1, "part": null,
+        });
+        let record: Record = serde_json::from_value(old).unwrap();
+        assert_eq!(record.clusters, ["prod", "test"]);
+        let [rule, requirement, endpoint] = record.findings.as_slice() else { panic!("{:?}", record.findings) };
+        assert_eq!(rule.subject.kind(), Kind::Rule);
+        assert_eq!(requirement.subject, Subject::Requirement("nodes-to-dns".to_owned()));
+        assert_eq!(endpoint.subject, Subject::Check(Check::PublicEndpoint));
+    }
 }

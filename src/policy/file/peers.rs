@@ -20,7 +20,7 @@ use crate::policy::tree::{Node, Value};
 pub(super) const CLIENTS: &str = "clients";
 /// Blocks in all clauses, networks written out: a bound on memory and on the time of a verdict.
 const MAX_BLOCKS: usize = 100_000;
-const DEEPEST: usize = 16;
+const MAX_NETWORK_DEPTH: usize = 16;
 
 /// Blocks and words that together are one source.
 #[derive(Clone, Default)]
@@ -203,8 +203,8 @@ impl<'t> Networks<'t> {
             problems.add(Diagnostic::error("network-cycle", at, message).help("remove one of these names"));
             return false;
         }
-        if path.len() >= DEEPEST && !self.known.contains_key(name) {
-            problems.error("too-large", at, format!("networks nest deeper than {DEEPEST} levels"));
+        if path.len() >= MAX_NETWORK_DEPTH && !self.known.contains_key(name) {
+            problems.error("too-large", at, format!("networks nest deeper than {MAX_NETWORK_DEPTH} levels"));
             return false;
         }
         true

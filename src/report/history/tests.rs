@@ -2,9 +2,10 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::rule::{Direction, Packets, Peer, Rule};
+use crate::model::rule::{Packets, Peer, Rule};
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::Verdict;
+use crate::report::finding::Check;
 
 fn location() -> Location {
     Location::new("111122223333", "us-east-1")
@@ -283,6 +284,31 @@ fn a_finding_is_the_same_by_location_group_and_content_and_not_by_rule_id() {
     let all: std::collections::BTreeSet<&Key> = others.iter().chain([&one]).collect();
     assert_eq!(all.len(), others.len() + 1);
     assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+}
+
+#[test]
+fn keys_stay_what_they_are_in_tables_that_exist() {
+    let missing = |subject, detail: &str| {
+        let detail = Some(detail.to_owned());
+        Finding { subject, detail, ..finding(Action::Reported) }
+    };
+    let about = [
+        (
+            of(rule("sgr-1", "0.0.0.0/0"), Action::None),
+            "35a9a9bb65bfd44ba55f286513d219a1893663542ad581e30b84684b3b085cf8",
+        ),
+        (
+            missing(Subject::Requirement("kubelet".to_owned()), "what is missing"),
+            "d6a7fa414741226bee2cb6499880ae0e6959731912743ccc58c3fafff1079375",
+        ),
+        (
+            missing(Subject::Check(Check::PublicEndpoint), "why"),
+            "698a85e796544fefa71410562edef8ee5903df48484239350ec3764209ef6e27",
+        ),
+    ];
+    for (finding, expected) in about {
+        assert_eq!(Key::of(&location(), "sg-1", &finding).text(), expected, "{finding:?}");
+    }
 }
 
 /// Events that come late and out of order, and sweeps between them.

@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Notice, Section, capital, cluster, redo, source};
+use super::{Notice, Section, cluster, redo, source};
 use crate::event::Actor;
 use crate::model::rule::{Direction, Peer, Rule};
-use crate::model::text::{self, plain};
+use crate::model::text::{self, capital, plain};
 use crate::policy::model::Severity;
-use crate::report::finding::{Check, Finding, PortionRecord, Subject};
+use crate::report::finding::{Check, Finding, Kind, PortionRecord, Subject};
 use crate::report::outcome::{Action, Connections};
 use crate::report::record::{GroupRecord, Record};
 
@@ -25,23 +25,31 @@ pub fn notice(record: &Record, now: Timestamp) -> Notice {
 }
 
 /// The notice of a record about the account as a whole. The first finding is the worst, and says what it is about.
-/// Today there is one: the guard may not look.
 fn of_account(record: &Record) -> Notice {
     let (account, region) = (&record.account, &record.region);
+    let findings: Vec<&Finding> = record.findings.iter().collect();
     let why = record.findings.first().and_then(|finding| finding.detail.as_deref()).map(plain);
     let mut facts = vec![("Where", format!("account {account}, {region}")), ("Why", why.unwrap_or_default())];
     if let Some(actor) = &record.actor {
         facts.push(("Who", principal(actor)));
         facts.push(("Call", record.event_name.as_deref().map(plain).unwrap_or_default()));
     }
+    let (what, headline) = match record.findings.first().map(|finding| &finding.subject) {
+        Some(Subject::Check(Check::ReadDenied)) => {
+            let what = "the guard is not allowed to look".to_owned();
+            let headline = format!("{what}, so nothing was judged and nothing was closed");
+            (what, headline)
+        }
+        Some(Subject::Check(Check::PublicEndpoint) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
+            (headline(&findings), headline(&findings))
+        }
+    };
+    let severity = record.severity.map_or("info", Severity::word).to_uppercase();
     Notice {
-        subject: format!("[CRITICAL] {account} {region}: the guard is not allowed to look"),
-        headline: "the guard is not allowed to look, so nothing was judged and nothing was closed".to_owned(),
+        subject: format!("[{severity}] {account} {region}: {what}"),
+        headline,
         facts,
-        steps: vec![
-            "Grant what is missing: until then nothing in this account and region is guarded.".to_owned(),
-            "Look at the rules of this account by hand, and at what the call above opened.".to_owned(),
-        ],
+        steps: next_steps(&findings),
         thread: format!("{account}/{region}"),
         ..Notice::default()
     }
@@ -85,29 +93,41 @@ pub(super) fn subject(severity: Option<Severity>, cluster: &str, what: &str) -> 
 
 /// What happened, in a few words: the worst first.
 pub(super) fn headline(findings: &[&Finding]) -> String {
-    let count = |what: &str, is_it: &dyn Fn(&Finding) -> bool| {
-        let n = findings.iter().filter(|finding| is_it(finding)).count();
-        (n, text::count(n, what))
+    let of = |is_it: &dyn Fn(&Finding) -> bool, what: &str| {
+        let found: Vec<Kind> =
+            findings.iter().filter(|finding| is_it(finding)).map(|finding| finding.subject.kind()).collect();
+        let number = |kind: &Kind| (found.iter().filter(|found| *found == kind).count(), kind.word());
+        let things: Vec<(usize, &str)> = Kind::ALL.iter().map(number).filter(|(n, _)| *n > 0).collect();
+        let words: Vec<String> = things.iter().map(|(n, word)| text::count(*n, word)).collect();
+        let long = format!("{} {what}", text::and(&words));
+        let short = match things.as_slice() {
+            [(n, "rule")] => format!("{n} {what}"),
+            _ => long.clone(),
+        };
+        (found.len(), long, short)
+    };
+    let with = |action: Action, what: &str| {
+        of(&|finding| finding.action == action && !finding.is_missing() && !is_unread(finding), what)
     };
     let lines = [
-        (Action::Failed, "NOT closed"),
-        (Action::Refused, "left open"),
-        (Action::Revoked, "revoked"),
-        (Action::WouldRevoke, "should be closed"),
-        (Action::AlreadyGone, "already gone"),
-        (Action::Changed, "changed and judged again"),
-        (Action::Reported, "to look at"),
+        of(&is_unread, "NOT looked at"),
+        with(Action::Failed, "NOT closed"),
+        with(Action::Refused, "left open"),
+        with(Action::Revoked, "revoked"),
+        with(Action::WouldRevoke, "should be closed"),
+        with(Action::AlreadyGone, "already gone"),
+        with(Action::Changed, "changed and judged again"),
+        of(&Finding::is_missing, "missing"),
+        with(Action::Reported, "to look at"),
     ];
-    let rules = lines.map(|(action, what)| {
-        let (n, rules) = count("rule", &|finding| finding.action == action && !finding.is_missing());
-        (n, format!("{rules} {what}"), format!("{n} {what}"))
-    });
-    let (n, missing) = count("requirement", &Finding::is_missing);
-    let missing = format!("{missing} missing");
-    let [rules @ .., to_look_at] = rules;
-    let mut parts = rules.into_iter().chain([(n, missing.clone(), missing), to_look_at]).filter(|(n, ..)| *n > 0);
+    let mut parts = lines.into_iter().filter(|(n, ..)| *n > 0);
     let first = parts.next().map_or_else(|| "nothing to do".to_owned(), |(_, first, _)| first);
     parts.next().map_or(first.clone(), |(.., more)| format!("{first}, {more}"))
+}
+
+/// Whether it could not be looked at, so that nothing is known of it.
+fn is_unread(finding: &Finding) -> bool {
+    matches!(finding.subject, Subject::Check(Check::ReadDenied))
 }
 
 fn facts(record: &Record, group: &GroupRecord, cluster: &str) -> Vec<(&'static str, String)> {
@@ -178,6 +198,7 @@ pub(super) fn what(finding: &Finding) -> String {
 /// Whether it is closed.
 pub(super) fn status(finding: &Finding) -> &'static str {
     match finding.action {
+        _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
         Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
         Action::WouldRevoke => "STILL OPEN, only reported",
@@ -242,8 +263,12 @@ pub fn rule_in_words(rule: &Rule) -> String {
 /// In the order in which they are to be done.
 pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
     let has = |action: Action| findings.iter().any(|finding| finding.action == action);
+    let is_denied = findings.iter().any(|finding| is_unread(finding));
+    let has_failed = findings.iter().any(|finding| finding.action == Action::Failed && !is_unread(finding));
     let steps = [
-        (has(Action::Failed), "Close the rule by hand now, then look at why the revoke did not work (see above)."),
+        (is_denied, "Grant what is missing: until then nothing in this account and region is guarded."),
+        (is_denied, "Look at the rules of this account by hand, and at what the call above opened."),
+        (has_failed, "Close the rule by hand now, then look at why the revoke did not work (see above)."),
         (has(Action::Refused), "Look at the rules that were left open; a guard stopped here so that a person decides."),
         (
             has(Action::WouldRevoke),

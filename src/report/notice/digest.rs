@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::compose::{clauses, headline, next_steps, status, subject, what};
 use super::{Message, Notice, Section, cluster};
-use crate::model::text::{count, plain};
+use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
 use crate::report::record::Record;
 
@@ -67,7 +67,7 @@ fn section(record: &Record) -> Section {
     if rest > 0 {
         lines.push(format!("… and {rest} more, in the record of this group."));
     }
-    Section { title, status: super::capital(&headline(&record.findings.iter().collect::<Vec<_>>())), lines }
+    Section { title, status: capital(&headline(&record.findings.iter().collect::<Vec<_>>())), lines }
 }
 
 fn line(finding: &Finding) -> String {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Notice, capital};
+use super::Notice;
+use crate::model::text::capital;
 
 /// The body. The subject stands apart.
 pub fn text(notice: &Notice) -> String {

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Notice, Section};
+use crate::model::text;
 
 /// The documentation gives no lengths; these keep a message within what Slack shows of one.
 const MAX_DESCRIPTION_LEN: usize = 6000;
@@ -72,7 +73,7 @@ pub fn json(notice: &Notice, attributes: &[(&'static str, String)]) -> String {
 
 /// The whole in code fences: what stands in one is not formatted, whatever it says. Whole findings are left out at the end.
 fn description(notice: &Notice) -> String {
-    let mut out = format!("{}.\n```\n", shown(&super::capital(&notice.headline)));
+    let mut out = format!("{}.\n```\n", shown(&text::capital(&notice.headline)));
     for (name, what) in &notice.facts {
         let _ = writeln!(out, "{name:<8} {}", shown(what));
     }
@@ -124,10 +125,7 @@ fn shown(text: &str) -> String {
 }
 
 fn cut(text: &str, most: usize) -> String {
-    if chars(text) <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most.saturating_sub(8)).chain("… (cut)".chars()).collect()
+    if chars(text) <= most { text.to_owned() } else { text::cut(text, most.saturating_sub(chars(text::CUT) + 1)) }
 }
 
 fn chars(text: &str) -> usize {

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::{Notice, Section};
+use crate::model::text::{self, CUT};
 
 /// Characters of a header.
 const MAX_HEADER_LEN: usize = 150;
@@ -71,7 +72,7 @@ pub fn json(notice: &Notice) -> String {
     let facts: Vec<String> = notice.facts.iter().map(|(name, what)| format!("{name}: {what}")).collect();
     let mut blocks = vec![
         Block::Header { text: Text::plain(&notice.subject, MAX_HEADER_LEN) },
-        Block::section(&format!("{}.\n{}", super::capital(&notice.headline), facts.join("\n"))),
+        Block::section(&format!("{}.\n{}", text::capital(&notice.headline), facts.join("\n"))),
     ];
     let tail = tail(notice);
     let room = MAX_MESSAGE_LEN.saturating_sub(tail.iter().chain(&blocks).map(Block::length).sum::<usize>() + 100);
@@ -119,7 +120,6 @@ fn tail(notice: &Notice) -> Vec<Block> {
 
 /// `&`, `<` and `>` as entities, and no others; cut between them.
 fn escaped(text: &str, most: usize) -> String {
-    const CUT: &str = "… (cut)";
     let mut out = String::new();
     let mut end = 0;
     for c in text.chars() {

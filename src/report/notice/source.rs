@@ -2,10 +2,9 @@
 //!
 //! Descriptions and user agents are text that anybody can write. Here they only choose an advice, and nothing hangs on it.
 
-use super::capital;
 use crate::event::Actor;
 use crate::model::rule::Rule;
-use crate::model::text::plain;
+use crate::model::text::{capital, plain};
 use crate::report::outcome::{Contested, Opener};
 
 /// Something that writes rules and writes them again.
