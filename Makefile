@@ -31,8 +31,8 @@ build: ## Debug build of library, programs and tests
 # that dev-dependencies ask of them (tokio's test-util) only where a test is among the targets: this way everything but our
 # own crate is compiled exactly as `make build` and `make test` need it, and never twice.
 programs: ## Debug build of the programs alone
-	@test -e target/debug/bootstrap || echo "Building two programs and the 280 crates they are made of. The first time this takes" \
-		"about five minutes on two cores, most of them for one crate, the EC2 client (aws-sdk-ec2); later some seconds."
+	@test -e target/debug/bootstrap || echo "Building two programs and the 280 crates they are made of. The first time this" \
+		"takes about five minutes on two cores, most of them for one crate, the EC2 client (aws-sdk-ec2); later some seconds."
 	cargo build --locked --bins --test layers --features test-aws
 
 test: venv build ## All tests: unit, table, golden, adapter, then the real binary on an emulated AWS
@@ -99,5 +99,6 @@ $(VENV): tests/requirements.txt
 # A debug build without debug information: on two cores it is made in one minute rather than the two and a half of a release
 # build, and a check takes two seconds rather than one.
 $(CARGO_DENY):
-	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --force --root .tools --version $(CARGO_DENY_VERSION) cargo-deny
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --force --root .tools \
+		--version $(CARGO_DENY_VERSION) cargo-deny
 	@touch $@

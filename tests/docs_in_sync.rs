@@ -246,14 +246,14 @@ fn the_example_loads_and_has_every_key_with_a_line_about_it() {
     load(EXAMPLE, &text);
     let written = keys_of(&text);
     let mut known = BTreeSet::new();
-    let shared: Vec<&str> = file::keys().into_iter().find(|(place, _)| *place == "clauses").unwrap().1;
-    for (place, keys) in file::keys() {
+    let shared: Vec<&str> = file::keys().into_iter().find(|(list, _)| *list == "clauses").unwrap().1;
+    for (list, keys) in file::keys() {
         for key in keys {
-            known.insert((place.to_owned(), key.to_owned()));
-            let explained = written.get(&(place.to_owned(), key.to_owned()));
-            let said_before = place == "exceptions" && shared.contains(&key);
-            let explained = explained.unwrap_or_else(|| panic!("{EXAMPLE} has no `{key}` in `{place}`"));
-            assert!(*explained || said_before, "{EXAMPLE} has no line about `{key}` in `{place}`");
+            known.insert((list.to_owned(), key.to_owned()));
+            let explained = written.get(&(list.to_owned(), key.to_owned()));
+            let said_before = list == "exceptions" && shared.contains(&key);
+            let explained = explained.unwrap_or_else(|| panic!("{EXAMPLE} has no `{key}` in `{list}`"));
+            assert!(*explained || said_before, "{EXAMPLE} has no line about `{key}` in `{list}`");
         }
     }
     let unknown: Vec<_> = written.keys().filter(|key| !known.contains(*key)).collect();
@@ -262,18 +262,18 @@ fn the_example_loads_and_has_every_key_with_a_line_about_it() {
 
 /// Keys of a policy in block style, after the list they stand in, and whether a comment stands above the first.
 fn keys_of(text: &str) -> BTreeMap<(String, String), bool> {
-    let lists: Vec<&str> = file::keys().into_iter().map(|(place, _)| place).filter(|place| !place.is_empty()).collect();
+    let lists: Vec<&str> = file::keys().into_iter().map(|(list, _)| list).filter(|list| !list.is_empty()).collect();
     let mut keys = BTreeMap::new();
     let (mut top, mut above) = ("", "");
     for line in text.lines() {
         let bare = line.trim_start().trim_start_matches("- ");
-        let place = if line.starts_with([' ', '-']) { top } else { "" };
+        let list = if line.starts_with([' ', '-']) { top } else { "" };
         if let Some((key, _)) = bare.split_once(':').filter(|_| !bare.starts_with('#')) {
-            if place.is_empty() {
+            if list.is_empty() {
                 top = key;
             }
-            if place.is_empty() || lists.contains(&place) {
-                keys.entry((place.to_owned(), key.to_owned())).or_insert(above.trim_start().starts_with('#'));
+            if list.is_empty() || lists.contains(&list) {
+                keys.entry((list.to_owned(), key.to_owned())).or_insert(above.trim_start().starts_with('#'));
             }
         }
         above = line;
@@ -287,13 +287,12 @@ fn the_tables_of_keys_are_complete() {
     let table = rows(&guide, "key");
     let written: Vec<&str> = table.iter().flat_map(|row| code(row["key"])).collect();
     let mut expected = Vec::new();
-    for (place, keys) in file::keys() {
-        expected.extend(
-            keys.into_iter().map(|key| if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }),
-        );
+    for (list, keys) in file::keys() {
+        expected
+            .extend(keys.into_iter().map(|key| if list.is_empty() { key.to_owned() } else { format!("{list}.{key}") }));
     }
     let shared = |key: &String| {
-        let rest = ["exceptions.", "requirements."].iter().find_map(|place| key.strip_prefix(place));
+        let rest = ["exceptions.", "requirements."].iter().find_map(|list| key.strip_prefix(list));
         rest.is_some_and(|key| expected.contains(&format!("clauses.{key}")))
     };
     let expected: BTreeSet<&str> = expected.iter().filter(|key| !shared(key)).map(String::as_str).collect();
@@ -443,7 +442,7 @@ fn the_picture_of_portions_is_true() {
 
 /// As GitHub makes them.
 fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    let kept = heading.chars().filter(|character| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_'));
     format!("#{}", kept.collect::<String>().to_lowercase().replace(' ', "-"))
 }
 

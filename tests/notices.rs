@@ -111,7 +111,7 @@ fn forms(message: &Message) -> String {
     )
 }
 
-fn told(record: &Record) -> Message {
+fn notified(record: &Record) -> Message {
     notice::message(record, Some(notice::notice(record, at(2))))
 }
 
@@ -133,7 +133,7 @@ fn every_outcome_in_every_form() {
         }
         let mut record = record(&group, findings, Some(&event));
         record.policy_hash = "(hash)".to_owned();
-        insta::assert_snapshot!(name, forms(&told(&record)));
+        insta::assert_snapshot!(name, forms(&notified(&record)));
     }
 }
 
@@ -260,7 +260,7 @@ fn text_from_outside_formats_nothing_breaks_no_line_and_is_cut_visibly() {
             let by = vec![Opener { arn: evil.to_owned(), times: 3 }];
             findings[0].contested = Some(Contested { times: 3, since: at(0), by });
             let for_event = Record { event_name: text(), ..record(&group, findings.clone(), Some(&event)) };
-            let message = told(&for_event);
+            let message = notified(&for_event);
             let notice = message.notice.as_ref().unwrap();
             holds_its_limits(notice, &message.attributes);
             let text = email::text(notice);
@@ -289,7 +289,7 @@ fn a_thousand_findings_fit_everywhere_and_what_is_left_out_is_counted() {
     let some = findings(&group, &[Action::Revoked, Action::Failed, Action::Refused]);
     let all: Vec<Finding> = some.iter().cycle().take(1000).cloned().collect();
     let one = record(&group, all.clone(), Some(&event));
-    let message = told(&one);
+    let message = notified(&one);
     let notice = message.notice.as_ref().unwrap();
     holds_its_limits(notice, &message.attributes);
     assert!(email::text(notice).contains("… and 980 more, in the record of this event."));

@@ -98,13 +98,13 @@ fn control_characters_are_not_repeated() {
     let quoted = "version: \"1\\e[31m\\r\\n\\x07\"\notherwise: \"\\e]0;x\\a\"\n\"\\e[2J\": 1\n";
     let raw =
         "version: 1 # \u{85}\u{9b}31m\notherwise: a\u{202e}\u{2066}\u{ad}b\n\u{200b}: 1 # \u{9d}0;x\u{9c}\u{e0041}\n";
-    let is_strange = |letter: char| {
-        letter.is_control() || matches!(letter, '\u{ad}' | '\u{200b}' | '\u{202e}' | '\u{2066}' | '\u{e0041}')
+    let is_strange = |character: char| {
+        character.is_control() || matches!(character, '\u{ad}' | '\u{200b}' | '\u{202e}' | '\u{2066}' | '\u{e0041}')
     };
     for text in [quoted, raw] {
         let rejected = load("pol\u{9b}icy.yaml", text, TODAY).unwrap_err();
         for shown in [rejected.to_string(), rejected.render(true).replace('\u{1b}', "")] {
-            assert!(!shown.contains(|letter| letter != '\n' && is_strange(letter)), "{shown:?}");
+            assert!(!shown.contains(|character| character != '\n' && is_strange(character)), "{shown:?}");
         }
         assert!(rejected.diagnostics.iter().all(|problem| !problem.message.contains(is_strange)), "{text}");
     }

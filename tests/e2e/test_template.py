@@ -449,6 +449,24 @@ def test_the_policy_is_a_built_in_one_or_a_path(template: dict[str, Any], value:
     assert bool(re.search(template["Parameters"]["GuardPolicy"]["AllowedPattern"], value)) == accepted
 
 
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [
+        ("", True),
+        ("us-east-1", True),
+        ("us-gov-west-1,eu-west-1", True),
+        ("eu-west-x", False),
+        ("eu-west", False),
+        ("west-1", False),
+        ("us-east-1,", False),
+        ("us-east-1, eu-west-1", False),
+    ],
+)
+def test_regions_are_what_the_function_takes(template: dict[str, Any], value: str, accepted: bool) -> None:
+    # Otherwise the stack deploys and the function does not start.
+    assert bool(re.search(template["Parameters"]["GuardRegions"]["AllowedPattern"], value)) == accepted
+
+
 def test_every_parameter_helps_to_decide(template: dict[str, Any]) -> None:
     interface = template["Metadata"]["AWS::CloudFormation::Interface"]
     grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
