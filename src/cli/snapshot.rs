@@ -59,7 +59,7 @@ enum KnownRole {
 #[serde(untagged)]
 enum List {
     Entries(Vec<String>),
-    AwsList(String),
+    Aws(String),
     Unreadable(()),
 }
 
@@ -108,7 +108,7 @@ fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
         let list = match list {
             List::Unreadable(()) => continue,
             List::Entries(blocks) => PrefixList::Entries(addresses(&blocks)?),
-            List::AwsList(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
+            List::Aws(word) => PrefixList::Aws(AwsList::from_word(&word).with_context(|| {
                 let known = AwsList::ALL.map(AwsList::word);
                 format!("prefix list `{id}` is `{word}`; expected its blocks, null, or one of {}", known.join(", "))
             })?),

@@ -1,18 +1,20 @@
 //! Reads what is open now: groups, rules by id, attachments, clusters, prefix lists. Everything that can be read at once is
 //! read at once; what is known about clusters and peers is kept for minutes, the judged group itself never.
 //!
-//! Must not: change anything or judge.
+//! Must not: change anything or judge. It is longer than most files because all reads of a group, and their waves, stand here.
 
 mod cache;
 mod raw;
 mod references;
+mod snapshot;
+
+pub use snapshot::GroupSnapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::try_join;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use jiff::Timestamp;
 
 use crate::cluster::membership::{Facts, Membership, Rank, membership};
 use crate::cluster::names::{self, Named};
@@ -24,60 +26,13 @@ use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, NodeGroup, NodeGroups, Selector};
 use crate::model::group::{ConfiguredGroup, Group};
 use crate::model::region::Addresses;
-use crate::model::rule::{Peer, Rule};
+use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
 
 /// Clusters whose node groups are all read for a group that nothing names.
 const MAX_CLUSTERS_INDEXED: usize = 3;
 /// Clusters read at the same time.
 const MAX_CLUSTER_READS: usize = 8;
-
-/// A group as it was read.
-#[derive(Clone, Debug)]
-pub struct GroupSnapshot {
-    /// With roles, rules and, as far as they were looked up, peers and prefix lists. Without roles it is out of scope.
-    pub group: Group,
-    /// When EC2 answered with its rules.
-    pub rules_at: Timestamp,
-    /// The groups and prefix lists that were looked up, whatever came of it.
-    resolved: BTreeSet<String>,
-    /// What the roles rest on.
-    raw: Arc<RawState>,
-    /// The clusters that were asked for.
-    clusters: Arc<Vec<Cluster>>,
-}
-
-impl GroupSnapshot {
-    fn new(group: Group, raw: &Arc<RawState>, clusters: &Arc<Vec<Cluster>>) -> Self {
-        let resolved = BTreeSet::from([group.id.clone()]);
-        Self { group, rules_at: raw.rules_at, resolved, raw: Arc::clone(raw), clusters: Arc::clone(clusters) }
-    }
-
-    /// The group with those of its rules alone that can be judged: what they refer to was looked up.
-    pub fn judgeable(&self) -> Group {
-        let is_resolved = |rule: &&Rule| reference(rule).is_none_or(|id| self.resolved.contains(id));
-        Group { rules: self.group.rules.iter().filter(is_resolved).cloned().collect(), ..self.group.clone() }
-    }
-
-    /// The clusters that were asked for.
-    pub fn clusters(&self) -> Arc<Vec<Cluster>> {
-        Arc::clone(&self.clusters)
-    }
-
-    /// The groups and prefix lists that rules refer to and that were not looked up.
-    pub fn unresolved(&self) -> BTreeSet<String> {
-        let references = self.group.rules.iter().filter_map(reference);
-        references.filter(|id| !self.resolved.contains(*id)).map(str::to_owned).collect()
-    }
-}
-
-/// What has to be looked up before a rule can be judged: another group or a prefix list.
-fn reference(rule: &Rule) -> Option<&str> {
-    match &rule.peer {
-        Peer::Cidr(_) => None,
-        Peer::PrefixList(id) | Peer::Group { id, .. } => Some(id),
-    }
-}
 
 /// The reader, with its cache of names.
 pub struct Inventory {
@@ -136,7 +91,9 @@ impl Inventory {
     /// A read that failed after the SDK's retries.
     pub async fn groups_of(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
         let cluster = self.eks.cluster(cluster, &NodeGroups::All).await?;
-        cluster.iter().for_each(|cluster| self.cache.keep_groups_of(cluster));
+        if let Some(cluster) = &cluster {
+            self.cache.keep_groups_of(cluster);
+        }
         Ok(cluster.as_ref().map(Cluster::groups).unwrap_or_default().into_iter().collect())
     }
 
@@ -236,7 +193,9 @@ impl Inventory {
     /// A read that failed after the SDK's retries.
     pub async fn read_all(&self) -> Result<Vec<GroupSnapshot>, CloudError> {
         let clusters = Arc::new(self.eks.clusters().await?);
-        clusters.iter().for_each(|cluster| self.cache.keep_groups_of(cluster));
+        for cluster in clusters.iter() {
+            self.cache.keep_groups_of(cluster);
+        }
         let vpcs: BTreeSet<String> = clusters.iter().map(|cluster| cluster.vpc.clone()).collect();
         if vpcs.is_empty() {
             return Ok(Vec::new());

@@ -1,7 +1,7 @@
 //! What people were notified of before: which findings of an invocation are news, and what to keep once everybody knows.
 //!
-//! Owns: the order of reading and writing the state store. Must not: keep anything from being done. A store that fails costs a
-//! notice too many, and an error that says so.
+//! Owns: the order of reading and writing the state store. Must not: keep anything from being done. A store that fails
+//! costs a notice too many, and an error that says so.
 
 use std::collections::BTreeMap;
 

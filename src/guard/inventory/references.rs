@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 
+use super::Inventory;
 use super::raw::{RawState, names_of};
-use super::{GroupSnapshot, Inventory};
+use super::snapshot::GroupSnapshot;
 use crate::cluster::membership::{Membership, Rank};
 use crate::cluster::names::{self, Named};
 use crate::model::error::{CloudError, chain};
@@ -37,8 +38,8 @@ impl References {
 }
 
 impl Inventory {
-    /// Makes the rules judgeable that refer to these. What is known of the peers may say more of the group too: one that lets
-    /// in a group that is proven for its cluster is corroborated.
+    /// Makes the rules judgeable that refer to these. What is known of the peers may say more of the group too: one
+    /// that lets in a group that is proven for its cluster is corroborated.
     pub fn settle(&self, snapshot: &mut GroupSnapshot, references: &References) {
         references.resolve(snapshot);
         let of_peer = |(id, peer): (&String, &Membership)| {
