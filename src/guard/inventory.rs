@@ -1,5 +1,5 @@
-//! Reads what is open now: groups, rules by id, attachments, clusters, prefix lists. Everything that can be read at once is
-//! read at once; what is known about clusters and peers is kept for minutes, the judged group itself never.
+//! Reads what is open now: groups, rules by id, attachments, the clusters they name, prefix lists. Everything that can be read
+//! at once is read at once, in each invocation anew; only names are kept, as hints (`cache`).
 //!
 //! Must not: change anything or judge. It is longer than most files because all reads of a group, and their waves, stand here.
 
@@ -121,12 +121,15 @@ impl Inventory {
         let is_unproven = |group: &GroupFacts, clusters: &[Cluster]| membership_in(group, clusters).rank < Rank::Proven;
         if raw.groups.iter().any(|group| is_unproven(group, &clusters)) {
             let known: Named = clusters.iter().map(names_of).collect();
-            let named = names::node_groups(&raw.instances, known.keys().cloned());
+            let mut named = names::node_groups(&raw.instances, known.keys().cloned());
+            for (cluster, node_groups) in self.cache.index(ids) {
+                named.entry(cluster).or_default().extend(node_groups);
+            }
             clusters = self.more(clusters, &known, named).await?;
         }
         if raw.groups.iter().any(|group| membership_in(group, &clusters).roles.is_empty()) && self.fill_index().await? {
             let known: Named = clusters.iter().map(names_of).collect();
-            clusters = self.more(clusters, &known, self.cache.names(ids)).await?;
+            clusters = self.more(clusters, &known, self.cache.index(ids)).await?;
         }
         for group in &raw.groups {
             let found = membership_in(group, &clusters).clusters;

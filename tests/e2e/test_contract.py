@@ -127,7 +127,7 @@ def test_when_warm_the_revoke_leaves_after_one_round_trip(world, somebody, guard
     event = somebody.authorizes(world.node_group, KUBELET)
     closes(function, event, rule_ids(event))
     found = [[each.action for each in wave] for wave in waves(aws.requests)]
-    assert found[1] == ["RevokeSecurityGroupIngress"], found
+    assert "RevokeSecurityGroupIngress" in found[1], found
 
 
 def test_a_prefix_list_costs_at_most_one_round_trip_more(world, somebody, guard, aws):

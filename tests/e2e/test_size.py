@@ -16,7 +16,7 @@ def test_a_group_of_a_thousand_rules_is_read_to_its_last_page(world, aws, somebo
 
 
 def test_an_event_that_names_hundreds_of_rules_closes_them_all_and_is_one_notice(world, aws, somebody, guard):
-    blocks = [f"198.18.{n}.0/24" for n in range(150)] + [f"198.19.{n}.0/24" for n in range(150)]
+    blocks = [f"203.0.{n}.0/24" for n in range(150)] + [f"203.1.{n}.0/24" for n in range(150)]
     opened = somebody.authorizes(world.node_group, allow("tcp", 10250, *blocks))
     closes(guard(GUARD_MAX_REVOKES="400"), opened, rule_ids(opened))
     assert len(rule_ids(opened)) == 300
@@ -27,7 +27,7 @@ def test_an_event_that_names_hundreds_of_rules_closes_them_all_and_is_one_notice
 
 
 def test_beyond_the_limit_hundreds_are_refused_in_one_notice(world, somebody, guard):
-    blocks = [f"198.18.{n}.0/24" for n in range(120)]
+    blocks = [f"203.0.{n}.0/24" for n in range(120)]
     opened = somebody.authorizes(world.node_group, allow("tcp", 10250, *blocks))
     answer = guard(GUARD_MAX_REVOKES="100").invoke(opened)
     assert answer.failed

@@ -19,8 +19,10 @@ const MAX_GROUPS: usize = 20_000;
 /// Hints of one location.
 #[derive(Default)]
 pub(super) struct Cache {
-    /// By group.
+    /// By group: what it was found to be of when it was read.
     names: Mutex<HashMap<String, Named>>,
+    /// By group: the clusters and node groups that name it.
+    index: Mutex<HashMap<String, Named>>,
     /// Whether the node groups of every cluster were read, or are too many to be read for one group.
     is_filled: AtomicBool,
     /// By cluster, with the time of the read.
@@ -38,22 +40,18 @@ impl Cache {
     }
 
     /// What these groups were found to be of.
-    pub(super) fn names<'g>(&self, groups: impl IntoIterator<Item = &'g String>) -> Named {
-        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut named = Named::new();
-        for (cluster, node_groups) in groups.into_iter().filter_map(|group| known.get(group)).flatten() {
-            named.entry(cluster.clone()).or_default().extend(node_groups.iter().cloned());
-        }
-        named
+    pub(super) fn names(&self, groups: &[String]) -> Named {
+        of_groups(&self.names, groups)
+    }
+
+    /// Who names these groups: asked where nothing that is attached to one proves whose it is.
+    pub(super) fn index(&self, groups: &[String]) -> Named {
+        of_groups(&self.index, groups)
     }
 
     /// A group is of these clusters.
     pub(super) fn keep_names(&self, group: &str, named: Named) {
-        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_GROUPS {
-            known.clear();
-        }
-        known.insert(group.to_owned(), named);
+        keep(&self.names, group, named);
     }
 
     /// Every group that EKS names for a cluster, those of launch templates without any node among them: nothing else names
@@ -61,11 +59,11 @@ impl Cache {
     pub(super) fn keep_groups_of(&self, cluster: &Cluster) {
         for nodes in &cluster.node_groups {
             for group in nodes.template_groups.iter().chain(&nodes.remote_access_group) {
-                self.keep_names(group, [(cluster.name.clone(), [nodes.name.clone()].into())].into());
+                keep(&self.index, group, [(cluster.name.clone(), [nodes.name.clone()].into())].into());
             }
         }
         for group in cluster.cluster_group.iter().chain(&cluster.control_plane_groups) {
-            self.keep_names(group, [(cluster.name.clone(), BTreeSet::new())].into());
+            keep(&self.index, group, [(cluster.name.clone(), BTreeSet::new())].into());
         }
     }
 
@@ -78,4 +76,21 @@ impl Cache {
     pub(super) fn keep_nodes(&self, cluster: &str, nodes: BTreeSet<Candidate>, now: Timestamp) {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.to_owned(), (now, nodes));
     }
+}
+
+fn of_groups(map: &Mutex<HashMap<String, Named>>, groups: &[String]) -> Named {
+    let known = map.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut named = Named::new();
+    for (cluster, node_groups) in groups.iter().filter_map(|group| known.get(group)).flatten() {
+        named.entry(cluster.clone()).or_default().extend(node_groups.iter().cloned());
+    }
+    named
+}
+
+fn keep(map: &Mutex<HashMap<String, Named>>, group: &str, named: Named) {
+    let mut known = map.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= MAX_GROUPS {
+        known.clear();
+    }
+    known.insert(group.to_owned(), named);
 }

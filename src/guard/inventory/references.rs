@@ -122,7 +122,7 @@ impl Inventory {
         let raw = self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids).await?;
         let known: Named = clusters.iter().map(names_of).collect();
         let mut named = names::named(&raw.groups, &raw.interfaces, &raw.instances);
-        for (cluster, node_groups) in self.cache.names(ids) {
+        for (cluster, node_groups) in self.cache.index(ids) {
             named.entry(cluster).or_default().extend(node_groups);
         }
         named.retain(|cluster, _| known.contains_key(cluster));
