@@ -127,7 +127,9 @@ impl Inventory {
             }
             clusters = self.more(clusters, &known, named).await?;
         }
-        if raw.groups.iter().any(|group| membership_in(group, &clusters).roles.is_empty()) && self.fill_index().await? {
+        if raw.groups.iter().any(|group| membership_in(group, &clusters).rank == Rank::Claimed)
+            && self.fill_index().await?
+        {
             let known: Named = clusters.iter().map(names_of).collect();
             clusters = self.more(clusters, &known, self.cache.index(ids)).await?;
         }

@@ -36,7 +36,7 @@ def test_what_an_event_costs_does_not_grow_with_the_clusters_of_the_account(aws,
 
         return play(aws, group_of)
 
-    few, many = among(1), among(60)
+    few, many = among(10), among(60)
     assert few.gone and many.gone, (few.ending, many.ending)
     eks = [{name: n for name, n in run.calls.items() if name.startswith("eks:")} for run in (few, many)]
     assert eks[0] == eks[1]
