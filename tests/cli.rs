@@ -1,4 +1,5 @@
 //! The built command line, as people and scripts meet it: what it prints, where, and with which exit code.
+//! Longer than other files: one table of calls for every verb, held by snapshots.
 
 mod corpus;
 

@@ -1,4 +1,5 @@
 //! What users read says what the program does: `docs/policy.md` and `policy.example.yaml`.
+//! Longer than other files: each document has its reader here.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
 

@@ -1,4 +1,5 @@
 //! What people read: every outcome in every form, and what text from outside cannot do to any of them.
+//! Longer than other files: every outcome is made here once and shown in every form.
 
 #![allow(
     clippy::panic,

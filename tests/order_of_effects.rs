@@ -1,4 +1,5 @@
 //! The order of effects, on fakes: what is read, revoked, read back and sent, and what is not.
+//! Longer than other files: every case plays in one account of fakes, which is most of the head.
 
 #![allow(
     clippy::panic,

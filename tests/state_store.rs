@@ -1,4 +1,5 @@
 //! The state store in a DynamoDB table: what goes over the wire, what is understood of the answers, what an error becomes.
+//! Longer than other files: a wire that answers as DynamoDB does stands in the head.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers make canned answers and read what was sent")]
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,4 +1,5 @@
 //! Policies as the design describes them: the table of the built-in ones, and random small ones written as YAML.
+//! Longer than other files: it is a second writing of the whole policy, to be read beside the design.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
