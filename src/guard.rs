@@ -76,9 +76,6 @@ impl Guard {
                 Trigger::Sweep { .. } => None,
             };
             self.notify_if_blind(event, error).await;
-        } else if let Err(error) = self.inventory.fill_index().await {
-            // It is a hint for later events, so this one is none the worse for it.
-            tracing::warn!(error = %chain(&error), "the groups that EKS names could not be read ahead");
         }
         looked
     }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::error::{Cause, CloudError};
-use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroups, PrefixListFacts, Selector};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
 use crate::report::history::{History, Key};
@@ -49,10 +49,6 @@ pub trait Eks: Send + Sync {
     /// Every cluster of the account and region, with its node groups and VPC ranges. A cluster or node group that goes away
     /// while we read is left out.
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError>;
-    /// The names of all clusters, or `None` when there are more than `max`.
-    async fn names(&self, max: usize) -> Result<Option<Vec<String>>, CloudError>;
-    /// One cluster with some of its node groups, without VPC ranges. `None` when there is no such cluster.
-    async fn cluster(&self, name: &str, node_groups: &NodeGroups) -> Result<Option<Cluster>, CloudError>;
 }
 
 /// One way to notify people or machines.

@@ -23,7 +23,7 @@ use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
-use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroups, PrefixListFacts, Selector};
+use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -215,13 +215,6 @@ impl Eks for Fake {
         self.0.call("clusters".into());
         Ok(vec![self.0.prod()])
     }
-    async fn names(&self, _: usize) -> Result<Option<Vec<String>>, CloudError> {
-        Ok(None)
-    }
-    async fn cluster(&self, name: &str, _: &NodeGroups) -> Result<Option<Cluster>, CloudError> {
-        self.0.call(format!("cluster {name}"));
-        Ok((name == "prod").then(|| self.0.prod()))
-    }
 }
 
 impl World {
@@ -408,11 +401,8 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert_eq!(case.world.left(), ["sgr-2"]);
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(
-        calls[..7],
-        ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
-    );
-    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(calls[..7], ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
+    assert_eq!(calls[7..], ["instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -425,7 +415,7 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     let calls = case.world.calls.lock().unwrap().clone();
-    let requirements = ["cluster prod", "instances", "rules"];
+    let requirements = ["instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
     assert_eq!(calls[8..], requirements);
 }
@@ -529,7 +519,7 @@ fn after_a_slow_read(happen: fn(&World)) -> Surprise {
         world.milliseconds.fetch_add(3000, Ordering::Relaxed);
         *world.surprise.lock().unwrap() = then.lock().unwrap().take();
     };
-    ("cluster", 0, Box::new(slow))
+    ("clusters", 0, Box::new(slow))
 }
 
 #[tokio::test]
@@ -563,7 +553,7 @@ async fn a_read_that_took_long_is_not_the_last_look() {
 /// However slow: what the last look still shows as it was is revoked at the first try.
 #[tokio::test]
 async fn a_slow_ec2_costs_one_more_look_at_the_rules_and_no_more() {
-    for slow in ["groups", "rules", "interfaces", "instances", "cluster"] {
+    for slow in ["groups", "rules", "interfaces", "instances", "clusters"] {
         for seconds in [3, 8] {
             let case = Case::new(vec![kubelet("sgr-1")]);
             *case.world.slow.lock().unwrap() = Some((slow, seconds));

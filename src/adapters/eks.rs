@@ -1,5 +1,7 @@
 //! EKS: every cluster with its node groups, and the groups that their launch templates name.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification as NetworkInterface;
@@ -12,7 +14,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::ec2::decode;
 use super::failure::{cloud_error, during, unusable};
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, NodeGroup, NodeGroups};
+use crate::model::facts::{Cluster, NodeGroup};
 use crate::model::region::Addresses;
 use crate::ports::{Ec2 as _, Eks};
 
@@ -43,30 +45,46 @@ impl Eks for Clusters {
     /// Clusters in every status: the groups of one that is being deleted, or that failed, are still attached.
     async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
         let names = self.eks.list_clusters().into_paginator().items().send().try_collect();
-        let names: Vec<String> = names.await.map_err(during("eks:ListClusters"))?;
-        let clusters = stream::iter(names)
-            .map(|name| async move { self.cluster(&name, &NodeGroups::All).await })
+        let names = names.await.map_err(during("eks:ListClusters"))?;
+        let found: Vec<Option<(Cluster, Vec<String>)>> =
+            stream::iter(names).map(|name| self.cluster(name)).buffered(MAX_CONCURRENT_READS).try_collect().await?;
+        let found: Vec<(Cluster, Vec<String>)> = found.into_iter().flatten().collect();
+
+        let node_groups = found.iter().flat_map(|(cluster, groups)| {
+            groups.iter().map(|group| (cluster.name.clone(), group.clone())).collect::<Vec<_>>()
+        });
+        let node_groups: Vec<(String, String)> = node_groups.collect();
+        let node_groups = stream::iter(node_groups)
+            .map(|(cluster, name)| self.node_group(cluster, name))
             .buffered(MAX_CONCURRENT_READS)
             .try_collect::<Vec<_>>();
-        let (clusters, ranges) = try_join(clusters, self.ec2.vpc_ranges()).await?;
-        let clusters = clusters.into_iter().flatten();
-        let with_ranges =
-            |cluster: Cluster| Cluster { vpc_ranges: ranges.get(&cluster.vpc).cloned().unwrap_or_default(), ..cluster };
-        Ok(clusters.map(with_ranges).collect())
-    }
+        let (node_groups, ranges) = try_join(node_groups, self.ec2.vpc_ranges()).await?;
 
-    async fn names(&self, max: usize) -> Result<Option<Vec<String>>, CloudError> {
-        let page = self.eks.list_clusters().send().await.map_err(during("eks:ListClusters"))?;
-        let is_all = page.next_token().is_none_or(str::is_empty);
-        Ok(page.clusters.filter(|names| is_all && names.len() <= max))
+        let mut of_cluster: BTreeMap<String, Vec<NodeGroup>> = BTreeMap::new();
+        for (cluster, group) in node_groups.into_iter().flatten() {
+            of_cluster.entry(cluster).or_default().push(group);
+        }
+        let clusters = found.into_iter().map(|(cluster, _)| Cluster {
+            vpc_ranges: ranges.get(&cluster.vpc).cloned().unwrap_or_default(),
+            node_groups: of_cluster.remove(&cluster.name).unwrap_or_default(),
+            ..cluster
+        });
+        Ok(clusters.collect())
     }
+}
 
-    async fn cluster(&self, name: &str, node_groups: &NodeGroups) -> Result<Option<Cluster>, CloudError> {
+impl Clusters {
+    /// The cluster without VPC ranges and node groups, and the names of these. `None` when it went away.
+    async fn cluster(&self, name: String) -> Result<Option<(Cluster, Vec<String>)>, CloudError> {
         let described = async {
-            let answer = self.eks.describe_cluster().name(name).send().await;
+            let answer = self.eks.describe_cluster().name(&name).send().await;
             present(DESCRIBE_CLUSTER, answer).map(|answer| answer.and_then(|answer| answer.cluster))
         };
-        let (Some(cluster), Some(node_groups)) = try_join(described, self.node_groups(name, node_groups)).await? else {
+        let names = async {
+            let names = self.eks.list_nodegroups().cluster_name(&name).into_paginator().items().send().try_collect();
+            present("eks:ListNodegroups", names.await)
+        };
+        let (Some(cluster), Some(names)) = try_join(described, names).await? else {
             return Ok(None);
         };
         let remote_networks = cluster.remote_network_config().map(remote_networks).transpose();
@@ -76,7 +94,7 @@ impl Eks for Clusters {
             .map(|network| decode::addresses(network.public_access_cidrs().iter().map(String::as_str)))
             .transpose()
             .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a public access block of {name}: {error}")))?;
-        Ok(Some(Cluster {
+        let cluster = Cluster {
             public_endpoint: public_endpoint.unwrap_or_default(),
             is_local: cluster.outpost_config().is_some(),
             vpc: network.and_then(|network| network.vpc_id()).unwrap_or_default().to_owned(),
@@ -87,31 +105,15 @@ impl Eks for Clusters {
                 .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a remote network of {name}: {error}")))?
                 .unwrap_or_default(),
             role_arn: cluster.role_arn().map(str::to_owned),
-            node_groups,
-            name: name.to_owned(),
-        }))
-    }
-}
-
-impl Clusters {
-    /// `None` when the cluster went away.
-    async fn node_groups(&self, cluster: &str, wanted: &NodeGroups) -> Result<Option<Vec<NodeGroup>>, CloudError> {
-        let names: Vec<String> = match wanted {
-            NodeGroups::Named(names) => names.iter().cloned().collect(),
-            NodeGroups::All => {
-                let names = self.eks.list_nodegroups().cluster_name(cluster).into_paginator().items().send();
-                let Some(names) = present("eks:ListNodegroups", names.try_collect().await)? else { return Ok(None) };
-                names
-            }
+            node_groups: Vec::new(),
+            name,
         };
-        let found = stream::iter(names).map(|name| self.node_group(cluster, name)).buffered(MAX_CONCURRENT_READS);
-        let found: Vec<Option<NodeGroup>> = found.try_collect().await?;
-        Ok(Some(found.into_iter().flatten().collect()))
+        Ok(Some((cluster, names)))
     }
 
-    /// `None` when it went away.
-    async fn node_group(&self, cluster: &str, name: String) -> Result<Option<NodeGroup>, CloudError> {
-        let answer = self.eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(&name).send().await;
+    /// The node group with its cluster's name. `None` when it went away.
+    async fn node_group(&self, cluster: String, name: String) -> Result<Option<(String, NodeGroup)>, CloudError> {
+        let answer = self.eks.describe_nodegroup().cluster_name(&cluster).nodegroup_name(&name).send().await;
         let Some(group) = present(DESCRIBE_NODE_GROUP, answer)?.and_then(|answer| answer.nodegroup) else {
             return Ok(None);
         };
@@ -121,12 +123,13 @@ impl Clusters {
         };
         let resources = group.resources();
         let scaling = resources.map(NodegroupResources::auto_scaling_groups).unwrap_or_default();
-        Ok(Some(NodeGroup {
+        let group = NodeGroup {
             name,
             remote_access_group: resources.and_then(|found| found.remote_access_security_group()).map(str::to_owned),
             auto_scaling_groups: scaling.iter().filter_map(|group| group.name()).map(str::to_owned).collect(),
             template_groups,
-        }))
+        };
+        Ok(Some((cluster, group)))
     }
 
     /// The groups that this version of a launch template puts on instances: on the first interface when it has no network

@@ -11,13 +11,13 @@ use crate::model::group::{Evidence, Role, RoleEvidence};
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
-pub(super) const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
+const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
 /// EC2 Auto Scaling's own tag on instances.
-pub(super) const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
+const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 /// How EKS describes the interfaces of its control plane; the cluster's name follows.
-pub(super) const EKS_INTERFACE: &str = "Amazon EKS ";
+const EKS_INTERFACE: &str = "Amazon EKS ";
 /// Ordinary tags whose value is a cluster's name.
 const CLUSTER_NAME_TAGS: [&str; 4] =
     ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
@@ -35,8 +35,6 @@ pub struct Facts<'a> {
     pub group: &'a GroupFacts,
     /// Its rules.
     pub rules: &'a [Rule],
-    /// Groups that are proven for a cluster by more than EKS's own word: its name and theirs.
-    pub proven: &'a BTreeSet<(String, String)>,
     /// Interfaces; those that the group is not attached to are passed over.
     pub interfaces: &'a [Interface],
     /// Instances; those that the group is not attached to are passed over.
@@ -98,7 +96,10 @@ pub fn membership(facts: Facts<'_>) -> Membership {
         found.extend(tagged.map(|cluster| (cluster.name.as_str(), claimed, Rank::Claimed)));
     }
     // That it is a load balancer's says least of whose it is: the cluster may be known by a tag alone.
-    let standing = |(_, known, rank): &(&str, RoleEvidence, Rank)| (*rank, known.role != Role::LoadBalancer);
+    let standing = |(_, known, rank): &(&str, RoleEvidence, Rank)| match known.role {
+        Role::LoadBalancer => (Rank::Claimed, true),
+        _ => (*rank, *rank > Rank::Claimed),
+    };
     let best = found.iter().map(standing).max();
     let clusters: BTreeSet<String> =
         found.iter().filter(|entry| Some(standing(entry)) == best).map(|(cluster, ..)| (*cluster).to_owned()).collect();
@@ -162,7 +163,7 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let here = |vpc: &str| vpc == cluster.vpc;
     let of_nodes = cluster.node_groups.iter().flat_map(|nodes| &nodes.template_groups);
     let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
-    let is_own = |id: &String| own.contains(&id) || facts.proven.contains(&(cluster.name.clone(), id.clone()));
+    let is_own = |id: &String| own.contains(&id);
     let interfaces = || facts.interfaces.iter().filter(|interface| is_attached(&interface.groups));
     // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane. Letting traffic out
     // to the control plane proves nothing: a bastion does that too.
@@ -239,8 +240,23 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
     clusters_in_tags(tags).any(|name| name == cluster)
 }
 
+/// Whether anything about a group, or about what it is attached to, speaks of EKS at all. If so and no role is found, what
+/// is known of the clusters may be too old: node groups come and go.
+pub(crate) fn speaks_of_eks(group: &GroupFacts, interfaces: &[Interface], instances: &[Instance]) -> bool {
+    let speaks_of_cluster = |tags: &Tags| {
+        tags.keys().any(|key| ["eks", "aws:eks:", CLUSTER_TAG_PREFIX].iter().any(|start| key.starts_with(start)))
+    };
+    let is_attached = |groups: &[String]| groups.contains(&group.id);
+    speaks_of_cluster(&group.tags)
+        || instances.iter().any(|instance| is_attached(&instance.groups) && speaks_of_cluster(&instance.tags))
+        || interfaces.iter().any(|interface| {
+            is_attached(&interface.groups)
+                && (speaks_of_cluster(&interface.tags) || interface.description.starts_with(EKS_INTERFACE))
+        })
+}
+
 /// Cluster names that tags speak of, ordinary or not.
-pub(super) fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter_map(|(key, value)| {
         key.strip_prefix(CLUSTER_TAG_PREFIX)
             .or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))

@@ -1,40 +1,72 @@
-//! Reads what is open now: groups, rules by id, attachments, the clusters they name, prefix lists. Everything that can be read
-//! at once is read at once, in each invocation anew; only names are kept, as hints (`cache`).
+//! Reads what is open now: groups, rules by id, attachments, clusters, prefix lists. Everything that can be read at once is
+//! read at once; what is known about clusters is kept for minutes, the judged group and what it refers to never.
 //!
-//! Must not: change anything or judge. It is longer than most files because all reads of a group, and their waves, stand here.
+//! Must not: change anything or judge.
 
 mod cache;
 mod raw;
 mod references;
-mod snapshot;
-
-pub use snapshot::GroupSnapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::try_join;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::membership::{Facts, Membership, Rank, membership};
-use crate::cluster::names::{self, Named};
+use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
 use crate::cluster::topology::{self, Candidate, Topology};
-use crate::guard::inventory::cache::Cache;
-use crate::guard::inventory::raw::{RawState, is_of, names_of};
+use crate::guard::inventory::cache::{CACHE_TTL, Cache};
+use crate::guard::inventory::raw::{RawState, is_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, NodeGroup, NodeGroups, Selector};
+use crate::model::facts::{Cluster, GroupFacts, Selector};
 use crate::model::group::{ConfiguredGroup, Group};
 use crate::model::region::Addresses;
-use crate::model::rule::Rule;
+use crate::model::rule::{Peer, Rule};
 use crate::ports::{Clock, Ec2, Eks};
 
-/// Clusters whose node groups are all read for a group that nothing names.
-const MAX_CLUSTERS_INDEXED: usize = 3;
-/// Clusters read at the same time.
-const MAX_CLUSTER_READS: usize = 8;
+/// A group that speaks of EKS and has no role makes us ask EKS again, but not more often than this.
+const MIN_REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
-/// The reader, with its cache of names.
+/// A group as it was read.
+#[derive(Clone, Debug)]
+pub struct GroupSnapshot {
+    /// With roles, rules and, as far as they were looked up, peers and prefix lists. Without roles it is out of scope.
+    pub group: Group,
+    /// When EC2 answered with its rules.
+    pub rules_at: Timestamp,
+    /// The groups and prefix lists that were looked up, whatever came of it.
+    resolved: BTreeSet<String>,
+}
+
+impl GroupSnapshot {
+    fn new(group: Group, rules_at: Timestamp) -> Self {
+        let resolved = BTreeSet::from([group.id.clone()]);
+        Self { group, rules_at, resolved }
+    }
+
+    /// The group with those of its rules alone that can be judged: what they refer to was looked up.
+    pub fn judgeable(&self) -> Group {
+        let is_resolved = |rule: &&Rule| reference(rule).is_none_or(|id| self.resolved.contains(id));
+        Group { rules: self.group.rules.iter().filter(is_resolved).cloned().collect(), ..self.group.clone() }
+    }
+
+    /// The groups and prefix lists that rules refer to and that were not looked up.
+    pub fn unresolved(&self) -> BTreeSet<String> {
+        let references = self.group.rules.iter().filter_map(reference);
+        references.filter(|id| !self.resolved.contains(*id)).map(str::to_owned).collect()
+    }
+}
+
+/// What has to be looked up before a rule can be judged: another group or a prefix list.
+fn reference(rule: &Rule) -> Option<&str> {
+    match &rule.peer {
+        Peer::Cidr(_) => None,
+        Peer::PrefixList(id) | Peer::Group { id, .. } => Some(id),
+    }
+}
+
+/// The reader, with its cache.
 pub struct Inventory {
     ec2: Arc<dyn Ec2>,
     eks: Arc<dyn Eks>,
@@ -57,7 +89,7 @@ impl Inventory {
     /// A read that failed after the SDK's retries.
     pub async fn read(&self, ids: &[String]) -> Result<Vec<GroupSnapshot>, CloudError> {
         let (raw, clusters) = self.raw_and_clusters(ids).await?;
-        Ok(self.snapshots(&raw, &clusters))
+        self.with_new_clusters(raw, clusters).await
     }
 
     /// These groups, which were put on an interface or instance, each with whether it is the first EKS interface that the
@@ -76,13 +108,19 @@ impl Inventory {
         }
         let before = raw.without(attachment);
         let roles = |group: &GroupFacts, raw: &RawState| {
-            self.membership(group, &raw.rules_of(&group.id), raw, &clusters, &BTreeSet::new()).strong_roles()
+            self.membership(group, &raw.rules_of(&group.id), raw, &clusters).strong_roles()
         };
         let had_none = |group: &&GroupFacts| roles(group, &before).is_empty();
         let new: BTreeSet<String> = raw.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let snapshots = self.snapshots(&raw, &clusters);
+        let snapshot = self.with_new_clusters(raw, clusters).await?;
         let is_first = |snapshot: &GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
-        Ok(Some(snapshots.into_iter().map(|snapshot| (snapshot.clone(), is_first(&snapshot))).collect()))
+        Ok(Some(
+            snapshot
+                .into_iter()
+                .map(|snapshot| (is_first(&snapshot), snapshot))
+                .map(|(first, snapshot)| (snapshot, first))
+                .collect(),
+        ))
     }
 
     /// The groups that EKS names for a cluster, as EKS says it now. Empty when there is no such cluster.
@@ -90,106 +128,33 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn groups_of(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
-        let cluster = self.eks.cluster(cluster, &NodeGroups::All).await?;
-        if let Some(cluster) = &cluster {
-            self.cache.keep_groups_of(cluster);
-        }
-        Ok(cluster.as_ref().map(Cluster::groups).unwrap_or_default().into_iter().collect())
+        let clusters = self.clusters(SignedDuration::ZERO).await?;
+        let known = clusters.iter().find(|known| known.name == cluster);
+        Ok(known.map(Cluster::groups).unwrap_or_default().into_iter().collect())
     }
 
-    /// What EKS says of a cluster, without its node groups.
+    /// What EKS says of a cluster, at most some minutes ago.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
-        self.eks.cluster(name, &NodeGroups::Named(BTreeSet::new())).await
+        Ok(self.clusters(CACHE_TTL).await?.iter().find(|known| known.name == name).cloned())
     }
 
-    /// The groups with what is attached to them, and the clusters that they name. Clusters named before are asked for beside
-    /// EC2, so that a warm function has all in one wave.
-    async fn raw_and_clusters(&self, ids: &[String]) -> Result<(Arc<RawState>, Arc<Vec<Cluster>>), CloudError> {
-        let mut hints = self.cache.names(ids);
-        for entry in self.configured.iter().filter(|entry| ids.contains(&entry.id)) {
-            hints.entry(entry.cluster.clone()).or_default();
-        }
-        let (raw, known) = try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.named(&hints)).await?;
-        let named = names::named(&raw.groups, &raw.interfaces, &raw.instances);
-        let mut clusters = self.more(known, &hints, named).await?;
-        let membership_in = |group: &GroupFacts, clusters: &[Cluster]| {
-            self.membership(group, &raw.rules_of(&group.id), &raw, clusters, &BTreeSet::new())
-        };
-        let is_unproven = |group: &GroupFacts, clusters: &[Cluster]| membership_in(group, clusters).rank < Rank::Proven;
-        if raw.groups.iter().any(|group| is_unproven(group, &clusters)) {
-            let known: Named = clusters.iter().map(names_of).collect();
-            let mut named = names::node_groups(&raw.instances, known.keys().cloned());
-            for (cluster, node_groups) in self.cache.index(ids) {
-                named.entry(cluster).or_default().extend(node_groups);
-            }
-            clusters = self.more(clusters, &known, named).await?;
-        }
-        if raw.groups.iter().any(|group| membership_in(group, &clusters).rank == Rank::Claimed)
-            && self.fill_index().await?
-        {
-            let known: Named = clusters.iter().map(names_of).collect();
-            clusters = self.more(clusters, &known, self.cache.index(ids)).await?;
-        }
-        for group in &raw.groups {
-            let found = membership_in(group, &clusters).clusters;
-            let of_found = clusters.iter().filter(|cluster| found.contains(&cluster.name));
-            let names_group = |nodes: &&NodeGroup| {
-                nodes.template_groups.contains(&group.id) || nodes.remote_access_group.as_ref() == Some(&group.id)
-            };
-            let names = of_found.map(|cluster| {
-                let node_groups = cluster.node_groups.iter().filter(names_group).map(|nodes| nodes.name.clone());
-                (cluster.name.clone(), node_groups.collect())
-            });
-            self.cache.keep_names(&group.id, names.collect());
-        }
-        Ok((Arc::new(raw), Arc::new(clusters)))
+    async fn raw_and_clusters(&self, ids: &[String]) -> Result<(RawState, Arc<Vec<Cluster>>), CloudError> {
+        try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.clusters(CACHE_TTL)).await
     }
 
-    /// Groups of launch templates without any node are named by nothing but their node groups. In an account of few clusters
-    /// these are read once by a process, at the end of its first invocation or for the first group that needs it; in a large
-    /// one the next sweep or cluster event says it. Gives whether there is more to know than before.
-    ///
-    /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn fill_index(&self) -> Result<bool, CloudError> {
-        if self.cache.is_filled() {
-            return Ok(false);
+    /// What was read as groups; asks EKS again first when that may tell more.
+    async fn with_new_clusters(
+        &self,
+        raw: RawState,
+        mut clusters: Arc<Vec<Cluster>>,
+    ) -> Result<Vec<GroupSnapshot>, CloudError> {
+        if raw.groups.iter().any(|group| self.may_be_new(group, &raw, &clusters)) {
+            clusters = self.clusters(MIN_REFRESH_INTERVAL).await?;
         }
-        let names = self.eks.names(MAX_CLUSTERS_INDEXED).await?;
-        for name in names.iter().flatten() {
-            self.groups_of(name).await?;
-        }
-        self.cache.set_filled();
-        Ok(names.is_some())
-    }
-
-    /// These clusters with these node groups. One that does not exist is left out.
-    async fn named(&self, names: &Named) -> Result<Vec<Cluster>, CloudError> {
-        let read = |(name, node_groups): (&String, &BTreeSet<String>)| {
-            let (name, node_groups) = (name.clone(), NodeGroups::Named(node_groups.clone()));
-            async move { self.eks.cluster(&name, &node_groups).await }
-        };
-        let reads: Vec<_> = names.iter().map(read).collect();
-        let found: Vec<Option<Cluster>> = stream::iter(reads).buffered(MAX_CLUSTER_READS).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    /// The clusters that are known with those that are named besides; asks for nothing that was `asked` for.
-    async fn more(&self, mut known: Vec<Cluster>, asked: &Named, named: Named) -> Result<Vec<Cluster>, CloudError> {
-        let is_new = |(cluster, node_groups): &(String, BTreeSet<String>)| {
-            asked.get(cluster).is_none_or(|asked| !node_groups.is_subset(asked))
-        };
-        let mut missing: Named = named.into_iter().filter(is_new).collect();
-        for (cluster, node_groups) in &mut missing {
-            node_groups.extend(asked.get(cluster).into_iter().flatten().cloned());
-        }
-        let found = self.named(&missing).await?;
-        known.retain(|cluster| !missing.contains_key(&cluster.name));
-        known.extend(found);
-        Ok(known)
+        Ok(self.snapshots(&raw, &clusters))
     }
 
     /// Every group with a role in some cluster.
@@ -197,10 +162,7 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn read_all(&self) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let clusters = Arc::new(self.eks.clusters().await?);
-        for cluster in clusters.iter() {
-            self.cache.keep_groups_of(cluster);
-        }
+        let clusters = self.clusters(SignedDuration::ZERO).await?;
         let vpcs: BTreeSet<String> = clusters.iter().map(|cluster| cluster.vpc.clone()).collect();
         if vpcs.is_empty() {
             return Ok(Vec::new());
@@ -217,14 +179,13 @@ impl Inventory {
         }
         let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
         let rules = self.ec2.rules(&ids).await?;
-        let raw = Arc::new(RawState { groups, rules, rules_at: self.clock.now(), interfaces, instances, ranges });
+        let raw = RawState { groups, rules, rules_at: self.clock.now(), interfaces, instances, ranges };
         let mut snapshots = self.snapshots(&raw, &clusters);
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
         // Most groups refer to the same lists and groups, so all are looked up at once.
-        let unresolved = snapshots.iter().flat_map(GroupSnapshot::unresolved).collect();
-        let references = self.references(&unresolved, &clusters).await?;
+        let references = self.references(&snapshots.iter().flat_map(GroupSnapshot::unresolved).collect()).await?;
         for snapshot in &mut snapshots {
-            self.settle(snapshot, &references);
+            references.resolve(snapshot);
         }
         Ok(snapshots)
     }
@@ -249,7 +210,7 @@ impl Inventory {
                 prefix_lists: std::mem::take(&mut snapshot.group.prefix_lists),
                 ..again.group
             };
-            (snapshot.rules_at, snapshot.raw, snapshot.clusters) = (again.rules_at, again.raw, again.clusters);
+            snapshot.rules_at = again.rules_at;
         } else {
             snapshot.group.rules.clear();
             snapshot.rules_at = self.clock.now();
@@ -267,16 +228,15 @@ impl Inventory {
         Ok(())
     }
 
-    /// What is attached to which groups in a cluster, with the rules as they are this moment. `None`: EKS does not know
-    /// the cluster, or not its group yet.
+    /// What is attached to which groups in a cluster, with the rules as they are this moment. `None`: EKS does not know the
+    /// cluster, or not its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn topology(&self, cluster: &str) -> Result<Option<Topology>, CloudError> {
-        let (cluster, ranges) = try_join(self.eks.cluster(cluster, &NodeGroups::All), self.ec2.vpc_ranges()).await?;
-        let Some(mut cluster) = cluster.filter(|known| known.cluster_group.is_some()) else { return Ok(None) };
-        cluster.vpc_ranges = ranges.get(&cluster.vpc).cloned().unwrap_or_default();
-        let cluster = &cluster;
+        let clusters = self.clusters(CACHE_TTL).await?;
+        let known = clusters.iter().find(|known| known.name == cluster && known.cluster_group.is_some());
+        let Some(cluster) = known else { return Ok(None) };
         let nodes = self.nodes(cluster).await?;
         let groups: Vec<String> = topology::groups(cluster, &nodes).into_iter().collect();
         let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
@@ -300,6 +260,12 @@ impl Inventory {
         Ok(nodes)
     }
 
+    /// Whether no strong role is known although something speaks of EKS.
+    fn may_be_new(&self, group: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> bool {
+        speaks_of_eks(group, &raw.interfaces, &raw.instances)
+            && self.membership(group, &raw.rules_of(&group.id), raw, clusters).strong_roles().is_empty()
+    }
+
     async fn raw_of_ids(&self, selector: &Selector, ids: &[String]) -> Result<RawState, CloudError> {
         let rules = async { self.ec2.rules(ids).await.map(|rules| (rules, self.clock.now())) };
         let (groups, (rules, rules_at), interfaces, instances, ranges) = futures::try_join!(
@@ -312,14 +278,25 @@ impl Inventory {
         Ok(RawState { groups, rules, rules_at, interfaces, instances, ranges })
     }
 
-    fn snapshots(&self, raw: &Arc<RawState>, clusters: &Arc<Vec<Cluster>>) -> Vec<GroupSnapshot> {
-        let snapshot = |facts| GroupSnapshot::new(self.group(facts, raw, clusters), raw, clusters);
+    /// What EKS said, unless that is older than `age`.
+    async fn clusters(&self, age: SignedDuration) -> Result<Arc<Vec<Cluster>>, CloudError> {
+        let now = self.clock.now();
+        if let Some(clusters) = self.cache.clusters(age, now) {
+            return Ok(clusters);
+        }
+        let clusters = Arc::new(self.eks.clusters().await?);
+        self.cache.keep_clusters(&clusters, now);
+        Ok(clusters)
+    }
+
+    fn snapshots(&self, raw: &RawState, clusters: &[Cluster]) -> Vec<GroupSnapshot> {
+        let snapshot = |facts| GroupSnapshot::new(self.group(facts, raw, clusters), raw.rules_at);
         raw.groups.iter().map(snapshot).collect()
     }
 
     fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
         let rules = raw.rules_of(&facts.id);
-        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters, &BTreeSet::new());
+        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters);
         let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
         Group {
             id: facts.id.clone(),
@@ -336,22 +313,13 @@ impl Inventory {
         }
     }
 
-    /// `proven`: groups that are proven to be of a cluster, with its name.
-    fn membership(
-        &self,
-        group: &GroupFacts,
-        rules: &[Rule],
-        raw: &RawState,
-        clusters: &[Cluster],
-        proven: &BTreeSet<(String, String)>,
-    ) -> Membership {
+    fn membership(&self, group: &GroupFacts, rules: &[Rule], raw: &RawState, clusters: &[Cluster]) -> Membership {
         membership(Facts {
             account: &self.account,
             clusters,
             configured: &self.configured,
             group,
             rules,
-            proven,
             interfaces: &raw.interfaces,
             instances: &raw.instances,
         })

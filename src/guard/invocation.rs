@@ -12,7 +12,7 @@ use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::needs::{self, ClusterFindings};
 use crate::guard::news::News;
 use crate::guard::notify::notify;
-use crate::guard::plan::{Step, claims, limit, names, plan};
+use crate::guard::plan::{Intent, Step, claims, limit, names, plan};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
@@ -112,11 +112,13 @@ impl<'a> Invocation<'a> {
             let has_failed =
                 |step: &Step| results.get(&step.finding.rule.id).is_some_and(|result| result.action == Action::Failed);
             steps.retain(|step| is_new_look || !has_failed(step));
+            let unresolved = snapshot.unresolved();
+            // Rules that the event names come first, also those that have to wait for what they refer to.
+            steps.retain(|step| unresolved.is_empty() || step.named || step.intent != Intent::Revoke);
             limit(&mut steps, self.max_revokes);
             let missing = missing_of(named, &snapshot, &results);
-            let (unresolved, clusters) = (snapshot.unresolved(), snapshot.clusters());
             let execute = remediation.execute(&mut snapshot, steps, &mut self.max_revokes);
-            let (done, references) = join(execute, inventory.references(&unresolved, &clusters)).await;
+            let (done, references) = join(execute, inventory.references(&unresolved)).await;
             for result in done {
                 keep(&mut results, result);
             }
@@ -126,7 +128,7 @@ impl<'a> Invocation<'a> {
             let is_gone = |rule: &Rule| results.get(&rule.id).is_some_and(|result| result.action.says_gone());
             snapshot.group.rules.retain(|rule| !is_gone(rule));
             match references {
-                Ok(references) => inventory.settle(&mut snapshot, &references),
+                Ok(references) => references.resolve(&mut snapshot),
                 Err(error) => {
                     let id = &snapshot.group.id;
                     self.problem(format!("what the rules of `{id}` refer to could not be read: {}", chain(&error)));
@@ -196,17 +198,18 @@ impl<'a> Invocation<'a> {
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
     async fn claimed(&mut self, snapshot: &GroupSnapshot, named: &Named, missing: &[NamedRule]) -> Vec<StepResult> {
-        let mut claimed = snapshot.clone();
-        claimed.group = claims(&snapshot.group, missing);
-        if claimed.group.rules.is_empty() {
+        let claimed = claims(&snapshot.group, missing);
+        if claimed.rules.is_empty() {
             return Vec::new();
         }
-        if let Err(error) = self.inventory.resolve(&mut claimed).await {
-            let id = &snapshot.group.id;
-            self.problem(format!("what the event says of `{id}` could not be looked up: {}", chain(&error)));
-            return Vec::new();
-        }
-        let claimed = claimed.group;
+        let claimed = match self.inventory.resolve(claimed).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                let id = &snapshot.group.id;
+                self.problem(format!("what the event says of `{id}` could not be looked up: {}", chain(&error)));
+                return Vec::new();
+            }
+        };
         let context = self.setup.context(self.event, self.started, named);
         let gone = |judged: JudgedRule| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
@@ -322,7 +325,7 @@ impl<'a> Invocation<'a> {
 
 /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
 fn keep(results: &mut BTreeMap<String, StepResult>, new: StepResult) {
-    let is_news = |old: &StepResult| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
+    let is_news = |old: &StepResult| new.action == Action::Revoked || new.action.outcome() >= old.action.outcome();
     match results.get(&new.finding.rule.id) {
         Some(old) if !is_news(old) => {}
         _ => drop(results.insert(new.finding.rule.id.clone(), new)),

@@ -109,15 +109,6 @@ impl Cluster {
     }
 }
 
-/// Which node groups of a cluster a read is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeGroups {
-    /// All of them.
-    All,
-    /// These, by name. One that does not exist is left out.
-    Named(BTreeSet<String>),
-}
-
 /// A managed node group as EKS describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeGroup {

@@ -27,34 +27,6 @@ def test_however_slow_a_call_is_the_rule_goes_at_the_first_try(aws, call):
     assert not run.answer.failed, run.ending
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_what_an_event_costs_does_not_grow_with_the_clusters_of_the_account(aws, scenario):
-    def among(clusters):
-        def group_of(world):
-            crowds.clusters(world, clusters)
-            return SCENARIOS[scenario](world)
-
-        return play(aws, group_of)
-
-    few, many = among(10), among(60)
-    assert few.gone and many.gone, (few.ending, many.ending)
-    eks = [{name: n for name, n in run.calls.items() if name.startswith("eks:")} for run in (few, many)]
-    assert eks[0] == eks[1]
-    assert many.calls.total() <= 12, many.calls
-
-
-def test_a_hundred_names_in_tags_cost_three_descriptions(world, somebody, guard):
-    decoys = {f"kubernetes.io/cluster/decoy-{number:02}": "owned" for number in range(40)}
-    world.emulator.ec2.create_tags(
-        Resources=[world.node_group], Tags=[{"Key": key, "Value": value} for key, value in decoys.items()]
-    )
-    event = somebody.authorizes(world.node_group, KUBELET)
-    closes(guard(), event, rule_ids(event))
-    described = {request.params["name"] for request in world.emulator.asked("DescribeCluster")}
-    assert "prod" in described
-    assert len(described) <= 4
-
-
 def test_a_range_added_to_the_vpc_a_moment_ago_is_private(world, somebody, guard):
     warm = guard()
     warm.invoke(somebody.authorizes(world.node_group, allow("tcp", 8080, "10.0.0.0/8")))

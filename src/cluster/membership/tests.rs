@@ -53,7 +53,6 @@ struct World {
     owner: Option<&'static str>,
     tags: Tags,
     rules: Vec<Rule>,
-    proven: BTreeSet<(String, String)>,
     interfaces: Vec<Interface>,
     instances: Vec<Instance>,
     clusters: Option<Vec<Cluster>>,
@@ -93,7 +92,6 @@ impl World {
             configured: &self.configured,
             group: &group,
             rules: &self.rules,
-            proven: &self.proven,
             interfaces: &self.interfaces,
             instances: &self.instances,
         })
@@ -352,21 +350,15 @@ fn a_load_balancers_group_on_a_plain_host_too_makes_nothing_immune() {
 }
 
 #[test]
-fn a_group_of_pods_that_lets_in_a_proven_group_is_corroborated() {
-    let branch = Interface {
-        vpc: "vpc-1".into(),
-        groups: vec![GROUP.into()],
-        kind: "branch".into(),
-        tags: tags(&[("kubernetes.io/cluster/prod", "owned")]),
-        ..Interface::default()
+fn a_load_balancers_claim_by_tag_adds_no_cluster_to_corroborated_nodes() {
+    let other = Cluster { name: "a-other".into(), cluster_group: Some("sg-0dd".into()), node_groups: vec![], ..prod() };
+    let world = World {
+        tags: tags(&[("kubernetes.io/cluster/a-other", "owned")]),
+        interfaces: vec![balancer()],
+        instances: vec![instance(&[("kubernetes.io/cluster/prod", "owned")])],
+        rules: vec![rule_from("sg-0cc")],
+        clusters: Some(vec![other, prod()]),
+        ..World::default()
     };
-    for (cluster, expected) in [("prod", "pod attachment strong"), ("dev", "pod attachment weak")] {
-        let world = World {
-            interfaces: vec![branch.clone()],
-            rules: vec![rule_from("sg-0b0")],
-            proven: [(cluster.to_owned(), "sg-0b0".to_owned())].into(),
-            ..World::default()
-        };
-        assert_eq!(world.roles(), [expected], "proven for {cluster}");
-    }
+    assert_eq!(world.clusters(), ["prod"]);
 }

@@ -1,10 +1,10 @@
 //! Groups as EC2 shows them, with everything attached to them, before anybody says what they are to a cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::model::facts::{Cluster, GroupFacts, Instance, Interface};
+use crate::model::facts::{GroupFacts, Instance, Interface};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 
@@ -46,9 +46,4 @@ impl RawState {
     pub(super) fn rules_of(&self, group: &str) -> Vec<Rule> {
         self.rules.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
     }
-}
-
-/// A cluster by its name, with the node groups that were read of it.
-pub(super) fn names_of(cluster: &Cluster) -> (String, BTreeSet<String>) {
-    (cluster.name.clone(), cluster.node_groups.iter().map(|nodes| nodes.name.clone()).collect())
 }

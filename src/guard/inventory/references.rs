@@ -4,13 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 
-use super::Inventory;
-use super::raw::{RawState, names_of};
-use super::snapshot::GroupSnapshot;
-use crate::cluster::membership::{Membership, Rank};
-use crate::cluster::names::{self, Named};
+use super::{GroupSnapshot, Inventory};
+use crate::cluster::membership::Membership;
 use crate::model::error::{CloudError, chain};
-use crate::model::facts::{Cluster, Selector};
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList};
 
 /// Values that EC2 takes in one filter.
@@ -25,7 +21,7 @@ pub struct References {
 
 impl References {
     /// Makes the rules judgeable that refer to these.
-    fn resolve(&self, snapshot: &mut GroupSnapshot) {
+    pub fn resolve(&self, snapshot: &mut GroupSnapshot) {
         snapshot.resolved.extend(self.lists.keys().chain(self.peers.keys()).cloned());
         let GroupSnapshot { group, .. } = snapshot;
         group.prefix_lists.extend(self.lists.clone());
@@ -38,40 +34,24 @@ impl References {
 }
 
 impl Inventory {
-    /// Makes the rules judgeable that refer to these. What is known of the peers may say more of the group too: one
-    /// that lets in a group that is proven for its cluster is corroborated.
-    pub fn settle(&self, snapshot: &mut GroupSnapshot, references: &References) {
-        references.resolve(snapshot);
-        let of_peer = |(id, peer): (&String, &Membership)| {
-            let clusters = if peer.rank == Rank::Proven { peer.clusters.clone() } else { BTreeSet::new() };
-            clusters.into_iter().map(|cluster| (cluster, id.clone())).collect::<Vec<_>>()
-        };
-        let proven: BTreeSet<(String, String)> = references.peers.iter().flat_map(of_peer).collect();
-        let facts = snapshot.raw.groups.iter().find(|facts| facts.id == snapshot.group.id);
-        if let Some(facts) = facts.filter(|_| !proven.is_empty() && !snapshot.group.is_strong()) {
-            let (raw, clusters) = (&snapshot.raw, &snapshot.clusters);
-            snapshot.group.roles = self.membership(facts, &snapshot.group.rules, raw, clusters, &proven).roles;
-        }
-    }
-
-    /// Looks up these groups (`sg-…`), as far as they are of these clusters, and prefix lists (`pl-…`).
+    /// Looks up these groups (`sg-…`) and prefix lists (`pl-…`).
     ///
     /// # Errors
     /// A read that failed after the SDK's retries. A list that cannot be read is no error but an unreadable list.
-    pub async fn references(&self, ids: &BTreeSet<String>, clusters: &[Cluster]) -> Result<References, CloudError> {
+    pub async fn references(&self, ids: &BTreeSet<String>) -> Result<References, CloudError> {
         let (lists, peers) = ids.iter().cloned().partition(|id| id.starts_with("pl-"));
-        let (lists, peers) = futures::join!(self.prefix_lists(&lists), self.peers(&peers, clusters));
+        let (lists, peers) = futures::join!(self.prefix_lists(&lists), self.peers(&peers));
         Ok(References { lists, peers: peers? })
     }
 
-    /// Looks up what the rules of a snapshot refer to and is not known yet.
+    /// Looks up what the rules of a group refer to, without reading the rules: for rules that an event only claims.
     ///
     /// # Errors
     /// As [`Inventory::references`].
-    pub async fn resolve(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
-        let references = self.references(&snapshot.unresolved(), &snapshot.clusters).await?;
-        self.settle(snapshot, &references);
-        Ok(())
+    pub async fn resolve(&self, group: Group) -> Result<Group, CloudError> {
+        let mut snapshot = GroupSnapshot::new(group, self.clock.now());
+        self.references(&snapshot.unresolved()).await?.resolve(&mut snapshot);
+        Ok(snapshot.group)
     }
 
     /// A list that cannot be read is a finding, not a failure: the other rules still count.
@@ -96,37 +76,17 @@ impl Inventory {
         join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
     }
 
-    /// What other groups are to these clusters now. One that does not exist here (another account's, or gone) is nobody's.
-    async fn peers(
-        &self,
-        ids: &BTreeSet<String>,
-        clusters: &[Cluster],
-    ) -> Result<BTreeMap<String, Membership>, CloudError> {
+    /// What other groups are now. One that does not exist here (another account's, or gone) is nobody's.
+    async fn peers(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Membership>, CloudError> {
         let mut found: BTreeMap<String, Membership> =
             ids.iter().map(|id| (id.clone(), Membership::default())).collect();
         let ids: Vec<String> = ids.iter().cloned().collect();
-        let chunks = ids.chunks(MAX_FILTER_VALUES).map(|ids| self.raw_of_peers(ids, clusters));
+        let chunks = ids.chunks(MAX_FILTER_VALUES).map(|ids| self.raw_and_clusters(ids));
         for (raw, clusters) in try_join_all(chunks).await? {
             for group in &raw.groups {
-                found.insert(
-                    group.id.clone(),
-                    self.membership(group, &raw.rules_of(&group.id), &raw, &clusters, &BTreeSet::new()),
-                );
+                found.insert(group.id.clone(), self.membership(group, &raw.rules_of(&group.id), &raw, &clusters));
             }
         }
         Ok(found)
-    }
-
-    /// Peers with what is attached to them, and the clusters with those node groups that the peers name.
-    async fn raw_of_peers(&self, ids: &[String], clusters: &[Cluster]) -> Result<(RawState, Vec<Cluster>), CloudError> {
-        let raw = self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids).await?;
-        let known: Named = clusters.iter().map(names_of).collect();
-        let mut named = names::named(&raw.groups, &raw.interfaces, &raw.instances);
-        for (cluster, node_groups) in self.cache.index(ids) {
-            named.entry(cluster).or_default().extend(node_groups);
-        }
-        named.retain(|cluster, _| known.contains_key(cluster));
-        let clusters = self.more(clusters.to_vec(), &known, named).await?;
-        Ok((raw, clusters))
     }
 }
