@@ -32,7 +32,7 @@ build: ## Debug build of library, programs and tests
 # own crate is compiled exactly as `make build` and `make test` need it, and never twice.
 programs: ## Debug build of the programs alone
 	@test -e target/debug/bootstrap || echo "Building two programs and the 280 crates they are made of. The first time this" \
-		"takes about five minutes on two cores, most of them for one crate, the EC2 client (aws-sdk-ec2); later some seconds."
+		"takes about six minutes on two cores, most of them for one crate, the EC2 client (aws-sdk-ec2); later some seconds."
 	cargo build --locked --bins --test layers --features test-aws
 
 test: venv build ## All tests: unit, table, golden, adapter, then the real binary on an emulated AWS
