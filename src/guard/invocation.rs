@@ -325,7 +325,7 @@ impl<'a> Invocation<'a> {
 
 /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
 fn keep(results: &mut BTreeMap<String, StepResult>, new: StepResult) {
-    let is_news = |old: &StepResult| new.action == Action::Revoked || new.action.outcome() >= old.action.outcome();
+    let is_news = |old: &StepResult| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
     match results.get(&new.finding.rule.id) {
         Some(old) if !is_news(old) => {}
         _ => drop(results.insert(new.finding.rule.id.clone(), new)),
