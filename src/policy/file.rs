@@ -19,6 +19,7 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod verdicts;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -145,7 +146,7 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let requirements = fields.get("requirements").map(|node| reader.requirements(node)).unwrap_or_default();
     let Reader { networks, mut problems, mut ids, .. } = reader;
     if let Some(node) = fields.get("verdicts") {
-        clause::override_verdicts(node, &ids, &mut inherited, &mut problems);
+        verdicts::change(node, &ids, &mut inherited, &mut problems);
     }
     let controllers = fields.get("controllers").map(|node| settings::controllers(node, &mut problems));
     let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));

@@ -1,4 +1,4 @@
-//! `clauses`, `exceptions` and `verdicts`: entries become `Clause`s.
+//! `clauses` and `exceptions`: entries become `Clause`s.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,22 +7,20 @@ use jiff::civil::Date;
 use crate::model::group::Role;
 use crate::model::ids::Resource;
 use crate::model::rule::Direction;
-use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::fields::{Fields, choice, items, kind, scalar};
+use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::Problems;
 use crate::policy::file::traffic;
-use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Policy, Severity, Verdict};
-use crate::policy::tree::{Node, Value};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict};
+use crate::policy::tree::Node;
 
 /// Keys of clauses and exceptions alike: the region.
 pub(super) const REGION: [&str; 9] =
     ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
 pub(super) const OF_CLAUSES: [&str; 8] =
     ["roles", "only", "verdict", "severity", "severity_of_ranges", "for_controller", "beside_load_balancer", "reason"];
-const OF_VERDICTS: [&str; 2] = ["verdict", "severity"];
 pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
 /// Roles of a clause that names none: those of a cluster's own groups.
@@ -32,7 +30,7 @@ const DEFAULT_SEVERITY: Severity = Severity::Medium;
 
 const HELP_ID: &str = "add `id: …`, a name in kebab-case that findings will carry";
 pub(super) const HELP_REASON: &str = "add `reason: …`: people read it in every finding";
-const HELP_VERDICT: &str = "add `verdict: allow`, `verdict: report` or `verdict: revoke`";
+pub(super) const HELP_VERDICT: &str = "add `verdict: allow`, `verdict: report` or `verdict: revoke`";
 const HELP_SEVERITY: &str = "add `severity: low`, `medium`, `high` or `critical`";
 const HELP_OWNER: &str = "add `owner: …`: who answers for it, as an e-mail address or a team";
 const HELP_EXPIRES: &str = "add `expires: 2026-12-31`, the last day it holds";
@@ -227,7 +225,7 @@ fn check_severity(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems
     refuse_severity_of_allow(fields, verdict, problems);
 }
 
-fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems) {
+pub(super) fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems) {
     for key in ["severity", "severity_of_ranges"] {
         if let Some(at) = fields.key_at(key).filter(|_| verdict == Verdict::Allow) {
             let message = format!("the {} allows, so it has no `{key}`", fields.what);
@@ -249,78 +247,9 @@ fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option
     }
 }
 
-/// Changes the verdicts of inherited clauses and requirements, and their severities where those are given.
-pub(super) fn override_verdicts(node: &Node, own: &Ids, inherited: &mut Policy, problems: &mut Problems) {
-    let Value::Map(map) = &node.value else {
-        let message = format!("`verdicts` is a mapping from clause ids, and here is {}", kind(node));
-        problems.add(Diagnostic::error("wrong-type", node.at, message).help("write `clause-id: report` for each"));
-        return;
-    };
-    let mut seen: HashMap<&str, At> = HashMap::new();
-    for (key, value) in map {
-        let Some(id) = scalar(key, "verdicts", problems) else {
-            continue;
-        };
-        let change = change(value, id, problems);
-        if let Some(first) = seen.insert(id, key.at) {
-            let message = format!("the verdict of {} is given twice", quoted(id));
-            problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
-        } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
-            if let Some((verdict, severity)) = change {
-                set_verdict(clause, verdict, severity);
-            }
-        } else if let Some(at) = inherited.requirements.iter().position(|requirement| requirement.id == id) {
-            match change {
-                // It may be missing.
-                Some((Verdict::Allow, _)) => drop(inherited.requirements.remove(at)),
-                Some((Verdict::Report, severity)) => {
-                    let requirement = inherited.requirements.get_mut(at);
-                    requirement
-                        .zip(severity)
-                        .into_iter()
-                        .for_each(|(requirement, severity)| requirement.severity = severity);
-                }
-                Some((Verdict::Revoke, _)) => {
-                    let message = format!("{} is a requirement: what is missing cannot be revoked", quoted(id));
-                    let help = "write `allow` where it may be missing, or `report`";
-                    problems.add(Diagnostic::error("revoke-of-requirement", value.at, message).help(help));
-                }
-                None => {}
-            }
-        } else {
-            let clauses = inherited.clauses.iter().map(|clause| clause.id.as_str());
-            let ids = clauses.chain(inherited.requirements.iter().map(|requirement| requirement.id.as_str()));
-            let message = format!("no inherited clause or requirement is called {}", quoted(id));
-            let problem = Diagnostic::error("unknown-clause", key.at, message);
-            problems.add(match (own.get(id), problems.did_you_mean(id, ids)) {
-                (Some((None, at)), _) => {
-                    problem.help("it is your own: change its `verdict` there").also("here", *at, None)
-                }
-                (_, Some(meant)) => problem.help(meant),
-                (_, None) => {
-                    problem.help("`eks-sg-guard policy show` prints a built-in policy with the ids of its clauses")
-                }
-            });
-        }
-    }
-}
-
-/// `report`, or `{verdict: report, severity: low}`. `None`: reported.
-fn change(value: &Node, id: &str, problems: &mut Problems) -> Option<(Verdict, Option<Severity>)> {
-    if !matches!(value.value, Value::Map(_)) {
-        return choice(value, id, "verdict", "unknown-verdict", &Verdict::WORDS, problems)
-            .map(|verdict| (verdict, None));
-    }
-    let fields = Fields::read(value, "entry of `verdicts`", &OF_VERDICTS, problems)?;
-    let severity = fields.choice("severity", "severity", "unknown-severity", &Severity::WORDS, problems);
-    fields.need("verdict", HELP_VERDICT, problems);
-    let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
-    refuse_severity_of_allow(&fields, verdict, problems);
-    Some((verdict, severity))
-}
-
-/// A severity that is given is that of ranges too.
-fn set_verdict(clause: &mut Clause, verdict: Verdict, severity: Option<Severity>) {
+/// Gives a clause another verdict, and takes away what does nothing beside it. A severity that is given is that of ranges
+/// too.
+pub(super) fn set_verdict(clause: &mut Clause, verdict: Verdict, severity: Option<Severity>) {
     let is_objection = verdict != Verdict::Allow;
     clause.verdict = verdict;
     clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| is_objection && severity.is_none());

@@ -1,0 +1,81 @@
+//! `verdicts`: other verdicts on what a policy inherits.
+
+use std::collections::HashMap;
+
+use crate::model::text::quoted;
+use crate::policy::diagnostic::{At, Diagnostic};
+use crate::policy::file::clause::{HELP_VERDICT, Ids, refuse_severity_of_allow, set_verdict};
+use crate::policy::file::fields::{Fields, choice, kind, scalar};
+use crate::policy::file::problems::Problems;
+use crate::policy::model::{Policy, Severity, Verdict};
+use crate::policy::tree::{Node, Value};
+
+const OF_VERDICTS: [&str; 2] = ["verdict", "severity"];
+
+/// Changes the verdicts of inherited clauses and requirements, and their severities where those are given.
+pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &mut Problems) {
+    let Value::Map(map) = &node.value else {
+        let message = format!("`verdicts` is a mapping from clause ids, and here is {}", kind(node));
+        problems.add(Diagnostic::error("wrong-type", node.at, message).help("write `clause-id: report` for each"));
+        return;
+    };
+    let mut seen: HashMap<&str, At> = HashMap::new();
+    for (key, value) in map {
+        let Some(id) = scalar(key, "verdicts", problems) else {
+            continue;
+        };
+        let change = entry(value, id, problems);
+        if let Some(first) = seen.insert(id, key.at) {
+            let message = format!("the verdict of {} is given twice", quoted(id));
+            problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
+        } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
+            if let Some((verdict, severity)) = change {
+                set_verdict(clause, verdict, severity);
+            }
+        } else if let Some(at) = inherited.requirements.iter().position(|requirement| requirement.id == id) {
+            match change {
+                // It may be missing.
+                Some((Verdict::Allow, _)) => drop(inherited.requirements.remove(at)),
+                Some((Verdict::Report, severity)) => {
+                    if let (Some(requirement), Some(severity)) = (inherited.requirements.get_mut(at), severity) {
+                        requirement.severity = severity;
+                    }
+                }
+                Some((Verdict::Revoke, _)) => {
+                    let message = format!("{} is a requirement: what is missing cannot be revoked", quoted(id));
+                    let help = "write `allow` where it may be missing, or `report`";
+                    problems.add(Diagnostic::error("revoke-of-requirement", value.at, message).help(help));
+                }
+                None => {}
+            }
+        } else {
+            let clauses = inherited.clauses.iter().map(|clause| clause.id.as_str());
+            let ids = clauses.chain(inherited.requirements.iter().map(|requirement| requirement.id.as_str()));
+            let message = format!("no inherited clause or requirement is called {}", quoted(id));
+            let problem = Diagnostic::error("unknown-clause", key.at, message);
+            problems.add(match (own.get(id), problems.did_you_mean(id, ids)) {
+                (Some((None, at)), _) => {
+                    problem.help("it is your own: change its `verdict` there").also("here", *at, None)
+                }
+                (_, Some(meant)) => problem.help(meant),
+                (_, None) => {
+                    problem.help("`eks-sg-guard policy show` prints a built-in policy with the ids of its clauses")
+                }
+            });
+        }
+    }
+}
+
+/// `report`, or `{verdict: report, severity: low}`. `None`: reported.
+fn entry(value: &Node, id: &str, problems: &mut Problems) -> Option<(Verdict, Option<Severity>)> {
+    if !matches!(value.value, Value::Map(_)) {
+        return choice(value, id, "verdict", "unknown-verdict", &Verdict::WORDS, problems)
+            .map(|verdict| (verdict, None));
+    }
+    let fields = Fields::read(value, "entry of `verdicts`", &OF_VERDICTS, problems)?;
+    let severity = fields.choice("severity", "severity", "unknown-severity", &Severity::WORDS, problems);
+    fields.need("verdict", HELP_VERDICT, problems);
+    let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
+    refuse_severity_of_allow(&fields, verdict, problems);
+    Some((verdict, severity))
+}
