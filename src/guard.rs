@@ -5,6 +5,7 @@
 //! does).
 
 pub mod dispatch;
+mod group;
 mod handled;
 pub mod inventory;
 mod invocation;
@@ -23,9 +24,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
+use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
-use crate::guard::invocation::{Invocation, RETRY_DELAYS};
+use crate::guard::invocation::Invocation;
 use crate::guard::notify::notify;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;

@@ -61,6 +61,7 @@ struct World {
     list_is_gone: Mutex<bool>,
     reads_fail: Mutex<bool>,
     reads_are_denied: Mutex<bool>,
+    interfaces_fail: Mutex<bool>,
     prefix_list: Mutex<Option<Addresses>>,
     /// The groups of the primary interface of the node; none: no requirement speaks of it.
     node_groups: Mutex<Vec<String>>,
@@ -169,6 +170,9 @@ impl Ec2 for Fake {
     }
     async fn interfaces(&self, _: &Selector) -> Result<Vec<Interface>, CloudError> {
         self.0.call("interfaces".into());
+        if *self.0.interfaces_fail.lock().unwrap() {
+            return Err(failed("ec2:DescribeNetworkInterfaces"));
+        }
         Ok(self.0.interfaces.lock().unwrap().clone())
     }
     async fn instances(&self, _: &Selector) -> Result<Vec<Instance>, CloudError> {
@@ -588,6 +592,61 @@ async fn a_rule_that_refers_to_something_new_at_each_look_delays_only_itself() {
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert!(!case.world.left().contains(&"sgr-1".to_owned()));
+}
+
+/// A rule that lets the kubelet's port in from a prefix list.
+fn from_list(id: &str) -> Rule {
+    Rule { peer: Peer::PrefixList("pl-1".into()), ..kubelet(id) }
+}
+
+#[tokio::test]
+async fn what_comes_to_refer_to_something_new_without_end_is_said_by_its_id() {
+    let case = Case::with(vec![kubelet("sgr-1")], Mode::Enforce, Mode::Enforce, 50);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    *case.world.restless.lock().unwrap() = true;
+    let error = case.event(&["sgr-1"]).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("came to refer to `pl-") && text.contains("while it was looked at"), "{text}");
+    // Everything that was looked up was judged too: each list that is open to the world is closed.
+    let looked_up = case.world.calls("prefix_list").len();
+    let closed = case.world.calls("revoke").concat().matches("sgr-list-").count();
+    assert_eq!((looked_up, closed), (5, 5), "three times: one list, two, two: {:?}", case.world.calls(""));
+}
+
+#[tokio::test]
+async fn an_old_rule_is_closed_although_what_a_named_rule_refers_to_cannot_be_read() {
+    let rules = vec![kubelet("sgr-old"), from_group("sgr-1", Packets::All, "sg-0f1")];
+    let case = Case::with(rules, Mode::Enforce, Mode::Enforce, 50);
+    let fail: Box<dyn Fn(&World) + Send> = Box::new(|world| *world.interfaces_fail.lock().unwrap() = true);
+    *case.world.surprise.lock().unwrap() = Some(("interfaces", 1, fail));
+    let error = case.event(&["sgr-1"]).await.unwrap_err();
+    assert!(error.to_string().contains("refer to could not be read"), "{error}");
+    assert_eq!(case.world.left(), ["sgr-1"]);
+}
+
+#[tokio::test]
+async fn a_named_rule_that_waits_for_its_list_comes_first_and_delays_nobody_else() {
+    for (max_revokes, revokes) in
+        [(2, vec!["revoke ingress sgr-old", "revoke ingress sgr-1"]), (1, vec!["revoke ingress sgr-1"])]
+    {
+        let rules = vec![kubelet("sgr-old"), from_list("sgr-1")];
+        let case = Case::with(rules, Mode::Enforce, Mode::Enforce, max_revokes);
+        *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+        let done = case.event(&["sgr-1"]).await;
+        assert_eq!(case.world.calls("revoke"), revokes, "{max_revokes}");
+        assert_eq!(done.is_ok(), max_revokes == 2, "the rest is tried again");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_rule_is_not_tried_again_for_the_list_of_another() {
+    let case = Case::new(vec![kubelet("sgr-1"), from_list("sgr-2")]);
+    case.world.denied.lock().unwrap().push("sgr-1".into());
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    // So that the rules are looked at once more before the second revoke.
+    *case.world.slow.lock().unwrap() = Some(("prefix_list", 3));
+    case.event(&["sgr-1", "sgr-2"]).await.unwrap_err();
+    assert_eq!(case.world.calls("revoke"), ["revoke ingress sgr-1", "revoke ingress sgr-2"]);
 }
 
 #[tokio::test]

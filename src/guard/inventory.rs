@@ -47,14 +47,22 @@ impl GroupSnapshot {
 
     /// The group with those of its rules alone that can be judged: what they refer to was looked up.
     pub fn judgeable(&self) -> Group {
-        let is_resolved = |rule: &&Rule| reference(rule).is_none_or(|id| self.resolved.contains(id));
-        Group { rules: self.group.rules.iter().filter(is_resolved).cloned().collect(), ..self.group.clone() }
+        let rules = self.group.rules.iter().filter(|rule| self.is_judgeable(rule)).cloned().collect();
+        Group { rules, ..self.group.clone() }
+    }
+
+    /// The other rules.
+    pub fn not_judgeable(&self) -> impl Iterator<Item = &Rule> {
+        self.group.rules.iter().filter(|rule| !self.is_judgeable(rule))
     }
 
     /// The groups and prefix lists that rules refer to and that were not looked up.
     pub fn unresolved(&self) -> BTreeSet<String> {
-        let references = self.group.rules.iter().filter_map(reference);
-        references.filter(|id| !self.resolved.contains(*id)).map(str::to_owned).collect()
+        self.not_judgeable().filter_map(reference).map(str::to_owned).collect()
+    }
+
+    fn is_judgeable(&self, rule: &Rule) -> bool {
+        reference(rule).is_none_or(|id| self.resolved.contains(id))
     }
 }
 

@@ -170,12 +170,16 @@ fn is_among_cluster_groups(peer: &Peer, group: &Group) -> bool {
     matches!(peer, Peer::Group { id, .. } if *id == group.id || group.peers.get(id).is_some_and(|peer| peer.same_cluster))
 }
 
-/// Keeps at most `max` revokes over all steps, named ones first, then by severity; the rest is refused.
-pub fn limit<'a>(steps: impl IntoIterator<Item = &'a mut Step>, max: usize) {
-    let mut revokes: Vec<&mut Step> = steps.into_iter().filter(|step| step.intent == Intent::Revoke).collect();
+/// Keeps at most `max` revokes over all steps, named ones first, then by severity; the rest is refused. `waiting`: how many
+/// rules that the event names may still come, and get in before what it does not name.
+pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
+    let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(|step| step.intent == Intent::Revoke).collect();
     revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
-    for step in revokes.into_iter().skip(max) {
-        step.intent = Intent::Postpone(format!("one invocation may revoke {max} rules (`GUARD_MAX_REVOKES`)"));
+    for (before, step) in revokes.into_iter().enumerate() {
+        let most = if step.named { max } else { max.saturating_sub(waiting) };
+        if before >= most {
+            step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
+        }
     }
 }
 

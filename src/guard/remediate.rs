@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::guard::inventory::{GroupSnapshot, Inventory};
-use crate::guard::plan::{Intent, PlanContext, Step, limit, plan};
+use crate::guard::plan::{Intent, PlanContext, Step, is_named, limit, plan};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::error::chain;
@@ -66,20 +66,24 @@ pub struct Remediation<'a> {
 }
 
 impl Remediation<'_> {
-    /// Executes the steps. `most` is how many rules may still be revoked; it is counted down.
+    /// Judges what can be judged and does what is to be done about it. `most` is how many rules may still be revoked; it is
+    /// counted down. Rules of `done` are left alone.
     pub async fn execute(
         self,
         snapshot: &mut GroupSnapshot,
-        mut steps: Vec<Step>,
+        done: &BTreeSet<String>,
         most: &mut usize,
     ) -> Vec<StepResult> {
         let mut results = Vec::new();
+        let mut steps = self.steps(snapshot, done, *most);
         if steps.iter().any(|step| step.intent == Intent::Revoke) && !self.is_last_look(snapshot) {
             if let Err(error) = self.inventory.look_again(snapshot).await {
                 let why = format!("the rules could not be read once more just before: {}", chain(&error));
                 return steps.into_iter().map(|step| unread(step, &why)).collect();
             }
-            steps = judge_again(self.context, snapshot, steps, *most, &mut results);
+            let now = self.steps(snapshot, done, *most);
+            results.extend(steps.into_iter().filter_map(|step| overtaken(step, &now, snapshot)));
+            steps = now;
         }
         let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
         results.extend(rest.into_iter().map(without_effect));
@@ -94,6 +98,14 @@ impl Remediation<'_> {
         let remaining = self.read_back(&snapshot.group.id, &answers).await;
         results.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
         results
+    }
+
+    fn steps(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>, most: usize) -> Vec<Step> {
+        let mut steps = plan(self.context, &snapshot.judgeable());
+        steps.retain(|step| !done.contains(&step.finding.rule.id));
+        let waiting = snapshot.not_judgeable().filter(|rule| is_named(self.context.named, rule)).count();
+        limit(&mut steps, most, waiting);
+        steps
     }
 
     fn is_last_look(self, snapshot: &GroupSnapshot) -> bool {
@@ -156,30 +168,21 @@ impl Remediation<'_> {
     }
 }
 
-/// Judges the rules as they were just read, and says what became of those that were to go.
-fn judge_again(
-    context: PlanContext<'_>,
-    snapshot: &GroupSnapshot,
-    steps: Vec<Step>,
-    most: usize,
-    results: &mut Vec<StepResult>,
-) -> Vec<Step> {
-    let mut again = plan(context, &snapshot.judgeable());
-    limit(&mut again, most);
-    for step in steps.into_iter().filter(|step| step.intent == Intent::Revoke) {
-        match again.iter().find(|now| now.finding.rule.id == step.finding.rule.id) {
-            // As it is now it refers to something that has to be looked up first: the next round judges it.
-            None if snapshot.group.rules.iter().any(|rule| rule.id == step.finding.rule.id) => {}
-            None => results.push(StepResult::without_effect(step.finding, step.named, Action::AlreadyGone, None)),
-            // Changed into something fine. What is still not fine speaks for itself, as it is now.
-            Some(now) if now.intent == Intent::None => {
-                let detail = "the rule was changed while it was judged; as it is now it is allowed".to_owned();
-                results.push(StepResult::without_effect(step.finding, step.named, Action::Changed, Some(detail)));
-            }
-            Some(_) => {}
+/// What became of a rule that was to be revoked, if somebody else saw to that before the last look.
+fn overtaken(step: Step, now: &[Step], snapshot: &GroupSnapshot) -> Option<StepResult> {
+    let Step { finding, named, .. } = Some(step).filter(|step| step.intent == Intent::Revoke)?;
+    let is_it = |rule: &Rule| rule.id == finding.rule.id;
+    match now.iter().find(|step| is_it(&step.finding.rule)) {
+        // As it is now it refers to something that has to be looked up first: the next round judges it.
+        None if snapshot.group.rules.iter().any(is_it) => None,
+        None => Some(StepResult::without_effect(finding, named, Action::AlreadyGone, None)),
+        Some(now) if now.intent == Intent::None => {
+            let detail = "the rule was changed while it was judged; as it is now it is allowed".to_owned();
+            Some(StepResult::without_effect(finding, named, Action::Changed, Some(detail)))
         }
+        // Still not fine: it speaks for itself, as it is now.
+        Some(_) => None,
     }
-    again
 }
 
 fn unread(step: Step, why: &str) -> StepResult {

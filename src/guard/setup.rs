@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use crate::event::{Event, Named};
-use crate::guard::plan::{Modes, PlanContext};
+use crate::guard::plan::Modes;
 use crate::model::ids::Location;
 use crate::policy::model::Policy;
 use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
@@ -44,12 +41,4 @@ pub struct Setup {
     pub max_revokes: usize,
     /// What it looks after: events of other locations are not for it.
     pub location: Location,
-}
-
-impl Setup {
-    /// What a plan needs to know besides the group.
-    pub(super) fn context<'a>(&'a self, event: Option<&'a Event>, now: Timestamp, named: &'a Named) -> PlanContext<'a> {
-        let actor = event.map(|event| &event.actor);
-        PlanContext { policy: &self.policy, location: &self.location, now, modes: self.modes, actor, named }
-    }
 }

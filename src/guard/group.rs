@@ -1,0 +1,196 @@
+//! One group in one invocation: its rules are judged and mended until none is left that could not be judged yet, and rules
+//! that the event names and that are not there are waited for.
+//!
+//! Must not: order effects (remediate does), or tell anybody (the invocation does).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::join;
+use jiff::Timestamp;
+
+use crate::event::{Event, Named, NamedRule};
+use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::plan::{PlanContext, claims, names};
+use crate::guard::remediate::{Remediation, StepResult};
+use crate::guard::setup::Setup;
+use crate::model::error::{CloudError, chain};
+use crate::model::group::{Group, PrefixList};
+use crate::model::rule::Rule;
+use crate::policy::controller::Author;
+use crate::policy::judge::{JudgedRule, judge};
+use crate::report::outcome::Action;
+
+/// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
+pub(super) const RETRY_DELAYS: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// How often what rules refer to is looked up for one group.
+const MAX_LOOKUPS: usize = 3;
+
+/// What an invocation knows, whatever the group.
+#[derive(Clone, Copy)]
+pub(super) struct InvocationContext<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) inventory: &'a Inventory,
+    /// None in a sweep.
+    pub(super) event: Option<&'a Event>,
+    pub(super) started: Timestamp,
+    /// No new call to EC2 is begun after this.
+    pub(super) deadline: Timestamp,
+}
+
+/// A group that was judged and mended.
+pub(super) struct MendedGroup {
+    /// With the rules that are left.
+    pub(super) group: Group,
+    pub(super) named: bool,
+    /// When rules were first read back as gone.
+    pub(super) closed_at: Option<Timestamp>,
+    pub(super) results: Vec<StepResult>,
+    /// What is not done; rules that are not done say so themselves.
+    pub(super) problems: Vec<String>,
+}
+
+/// Judges and mends one group. `max_revokes` is how many rules may still be revoked; it is counted down.
+pub(super) async fn mend(
+    context: InvocationContext<'_>,
+    snapshot: GroupSnapshot,
+    named: &Named,
+    max_revokes: &mut usize,
+) -> MendedGroup {
+    let (results, problems) = (BTreeMap::new(), Vec::new());
+    let mut mending =
+        Mending { context, named, snapshot, lookups_left: MAX_LOOKUPS, results, closed_at: None, problems };
+    let missing = mending.with_what_is_missing(max_revokes).await;
+    let gone = mending.claimed(&missing).await;
+    for (id, list) in &mending.snapshot.group.prefix_lists {
+        if let PrefixList::Unreadable { why, may_pass: true } = list {
+            mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
+        }
+    }
+    let Mending { snapshot, results, closed_at, problems, .. } = mending;
+    let results = results.into_values().chain(gone).collect();
+    MendedGroup { group: snapshot.group, named: *named != Named::Nothing, closed_at, results, problems }
+}
+
+/// The work on one group.
+struct Mending<'a> {
+    context: InvocationContext<'a>,
+    named: &'a Named,
+    snapshot: GroupSnapshot,
+    lookups_left: usize,
+    /// By rule id.
+    results: BTreeMap<String, StepResult>,
+    closed_at: Option<Timestamp>,
+    problems: Vec<String>,
+}
+
+impl<'a> Mending<'a> {
+    /// Mends what is there, and only then waits for rules that the event names and that are not there. What is still missing
+    /// in the end.
+    async fn with_what_is_missing(&mut self, max_revokes: &mut usize) -> Vec<NamedRule> {
+        let InvocationContext { setup, inventory, deadline, .. } = self.context;
+        let mut waits = RETRY_DELAYS.into_iter();
+        loop {
+            let looked_up = self.what_is_there(max_revokes).await;
+            let missing = self.missing();
+            let may_wait = !missing.is_empty() && setup.ports.clock.now() < deadline;
+            if let Err(error) = looked_up {
+                self.problem("what the rules of", "refer to could not be read", &error);
+                return missing;
+            }
+            let Some(wait) = waits.next().filter(|_| may_wait) else { return missing };
+            setup.ports.clock.sleep(wait).await;
+            // What is done has to be reported, so an error ends the waiting and not the invocation.
+            if let Err(error) = inventory.read_again(&mut self.snapshot).await {
+                self.problem("the rules of", "could not be read again", &error);
+                return Vec::new();
+            }
+        }
+    }
+
+    /// Judges and mends the rules as they were read. What they refer to is looked up beside the revoke of the rules that
+    /// refer to nothing, so that no verdict waits for what it does not depend on.
+    async fn what_is_there(&mut self, max_revokes: &mut usize) -> Result<(), CloudError> {
+        let InvocationContext { setup, inventory, deadline, .. } = self.context;
+        let remediation = Remediation { ports: &setup.ports, inventory, context: self.plan_context(), deadline };
+        let mut failed = BTreeSet::new();
+        loop {
+            // Rules may come to refer to something new at each look; at some point the others go on without them.
+            let ids = if self.lookups_left > 0 { self.snapshot.unresolved() } else { BTreeSet::new() };
+            self.lookups_left -= usize::from(!ids.is_empty());
+            let execute = remediation.execute(&mut self.snapshot, &failed, max_revokes);
+            let (done, references) = join(execute, inventory.references(&ids)).await;
+            self.keep(done);
+            references?.resolve(&mut self.snapshot);
+            let unresolved = self.snapshot.unresolved();
+            if ids.is_empty() && (unresolved.is_empty() || self.lookups_left == 0) {
+                if !unresolved.is_empty() {
+                    let ids = unresolved.into_iter().collect::<Vec<_>>().join("`, `");
+                    let group = &self.snapshot.group.id;
+                    self.problems.push(format!("rules of `{group}` came to refer to `{ids}` while it was looked at"));
+                }
+                return Ok(());
+            }
+            let has_failed = |result: &&StepResult| result.action == Action::Failed;
+            failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
+        }
+    }
+
+    /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
+    fn keep(&mut self, done: Vec<StepResult>) {
+        for new in done {
+            let id = &new.finding.rule.id;
+            let is_news =
+                |old: &StepResult| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
+            if self.results.get(id).is_none_or(is_news) {
+                self.results.insert(id.clone(), new);
+            }
+        }
+        if self.results.values().any(|result| result.action == Action::Revoked) {
+            self.closed_at.get_or_insert(self.context.setup.ports.clock.now());
+        }
+        let is_gone = |rule: &Rule| self.results.get(&rule.id).is_some_and(|result| result.action.says_gone());
+        self.snapshot.group.rules.retain(|rule| !is_gone(rule));
+    }
+
+    /// The rules that the event names and that were neither there nor handled.
+    fn missing(&self) -> Vec<NamedRule> {
+        let Named::Rules(rules) = self.named else { return Vec::new() };
+        let is_there = |named: &NamedRule| self.snapshot.group.rules.iter().any(|rule| names(named, rule));
+        let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
+        rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
+    }
+
+    /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
+    async fn claimed(&mut self, missing: &[NamedRule]) -> Vec<StepResult> {
+        let claimed = claims(&self.snapshot.group, missing);
+        if claimed.rules.is_empty() {
+            return Vec::new();
+        }
+        let claimed = match self.context.inventory.resolve(claimed).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                self.problem("what the event says of", "could not be looked up", &error);
+                return Vec::new();
+            }
+        };
+        let gone = |judged: JudgedRule| {
+            let detail = "the event names this rule; this is what it says it was".to_owned();
+            StepResult::without_effect(judged, true, Action::AlreadyGone, Some(detail))
+        };
+        let PlanContext { policy, location, now, .. } = self.plan_context();
+        judge(policy, &claimed, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
+    }
+
+    fn plan_context(&self) -> PlanContext<'a> {
+        let InvocationContext { setup, event, started, .. } = self.context;
+        let Setup { policy, location, modes, .. } = setup;
+        let actor = event.map(|event| &event.actor);
+        PlanContext { policy, location, now: started, modes: *modes, actor, named: self.named }
+    }
+
+    fn problem(&mut self, what: &str, why: &str, error: &CloudError) {
+        self.problems.push(format!("{what} `{}` {why}: {}", self.snapshot.group.id, chain(error)));
+    }
+}
