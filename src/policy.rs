@@ -8,7 +8,7 @@ mod classes;
 pub mod controller;
 pub mod diagnostic;
 pub mod endpoint;
-mod exposure;
+pub(crate) mod exposure;
 pub mod file;
 pub mod judge;
 pub mod model;

@@ -10,7 +10,7 @@
 
 mod read_back;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +23,10 @@ use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
-use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
+use eks_sg_guard::model::facts::{
+    Cluster, GroupFacts, Instance, Instances, Interface, Interfaces, NodeGroup, NodeGroups, PrefixListFacts, Rules,
+    Selector,
+};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -138,9 +141,20 @@ impl Ec2 for Fake {
         };
         Ok(ids.iter().filter(exists).map(facts).collect())
     }
-    async fn groups_attached_to(&self, attachment: &str) -> Result<Vec<String>, CloudError> {
-        self.0.call(format!("groups_attached_to {attachment}"));
-        Ok(vec![GROUP.into()])
+    async fn cluster_groups(&self, _: &[String]) -> Result<Vec<GroupFacts>, CloudError> {
+        Ok(Vec::new())
+    }
+    async fn interfaces_of(&self, attachment: &str) -> Result<Vec<Interface>, CloudError> {
+        self.0.call(format!("interfaces_of {attachment}"));
+        let is_it = |interface: &&Interface| interface.id == attachment;
+        Ok(self.0.interfaces.lock().unwrap().iter().filter(is_it).cloned().collect())
+    }
+    async fn letting_in(&self, _: &[String]) -> Result<Vec<(String, String)>, CloudError> {
+        self.0.call("letting_in".into());
+        Ok(Vec::new())
+    }
+    async fn associations(&self, _: &Selector) -> Result<BTreeMap<String, BTreeSet<String>>, CloudError> {
+        Ok(BTreeMap::new())
     }
     async fn groups_using(&self, _: &str) -> Result<Vec<String>, CloudError> {
         self.0.call("groups_using".into());
@@ -149,7 +163,7 @@ impl Ec2 for Fake {
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
         Ok(None)
     }
-    async fn rules(&self, groups: &[String]) -> Result<Vec<(String, Rule)>, CloudError> {
+    async fn rules(&self, groups: &[String]) -> Result<Rules, CloudError> {
         self.0.call("rules".into());
         if *self.0.reads_fail.lock().unwrap() {
             return Err(failed("ec2:DescribeSecurityGroupRules"));
@@ -159,23 +173,23 @@ impl Ec2 for Fake {
             return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
         }
         if !groups.contains(&GROUP.to_owned()) {
-            return Ok(vec![]);
+            return Ok(Rules::default());
         }
         let mut rules = self.0.rules.lock().unwrap().clone();
         for (left, rule) in self.0.lagging.lock().unwrap().values_mut().filter(|(left, _)| *left > 0) {
             *left -= 1;
             rules.push(rule.clone());
         }
-        Ok(rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect())
+        Ok(Rules { rules: rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect(), unreadable: vec![] })
     }
-    async fn interfaces(&self, _: &Selector) -> Result<Vec<Interface>, CloudError> {
+    async fn interfaces(&self, _: &Selector) -> Result<Interfaces, CloudError> {
         self.0.call("interfaces".into());
         if *self.0.interfaces_fail.lock().unwrap() {
             return Err(failed("ec2:DescribeNetworkInterfaces"));
         }
-        Ok(self.0.interfaces.lock().unwrap().clone())
+        Ok(Interfaces { found: self.0.interfaces.lock().unwrap().clone(), is_complete: true })
     }
-    async fn instances(&self, _: &Selector) -> Result<Vec<Instance>, CloudError> {
+    async fn instances(&self, _: &Instances) -> Result<Vec<Instance>, CloudError> {
         self.0.call("instances".into());
         let tags = [("aws:eks:cluster-name".to_owned(), "prod".to_owned())].into();
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
@@ -215,9 +229,16 @@ impl Ec2 for Fake {
 
 #[async_trait]
 impl Eks for Fake {
-    async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
-        self.0.call("clusters".into());
-        Ok(vec![self.0.prod()])
+    async fn names(&self) -> Result<Vec<String>, CloudError> {
+        self.0.call("names".into());
+        Ok(vec!["prod".into()])
+    }
+    async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
+        self.0.call(format!("cluster {name}"));
+        Ok((name == "prod").then(|| self.0.prod()))
+    }
+    async fn node_groups(&self, _: &str, _: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError> {
+        Ok(Vec::new())
     }
 }
 
@@ -405,8 +426,11 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert_eq!(case.world.left(), ["sgr-2"]);
     let calls = case.world.calls.lock().unwrap().clone();
-    assert_eq!(calls[..7], ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[7..], ["instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(
+        calls[..7],
+        ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
+    );
+    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -419,7 +443,7 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     let calls = case.world.calls.lock().unwrap().clone();
-    let requirements = ["instances", "rules"];
+    let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
     assert_eq!(calls[8..], requirements);
 }
@@ -480,7 +504,7 @@ async fn a_revoke_that_is_denied_and_then_works_is_reported_as_done() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     case.world.denied.lock().unwrap().push("sgr-1".into());
     let allow: Box<dyn Fn(&World) + Send> = Box::new(|world| world.denied.lock().unwrap().clear());
-    *case.world.surprise.lock().unwrap() = Some(("groups", 1, allow));
+    *case.world.surprise.lock().unwrap() = Some(("rules", 2, allow));
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
     let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)];
     assert_eq!(actions(&response), expected);
@@ -508,11 +532,11 @@ async fn events_without_a_group_do_not_make_us_look_everywhere_again_and_again()
     };
     case.guard.handle(&padded("e-1"), Timestamp::MAX).await.unwrap();
     let error = case.guard.handle(&padded("e-2"), Timestamp::MAX).await.unwrap_err();
-    assert_eq!((error.kind(), case.world.calls("clusters").len()), ("Postponed", 1));
+    assert_eq!((error.kind(), case.world.calls("names").len()), ("Postponed", 1));
     // Lambda tries again after one minute and after two more.
     case.world.milliseconds.fetch_add(180_000, Ordering::Relaxed);
     case.guard.handle(&padded("e-2"), Timestamp::MAX).await.unwrap();
-    assert_eq!(case.world.calls("clusters").len(), 2);
+    assert_eq!(case.world.calls("names").len(), 2);
 }
 
 /// The read takes three seconds, and then, before the rules are read again, this happens.
@@ -523,7 +547,7 @@ fn after_a_slow_read(happen: fn(&World)) -> Surprise {
         world.milliseconds.fetch_add(3000, Ordering::Relaxed);
         *world.surprise.lock().unwrap() = then.lock().unwrap().take();
     };
-    ("clusters", 0, Box::new(slow))
+    ("cluster prod", 0, Box::new(slow))
 }
 
 #[tokio::test]
@@ -557,7 +581,7 @@ async fn a_read_that_took_long_is_not_the_last_look() {
 /// However slow: what the last look still shows as it was is revoked at the first try.
 #[tokio::test]
 async fn a_slow_ec2_costs_one_more_look_at_the_rules_and_no_more() {
-    for slow in ["groups", "rules", "interfaces", "instances", "clusters"] {
+    for slow in ["groups", "rules", "interfaces", "instances", "cluster"] {
         for seconds in [3, 8] {
             let case = Case::new(vec![kubelet("sgr-1")]);
             *case.world.slow.lock().unwrap() = Some((slow, seconds));
@@ -1109,7 +1133,7 @@ async fn ec2_is_asked_for_the_groups_of_an_attachment_that_the_event_does_not_na
     event["detail"]["requestParameters"] = json!({"networkInterfaceId": "eni-0a"});
     let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
-    assert_eq!(case.world.calls("groups_attached_to"), ["groups_attached_to eni-0a"]);
+    assert_eq!(case.world.calls("interfaces_of"), ["interfaces_of eni-0a", "interfaces_of eni-0a"]);
 }
 
 #[tokio::test]

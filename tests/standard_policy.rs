@@ -58,7 +58,7 @@ fn rule(what: &str, from: &str) -> Rule {
 
 fn group(roles: &[Role], rules: Vec<Rule>) -> Group {
     let strong = |role: &Role| RoleEvidence { role: *role, evidence: Evidence::Attachment, strong: true };
-    let same_cluster = PeerGroup { same_cluster: true, roles: [Node].into() };
+    let same_cluster = PeerGroup { same_cluster: true, roles: [Node].into(), ..PeerGroup::default() };
     Group {
         id: "sg-0self".into(),
         clusters: ["prod".to_owned()].into(),

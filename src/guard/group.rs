@@ -102,7 +102,7 @@ impl<'a> Mending<'a> {
             let Some(wait) = waits.next().filter(|_| may_wait) else { return missing };
             setup.ports.clock.sleep(wait).await;
             // What is done has to be reported, so an error ends the waiting and not the invocation.
-            if let Err(error) = inventory.read_again(&mut self.snapshot).await {
+            if let Err(error) = inventory.look_again(&mut self.snapshot).await {
                 self.problem("the rules of", "could not be read again", &error);
                 return Vec::new();
             }
@@ -119,8 +119,9 @@ impl<'a> Mending<'a> {
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let ids = if self.lookups_left > 0 { self.snapshot.unresolved() } else { BTreeSet::new() };
             self.lookups_left -= usize::from(!ids.is_empty());
+            let clusters = self.snapshot.clusters();
             let execute = remediation.execute(&mut self.snapshot, &failed, max_revokes);
-            let (done, references) = join(execute, inventory.references(&ids)).await;
+            let (done, references) = join(execute, inventory.references(&ids, &clusters)).await;
             self.keep(done);
             references?.resolve(&mut self.snapshot);
             let unresolved = self.snapshot.unresolved();
@@ -157,7 +158,11 @@ impl<'a> Mending<'a> {
     /// The rules that the event names and that were neither there nor handled.
     fn missing(&self) -> Vec<NamedRule> {
         let Named::Rules(rules) = self.named else { return Vec::new() };
-        let is_there = |named: &NamedRule| self.snapshot.group.rules.iter().any(|rule| names(named, rule));
+        let Group { rules: there, unreadable_rules: unreadable, .. } = &self.snapshot.group;
+        let is_there = |named: &NamedRule| {
+            let is_unreadable = named.id.is_some() && unreadable.iter().any(|rule| rule.id == named.id);
+            is_unreadable || there.iter().any(|rule| names(named, rule))
+        };
         let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
         rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
     }
@@ -168,19 +173,17 @@ impl<'a> Mending<'a> {
         if claimed.rules.is_empty() {
             return Vec::new();
         }
-        let claimed = match self.context.inventory.resolve(claimed).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                self.problem("what the event says of", "could not be looked up", &error);
-                return Vec::new();
-            }
-        };
+        let mut claimed = self.snapshot.with_rules_of(claimed);
+        if let Err(error) = self.context.inventory.resolve(&mut claimed).await {
+            self.problem("what the event says of", "could not be looked up", &error);
+            return Vec::new();
+        }
         let gone = |judged: JudgedRule| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
             StepResult::without_effect(judged, true, Action::AlreadyGone, Some(detail))
         };
         let PlanContext { policy, location, now, .. } = self.plan_context();
-        judge(policy, &claimed, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
+        judge(policy, &claimed.group, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
     }
 
     fn plan_context(&self) -> PlanContext<'a> {

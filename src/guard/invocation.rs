@@ -123,6 +123,10 @@ impl<'a> Invocation<'a> {
         }
         let mut findings: Vec<Finding> =
             results.into_iter().filter(|result| result.finding.verdict > Verdict::Allow).map(finding).collect();
+        if !group.unreadable_rules.is_empty() {
+            let rules: Vec<String> = group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
+            findings.push(Finding::unreadable(&rules, false));
+        }
         findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
         findings

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Claim, Named, NamedRule};
-use crate::model::group::Group;
+use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
+use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::controller::Author;
+use crate::policy::exposure;
 use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Verdict};
 use jiff::Timestamp;
@@ -160,7 +162,17 @@ fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static 
         let why = "the peer is a group of the same cluster, and no clause of your own names it";
         return Intent::Refuse(why.to_owned());
     }
+    if may_be_of_the_cluster(&finding.rule.peer, group)
+        && !asking().any(|portion: &Portion| portion.names_cluster_groups)
+    {
+        let why = "tags say that the peer is a group of the same cluster, and no clause of your own names it";
+        return Intent::Report(Some(why.to_owned()));
+    }
     match mode {
+        Mode::Enforce if group.ranges_unread && !is_too_wide_to_be_private(&finding.rule.peer, group) => {
+            let why = "whose addresses these are could not be read, so the rule was left alone for now";
+            Intent::Postpone(why.to_owned())
+        }
         Mode::Enforce => Intent::Revoke,
         Mode::Report => Intent::WouldRevoke(setting.to_owned()),
     }
@@ -168,6 +180,24 @@ fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static 
 
 fn is_among_cluster_groups(peer: &Peer, group: &Group) -> bool {
     matches!(peer, Peer::Group { id, .. } if *id == group.id || group.peers.get(id).is_some_and(|peer| peer.same_cluster))
+}
+
+fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
+    matches!(peer, Peer::Group { id, .. } if group.peers.get(id).is_some_and(|peer| peer.may_be_same_cluster))
+}
+
+/// Whether the verdict stands, whatever ranges VPCs and remote networks have.
+fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
+    match peer {
+        Peer::Cidr(net) => exposure::is_beyond_any_vpc(&Addresses::from_iter([*net])),
+        Peer::PrefixList(id) => match group.prefix_lists.get(id) {
+            Some(PrefixList::Entries(entries)) => exposure::is_beyond_any_vpc(entries),
+            // Of an AWS-owned list it is known whose it is.
+            Some(PrefixList::Aws(_)) => true,
+            Some(PrefixList::Unreadable { .. }) | None => false,
+        },
+        Peer::Group { .. } => true,
+    }
 }
 
 /// Keeps at most `max` revokes over all steps, named ones first, then by severity; the rest is refused. `waiting`: how many

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::group::UnreadableRule;
 use crate::model::region::Addresses;
+use crate::model::rule::Rule;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -16,6 +18,55 @@ pub enum Selector {
     Ids(Vec<String>),
     /// Every group of these VPCs.
     Vpcs(Vec<String>),
+}
+
+/// Which instances a read is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// Of those that these groups are attached to, and that name a cluster in a tag, a page: enough to show for each
+    /// group whose it is. Those that AWS tagged and those with ordinary tags are looked for apart, so that neither hides
+    /// the other.
+    Witnesses(Vec<String>),
+    /// These `i-…` ids.
+    Ids(Vec<String>),
+    /// All of these VPCs.
+    Vpcs(Vec<String>),
+    /// Those of the VPC whose tags speak of the cluster, at most two pages of them.
+    Nodes {
+        /// The name of the cluster.
+        cluster: String,
+        /// `vpc-…`.
+        vpc: String,
+    },
+}
+
+/// Which node groups of a cluster a read is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeGroups {
+    /// All of them.
+    All,
+    /// The first so many, as EKS lists them.
+    First(usize),
+    /// These, by name. One that does not exist is left out.
+    Named(BTreeSet<String>),
+}
+
+/// Rules as they were read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// Each with its group's id.
+    pub rules: Vec<(String, Rule)>,
+    /// Those that could not be understood, each with its group's id.
+    pub unreadable: Vec<(String, UnreadableRule)>,
+}
+
+/// Interfaces as they were read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interfaces {
+    /// Each once.
+    pub found: Vec<Interface>,
+    /// Whether these are all: of groups with very many attachments only the first pages are read.
+    pub is_complete: bool,
 }
 
 /// A security group without its rules.

@@ -87,8 +87,12 @@ pub struct Group {
     pub roles: Vec<RoleEvidence>,
     /// Its live rules.
     pub rules: Vec<Rule>,
+    /// Rules that EC2 shows and that cannot be understood, so that they are not among `rules`.
+    pub unreadable_rules: Vec<UnreadableRule>,
     /// The VPC's own ranges: private, although they may be public addresses.
     pub vpc_ranges: Addresses,
+    /// Whether these, or the remote networks, could not all be read: then nobody can say of a range that it is not private.
+    pub ranges_unread: bool,
     /// Remote node and pod networks of its clusters: private too.
     pub remote_networks: Addresses,
     /// ARNs of its clusters' own IAM roles, which the service controller writes with.
@@ -116,11 +120,22 @@ impl Group {
     }
 }
 
+/// A rule of which EC2's answer cannot be understood: it cannot be judged, and the others can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRule {
+    /// `sgr-…`, if the answer has it.
+    pub id: Option<String>,
+    /// Which rule, and what was read.
+    pub why: String,
+}
+
 /// What another group is to the group whose rule names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerGroup {
-    /// Strong evidence says that it belongs to the same cluster.
+    /// It is proven to be of the same cluster, or a load balancer's of it.
     pub same_cluster: bool,
+    /// Less says so, such as an ordinary tag. That allows nothing, and it keeps a rule from being revoked.
+    pub may_be_same_cluster: bool,
     /// Its roles there, by strong evidence.
     pub roles: BTreeSet<Role>,
 }

@@ -39,6 +39,8 @@ words! {
         PublicEndpoint = "public-endpoint",
         /// The guard may not read what it has to judge.
         ReadDenied = "read-denied",
+        /// Rules of a group cannot be understood, so nobody can judge them.
+        UnreadableRule = "unreadable-rule",
     }
 }
 
@@ -48,6 +50,7 @@ impl Check {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
             Self::ReadDenied => Kind::Account,
+            Self::UnreadableRule => Kind::Group,
         }
     }
 }
@@ -225,6 +228,16 @@ impl Finding {
     pub fn read_denied(why: String) -> Self {
         let subject = Subject::Check(Check::ReadDenied);
         Self { action: Action::Failed, ..Self::reported(subject, Some(Severity::Critical), why) }
+    }
+
+    /// Some rules of a group could not be understood; the others were judged. `rules`: each with what was read.
+    pub fn unreadable(rules: &[String], named_by_event: bool) -> Self {
+        let detail = format!(
+            "{}; the guard judged the other rules and can't judge this; look at it by hand, and tell us what EC2 shows",
+            rules.join("; ")
+        );
+        let subject = Subject::Check(Check::UnreadableRule);
+        Self { named_by_event, ..Self::reported(subject, Some(Severity::High), detail) }
     }
 
     fn reported(subject: Subject, severity: Option<Severity>, detail: String) -> Self {

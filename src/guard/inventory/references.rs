@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 
+use super::raw::RawState;
 use super::{GroupSnapshot, Inventory};
-use crate::cluster::membership::Membership;
+use crate::cluster::membership::{Membership, Rank};
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{AwsList, Group, PeerGroup, PrefixList};
+use crate::model::facts::{Cluster, Instances, Selector};
+use crate::model::group::{AwsList, Group, PeerGroup, PrefixList, Role};
 
-/// Values that EC2 takes in one filter.
-const MAX_FILTER_VALUES: usize = 200;
+/// Groups that are looked up at once.
+const MAX_GROUPS: usize = 200;
 
 /// What rules refer to, as far as it was looked up.
 #[derive(Default)]
@@ -26,32 +28,40 @@ impl References {
         let GroupSnapshot { group, .. } = snapshot;
         group.prefix_lists.extend(self.lists.clone());
         let Group { clusters, peers, .. } = group;
-        peers.extend(self.peers.iter().map(|(id, peer)| {
-            let same_cluster = !peer.strong_roles().is_empty() && !peer.clusters.is_disjoint(clusters);
-            (id.clone(), PeerGroup { same_cluster, roles: peer.strong_roles() })
-        }));
+        peers.extend(self.peers.iter().map(|(id, peer)| (id.clone(), of_clusters(peer, clusters))));
     }
 }
 
+/// What a group is to the clusters of the group whose rule names it. What ordinary tags say of it allows nothing, but it
+/// keeps a rule from being revoked: it may well be the cluster's.
+fn of_clusters(peer: &Membership, clusters: &BTreeSet<String>) -> PeerGroup {
+    if peer.clusters.is_disjoint(clusters) {
+        return PeerGroup::default();
+    }
+    let roles = peer.strong_roles();
+    let is_certain = peer.rank == Rank::Proven || roles.contains(&Role::LoadBalancer);
+    let roles = if is_certain { roles } else { BTreeSet::new() };
+    PeerGroup { same_cluster: !roles.is_empty(), may_be_same_cluster: !peer.roles.is_empty(), roles }
+}
+
 impl Inventory {
-    /// Looks up these groups (`sg-…`) and prefix lists (`pl-…`).
+    /// Looks up these groups (`sg-…`), as far as they are of these clusters, and prefix lists (`pl-…`).
     ///
     /// # Errors
     /// A read that failed after the SDK's retries. A list that cannot be read is no error but an unreadable list.
-    pub async fn references(&self, ids: &BTreeSet<String>) -> Result<References, CloudError> {
+    pub async fn references(&self, ids: &BTreeSet<String>, clusters: &[Cluster]) -> Result<References, CloudError> {
         let (lists, peers) = ids.iter().cloned().partition(|id| id.starts_with("pl-"));
-        let (lists, peers) = futures::join!(self.prefix_lists(&lists), self.peers(&peers));
+        let (lists, peers) = futures::join!(self.prefix_lists(&lists), self.peers(&peers, clusters));
         Ok(References { lists, peers: peers? })
     }
 
-    /// Looks up what the rules of a group refer to, without reading the rules: for rules that an event only claims.
+    /// Looks up what the rules of a snapshot refer to and is not known yet.
     ///
     /// # Errors
     /// As [`Inventory::references`].
-    pub async fn resolve(&self, group: Group) -> Result<Group, CloudError> {
-        let mut snapshot = GroupSnapshot::new(group, self.clock.now());
-        self.references(&snapshot.unresolved()).await?.resolve(&mut snapshot);
-        Ok(snapshot.group)
+    pub async fn resolve(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
+        self.references(&snapshot.unresolved(), &snapshot.clusters).await?.resolve(snapshot);
+        Ok(())
     }
 
     /// A list that cannot be read is a finding, not a failure: the other rules still count.
@@ -76,16 +86,28 @@ impl Inventory {
         join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
     }
 
-    /// What other groups are now. One that does not exist here (another account's, or gone) is nobody's.
-    async fn peers(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Membership>, CloudError> {
+    /// What other groups are to these clusters now. One that does not exist here (another account's, or gone) is nobody's.
+    async fn peers(
+        &self,
+        ids: &BTreeSet<String>,
+        clusters: &[Cluster],
+    ) -> Result<BTreeMap<String, Membership>, CloudError> {
         let mut found: BTreeMap<String, Membership> =
             ids.iter().map(|id| (id.clone(), Membership::default())).collect();
         let ids: Vec<String> = ids.iter().cloned().collect();
-        let chunks = ids.chunks(MAX_FILTER_VALUES).map(|ids| self.raw_and_clusters(ids));
-        for (raw, clusters) in try_join_all(chunks).await? {
-            for group in &raw.groups {
-                found.insert(group.id.clone(), self.membership(group, &raw.rules_of(&group.id), &raw, &clusters));
+        let read = |ids: &[String]| {
+            let (selector, witnesses) = (Selector::Ids(ids.to_vec()), Instances::Witnesses(ids.to_vec()));
+            async move {
+                let groups = self.ec2.groups(&selector);
+                let attachments = (self.ec2.interfaces(&selector), self.ec2.instances(&witnesses));
+                futures::try_join!(groups, attachments.0, attachments.1)
             }
+        };
+        for (groups, interfaces, instances) in try_join_all(ids.chunks(MAX_GROUPS).map(read)).await? {
+            let mut raw = RawState { groups, is_complete: interfaces.is_complete, ..RawState::default() };
+            raw.attach(interfaces.found, instances);
+            let view = self.view(&raw, clusters);
+            found.extend(raw.groups.iter().map(|group| (group.id.clone(), view.membership(group))));
         }
         Ok(found)
     }

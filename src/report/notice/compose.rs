@@ -40,7 +40,7 @@ fn of_account(record: &Record) -> Notice {
             let headline = format!("{what}, so nothing was judged and nothing was closed");
             (what, headline)
         }
-        Some(Subject::Check(Check::PublicEndpoint) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
+        Some(Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
             (headline(&findings), headline(&findings))
         }
     };
@@ -192,6 +192,7 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Requirement(id) => format!("Missing: {}", plain(id)),
         Subject::Check(Check::PublicEndpoint) => "The public endpoint of the API".to_owned(),
         Subject::Check(Check::ReadDenied) => "What the guard may read".to_owned(),
+        Subject::Check(Check::UnreadableRule) => "Rules that can't be read".to_owned(),
     }
 }
 
@@ -199,6 +200,7 @@ pub(super) fn what(finding: &Finding) -> String {
 pub(super) fn status(finding: &Finding) -> &'static str {
     match finding.action {
         _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
+        _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
         Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
         Action::WouldRevoke => "STILL OPEN, only reported",
