@@ -50,6 +50,8 @@ pub struct Change {
     pub event: Event,
     /// What to look at.
     pub subject: Target,
+    /// Whether it may have changed who may call the public endpoint of a cluster's API.
+    pub touches_endpoint: bool,
 }
 
 impl Change {

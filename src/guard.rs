@@ -35,7 +35,7 @@ use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::report::finding::Finding;
 use crate::report::notice;
-use crate::report::record::Record;
+use crate::report::record::{About, Record};
 
 /// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again
 /// after one minute and after two more, so the last try always looks.
@@ -101,7 +101,7 @@ impl Guard {
         match &change.subject {
             Target::Unknown => {
                 self.may_look_everywhere()?;
-                return self.sweep(Vec::new(), Some(event), deadline).await;
+                return self.sweep(Vec::new(), Some(change), deadline).await;
             }
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
@@ -138,6 +138,7 @@ impl Guard {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut out_of_scope).await;
                 }
                 invocation.configured = Some(name.clone());
+                invocation.endpoints_of.extend(change.touches_endpoint.then(|| name.clone()));
             }
         }
         if invocation.is_empty() && out_of_scope.is_empty() {
@@ -175,19 +176,24 @@ impl Guard {
         Ok(self.read(&groups).await?.into_iter().map(|snapshot| (snapshot, false)).collect())
     }
 
-    /// Looks at these groups, or at every group with a role, naming no rule.
+    /// Looks at these groups, or at every group with a role and every cluster, naming no rule.
     async fn sweep(
         &self,
         ids: Vec<String>,
-        event: Option<&Event>,
+        change: Option<&Change>,
         deadline: Timestamp,
     ) -> Result<Response, GuardError> {
+        let event = change.map(|change| &change.event);
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let snapshots = read.map_err(|source| GuardError::ReadFailed { what, source })?;
         let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut Vec::new()).await;
+        }
+        if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
+            let clusters = self.inventory.cluster_names().await;
+            invocation.endpoints_of = clusters.map_err(|source| read_failed("the clusters".to_owned(), source))?;
         }
         let ignored =
             invocation.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
@@ -240,7 +246,7 @@ impl Guard {
         let Setup { ports, policy, modes, location, .. } = &self.setup;
         let mode = modes.of(policy, &Group::default(), event.is_some()).0;
         let findings = vec![Finding::read_denied(chain(error))];
-        let record = Record::of(location, policy, mode, None, findings, event);
+        let record = Record::of(location, policy, mode, About::Account, findings, event);
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));

@@ -68,6 +68,8 @@ struct World {
     interfaces: Mutex<Vec<Interface>>,
     /// Who may call the public endpoint of the cluster.
     endpoint: Mutex<Addresses>,
+    /// The cluster has no group yet.
+    is_being_created: Mutex<bool>,
     sent: Mutex<Vec<Message>>,
     channel_is_down: Mutex<bool>,
     milliseconds: AtomicI64,
@@ -226,7 +228,7 @@ impl World {
         Cluster {
             name: "prod".into(),
             vpc: "vpc-1".into(),
-            cluster_group: Some(CLUSTER_GROUP.into()),
+            cluster_group: (!*self.is_being_created.lock().unwrap()).then(|| CLUSTER_GROUP.into()),
             public_endpoint: self.endpoint.lock().unwrap().clone(),
             ..Cluster::default()
         }
@@ -1125,23 +1127,96 @@ async fn a_list_that_now_holds_the_world_closes_the_rules_that_use_it_and_report
     assert_eq!(actions(&response), expected);
 }
 
-#[tokio::test]
-async fn a_changed_cluster_has_its_groups_looked_at_and_its_endpoint_reported() {
-    let case = Case::new(vec![]);
-    *case.world.endpoint.lock().unwrap() = ["0.0.0.0/0".parse().unwrap()].into_iter().collect();
-    let mut event = call("UpdateClusterConfig", "e-1");
+/// A call of EKS about the cluster, with what else its request says and with its response.
+fn of_eks(name: &str, event_id: &str, more: &Value, response: Value) -> Value {
+    let mut event = call(name, event_id);
     event["source"] = "aws.eks".into();
     event["detail"]["eventSource"] = "eks.amazonaws.com".into();
-    event["detail"]["requestParameters"] = json!({"name": "prod"});
-    let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
-    assert_eq!(requirements(&response), ["public-endpoint"]);
-    let sent = case.world.sent.lock().unwrap();
-    let notice = sent.last().unwrap().notice.clone().unwrap();
-    assert!(
-        email::text(&notice).contains("The public endpoint of the API\n  Open, reported only"),
-        "{}",
-        email::text(&notice)
-    );
+    let mut request = json!({"name": "prod"});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    event["detail"]["requestParameters"] = request;
+    event["detail"]["responseElements"] = response;
+    event
+}
+
+/// A world whose cluster has a public endpoint for everybody.
+fn exposed() -> Arc<World> {
+    let endpoint = Mutex::new(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    Arc::new(World { endpoint, ..World::default() })
+}
+
+#[tokio::test]
+async fn an_endpoint_is_the_clusters_also_before_it_has_a_group() {
+    for is_being_created in [false, true] {
+        let case = Case::with_state(exposed());
+        *case.world.is_being_created.lock().unwrap() = is_being_created;
+        let event = of_eks("CreateCluster", "e-1", &json!({}), Value::Null);
+        let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert_eq!((requirements(&response), &response.ignored), (vec!["public-endpoint"], &None));
+        let record = response.records.iter().find(|record| !record.findings.is_empty()).unwrap();
+        assert_eq!((&record.group, record.clusters.as_slice()), (&None, ["prod".to_owned()].as_slice()));
+        assert_eq!((record.severity, record.findings[0].named_by_event), (Some(Severity::Medium), true));
+        let sent = case.world.sent.lock().unwrap();
+        let [message] = sent.as_slice() else { panic!("{sent:?}") };
+        assert!(message.attributes.contains(&("cluster", "prod".to_owned())), "{message:?}");
+        let notice = message.notice.as_ref().unwrap();
+        assert_eq!(notice.subject, "[MEDIUM] prod: the public endpoint of the API is open to a great many");
+        let text = email::text(notice);
+        for line in [
+            "Cluster  prod, account 111122223333, us-east-1",
+            "CreateCluster at 2026-11-23T02:59:58Z",
+            "The public endpoint of the API\n  Open, reported only",
+            "limit `publicAccessCidrs` to your networks",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_news_only_after_a_call_that_may_have_changed_it() {
+    let of = |field: &str| json!({"resourcesVpcConfig": {field: true}});
+    let update = |kind: &str| json!({"update": {"type": kind, "params": [{"type": kind, "value": "x"}]}});
+    let padded = json!({"omitted": true, "reason": "requestParameters too large"});
+    for (name, request, response, is_news) in [
+        ("CreateCluster", json!({"logging": {"clusterLogging": [1]}}), Value::Null, true),
+        ("UpdateClusterConfig", of("endpointPublicAccess"), Value::Null, true),
+        ("UpdateClusterConfig", of("publicAccessCidrs"), update("EndpointAccessUpdate"), true),
+        ("UpdateClusterConfig", json!({}), update("EndpointAccessUpdate"), true),
+        ("UpdateClusterConfig", json!({"clientRequestToken": "1"}), Value::Null, true),
+        ("UpdateClusterConfig", padded.clone(), update("EndpointAccessUpdate"), true),
+        ("UpdateClusterConfig", padded.clone(), padded.clone(), true),
+        ("UpdateClusterConfig", json!({"resourcesVpcConfig": "{\"publicAccessCidrs\":1}"}), Value::Null, true),
+        ("UpdateClusterConfig", of("securityGroupIds"), update("VpcConfigUpdate"), false),
+        ("UpdateClusterConfig", json!({"logging": {"clusterLogging": [1]}}), update("LoggingUpdate"), false),
+        ("UpdateClusterConfig", json!({"accessConfig": {"authenticationMode": "API"}}), Value::Null, false),
+        ("UpdateClusterConfig", padded.clone(), update("LoggingUpdate"), false),
+        ("CreateNodegroup", json!({"nodegroupName": "ng"}), Value::Null, false),
+        ("CreateNodegroup", padded.clone(), padded.clone(), false),
+    ] {
+        let case = Case::process(exposed(), (Mode::Enforce, Mode::Report), 50, false);
+        let event = of_eks(name, "e-1", &request, response);
+        let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        let expected = if is_news { vec!["public-endpoint"] } else { vec![] };
+        assert_eq!(requirements(&response), expected, "{event}");
+        assert_eq!(case.world.notices().len(), expected.len(), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_of_everything_has_the_endpoint_in_its_digest_and_one_of_some_groups_has_not() {
+    let case = Case::with_state(exposed());
+    *case.world.is_being_created.lock().unwrap() = true;
+    let response = case.guard.handle(&json!({"sweep": {"groups": [GROUP]}}), Timestamp::MAX).await.unwrap();
+    assert_eq!((requirements(&response), case.world.notices().len()), (vec![], 0));
+    for _ in 0..2 {
+        let response = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!((requirements(&response), &response.ignored), (vec!["public-endpoint"], &None));
+        let notices = case.world.notices();
+        let [digest] = notices.as_slice() else { panic!("once an hour: {notices:?}") };
+        assert_eq!(digest.subject, "[MEDIUM] prod: sweep: 1 endpoint to look at");
+        assert!(email::text(digest).contains("cluster prod"), "{}", email::text(digest));
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub struct Call {
     pub delivered: bool,
     /// Whether it may close something that a cluster needs.
     pub may_close: bool,
+    /// Whether it may change who may call the public endpoint of a cluster's API.
+    pub(super) endpoint: Endpoint,
     /// How to read what it changed.
     pub(super) changes: Changes,
 }
@@ -42,6 +44,17 @@ impl Call {
     pub fn is_revoke(&self) -> bool {
         self.changes == Changes::Removes
     }
+}
+
+/// What a call does to the public endpoint of a cluster's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// Nothing.
+    LeftAlone,
+    /// It makes one: for everybody, where nobody says otherwise.
+    Made,
+    /// It may change who may call it, among other things; the event says what it changed.
+    AsStated,
 }
 
 /// What a call changes.
@@ -84,17 +97,17 @@ pub const CALLS: &[Call] = &[
     Call { delivered: false, ..ec2("AttachNetworkInterface", Changes::Attachment) },
     ec2("ModifyManagedPrefixList", Changes::PrefixList),
     ec2("RestoreManagedPrefixListVersion", Changes::PrefixList),
-    eks("CreateCluster"),
-    Call { may_close: true, ..eks("UpdateClusterConfig") },
+    Call { endpoint: Endpoint::Made, ..eks("CreateCluster") },
+    Call { may_close: true, endpoint: Endpoint::AsStated, ..eks("UpdateClusterConfig") },
     eks("CreateNodegroup"),
 ];
 
 const fn ec2(name: &'static str, changes: Changes) -> Call {
-    Call { source: EC2, name, delivered: true, may_close: false, changes }
+    Call { source: EC2, name, delivered: true, may_close: false, endpoint: Endpoint::LeftAlone, changes }
 }
 
 const fn eks(name: &'static str) -> Call {
-    Call { source: EKS, name, delivered: true, may_close: false, changes: Changes::Cluster }
+    Call { source: EKS, ..ec2(name, Changes::Cluster) }
 }
 
 #[cfg(test)]

@@ -149,6 +149,14 @@ impl Inventory {
         Ok(self.clusters(CACHE_TTL).await?.iter().find(|known| known.name == name).cloned())
     }
 
+    /// The names of all clusters, at most some minutes old.
+    ///
+    /// # Errors
+    /// A read that failed after the SDK's retries.
+    pub async fn cluster_names(&self) -> Result<Vec<String>, CloudError> {
+        Ok(self.clusters(CACHE_TTL).await?.iter().map(|cluster| cluster.name.clone()).collect())
+    }
+
     async fn raw_and_clusters(&self, ids: &[String]) -> Result<(RawState, Arc<Vec<Cluster>>), CloudError> {
         try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.clusters(CACHE_TTL)).await
     }
