@@ -24,11 +24,12 @@ use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
 use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
+use eks_sg_guard::model::group::{ConfiguredGroup, Role};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
-use eks_sg_guard::policy::builtin;
-use eks_sg_guard::policy::model::{Mode, Severity};
+use eks_sg_guard::policy::model::{Mode, Policy, Severity};
+use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
 use eks_sg_guard::report::finding::{Check, Subject};
 use eks_sg_guard::report::history::{History, Key};
@@ -327,7 +328,23 @@ impl Case {
         Self::process(world, (Mode::Enforce, Mode::Report), 50, true)
     }
 
-    fn process(world: Arc<World>, (mode, sweep_mode): (Mode, Mode), max_revokes: usize, has_state: bool) -> Self {
+    fn process(world: Arc<World>, modes: (Mode, Mode), max_revokes: usize, has_state: bool) -> Self {
+        Self::under(builtin::policy("standard").unwrap().clone(), world, modes, max_revokes, has_state)
+    }
+
+    /// In mode `enforce` for all rules, under this policy.
+    fn of_policy(policy: Policy, rules: Vec<Rule>) -> Self {
+        let world = Arc::new(World { rules: Mutex::new(rules), ..World::default() });
+        Self::under(policy, world, (Mode::Enforce, Mode::Enforce), 50, false)
+    }
+
+    fn under(
+        policy: Policy,
+        world: Arc<World>,
+        (mode, sweep_mode): (Mode, Mode),
+        max_revokes: usize,
+        has_state: bool,
+    ) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
@@ -340,7 +357,7 @@ impl Case {
                 metrics: Arc::default(),
                 record_log: read_back,
             },
-            policy: builtin::policy("standard").unwrap().clone(),
+            policy,
             modes: Modes::new(mode, sweep_mode),
             max_revokes,
             location: location.clone(),
@@ -1216,6 +1233,25 @@ async fn a_sweep_of_everything_has_the_endpoint_in_its_digest_and_one_of_some_gr
         let [digest] = notices.as_slice() else { panic!("once an hour: {notices:?}") };
         assert_eq!(digest.subject, "[MEDIUM] prod: sweep: 1 endpoint to look at");
         assert!(email::text(digest).contains("cluster prod"), "{}", email::text(digest));
+    }
+}
+
+#[tokio::test]
+async fn a_notice_names_the_setting_that_decided() {
+    let clusters = "version: 1\nclusters: [{name: prod, mode: report}]\n";
+    let policy = file::load("own.yaml", clusters, "2026-11-23".parse().unwrap()).unwrap().policy;
+    let (id, cluster) = (GROUP.to_owned(), "prod".to_owned());
+    let entry = ConfiguredGroup { id, cluster, role: Role::Node, mode: Some(Mode::Enforce) };
+    let with_entry = Policy { groups: vec![entry], ..policy.clone() };
+    for (policy, action, setting) in [
+        (policy, Action::WouldRevoke, "The policy sets the mode of cluster `prod` to `report`"),
+        (with_entry, Action::Revoked, "The policy sets the mode of group `sg-0a1` (in `groups`) to `enforce`"),
+    ] {
+        let case = Case::of_policy(policy, vec![kubelet("sgr-1")]);
+        let response = case.event(&["sgr-1"]).await.unwrap();
+        assert_eq!(actions(&response), [("sgr-1".to_owned(), action)]);
+        let text = email::text(&case.world.notices()[0]);
+        assert!(text.contains(setting), "{text}");
     }
 }
 

@@ -126,7 +126,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
         Intent::None => (Action::None, None),
         Intent::Report(why) => (Action::Reported, why),
         Intent::WouldRevoke(why) => (Action::WouldRevoke, Some(why)),
-        Intent::Revoke => (Action::Revoked, None),
+        Intent::Revoke => (Action::Revoked, step.setting),
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
     let mut finding = Finding::of_rule(step.finding, step.named, action, detail);

@@ -230,7 +230,7 @@ fn outcome(
     let id = &step.finding.rule.id;
     let answer = answers.get(id);
     let (action, detail) = match (remaining.as_ref().map(|ids| ids.contains(id)), answer) {
-        (Ok(false), Some(RevokeAnswer::Accepted)) => (Action::Revoked, None),
+        (Ok(false), Some(RevokeAnswer::Accepted)) => (Action::Revoked, step.setting),
         (Ok(false), _) => (Action::AlreadyGone, None),
         (Ok(true), Some(RevokeAnswer::Refused(why))) => (Action::Failed, Some(format!("still open: {why}"))),
         (Ok(true), _) => {
