@@ -17,6 +17,7 @@ pub mod remediate;
 pub mod response;
 pub mod settings;
 pub mod setup;
+pub mod shield;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -73,6 +73,13 @@ pub struct Step {
     pub setting: Option<String>,
 }
 
+impl Step {
+    /// Whether it is to revoke a rule that no event names.
+    pub fn revokes_known(&self) -> bool {
+        self.intent == Intent::Revoke && !self.named
+    }
+}
+
 /// What an invocation knows besides the group.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanContext<'a> {
@@ -178,13 +185,18 @@ fn is_among_cluster_groups(peer: &Peer, group: &Group) -> bool {
 /// rules that the event names may still come, and get in before what it does not name.
 pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
     let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(|step| step.intent == Intent::Revoke).collect();
-    revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
+    worst_first(&mut revokes);
     for (before, step) in revokes.into_iter().enumerate() {
         let most = if step.named { max } else { max.saturating_sub(waiting) };
         if before >= most {
             step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
         }
     }
+}
+
+/// The order in which rules are revoked: named ones first, then by severity.
+pub(super) fn worst_first(revokes: &mut [&mut Step]) {
+    revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
 }
 
 #[cfg(test)]
