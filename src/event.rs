@@ -50,6 +50,8 @@ pub struct Change {
     pub event: Event,
     /// What to look at.
     pub subject: Target,
+    /// Whether it may have changed who may call the public endpoint of a cluster's API.
+    pub touches_endpoint: bool,
 }
 
 impl Change {
@@ -77,8 +79,13 @@ pub enum Target {
     },
     /// The entries of this list changed, `pl-…`, and so did every rule that uses it.
     PrefixList(String),
-    /// The configuration of the cluster of this name changed: its groups, or who may reach its public endpoint.
-    Cluster(String),
+    /// The configuration of a cluster changed: its groups, or who may reach its public endpoint.
+    Cluster {
+        /// Its name.
+        name: String,
+        /// The node group, if the call was about one and says which.
+        node_group: Option<String>,
+    },
     /// The event does not say, because its parameters are omitted or unreadable: look at everything.
     Unknown,
 }

@@ -17,6 +17,7 @@ pub mod remediate;
 pub mod response;
 pub mod settings;
 pub mod setup;
+pub mod shield;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +37,7 @@ use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::report::finding::Finding;
 use crate::report::notice;
-use crate::report::record::Record;
+use crate::report::record::{About, Record};
 
 /// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again
 /// after one minute and after two more, so the last try always looks.
@@ -102,7 +103,7 @@ impl Guard {
         match &change.subject {
             Target::Unknown => {
                 self.may_look_everywhere()?;
-                return self.sweep(Vec::new(), Some(event), deadline).await;
+                return self.sweep(Vec::new(), Some(change), deadline).await;
             }
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
@@ -139,14 +140,15 @@ impl Guard {
                     }
                 }
             }
-            Target::Cluster(name) => {
-                let groups = self.inventory.groups_of(name, None).await;
+            Target::Cluster { name, node_group } => {
+                let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
                 for snapshot in self.seen(looked, Some(event), &mut invocation).await {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut out_of_scope).await;
                 }
                 invocation.configured = Some(name.clone());
+                invocation.endpoints_of.extend(change.touches_endpoint.then(|| name.clone()));
             }
         }
         if invocation.is_empty() && out_of_scope.is_empty() {
@@ -196,17 +198,21 @@ impl Guard {
         Ok((self.read(&groups).await?, BTreeSet::new()))
     }
 
-    /// Looks at these groups, or at every group with a role, naming no rule.
+    /// Looks at these groups, or at every group with a role and every cluster, naming no rule.
     async fn sweep(
         &self,
         ids: Vec<String>,
-        event: Option<&Event>,
+        change: Option<&Change>,
         deadline: Timestamp,
     ) -> Result<Response, GuardError> {
+        let event = change.map(|change| &change.event);
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
         let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
+        if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
+            invocation.endpoints_of.clone_from(&looked.clusters);
+        }
         for snapshot in self.seen(looked, event, &mut invocation).await {
             invocation.in_scope(snapshot, &Named::Nothing, &mut Vec::new()).await;
         }
@@ -261,7 +267,7 @@ impl Guard {
         let Setup { ports, policy, modes, location, .. } = &self.setup;
         let mode = modes.of(policy, &Group::default(), event.is_some()).0;
         let findings = vec![Finding::read_denied(chain(error))];
-        let record = Record::of(location, policy, mode, None, findings, event);
+        let record = Record::of(location, policy, mode, About::Account, findings, event);
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));

@@ -211,9 +211,10 @@ fn is_sound(answer: &FunctionResponse) -> bool {
                     && groups.iter().all(|id| is_id(id, "sg-"))
             }
             Target::PrefixList(id) => is_id(id, "pl-"),
-            Target::Cluster(name) => {
-                is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-            }
+            Target::Cluster { name, node_group } => [Some(name), node_group.as_ref()]
+                .into_iter()
+                .flatten()
+                .all(|name| is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))),
             Target::Unknown => true,
         },
     }

@@ -23,7 +23,7 @@ use eks_sg_guard::policy::model::Mode;
 use eks_sg_guard::report::finding::Finding;
 use eks_sg_guard::report::notice::{self, Message, Notice, email, q, slack};
 use eks_sg_guard::report::outcome::{Action, Connections, Contested, Opener};
-use eks_sg_guard::report::record::Record;
+use eks_sg_guard::report::record::{About, Record};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -89,7 +89,7 @@ fn findings(group: &Group, actions: &[Action]) -> Vec<Finding> {
 
 fn record(group: &Group, findings: Vec<Finding>, event: Option<&Event>) -> Record {
     let policy = builtin::policy("standard").unwrap();
-    let record = Record::of(&location(), policy, Mode::Enforce, Some(group), findings, event);
+    let record = Record::of(&location(), policy, Mode::Enforce, About::Group(group), findings, event);
     record.clone().split().iter().for_each(read_back);
     record
 }

@@ -169,6 +169,7 @@ networks:
 controllers: arn:aws:iam::111122223333:role/aws-load-balancer-controller
 groups:
   - {id: sg-0123456789abcdef0, cluster: prod, role: node}
+  - {id: sg-0123456789abcdef1, cluster: prod, role: node, mode: report}
 clusters:
   - {name: "prod-*", environment: production, mode: enforce}
 verdicts: {api-internet: report, other-private: {verdict: report, severity: low}}

@@ -11,7 +11,7 @@ use crate::model::group::{Evidence, Role, RoleEvidence};
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
-pub(crate) const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
+pub const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
 /// EC2 Auto Scaling's own tag on instances.
 pub(super) const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
@@ -27,7 +27,7 @@ const CLUSTER_NAME_TAGS: [&str; 5] = [
     "karpenter.sh/discovery",
 ];
 /// The keys of the tags by which an instance may be a node of some cluster, besides EKS's own; `*` stands for any text.
-pub(crate) const NODE_TAGS: [&str; 7] = [
+pub const NODE_TAGS: [&str; 7] = [
     "kubernetes.io/cluster/*",
     AWS_SCALING_TAG,
     CLUSTER_NAME_TAGS[0],

@@ -85,6 +85,13 @@ impl Topology {
             || self.rules_of(groups).any(|rule| rule.direction == Direction::Ingress && is_own(&rule.peer))
     }
 
+    /// The same without a rule of a group.
+    pub fn remove(&mut self, group: &str, rule: &str) {
+        if let Some(rules) = self.rules.get_mut(group) {
+            rules.retain(|known| known.id != rule);
+        }
+    }
+
     /// The rules of all these groups.
     pub fn rules_of<'a>(&'a self, groups: &'a GroupSet) -> impl Iterator<Item = &'a Rule> {
         groups.iter().filter_map(|group| self.rules.get(group)).flatten()

@@ -14,6 +14,7 @@ use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::setup::Setup;
+use crate::guard::shield::Shield;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
@@ -114,18 +115,37 @@ impl<'a> Mending<'a> {
     async fn what_is_there(&mut self, max_revokes: &mut usize) -> Result<(), CloudError> {
         let InvocationContext { setup, inventory, deadline, .. } = self.context;
         let remediation = Remediation { ports: &setup.ports, inventory, context: self.plan_context(), deadline };
-        let mut failed = BTreeSet::new();
+        let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
             // Rules may come to refer to something new at each look; at some point the others go on without them.
-            let ids = if self.lookups_left > 0 { self.snapshot.unresolved() } else { BTreeSet::new() };
+            let may_look_up = self.lookups_left > 0 && unread.is_none();
+            let ids = if may_look_up { self.snapshot.unresolved() } else { BTreeSet::new() };
             self.lookups_left -= usize::from(!ids.is_empty());
             let clusters = self.snapshot.clusters();
-            let execute = remediation.execute(&mut self.snapshot, &failed, max_revokes);
+            let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
             let (done, references) = join(execute, inventory.references(&ids, &clusters)).await;
             self.keep(done);
-            references?.resolve(&mut self.snapshot);
+            match references {
+                Ok(references) => references.resolve(&mut self.snapshot),
+                Err(error) => unread = Some(error),
+            }
+            let has_failed = |result: &&StepResult| result.action == Action::Failed;
+            failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
             let unresolved = self.snapshot.unresolved();
-            if ids.is_empty() && (unresolved.is_empty() || self.lookups_left == 0) {
+            let is_last = ids.is_empty() && (unresolved.is_empty() || self.lookups_left == 0);
+            if is_last || unread.is_some() {
+                // No new rule waits for what a cluster needs, and without a known one to be revoked nobody asks.
+                if shield == Shield::Unasked && remediation.needs_shield(&self.snapshot, &failed) {
+                    shield = if setup.ports.clock.now() < deadline {
+                        Shield::read(inventory, &self.snapshot.group.clusters).await
+                    } else {
+                        Shield::Unreadable("what the cluster needs: the time of the invocation ran out".to_owned())
+                    };
+                    continue;
+                }
+                if let Some(error) = unread {
+                    return Err(error);
+                }
                 if !unresolved.is_empty() {
                     let ids = unresolved.into_iter().collect::<Vec<_>>().join("`, `");
                     let group = &self.snapshot.group.id;
@@ -133,8 +153,6 @@ impl<'a> Mending<'a> {
                 }
                 return Ok(());
             }
-            let has_failed = |result: &&StepResult| result.action == Action::Failed;
-            failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
         }
     }
 

@@ -311,7 +311,8 @@ impl Inventory {
             snapshots.iter().any(of_it)
         };
         let unread = unread.iter().map(|(name, _)| matters(name)).collect::<Vec<_>>().into_iter().zip(unread);
-        Looked { unread: unread.filter(|(matters, _)| *matters).map(|(_, (_, unread))| unread).collect(), snapshots }
+        let unread = unread.filter(|(matters, _)| *matters).map(|(_, (_, unread))| unread).collect();
+        Looked { snapshots, unread, ..Looked::default() }
     }
 }
 

@@ -30,18 +30,18 @@ impl Modes {
         Self { named: mode, others: mode.min(sweep_mode) }
     }
 
-    /// The mode of a rule of this group, and the setting that keeps it from `enforce`.
-    pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, &'static str) {
-        let cap = policy.mode_of(&group.clusters);
-        let settings = [
-            (self.named, "`GUARD_MODE` is `report`"),
-            (cap, "the policy sets the mode of this cluster to `report`"),
-            (
-                if named { Mode::Enforce } else { self.others },
-                "rules that no event names are only reported (`GUARD_SWEEP_MODE`)",
-            ),
-        ];
-        settings.into_iter().find(|(mode, _)| *mode == Mode::Report).unwrap_or((Mode::Enforce, ""))
+    /// The mode of a rule of this group, and the setting that decided: always one for `report`, for `enforce` only where
+    /// another setting of the policy says `report`.
+    pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, Option<String>) {
+        let (mode, setting) = policy.mode_of(group);
+        let report = |setting: &str| (Mode::Report, Some(setting.to_owned()));
+        if self.named == Mode::Report {
+            report("`GUARD_MODE` is `report`")
+        } else if mode == Mode::Enforce && !named && self.others == Mode::Report {
+            report("rules that no event names are only reported (`GUARD_SWEEP_MODE`)")
+        } else {
+            (mode, setting)
+        }
     }
 }
 
@@ -71,6 +71,15 @@ pub struct Step {
     pub named: bool,
     /// What to do.
     pub intent: Intent,
+    /// Why it is to be revoked where another setting of the policy says that it is only to be reported.
+    pub setting: Option<String>,
+}
+
+impl Step {
+    /// Whether it is to revoke a rule that no event names.
+    pub fn revokes_known(&self) -> bool {
+        self.intent == Intent::Revoke && !self.named
+    }
 }
 
 /// What an invocation knows besides the group.
@@ -99,8 +108,10 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
     let findings = judge(context.policy, group, context.location, context.now, author);
     let step = |finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);
-        let intent = intend(&finding, group, context.modes.of(context.policy, group, named));
-        Step { finding, named, intent }
+        let (mode, setting) = context.modes.of(context.policy, group, named);
+        let intent = intend(&finding, group, mode, setting.as_deref());
+        let setting = setting.filter(|_| intent == Intent::Revoke);
+        Step { finding, named, intent, setting }
     };
     findings.into_iter().map(step).collect()
 }
@@ -141,7 +152,7 @@ pub fn names(named: &NamedRule, rule: &Rule) -> bool {
     }
 }
 
-fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static str)) -> Intent {
+fn intend(finding: &JudgedRule, group: &Group, mode: Mode, setting: Option<&str>) -> Intent {
     match finding.verdict {
         Verdict::Allow => return Intent::None,
         Verdict::Report => return Intent::Report(None),
@@ -174,7 +185,7 @@ fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static 
             Intent::Postpone(why.to_owned())
         }
         Mode::Enforce => Intent::Revoke,
-        Mode::Report => Intent::WouldRevoke(setting.to_owned()),
+        Mode::Report => Intent::WouldRevoke(setting.unwrap_or_default().to_owned()),
     }
 }
 
@@ -204,7 +215,7 @@ fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
 /// rules that the event names may still come, and get in before what it does not name.
 pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
     let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(|step| step.intent == Intent::Revoke).collect();
-    revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
+    worst_first(&mut revokes);
     for (before, step) in revokes.into_iter().enumerate() {
         let most = if step.named { max } else { max.saturating_sub(waiting) };
         if before >= most {
@@ -213,10 +224,15 @@ pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
     }
 }
 
+/// The order in which rules are revoked: named ones first, then by severity.
+pub(super) fn worst_first(revokes: &mut [&mut Step]) {
+    revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::group::{Evidence, Role, RoleEvidence};
+    use crate::model::group::{ConfiguredGroup, Evidence, Role, RoleEvidence};
     use crate::model::rule::Packets;
     use crate::policy::builtin;
     use crate::policy::model::ClusterSetting;
@@ -264,9 +280,53 @@ mod tests {
         ] {
             let (mode, setting) = Modes::new(mode, sweep_mode).of(&policy, &group(cluster), named);
             assert_eq!(mode, expected, "{cluster} {named}");
-            assert!(setting.contains(word), "{setting}");
+            assert_eq!(
+                setting.is_some(),
+                mode == report,
+                "what is only reported has a reason, and what is not needs none"
+            );
+            assert!(setting.unwrap_or_default().contains(word), "{cluster} {named}");
         }
-        let both = Group { clusters: ["dev-1".to_owned(), "prod".to_owned()].into(), ..Group::default() };
-        assert_eq!(Modes::new(enforce, enforce).of(&policy, &both, true).0, enforce, "the stricter of two");
+    }
+
+    #[test]
+    fn of_several_clusters_the_stricter_mode_counts_and_an_entry_of_the_group_wins() {
+        let mut policy = builtin::policy("standard").unwrap().clone();
+        let dev = ClusterSetting { name: "dev-*".into(), environment: None, mode: Some(Mode::Report) };
+        policy.clusters = vec![dev];
+        let entry = |id: &str, mode| ConfiguredGroup { id: id.into(), cluster: "prod".into(), role: Role::Node, mode };
+        let (enforce, report) = (Mode::Enforce, Mode::Report);
+        policy.groups = vec![
+            entry("sg-e", Some(enforce)),
+            entry("sg-r", Some(report)),
+            entry("sg-n", None),
+            entry("sg-both", Some(report)),
+            entry("sg-both", None),
+            entry("sg-both", Some(enforce)),
+        ];
+        let of_cluster = |names: &str, mode: &str| Some(format!("the policy sets the mode of {names} to `{mode}`"));
+        let own = |id: &str, mode: &str| of_cluster(&format!("group `{id}` (in `groups`)"), mode);
+        for (id, clusters, expected, setting) in [
+            ("sg-0", &["prod"][..], enforce, None),
+            ("sg-0", &[], enforce, None),
+            ("sg-0", &["prod", "test"], enforce, None),
+            ("sg-0", &["dev-1"], report, of_cluster("cluster `dev-1`", "report")),
+            ("sg-0", &["dev-1", "dev-2"], report, of_cluster("clusters `dev-1` and `dev-2`", "report")),
+            ("sg-0", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
+            ("sg-n", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
+            ("sg-e", &["dev-1"], enforce, own("sg-e", "enforce")),
+            ("sg-e", &["dev-1", "prod"], enforce, own("sg-e", "enforce")),
+            ("sg-e", &["prod"], enforce, None),
+            ("sg-r", &["prod"], report, own("sg-r", "report")),
+            ("sg-r", &["dev-1", "prod"], report, own("sg-r", "report")),
+            ("sg-both", &["dev-1"], enforce, own("sg-both", "enforce")),
+        ] {
+            let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
+            let group = Group { id: id.to_owned(), clusters, ..Group::default() };
+            let modes = Modes::new(enforce, enforce);
+            assert_eq!(modes.of(&policy, &group, true), (expected, setting), "{id} {:?}", group.clusters);
+            let stopped = Modes::new(report, enforce).of(&policy, &group, true);
+            assert!(stopped.0 == report && stopped.1.is_some_and(|why| why.contains("GUARD_MODE")), "the stop button");
+        }
     }
 }

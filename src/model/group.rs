@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::mode::Mode;
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::model::words;
@@ -68,6 +69,8 @@ pub struct ConfiguredGroup {
     pub cluster: String,
     /// What the group is to it.
     pub role: Role,
+    /// The mode of this group, whatever those of its clusters are.
+    pub mode: Option<Mode>,
 }
 
 /// A group with everything a verdict needs.

@@ -9,10 +9,11 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::Offset};
 use wildmatch::WildMatch;
 
-use crate::model::group::{AwsList, ConfiguredGroup, Role};
+use crate::model::group::{AwsList, ConfiguredGroup, Group, Role};
+pub use crate::model::mode::Mode;
 use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::Direction;
-use crate::model::words;
+use crate::model::{text, words};
 
 words! {
     /// What a policy says of a rule. Ordered from mild to severe: the worst portion decides.
@@ -68,12 +69,27 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The strictest mode that the settings of these clusters allow: joining a second cluster never makes the guard
-    /// milder. A cluster of which no setting speaks allows every mode.
-    pub fn mode_of<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> Mode {
+    /// The mode of a group, and what set it where that made a difference: its own entry, else the strictest mode of its
+    /// clusters, since joining a second one must never make the guard milder. A cluster of which no setting speaks allows
+    /// every mode.
+    pub fn mode_of(&self, group: &Group) -> (Mode, Option<String>) {
         let setting = |name: &str| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
-        let of_cluster = |name: &'a String| setting(name).and_then(|setting| setting.mode).unwrap_or(Mode::Enforce);
-        clusters.into_iter().map(of_cluster).max().unwrap_or(Mode::Enforce)
+        let of_cluster = |name: &String| setting(name).and_then(|setting| setting.mode).unwrap_or(Mode::Enforce);
+        let entries = self.groups.iter().filter(|entry| entry.id == group.id);
+        let own = entries.filter_map(|entry| entry.mode).max();
+        let modes: Vec<(&String, Mode)> = group.clusters.iter().map(|name| (name, of_cluster(name))).collect();
+        let mode = own.or(modes.iter().map(|(_, mode)| *mode).max()).unwrap_or(Mode::Enforce);
+        if mode == Mode::Enforce && modes.iter().all(|(_, of_cluster)| *of_cluster == mode) {
+            return (mode, None);
+        }
+        let whose = if own.is_some() {
+            format!("group `{}` (in `groups`)", group.id)
+        } else {
+            let decided = modes.iter().filter(|(_, of_cluster)| *of_cluster == mode);
+            let names: Vec<String> = decided.map(|(name, _)| format!("`{name}`")).collect();
+            format!("cluster{} {}", if names.len() == 1 { "" } else { "s" }, text::and(&names))
+        };
+        (mode, Some(format!("the policy sets the mode of {whose} to `{}`", mode.word())))
     }
 }
 
@@ -86,16 +102,6 @@ pub struct ClusterSetting {
     pub environment: Option<String>,
     /// At most this mode. `None`: the environment variable decides.
     pub mode: Option<Mode>,
-}
-
-words! {
-    /// Whether we change anything.
-    pub enum Mode {
-        /// Only notify. The more cautious one, hence the lesser.
-        Report = "report",
-        /// Revoke what the policy forbids.
-        Enforce = "enforce",
-    }
 }
 
 /// One line of the policy.

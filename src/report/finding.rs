@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::rule::{Direction, Rule};
+use crate::model::rule::Rule;
 use crate::model::words;
 use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, Portion};
@@ -182,11 +182,6 @@ impl Finding {
     /// What a cluster needs and does not have. Nothing is done about it: the guard opens nothing.
     pub fn missing(unmet: &Unmet<'_>, named_by_event: bool) -> Self {
         let requirement = unmet.requirement;
-        let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
-        let missing = unmet.missing.by_protocol();
-        let words = missing.iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect::<Vec<_>>();
-        let groups = unmet.groups.iter().map(String::as_str).collect::<Vec<_>>();
-        let (words, groups, peers) = (words.join(" and "), groups.join(" and "), &unmet.peers);
         let portion = |(protocol, ports)| PortionRecord {
             clause: requirement.id.clone(),
             protocol,
@@ -195,10 +190,10 @@ impl Finding {
             verdict: Verdict::Report,
             reason: requirement.reason.clone(),
         };
-        let detail = format!("interfaces with {groups} attached have no {words} {way} {peers}");
+        let detail = format!("{} have no {}", unmet.interfaces(), unmet.what());
         Self {
             named_by_event,
-            portions: missing.into_iter().map(portion).collect(),
+            portions: unmet.missing.by_protocol().into_iter().map(portion).collect(),
             ..Self::reported(Subject::Requirement(requirement.id.clone()), Some(requirement.severity), detail)
         }
     }

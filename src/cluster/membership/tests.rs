@@ -222,7 +222,7 @@ fn a_group_of_another_account_is_never_strong() {
 
 #[test]
 fn a_configured_group_is_strong_even_for_a_cluster_that_eks_does_not_list() {
-    let entry = ConfiguredGroup { id: GROUP.into(), cluster: "edge".into(), role: Role::Node };
+    let entry = ConfiguredGroup { id: GROUP.into(), cluster: "edge".into(), role: Role::Node, mode: None };
     assert_eq!(World { configured: vec![entry], ..World::default() }.roles(), ["node configured strong"]);
 }
 

@@ -11,7 +11,7 @@ use crate::model::facts::{Cluster, Instances, NodeGroups};
 use crate::model::rule::Rule;
 
 impl Inventory {
-    /// The groups that EKS names for a cluster, or for one node group of it, as EKS says it now. Empty when there is no
+    /// The groups that EKS names for a cluster, of its node groups all or this one, as EKS says it now. Empty when there is no
     /// such cluster.
     ///
     /// # Errors
@@ -26,9 +26,7 @@ impl Inventory {
         let Some(mut found) = found else { return Ok(Vec::new()) };
         found.node_groups = node_groups;
         self.index.learn_groups_of(&found);
-        let of_node_groups = Cluster { node_groups: found.node_groups.clone(), ..Cluster::default() };
-        let concerned = if node_group.is_some() { of_node_groups } else { found };
-        Ok(concerned.groups().into_iter().collect())
+        Ok(found.groups().into_iter().collect())
     }
 
     /// What EKS says of a cluster, without its node groups.

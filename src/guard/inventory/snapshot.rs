@@ -15,6 +15,8 @@ use crate::model::rule::{Peer, Rule};
 pub struct Looked {
     /// The groups that exist.
     pub snapshots: Vec<GroupSnapshot>,
+    /// In a sweep the names of all clusters that could be read.
+    pub clusters: Vec<String>,
     /// What, and why not. The groups were judged as far as the rest goes.
     pub unread: Vec<Unread>,
 }

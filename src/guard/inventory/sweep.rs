@@ -82,7 +82,8 @@ impl Inventory {
         let known = Arc::new(known);
         self.learn(&raw, &known);
         let snapshots = self.with_references(&raw, &known).await?;
-        Ok(Looked { snapshots, unread })
+        let clusters = known.iter().map(|cluster| cluster.name.clone()).collect();
+        Ok(Looked { snapshots, clusters, unread })
     }
 
     /// A cluster with its node groups. Those of a cluster that goes away while we read are no matter.

@@ -33,7 +33,9 @@ pub fn text(policy: &Policy) -> String {
     list(&mut out, "controllers", controllers);
     let groups = policy.groups.iter();
     let groups = groups.map(|group| {
-        vec![("id", quoted(&group.id)), ("cluster", quoted(&group.cluster)), ("role", group.role.word().to_owned())]
+        let mode = group.mode.map(|mode| ("mode", mode.word().to_owned()));
+        let role = ("role", group.role.word().to_owned());
+        [("id", quoted(&group.id)), ("cluster", quoted(&group.cluster)), role].into_iter().chain(mode).collect()
     });
     list(&mut out, "groups", groups.collect());
     let clusters = policy.clusters.iter().map(|cluster| {

@@ -13,7 +13,7 @@ use crate::policy::file::problems::Problems;
 use crate::policy::model::{ClusterSetting, Mode};
 use crate::policy::tree::Node;
 
-pub(super) const OF_GROUPS: [&str; 3] = ["id", "cluster", "role"];
+pub(super) const OF_GROUPS: [&str; 4] = ["id", "cluster", "role", "mode"];
 pub(super) const OF_CLUSTERS: [&str; 3] = ["name", "environment", "mode"];
 
 pub(super) fn controllers(node: &Node, problems: &mut Problems) -> BTreeSet<String> {
@@ -43,7 +43,8 @@ fn group(node: &Node, problems: &mut Problems) -> Option<ConfiguredGroup> {
     let role = fields
         .need("role", "add `role: …`, what the group is to the cluster", problems)
         .and_then(|node| choice(node, "role", "role", "unknown-role", &Role::WORDS, problems));
-    Some(ConfiguredGroup { id: id?, cluster: cluster?, role: role? })
+    let mode = fields.choice("mode", "mode", "unknown-mode", &Mode::WORDS, problems);
+    Some(ConfiguredGroup { id: id?, cluster: cluster?, role: role?, mode })
 }
 
 pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetting> {
