@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification as NetworkInterface;
 use aws_sdk_eks::types::{
-    LaunchTemplateSpecification, NodegroupResources, RemoteNetworkConfigResponse, RemoteNodeNetwork, RemotePodNetwork,
+    IpFamily, LaunchTemplateSpecification, NodegroupResources, RemoteNetworkConfigResponse, RemoteNodeNetwork,
+    RemotePodNetwork,
 };
 use futures::future::try_join;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -96,6 +97,8 @@ impl Clusters {
             .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a public access block of {name}: {error}")))?;
         let cluster = Cluster {
             public_endpoint: public_endpoint.unwrap_or_default(),
+            is_ipv6: cluster.kubernetes_network_config().and_then(|network| network.ip_family())
+                == Some(&IpFamily::Ipv6),
             is_local: cluster.outpost_config().is_some(),
             vpc: network.and_then(|network| network.vpc_id()).unwrap_or_default().to_owned(),
             vpc_ranges: Addresses::default(),

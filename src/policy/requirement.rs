@@ -27,12 +27,15 @@ pub struct Unmet<'p> {
 /// Other sides named in one finding.
 const MAX_NAMED: usize = 3;
 
+/// Which family of addresses is missing, where it is one of two.
+const FAMILIES: [&str; 2] = ["over IPv4", "over IPv6"];
+
 /// One other side.
 struct Target {
     name: String,
     /// A rule that names one of these is enough.
     groups: BTreeSet<String>,
-    /// So are address rules that together cover one of these.
+    /// So are address rules that together cover one of these sets; each of them, where every family is needed.
     ranges: Vec<Addresses>,
 }
 
@@ -59,9 +62,10 @@ fn judge<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSe
         let mut open = missing.clone();
         let mut closed_to = Vec::new();
         for target in targets(word, topology) {
-            let here = open_to(&rules, &target, &missing, topology);
+            let of_ranges = open_to(&rules, &target, &missing, topology);
+            let here = of_ranges.iter().cloned().reduce(|all, one| together(all, one, topology)).unwrap_or_default();
             if !here.covers(&missing) {
-                closed_to.push(target.name);
+                closed_to.push(named(target.name, &of_ranges, &missing, topology));
             }
             open = &open & &here;
         }
@@ -73,12 +77,31 @@ fn judge<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSe
     (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
 }
 
+/// What is open by one family and by the other: either is enough, but where pods have IPv6 addresses and nodes both kinds.
+fn together(one: Traffic, other: Traffic, topology: &Topology) -> Traffic {
+    if topology.is_ipv6 { &one & &other } else { Traffic::union([one, other]) }
+}
+
+/// The name of a side that is not reached, with the family by which it is not where it is by the other.
+fn named(name: String, open: &[Traffic], missing: &Traffic, topology: &Topology) -> String {
+    let closed: Vec<&str> =
+        open.iter().zip(FAMILIES).filter(|(open, _)| !open.covers(missing)).map(|(_, family)| family).collect();
+    match closed.as_slice() {
+        [family] if topology.is_ipv6 && open.len() > 1 => format!("{name} {family}"),
+        _ => name,
+    }
+}
+
 /// The other sides that a word means; all of them must be reached.
 fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
     // Without known ranges only a rule for everybody surely covers the groups.
-    let vpc = || match topology.vpc_ranges.by_family().collect::<Vec<_>>() {
-        ranges if ranges.is_empty() => Addresses::all().by_family().collect(),
-        ranges => ranges,
+    let everybody = Addresses::all().by_family();
+    let vpc = || {
+        let known = topology.vpc_ranges.by_family();
+        let is_enough = |known: &Addresses| !known.is_empty() || (!topology.is_ipv6 && !topology.vpc_ranges.is_empty());
+        let ranges = known.into_iter().zip(everybody.clone());
+        let ranges = ranges.map(|(known, everybody)| if is_enough(&known) { known } else { everybody });
+        ranges.filter(|range| !range.is_empty()).collect()
     };
     let listed = |groups: &GroupSet| groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let of_groups = |who: &str, groups: &GroupSet| Target {
@@ -94,8 +117,7 @@ fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
         }
         PeerTerm::Vpc => vec![Target { name: "the VPC's ranges".to_owned(), groups: GroupSet::new(), ranges: vpc() }],
         PeerTerm::Anywhere => {
-            let ranges = Addresses::all().by_family().collect();
-            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges }]
+            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges: everybody.to_vec() }]
         }
         PeerTerm::Addresses(addresses) => {
             let ranges = vec![addresses.clone()];
@@ -106,8 +128,8 @@ fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
     }
 }
 
-/// What the rules let through to a target, of what is wanted.
-fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology) -> Traffic {
+/// What the rules let through to each of the target's ranges, of what is wanted.
+fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology) -> Vec<Traffic> {
     let mut open = Traffic::default();
     let mut by_address: Vec<(Traffic, Addresses)> = Vec::new();
     for rule in rules {
@@ -127,10 +149,9 @@ fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topolo
             },
         }
     }
-    target.ranges.iter().fold(open, |open, range| {
-        let left = wanted - &open;
-        Traffic::union([open, open_to_all_of(range, &by_address, &left)])
-    })
+    let left = wanted - &open;
+    let open_to = |range| Traffic::union([open.clone(), open_to_all_of(range, &by_address, &left)]);
+    target.ranges.iter().map(open_to).collect()
 }
 
 /// Where the address rules cover a whole range, alone or together. Rules differ in their ports, so what no rule opens alone
