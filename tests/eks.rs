@@ -93,6 +93,7 @@ fn prod() -> Value {
     json!({
         "name": "prod",
         "roleArn": "arn:aws:iam::111122223333:role/prod",
+        "kubernetesNetworkConfig": { "serviceIpv6Cidr": "fd30:1c53:5f8a::/108", "ipFamily": "ipv6" },
         "status": "ACTIVE",
         "resourcesVpcConfig": {
             "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-extra"], "clusterSecurityGroupId": "sg-cluster",
@@ -145,6 +146,7 @@ async fn a_cluster_is_read_with_its_node_groups_and_templates() {
             template_groups: strings(&["sg-a", "sg-b"]),
         }],
         public_endpoint: nets(&["0.0.0.0/0"]),
+        is_ipv6: true,
         is_local: false,
     };
     assert_eq!(found, [expected]);
@@ -158,6 +160,7 @@ async fn a_cluster_that_is_being_created_has_no_cluster_group_yet() {
     let eks = [list_clusters(json!(["prod"])), describe_cluster("prod", cluster), list_node_groups("prod", json!([]))];
     let found = read(&eks.each_ref(), &[]).await.unwrap();
     assert_eq!((found[0].cluster_group.as_deref(), found[0].vpc.as_str()), (None, "vpc-1"));
+    assert!(!found[0].is_ipv6, "EKS does not say, so it is the usual one");
 }
 
 #[tokio::test]

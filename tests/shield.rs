@@ -57,6 +57,7 @@ fn set(groups: &[&str]) -> GroupSet {
 /// Nodes with this group, or with this and another one.
 fn topology(nodes: &[&[&str]], node: Vec<Rule>) -> Topology {
     Topology {
+        is_ipv6: false,
         cluster: "prod".to_owned(),
         control_plane: set(&["sg-cluster"]),
         nodes: nodes.iter().map(|groups| set(groups)).collect(),

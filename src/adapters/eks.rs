@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification as NetworkInterface;
 use aws_sdk_eks::types::{
-    LaunchTemplateSpecification, NodegroupResources, RemoteNetworkConfigResponse, RemoteNodeNetwork, RemotePodNetwork,
+    IpFamily, LaunchTemplateSpecification, NodegroupResources, RemoteNetworkConfigResponse, RemoteNodeNetwork,
+    RemotePodNetwork,
 };
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -59,6 +60,8 @@ impl Eks for Clusters {
         Ok(Some(Cluster {
             name: name.to_owned(),
             public_endpoint: public_endpoint.unwrap_or_default(),
+            is_ipv6: cluster.kubernetes_network_config().and_then(|network| network.ip_family())
+                == Some(&IpFamily::Ipv6),
             is_local: cluster.outpost_config().is_some(),
             vpc: network.and_then(|network| network.vpc_id()).unwrap_or_default().to_owned(),
             vpc_ranges: Addresses::default(),

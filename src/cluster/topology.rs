@@ -28,6 +28,8 @@ pub struct Topology {
     pub rules: BTreeMap<String, Vec<Rule>>,
     /// The VPC's own ranges.
     pub vpc_ranges: Addresses,
+    /// Pods have IPv6 addresses and nodes both kinds, so what is needed is needed of both families.
+    pub is_ipv6: bool,
     /// The prefix lists that the rules name.
     pub prefix_lists: BTreeMap<String, PrefixList>,
 }
@@ -71,6 +73,7 @@ impl Topology {
             nodes: BTreeSet::new(),
             rules,
             vpc_ranges: cluster.vpc_ranges.clone(),
+            is_ipv6: cluster.is_ipv6,
             prefix_lists,
         };
         let is_node = |candidate: &&Candidate| candidate.by_aws || topology.lets_control_plane_in(&candidate.groups);

@@ -147,6 +147,8 @@ pub struct Cluster {
     pub node_groups: Vec<NodeGroup>,
     /// Who may call the public endpoint of its API (`publicAccessCidrs`); empty without one. No security group guards it.
     pub public_endpoint: Addresses,
+    /// Its pods and services have IPv6 addresses (`ipFamily`), while its nodes have both.
+    pub is_ipv6: bool,
     /// A local cluster on Outposts: EKS keeps a group of its own among the control-plane instances.
     pub is_local: bool,
 }

@@ -12,7 +12,7 @@ use wildmatch::WildMatch;
 use crate::model::group::{Group, Role};
 use crate::model::ids::Location;
 use crate::model::region::Traffic;
-use crate::model::rule::Rule;
+use crate::model::rule::{Packets, Rule};
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
@@ -169,7 +169,7 @@ impl<'a> Evaluator<'a> {
     /// What a clause takes of the peer of a rule, where their traffic meets.
     fn take<'c>(&self, active: &'c Active<'_>, rule: &Rule, kind: PeerKind, is_wide: bool) -> Take<'c> {
         let clause = active.clause;
-        if clause.direction != rule.direction {
+        if clause.direction != rule.direction || !clause.width.holds(rule.packets.port_count()) {
             Take::Nothing
         } else if clause.peers.iter().any(|word| self.peers.is_named(word, &rule.peer, kind)) {
             Take::All
@@ -189,14 +189,19 @@ impl<'a> Evaluator<'a> {
         traffic: Traffic,
     ) -> Portion {
         let clause = active.clause;
-        let verdict = match clause.for_controller {
-            Some(milder) if controller => active.verdict.min(milder),
-            _ => active.verdict,
-        };
-        let severity = match clause.severity_of_ranges {
-            Some(of_ranges) if !rule.packets.is_single_port() => Some(of_ranges),
-            _ => clause.severity,
-        };
+        let milder = [
+            clause.for_controller.filter(|_| controller),
+            clause.in_passing.filter(|_| !rule.packets.means_its_ports()),
+        ];
+        let verdict = milder.into_iter().flatten().fold(active.verdict, Verdict::min);
+        // The most particular one first.
+        let severities = [
+            clause.severity_for_controller.filter(|_| controller),
+            clause.severity_of_broad.filter(|_| rule.packets.port_count() > Packets::FEW_HUNDRED),
+            clause.severity_of_ranges.filter(|_| !rule.packets.is_single_port()),
+            clause.severity,
+        ];
+        let severity = severities.into_iter().flatten().next();
         Portion {
             clause: clause.id.clone(),
             traffic,

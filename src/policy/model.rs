@@ -127,14 +127,45 @@ pub struct Clause {
     pub severity: Option<Severity>,
     /// Severity of a rule that opens more than one port, where it differs.
     pub severity_of_ranges: Option<Severity>,
+    /// Severity of a rule that opens more than `Packets::FEW_HUNDRED` ports, where it differs.
+    pub severity_of_broad: Option<Severity>,
+    /// It speaks only of rules that open so many ports.
+    pub width: Width,
+    /// Verdict on a rule that covers the clause's ports by the way, without meaning them, where it differs.
+    pub in_passing: Option<Verdict>,
     /// Verdict on a controller's own single-port rule, where it differs.
     pub for_controller: Option<Verdict>,
+    /// Severity of such a rule, where it differs.
+    pub severity_for_controller: Option<Severity>,
     /// Still revokes in a group that is attached to a load balancer too. Without it `revoke` is `report` there.
     pub beside_load_balancer: bool,
     /// Why, for people.
     pub reason: String,
     /// Only for exceptions: scope and end.
     pub limits: Limits,
+}
+
+/// How many ports a rule opens, of those that a clause speaks of. Any number where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Width {
+    /// More than these.
+    pub more_than: Option<u32>,
+    /// These, or fewer.
+    pub at_most: Option<u32>,
+}
+
+impl Width {
+    /// Whether a rule of so many ports is one of them.
+    pub fn holds(self, ports: u32) -> bool {
+        self.more_than.is_none_or(|fewer| ports > fewer) && self.at_most.is_none_or(|most| ports <= most)
+    }
+
+    /// Whether each width of the other one is one of these.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        let lowest = |width: Self| width.more_than.unwrap_or(0);
+        let highest = |width: Self| width.at_most.unwrap_or(u32::MAX);
+        lowest(self) <= lowest(other) && highest(other) <= highest(self)
+    }
 }
 
 words! {
@@ -202,11 +233,13 @@ pub enum PeerTerm {
     Role(Role),
     /// Every other group.
     OtherGroup,
+    /// Of these, a group of another account.
+    OtherAccountGroup,
 }
 
 impl PeerTerm {
     /// The terms that are a word and nothing more.
-    pub const PLAIN: [(&'static str, Self); 8] = [
+    pub const PLAIN: [(&'static str, Self); 9] = [
         ("private", Self::Private),
         ("internet", Self::Internet),
         ("wide-internet", Self::WideInternet),
@@ -215,6 +248,7 @@ impl PeerTerm {
         ("self", Self::Itself),
         ("same-cluster", Self::SameCluster),
         ("other-group", Self::OtherGroup),
+        ("other-account-group", Self::OtherAccountGroup),
     ];
     /// What stands before the word of a role.
     pub const OF_ROLE: &'static str = "role:";

@@ -197,6 +197,12 @@ impl<'a> Peers<'a> {
             PeerTerm::Itself => matches!(kind, PeerKind::Itself),
             PeerTerm::SameCluster => matches!(kind, PeerKind::SameCluster),
             PeerTerm::OtherGroup => matches!(kind, PeerKind::OtherGroup),
+            PeerTerm::OtherAccountGroup => match (kind, peer) {
+                (PeerKind::OtherGroup, Peer::Group { owner, .. }) => {
+                    owner.as_ref().is_some_and(|owner| *owner != self.group.owner)
+                }
+                _ => false,
+            },
             PeerTerm::Role(role) => match (kind, peer) {
                 (PeerKind::Itself, _) => self.strong_roles.contains(role),
                 (PeerKind::SameCluster, Peer::Group { id, .. }) => {

@@ -43,12 +43,15 @@ impl Unmet<'_> {
 /// Other sides named in one finding.
 const MAX_NAMED: usize = 3;
 
+/// Which family of addresses is missing, where it is one of two.
+const FAMILIES: [&str; 2] = ["over IPv4", "over IPv6"];
+
 /// One other side.
 struct Target {
     name: String,
     /// A rule that names one of these is enough.
     groups: BTreeSet<String>,
-    /// So are address rules that together cover one of these.
+    /// So are address rules that together cover one of these sets; each of them, where every family is needed.
     ranges: Vec<Addresses>,
 }
 
@@ -87,8 +90,8 @@ fn judge<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSe
     let mut names = Vec::new();
     // What is not known is not called missing.
     for sides in reach(requirement, topology, &rules, Unread::Open) {
-        let is_closed = |side: &&Side| !side.open.covers(&missing);
-        names.push(listed(sides.iter().filter(is_closed).map(|side| side.name.as_str())));
+        let closed = sides.iter().filter(|side| !side.open.covers(&missing));
+        names.push(listed(closed.map(|side| side.named(&missing, topology))));
         missing = &missing - &open_to_all(requirement, &sides);
     }
     let peers = names.join(", or ");
@@ -114,7 +117,7 @@ fn lost<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet
         for (before, after) in before.iter().zip(after) {
             let fallen = missing_of(after, &whole_after);
             if !fallen.is_empty() && missing_of(before, &whole_before).is_empty() {
-                closed_to.push(before.name.as_str());
+                closed_to.push(after.named(&fallen, topology));
                 missing = Traffic::union([missing, fallen]);
             }
         }
@@ -126,7 +129,7 @@ fn lost<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet
     (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
 }
 
-fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+fn listed(names: impl IntoIterator<Item = String>) -> String {
     names.into_iter().take(MAX_NAMED).collect::<Vec<_>>().join(" and ")
 }
 
@@ -134,6 +137,24 @@ fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 struct Side {
     name: String,
     open: Traffic,
+    /// By each of its ranges.
+    by_range: Vec<Traffic>,
+}
+
+impl Side {
+    /// Its name, with the family by which it is not reached where it is by the other.
+    fn named(&self, missing: &Traffic, topology: &Topology) -> String {
+        let closed = self.by_range.iter().zip(FAMILIES).filter(|(open, _)| !open.covers(missing));
+        match closed.map(|(_, family)| family).collect::<Vec<_>>().as_slice() {
+            [family] if topology.is_ipv6 && self.by_range.len() > 1 => format!("{} {family}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+}
+
+/// What is open by one family and by the other: either is enough, but where pods have IPv6 addresses and nodes both kinds.
+fn together(one: Traffic, other: Traffic, topology: &Topology) -> Traffic {
+    if topology.is_ipv6 { &one & &other } else { Traffic::union([one, other]) }
 }
 
 /// What a prefix list lets through that could not be read.
@@ -147,8 +168,9 @@ enum Unread {
 fn reach(requirement: &Requirement, topology: &Topology, rules: &[&Rule], unread: Unread) -> Vec<Vec<Side>> {
     let rules: Vec<&Rule> = rules.iter().copied().filter(|rule| rule.direction == requirement.direction).collect();
     let side = |target: Target| {
-        let open = open_to(&rules, &target, &requirement.traffic, topology, unread);
-        Side { name: target.name, open }
+        let by_range = open_to(&rules, &target, &requirement.traffic, topology, unread);
+        let open = by_range.iter().cloned().reduce(|all, one| together(all, one, topology)).unwrap_or_default();
+        Side { name: target.name, open, by_range }
     };
     let sides = |word: &PeerTerm| targets(word, topology).into_iter().map(side).collect();
     requirement.peers.iter().map(sides).collect()
@@ -162,9 +184,13 @@ fn open_to_all(requirement: &Requirement, sides: &[Side]) -> Traffic {
 /// The other sides that a word means; all of them must be reached.
 fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
     // Without known ranges only a rule for everybody surely covers the groups.
-    let vpc = || match topology.vpc_ranges.by_family().collect::<Vec<_>>() {
-        ranges if ranges.is_empty() => Addresses::all().by_family().collect(),
-        ranges => ranges,
+    let everybody = Addresses::all().by_family();
+    let vpc = || {
+        let known = topology.vpc_ranges.by_family();
+        let is_enough = |known: &Addresses| !known.is_empty() || (!topology.is_ipv6 && !topology.vpc_ranges.is_empty());
+        let ranges = known.into_iter().zip(everybody.clone());
+        let ranges = ranges.map(|(known, everybody)| if is_enough(&known) { known } else { everybody });
+        ranges.filter(|range| !range.is_empty()).collect()
     };
     let listed = |groups: &GroupSet| groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let of_groups = |who: &str, groups: &GroupSet| Target {
@@ -180,8 +206,7 @@ fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
         }
         PeerTerm::Vpc => vec![Target { name: "the VPC's ranges".to_owned(), groups: GroupSet::new(), ranges: vpc() }],
         PeerTerm::Anywhere => {
-            let ranges = Addresses::all().by_family().collect();
-            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges }]
+            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges: everybody.to_vec() }]
         }
         PeerTerm::Addresses(addresses) => {
             let ranges = vec![addresses.clone()];
@@ -192,8 +217,8 @@ fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
     }
 }
 
-/// What the rules let through to a target, of what is wanted.
-fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology, unread: Unread) -> Traffic {
+/// What the rules let through to each of the target's ranges, of what is wanted.
+fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology, unread: Unread) -> Vec<Traffic> {
     let mut open = Traffic::default();
     let mut by_address: Vec<(Traffic, Addresses)> = Vec::new();
     for rule in rules {
@@ -215,10 +240,9 @@ fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topolo
             },
         }
     }
-    target.ranges.iter().fold(open, |open, range| {
-        let left = wanted - &open;
-        Traffic::union([open, open_to_all_of(range, &by_address, &left)])
-    })
+    let left = wanted - &open;
+    let open_to = |range| Traffic::union([open.clone(), open_to_all_of(range, &by_address, &left)]);
+    target.ranges.iter().map(open_to).collect()
 }
 
 /// Where the address rules cover a whole range, alone or together. Rules differ in their ports, so what no rule opens alone

@@ -25,7 +25,7 @@ use eks_sg_guard::policy::model::{Origin, Policy, Verdict};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::model::{Taste, exception};
+use crate::model::{LISTS, Taste, exception};
 use crate::oracle::{Oracle, Said};
 use crate::world::{Mark, RuleModel, World, block, read, world};
 
@@ -199,7 +199,8 @@ proptest! {
         if world.policy.extends == "strict" {
             world.rules.iter_mut().for_each(|rule| rule.mark = Mark::Nothing);
         }
-        if bits > 0 {
+        let judges_widths = world.policy.extends != "none";
+        if bits > 0 || judges_widths && LISTS.contains(&world.rules[at].peer.as_str()) {
             world.rules[at].peer = block;
         }
         let mut wide = world.clone();
@@ -208,7 +209,9 @@ proptest! {
             rule.peer = wider(&rule.peer, bits);
         }
         rule.slice = match rule.slice {
-            (Some(protocol @ (6 | 17)), from, to) if ports.0 < 39_000 => {
+            // The built-in policies are milder with ranges in which a port lies by chance, but never with all ports.
+            (Some(6 | 17), ..) if judges_widths && ports.0 < 10_000 => rule.slice,
+            (Some(protocol @ (6 | 17)), from, to) if !judges_widths && ports.0 < 39_000 => {
                 (Some(protocol), from.saturating_sub(ports.0), to.saturating_add(ports.1))
             }
             (slice, ..) if ports.0 < 20_000 => (slice, 0, u16::MAX),
@@ -231,6 +234,14 @@ proptest! {
         if !matches!(rule.slice.0, Some(6 | 17)) {
             rule.slice.0 = Some(6);
             (rule.slice.1, rule.slice.2) = (0, u16::MAX);
+        }
+        // A part that opens few ports to a group, or in which a port lies by chance, is milder in the built-in policies.
+        if world.policy.extends != "none" {
+            let (_, from, to) = rule.slice;
+            rule.slice.2 = to.min(from.saturating_add(255));
+            if rule.peer.starts_with("sg-") {
+                rule.peer = "0.0.0.0/0".to_owned();
+            }
         }
         let (protocol, mut from, to) = rule.slice;
         let mut parts = Vec::new();

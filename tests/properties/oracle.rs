@@ -154,8 +154,11 @@ impl<'w> Oracle<'w> {
     fn decide(&self, rule: &RuleModel, atom: (u8, u16), peer: &Single<'_>, wide: bool) -> Said {
         let class = class(rule, peer);
         for clause in &self.clauses {
+            let opened = ports(rule.slice);
             if self.speaks(clause)
                 && clause.egress == rule.egress
+                && clause.width.0.is_none_or(|fewer| fewer < opened)
+                && clause.width.1.is_none_or(|most| opened <= most)
                 && clause.traffic.iter().any(|slice| within(*slice, atom))
                 && clause.peers.iter().any(|word| self.covers(word, rule, peer, wide))
             {
@@ -178,14 +181,34 @@ impl<'w> Oracle<'w> {
             verdict = verdict.min(Verdict::Report);
         }
         let single = matches!(rule.slice, (Some(6 | 17), from, to) if from == to);
+        let controllers = self.is_marked(rule) && single && self.world.author != Author::Other;
         if let Some(milder) = clause.for_controller
-            && self.is_marked(rule)
-            && single
-            && self.world.author != Author::Other
+            && controllers
         {
             verdict = verdict.min(milder);
         }
-        let severity = if single { clause.severity } else { clause.of_ranges.unwrap_or(clause.severity) };
+        let opened = ports(rule.slice);
+        if let Some(milder) = clause.in_passing
+            && (257..32768).contains(&opened)
+        {
+            verdict = verdict.min(milder);
+        }
+        let mut severity = clause.severity;
+        if let Some(of_ranges) = clause.of_ranges
+            && !single
+        {
+            severity = of_ranges;
+        }
+        if let Some(of_broad) = clause.of_broad
+            && opened >= 257
+        {
+            severity = of_broad;
+        }
+        if let Some(of_controllers) = clause.of_controllers
+            && controllers
+        {
+            severity = of_controllers;
+        }
         let of_cluster = |word: &&str| {
             word.starts_with("sg-") || word.starts_with("role:") || ["self", "same-cluster"].contains(word)
         };
@@ -249,6 +272,7 @@ impl<'w> Oracle<'w> {
             "role:node" => group(&GROUPS[1..2]) || itself_is(Role::Node),
             "role:load-balancer" => group(&GROUPS[2..3]) || itself_is(Role::LoadBalancer),
             "other-group" => group(&GROUPS[3..]),
+            "other-account-group" => group(&GROUPS[4..]),
             _ if word.starts_with("aws:") => matches!(peer, Single::Aws(list) if *list == word),
             _ if word.contains('/') => matches!(peer, Single::Address(cell) if cell.is_in(&[word])),
             _ => word == rule.peer,
@@ -296,6 +320,15 @@ fn class(rule: &RuleModel, peer: &Single<'_>) -> &'static str {
     }
 }
 
+/// How many ports a rule opens: of every protocol more than any number, of ICMP one for a type.
+fn ports((protocol, from, to): Slice) -> u32 {
+    match protocol {
+        None => u32::MAX,
+        Some(1 | 58) if (from, to) != (0, u16::MAX) => 1,
+        _ => u32::from(to - from) + 1,
+    }
+}
+
 fn within((protocol, from, to): Slice, atom: (u8, u16)) -> bool {
     protocol.is_none_or(|number| number == atom.0) && from <= atom.1 && atom.1 <= to
 }
@@ -303,7 +336,7 @@ fn within((protocol, from, to): Slice, atom: (u8, u16)) -> bool {
 /// Per protocol of interest: both ends of each slice, and what lies just beyond them.
 fn atoms(slices: &[Slice]) -> Vec<(u8, u16)> {
     let mut atoms = BTreeSet::new();
-    for protocol in [1, 4, 6, 17, 47, 58, 99, 255] {
+    for protocol in [1, 4, 6, 17, 41, 47, 58, 99, 137, 255] {
         atoms.extend([(protocol, 0), (protocol, u16::MAX)]);
         for (_, from, to) in slices.iter().filter(|(number, ..)| number.is_none_or(|number| number == protocol)) {
             let ports = [from.checked_sub(1), Some(*from), Some(*to), to.checked_add(1)];

@@ -7,20 +7,39 @@ use jiff::civil::Date;
 use crate::model::group::Role;
 use crate::model::ids::Resource;
 use crate::model::rule::Direction;
+use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::Problems;
 use crate::policy::file::traffic;
-use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict, Width};
 use crate::policy::tree::Node;
 
 /// Keys of clauses and exceptions alike: the region.
-pub(super) const REGION: [&str; 9] =
-    ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
-pub(super) const OF_CLAUSES: [&str; 8] =
-    ["roles", "only", "verdict", "severity", "severity_of_ranges", "for_controller", "beside_load_balancer", "reason"];
+pub(super) const REGION: [&str; 11] =
+    ["id", "direction", "protocol", "ports", "tcp", "udp", "icmp", "icmpv6", "whole_protocols", "from", "to"];
+pub(super) const OF_CLAUSES: [&str; 13] = [
+    "roles",
+    "only",
+    "more_than_ports",
+    "at_most_ports",
+    "verdict",
+    "in_passing",
+    "for_controller",
+    "severity",
+    "severity_of_ranges",
+    "severity_of_broad",
+    "severity_for_controller",
+    "beside_load_balancer",
+    "reason",
+];
+/// Severities of particular rules, beside `severity`.
+const PARTICULAR: [&str; 3] = ["severity_of_ranges", "severity_of_broad", "severity_for_controller"];
+/// Verdicts on particular rules, milder than `verdict`.
+pub(super) const MILDER: [&str; 2] = ["in_passing", "for_controller"];
+const MOST_PORTS: u32 = 1 << 16;
 pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
 /// Roles of a clause that names none: those of a cluster's own groups.
@@ -73,14 +92,17 @@ impl<'t> Reader<'t> {
         let verdict = fields
             .need("verdict", HELP_VERDICT, problems)
             .and_then(|node| choice(node, "verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems));
-        let [severity, severity_of_ranges] = ["severity", "severity_of_ranges"]
-            .map(|key| fields.choice(key, "severity", "unknown-severity", &Severity::WORDS, problems));
-        let for_controller = fields.choice("for_controller", "verdict", "unknown-verdict", &Verdict::WORDS, problems);
+        let mut severity_of = |key| fields.choice(key, "severity", "unknown-severity", &Severity::WORDS, problems);
+        let severity = severity_of("severity");
+        let [severity_of_ranges, severity_of_broad, severity_for_controller] = PARTICULAR.map(severity_of);
+        let width = width(&fields, problems);
+        let [in_passing, for_controller] =
+            MILDER.map(|key| fields.choice(key, "verdict", "unknown-verdict", &Verdict::WORDS, problems));
         let beside_load_balancer = fields.flag("beside_load_balancer", problems).unwrap_or(false);
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
         if let Some(verdict) = verdict {
             check_severity(&fields, verdict, problems);
-            check_softening(&fields, verdict, for_controller, problems);
+            check_softening(&fields, verdict, [in_passing, for_controller], problems);
         }
 
         let ((id, at), (direction, traffic, peers)) = (id?, region?);
@@ -90,8 +112,8 @@ impl<'t> Reader<'t> {
         let limits = Limits::default();
         #[rustfmt::skip]
         let clause = Clause {
-            id, origin, roles, only, direction, traffic, peers, verdict, severity, severity_of_ranges, for_controller,
-            beside_load_balancer, reason, limits,
+            id, origin, roles, only, direction, traffic, peers, verdict, severity, severity_of_ranges, severity_of_broad,
+            width: width?, in_passing, for_controller, severity_for_controller, beside_load_balancer, reason, limits,
         };
         Some((clause, at))
     }
@@ -126,7 +148,11 @@ impl<'t> Reader<'t> {
             verdict: Verdict::Allow,
             severity: None,
             severity_of_ranges: None,
+            severity_of_broad: None,
+            width: Width::default(),
+            in_passing: None,
             for_controller: None,
+            severity_for_controller: None,
             beside_load_balancer: false,
             reason: reason?,
             limits: Limits { owner: Some(owner?), expires, group, cluster, account, region: aws_region },
@@ -226,7 +252,7 @@ fn check_severity(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems
 }
 
 pub(super) fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems) {
-    for key in ["severity", "severity_of_ranges"] {
+    for key in ["severity"].into_iter().chain(PARTICULAR) {
         if let Some(at) = fields.key_at(key).filter(|_| verdict == Verdict::Allow) {
             let message = format!("the {} allows, so it has no `{key}`", fields.what);
             problems.add(Diagnostic::error("severity-of-allow", at, message).help(format!("remove `{key}`")));
@@ -234,12 +260,14 @@ pub(super) fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, pr
     }
 }
 
-/// `for_controller` and `beside_load_balancer` can only do something beside a harsher verdict.
-fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option<Verdict>, problems: &mut Problems) {
-    let softer = for_controller.is_none_or(|milder| milder < verdict);
-    if let Some(at) = fields.key_at("for_controller").filter(|_| !softer) {
-        let message = "`for_controller` is not milder than the verdict, so it does nothing";
-        problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
+/// Milder verdicts and `beside_load_balancer` can only do something beside a harsher verdict.
+fn check_softening(fields: &Fields<'_>, verdict: Verdict, milder: [Option<Verdict>; 2], problems: &mut Problems) {
+    for (key, milder) in MILDER.into_iter().zip(milder) {
+        let softer = milder.is_none_or(|milder| milder < verdict);
+        if let Some(at) = fields.key_at(key).filter(|_| !softer) {
+            let message = format!("`{key}` is not milder than the verdict, so it does nothing");
+            problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
+        }
     }
     if let Some(at) = fields.key_at("beside_load_balancer").filter(|_| verdict != Verdict::Revoke) {
         let message = "`beside_load_balancer` keeps a `revoke`, and this clause has none";
@@ -247,13 +275,55 @@ fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option
     }
 }
 
-/// Gives a clause another verdict, and takes away what does nothing beside it. A severity that is given is that of ranges
-/// too.
-pub(super) fn set_verdict(clause: &mut Clause, verdict: Verdict, severity: Option<Severity>) {
+/// Which widths of rules it speaks of. `None`: reported.
+fn width(fields: &Fields<'_>, problems: &mut Problems) -> Option<Width> {
+    let mut count = |key| match fields.get(key) {
+        None => Some(None),
+        Some(node) => {
+            let text = scalar(node, key, problems)?;
+            let read = text.parse::<u32>().ok().filter(|count| (1..=MOST_PORTS).contains(count));
+            if read.is_none() {
+                let message = format!("{} is not a number of ports", quoted(text));
+                let help = format!("write a number from 1 to {MOST_PORTS}");
+                problems.add(Diagnostic::error("bad-port-count", node.at, message).help(help));
+            }
+            read.map(Some)
+        }
+    };
+    let (more_than, at_most) = (count("more_than_ports"), count("at_most_ports"));
+    let width = Width { more_than: more_than?, at_most: at_most? };
+    if width.more_than.zip(width.at_most).is_some_and(|(fewer, most)| fewer >= most) {
+        let at = fields.key_at("at_most_ports").unwrap_or(fields.at);
+        let message = format!("no rule has so many and so few ports, so the {} never matches", fields.what);
+        let help = "make `at_most_ports` larger than `more_than_ports`, or remove one of them";
+        problems.add(Diagnostic::error("bad-port-count", at, message).help(help));
+        return None;
+    }
+    Some(width)
+}
+
+/// What `verdicts` says of an inherited clause.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    pub(super) verdict: Verdict,
+    pub(super) severity: Option<Severity>,
+    pub(super) in_passing: Option<Verdict>,
+    pub(super) for_controller: Option<Verdict>,
+}
+
+/// Gives a clause another verdict, and takes away what does nothing beside it. A severity that is given is that of every
+/// rule.
+pub(super) fn set_verdict(clause: &mut Clause, change: Change) {
+    let Change { verdict, severity, in_passing, for_controller } = change;
     let is_objection = verdict != Verdict::Allow;
     clause.verdict = verdict;
-    clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| is_objection && severity.is_none());
+    for particular in
+        [&mut clause.severity_of_ranges, &mut clause.severity_of_broad, &mut clause.severity_for_controller]
+    {
+        *particular = particular.filter(|_| is_objection && severity.is_none());
+    }
     clause.severity = is_objection.then_some(severity.or(clause.severity).unwrap_or(DEFAULT_SEVERITY));
-    clause.for_controller = clause.for_controller.filter(|milder| *milder < verdict);
+    clause.in_passing = in_passing.or(clause.in_passing).filter(|milder| *milder < verdict);
+    clause.for_controller = for_controller.or(clause.for_controller).filter(|milder| *milder < verdict);
     clause.beside_load_balancer &= verdict == Verdict::Revoke;
 }

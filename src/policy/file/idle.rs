@@ -60,7 +60,7 @@ fn allowed_by<'c>(exception: &Reach<'_>, after: &[&Reach<'c>], otherwise: Verdic
             if other.clause.verdict != Verdict::Allow {
                 return None;
             }
-            if cover(&other.clause.peers, word) {
+            if other.holds_beside(exception) && cover(&other.clause.peers, word) {
                 open.take(other);
                 if !allowing.contains(&other.clause.id.as_str()) {
                     allowing.push(&other.clause.id);

@@ -86,11 +86,20 @@ fn clause(clause: &Clause) -> KeyValues {
     let mut entry = vec![("id", quoted(&clause.id)), ("roles", format!("[{}]", roles.join(", ")))];
     entry.extend(clause.only.then(|| ("only", "true".to_owned())));
     entry.extend(space(clause.direction, &clause.traffic, &clause.peers));
+    entry.extend(clause.width.more_than.map(|count| ("more_than_ports", count.to_string())));
+    entry.extend(clause.width.at_most.map(|count| ("at_most_ports", count.to_string())));
     entry.push(("verdict", clause.verdict.word().to_owned()));
-    let word = |severity: Severity| severity.word().to_owned();
-    entry.extend(clause.severity.map(|severity| ("severity", word(severity))));
-    entry.extend(clause.severity_of_ranges.map(|severity| ("severity_of_ranges", word(severity))));
-    entry.extend(clause.for_controller.map(|milder| ("for_controller", milder.word().to_owned())));
+    for (key, milder) in [("in_passing", clause.in_passing), ("for_controller", clause.for_controller)] {
+        entry.extend(milder.map(|milder| (key, milder.word().to_owned())));
+    }
+    for (key, severity) in [
+        ("severity", clause.severity),
+        ("severity_of_ranges", clause.severity_of_ranges),
+        ("severity_of_broad", clause.severity_of_broad),
+        ("severity_for_controller", clause.severity_for_controller),
+    ] {
+        entry.extend(severity.map(|severity| (key, severity.word().to_owned())));
+    }
     entry.extend(clause.beside_load_balancer.then(|| ("beside_load_balancer", "true".to_owned())));
     entry.push(("reason", quoted(&clause.reason)));
     entry
@@ -117,7 +126,7 @@ fn space(direction: Direction, traffic: &Traffic, peers: &[PeerTerm]) -> KeyValu
     entry
 }
 
-/// The language gives the same ports to TCP and UDP of one clause, or all of them to one of the two.
+/// Ports are `protocol` and `ports` unless TCP and UDP have different ones.
 fn packets(traffic: &Traffic) -> KeyValues {
     if *traffic == Traffic::all() {
         return Vec::new();
@@ -125,13 +134,20 @@ fn packets(traffic: &Traffic) -> KeyValues {
     let of = |protocol: u8| traffic.clone() & Traffic::ports(protocol, 0, u16::MAX);
     let is_whole = |protocol: &u8| of(*protocol) == Traffic::ports(*protocol, 0, u16::MAX);
     let mut entry = Vec::new();
-    let with_ports: Vec<u8> =
-        [TCP, UDP].into_iter().filter(|protocol| !of(*protocol).is_empty() && !is_whole(protocol)).collect();
-    if let Some(first) = with_ports.first() {
-        let names: Vec<&str> = with_ports.iter().map(|protocol| if *protocol == TCP { "tcp" } else { "udp" }).collect();
-        let ranges: Vec<String> = of(*first).ranges().map(range).collect();
-        entry.push(("protocol", format!("[{}]", names.join(", "))));
-        entry.push(("ports", format!("[{}]", ranges.join(", "))));
+    let ports = |protocol: u8| of(protocol).ranges().map(range).collect::<Vec<_>>().join(", ");
+    let with_ports: Vec<(&'static str, String)> = [("tcp", TCP), ("udp", UDP)]
+        .into_iter()
+        .filter(|(_, protocol)| !of(*protocol).is_empty() && !is_whole(protocol))
+        .map(|(name, protocol)| (name, format!("[{}]", ports(protocol))))
+        .collect();
+    match with_ports.as_slice() {
+        [(_, one), (_, other)] if one != other => entry.extend(with_ports),
+        [(_, ports), ..] => {
+            let names: Vec<&str> = with_ports.iter().map(|(name, _)| *name).collect();
+            entry.push(("protocol", format!("[{}]", names.join(", "))));
+            entry.push(("ports", ports.clone()));
+        }
+        [] => {}
     }
     for (protocol, key) in MESSAGES {
         if !of(protocol).is_empty() && !is_whole(&protocol) {

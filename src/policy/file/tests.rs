@@ -140,16 +140,46 @@ fn networks_hold_networks_and_clients_reach_inherited_clauses() {
     let policy = loaded(networks).policy;
     let clients = [nets(&["198.51.100.0/24", "203.0.113.0/24"]), PeerTerm::Private];
     assert_eq!(policy.clients, clients);
-    assert_eq!(find(&policy, "nodeport-clients").peers, clients);
+    let clients_and_groups = [&clients[..], &[PeerTerm::OtherGroup]].concat();
+    assert_eq!(find(&policy, "nodeport-clients").peers, clients_and_groups);
     let strict = loaded(&format!(
         "{networks}extends: strict\nclauses: [{{id: web, from: clients, verdict: allow, reason: r}}]\n"
     ))
     .policy;
-    assert_eq!(find(&strict, "nodeport-clients").peers, clients);
+    assert_eq!(find(&strict, "nodeport-clients").peers, clients_and_groups);
     assert_eq!(find(&strict, "web").peers, clients);
     let usual =
         loaded("version: 1\nclauses: [{id: web, from: [clients, 203.0.113.0/24], verdict: allow, reason: r}]\n").policy;
     assert_eq!(find(&usual, "web").peers, [nets(&["203.0.113.0/24"]), PeerTerm::Private]);
+}
+
+#[test]
+fn ports_may_be_written_by_protocol() {
+    let of = |keys: &str| traffic(&clause(&format!("from: vpc, {keys}")));
+    assert_eq!(of("tcp: [22, 80-90], udp: 53"), "tcp 22,80-90; udp 53");
+    assert_eq!(of("protocol: tcp, ports: 22, udp: [53], icmp: 8/0"), "icmp 8/0; tcp 22; udp 53");
+    assert_eq!(of("udp: all"), "udp all");
+    assert_eq!(of("protocol: tcp, ports: 22, tcp: 23"), "tcp 22-23");
+}
+
+/// A clause that speaks of other widths decides other rules, so it hides none of these.
+#[test]
+fn only_a_clause_of_every_width_hides_another() {
+    for (first, second, shadowed) in [
+        ("", "", true),
+        ("", "at_most_ports: 16, ", true),
+        ("at_most_ports: 16, ", "", false),
+        ("at_most_ports: 16, ", "at_most_ports: 16, ", true),
+        ("at_most_ports: 16, ", "at_most_ports: 17, ", false),
+        ("more_than_ports: 16, ", "more_than_ports: 17, ", true),
+        ("more_than_ports: 16, ", "more_than_ports: 15, ", false),
+        ("more_than_ports: 16, ", "at_most_ports: 99, more_than_ports: 16, ", true),
+    ] {
+        let clause = |id, width| format!("{{id: {id}, {width}from: [vpc], verdict: report, reason: r}}");
+        let text = format!("version: 1\nclauses: [{}, {}]\n", clause("a", first), clause("b", second));
+        let is_shadowed = loaded(&text).warnings.iter().any(|warning| warning.code == "shadowed");
+        assert_eq!(is_shadowed, shadowed, "{first} {second}");
+    }
 }
 
 #[test]
@@ -161,9 +191,20 @@ fn inherited_verdicts_can_be_changed() {
     assert_eq!(of("cluster-internals-wide"), (Verdict::Report, Some(Severity::High)));
     assert_eq!(find(&policy, "cluster-internals-wide").for_controller, None);
     assert_eq!(of("other-private"), (Verdict::Revoke, Some(Severity::Medium)));
-    assert_eq!(of("foreign-group"), (Verdict::Revoke, Some(Severity::Medium)));
+    assert_eq!(of("foreign-group"), (Verdict::Revoke, Some(Severity::Low)));
     assert_eq!(of("nodeport-internet"), (Verdict::Allow, None));
     assert_eq!(find(&policy, "nodeport-internet").severity_of_ranges, None);
+
+    let verdicts = "{cluster-internals-wide: {verdict: revoke, in_passing: allow}, other-internet: {verdict: revoke, \
+                    for_controller: report}, kubelet-private: {verdict: report, severity: high}, remote-login-wide: \
+                    {verdict: revoke, for_controller: revoke}}";
+    let policy = loaded(&format!("version: 1\nverdicts: {verdicts}\n")).policy;
+    let milder = |id| (find(&policy, id).in_passing, find(&policy, id).for_controller);
+    assert_eq!(milder("cluster-internals-wide"), (Some(Verdict::Allow), Some(Verdict::Report)));
+    assert_eq!(milder("other-internet"), (None, Some(Verdict::Report)));
+    assert_eq!(milder("remote-login-wide"), (None, None), "not milder, so it is none");
+    assert_eq!(find(&policy, "other-internet").severity_for_controller, Some(Severity::Medium));
+    assert_eq!(find(&policy, "kubelet-private").severity_of_broad, None, "the severity that is given is that of all");
 
     let verdicts = "{nodeport-internet: {verdict: report, severity: low}, other-private: {verdict: revoke, severity: high}, \
                     kubelet-internet: {verdict: report}, api-internet: {verdict: allow}}";
@@ -261,7 +302,10 @@ fn only_certain_surprises_are_reported() {
     let expiry = "owner: o, expires: 2026-12-31";
     for (entry, expected) in [
         ("exceptions: [{from: same-cluster}]", "idle-exception"),
-        ("exceptions: [{from: [self, \"aws:s3\", \"role:node\"]}]", "idle-exception"),
+        ("exceptions: [{from: [self, \"role:node\"]}]", "idle-exception"),
+        ("exceptions: [{from: \"aws:s3\", udp: 2379}]", "idle-exception"),
+        // In a narrow rule the ports of etcd are reported.
+        ("exceptions: [{from: \"aws:s3\", tcp: 2379}]", ""),
         ("exceptions: [{from: vpc, protocol: tcp, ports: 8080}]", "idle-exception"),
         ("exceptions: [{from: \"aws:cloudfront\", protocol: tcp, ports: 80}]", "idle-exception"),
         ("exceptions: [{from: \"aws:cloudfront\", protocol: tcp, ports: 8080}]", ""),
@@ -284,6 +328,11 @@ fn only_certain_surprises_are_reported() {
         ("clauses: [{verdict: allow, from: internet, protocol: tcp, ports: [443, 10250, 2379-2380]}]", ""),
         ("clauses: [{verdict: allow, from: internet, roles: load-balancer, only: true}]", ""),
         ("clauses: [{verdict: report, from: internet}]", ""),
+        // What decides only rules of some widths covers nothing for sure.
+        ("clauses: [{verdict: allow, from: internet, at_most_ports: 16}]", "allows-critical"),
+        ("exceptions: [{from: [other-group], protocol: tcp, ports: 30000}]", "idle-exception"),
+        ("exceptions: [{from: [other-account-group], protocol: tcp, ports: 8080}]", ""),
+        ("exceptions: [{from: [other-account-group], protocol: tcp, ports: 30000}]", "idle-exception"),
         ("clauses: [{verdict: allow, direction: egress, to: internet}]", ""),
         // SSH is critical only where it is wide.
         ("clauses: [{verdict: allow, from: 203.0.113.0/24, protocol: tcp, ports: 20-25}]", ""),

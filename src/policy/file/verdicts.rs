@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::clause::{HELP_VERDICT, Ids, refuse_severity_of_allow, set_verdict};
+use crate::policy::file::clause::{Change, HELP_VERDICT, Ids, MILDER, refuse_severity_of_allow, set_verdict};
 use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::problems::Problems;
 use crate::policy::model::{Policy, Severity, Verdict};
 use crate::policy::tree::{Node, Value};
 
-const OF_VERDICTS: [&str; 2] = ["verdict", "severity"];
+const OF_VERDICTS: [&str; 4] = ["verdict", "in_passing", "for_controller", "severity"];
 
 /// Changes the verdicts of inherited clauses and requirements, and their severities where those are given.
 pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &mut Problems) {
@@ -29,19 +29,19 @@ pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &
             let message = format!("the verdict of {} is given twice", quoted(id));
             problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
         } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
-            if let Some((verdict, severity)) = change {
-                set_verdict(clause, verdict, severity);
+            if let Some(change) = change {
+                set_verdict(clause, change);
             }
         } else if let Some(at) = inherited.requirements.iter().position(|requirement| requirement.id == id) {
             match change {
                 // It may be missing.
-                Some((Verdict::Allow, _)) => drop(inherited.requirements.remove(at)),
-                Some((Verdict::Report, severity)) => {
+                Some(Change { verdict: Verdict::Allow, .. }) => drop(inherited.requirements.remove(at)),
+                Some(Change { verdict: Verdict::Report, severity, .. }) => {
                     if let (Some(requirement), Some(severity)) = (inherited.requirements.get_mut(at), severity) {
                         requirement.severity = severity;
                     }
                 }
-                Some((Verdict::Revoke, _)) => {
+                Some(Change { verdict: Verdict::Revoke, .. }) => {
                     let message = format!("{} is a requirement: what is missing cannot be revoked", quoted(id));
                     let help = "write `allow` where it may be missing, or `report`";
                     problems.add(Diagnostic::error("revoke-of-requirement", value.at, message).help(help));
@@ -67,15 +67,17 @@ pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &
 }
 
 /// `report`, or `{verdict: report, severity: low}`. `None`: reported.
-fn entry(value: &Node, id: &str, problems: &mut Problems) -> Option<(Verdict, Option<Severity>)> {
+fn entry(value: &Node, id: &str, problems: &mut Problems) -> Option<Change> {
     if !matches!(value.value, Value::Map(_)) {
-        return choice(value, id, "verdict", "unknown-verdict", &Verdict::WORDS, problems)
-            .map(|verdict| (verdict, None));
+        let verdict = choice(value, id, "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
+        return Some(Change { verdict, severity: None, in_passing: None, for_controller: None });
     }
     let fields = Fields::read(value, "entry of `verdicts`", &OF_VERDICTS, problems)?;
     let severity = fields.choice("severity", "severity", "unknown-severity", &Severity::WORDS, problems);
+    let [in_passing, for_controller] =
+        MILDER.map(|key| fields.choice(key, "verdict", "unknown-verdict", &Verdict::WORDS, problems));
     fields.need("verdict", HELP_VERDICT, problems);
     let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
     refuse_severity_of_allow(&fields, verdict, problems);
-    Some((verdict, severity))
+    Some(Change { verdict, severity, in_passing, for_controller })
 }

@@ -61,7 +61,7 @@ fn the_proposed_exception_is_a_policy_under_which_the_rule_is_not_revoked() {
         ("every protocol under strict", strict, rule(Packets::All, "0.0.0.0/0")),
         ("a protocol by number", standard, rule(Packets::Protocol(47), "0.0.0.0/0")),
         ("ping under strict", strict, rule(Packets::Icmp(Some(8), Some(0)), "0.0.0.0/0")),
-        ("UDP", standard, rule(Packets::Udp(53, 8472), "0.0.0.0/0")),
+        ("UDP", standard, rule(Packets::Udp(8285, 8472), "0.0.0.0/0")),
     ] {
         let finding = verdict(policy, &rule);
         assert_eq!(finding.verdict, Verdict::Revoke, "{what}");
