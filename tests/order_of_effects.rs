@@ -1124,7 +1124,7 @@ async fn a_new_rule_is_no_shield_and_waits_for_nothing() {
     assert_eq!(actions, expected.into(), "either alone would do, but the new one goes");
     let calls = case.world.calls("");
     let first =
-        ["groups", "rules", "interfaces", "instances", "clusters", "revoke ingress sgr-1", "rules", "instances"];
+        ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules", "cluster prod"];
     assert_eq!(calls[..8], first, "what the cluster needs is looked at after the revoke of the new one");
 
     let alone = on_a_node(vec![everything("sgr-1")]);
