@@ -70,6 +70,8 @@ struct World {
     /// The groups of the primary interface of the node; none: no requirement speaks of it.
     node_groups: Mutex<Vec<String>>,
     interfaces: Mutex<Vec<Interface>>,
+    /// The rules of `sg-0bb`.
+    rules_beside: Mutex<Vec<Rule>>,
     /// Who may call the public endpoint of the cluster.
     endpoint: Mutex<Addresses>,
     /// The cluster has no group yet.
@@ -176,7 +178,10 @@ impl Ec2 for Fake {
             return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
         }
         if !groups.contains(&GROUP.to_owned()) {
-            return Ok(Rules::default());
+            let beside = self.0.rules_beside.lock().unwrap().clone();
+            let is_beside = groups.contains(&"sg-0bb".to_owned());
+            let rules = beside.into_iter().filter(|_| is_beside).map(|rule| ("sg-0bb".to_owned(), rule));
+            return Ok(Rules { rules: rules.collect(), unreadable: vec![] });
         }
         let mut rules = self.0.rules.lock().unwrap().clone();
         for (left, rule) in self.0.lagging.lock().unwrap().values_mut().filter(|(left, _)| *left > 0) {
@@ -465,6 +470,24 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
     assert_eq!(calls[8..], requirements);
+}
+
+#[tokio::test]
+async fn what_groups_beside_it_let_in_is_looked_up_for_small_rules_alone_and_beside_the_revoke() {
+    let blocks = |n: std::ops::Range<u32>| {
+        n.map(|n| rule(&format!("sgr-{n}"), Packets::Tcp(22, 22), &format!("203.0.{}.0/20", n * 16)))
+    };
+    let case = Case::new(blocks(0..8).chain([kubelet("sgr-ffff")]).collect());
+    let together = Interface { groups: vec![GROUP.into(), "sg-0bb".into()], ..interface("eni-1", Some("i-1")) };
+    *case.world.interfaces.lock().unwrap() = vec![together];
+    *case.world.rules_beside.lock().unwrap() = blocks(8..16).collect();
+    let ids: Vec<String> = (0..8).map(|n| format!("sgr-{n}")).chain(["sgr-ffff".to_owned()]).collect();
+    let response = case.event(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(actions(&response).len(), 9);
+    assert!(actions(&response).iter().all(|(_, action)| *action == Action::Revoked), "{:?}", actions(&response));
+    assert!(case.world.left().is_empty());
+    let revokes = case.world.calls("revoke");
+    assert_eq!(revokes[0], "revoke ingress sgr-ffff", "it waits for nothing that is about other rules");
 }
 
 #[tokio::test]

@@ -318,6 +318,23 @@ fn ssh_split_over_twenty_public_blocks_is_wide_by_exposure_and_an_office_beside_
 }
 
 /// Naming a group for few ports is never judged worse than naming a range, whatever the port.
+/// An interface lets in what any of its groups lets in, and of each interface only its own groups count.
+#[test]
+fn small_blocks_of_two_groups_on_one_interface_are_wide_together() {
+    let blocks = |n: std::ops::Range<u32>| n.map(|n| rule("tcp 22", &format!("203.0.{}.0/20", n * 16)));
+    let own = group(&[Node], blocks(0..8).chain([rule("tcp 443", "203.0.0.0/20")]).collect());
+    let verdicts = |beside: Vec<Vec<Rule>>| {
+        let judged = judge_all(&Group { beside, ..own.clone() }, Author::Unknown);
+        judged.iter().map(|judged| judged.verdict).collect::<Vec<_>>()
+    };
+    let reported = vec![Report; 9];
+    assert_eq!(verdicts(vec![]), reported);
+    let revoked: Vec<Verdict> = [Revoke; 8].into_iter().chain([Report]).collect();
+    assert_eq!(verdicts(vec![blocks(8..16).collect()]), revoked, "a /16 of SSH together; HTTPS is not SSH");
+    assert_eq!(verdicts(vec![blocks(8..12).collect(), blocks(12..16).collect()]), reported, "on two interfaces");
+    assert_eq!(verdicts(vec![vec![rule("tcp 22", "0.0.0.0/0")]]), reported, "what is wide alone is that rule's fault");
+}
+
 #[test]
 fn a_group_for_few_ports_is_never_judged_worse_than_the_range_it_lives_in() {
     for policy in [&standard(), builtin::policy("strict").unwrap()] {

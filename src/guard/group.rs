@@ -10,7 +10,7 @@ use futures::future::join;
 use jiff::Timestamp;
 
 use crate::event::{Event, Named, NamedRule};
-use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::setup::Setup;
@@ -119,7 +119,7 @@ impl<'a> Mending<'a> {
         loop {
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let may_look_up = self.lookups_left > 0 && unread.is_none();
-            let ids = if may_look_up { self.snapshot.unresolved() } else { BTreeSet::new() };
+            let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };
             self.lookups_left -= usize::from(!ids.is_empty());
             let clusters = self.snapshot.clusters();
             let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
@@ -147,7 +147,8 @@ impl<'a> Mending<'a> {
                     return Err(error);
                 }
                 if !unresolved.is_empty() {
-                    let ids = unresolved.into_iter().collect::<Vec<_>>().join("`, `");
+                    let ids: Vec<&str> = unresolved.ids().into_iter().map(String::as_str).collect();
+                    let ids = ids.join("`, `");
                     let group = &self.snapshot.group.id;
                     self.problems.push(format!("rules of `{group}` came to refer to `{ids}` while it was looked at"));
                 }

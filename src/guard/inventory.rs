@@ -11,7 +11,7 @@ mod references;
 mod snapshot;
 mod sweep;
 
-pub use snapshot::{GroupSnapshot, Looked, Unread};
+pub use snapshot::{GroupSnapshot, Looked, Unread, Unresolved};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -291,6 +291,11 @@ impl Inventory {
         View::new(&self.account, &self.configured, raw, clusters)
     }
 
+    fn snapshot(&self, group: Group, view: &View<'_>, raw: &RawState, clusters: &Arc<Vec<Cluster>>) -> GroupSnapshot {
+        let beside = view.sets_beside(&group.id);
+        GroupSnapshot { beside, ..GroupSnapshot::new(group, raw.rules_at, clusters) }
+    }
+
     fn looked(&self, seen: Seen) -> Looked {
         let Seen { raw, clusters, unread } = seen;
         let unread_clusters: BTreeSet<&String> = unread.iter().filter_map(|(name, _)| name.as_ref()).collect();
@@ -300,7 +305,7 @@ impl Inventory {
             if !group.clusters.iter().collect::<BTreeSet<_>>().is_disjoint(&unread_clusters) {
                 group.ranges_unread = true;
             }
-            GroupSnapshot::new(group, raw.rules_at, &clusters)
+            self.snapshot(group, &view, &raw, &clusters)
         };
         let snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(snapshot).collect();
         // A name in an ordinary tag that EKS did not answer for matters to nobody who is proven to be of another cluster.

@@ -90,6 +90,9 @@ pub struct Group {
     pub roles: Vec<RoleEvidence>,
     /// Its live rules.
     pub rules: Vec<Rule>,
+    /// The ingress rules of the groups that are attached together with it, by each interface's set of groups, as far as they
+    /// were looked up: an interface lets in what any of its groups lets in.
+    pub beside: Vec<Vec<Rule>>,
     /// Rules that EC2 shows and that cannot be understood, so that they are not among `rules`.
     pub unreadable_rules: Vec<UnreadableRule>,
     /// The VPC's own ranges: private, although they may be public addresses.

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::model::group::{AwsList, Group, PrefixList, Role};
 use crate::model::region::{Addresses, Traffic};
-use crate::model::rule::{Direction, Peer};
+use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::classes::Classes;
 use crate::policy::exposure;
 use crate::policy::model::{Clause, PeerClass, PeerTerm};
@@ -132,12 +132,26 @@ impl<'a> Peers<'a> {
                 peers.push(((direction, *peer), self.classes.of(addresses.as_ref())));
                 public.push((Traffic::union(traffic.iter().cloned()), addresses.without(&self.private)));
             }
-            let wide = exposure::wide(&public);
+            let mut wide = exposure::wide(&public);
+            let beside = self.group.beside.iter().filter(|_| direction == Direction::Ingress);
+            for rules in beside {
+                let others = rules.iter().filter_map(|rule| self.public(rule));
+                let together: Vec<_> = public.iter().cloned().chain(others).collect();
+                for (wide, more) in wide.iter_mut().zip(exposure::wide(&together)) {
+                    *wide = Traffic::union([std::mem::take(wide), more]);
+                }
+            }
             reaches.extend(
                 peers.into_iter().zip(wide).map(|((key, classes), wide)| (key, ReachedPeers { classes, wide })),
             );
         }
         reaches
+    }
+
+    /// The traffic of an ingress rule and the public addresses it lets in.
+    fn public(&self, rule: &'a Rule) -> Option<(Traffic, Addresses)> {
+        let addresses = self.addresses(&rule.peer).filter(|_| rule.direction == Direction::Ingress)?;
+        Some((Traffic::from(rule.packets), addresses.without(&self.private)))
     }
 
     /// The addresses that a peer is, itself or as a list judged by entries.

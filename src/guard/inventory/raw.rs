@@ -12,6 +12,9 @@ use crate::model::group::ConfiguredGroup;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 
+/// Sets of groups attached together that are looked at for one group. Nodes have a few.
+const MAX_SETS: usize = 100;
+
 /// Groups with what they are attached to, unjudged.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawState {
@@ -164,6 +167,14 @@ impl<'a> View<'a> {
 
     pub(super) fn rules_of(&self, group: &str) -> &[Rule] {
         self.rules.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sets of groups that this one is attached together with, without itself.
+    pub(super) fn sets_beside(&self, group: &str) -> BTreeSet<BTreeSet<String>> {
+        let interfaces = self.interfaces.get(group).into_iter().flatten();
+        let others = interfaces.map(|interface| interface.groups.iter().filter(|id| *id != group).cloned().collect());
+        let sets: BTreeSet<BTreeSet<String>> = others.filter(|set: &BTreeSet<String>| !set.is_empty()).collect();
+        sets.into_iter().take(MAX_SETS).collect()
     }
 
     /// Those of these groups that are proven to be a cluster's nodes.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 
 use super::raw::RawState;
-use super::{GroupSnapshot, Inventory};
+use super::{GroupSnapshot, Inventory, Unresolved};
 use crate::cluster::membership::{Membership, Rank};
 use crate::model::error::{CloudError, chain};
-use crate::model::facts::{Cluster, Instances, Selector};
+use crate::model::facts::{Cluster, Instances, Rules, Selector};
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList, Role};
+use crate::model::rule::{Direction, Peer, Rule};
 
 /// Groups that are looked up at once.
 const MAX_GROUPS: usize = 200;
@@ -19,12 +20,21 @@ const MAX_GROUPS: usize = 200;
 pub struct References {
     lists: BTreeMap<String, PrefixList>,
     peers: BTreeMap<String, Membership>,
+    /// The sets of groups that were looked at, and the ingress rules of all of these groups.
+    beside: BTreeSet<BTreeSet<String>>,
+    rules_beside: BTreeMap<String, Vec<Rule>>,
 }
 
 impl References {
     /// Makes the rules judgeable that refer to these.
     pub fn resolve(&self, snapshot: &mut GroupSnapshot) {
         snapshot.resolved.extend(self.lists.keys().chain(self.peers.keys()).cloned());
+        for set in &self.beside {
+            if snapshot.beside.remove(set) {
+                let rules = set.iter().filter_map(|id| self.rules_beside.get(id)).flatten().cloned();
+                snapshot.group.beside.push(rules.collect());
+            }
+        }
         let GroupSnapshot { group, .. } = snapshot;
         group.prefix_lists.extend(self.lists.clone());
         let Group { clusters, peers, .. } = group;
@@ -45,14 +55,24 @@ fn of_clusters(peer: &Membership, clusters: &BTreeSet<String>) -> PeerGroup {
 }
 
 impl Inventory {
-    /// Looks up these groups (`sg-…`), as far as they are of these clusters, and prefix lists (`pl-…`).
+    /// Looks up prefix lists (`pl-…`), other groups (`sg-…`) as far as they are of these clusters, and what groups beside
+    /// this one let in.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries. A list that cannot be read is no error but an unreadable list.
-    pub async fn references(&self, ids: &BTreeSet<String>, clusters: &[Cluster]) -> Result<References, CloudError> {
-        let (lists, peers) = ids.iter().cloned().partition(|id| id.starts_with("pl-"));
-        let (lists, peers) = futures::join!(self.prefix_lists(&lists), self.peers(&peers, clusters));
-        Ok(References { lists, peers: peers? })
+    pub async fn references(&self, what: &Unresolved, clusters: &[Cluster]) -> Result<References, CloudError> {
+        let (lists, peers) = what.references.iter().cloned().partition(|id| id.starts_with("pl-"));
+        let beside: BTreeSet<String> = what.beside.iter().flatten().cloned().collect();
+        let beside: Vec<String> = beside.into_iter().collect();
+        let rules = async { if beside.is_empty() { Ok(Rules::default()) } else { self.ec2.rules(&beside).await } };
+        let (lists, peers, rules) = futures::join!(self.prefix_lists(&lists), self.peers(&peers, clusters), rules);
+        let mut rules_beside: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
+        for (group, rule) in rules?.rules {
+            if rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. }) {
+                rules_beside.entry(group).or_default().push(rule);
+            }
+        }
+        Ok(References { lists, peers: peers?, beside: what.beside.clone(), rules_beside })
     }
 
     /// Looks up what the rules of a snapshot refer to and is not known yet.

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 
 use crate::model::error::CloudError;
 use crate::model::facts::Cluster;
-use crate::model::group::Group;
-use crate::model::rule::{Peer, Rule};
+use crate::model::group::{Group, PrefixList};
+use crate::model::region::Addresses;
+use crate::model::rule::{Direction, Peer, Rule};
+use crate::policy::exposure;
 
 /// Groups as they were read, and what of them could not be read.
 #[derive(Debug, Default)]
@@ -41,12 +43,35 @@ pub struct GroupSnapshot {
     pub(super) clusters: Arc<Vec<Cluster>>,
     /// The groups and prefix lists that were looked up, whatever came of it.
     pub(super) resolved: BTreeSet<String>,
+    /// The sets of groups that are attached together with it, without itself; gone when their rules were looked up.
+    pub(super) beside: BTreeSet<BTreeSet<String>>,
+}
+
+/// What has to be looked up before some rules can be judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Groups and prefix lists that rules refer to.
+    pub references: BTreeSet<String>,
+    /// Sets of groups that are attached together with the group: what they let in counts together with small rules of it.
+    pub beside: BTreeSet<BTreeSet<String>>,
+}
+
+impl Unresolved {
+    /// Whether there is nothing to look up.
+    pub fn is_empty(&self) -> bool {
+        self.references.is_empty() && self.beside.is_empty()
+    }
+
+    /// Everything by its id.
+    pub fn ids(&self) -> BTreeSet<&String> {
+        self.references.iter().chain(self.beside.iter().flatten()).collect()
+    }
 }
 
 impl GroupSnapshot {
     pub(super) fn new(group: Group, rules_at: Timestamp, clusters: &Arc<Vec<Cluster>>) -> Self {
         let resolved = BTreeSet::from([group.id.clone()]);
-        Self { group, rules_at, clusters: Arc::clone(clusters), resolved }
+        Self { group, rules_at, clusters: Arc::clone(clusters), resolved, beside: BTreeSet::new() }
     }
 
     /// The clusters that it may be of.
@@ -70,13 +95,39 @@ impl GroupSnapshot {
         self.group.rules.iter().filter(|rule| !self.is_judgeable(rule))
     }
 
-    /// The groups and prefix lists that rules refer to and that were not looked up.
-    pub fn unresolved(&self) -> BTreeSet<String> {
-        self.not_judgeable().filter_map(reference).map(str::to_owned).collect()
+    /// What rules depend on that was not looked up.
+    pub fn unresolved(&self) -> Unresolved {
+        let is_resolved = |id: &&str| self.resolved.contains(*id);
+        let of_rules = self.group.rules.iter().filter_map(reference).filter(|id| !is_resolved(id));
+        let small = self.group.rules.iter().any(|rule| self.counts_together(rule));
+        let beside = if small { self.beside.clone() } else { BTreeSet::new() };
+        let of_beside = self.lists_beside().filter(|id| small && !is_resolved(id));
+        Unresolved { references: of_rules.chain(of_beside).map(str::to_owned).collect(), beside }
     }
 
     fn is_judgeable(&self, rule: &Rule) -> bool {
-        reference(rule).is_none_or(|id| self.resolved.contains(id))
+        let is_resolved = |id: &str| self.resolved.contains(id);
+        let knows_beside = || self.beside.is_empty() && self.lists_beside().all(is_resolved);
+        reference(rule).is_none_or(is_resolved) && (!self.counts_together(rule) || knows_beside())
+    }
+
+    /// Whether the rule is judged together with those of the groups beside this one.
+    fn counts_together(&self, rule: &Rule) -> bool {
+        if rule.direction != Direction::Ingress || (self.beside.is_empty() && self.group.beside.is_empty()) {
+            return false;
+        }
+        match &rule.peer {
+            Peer::Cidr(net) => exposure::counts_together(&Addresses::from_iter([*net]), &self.group),
+            Peer::PrefixList(id) => match self.group.prefix_lists.get(id) {
+                Some(PrefixList::Entries(entries)) => exposure::counts_together(entries, &self.group),
+                _ => false,
+            },
+            Peer::Group { .. } => false,
+        }
+    }
+
+    fn lists_beside(&self) -> impl Iterator<Item = &str> {
+        self.group.beside.iter().flatten().filter_map(|rule| rule.peer.prefix_list())
     }
 }
 

@@ -8,7 +8,7 @@ use futures::future::{try_join, try_join3};
 use futures::stream::{self, StreamExt as _};
 
 use super::raw::RawState;
-use super::{GroupSnapshot, Inventory, Looked, Unread, group};
+use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group};
 use crate::cluster::topology;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, NodeGroups, Selector};
@@ -123,13 +123,29 @@ impl Inventory {
         clusters: &Arc<Vec<Cluster>>,
     ) -> Result<Vec<GroupSnapshot>, CloudError> {
         let view = self.view(raw, clusters);
-        let snapshot = |facts| GroupSnapshot::new(group(&view, raw, facts, clusters), raw.rules_at, clusters);
+        let snapshot = |facts| self.snapshot(group(&view, raw, facts, clusters), &view, raw, clusters);
         let mut snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(snapshot).collect();
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
-        let unresolved = snapshots.iter().flat_map(GroupSnapshot::unresolved).collect();
-        let references = self.references(&unresolved, clusters).await?;
+        // What groups beside one let in was read already; the lists it names come with the second look.
         for snapshot in &mut snapshots {
-            references.resolve(snapshot);
+            for set in std::mem::take(&mut snapshot.beside) {
+                let rules = set
+                    .iter()
+                    .flat_map(|id| view.rules_of(id))
+                    .filter(|rule| rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. }));
+                snapshot.group.beside.push(rules.cloned().collect());
+            }
+        }
+        for _ in 0..2 {
+            let references = snapshots.iter().flat_map(|snapshot| snapshot.unresolved().references).collect();
+            let unresolved = Unresolved { references, ..Unresolved::default() };
+            if unresolved.is_empty() {
+                break;
+            }
+            let references = self.references(&unresolved, clusters).await?;
+            for snapshot in &mut snapshots {
+                references.resolve(snapshot);
+            }
         }
         Ok(snapshots)
     }
