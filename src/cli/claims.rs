@@ -87,7 +87,7 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         rules,
         ..Group::default()
     };
-    let by_controller = Author::of(&event.actor, policy, &group) == Author::Controller;
+    let by_controller = matches!(Author::of(&event.actor, policy, &group), Author::Controller | Author::Service);
     Claimed { group, named: named.clone(), roles_from, without_content, by_controller }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures::future::try_join;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
+use crate::cluster::membership::{Facts, Membership, Rank, membership, speaks_of_eks};
 use crate::cluster::topology::{self, Candidate, Topology};
 use crate::guard::inventory::cache::{CACHE_TTL, Cache};
 use crate::guard::inventory::raw::{RawState, is_of};
@@ -304,7 +304,7 @@ impl Inventory {
 
     fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
         let rules = raw.rules_of(&facts.id);
-        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters);
+        let Membership { clusters: names, roles, rank } = self.membership(facts, &rules, raw, clusters);
         let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
         Group {
             id: facts.id.clone(),
@@ -313,6 +313,7 @@ impl Inventory {
             owner: facts.owner.clone(),
             remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
             cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
+            identity_providers: own().filter(|_| rank == Rank::Proven).filter_map(Cluster::identity_provider).collect(),
             vpc_ranges: raw.ranges.get(&facts.vpc).cloned().unwrap_or_default(),
             clusters: names,
             roles,

@@ -183,7 +183,15 @@ impl<'w> Oracle<'w> {
             verdict = verdict.min(Verdict::Report);
         }
         let single = matches!(rule.slice, (Some(6 | 17), from, to) if from == to);
-        let controllers = self.is_marked(rule) && single && self.world.author != Author::Other;
+        let is_tcp = |ports: &[u16]| rule.slice.0 == Some(6) && ports.contains(&rule.slice.1);
+        let logins = is_tcp(&[22, 3389, 5985, 5986]);
+        let trusted = match self.world.author {
+            Author::Unknown | Author::Controller => true,
+            Author::Service => !logins,
+            Author::WebIdentity => !logins && !is_tcp(&[2379, 2380, 10250, 10255]),
+            Author::Other => false,
+        };
+        let controllers = self.is_marked(rule) && single && trusted;
         if let Some(milder) = clause.for_controller
             && controllers
         {

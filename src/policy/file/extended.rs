@@ -7,8 +7,8 @@ use wildmatch::WildMatch;
 use crate::policy::diagnostic::Rejected;
 use crate::policy::model::{Clause, ClusterSetting, Limits, Policy};
 
-/// The clauses in reading order, and the hashes of their policies. `added`: of each setting the name of its policy. The first
-/// setting whose name matches counts, so the clusters of earlier ones are left out.
+/// The clauses in reading order, and the hashes of their policies. `added`: of each setting the name of its policy. The
+/// first setting whose name matches counts, so the clusters of earlier ones are left out.
 pub(super) fn clauses(
     settings: &[ClusterSetting],
     added: &[Option<&'static str>],
