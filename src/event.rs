@@ -106,7 +106,8 @@ pub struct Event {
     pub actor: Actor,
 }
 
-/// Who made the call. All of it is text from outside; only `session_issuer` and `arn` say who it was.
+/// Who made the call. All of it is text from outside; only `arn`, `session_issuer` and
+/// `federated_provider` say who it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The principal.
@@ -115,6 +116,9 @@ pub struct Actor {
     pub r#type: Option<String>,
     /// The role behind an assumed-role session, by ARN (with its path, which the session ARN lacks).
     pub session_issuer: Option<String>,
+    /// The identity provider that vouched for the session, by ARN: of a pod with a web identity, its cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federated_provider: Option<String>,
     /// An address, or the host name of an AWS service.
     pub source_ip: Option<String>,
     /// The program, as it calls itself.

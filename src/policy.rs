@@ -12,7 +12,7 @@ pub(crate) mod exposure;
 pub mod file;
 pub mod judge;
 pub mod model;
-mod peers;
+pub(crate) mod peers;
 pub mod requirement;
 mod texts;
 mod tree;

@@ -92,6 +92,8 @@ async fn read(eks: &[&Rule], ec2: &[&Rule]) -> Result<Vec<Cluster>, CloudError> 
 fn prod() -> Value {
     json!({
         "name": "prod",
+        "arn": "arn:aws:eks:us-east-1:111122223333:cluster/prod",
+        "identity": { "oidc": { "issuer": "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE" } },
         "roleArn": "arn:aws:iam::111122223333:role/prod",
         "kubernetesNetworkConfig": { "serviceIpv6Cidr": "fd30:1c53:5f8a::/108", "ipFamily": "ipv6" },
         "status": "ACTIVE",
@@ -139,6 +141,8 @@ async fn a_cluster_is_read_with_its_node_groups_and_templates() {
         control_plane_groups: strings(&["sg-extra"]),
         remote_networks: nets(&["192.168.0.0/19"]),
         role_arn: Some("arn:aws:iam::111122223333:role/prod".to_owned()),
+        arn: Some("arn:aws:eks:us-east-1:111122223333:cluster/prod".to_owned()),
+        issuer: Some("https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE".to_owned()),
         node_groups: vec![NodeGroup {
             name: "blue".to_owned(),
             remote_access_group: Some("sg-ssh".to_owned()),
@@ -160,6 +164,7 @@ async fn a_cluster_that_is_being_created_has_no_cluster_group_yet() {
     let eks = [list_clusters(json!(["prod"])), describe_cluster("prod", cluster), list_node_groups("prod", json!([]))];
     let found = read(&eks.each_ref(), &[]).await.unwrap();
     assert_eq!((found[0].cluster_group.as_deref(), found[0].vpc.as_str()), (None, "vpc-1"));
+    assert_eq!((&found[0].arn, &found[0].issuer), (&None, &None));
     assert!(!found[0].is_ipv6, "EKS does not say, so it is the usual one");
 }
 

@@ -69,6 +69,8 @@ struct World {
     prefix_list: Mutex<Option<Addresses>>,
     /// The groups of the primary interface of the node; none: no requirement speaks of it.
     node_groups: Mutex<Vec<String>>,
+    /// Only an ordinary tag says that the node is one.
+    node_is_only_tagged: Mutex<bool>,
     interfaces: Mutex<Vec<Interface>>,
     /// The rules of `sg-0bb`.
     rules_beside: Mutex<Vec<Rule>>,
@@ -199,7 +201,12 @@ impl Ec2 for Fake {
     }
     async fn instances(&self, _: &Instances) -> Result<Vec<Instance>, CloudError> {
         self.0.call("instances".into());
-        let tags = [("aws:eks:cluster-name".to_owned(), "prod".to_owned())].into();
+        let tag = if *self.0.node_is_only_tagged.lock().unwrap() {
+            ("kubernetes.io/cluster/prod", "owned")
+        } else {
+            ("aws:eks:cluster-name", "prod")
+        };
+        let tags = [(tag.0.to_owned(), tag.1.to_owned())].into();
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
@@ -257,6 +264,8 @@ impl World {
             vpc: "vpc-1".into(),
             cluster_group: (!*self.is_being_created.lock().unwrap()).then(|| CLUSTER_GROUP.into()),
             public_endpoint: self.endpoint.lock().unwrap().clone(),
+            arn: Some("arn:aws:eks:us-east-1:111122223333:cluster/prod".into()),
+            issuer: Some("https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE".into()),
             ..Cluster::default()
         }
     }
@@ -1218,6 +1227,42 @@ async fn our_own_revoke_comes_back_and_is_left_alone_but_our_role_opening_a_rule
     case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
     let misused = case.guard.handle(&by(authorize("e-3", &["sgr-1"]), OWN_ROLE), Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&misused), [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+/// Who vouches for pods of the cluster, and for others.
+#[tokio::test]
+async fn a_pod_of_the_groups_own_cluster_may_be_a_controller_and_no_other_pod() {
+    let provider = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE";
+    let neighbour = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE2";
+    let account = "arn:aws:iam::444455556666:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE";
+    for (provider, packets, only_tagged, expected) in [
+        (provider, Packets::Udp(53, 53), false, Action::Reported),
+        (provider, Packets::Tcp(15012, 15012), false, Action::Reported),
+        (neighbour, Packets::Udp(53, 53), false, Action::Revoked),
+        (account, Packets::Udp(53, 53), false, Action::Revoked),
+        (provider, Packets::Tcp(22, 22), false, Action::Revoked),
+        (provider, Packets::Tcp(10250, 10250), false, Action::Revoked),
+        (provider, Packets::Udp(53, 54), false, Action::Revoked),
+        (provider, Packets::Udp(53, 53), true, Action::Revoked),
+    ] {
+        let marked = Rule {
+            description: Some("elbv2.k8s.aws/targetGroupBinding=shared".into()),
+            ..rule("sgr-1", packets, "0.0.0.0/0")
+        };
+        let case = Case::new(vec![marked, from_group("sgr-2", Packets::Tcp(10250, 10250), CLUSTER_GROUP)]);
+        *case.world.node_is_only_tagged.lock().unwrap() = only_tagged;
+        let mut event = authorize("e-1", &["sgr-1"]);
+        event["detail"]["userIdentity"] = json!({"type": "AssumedRole",
+            "arn": "arn:aws:sts::111122223333:assumed-role/balancers/1767322800",
+            "sessionContext": {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/balancers"},
+                               "webIdFederationData": {"federatedProvider": provider, "attributes": {}}}});
+        let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert_eq!(
+            actions(&response),
+            [("sgr-1".to_owned(), expected)],
+            "{packets} by {provider}, tagged: {only_tagged}"
+        );
+    }
 }
 
 /// A call that attaches the group to an interface.

@@ -70,6 +70,8 @@ fn the_schema_has_the_words_of_the_reader() {
         of("interfacesOf"),
         reader_knows("version: 1\nrequirements: [{id: a, from: vpc, reason: r, role: ?}]\n")
     );
+    let extends = &schema["$defs"]["cluster"]["properties"]["extends"];
+    assert_eq!(words(extends), reader_knows("version: 1\nclusters: [{name: a, extends: ?}]\n"));
     assert_eq!(of("mode"), reader_knows("version: 1\nclusters: [{name: a, mode: ?}]\n"));
     assert_eq!(words(&schema["properties"]["public_endpoint"]), reader_knows("version: 1\npublic_endpoint: ?\n"));
     assert_eq!(words(&schema["properties"]["extends"]), builtin::NAMES.map(str::to_owned).into());
@@ -171,7 +173,7 @@ groups:
   - {id: sg-0123456789abcdef0, cluster: prod, role: node}
   - {id: sg-0123456789abcdef1, cluster: prod, role: node, mode: report}
 clusters:
-  - {name: "prod-*", environment: production, mode: enforce}
+  - {name: "prod-*", environment: production, mode: enforce, extends: strict}
 verdicts: {api-internet: report, other-private: {verdict: report, severity: low}}
 clauses:
   - id: office
@@ -185,6 +187,7 @@ clauses:
     verdict: revoke
     severity: high
     reason: shows spellings
+  - {id: narrow, cluster: prod, except_cluster: prod-2, from: vpc, at_most_ports: "16", verdict: report, reason: widths}
   - {id: out, direction: egress, to: anywhere, protocol: all, ports: all, verdict: allow, reason: shows the rest}
 exceptions:
   - id: pentest

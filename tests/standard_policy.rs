@@ -11,7 +11,7 @@ use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
-use eks_sg_guard::policy::file::print;
+use eks_sg_guard::policy::file::{self, print};
 use eks_sg_guard::policy::judge::{JudgedRule, judge};
 use eks_sg_guard::policy::model::{PeerTerm, Policy, Severity, Verdict};
 use ipnet::IpNet;
@@ -395,6 +395,44 @@ fn each_rule_has_the_width_it_has_whatever_stands_beside_it() {
     }
 }
 
+/// `report` and `revoke` count where any cluster of the group has them, `allow` where all do.
+#[test]
+fn in_a_group_of_several_clusters_the_worst_of_them_counts() {
+    let text = "version: 1\nclusters: [{name: \"prod-*\", extends: strict}]\nclauses:\n\
+                - {id: only-dev, cluster: \"dev-*\", tcp: 22, from: 203.0.113.0/24, verdict: allow, reason: r}\n\
+                - {id: no-dns, cluster: stage, udp: 53, from: vpc, verdict: revoke, severity: high, reason: r}\n\
+                - {id: no-dns, except_cluster: stage, udp: 53, from: vpc, verdict: report, reason: r}\n\
+                exceptions:\n\
+                - {id: one, reason: r, owner: o, cluster: dev-1, tcp: 23, from: 203.0.113.0/24, expires: 2026-12-31}\n\
+                - {id: both, reason: r, owner: o, cluster: stage, tcp: 23, from: 203.0.113.0/24, expires: 2026-12-31}\n";
+    let policy = file::load("own.yaml", text, jiff::civil::date(2026, 11, 23)).unwrap().policy;
+    for (clusters, what, from, verdict) in [
+        (&["dev-1"][..], "tcp 22", "203.0.113.7/32", Allow),
+        (&["stage"], "tcp 22", "203.0.113.7/32", Report),
+        (&["dev-1", "stage"], "tcp 22", "203.0.113.7/32", Report),
+        (&["dev-1", "prod-1"], "tcp 22", "203.0.113.7/32", Revoke),
+        (&["dev-1", "dev-2"], "tcp 22", "203.0.113.7/32", Allow),
+        (&["prod-1"], "tcp 8080", "203.0.113.7/32", Revoke),
+        (&["dev-1"], "tcp 8080", "203.0.113.7/32", Report),
+        (&["dev-1", "prod-1"], "tcp 8080", "203.0.113.7/32", Revoke),
+        (&[], "tcp 8080", "203.0.113.7/32", Report),
+        // Fine in both, so fine: what strict says first takes nothing that it would allow itself.
+        (&["dev-1", "prod-1"], "icmp 3/4", "0.0.0.0/0", Allow),
+        (&["dev-1", "prod-1"], "tcp 8080", "sg-0same", Allow),
+        (&["stage"], "udp 53", "10.0.0.0/16", Revoke),
+        (&["dev-1"], "udp 53", "10.0.0.0/16", Report),
+        (&["dev-1", "stage"], "udp 53", "10.0.0.0/16", Revoke),
+        (&[], "udp 53", "10.0.0.0/16", Report),
+        // An exception in each.
+        (&["dev-1", "stage"], "tcp 23", "203.0.113.7/32", Allow),
+        (&["dev-1", "dev-2"], "tcp 23", "203.0.113.7/32", Report),
+    ] {
+        let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
+        let group = Group { clusters, ..group(&[Node], vec![rule(what, from)]) };
+        assert_eq!(judge_by(&policy, &group, Author::Other)[0].verdict, verdict, "{:?} {what}", group.clusters);
+    }
+}
+
 #[test]
 fn strict_reports_what_a_controller_wrote_and_revokes_it_from_anybody_else() {
     let strict = builtin::policy("strict").unwrap();
@@ -441,6 +479,15 @@ fn a_controllers_own_single_port_rule_is_reported_only_with_its_marker_and_never
         ("tcp 22", Author::Controller, Report),
         ("tcp 22", Author::Unknown, Report),
         ("tcp 22", Author::Other, Revoke),
+        ("tcp 22", Author::Service, Revoke),
+        ("tcp 22", Author::WebIdentity, Revoke),
+        ("tcp 3389", Author::WebIdentity, Revoke),
+        ("tcp 5985", Author::WebIdentity, Revoke),
+        ("udp 53", Author::Service, Report),
+        ("udp 53", Author::WebIdentity, Report),
+        ("tcp 15012", Author::WebIdentity, Report),
+        ("tcp 10250", Author::WebIdentity, Revoke),
+        ("tcp 10255", Author::Unknown, Revoke),
         ("tcp 2379", Author::Unknown, Revoke),
         ("tcp 10250", Author::Controller, Revoke),
     ] {

@@ -71,6 +71,12 @@ impl Eks for Clusters {
                 .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a remote network of {name}: {error}")))?
                 .unwrap_or_default(),
             role_arn: cluster.role_arn().map(str::to_owned),
+            arn: cluster.arn().map(str::to_owned),
+            issuer: cluster
+                .identity()
+                .and_then(|identity| identity.oidc())
+                .and_then(|oidc| oidc.issuer())
+                .map(str::to_owned),
             node_groups: Vec::new(),
         }))
     }

@@ -327,7 +327,7 @@ fn of_group(rules: &Rules, group: &str) -> Vec<UnreadableRule> {
 
 /// A group as the policy sees it.
 fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluster]) -> Group {
-    let Membership { clusters: names, roles, .. } = view.membership(facts);
+    let Membership { clusters: names, roles, rank } = view.membership(facts);
     let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
     Group {
         id: facts.id.clone(),
@@ -336,6 +336,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         owner: facts.owner.clone(),
         remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
         cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
+        identity_providers: own().filter(|_| rank == Rank::Proven).filter_map(Cluster::identity_provider).collect(),
         vpc_ranges: raw.ranges_around(facts),
         ranges_unread: raw.ranges_unread,
         clusters: names,

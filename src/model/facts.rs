@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::group::UnreadableRule;
+use crate::model::ids::Arn;
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 
@@ -143,6 +144,10 @@ pub struct Cluster {
     pub remote_networks: Addresses,
     /// The cluster's IAM role.
     pub role_arn: Option<String>,
+    /// The cluster itself, by ARN.
+    pub arn: Option<String>,
+    /// Who issues the web identities of its pods: an address that begins with `https://`.
+    pub issuer: Option<String>,
     /// Its managed node groups.
     pub node_groups: Vec<NodeGroup>,
     /// Who may call the public endpoint of its API (`publicAccessCidrs`); empty without one. No security group guards it.
@@ -154,6 +159,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The ARN that IAM gives to the cluster's issuer as an identity provider of the cluster's own account.
+    pub fn identity_provider(&self) -> Option<String> {
+        let arn = Arn::parse(self.arn.as_deref()?)?;
+        let issuer = self.issuer.as_deref()?.strip_prefix("https://").filter(|issuer| !issuer.is_empty())?;
+        Some(format!("arn:{}:iam::{}:oidc-provider/{issuer}", arn.partition, arn.account))
+    }
+
     /// Every group that EKS names for it.
     pub fn groups(&self) -> BTreeSet<String> {
         let of_nodes =
@@ -184,4 +196,26 @@ pub struct PrefixListFacts {
     pub name: String,
     /// Its entries.
     pub entries: Addresses,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_provider_is_the_issuer_in_the_account_of_the_cluster() {
+        let id = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE";
+        let of = |arn: &str, issuer: &str| {
+            let (arn, issuer) = (Some(arn.to_owned()), Some(issuer.to_owned()));
+            Cluster { arn, issuer, ..Cluster::default() }.identity_provider()
+        };
+        let arn = "arn:aws:eks:us-east-1:111122223333:cluster/prod";
+        let expected = format!("arn:aws:iam::111122223333:oidc-provider/{id}");
+        assert_eq!(of(arn, &format!("https://{id}")), Some(expected));
+        assert!(of(&arn.replace("aws:", "aws-cn:"), &format!("https://{id}")).unwrap().starts_with("arn:aws-cn:iam::"));
+        for (arn, issuer) in [(arn, ""), (arn, "https://"), (arn, id), ("", "https://x"), ("prod", "https://x")] {
+            assert_eq!(of(arn, issuer), None, "{arn} {issuer}");
+        }
+        assert_eq!(Cluster::default().identity_provider(), None);
+    }
 }

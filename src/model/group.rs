@@ -103,6 +103,8 @@ pub struct Group {
     pub remote_networks: Addresses,
     /// ARNs of its clusters' own IAM roles, which the service controller writes with.
     pub cluster_role_arns: BTreeSet<String>,
+    /// ARNs of the identity providers of the clusters that it is proven to belong to: their pods' sessions name them.
+    pub identity_providers: BTreeSet<String>,
     /// What the groups are that its rules name, by id. A group that is not here is an `other-group`.
     pub peers: BTreeMap<String, PeerGroup>,
     /// The prefix lists that its rules name, by id.

@@ -4,9 +4,7 @@
 //! else's world rule beside it. So rules that are wide alone are wide wherever they reach; of the others, only the ports
 //! where those others *together* reach the threshold count.
 
-use crate::model::group::Group;
 use crate::model::region::{Addresses, Family, Traffic};
-use crate::policy::peers::private_everywhere;
 
 /// An address space with its threshold. IPv4-mapped IPv6 is measured as the IPv4 addresses it stands for.
 struct Space {
@@ -53,11 +51,9 @@ pub(crate) fn wide(peers: &[(Traffic, Addresses)]) -> Vec<Traffic> {
     wide
 }
 
-/// Whether these are public addresses, and too few to be wide alone: what others let in beside them matters.
-pub(crate) fn counts_together(addresses: &Addresses, group: &Group) -> bool {
-    let public = addresses.without(&private_everywhere()).without(&group.vpc_ranges).without(&group.remote_networks);
-    let sizes = || SPACES.iter().map(|space| (size(&space.ranges(&public)), space.threshold));
-    sizes().any(|(size, threshold)| (1..threshold).contains(&size))
+/// Whether some of these are too few to be wide alone.
+pub(crate) fn is_small(internet: &Addresses) -> bool {
+    SPACES.iter().any(|space| (1..space.threshold).contains(&size(&space.ranges(internet))))
 }
 
 /// Whether these are more addresses than a VPC has in one range: then no VPC's or remote network's can be all of them.

@@ -5,6 +5,7 @@
 #[cfg(feature = "cli")]
 pub mod cases;
 mod clause;
+mod extended;
 mod fields;
 mod hazard;
 mod idle;
@@ -14,6 +15,7 @@ pub mod print;
 mod problems;
 mod reach;
 mod requirement;
+mod scope;
 mod settings;
 mod shadow;
 #[cfg(test)]
@@ -35,7 +37,7 @@ use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
 use crate::policy::file::problems::Problems;
 use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
-use crate::policy::model::{Clause, Origin, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::model::{Clause, ClusterSetting, Origin, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::texts;
 use crate::policy::tree::{self, Node, Value};
 
@@ -151,11 +153,15 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let controllers = fields.get("controllers").map(|node| settings::controllers(node, &mut problems));
     let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));
     let clusters = fields.get("clusters").map(|node| settings::clusters(node, &mut problems));
+    let (clusters, added): (Vec<ClusterSetting>, Vec<_>) = clusters.unwrap_or_default().into_iter().unzip();
+    let built_in = |name| read(&PolicyText::built_in(name, source.today), &clients).map(|(loaded, _)| loaded.policy);
+    let (of_clusters, their_hashes) = extended::clauses(&clusters, &added, built_in)?;
     shadow::report(&own, &mut problems);
     // What a clause with an error says is not known.
     if !problems.failed() {
         networks.report_unused(&mut problems);
-        let after: Vec<&Clause> = own.iter().map(|(clause, _)| clause).chain(&inherited.clauses).collect();
+        let after = own.iter().map(|(clause, _)| clause).chain(&of_clusters).chain(&inherited.clauses);
+        let after: Vec<&Clause> = after.collect();
         let rest = otherwise.unwrap_or(inherited.otherwise);
         idle::report(&exceptions, &after, rest, source.today, &mut problems);
         hazard::report(&own, &inherited.clauses, &ids, &mut problems);
@@ -172,11 +178,11 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let clauses = exceptions.into_iter().chain(own).map(|(clause, _)| clause);
     let policy = Policy {
         name: source.name.rsplit('/').next().unwrap_or(source.name).to_owned(),
-        hash: hash(source.text, &inherited.hash),
+        hash: hash(source.text, &[inherited.hash, their_hashes].concat()),
         controllers: controllers.unwrap_or_default().into_iter().chain(inherited.controllers).collect(),
         groups: groups.unwrap_or_default().into_iter().chain(inherited.groups).collect(),
-        clusters: clusters.unwrap_or_default().into_iter().chain(inherited.clusters).collect(),
-        clauses: clauses.chain(inherited.clauses).collect(),
+        clusters: clusters.into_iter().chain(inherited.clusters).collect(),
+        clauses: clauses.chain(of_clusters).chain(inherited.clauses).collect(),
         public_endpoint: public_endpoint.unwrap_or(inherited.public_endpoint),
         requirements: requirements.into_iter().chain(inherited.requirements).collect(),
         clients,

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
-use wildmatch::WildMatch;
 
 use crate::model::group::{Group, Role};
 use crate::model::ids::Location;
@@ -52,7 +51,8 @@ pub struct Portion {
     pub names_cluster_groups: bool,
 }
 
-/// Judges every rule of the group, allowed ones included, in the order of `group.rules`.
+/// Judges every rule of the group, allowed ones included, in the order of `group.rules`. In a group of several clusters each
+/// rule gets the worst of what it would get in each of them alone, so joining a cluster makes no verdict milder.
 pub fn judge(
     policy: &Policy,
     group: &Group,
@@ -60,10 +60,40 @@ pub fn judge(
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<JudgedRule> {
-    let evaluator = Evaluator::new(policy, group, location, now);
-    let reaches = evaluator.peers.reaches();
-    let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
-    group.rules.iter().map(judged).collect()
+    let in_cluster = |clauses: Vec<&Clause>| {
+        let evaluator = Evaluator::new(policy, group, clauses);
+        let reaches = evaluator.peers.reaches();
+        let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+        group.rules.iter().map(judged).collect::<Vec<_>>()
+    };
+    let all = in_force(policy, group, location, now).into_iter().map(in_cluster);
+    let worse = |one: JudgedRule, other: JudgedRule| {
+        if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one }
+    };
+    all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect())
+        .unwrap_or_default()
+}
+
+/// The clauses that speak of the group now, in each of its clusters; clusters with the same ones once.
+fn in_force<'p>(policy: &'p Policy, group: &Group, location: &Location, now: Timestamp) -> Vec<Vec<&'p Clause>> {
+    let roles = group.role_set();
+    let spoken: Vec<&Clause> =
+        policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, location, now)).collect();
+    // An exception that names the group holds for all its clusters when it holds for one.
+    let holds = |clause: &Clause, cluster: Option<&str>| match clause.limits.group {
+        Some(_) if cluster.is_some() => group.clusters.iter().any(|name| clause.limits.holds_in(Some(name))),
+        _ => clause.limits.holds_in(cluster),
+    };
+    let of = |cluster| {
+        let here = spoken.iter().enumerate().filter(|(_, clause)| holds(clause, cluster));
+        here.map(|(at, _)| at).collect::<FixedBitSet>()
+    };
+    let clusters: BTreeSet<Option<&str>> = group.clusters.iter().map(|name| Some(name.as_str())).collect();
+    let mut sets: Vec<FixedBitSet> =
+        if clusters.is_empty() { vec![of(None)] } else { clusters.into_iter().map(of).collect() };
+    sets.sort_unstable();
+    sets.dedup();
+    sets.iter().map(|set| set.ones().filter_map(|at| spoken.get(at).copied()).collect()).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
@@ -94,10 +124,8 @@ enum Take<'c> {
 type Parts = BTreeMap<(usize, PeerClass), Vec<(u128, u128)>>;
 
 impl<'a> Evaluator<'a> {
-    fn new(policy: &'a Policy, group: &'a Group, location: &Location, now: Timestamp) -> Self {
+    fn new(policy: &Policy, group: &'a Group, clauses: Vec<&'a Clause>) -> Self {
         let roles = group.role_set();
-        let clauses: Vec<&Clause> =
-            policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, location, now)).collect();
         let traffic = Classes::new(&clauses.iter().map(|clause| &clause.traffic).collect::<Vec<_>>());
         let (peers, covered) = Peers::new(group, &clauses);
         let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
@@ -239,6 +267,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
+/// Whether it speaks of the group, in some cluster.
 fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &Location, now: Timestamp) -> bool {
     let limits = &clause.limits;
     let is = |limit: &Option<String>, value: &str| limit.as_deref().is_none_or(|limit| limit == value);
@@ -248,13 +277,4 @@ fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &
         && is(&limits.group, &group.id)
         && is(&limits.account, &location.account)
         && is(&limits.region, &location.region)
-        && limits.cluster.as_deref().is_none_or(|glob| holds_for(glob, group, limits.group.is_some()))
-}
-
-/// Whether a clause for the clusters of this name holds for a group of theirs: for all its clusters, so that joining a
-/// second one excuses nothing there; where the clause names the group itself, one is enough.
-fn holds_for(glob: &str, group: &Group, names_group: bool) -> bool {
-    let glob = WildMatch::new(glob);
-    let mut matches = group.clusters.iter().map(|name| glob.matches(name));
-    if names_group { matches.any(|is| is) } else { !group.clusters.is_empty() && matches.all(|is| is) }
 }

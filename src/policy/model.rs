@@ -91,6 +91,14 @@ impl Policy {
         };
         (mode, Some(format!("the policy sets the mode of {whose} to `{}`", mode.word())))
     }
+
+    /// What is in force in one cluster: without the clauses and settings of others.
+    #[must_use]
+    pub fn in_cluster(&self, name: &str) -> Self {
+        let clauses = self.clauses.iter().filter(|clause| clause.limits.holds_in(Some(name))).cloned();
+        let setting = self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
+        Self { clauses: clauses.collect(), clusters: setting.cloned().into_iter().collect(), ..self.clone() }
+    }
 }
 
 /// Settings of the clusters whose name matches.
@@ -141,7 +149,7 @@ pub struct Clause {
     pub beside_load_balancer: bool,
     /// Why, for people.
     pub reason: String,
-    /// Only for exceptions: scope and end.
+    /// Where it holds, and until when. Clauses are limited to clusters alone.
     pub limits: Limits,
 }
 
@@ -180,7 +188,7 @@ words! {
     }
 }
 
-/// Where and until when an exception holds. Empty for other clauses.
+/// Where and until when a clause holds. Nothing said: everywhere, for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Who answers for it.
@@ -191,6 +199,8 @@ pub struct Limits {
     pub group: Option<String>,
     /// A glob over the cluster's name.
     pub cluster: Option<String>,
+    /// Globs over names of clusters in which it does not hold.
+    pub not_clusters: Vec<String>,
     /// Twelve digits.
     pub account: Option<String>,
     /// `us-east-1`, …
@@ -201,6 +211,18 @@ impl Limits {
     /// Whether it still holds: the whole last day counts, in UTC.
     pub fn holds_at(&self, now: Timestamp) -> bool {
         self.expires.is_none_or(|last| Offset::UTC.to_datetime(now).date() <= last)
+    }
+
+    /// Whether it holds in the cluster of this name. `None`: of a group that belongs to no cluster.
+    pub fn holds_in(&self, cluster: Option<&str>) -> bool {
+        let is = |glob: &String| cluster.is_some_and(|name| WildMatch::new(glob).matches(name));
+        self.cluster.as_ref().is_none_or(is) && !self.not_clusters.iter().any(is)
+    }
+
+    /// Whether these clusters are surely among the other's.
+    pub(crate) fn clusters_are_within(&self, wider: &Self) -> bool {
+        let same = self.cluster == wider.cluster && self.not_clusters == wider.not_clusters;
+        same || wider.cluster.is_none() && wider.not_clusters.is_empty()
     }
 }
 

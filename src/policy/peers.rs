@@ -40,6 +40,12 @@ pub(super) fn private_everywhere() -> Addresses {
     PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect()
 }
 
+/// Whether addresses are public in part, and too few to be wide alone: what is let in beside them matters.
+pub(crate) fn counts_together(addresses: &Addresses, group: &Group) -> bool {
+    let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
+    exposure::is_small(&addresses.without(&private))
+}
+
 const SET_PRIVATE: usize = 0;
 const SET_VPC: usize = 1;
 

@@ -43,8 +43,9 @@ pub(crate) struct Clause {
     pub(crate) in_passing: Option<Verdict>,
     pub(crate) for_controller: Option<Verdict>,
     pub(crate) beside_load_balancer: bool,
-    /// Of an exception: its last day, and a key with its value.
+    /// Of an exception: its last day.
     pub(crate) expires: Option<&'static str>,
+    /// A key with its value that says where it holds.
     pub(crate) limit: Option<(&'static str, &'static str)>,
 }
 
@@ -53,6 +54,8 @@ pub(crate) struct Policy {
     pub(crate) extends: &'static str,
     pub(crate) otherwise: Option<Verdict>,
     pub(crate) clients: Option<Vec<&'static str>>,
+    /// In clusters of this name, what that policy says comes before what is inherited.
+    pub(crate) of_clusters: Option<(&'static str, &'static str)>,
     pub(crate) exceptions: Vec<Clause>,
     pub(crate) own: Vec<Clause>,
 }
@@ -211,15 +214,27 @@ impl Policy {
         self.otherwise.unwrap_or(if self.extends == "none" { Allow } else { Report })
     }
 
+    /// Whether a built-in policy says something, somewhere.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.extends != "none" || self.of_clusters.is_some()
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.extends == "strict" || self.of_clusters.is_some_and(|(_, name)| name == "strict")
+    }
+
     /// In reading order.
     pub(crate) fn clauses(&self) -> Vec<Clause> {
         let clients = self.clients.clone().unwrap_or_else(|| vec!["private"]);
-        let inherited = match self.extends {
+        let of = |name: &str| match name {
             "standard" => standard(&clients),
             "strict" => strict(&clients),
             _ => Vec::new(),
         };
-        self.exceptions.iter().chain(&self.own).cloned().chain(inherited).collect()
+        let there = self.of_clusters.iter().flat_map(|(cluster, name)| {
+            of(name).into_iter().map(move |clause| Clause { limit: Some(("cluster", cluster)), ..clause })
+        });
+        self.exceptions.iter().chain(&self.own).cloned().chain(there).chain(of(self.extends)).collect()
     }
 
     pub(crate) fn yaml(&self) -> String {
@@ -229,6 +244,9 @@ impl Policy {
         }
         if let Some(clients) = &self.clients {
             let _ = writeln!(text, "networks: {{clients: {}}}", list(clients));
+        }
+        if let Some((cluster, name)) = &self.of_clusters {
+            let _ = writeln!(text, "clusters: [{{name: \"{cluster}\", extends: {name}}}]");
         }
         for (key, clauses) in [("exceptions", &self.exceptions), ("clauses", &self.own)] {
             if !clauses.is_empty() {
@@ -274,10 +292,12 @@ impl Clause {
         if !ranges(47).is_empty() {
             key("whole_protocols", "[47]".to_owned());
         }
+        if let Some((name, value)) = self.limit {
+            key(name, format!("\"{value}\""));
+        }
         if self.exception {
             key("owner", "secops@example.com".to_owned());
             self.expires.iter().for_each(|day| key("expires", (*day).to_owned()));
-            self.limit.iter().for_each(|(name, value)| key(name, format!("\"{value}\"")));
             return text;
         }
         key("roles", list(&self.roles.iter().map(|role| role.word()).collect::<Vec<_>>()));
@@ -416,6 +436,15 @@ fn peers(taste: Taste) -> impl Strategy<Value = Vec<&'static str>> {
 
 type ByWidth = ((Option<u32>, Option<u32>), Option<Verdict>, Option<Severity>, Option<Severity>);
 
+/// Where clauses count that are not for every cluster.
+const CLUSTERS: [(&str, &str); 5] = [
+    ("cluster", "prod-*"),
+    ("cluster", "shared-*"),
+    ("cluster", "*-2"),
+    ("except_cluster", "prod-1"),
+    ("except_cluster", "dev-*"),
+];
+
 /// What a clause may say of rules of some widths, and of controllers' ones.
 fn by_width() -> impl Strategy<Value = ByWidth> {
     let width = prop_oneof![
@@ -433,7 +462,8 @@ fn clause(taste: Taste) -> impl Strategy<Value = Clause> {
     let severity = || select(vec![Severity::Low, Medium, High, Critical]);
     let roles = subsequence(Role::ALL.to_vec(), 1..=4);
     let extras = (severity(), prop::option::of(severity()), select(vec![Allow, Report]), any::<[bool; 4]>());
-    (traffic(), peers(taste), verdict, roles, extras, by_width()).prop_map(
+    let limit = prop::option::weighted(0.3, select(&CLUSTERS[..]));
+    (traffic(), peers(taste), verdict, roles, extras, by_width(), limit).prop_map(
         move |(
             traffic,
             peers,
@@ -441,6 +471,7 @@ fn clause(taste: Taste) -> impl Strategy<Value = Clause> {
             roles,
             (severity, of_ranges, milder, [only, egress, softer, beside]),
             by_width,
+            limit,
         )| {
             let wide = taste != Taste::Any && peers.contains(&"wide-internet");
             let verdict = if wide { Revoke } else { verdict };
@@ -452,6 +483,7 @@ fn clause(taste: Taste) -> impl Strategy<Value = Clause> {
                 roles,
                 only: only && softer,
                 egress: egress && !beside,
+                limit,
                 width,
                 in_passing: in_passing.filter(|milder| *milder < verdict),
                 of_broad: of_broad.filter(|_| verdict != Allow),
@@ -501,14 +533,16 @@ pub(crate) fn policy(taste: Taste) -> impl Strategy<Value = Policy> {
     } else {
         prop::option::of(Just(vec!["private", "203.0.113.7/32"])).boxed()
     };
-    (select(vec!["none", "none", "standard", "strict"]), otherwise, clients, exceptions, own).prop_map(
-        |(extends, otherwise, clients, mut exceptions, mut own)| {
+    let of_clusters = select(vec![("prod-*", "strict"), ("shared-*", "strict"), ("*", "standard")]);
+    let of_clusters = prop::option::weighted(0.2, of_clusters);
+    (select(vec!["none", "none", "standard", "strict"]), otherwise, clients, exceptions, own, of_clusters).prop_map(
+        |(extends, otherwise, clients, mut exceptions, mut own, of_clusters)| {
             for (kind, clauses) in [("except", &mut exceptions), ("own", &mut own)] {
                 for (at, clause) in clauses.iter_mut().enumerate() {
                     clause.id = format!("{kind}-{at}");
                 }
             }
-            Policy { extends, otherwise, clients, exceptions, own }
+            Policy { extends, otherwise, clients, of_clusters, exceptions, own }
         },
     )
 }

@@ -110,13 +110,15 @@ enum Single<'a> {
 
 pub(crate) struct Oracle<'w> {
     world: &'w World,
+    /// The cluster that it speaks for.
+    cluster: &'static str,
     clauses: Vec<Clause>,
     cells: Vec<Cell>,
     atoms: Vec<(u8, u16)>,
 }
 
 impl<'w> Oracle<'w> {
-    pub(crate) fn new(world: &'w World) -> Self {
+    pub(crate) fn new(world: &'w World, cluster: &'static str) -> Self {
         let clauses = world.policy.clauses();
         let mut blocks: Vec<&str> = [&PRIVATE[..], &VPC, &REMOTE, &[MAPPED]].concat();
         blocks.extend(ENTRIES.iter().flat_map(|(_, entries)| entries.iter()));
@@ -128,7 +130,7 @@ impl<'w> Oracle<'w> {
             .flat_map(|clause| clause.traffic.clone())
             .chain(world.rules.iter().map(|r| r.slice))
             .collect();
-        Self { world, cells: cells(&blocks), atoms: atoms(&slices), clauses }
+        Self { world, cluster, cells: cells(&blocks), atoms: atoms(&slices), clauses }
     }
 
     pub(crate) fn points(&self, rule: &RuleModel) -> Points {
@@ -181,7 +183,15 @@ impl<'w> Oracle<'w> {
             verdict = verdict.min(Verdict::Report);
         }
         let single = matches!(rule.slice, (Some(6 | 17), from, to) if from == to);
-        let controllers = self.is_marked(rule) && single && self.world.author != Author::Other;
+        let is_tcp = |ports: &[u16]| rule.slice.0 == Some(6) && ports.contains(&rule.slice.1);
+        let logins = is_tcp(&[22, 3389, 5985, 5986]);
+        let trusted = match self.world.author {
+            Author::Unknown | Author::Controller => true,
+            Author::Service => !logins,
+            Author::WebIdentity => !logins && !is_tcp(&[2379, 2380, 10250, 10255]),
+            Author::Other => false,
+        };
+        let controllers = self.is_marked(rule) && single && trusted;
         if let Some(milder) = clause.for_controller
             && controllers
         {
@@ -247,11 +257,8 @@ impl<'w> Oracle<'w> {
             && clause.expires.is_none_or(|last| today.get(..10).unwrap() <= last)
             && clause.limit.is_none_or(|(key, value)| match key {
                 "group" => value == ITSELF,
-                "cluster" => {
-                    let clusters = &self.world.clusters;
-                    !clusters.is_empty()
-                        && clusters.iter().all(|name| name.starts_with(value.trim_end_matches('*')))
-                }
+                "cluster" => named(value, self.cluster),
+                "except_cluster" => !named(value, self.cluster),
                 "account" => value == "111122223333",
                 _ => value == "us-east-1",
             })
@@ -317,6 +324,15 @@ fn class(rule: &RuleModel, peer: &Single<'_>) -> &'static str {
         Single::Group => "other-group",
         Single::Aws(word) => word,
         Single::Unreadable => "unreadable",
+    }
+}
+
+/// Whether a glob with a star at one of its ends matches.
+fn named(glob: &str, cluster: &str) -> bool {
+    match (glob.strip_prefix('*'), glob.strip_suffix('*')) {
+        (Some(end), _) => cluster.ends_with(end),
+        (_, Some(start)) => cluster.starts_with(start),
+        _ => cluster == glob,
     }
 }
 

@@ -213,7 +213,7 @@ pub(crate) fn world(taste: Taste) -> impl Strategy<Value = World> {
     let roles = (roles, any::<bool>(), any::<bool>())
         .prop_map(|(roles, first, second)| roles.into_iter().zip([first || second, second]).collect::<Vec<_>>());
     let clusters = prop_oneof![Just(vec!["prod-1"]), Just(vec!["prod-1", "shared-2"])];
-    let author = select(vec![Author::Controller, Author::Unknown, Author::Other]);
+    let author = select(Author::ALL.to_vec());
     let nows = vec!["2026-11-23T00:00:00Z", "2026-11-23T23:59:59.999Z", "2026-11-24T00:00:00Z"];
     let now = select(nows).prop_map(|text| text.parse().unwrap());
     let any = (model::policy(taste), prop::collection::vec(rule(), 1..5));
@@ -242,9 +242,10 @@ fn rule_of_a_group() -> impl Strategy<Value = RuleModel> {
 
 /// Of one port or two.
 fn marked_rule() -> impl Strategy<Value = RuleModel> {
-    (rule(), select(&MARKS[..]), 0..2_u16).prop_map(|(rule, mark, more)| RuleModel {
+    let first = prop_oneof![Just((17, 53)), select(vec![22, 443, 2379, 10250]).prop_map(|port| (6, port))];
+    (rule(), select(&MARKS[..]), first, 0..2_u16).prop_map(|(rule, mark, (protocol, first), more)| RuleModel {
         egress: false,
-        slice: (Some(17), 53, 53 + more),
+        slice: (Some(protocol), first, first + more),
         mark,
         ..rule
     })

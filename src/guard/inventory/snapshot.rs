@@ -10,7 +10,7 @@ use crate::model::facts::Cluster;
 use crate::model::group::{Group, PrefixList};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
-use crate::policy::exposure;
+use crate::policy::peers;
 
 /// Groups as they were read, and what of them could not be read.
 #[derive(Debug, Default)]
@@ -117,9 +117,9 @@ impl GroupSnapshot {
             return false;
         }
         match &rule.peer {
-            Peer::Cidr(net) => exposure::counts_together(&Addresses::from_iter([*net]), &self.group),
+            Peer::Cidr(net) => peers::counts_together(&Addresses::from_iter([*net]), &self.group),
             Peer::PrefixList(id) => match self.group.prefix_lists.get(id) {
-                Some(PrefixList::Entries(entries)) => exposure::counts_together(entries, &self.group),
+                Some(PrefixList::Entries(entries)) => peers::counts_together(entries, &self.group),
                 _ => false,
             },
             Peer::Group { .. } => false,

@@ -143,7 +143,7 @@ fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
     let group = Group {
         id: id?,
         owner: account.clone(),
-        clusters: given.cluster.into_iter().collect(),
+        clusters: given.clusters.unwrap_or_default(),
         roles: roles?.into_iter().map(strong).collect(),
         rules,
         vpc_ranges: shared.vpc.clone(),

@@ -7,20 +7,21 @@ use jiff::civil::Date;
 use crate::model::group::Role;
 use crate::model::ids::Resource;
 use crate::model::rule::Direction;
-use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::Problems;
-use crate::policy::file::traffic;
+use crate::policy::file::{scope, traffic};
 use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict, Width};
 use crate::policy::tree::Node;
 
 /// Keys of clauses and exceptions alike: the region.
 pub(super) const REGION: [&str; 11] =
     ["id", "direction", "protocol", "ports", "tcp", "udp", "icmp", "icmpv6", "whole_protocols", "from", "to"];
-pub(super) const OF_CLAUSES: [&str; 13] = [
+pub(super) const OF_CLAUSES: [&str; 15] = [
+    "cluster",
+    "except_cluster",
     "roles",
     "only",
     "more_than_ports",
@@ -39,13 +40,12 @@ pub(super) const OF_CLAUSES: [&str; 13] = [
 const PARTICULAR: [&str; 3] = ["severity_of_ranges", "severity_of_broad", "severity_for_controller"];
 /// Verdicts on particular rules, milder than `verdict`.
 pub(super) const MILDER: [&str; 2] = ["in_passing", "for_controller"];
-const MOST_PORTS: u32 = 1 << 16;
 pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
 /// Roles of a clause that names none: those of a cluster's own groups.
 const DEFAULT_ROLES: [Role; 5] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod, Role::RemoteAccess];
 /// Of a `report` that names none; the same as of what no clause covers.
-const DEFAULT_SEVERITY: Severity = Severity::Medium;
+pub(super) const DEFAULT_SEVERITY: Severity = Severity::Medium;
 
 const HELP_ID: &str = "add `id: …`, a name in kebab-case that findings will carry";
 pub(super) const HELP_REASON: &str = "add `reason: …`: people read it in every finding";
@@ -84,7 +84,8 @@ impl<'t> Reader<'t> {
         let known: Vec<&str> = REGION.into_iter().chain(OF_CLAUSES).collect();
         let mut fields = Fields::read(node, "clause", &known, &mut self.problems)?;
         // Everything is read before anything is given up: all problems of an entry in one run.
-        let id = self.id(&mut fields);
+        let limits = scope::clusters(&fields, &mut self.problems);
+        let id = self.id(&mut fields, limits.as_ref().unwrap_or(&Limits::default()));
         let region = self.region(&fields);
         let problems = &mut self.problems;
         let roles = fields.get("roles").map_or_else(|| Some(DEFAULT_ROLES.into()), |node| roles(node, problems));
@@ -95,7 +96,7 @@ impl<'t> Reader<'t> {
         let mut severity_of = |key| fields.choice(key, "severity", "unknown-severity", &Severity::WORDS, problems);
         let severity = severity_of("severity");
         let [severity_of_ranges, severity_of_broad, severity_for_controller] = PARTICULAR.map(severity_of);
-        let width = width(&fields, problems);
+        let width = scope::width(&fields, problems);
         let [in_passing, for_controller] =
             MILDER.map(|key| fields.choice(key, "verdict", "unknown-verdict", &Verdict::WORDS, problems));
         let beside_load_balancer = fields.flag("beside_load_balancer", problems).unwrap_or(false);
@@ -109,7 +110,7 @@ impl<'t> Reader<'t> {
         let (roles, verdict, reason) = (roles?, verdict?, reason?);
         let severity = (verdict != Verdict::Allow).then_some(severity.unwrap_or(DEFAULT_SEVERITY));
         let origin = self.origin;
-        let limits = Limits::default();
+        let limits = limits?;
         #[rustfmt::skip]
         let clause = Clause {
             id, origin, roles, only, direction, traffic, peers, verdict, severity, severity_of_ranges, severity_of_broad,
@@ -121,7 +122,7 @@ impl<'t> Reader<'t> {
     fn exception(&mut self, node: &'t Node) -> Option<(Clause, At)> {
         let known: Vec<&str> = REGION.into_iter().chain(OF_EXCEPTIONS).collect();
         let mut fields = Fields::read(node, "exception", &known, &mut self.problems)?;
-        let id = self.id(&mut fields);
+        let id = self.id(&mut fields, &Limits::default());
         let region = self.region(&fields);
         let problems = &mut self.problems;
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
@@ -155,7 +156,15 @@ impl<'t> Reader<'t> {
             severity_for_controller: None,
             beside_load_balancer: false,
             reason: reason?,
-            limits: Limits { owner: Some(owner?), expires, group, cluster, account, region: aws_region },
+            limits: Limits {
+                owner: Some(owner?),
+                expires,
+                group,
+                cluster,
+                not_clusters: Vec::new(),
+                account,
+                region: aws_region,
+            },
         };
         Some((clause, at))
     }
@@ -181,14 +190,18 @@ impl<'t> Reader<'t> {
         Some(last)
     }
 
-    /// The id, checked and unique; from here on messages name it.
-    pub(super) fn id(&mut self, fields: &mut Fields<'_>) -> Option<(String, At)> {
+    /// The id, checked and unique among the clauses of the same clusters; from here on messages name it.
+    pub(super) fn id(&mut self, fields: &mut Fields<'_>, limits: &Limits) -> Option<(String, At)> {
         let node = fields.need("id", HELP_ID, &mut self.problems)?;
         let text = scalar(node, "id", &mut self.problems)?;
         let id = names::clause_id(text, node.at, &mut self.problems)?;
         fields.what = format!("{} `{id}`", fields.what);
-        let Some((policy, first)) = self.ids.get(&id).copied() else {
-            self.ids.insert(id.clone(), (None, node.at));
+        let scope = match limits.cluster.as_deref() {
+            None if limits.not_clusters.is_empty() => id.clone(),
+            cluster => format!("{id} in {} but {}", cluster.unwrap_or("*"), limits.not_clusters.join(" ")),
+        };
+        let Some((policy, first)) = self.ids.get(&scope).copied() else {
+            self.ids.insert(scope, (None, node.at));
             return Some((id, node.at));
         };
         let problem = match policy {
@@ -273,57 +286,4 @@ fn check_softening(fields: &Fields<'_>, verdict: Verdict, milder: [Option<Verdic
         let message = "`beside_load_balancer` keeps a `revoke`, and this clause has none";
         problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
     }
-}
-
-/// Which widths of rules it speaks of. `None`: reported.
-fn width(fields: &Fields<'_>, problems: &mut Problems) -> Option<Width> {
-    let mut count = |key| match fields.get(key) {
-        None => Some(None),
-        Some(node) => {
-            let text = scalar(node, key, problems)?;
-            let read = text.parse::<u32>().ok().filter(|count| (1..=MOST_PORTS).contains(count));
-            if read.is_none() {
-                let message = format!("{} is not a number of ports", quoted(text));
-                let help = format!("write a number from 1 to {MOST_PORTS}");
-                problems.add(Diagnostic::error("bad-port-count", node.at, message).help(help));
-            }
-            read.map(Some)
-        }
-    };
-    let (more_than, at_most) = (count("more_than_ports"), count("at_most_ports"));
-    let width = Width { more_than: more_than?, at_most: at_most? };
-    if width.more_than.zip(width.at_most).is_some_and(|(fewer, most)| fewer >= most) {
-        let at = fields.key_at("at_most_ports").unwrap_or(fields.at);
-        let message = format!("no rule has so many and so few ports, so the {} never matches", fields.what);
-        let help = "make `at_most_ports` larger than `more_than_ports`, or remove one of them";
-        problems.add(Diagnostic::error("bad-port-count", at, message).help(help));
-        return None;
-    }
-    Some(width)
-}
-
-/// What `verdicts` says of an inherited clause.
-#[derive(Clone, Copy)]
-pub(super) struct Change {
-    pub(super) verdict: Verdict,
-    pub(super) severity: Option<Severity>,
-    pub(super) in_passing: Option<Verdict>,
-    pub(super) for_controller: Option<Verdict>,
-}
-
-/// Gives a clause another verdict, and takes away what does nothing beside it. A severity that is given is that of every
-/// rule.
-pub(super) fn set_verdict(clause: &mut Clause, change: Change) {
-    let Change { verdict, severity, in_passing, for_controller } = change;
-    let is_objection = verdict != Verdict::Allow;
-    clause.verdict = verdict;
-    for particular in
-        [&mut clause.severity_of_ranges, &mut clause.severity_of_broad, &mut clause.severity_for_controller]
-    {
-        *particular = particular.filter(|_| is_objection && severity.is_none());
-    }
-    clause.severity = is_objection.then_some(severity.or(clause.severity).unwrap_or(DEFAULT_SEVERITY));
-    clause.in_passing = in_passing.or(clause.in_passing).filter(|milder| *milder < verdict);
-    clause.for_controller = for_controller.or(clause.for_controller).filter(|milder| *milder < verdict);
-    clause.beside_load_balancer &= verdict == Verdict::Revoke;
 }

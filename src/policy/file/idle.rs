@@ -42,7 +42,7 @@ pub(super) fn report(
 fn are_within(limits: &Limits, wider: &Limits) -> bool {
     let within = |limit: &Option<String>, wider: &Option<String>| wider.is_none() || limit == wider;
     within(&limits.group, &wider.group)
-        && within(&limits.cluster, &wider.cluster)
+        && limits.clusters_are_within(wider)
         && within(&limits.account, &wider.account)
         && within(&limits.region, &wider.region)
         && wider.expires.is_none_or(|last| limits.expires.is_some_and(|day| day <= last))

@@ -70,7 +70,7 @@ fn list(out: &mut String, name: &str, entries: Vec<KeyValues>) {
 }
 
 fn exception(clause: &Clause) -> KeyValues {
-    let Limits { owner, expires, group, cluster, account, region } = &clause.limits;
+    let Limits { owner, expires, group, cluster, not_clusters: _, account, region } = &clause.limits;
     let mut entry = vec![("id", quoted(&clause.id)), ("reason", quoted(&clause.reason))];
     entry.extend(owner.as_deref().map(|owner| ("owner", quoted(owner))));
     entry.extend(expires.map(|day| ("expires", day.to_string())));
@@ -83,7 +83,11 @@ fn exception(clause: &Clause) -> KeyValues {
 
 fn clause(clause: &Clause) -> KeyValues {
     let roles: Vec<&str> = clause.roles.iter().map(|role| role.word()).collect();
-    let mut entry = vec![("id", quoted(&clause.id)), ("roles", format!("[{}]", roles.join(", ")))];
+    let mut entry = vec![("id", quoted(&clause.id))];
+    let globs: Vec<String> = clause.limits.not_clusters.iter().map(|glob| quoted(glob)).collect();
+    entry.extend(clause.limits.cluster.as_deref().map(|glob| ("cluster", quoted(glob))));
+    entry.extend((!globs.is_empty()).then(|| ("except_cluster", format!("[{}]", globs.join(", ")))));
+    entry.push(("roles", format!("[{}]", roles.join(", "))));
     entry.extend(clause.only.then(|| ("only", "true".to_owned())));
     entry.extend(space(clause.direction, &clause.traffic, &clause.peers));
     entry.extend(clause.width.more_than.map(|count| ("more_than_ports", count.to_string())));
@@ -132,7 +136,8 @@ fn packets(traffic: &Traffic) -> KeyValues {
         return Vec::new();
     }
     let of = |protocol: u8| traffic.clone() & Traffic::ports(protocol, 0, u16::MAX);
-    let is_whole = |protocol: &u8| of(*protocol) == Traffic::ports(*protocol, 0, u16::MAX);
+    let whole: Vec<u32> = traffic.ranges().flat_map(|(from, to)| from.div_ceil(1 << 16)..(to + 1) >> 16).collect();
+    let is_whole = |protocol: &u8| whole.contains(&u32::from(*protocol));
     let mut entry = Vec::new();
     let ports = |protocol: u8| of(protocol).ranges().map(range).collect::<Vec<_>>().join(", ");
     let with_ports: Vec<(&'static str, String)> = [("tcp", TCP), ("udp", UDP)]
@@ -151,10 +156,10 @@ fn packets(traffic: &Traffic) -> KeyValues {
     }
     for (protocol, key) in MESSAGES {
         if !of(protocol).is_empty() && !is_whole(&protocol) {
-            entry.push((key, format!("[{}]", messages(protocol, traffic).join(", "))));
+            entry.push((key, format!("[{}]", messages(&of(protocol)).join(", "))));
         }
     }
-    let whole: Vec<String> = (0..=u8::MAX).filter(is_whole).map(|protocol| protocol.to_string()).collect();
+    let whole: Vec<String> = whole.iter().map(u32::to_string).collect();
     if !whole.is_empty() {
         entry.push(("whole_protocols", format!("[{}]", whole.join(", "))));
     }
@@ -167,14 +172,16 @@ fn range((from, to): (u32, u32)) -> String {
 }
 
 /// Whole types as `8`, others code by code as `3/4`.
-fn messages(protocol: u8, traffic: &Traffic) -> Vec<String> {
+fn messages(traffic: &Traffic) -> Vec<String> {
     let mut all = Vec::new();
-    for kind in 0..=u8::MAX {
-        if traffic.covers(&Traffic::icmp(protocol, Some(kind), None)) {
-            all.push(kind.to_string());
-        } else {
-            let has = |code: &u8| traffic.covers(&Traffic::icmp(protocol, Some(kind), Some(*code)));
-            all.extend((0..=u8::MAX).filter(has).map(|code| format!("{kind}/{code}")));
+    for (from, to) in traffic.ranges().map(|(from, to)| (from & 0xffff, to & 0xffff)) {
+        for kind in from >> 8..=to >> 8 {
+            let (first, last) = (from.max(kind << 8) & 0xff, to.min(kind << 8 | 0xff) & 0xff);
+            if (first, last) == (0, 0xff) {
+                all.push(kind.to_string());
+            } else {
+                all.extend((first..=last).map(|code| format!("{kind}/{code}")));
+            }
         }
     }
     all

@@ -55,9 +55,9 @@ impl<'c> Reach<'c> {
             && other.clause.traffic.covers(&self.clause.traffic)
     }
 
-    /// Whether it certainly counts wherever the other one does: it is limited to no fewer widths of rules.
+    /// Whether it certainly counts wherever the other one does: it is limited to no fewer widths of rules or clusters.
     pub(super) fn holds_beside(&self, other: &Self) -> bool {
-        self.clause.width.covers(other.clause.width)
+        self.clause.width.covers(other.clause.width) && other.clause.limits.clusters_are_within(&self.clause.limits)
     }
 }
 

@@ -183,6 +183,69 @@ fn only_a_clause_of_every_width_hides_another() {
 }
 
 #[test]
+fn an_entry_of_clusters_adds_a_policy_before_what_is_inherited() {
+    let policy = loaded(
+        "version: 1\nclusters: [{name: prod-test, mode: report}, {name: dev-1}, {name: \"prod-*\", extends: strict}]\n\
+         clauses: [{id: own-one, from: vpc, protocol: tcp, ports: 1, verdict: allow, reason: r}]\n\
+         verdicts: {other-internet: allow}\n",
+    )
+    .policy;
+    let strict = builtin::policy("strict").unwrap().clauses.len();
+    let [own, there, everywhere] = [&policy.clauses[..1], &policy.clauses[1..=strict], &policy.clauses[1 + strict..]];
+    assert_eq!(own[0].id, "own-one");
+    for clause in there {
+        let limits = (clause.limits.cluster.as_deref(), clause.limits.not_clusters.join(" "));
+        assert_eq!(limits, (Some("prod-*"), "prod-test".to_owned()), "{}", clause.id);
+    }
+    assert_eq!(everywhere.len(), builtin::policy("standard").unwrap().clauses.len());
+    assert!(everywhere.iter().all(|clause| clause.limits == crate::policy::model::Limits::default()));
+    let of = |cluster: &str| {
+        let here = policy.in_cluster(cluster);
+        (find(&here, "other-internet").verdict, here.clusters.first().map(|setting| setting.name.clone()))
+    };
+    assert_eq!(of("prod-1"), (Verdict::Revoke, Some("prod-*".to_owned())));
+    assert_eq!(of("prod-test"), (Verdict::Allow, Some("prod-test".to_owned())));
+    assert_eq!(of("staging"), (Verdict::Allow, None));
+    let hash = |text: &str| loaded(text).policy.hash;
+    assert_ne!(
+        hash("version: 1\nclusters: [{name: a, extends: strict}]\n"),
+        hash("version: 1\nclusters: [{name: a}]\n")
+    );
+}
+
+#[test]
+fn clauses_of_different_clusters_may_share_an_id() {
+    let codes = |clauses: &str| {
+        let text = format!("version: 1\nclauses: [{clauses}]\n");
+        match load("test.yaml", &text, date(2026, 6, 15)) {
+            Ok(loaded) => loaded.warnings,
+            Err(rejected) => rejected.diagnostics,
+        }
+        .iter()
+        .map(|problem| problem.code)
+        .collect::<Vec<_>>()
+        .join(" ")
+    };
+    let clause = |id: &str, clusters: &str| format!("{{id: {id}, {clusters}, from: vpc, verdict: report, reason: r}}");
+    let [prod, dev, but_prod] = ["cluster: \"prod-*\"", "cluster: \"dev-*\"", "except_cluster: [\"prod-*\"]"];
+    for (first, second, expected) in [
+        (clause("a", prod), clause("a", dev), ""),
+        (clause("a", prod), clause("a", but_prod), ""),
+        (clause("other-private", prod), clause("a", dev), ""),
+        (clause("a", prod), clause("a", prod), "duplicate-id"),
+        (clause("a", but_prod), clause("a", but_prod), "duplicate-id"),
+        (clause("other-private", "only: true"), clause("a", dev), "duplicate-id"),
+        // What counts in one cluster alone hides nothing that counts elsewhere.
+        (clause("a", prod), clause("b", prod), "shadowed"),
+        (clause("a", prod), clause("b", "only: false"), ""),
+        (clause("a", "only: false"), clause("b", prod), "shadowed"),
+        (clause("a", "cluster: prod!"), clause("b", "except_cluster: []"), "bad-glob empty"),
+    ] {
+        assert_eq!(codes(&format!("{first}, {second}")), expected, "{first}, {second}");
+    }
+}
+
+#[test]
 fn inherited_verdicts_can_be_changed() {
     let verdicts =
         "{cluster-internals-wide: report, other-private: revoke, nodeport-internet: allow, foreign-group: revoke}";

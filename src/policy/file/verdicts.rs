@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::clause::{Change, HELP_VERDICT, Ids, MILDER, refuse_severity_of_allow, set_verdict};
+use crate::policy::file::clause::{DEFAULT_SEVERITY, HELP_VERDICT, Ids, MILDER, refuse_severity_of_allow};
 use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::problems::Problems;
-use crate::policy::model::{Policy, Severity, Verdict};
+use crate::policy::model::{Clause, Policy, Severity, Verdict};
 use crate::policy::tree::{Node, Value};
 
 const OF_VERDICTS: [&str; 4] = ["verdict", "in_passing", "for_controller", "severity"];
@@ -80,4 +80,30 @@ fn entry(value: &Node, id: &str, problems: &mut Problems) -> Option<Change> {
     let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
     refuse_severity_of_allow(&fields, verdict, problems);
     Some(Change { verdict, severity, in_passing, for_controller })
+}
+
+/// What `verdicts` says of an inherited clause.
+#[derive(Clone, Copy)]
+struct Change {
+    verdict: Verdict,
+    severity: Option<Severity>,
+    in_passing: Option<Verdict>,
+    for_controller: Option<Verdict>,
+}
+
+/// Gives a clause another verdict, and takes away what does nothing beside it. A severity that is given is that of every
+/// rule.
+fn set_verdict(clause: &mut Clause, change: Change) {
+    let Change { verdict, severity, in_passing, for_controller } = change;
+    let is_objection = verdict != Verdict::Allow;
+    clause.verdict = verdict;
+    for particular in
+        [&mut clause.severity_of_ranges, &mut clause.severity_of_broad, &mut clause.severity_for_controller]
+    {
+        *particular = particular.filter(|_| is_objection && severity.is_none());
+    }
+    clause.severity = is_objection.then_some(severity.or(clause.severity).unwrap_or(DEFAULT_SEVERITY));
+    clause.in_passing = in_passing.or(clause.in_passing).filter(|milder| *milder < verdict);
+    clause.for_controller = for_controller.or(clause.for_controller).filter(|milder| *milder < verdict);
+    clause.beside_load_balancer &= verdict == Verdict::Revoke;
 }

@@ -1,6 +1,6 @@
 //! What surrounds the rules of a test: other groups, prefix lists, the VPC, the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub(super) struct Shared {
 pub(super) struct Circumstances {
     pub(super) account: Option<String>,
     pub(super) region: Option<String>,
-    pub(super) cluster: Option<String>,
+    pub(super) clusters: Option<BTreeSet<String>>,
     pub(super) now: Option<Timestamp>,
 }
 
@@ -42,8 +42,15 @@ impl Circumstances {
         };
         let account = checked("account", names::account);
         let region = checked("region", names::region);
-        let cluster = checked("cluster", names::cluster);
-        Self { account, region, cluster, now: fields.get("now").and_then(|node| time(node, problems)) }
+        let clusters = fields.get("cluster").map(|node| {
+            let mut name = |item: &Node| names::cluster(scalar(item, "cluster", problems)?, item.at, problems);
+            let read: Vec<Option<String>> = match &node.value {
+                Value::List(list) => list.iter().map(&mut name).collect(),
+                _ => vec![name(node)],
+            };
+            read.into_iter().flatten().collect()
+        });
+        Self { account, region, clusters, now: fields.get("now").and_then(|node| time(node, problems)) }
     }
 
     /// What is said here, else there.
@@ -51,7 +58,7 @@ impl Circumstances {
         Self {
             account: self.account.or_else(|| other.account.clone()),
             region: self.region.or_else(|| other.region.clone()),
-            cluster: self.cluster.or_else(|| other.cluster.clone()),
+            clusters: self.clusters.or_else(|| other.clusters.clone()),
             now: self.now.or(other.now),
         }
     }
