@@ -216,12 +216,11 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     }
     // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC. A
     // group that is on anything else as well, such as another team's host, is not the load balancer's own: it makes
-    // nothing immune.
-    let nodes = facts.instances.iter().filter(|node| is_node_by_aws(cluster, node) || is_node_by_tag(cluster, node));
+    // nothing immune. What only ordinary tags call the cluster's is such a thing too, or a tag would open a door.
+    let nodes = facts.instances.iter().filter(|node| is_node_by_aws(cluster, node));
     let nodes: BTreeSet<&String> = nodes.map(|node| &node.id).collect();
     let is_of_cluster = |interface: &Interface| {
         is_control_plane(interface, cluster)
-            || interface.kind == "branch" && is_tagged(&interface.tags, &cluster.name)
             || interface.instance.as_ref().is_some_and(|instance| nodes.contains(instance))
     };
     let balances = facts.is_complete
