@@ -315,6 +315,7 @@ impl Inventory {
             cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
             identity_providers: own().filter(|_| rank == Rank::Proven).filter_map(Cluster::identity_provider).collect(),
             vpc_ranges: raw.ranges.get(&facts.vpc).cloned().unwrap_or_default(),
+            is_unattached: raw.is_unattached(&facts.id),
             clusters: names,
             roles,
             rules,

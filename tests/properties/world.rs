@@ -94,8 +94,8 @@ impl World {
         prefix_lists.insert(LISTS[3].to_owned(), PrefixList::Aws(AwsList::S3));
         prefix_lists.insert(LISTS[4].to_owned(), PrefixList::Aws(AwsList::CloudFront));
         prefix_lists.insert(LISTS[5].to_owned(), PrefixList::Unreadable { why: "denied".to_owned(), may_pass: false });
-        let same = |role| PeerGroup { same_cluster: true, roles: [role].into() };
-        let foreign = PeerGroup { same_cluster: false, roles: [Role::Node].into() };
+        let same = |role| PeerGroup { same_cluster: true, roles: [role].into(), ..PeerGroup::default() };
+        let foreign = PeerGroup { roles: [Role::Node].into(), ..PeerGroup::default() };
         let known = |(role, strong): &(Role, bool)| RoleEvidence {
             role: *role,
             evidence: if *strong { Evidence::Attachment } else { Evidence::Tag },

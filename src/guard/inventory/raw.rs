@@ -43,7 +43,33 @@ impl RawState {
         Self { interfaces, instances, ..self.clone() }
     }
 
+    /// Whether no interface and no instance has the group. All of a group's are read, so none that is not here has it.
+    pub(super) fn is_unattached(&self, group: &str) -> bool {
+        let has = |groups: &[String]| groups.iter().any(|id| id == group);
+        !self.interfaces.iter().any(|interface| has(&interface.groups))
+            && !self.instances.iter().any(|instance| has(&instance.groups))
+    }
+
     pub(super) fn rules_of(&self, group: &str) -> Vec<Rule> {
         self.rules.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_unattached_when_neither_an_interface_nor_an_instance_has_it() {
+        let groups = |id: &str| vec![id.to_owned()];
+        let raw = RawState {
+            groups: Vec::new(),
+            rules: Vec::new(),
+            rules_at: Timestamp::UNIX_EPOCH,
+            interfaces: vec![Interface { groups: groups("sg-1"), ..Interface::default() }],
+            instances: vec![Instance { groups: groups("sg-2"), ..Instance::default() }],
+            ranges: BTreeMap::new(),
+        };
+        assert_eq!(["sg-1", "sg-2", "sg-3"].map(|group| raw.is_unattached(group)), [false, false, true]);
     }
 }

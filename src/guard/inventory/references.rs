@@ -16,7 +16,14 @@ const MAX_FILTER_VALUES: usize = 200;
 #[derive(Default)]
 pub struct References {
     lists: BTreeMap<String, PrefixList>,
-    peers: BTreeMap<String, Membership>,
+    peers: BTreeMap<String, Peer>,
+}
+
+/// Another group: what it is to which cluster, and whether EC2 shows it attached to nothing.
+#[derive(Default)]
+struct Peer {
+    membership: Membership,
+    is_unattached: bool,
 }
 
 impl References {
@@ -26,9 +33,10 @@ impl References {
         let GroupSnapshot { group, .. } = snapshot;
         group.prefix_lists.extend(self.lists.clone());
         let Group { clusters, peers, .. } = group;
-        peers.extend(self.peers.iter().map(|(id, peer)| {
-            let same_cluster = !peer.strong_roles().is_empty() && !peer.clusters.is_disjoint(clusters);
-            (id.clone(), PeerGroup { same_cluster, roles: peer.strong_roles() })
+        peers.extend(self.peers.iter().map(|(id, Peer { membership, is_unattached })| {
+            let roles = membership.strong_roles();
+            let same_cluster = !roles.is_empty() && !membership.clusters.is_disjoint(clusters);
+            (id.clone(), PeerGroup { same_cluster, roles, is_unattached: *is_unattached })
         }));
     }
 }
@@ -77,14 +85,15 @@ impl Inventory {
     }
 
     /// What other groups are now. One that does not exist here (another account's, or gone) is nobody's.
-    async fn peers(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Membership>, CloudError> {
-        let mut found: BTreeMap<String, Membership> =
-            ids.iter().map(|id| (id.clone(), Membership::default())).collect();
+    async fn peers(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Peer>, CloudError> {
+        let mut found: BTreeMap<String, Peer> = ids.iter().map(|id| (id.clone(), Peer::default())).collect();
         let ids: Vec<String> = ids.iter().cloned().collect();
         let chunks = ids.chunks(MAX_FILTER_VALUES).map(|ids| self.raw_and_clusters(ids));
         for (raw, clusters) in try_join_all(chunks).await? {
             for group in &raw.groups {
-                found.insert(group.id.clone(), self.membership(group, &raw.rules_of(&group.id), &raw, &clusters));
+                let membership = self.membership(group, &raw.rules_of(&group.id), &raw, &clusters);
+                let is_unattached = raw.is_unattached(&group.id);
+                found.insert(group.id.clone(), Peer { membership, is_unattached });
             }
         }
         Ok(found)

@@ -68,8 +68,9 @@ impl Circumstances {
 pub(super) fn peers(node: &Node, problems: &mut Problems) -> BTreeMap<String, PeerGroup> {
     let help = "write `sg-0123456789abcdef0: [node]` for each group of the same cluster";
     let entries = entries(node, "peers", Resource::Group, help, problems);
-    let peer =
-        |(id, node): (String, &Node)| Some((id, PeerGroup { same_cluster: true, roles: roles(node, problems)? }));
+    let peer = |(id, node): (String, &Node)| {
+        Some((id, PeerGroup { same_cluster: true, roles: roles(node, problems)?, ..PeerGroup::default() }))
+    };
     entries.into_iter().filter_map(peer).collect()
 }
 
