@@ -142,8 +142,8 @@ pub fn names(named: &NamedRule, rule: &Rule) -> bool {
     }
 }
 
-/// Whether it is attached to nothing, and nothing but ordinary tags says that it is a cluster's: a load balancer's group before
-/// its interfaces exist, for example. It lets nobody in.
+/// Whether it is attached to nothing, and nothing but ordinary tags says that it is a cluster's: a load balancer's group
+/// before its interfaces exist, for example. It lets nobody in.
 fn is_only_claimed(group: &Group) -> bool {
     group.is_unattached && !group.is_strong()
 }
@@ -153,8 +153,8 @@ fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static 
         Verdict::Allow => return Intent::None,
         Verdict::Report if is_only_claimed(group) => return Intent::None,
         Verdict::Revoke if is_only_claimed(group) => {
-            let why = "only ordinary tags say what this group is to the cluster, and nothing is attached yet, so the rule was \
-                       left alone";
+            let why = "only ordinary tags say what this group is to the cluster, and nothing is attached yet, so the rule \
+                       was left alone";
             return Intent::Report(Some(why.to_owned()));
         }
         Verdict::Report => return Intent::Report(None),
