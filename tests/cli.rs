@@ -257,6 +257,14 @@ fn what_is_in_force_in_one_cluster_is_shown_and_explained() {
 }
 
 #[test]
+fn explain_says_that_it_does_not_know_whose_a_web_identity_is() {
+    let (_, said, _) = run(&["explain", "events/actor-irsa.json"]);
+    assert!(said.contains("whether it is one of the group's own cluster"), "{said}");
+    let (_, said, _) = run(&["explain", KUBELET]);
+    assert!(!said.contains("web identity"), "{said}");
+}
+
+#[test]
 fn explain_says_when_there_is_nothing_to_explain() {
     assert_prints!("explain_ignored", "explain", "events/failed-unauthorized.json");
     assert_prints!("explain_sweep", "explain", "events/sweep.json");

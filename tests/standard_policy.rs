@@ -351,6 +351,21 @@ fn a_group_for_few_ports_is_never_judged_worse_than_the_range_it_lives_in() {
     }
 }
 
+/// Nobody comes from a group that is attached to nothing, such as eksctl's shared one in a cluster of managed nodes.
+#[test]
+fn a_group_that_is_attached_to_nothing_is_no_finding_above_low() {
+    let of = |is_unattached: bool, what: &str| {
+        let mut group = group(&[Node], vec![rule(what, "sg-0other")]);
+        group.peers.insert("sg-0other".into(), PeerGroup { is_unattached, ..PeerGroup::default() });
+        let judged = judge_all(&group, Author::Other).remove(0);
+        (judged.verdict, judged.severity)
+    };
+    assert_eq!(of(false, "tcp 2379"), (Report, Some(Severity::High)));
+    assert_eq!(of(true, "tcp 2379"), (Report, Some(Severity::Low)));
+    assert_eq!(of(true, "tcp 10250"), (Report, Some(Severity::Low)));
+    assert_eq!(of(true, "tcp 8080"), (Allow, None));
+}
+
 #[test]
 fn severity_tells_what_was_meant_from_what_a_wide_rule_covers_by_chance() {
     let severity = |what: &str, from: &str| {

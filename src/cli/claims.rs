@@ -45,8 +45,8 @@ pub(super) struct Claimed {
     pub(super) roles_from: RolesFrom,
     /// Rules of which the event tells no content that could be judged.
     pub(super) without_content: usize,
-    /// The caller is a controller, whose marked rules the policy may judge more mildly.
-    pub(super) by_controller: bool,
+    /// What is not known here and may make the verdict on the caller's marked rules milder.
+    pub(super) of_caller: Option<&'static str>,
 }
 
 /// The groups of an event, each with its claimed rules alone.
@@ -87,8 +87,17 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         rules,
         ..Group::default()
     };
-    let by_controller = matches!(Author::of(&event.actor, policy, &group), Author::Controller | Author::Service);
-    Claimed { group, named: named.clone(), roles_from, without_content, by_controller }
+    let of_caller = match Author::of(&event.actor, policy, &group) {
+        Author::Controller | Author::Service => Some(
+            "the caller is a controller, but the marks of its rules are not known here: they are judged as anybody's",
+        ),
+        _ if event.actor.federated_provider.is_some() => Some(
+            "the caller has a web identity: whether it is one of the group's own cluster, whose marked rules are judged as a \
+             controller's, is not known here",
+        ),
+        _ => None,
+    };
+    Claimed { group, named: named.clone(), roles_from, without_content, of_caller }
 }
 
 /// The other groups that the policy itself puts into these clusters.
@@ -112,7 +121,7 @@ fn rule(named: &NamedRule) -> Option<Rule> {
 
 /// What the verdicts rest on that is not known offline, in whole sentences.
 pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
-    let Claimed { group, named, roles_from, without_content, by_controller } = claimed;
+    let Claimed { group, named, roles_from, without_content, of_caller } = claimed;
     let mut caveats = Vec::new();
     match named {
         Named::Nothing | Named::Using(_) => caveats.push(
@@ -152,10 +161,6 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
         caveats
             .push("other groups count as foreign, unless `groups` of the policy puts them into the cluster".to_owned());
     }
-    if *by_controller {
-        let why =
-            "the caller is a controller, but the marks of its rules are not known here: they are judged as anybody's";
-        caveats.push(why.to_owned());
-    }
+    caveats.extend(of_caller.map(str::to_owned));
     caveats
 }

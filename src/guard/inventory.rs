@@ -252,8 +252,7 @@ impl Inventory {
     /// node groups have no nodes yet.
     fn claims_of_unattached(&self, raw: &RawState, clusters: &[Cluster]) -> BTreeSet<String> {
         let view = self.view(raw, clusters);
-        let is_attached = |group: &GroupFacts| raw.interfaces.iter().any(|eni| eni.groups.contains(&group.id));
-        let claims = raw.groups.iter().filter(|group| !is_attached(group)).map(|group| view.membership(group));
+        let claims = raw.groups.iter().filter(|group| view.is_unattached(group)).map(|group| view.membership(group));
         claims.filter(|found| found.strong_roles().is_empty()).flat_map(|found| found.clusters).collect()
     }
 
@@ -339,6 +338,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         identity_providers: own().filter(|_| rank == Rank::Proven).filter_map(Cluster::identity_provider).collect(),
         vpc_ranges: raw.ranges_around(facts),
         ranges_unread: raw.ranges_unread,
+        is_unattached: view.is_unattached(facts),
         clusters: names,
         roles,
         rules: view.rules_of(&facts.id).to_vec(),

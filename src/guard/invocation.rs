@@ -132,8 +132,9 @@ impl<'a> Invocation<'a> {
             let why = result.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", result.finding.rule.id, group.id));
         }
-        let mut findings: Vec<Finding> =
-            results.into_iter().filter(|result| result.finding.verdict > Verdict::Allow).map(finding).collect();
+        // What lets nobody in yet is not told, although the policy would mind.
+        let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
+        let mut findings: Vec<Finding> = results.into_iter().filter(is_told).map(finding).collect();
         if !group.unreadable_rules.is_empty() {
             let rules: Vec<String> = group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
             findings.push(Finding::unreadable(&rules, false));

@@ -12,7 +12,7 @@ use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::controller::Author;
 use crate::policy::exposure;
 use crate::policy::judge::{JudgedRule, Portion, judge};
-use crate::policy::model::{Mode, Policy, Verdict};
+use crate::policy::model::{Mode, Policy, Severity, Verdict};
 use jiff::Timestamp;
 
 /// The two modes of the environment, already capped: the sweep mode never does more than the mode.
@@ -106,8 +106,11 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
         _ => Author::Unknown,
     };
     let findings = judge(context.policy, group, context.location, context.now, author);
-    let step = |finding: JudgedRule| {
+    let step = |mut finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);
+        if is_only_claimed(group) {
+            finding.severity = finding.severity.min(Some(Severity::Medium));
+        }
         let (mode, setting) = context.modes.of(context.policy, group, named);
         let intent = intend(&finding, group, mode, setting.as_deref());
         let setting = setting.filter(|_| intent == Intent::Revoke);
@@ -152,9 +155,21 @@ pub fn names(named: &NamedRule, rule: &Rule) -> bool {
     }
 }
 
+/// Whether it is attached to nothing, and nothing but ordinary tags says that it is a cluster's: a load balancer's group
+/// before its interfaces exist, for example. It lets nobody in.
+fn is_only_claimed(group: &Group) -> bool {
+    group.is_unattached && !group.is_strong()
+}
+
 fn intend(finding: &JudgedRule, group: &Group, mode: Mode, setting: Option<&str>) -> Intent {
     match finding.verdict {
         Verdict::Allow => return Intent::None,
+        Verdict::Report if is_only_claimed(group) => return Intent::None,
+        Verdict::Revoke if is_only_claimed(group) => {
+            let why = "only ordinary tags say what this group is to the cluster, and nothing is attached yet, so the rule \
+                       was left alone";
+            return Intent::Report(Some(why.to_owned()));
+        }
         Verdict::Report => return Intent::Report(None),
         Verdict::Revoke => {}
     }
@@ -260,6 +275,43 @@ mod tests {
             };
             let steps = plan(context, &group);
             assert!(matches!(&steps[0].intent, Intent::Report(Some(why)) if why.contains(word)), "{steps:?}");
+        }
+    }
+
+    /// Such as a load balancer's group, whose rules exist before its interfaces.
+    #[test]
+    fn of_a_group_that_only_tags_claim_and_nothing_is_attached_to_only_forbidden_rules_are_told() {
+        let rule = |port| Rule {
+            id: format!("sgr-{port}"),
+            direction: Direction::Ingress,
+            packets: Packets::Tcp(port, port),
+            peer: Peer::cidr("0.0.0.0/0").unwrap(),
+            description: None,
+            tags: BTreeMap::new(),
+        };
+        for (is_unattached, strong, https, kubelet) in [
+            (true, false, None, Some(Severity::Medium)),
+            (false, false, Some(Severity::High), Some(Severity::Critical)),
+            (true, true, Some(Severity::High), Some(Severity::Critical)),
+        ] {
+            let role = RoleEvidence { role: Role::Node, evidence: Evidence::Tag, strong };
+            let rules = vec![rule(443), rule(10250)];
+            let group = Group { is_unattached, roles: [role].into(), rules, ..Group::default() };
+            let context = PlanContext {
+                policy: builtin::policy("standard").unwrap(),
+                location: &Location::new("111122223333", "eu-west-1"),
+                now: Timestamp::UNIX_EPOCH,
+                modes: Modes::new(Mode::Enforce, Mode::Enforce),
+                actor: None,
+                named: &Named::Everything,
+            };
+            let steps = plan(context, &group);
+            let told = |step: &Step| (step.intent != Intent::None).then_some(step.finding.severity).flatten();
+            assert_eq!([told(&steps[0]), told(&steps[1])], [https, kubelet], "{is_unattached} {strong}");
+            assert_eq!(steps[1].finding.verdict, Verdict::Revoke, "the plan never changes a verdict");
+            let says_why =
+                matches!(&steps[1].intent, Intent::Report(Some(why)) if why.contains("nothing is attached yet"));
+            assert_eq!(says_why, is_unattached && !strong);
         }
     }
 

@@ -88,6 +88,8 @@ pub struct Group {
     pub clusters: BTreeSet<String>,
     /// What it is to them. Empty: out of scope.
     pub roles: Vec<RoleEvidence>,
+    /// EC2 shows it attached to nothing, so its rules let nobody in.
+    pub is_unattached: bool,
     /// Its live rules.
     pub rules: Vec<Rule>,
     /// The ingress rules of the groups that are attached together with it, by each interface's set of groups, as far as they
@@ -146,6 +148,8 @@ pub struct PeerGroup {
     pub may_be_same_cluster: bool,
     /// Its roles there, by strong evidence.
     pub roles: BTreeSet<Role>,
+    /// EC2 shows it attached to nothing, so nobody comes from it.
+    pub is_unattached: bool,
 }
 
 /// The content of a prefix list that a rule names.

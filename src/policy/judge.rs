@@ -230,6 +230,7 @@ impl<'a> Evaluator<'a> {
             clause.severity,
         ];
         let severity = severities.into_iter().flatten().next();
+        let severity = if self.peers.is_nobody(&rule.peer) { severity.min(Some(Severity::Low)) } else { severity };
         Portion {
             clause: clause.id.clone(),
             traffic,

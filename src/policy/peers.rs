@@ -188,6 +188,11 @@ impl<'a> Peers<'a> {
         }
     }
 
+    /// Whether nobody comes from the peer now: a group that is known to be attached to nothing.
+    pub(super) fn is_nobody(&self, peer: &Peer) -> bool {
+        matches!(peer, Peer::Group { id, .. } if self.group.peers.get(id).is_some_and(|peer| peer.is_unattached))
+    }
+
     /// What people call these classes of a peer.
     pub(super) fn names(&self, kind: PeerKind, classes: &FixedBitSet) -> Vec<PeerClass> {
         match kind {

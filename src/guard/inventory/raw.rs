@@ -183,6 +183,15 @@ impl<'a> View<'a> {
         self.proven.iter().filter(is_among).map(|(_, group)| group.clone()).collect()
     }
 
+    /// Whether EC2 shows the group attached to nothing, as far as all was looked at that it may be attached to.
+    pub(super) fn is_unattached(&self, group: &GroupFacts) -> bool {
+        let id = group.id.as_str();
+        self.raw.is_complete
+            && !self.interfaces.contains_key(id)
+            && !self.instances.contains_key(id)
+            && !self.raw.associations.contains_key(id)
+    }
+
     pub(super) fn membership(&self, group: &GroupFacts) -> Membership {
         let none = BTreeSet::new();
         membership(Facts {
@@ -197,5 +206,30 @@ impl<'a> View<'a> {
             is_complete: self.raw.is_complete,
             instances: self.instances.get(group.id.as_str()).map_or(&[], Vec::as_slice),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_unattached_when_nothing_has_it_and_everything_was_read() {
+        let groups = |id: &str| vec![id.to_owned()];
+        let group = |id: &str| GroupFacts { id: id.into(), ..GroupFacts::default() };
+        let raw = RawState {
+            interfaces: vec![Interface { groups: groups("sg-1"), ..Interface::default() }],
+            instances: vec![Instance { groups: groups("sg-2"), ..Instance::default() }],
+            associations: [("sg-4".to_owned(), ["vpc-2".to_owned()].into())].into(),
+            is_complete: true,
+            ..RawState::default()
+        };
+        let cut = RawState { is_complete: false, ..raw.clone() };
+        let found = |raw: &RawState| {
+            let view = View::new("111122223333", &[], raw, &[]);
+            ["sg-1", "sg-2", "sg-3", "sg-4"].map(|id| view.is_unattached(&group(id)))
+        };
+        assert_eq!(found(&raw), [false, false, true, false], "sg-4 may be attached in a VPC that was not looked at");
+        assert_eq!(found(&cut), [false; 4]);
     }
 }

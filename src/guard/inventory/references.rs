@@ -8,7 +8,7 @@ use super::raw::RawState;
 use super::{GroupSnapshot, Inventory, Unresolved};
 use crate::cluster::membership::{Membership, Rank};
 use crate::model::error::{CloudError, chain};
-use crate::model::facts::{Cluster, Instances, Rules, Selector};
+use crate::model::facts::{Cluster, GroupFacts, Instances, Rules, Selector};
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList, Role};
 use crate::model::rule::{Direction, Peer, Rule};
 
@@ -19,7 +19,7 @@ const MAX_GROUPS: usize = 200;
 #[derive(Default)]
 pub struct References {
     lists: BTreeMap<String, PrefixList>,
-    peers: BTreeMap<String, Membership>,
+    peers: BTreeMap<String, (Membership, bool)>,
     /// The sets of groups that were looked at, and the ingress rules of all of these groups.
     beside: BTreeSet<BTreeSet<String>>,
     rules_beside: BTreeMap<String, Vec<Rule>>,
@@ -38,7 +38,9 @@ impl References {
         let GroupSnapshot { group, .. } = snapshot;
         group.prefix_lists.extend(self.lists.clone());
         let Group { clusters, peers, .. } = group;
-        peers.extend(self.peers.iter().map(|(id, peer)| (id.clone(), of_clusters(peer, clusters))));
+        peers.extend(self.peers.iter().map(|(id, (peer, is_unattached))| {
+            (id.clone(), PeerGroup { is_unattached: *is_unattached, ..of_clusters(peer, clusters) })
+        }));
     }
 }
 
@@ -51,7 +53,8 @@ fn of_clusters(peer: &Membership, clusters: &BTreeSet<String>) -> PeerGroup {
     let roles = peer.strong_roles();
     let is_certain = peer.rank == Rank::Proven || roles.contains(&Role::LoadBalancer);
     let roles = if is_certain { roles } else { BTreeSet::new() };
-    PeerGroup { same_cluster: !roles.is_empty(), may_be_same_cluster: !peer.roles.is_empty(), roles }
+    let may_be_same_cluster = !peer.roles.is_empty();
+    PeerGroup { same_cluster: !roles.is_empty(), may_be_same_cluster, roles, is_unattached: false }
 }
 
 impl Inventory {
@@ -106,14 +109,15 @@ impl Inventory {
         join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
     }
 
-    /// What other groups are to these clusters now. One that does not exist here (another account's, or gone) is nobody's.
+    /// What other groups are to these clusters now, and whether they are attached to nothing. One that does not exist here
+    /// (another account's, or gone) is nobody's.
     async fn peers(
         &self,
         ids: &BTreeSet<String>,
         clusters: &[Cluster],
-    ) -> Result<BTreeMap<String, Membership>, CloudError> {
-        let mut found: BTreeMap<String, Membership> =
-            ids.iter().map(|id| (id.clone(), Membership::default())).collect();
+    ) -> Result<BTreeMap<String, (Membership, bool)>, CloudError> {
+        let mut found: BTreeMap<String, (Membership, bool)> =
+            ids.iter().map(|id| (id.clone(), Default::default())).collect();
         let ids: Vec<String> = ids.iter().cloned().collect();
         let read = |ids: &[String]| {
             let (selector, witnesses) = (Selector::Ids(ids.to_vec()), Instances::Witnesses(ids.to_vec()));
@@ -127,7 +131,8 @@ impl Inventory {
             let mut raw = RawState { groups, is_complete: interfaces.is_complete, ..RawState::default() };
             raw.attach(interfaces.found, instances);
             let view = self.view(&raw, clusters);
-            found.extend(raw.groups.iter().map(|group| (group.id.clone(), view.membership(group))));
+            let peer = |group: &GroupFacts| (group.id.clone(), (view.membership(group), view.is_unattached(group)));
+            found.extend(raw.groups.iter().map(peer));
         }
         Ok(found)
     }
