@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::try_join;
+use jiff::Timestamp;
 
 use crate::cluster::membership::{Membership, Rank};
 use crate::cluster::names::{self, Named, Names};
@@ -290,23 +291,18 @@ impl Inventory {
         View::new(&self.account, &self.configured, raw, clusters)
     }
 
-    fn snapshot(&self, group: Group, view: &View<'_>, raw: &RawState, clusters: &Arc<Vec<Cluster>>) -> GroupSnapshot {
-        let beside = view.sets_beside(&group.id);
-        GroupSnapshot { beside, ..GroupSnapshot::new(group, raw.rules_at, clusters) }
-    }
-
     fn looked(&self, seen: Seen) -> Looked {
         let Seen { raw, clusters, unread } = seen;
         let unread_clusters: BTreeSet<&String> = unread.iter().filter_map(|(name, _)| name.as_ref()).collect();
         let view = self.view(&raw, &clusters);
-        let snapshot = |facts: &GroupFacts| {
+        let seen = |facts: &GroupFacts| {
             let mut group = group(&view, &raw, facts, &clusters);
             if !group.clusters.iter().collect::<BTreeSet<_>>().is_disjoint(&unread_clusters) {
                 group.ranges_unread = true;
             }
-            self.snapshot(group, &view, &raw, &clusters)
+            snapshot(group, &view, raw.rules_at, &clusters)
         };
-        let snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(snapshot).collect();
+        let snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(seen).collect();
         // A name in an ordinary tag that EKS did not answer for matters to nobody who is proven to be of another cluster.
         let matters = |name: &Option<String>| {
             let of_it = |snapshot: &GroupSnapshot| {
@@ -322,6 +318,11 @@ impl Inventory {
 
 fn of_group(rules: &Rules, group: &str) -> Vec<UnreadableRule> {
     rules.unreadable.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
+}
+
+fn snapshot(group: Group, view: &View<'_>, rules_at: Timestamp, clusters: &Arc<Vec<Cluster>>) -> GroupSnapshot {
+    let beside = view.sets_beside(&group.id);
+    GroupSnapshot { beside, ..GroupSnapshot::new(group, rules_at, clusters) }
 }
 
 /// A group as the policy sees it.

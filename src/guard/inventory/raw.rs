@@ -70,9 +70,9 @@ impl RawState {
                 .iter()
                 .any(|interface| is_of(interface, attachment) && interface.instance.as_ref() == Some(&instance.id))
         };
-        let instances = self.instances.iter().map(|instance| match is_touched(instance) {
-            true => Instance { groups: groups_of(instance), ..instance.clone() },
-            false => instance.clone(),
+        let instances = self.instances.iter().map(|instance| {
+            let groups = if is_touched(instance) { groups_of(instance) } else { instance.groups.clone() };
+            Instance { groups, ..instance.clone() }
         });
         Self { instances: instances.collect(), interfaces, ..self.clone() }
     }

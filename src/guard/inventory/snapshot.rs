@@ -80,6 +80,7 @@ impl GroupSnapshot {
     }
 
     /// The same with this group, which has other rules.
+    #[must_use]
     pub fn with_rules_of(&self, group: Group) -> Self {
         Self { group, ..self.clone() }
     }

@@ -8,7 +8,7 @@ use futures::future::{try_join, try_join3};
 use futures::stream::{self, StreamExt as _};
 
 use super::raw::RawState;
-use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group};
+use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group, snapshot};
 use crate::cluster::topology;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, NodeGroups, Selector};
@@ -123,8 +123,8 @@ impl Inventory {
         clusters: &Arc<Vec<Cluster>>,
     ) -> Result<Vec<GroupSnapshot>, CloudError> {
         let view = self.view(raw, clusters);
-        let snapshot = |facts| self.snapshot(group(&view, raw, facts, clusters), &view, raw, clusters);
-        let mut snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(snapshot).collect();
+        let seen = |facts| snapshot(group(&view, raw, facts, clusters), &view, raw.rules_at, clusters);
+        let mut snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(seen).collect();
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
         // What groups beside one let in was read already; the lists it names come with the second look.
         for snapshot in &mut snapshots {
