@@ -8,6 +8,7 @@ mod clause;
 mod fields;
 mod hazard;
 mod idle;
+mod meant;
 mod names;
 mod peers;
 pub mod print;
@@ -16,6 +17,8 @@ mod reach;
 mod requirement;
 mod settings;
 mod shadow;
+mod spelled;
+mod strange;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -54,6 +57,8 @@ const KEYS: [&str; 13] = [
     "exceptions",
     "requirements",
 ];
+/// Keys that hold text for people.
+const PROSE: [&str; 3] = ["reason", "owner", "environment"];
 const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
 /// Who may use `NodePort`s where no file says.
@@ -120,7 +125,8 @@ impl PolicyText<'_> {
 /// positions of all ids too.
 fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), Rejected> {
     let root = tree::read(source.text).map_err(|problem| source.rejected(vec![*problem]))?;
-    let mut problems = Problems::default();
+    let mut problems = Problems::of(keys());
+    strange::report(&root, source.text, &PROSE, &mut problems);
     let Some(fields) = root_fields(&root, &mut problems) else {
         return Err(source.rejected(problems.finish().0));
     };

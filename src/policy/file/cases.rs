@@ -18,6 +18,7 @@ use crate::policy::file::clause::roles;
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::Problems;
+use crate::policy::file::strange;
 use crate::policy::model::{Severity, Verdict};
 use crate::policy::tree::{self, Node, Value};
 
@@ -25,6 +26,8 @@ const FILE: [&str; 10] =
     ["version", "policy", "account", "region", "cluster", "now", "vpc", "prefix_lists", "peers", "tests"];
 const TEST: [&str; 12] =
     ["name", "roles", "group", "cluster", "account", "region", "now", "rule", "beside", "expect", "clause", "severity"];
+/// Keys that hold text for people.
+const PROSE: [&str; 2] = ["name", "description"];
 const HELP_RULE: &str = "add `rule: {protocol: tcp, ports: 22, from: 0.0.0.0/0}`";
 const HELP_EXPECT: &str = "add `expect: allow`, `expect: report` or `expect: revoke`";
 
@@ -85,6 +88,7 @@ pub fn load(name: &str, text: &str) -> Result<Suite, Rejected> {
     };
     let root = tree::read(text).map_err(|problem| rejected(vec![*problem]))?;
     let mut problems = Problems::default();
+    strange::report(&root, text, &PROSE, &mut problems);
     let suite = suite(&root, &mut problems);
     match (suite, problems.finish()) {
         (Some(suite), (_, false)) => Ok(suite),
