@@ -5,6 +5,7 @@
 
 pub mod builtin;
 mod classes;
+pub mod codes;
 pub mod controller;
 pub mod diagnostic;
 pub mod endpoint;

@@ -435,7 +435,8 @@ fn diff_prints_which_decisions_change() {
 
 #[test]
 fn check_and_show() {
-    let office = written("check", "office.yaml", OFFICE.as_bytes());
+    let accepted = "accepted:\n  - {warning: far-expiry, about: pentest, reason: tests never end}\n";
+    let office = written("check", "office.yaml", (OFFICE.to_owned() + accepted).as_bytes());
     assert_prints!("check_clean", "policy", "check", office.to_str().unwrap());
     let doubtful = OFFICE.replace("    expires: 2999-12-31\n", "").replace("    from: office", "    from: internet");
     let doubtful = doubtful + "  - {id: old, reason: r, owner: o, expires: 2020-02-29, from: 198.51.100.8/32}\n";

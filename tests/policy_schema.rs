@@ -54,6 +54,7 @@ fn the_schema_has_the_keys_of_the_reader() {
     assert_eq!(of("requirement"), reader_knows("version: 1\nrequirements: [{?: 1}]\n"));
     assert_eq!(of("group"), reader_knows("version: 1\ngroups: [{?: 1}]\n"));
     assert_eq!(of("cluster"), reader_knows("version: 1\nclusters: [{?: 1}]\n"));
+    assert_eq!(of("acceptance"), reader_knows("version: 1\naccepted: [{?: 1}]\n"));
 }
 
 #[test]
@@ -70,6 +71,8 @@ fn the_schema_has_the_words_of_the_reader() {
         of("interfacesOf"),
         reader_knows("version: 1\nrequirements: [{id: a, from: vpc, reason: r, role: ?}]\n")
     );
+    let acceptance = "version: 1\naccepted: [{warning: ?, about: a, reason: r}]\n";
+    assert_eq!(of("acceptable"), reader_knows(acceptance));
     assert_eq!(of("mode"), reader_knows("version: 1\nclusters: [{name: a, mode: ?}]\n"));
     assert_eq!(words(&schema["properties"]["public_endpoint"]), reader_knows("version: 1\npublic_endpoint: ?\n"));
     assert_eq!(words(&schema["properties"]["extends"]), builtin::NAMES.map(str::to_owned).into());

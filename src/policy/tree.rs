@@ -3,6 +3,8 @@
 //! Owns: reading within limits (a hostile file fails in bounded time and memory) and the spelling of scalars as written,
 //! so `010`, `1e3` and `2026-12-31` stay text. Must not: know the policy language.
 
+mod seen;
+
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -17,8 +19,6 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 const MAX_NODES: usize = 200_000;
 const MAX_ALIASED: usize = 50_000;
 const MAX_ANCHORS: usize = 1_000;
-/// How far above the place where the parser stops a mistake is looked for.
-const LINES_LOOKED_AT: usize = 3;
 /// The language needs five.
 const MAX_DEPTH: usize = 16;
 /// What to do, by a part of the parser's message; the last one fits all. The parser stops where it can't go on, which is
@@ -61,7 +61,7 @@ pub(crate) fn read(text: &str) -> Result<Node, Box<Diagnostic>> {
     let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options())
         .map_err(|error| Box::new(explain(&error, text)))?;
     let root = node(&raw, text);
-    match mistake(text.lines().next().unwrap_or_default()) {
+    match seen::mistake(text.lines().next().unwrap_or_default()) {
         // `version:1` is one word to YAML, and no mapping.
         Some((_, help)) if matches!(root.value, Value::Scalar(_)) => {
             let message = "this is one word to YAML, and no mapping";
@@ -243,78 +243,10 @@ fn explain(error: &Error, text: &str) -> Diagnostic {
                 return Diagnostic::error("too-large", at, too_deep());
             }
             let help = HELP.iter().find(|(part, _)| reason.contains(part)).map_or("", |(_, help)| *help);
-            let (at, help) = seen(text, at).unwrap_or_else(|| (at, help.to_owned()));
+            let (at, help) = seen::near(text, at).unwrap_or_else(|| (at, help.to_owned()));
             Diagnostic::error("yaml", at, format!("this is not YAML: {reason}")).help(help)
         }
     }
-}
-
-/// What a person sees at once in the lines where the parser stopped: the position of the mistake and what to write.
-fn seen(text: &str, at: At) -> Option<(At, String)> {
-    // The parser stops after the mistake: look at its line, then at those above.
-    let lines: Vec<(usize, &str)> = text.lines().enumerate().take(at.line).collect();
-    lines.iter().rev().take(LINES_LOOKED_AT).find_map(|(row, line)| {
-        let (offset, help) = mistake(line)?;
-        let start = text.split_inclusive('\n').take(*row).map(str::len).sum::<usize>() + offset;
-        let shown = line.get(offset..).unwrap_or_default().trim_end();
-        let column = line.get(..offset).unwrap_or_default().chars().count() + 1;
-        Some((At { start, end: start + shown.len(), line: row + 1, column }, help))
-    })
-}
-
-/// The byte of a line where a well-known mistake begins, and what to write.
-fn mistake(line: &str) -> Option<(usize, String)> {
-    let bare = line.trim_start().trim_start_matches("- ").trim_start();
-    let indent = line.len() - bare.len();
-    if bare.starts_with('#') {
-        return None;
-    }
-    if let Some(found) = ["{{", "${", "<%", "{%"].iter().find_map(|mark| line.find(mark)) {
-        return Some((found, "fill in the placeholder: a policy is no template".to_owned()));
-    }
-    if let Some(found) = in_braces(line) {
-        return Some(found);
-    }
-    let key_len = bare.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(0);
-    let (key, rest) = bare.split_at_checked(key_len)?;
-    let value = rest.strip_prefix(':').filter(|_| !key.is_empty())?;
-    if let Some(first) = value.chars().next().filter(|first| !first.is_whitespace()) {
-        let is_space = !first.is_ascii() && first.is_alphanumeric() || first.is_ascii_graphic() && first != ':';
-        let value = value.trim();
-        return is_space.then(|| (indent, format!("write `{key}: {value}`, with a space after the colon")));
-    }
-    let value = value.trim();
-    let is_quoted = value.starts_with(['"', '\'', '|', '>', '[', '{']);
-    let start = indent + key.len() + 1 + (rest.len() - 1 - rest.trim_start_matches(':').trim_start().len());
-    if value.contains(": ") && !is_quoted {
-        return Some((start, format!("put the text in quotes: `{key}: \"{value}\"`")));
-    }
-    if value.starts_with(['*', '&', '@', '`', '%']) {
-        return Some((start, format!("put the text in quotes: `{key}: \"{value}\"`")));
-    }
-    None
-}
-
-/// The same between braces, where a text ends at a comma and ` #` takes the closing brace away.
-fn in_braces(line: &str) -> Option<(usize, String)> {
-    let opened = line.find(['{', '['])?;
-    if let Some(hash) = line.find(" #").filter(|hash| line.get(*hash..).is_some_and(|rest| rest.contains(['}', ']'])))
-        && opened < hash
-        && !line.get(..hash).unwrap_or_default().contains(['"', '\''])
-    {
-        return Some((hash + 1, "put the text in quotes: ` #` begins a comment, to the end of the line".to_owned()));
-    }
-    let mut offset = opened + 1;
-    for piece in line.get(offset..)?.split([',', '{', '}']) {
-        let (key, value) = piece.split_once(": ").unwrap_or((piece, ""));
-        let value = value.trim();
-        if value.contains(": ") && !value.starts_with(['"', '\'', '[']) {
-            let start = offset + key.len() + 2;
-            return Some((start, format!("put the text in quotes: `{}: \"{value}\"`", key.trim())));
-        }
-        offset += piece.len() + 1;
-    }
-    None
 }
 
 fn limit(breach: &BudgetBreach, at: At) -> Diagnostic {

@@ -14,6 +14,7 @@ use crate::policy::file::fields::{items, kind, scalar};
 use crate::policy::file::meant;
 use crate::policy::file::names::{is_kebab, resource_id, to_kebab};
 use crate::policy::file::problems::Problems;
+use crate::policy::file::reach::surely_meet;
 use crate::policy::file::spelled;
 use crate::policy::model::PeerTerm;
 use crate::policy::tree::{Node, Value};
@@ -100,12 +101,25 @@ impl<'t> Networks<'t> {
         self.known.get(CLIENTS).unwrap_or(&self.clients).clone().into_words()
     }
 
+    /// Warns of NodePort clients that are a large part of the internet. Only where an inherited clause lets them in.
+    pub(super) fn report_wide_clients(&self, problems: &mut Problems) {
+        let wide = surely_meet(&self.clients(), &PeerTerm::WideInternet);
+        if let Some((at, _)) = self.written.get(CLIENTS).filter(|_| wide) {
+            let message =
+                "the network `clients` is a large part of the internet, which the inherited policy keeps off NodePorts";
+            let help = "name the ranges of the clients, or put a load balancer in front and leave `clients` as it is";
+            problems.add(Diagnostic::warning("wide-clients", *at, message).about(CLIENTS).help(help));
+        }
+    }
+
     /// Warns of networks that nothing names. Only for a file whose clauses have all been read.
     pub(super) fn report_unused(&self, problems: &mut Problems) {
         for (name, (at, _)) in self.written.iter().filter(|(name, _)| !self.used.contains(**name)) {
             let message = format!("no clause uses the network `{name}`");
             problems.add(
-                Diagnostic::warning("unused-network", *at, message).help("name it in a `from` or `to`, or remove it"),
+                Diagnostic::warning("unused-network", *at, message)
+                    .about(*name)
+                    .help("name it in a `from` or `to`, or remove it"),
             );
         }
     }

@@ -22,6 +22,7 @@ pub(super) struct Problems {
     failed: bool,
     /// Where a problem of the text itself starts: what else is wrong there follows from it.
     settled: BTreeSet<usize>,
+    accepted: Vec<(Diagnostic, String)>,
     places: Places,
 }
 
@@ -67,6 +68,28 @@ impl Problems {
 
     pub(super) fn error(&mut self, code: &'static str, at: At, message: impl Into<String>) {
         self.add(Diagnostic::error(code, at, message));
+    }
+
+    /// Whether there is a problem of that code at that position.
+    pub(super) fn has(&self, code: &str, at: At) -> bool {
+        self.found.iter().any(|problem| problem.code == code && problem.at == at)
+    }
+
+    /// Takes warnings out for a reason. `false`: there are none of that code about that.
+    pub(super) fn accept(&mut self, code: &str, about: &str, reason: &str) -> bool {
+        let is_meant = |problem: &Diagnostic| problem.code == code && problem.about.as_deref() == Some(about);
+        let (meant, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.found)
+            .into_iter()
+            .partition(|problem| problem.severity == Level::Warning && is_meant(problem));
+        self.found = rest;
+        let before = self.accepted.len();
+        self.accepted.extend(meant.into_iter().map(|problem| (problem, reason.to_owned())));
+        self.accepted.len() > before
+    }
+
+    /// What was accepted so far, each with its reason.
+    pub(super) fn accepted(&mut self) -> Vec<(Diagnostic, String)> {
+        std::mem::take(&mut self.accepted)
     }
 
     /// Whether there was an error so far.

@@ -89,7 +89,7 @@ pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetti
         let covers = |(_, setting): &(_, &ClusterSetting)| setting.name == name || setting.name == "*";
         if let Some((first, _)) = positions.iter().copied().zip(&settings).find(covers) {
             let message = format!("the entry for {} is never reached", quoted(&name));
-            let problem = Diagnostic::warning("shadowed", at, message).help("move it up, or remove it");
+            let problem = Diagnostic::warning("shadowed", at, message).about(&name).help("move it up, or remove it");
             problems.add(problem.also("the first entry that matches counts", first, None));
         }
         positions.push(at);

@@ -4,8 +4,8 @@ use crate::model::region::{Traffic, protocol_name};
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, items, scalar};
-use crate::policy::file::meant;
 use crate::policy::file::problems::Problems;
+use crate::policy::file::services;
 use crate::policy::tree::Node;
 
 const TCP: u8 = 6;
@@ -97,7 +97,7 @@ fn protocols(node: &Node, key: &str, problems: &mut Problems) -> Option<Vec<(Opt
         let number = named.or_else(|| whole_number(word));
         if number.is_none() {
             let words = PROTOCOLS.iter().map(|(name, _)| *name).chain(["all"]);
-            let help = meant::protocol(word)
+            let help = services::protocol(word)
                 .or_else(|| problems.did_you_mean(word, words))
                 .unwrap_or_else(|| "write `tcp`, `udp`, `icmp`, `icmpv6`, `all` or a number from 0 to 255".to_owned());
             problems.add(
@@ -171,7 +171,7 @@ impl Wrong {
     fn explain(&self, code: &'static str, word: &str, at: At, what: &str, limits: &str) -> Diagnostic {
         match self {
             Self::NoNumber => {
-                let help = match meant::ports(word).filter(|_| code == "bad-port") {
+                let help = match services::ports(word).filter(|_| code == "bad-port") {
                     Some(help) => help,
                     None if code == "bad-port" => "write a number, a range as `8000-8080`, or `all`".to_owned(),
                     None => "write a type as `8`, a type and code as `3/4`, types as `133-136`, or `all`".to_owned(),
@@ -180,7 +180,7 @@ impl Wrong {
             }
             Self::TooLarge => {
                 let problem = Diagnostic::error(code, at, format!("{} is not {what}: {limits}", quoted(word)));
-                match meant::ports(word).filter(|_| code == "bad-port") {
+                match services::ports(word).filter(|_| code == "bad-port") {
                     Some(help) => problem.help(help),
                     None => problem,
                 }
