@@ -6,6 +6,7 @@ mod check;
 mod claims;
 mod compare;
 mod completions;
+mod diagnostics;
 mod diff;
 mod explain;
 mod input;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::cli::output::{CommandOutput, Exit};
+use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::Style;
 use crate::model::text;
 use crate::policy::diagnostic::Rejected;
@@ -74,6 +75,8 @@ enum NoticeVerb {
 enum PolicyVerb {
     /// Check a policy file and show every problem in it.
     Check(check::Arguments),
+    /// Say what a problem means, by the code in brackets before its message.
+    Explain(diagnostics::Arguments),
     /// Print a built-in policy with its comments, or all that is in force under a file.
     Show(show::Arguments),
     /// Print the JSON Schema of policy files, for editors.
@@ -82,6 +85,21 @@ enum PolicyVerb {
     Test(test::Arguments),
     /// Compare what two policies decide about real rules.
     Diff(diff::Arguments),
+}
+
+impl Verb {
+    /// What the verb is called, where its answer is wanted as JSON.
+    fn named_for_tools(&self) -> Option<&'static str> {
+        let (name, format) = match self {
+            Self::Explain(arguments) => ("explain", arguments.format),
+            Self::Policy(PolicyVerb::Check(arguments)) => ("policy check", arguments.format),
+            Self::Policy(PolicyVerb::Explain(arguments)) => ("policy explain", arguments.format),
+            Self::Policy(PolicyVerb::Test(arguments)) => ("policy test", arguments.format),
+            Self::Policy(PolicyVerb::Diff(arguments)) => ("policy diff", arguments.format),
+            _ => return None,
+        };
+        (format == Format::Json).then_some(name)
+    }
 }
 
 /// Runs the program with these arguments, the first being its own name.
@@ -96,14 +114,37 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let style = Style::new(has_colours(&io::stdout()));
+    let for_tools = verb.named_for_tools();
     match answer(verb, style) {
-        // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
-        Ok(answer) => match io::stdout().write_all(text::lines(&answer.text, style.colours).as_bytes()) {
-            // Whoever closed the pipe has read enough.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
-            _ => answer.exit.into(),
-        },
-        Err(error) => failed(&error),
+        Ok(answer) => print(&answer, style),
+        Err(error) => {
+            let exit = if error.is::<Rejected>() { Exit::InvalidPolicy } else { Exit::CouldNotRun };
+            if let Some(Ok(answer)) = for_tools.map(|name| CommandOutput::answer(name, &why(&error), exit)) {
+                print(&answer, style);
+            }
+            failed(&error)
+        }
+    }
+}
+
+fn print(answer: &CommandOutput, style: Style) -> ExitCode {
+    // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
+    match io::stdout().write_all(text::lines(&answer.text, style.colours).as_bytes()) {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
+        _ => answer.exit.into(),
+    }
+}
+
+/// What went wrong, for tools: a sentence, and the problems of a policy that cannot be used.
+fn why(error: &anyhow::Error) -> serde_json::Value {
+    match error.downcast_ref::<Rejected>() {
+        Some(rejected) => serde_json::json!({
+            "error": format!("the policy `{}` cannot be used", rejected.name),
+            "problems_in": rejected.name,
+            "problems": rejected.diagnostics,
+        }),
+        None => serde_json::json!({"error": format!("{error:#}")}),
     }
 }
 
@@ -111,6 +152,7 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
         Verb::Explain(arguments) => explain::run(&arguments, style),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
+        Verb::Policy(PolicyVerb::Explain(arguments)) => diagnostics::run(&arguments),
         Verb::Policy(PolicyVerb::Show(arguments)) => show::run(&arguments),
         Verb::Policy(PolicyVerb::Schema(arguments)) => Ok(schema::run(&arguments)),
         Verb::Policy(PolicyVerb::Test(arguments)) => test::run(&arguments, style),

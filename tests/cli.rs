@@ -87,6 +87,7 @@ fn every_help_teaches() {
         ("help", &["--help"][..]),
         ("help_explain", &["explain", "--help"]),
         ("help_policy_check", &["policy", "check", "--help"]),
+        ("help_policy_explain", &["policy", "explain", "--help"]),
         ("help_policy_show", &["policy", "show", "--help"]),
         ("help_policy_schema", &["policy", "schema", "--help"]),
         ("help_policy_test", &["policy", "test", "--help"]),
@@ -109,6 +110,10 @@ fn a_mistake_in_the_arguments_is_not_a_finding() {
         &["explain"],
         &["explain", KUBELET, "--role", "master"],
         &["policy", "show", "lax"],
+        &["policy", "check", "--deny", "bad-cidr"],
+        &["policy", "check", "--deny", "no-expiri"],
+        &["policy", "check", "policy.example.yaml", "--deny", "no-expiry", "--allow", "no-expiry"],
+        &["policy", "explain", "nothing-of-the-sort"],
         &["policy", "diff", "standard", "strict"],
         &["policy", "diff", "standard", "strict", "--events", "events", "--snapshot", "x.json"],
     ] {

@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     assumed: Assumed,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 /// Where the real rules come from.
@@ -111,7 +111,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     let exit = if compared.changes.is_empty() { Exit::Clean } else { Exit::Findings };
     match arguments.format {
         Format::Text => Ok(CommandOutput::new(in_words(&compared, [&old, &new], style), exit)),
-        Format::Json => CommandOutput::json(&for_tools(&compared, [&old, &new]), exit),
+        Format::Json => CommandOutput::answer("policy diff", &for_tools(&compared, [&old, &new]), exit),
     }
 }
 
@@ -264,7 +264,6 @@ fn for_tools(compared: &Compared, [old, new]: [&Policy; 2]) -> Value {
     };
     let skipped = compared.skipped.iter().map(|(file, why)| json!({"file": file, "reason": why}));
     json!({
-        "version": 1,
         "old": {"policy": old.name, "policy_hash": old.hash},
         "new": {"policy": new.name, "policy_hash": new.hash},
         "decisions": compared.decisions,

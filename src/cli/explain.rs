@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     fail_on: FailOn,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 /// One group of the event with what would be done about its rules.
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     let event = change.as_ref().map(|change| &change.event);
     match arguments.format {
         Format::Text => Ok(CommandOutput::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),
-        Format::Json => CommandOutput::json(&for_tools(event, &policy, nothing.as_deref(), &groups), exit),
+        Format::Json => CommandOutput::answer("explain", &for_tools(event, &policy, nothing.as_deref(), &groups), exit),
     }
 }
 
@@ -207,7 +207,6 @@ fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, grou
         })
     });
     json!({
-        "version": 1,
         "event": event,
         "policy": policy.name,
         "policy_hash": policy.hash,

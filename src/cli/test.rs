@@ -61,7 +61,7 @@ pub(super) struct Arguments {
     policy: String,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 /// One test that was run.
@@ -90,7 +90,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     };
     match arguments.format {
         Format::Text => Ok(CommandOutput::new(in_words(&files, style), exit)),
-        Format::Json => CommandOutput::json(&for_tools(&files), exit),
+        Format::Json => CommandOutput::answer("policy test", &for_tools(&files), exit),
     }
 }
 
@@ -231,7 +231,7 @@ fn for_tools(files: &[TestFile]) -> Value {
         }
         Err(rejected) => json!({"file": file.name, "problems_in": rejected.name, "problems": rejected.diagnostics}),
     });
-    json!({"version": 1, "files": files.collect::<Vec<_>>()})
+    json!({"files": files.collect::<Vec<_>>()})
 }
 
 fn test_for_tools(TestResult { case, finding, wrong }: &TestResult) -> Value {
