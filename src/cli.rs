@@ -2,6 +2,7 @@
 //!
 //! Owns: the arguments, what goes to which stream. Must not: judge anything itself.
 
+mod alone;
 mod check;
 mod claims;
 mod compare;
@@ -83,7 +84,7 @@ enum PolicyVerb {
     Schema(schema::Arguments),
     /// Run your own tests of a policy: a rule and a group's role -> the verdict and clause you expect.
     Test(test::Arguments),
-    /// Compare what two policies decide about real rules.
+    /// Compare two policies: what they say, or what they decide about real rules.
     Diff(diff::Arguments),
 }
 

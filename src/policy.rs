@@ -13,6 +13,7 @@ mod exposure;
 pub mod file;
 pub mod judge;
 pub mod model;
+pub mod named;
 mod peers;
 pub mod requirement;
 mod texts;

@@ -114,7 +114,6 @@ fn a_mistake_in_the_arguments_is_not_a_finding() {
         &["policy", "check", "--deny", "no-expiri"],
         &["policy", "check", "policy.example.yaml", "--deny", "no-expiry", "--allow", "no-expiry"],
         &["policy", "explain", "nothing-of-the-sort"],
-        &["policy", "diff", "standard", "strict"],
         &["policy", "diff", "standard", "strict", "--events", "events", "--snapshot", "x.json"],
     ] {
         let (code, out, err) = run(arguments);
@@ -435,6 +434,10 @@ fn diff_prints_which_decisions_change() {
     assert_prints!("diff_snapshot", "policy", "diff", "standard", office, "--snapshot", snapshot);
     assert_prints!("diff_back", "policy", "diff", office, "standard", "--snapshot", snapshot, "--format", "json");
     assert_prints!("diff_both_ways", "policy", "diff", "strict", office, "--snapshot", snapshot);
+    assert_prints!("diff_alone", "policy", "diff", "standard", office);
+    assert_prints!("diff_alone_json", "policy", "diff", office, "standard", "--format", "json");
+    let (code, out, _) = run(&["policy", "diff", "strict", "strict"]);
+    assert_eq!((code, out.contains("no decision differs")), (0, true), "{out}");
     assert_prints!("diff_nothing", "policy", "diff", "strict", "strict", "--snapshot", snapshot);
 }
 

@@ -164,7 +164,8 @@ fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &
                 let _ = writeln!(out, "    {says}  `{}`: {}", part.clause, plain(&part.reason));
             }
             let what = traffic(&part.traffic, &whole);
-            let _ = writeln!(out, "              {what} {} {}", way(finding.rule.direction), part.peer_class.word());
+            let peers = part.addresses.as_deref().unwrap_or_else(|| part.peer_class.word());
+            let _ = writeln!(out, "              {what} {} {peers}", way(finding.rule.direction));
             last = Some(&part.clause);
         }
     }
@@ -188,7 +189,7 @@ fn way(direction: Direction) -> &'static str {
     }
 }
 
-fn would_be_done(intent: &Intent) -> String {
+pub(super) fn would_be_done(intent: &Intent) -> String {
     match intent {
         Intent::None => "nothing would be done".to_owned(),
         Intent::Report(None) => "people would be notified".to_owned(),
@@ -226,18 +227,23 @@ fn group_for_tools(Explained { claimed, steps }: &Explained) -> Value {
     })
 }
 
-fn step_for_tools(step: &Step) -> Value {
-    let (intent, detail) = match &step.intent {
+/// The word of an intent for tools, and why it is no more.
+pub(super) fn intended(intent: &Intent) -> (&'static str, Option<&str>) {
+    match intent {
         Intent::None => ("none", None),
         Intent::Report(why) => ("report", why.as_deref()),
         Intent::WouldRevoke(why) => ("would-revoke", Some(why.as_str())),
         Intent::Revoke => ("revoke", None),
         Intent::Refuse(why) | Intent::Postpone(why) => ("refuse", Some(why.as_str())),
-    };
+    }
+}
+
+fn step_for_tools(step: &Step) -> Value {
+    let (intent, detail) = intended(&step.intent);
     let portions = step.finding.portions.iter().flat_map(PortionRecord::of).map(|part| {
         json!({
             "clause": part.clause, "protocol": part.protocol, "ports": part.ports, "peer_class": part.peer_class,
-            "verdict": part.verdict, "reason": part.reason,
+            "addresses": part.addresses, "verdict": part.verdict, "reason": part.reason,
         })
     });
     json!({

@@ -208,17 +208,17 @@ fn test_in_words(file: &str, result: &TestResult, style: Style, out: &mut String
     let _ = writeln!(out, "        rule: {}, of a group that is {}", rule_in_words(&finding.rule), roles.join(" and "));
     let mut named = Vec::new();
     for portion in &finding.portions {
-        if named.contains(&(&portion.clause, portion.peer_class)) {
+        if named.contains(&(&portion.clause, portion.peer_class, &portion.addresses)) {
             continue;
         }
-        named.push((&portion.clause, portion.peer_class));
+        named.push((&portion.clause, portion.peer_class, &portion.addresses));
         let says = style.of(portion.verdict, &decision(portion.verdict, portion.severity));
         let _ = writeln!(
             out,
             "        {} by `{}` ({}): {}",
             says,
             portion.clause,
-            portion.peer_class.word(),
+            portion.addresses.as_deref().unwrap_or_else(|| portion.peer_class.word()),
             plain(&portion.reason)
         );
     }

@@ -16,6 +16,7 @@ use crate::model::rule::Rule;
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::named::{self, Part};
 use crate::policy::peers::{Covered, PeerKind, Peers, ReachedPeers};
 
 /// A rule with its verdict, and why. What is not allowed becomes a finding once it is known what becomes of it.
@@ -40,6 +41,8 @@ pub struct Portion {
     pub traffic: Traffic,
     /// What the peers of the part are.
     pub peer_class: PeerClass,
+    /// Which addresses of that class, for people; `None`: all that the rule has.
+    pub addresses: Option<String>,
     /// What the clause says here.
     pub verdict: Verdict,
     /// How bad it is.
@@ -52,6 +55,13 @@ pub struct Portion {
     pub names_cluster_groups: bool,
 }
 
+impl Portion {
+    /// What its addresses hang on.
+    pub fn part(&self) -> Part<'_> {
+        Part { clause: &self.clause, class: self.peer_class, traffic: &self.traffic }
+    }
+}
+
 /// Judges every rule of the group, allowed ones included, in the order of `group.rules`.
 pub fn judge(
     policy: &Policy,
@@ -62,7 +72,13 @@ pub fn judge(
 ) -> Vec<JudgedRule> {
     let evaluator = Evaluator::new(policy, group, location, now);
     let reaches = evaluator.peers.reaches();
-    let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+    let judged = |rule| {
+        let mut judged = evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+        let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
+        let names = named::name(policy, group, &rule.peer, &parts);
+        judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
+        judged
+    };
     group.rules.iter().map(judged).collect()
 }
 
@@ -201,6 +217,7 @@ impl<'a> Evaluator<'a> {
             clause: clause.id.clone(),
             traffic,
             peer_class,
+            addresses: None,
             verdict,
             severity: severity.filter(|_| verdict > Verdict::Allow),
             reason: clause.reason.clone(),
@@ -225,6 +242,7 @@ impl<'a> Evaluator<'a> {
             clause: clause.to_owned(),
             traffic,
             peer_class,
+            addresses: None,
             verdict,
             severity: (verdict > Verdict::Allow).then_some(severity),
             reason: reason.to_owned(),

@@ -101,6 +101,13 @@ impl<'t> Networks<'t> {
         self.known.get(CLIENTS).unwrap_or(&self.clients).clone().into_words()
     }
 
+    /// Each network with its blocks, in the order of their names.
+    pub(super) fn named(&self) -> Vec<(String, Addresses)> {
+        let blocks = |mixture: &Mixture| mixture.blocks.iter().copied().collect::<Addresses>();
+        let named = self.known.iter().map(|(name, mixture)| ((*name).to_owned(), blocks(mixture)));
+        named.filter(|(_, blocks)| !blocks.is_empty()).collect()
+    }
+
     /// Warns of NodePort clients that are a large part of the internet. Only where an inherited clause lets them in.
     pub(super) fn report_wide_clients(&self, problems: &mut Problems) {
         let wide = surely_meet(&self.clients(), &PeerTerm::WideInternet);
