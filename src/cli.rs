@@ -80,7 +80,7 @@ enum PolicyVerb {
     Explain(diagnostics::Arguments),
     /// Print a built-in policy with its comments, or all that is in force under a file.
     Show(show::Arguments),
-    /// Print the JSON Schema of policy files, for editors.
+    /// Print the JSON Schema of policy files, or of tests, for editors.
     Schema(schema::Arguments),
     /// Run your own tests of a policy: a rule and a group's role -> the verdict and clause you expect.
     Test(test::Arguments),

@@ -139,7 +139,8 @@ pub fn names(named: &NamedRule, rule: &Rule) -> bool {
     }
 }
 
-fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static str)) -> Intent {
+/// What to do about one finding in a mode, with the setting that made it so.
+pub fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static str)) -> Intent {
     match finding.verdict {
         Verdict::Allow => return Intent::None,
         Verdict::Report => return Intent::Report(None),

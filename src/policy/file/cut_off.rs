@@ -12,7 +12,7 @@ use crate::policy::controller::Author;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::Problems;
 use crate::policy::file::stock::{self, SetUp};
-use crate::policy::judge::judge;
+use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::{Limits, Origin, Policy, Verdict};
 use crate::policy::requirement;
 
@@ -29,10 +29,13 @@ pub(super) fn report(policy: &Policy, positions: &BTreeMap<&str, At>, problems: 
     let everywhere = everywhere(policy);
     let mut lost: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for set_up in stock::set_ups() {
-        let before = unmet(&everywhere, &set_up.topology);
-        for (id, at) in positions {
-            let without = without_what_it_revokes(&everywhere, id, &set_up);
-            if let Some(topology) = without.filter(|_| !problems.has("whole-rule", *at)) {
+        let judged = judged(&everywhere, &set_up);
+        let takes = |id: &str| judged.iter().flat_map(|(_, rules)| rules).any(|found| revokes(found, id));
+        let mut before = None;
+        for (id, at) in positions.iter().filter(|(id, _)| takes(id)) {
+            let before = before.get_or_insert_with(|| unmet(&everywhere, &set_up.topology));
+            if !problems.has("whole-rule", *at) {
+                let topology = without_what_it_revokes(&set_up.topology, id, &judged);
                 let missing = unmet(&everywhere, &topology);
                 let named = policy.requirements.iter().map(|requirement| requirement.id.as_str());
                 lost.entry(id).or_default().extend(
@@ -73,19 +76,23 @@ fn unmet(policy: &Policy, topology: &Topology) -> BTreeSet<String> {
     requirement::unmet(policy, topology).into_iter().map(|unmet| unmet.requirement.id.clone()).collect()
 }
 
-/// `None`: it revokes nothing there.
-fn without_what_it_revokes(policy: &Policy, id: &str, set_up: &SetUp) -> Option<Topology> {
-    let mut topology = set_up.topology.clone();
-    let mut revokes = false;
-    for group in &set_up.groups {
-        // No clause here is limited to a location or a time.
-        let judged = judge(policy, group, &Location::default(), Timestamp::UNIX_EPOCH, |_| Author::Other);
-        let stays = |verdict: Verdict, clause: &str| verdict != Verdict::Revoke || clause != id;
-        let left =
-            judged.into_iter().filter(|found| found.portions.iter().all(|part| stays(part.verdict, &part.clause)));
-        let left: Vec<_> = left.map(|found| found.rule).collect();
-        revokes |= left.len() < group.rules.len();
-        topology.rules.insert(group.id.clone(), left);
+/// Every rule of the set-up, group by group.
+fn judged(policy: &Policy, set_up: &SetUp) -> Vec<(String, Vec<JudgedRule>)> {
+    // No clause here is limited to a location or a time.
+    let judge = |group| judge(policy, group, &Location::default(), Timestamp::UNIX_EPOCH, |_| Author::Other);
+    set_up.groups.iter().map(|group| (group.id.clone(), judge(group))).collect()
+}
+
+/// Whether that clause makes the rule go.
+fn revokes(found: &JudgedRule, id: &str) -> bool {
+    found.portions.iter().any(|part| part.verdict == Verdict::Revoke && part.clause == id)
+}
+
+fn without_what_it_revokes(topology: &Topology, id: &str, judged: &[(String, Vec<JudgedRule>)]) -> Topology {
+    let mut topology = topology.clone();
+    for (group, rules) in judged {
+        let left = rules.iter().filter(|found| !revokes(found, id)).map(|found| found.rule.clone());
+        topology.rules.insert(group.clone(), left.collect());
     }
-    revokes.then_some(topology)
+    topology
 }

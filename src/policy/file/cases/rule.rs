@@ -15,7 +15,8 @@ use crate::policy::file::problems::Problems;
 use crate::policy::file::traffic;
 use crate::policy::tree::Node;
 
-const RULE: [&str; 9] = ["direction", "protocol", "ports", "icmp", "icmpv6", "from", "to", "description", "author"];
+pub(super) const RULE: [&str; 9] =
+    ["direction", "protocol", "ports", "icmp", "icmpv6", "from", "to", "description", "author"];
 const AUTHORS: [(&str, Author); 3] =
     [("unknown", Author::Unknown), ("controller", Author::Controller), ("other", Author::Other)];
 

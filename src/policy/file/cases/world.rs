@@ -1,6 +1,6 @@
 //! What surrounds the rules of a test: other groups, prefix lists, the VPC, the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -12,9 +12,10 @@ use crate::model::rule::Peer;
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::roles;
-use crate::policy::file::fields::{Fields, choice, kind, scalar};
+use crate::policy::file::fields::{Fields, choice, items, kind, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::Problems;
+use crate::policy::model::Mode;
 use crate::policy::tree::{Node, Value};
 
 /// What all tests of a file share.
@@ -30,7 +31,8 @@ pub(super) struct Shared {
 pub(super) struct Circumstances {
     pub(super) account: Option<String>,
     pub(super) region: Option<String>,
-    pub(super) cluster: Option<String>,
+    pub(super) clusters: Option<BTreeSet<String>>,
+    pub(super) mode: Option<Mode>,
     pub(super) now: Option<Timestamp>,
 }
 
@@ -43,7 +45,19 @@ impl Circumstances {
         let account = checked("account", names::account);
         let region = checked("region", names::region);
         let cluster = checked("cluster", names::cluster);
-        Self { account, region, cluster, now: fields.get("now").and_then(|node| time(node, problems)) }
+        let several = fields.get("clusters").map(|node| {
+            let name = |item: &Node, problems: &mut Problems| {
+                scalar(item, "clusters", problems).and_then(|text| names::cluster(text, item.at, problems))
+            };
+            items(node, "clusters", problems).into_iter().filter_map(|item| name(item, problems)).collect()
+        });
+        if let (Some(at), Some(_)) = (fields.key_at("cluster"), &several) {
+            let message = "`cluster` and `clusters` both say which clusters the group belongs to";
+            problems.add(Diagnostic::error("duplicate-key", at, message).help("keep `clusters`"));
+        }
+        let mode = fields.choice("mode", "mode", "unknown-mode", &Mode::WORDS, problems);
+        let now = fields.get("now").and_then(|node| time(node, problems));
+        Self { account, region, clusters: several.or(cluster.map(|name| [name].into())), mode, now }
     }
 
     /// What is said here, else there.
@@ -51,7 +65,8 @@ impl Circumstances {
         Self {
             account: self.account.or_else(|| other.account.clone()),
             region: self.region.or_else(|| other.region.clone()),
-            cluster: self.cluster.or_else(|| other.cluster.clone()),
+            clusters: self.clusters.or_else(|| other.clusters.clone()),
+            mode: self.mode.or(other.mode),
             now: self.now.or(other.now),
         }
     }
