@@ -10,6 +10,7 @@ mod completions;
 mod diagnostics;
 mod diff;
 mod explain;
+mod init;
 mod input;
 mod output;
 mod preview;
@@ -46,7 +47,8 @@ const HELP: &str = "\
 Start here:
   eks-sg-guard policy show                          read the built-in policy `standard`
   eks-sg-guard explain event.json --role node       see what it says of a recorded call
-  eks-sg-guard policy check policy.yaml             then write your own, and have it checked
+  eks-sg-guard policy init > policy.yaml            then write your own,
+  eks-sg-guard policy check policy.yaml             and have it checked
   eks-sg-guard notice preview event.json            see the mail that people would get
 
 Exit codes:
@@ -74,7 +76,9 @@ enum NoticeVerb {
 
 #[derive(Subcommand)]
 enum PolicyVerb {
-    /// Check a policy file and show every problem in it.
+    /// Write a first policy, from answers as flags and from a snapshot of groups.
+    Init(init::Arguments),
+    /// Check policy files and show every problem in them.
     Check(check::Arguments),
     /// Say what a problem means, by the code in brackets before its message.
     Explain(diagnostics::Arguments),
@@ -153,6 +157,7 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
         Verb::Explain(arguments) => explain::run(&arguments, style),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
+        Verb::Policy(PolicyVerb::Init(arguments)) => init::run(&arguments),
         Verb::Policy(PolicyVerb::Explain(arguments)) => diagnostics::run(&arguments),
         Verb::Policy(PolicyVerb::Show(arguments)) => show::run(&arguments),
         Verb::Policy(PolicyVerb::Schema(arguments)) => Ok(schema::run(&arguments)),

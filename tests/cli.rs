@@ -86,6 +86,7 @@ fn every_help_teaches() {
     for (name, arguments) in [
         ("help", &["--help"][..]),
         ("help_explain", &["explain", "--help"]),
+        ("help_policy_init", &["policy", "init", "--help"]),
         ("help_policy_check", &["policy", "check", "--help"]),
         ("help_policy_explain", &["policy", "explain", "--help"]),
         ("help_policy_show", &["policy", "show", "--help"]),

@@ -120,3 +120,83 @@ fn every_json_answer_begins_with_the_same_keys() {
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(answer["problems"][0]["code"], "missing-key", "{out}");
 }
+
+const SNAPSHOT: &str = r#"{"version": 1, "account": "111122223333", "region": "us-east-1", "groups": [
+  {"id": "sg-0aaa1111bbb22222c", "name": "nodes", "cluster": "prod", "roles": ["node"], "vpc_ranges": ["10.0.0.0/16"],
+   "rules": [
+    {"id": "sgr-00000000000000001", "direction": "ingress", "protocol": "tcp", "from_port": 22, "to_port": 22,
+     "peer": {"cidr": "203.0.113.0/24"}},
+    {"id": "sgr-00000000000000002", "direction": "ingress", "protocol": "tcp", "from_port": 10250, "to_port": 10250,
+     "peer": {"cidr": "0.0.0.0/0"}},
+    {"id": "sgr-00000000000000003", "direction": "ingress", "protocol": "tcp", "from_port": 31000, "to_port": 31000,
+     "peer": {"cidr": "0.0.0.0/0"}, "description": "kubernetes.io/rule/nlb/client=0123"},
+    {"id": "sgr-00000000000000004", "direction": "ingress", "protocol": "icmp", "icmp_type": 8, "icmp_code": null,
+     "peer": {"cidr": "198.51.100.7/32"}}]}]}"#;
+
+/// The lines that propose something, without the comment sign.
+fn uncommented(policy: &str) -> String {
+    let (head, clauses) = policy.split_once("# clauses:").unwrap_or_default();
+    let clauses: Vec<&str> = clauses.lines().map(|line| line.strip_prefix('#').unwrap_or(line)).collect();
+    format!("{head}clauses:{}\n", clauses.join("\n"))
+}
+
+#[test]
+fn a_first_policy_is_one_that_can_be_used() {
+    let arn = "arn:aws:iam::111122223333:role/lb";
+    let snapshot = written("init.json", SNAPSHOT);
+    for (arguments, holds) in [
+        (&[][..], &["extends: standard", "# networks:", "# controllers:", "# clusters:", "# clauses:"][..]),
+        (&["--extends", "strict"], &["extends: strict"]),
+        (
+            &["--network", "office=203.0.113.0/24, 2001:db8:1::/48", "--client", "office", "--controller", arn],
+            &["  office: [203.0.113.0/24, \"2001:db8:1::/48\"]", "  clients: [private, office]", arn],
+        ),
+        (
+            &["--cluster", "prod-*=enforce", "--cluster", "dev"],
+            &["  - {name: \"prod-*\", mode: enforce}", "  - {name: dev}"],
+        ),
+        (&["--from", &snapshot], &["  - name: prod\n", "report by `remote-login-public`, in sg-0aaa1111bbb22222c"]),
+    ] {
+        let (code, out, err) = run(&[&["policy", "init"], arguments].concat());
+        assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+        for part in holds {
+            assert!(out.contains(part), "{arguments:?}: {part}: {out}");
+        }
+        let file = written("init.yaml", &out);
+        let (code, checked, _) = run(&["policy", "check", "--deny", "warnings", &file]);
+        assert_eq!(code, 0, "{arguments:?}: {checked}");
+    }
+}
+
+/// Nothing is opened before somebody says why.
+#[test]
+fn what_a_first_policy_proposes_waits_for_a_reason() {
+    let snapshot = written("init.json", SNAPSHOT);
+    let (_, out, _) = run(&["policy", "init", "--from", &snapshot]);
+    assert!(out.contains("carry the mark of one") && !out.contains("10250"), "{out}");
+    let proposed = written("proposed.yaml", &uncommented(&out));
+    let (code, json, _) = run(&["policy", "check", &proposed, "--format", "json"]);
+    let answer: Value = serde_json::from_str(&json).unwrap();
+    let problems = answer["files"][0]["problems"].as_array().unwrap();
+    assert_eq!(code, 3);
+    assert_eq!(problems.len(), 2, "one for each proposal: {json}\n{out}");
+    assert!(problems.iter().all(|problem| problem["code"] == "placeholder"), "{json}");
+    let said = uncommented(&out).replace("<why it has to be open>", "the office");
+    let (code, checked, _) = run(&["policy", "check", &written("said.yaml", &said)]);
+    assert_eq!(code, 0, "{checked}");
+}
+
+#[test]
+fn answers_that_make_no_policy_are_named() {
+    for (arguments, said) in [
+        (&["--network", "office"][..], "`--network office` has no blocks"),
+        (&["--network", "office=10/8"], "write `10.0.0.0/8`"),
+        (&["--controller", "lb"], "is not the ARN of a role or user"),
+        (&["--cluster", "prod=on"], "did you mean `enforce`?"),
+        (&["--client", "office"], "no network is called `office`"),
+    ] {
+        let (code, out, err) = run(&[&["policy", "init"], arguments].concat());
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}");
+        assert!(err.contains(said), "{arguments:?}: {err}");
+    }
+}
