@@ -124,7 +124,11 @@ fn rule(n: u32, packets: Packets, peer: Peer) -> Rule {
 /// A node group with these rules.
 fn group(rules: Vec<Rule>, lists: impl IntoIterator<Item = (String, PrefixList)>) -> Group {
     let role = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
-    let cluster = |n: u32| PeerGroup { same_cluster: n.is_multiple_of(2), roles: BTreeSet::from([Role::Pod]) };
+    let cluster = |n: u32| PeerGroup {
+        same_cluster: n.is_multiple_of(2),
+        roles: BTreeSet::from([Role::Pod]),
+        ..PeerGroup::default()
+    };
     Group {
         id: "sg-00000000".to_owned(),
         clusters: BTreeSet::from(["prod".to_owned()]),

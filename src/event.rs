@@ -50,6 +50,8 @@ pub struct Change {
     pub event: Event,
     /// What to look at.
     pub subject: Target,
+    /// Whether it may have changed who may call the public endpoint of a cluster's API.
+    pub touches_endpoint: bool,
 }
 
 impl Change {
@@ -77,8 +79,13 @@ pub enum Target {
     },
     /// The entries of this list changed, `pl-…`, and so did every rule that uses it.
     PrefixList(String),
-    /// The configuration of the cluster of this name changed: its groups, or who may reach its public endpoint.
-    Cluster(String),
+    /// The configuration of a cluster changed: its groups, or who may reach its public endpoint.
+    Cluster {
+        /// Its name.
+        name: String,
+        /// The node group, if the call was about one and says which.
+        node_group: Option<String>,
+    },
     /// The event does not say, because its parameters are omitted or unreadable: look at everything.
     Unknown,
 }
@@ -99,7 +106,8 @@ pub struct Event {
     pub actor: Actor,
 }
 
-/// Who made the call. All of it is text from outside; only `session_issuer` and `arn` say who it was.
+/// Who made the call. All of it is text from outside; only `arn`, `session_issuer` and
+/// `federated_provider` say who it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The principal.
@@ -108,6 +116,9 @@ pub struct Actor {
     pub r#type: Option<String>,
     /// The role behind an assumed-role session, by ARN (with its path, which the session ARN lacks).
     pub session_issuer: Option<String>,
+    /// The identity provider that vouched for the session, by ARN: of a pod with a web identity, its cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federated_provider: Option<String>,
     /// An address, or the host name of an AWS service.
     pub source_ip: Option<String>,
     /// The program, as it calls itself.

@@ -17,7 +17,9 @@ pub mod remediate;
 pub mod response;
 pub mod settings;
 pub mod setup;
+pub mod shield;
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
-use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
 use crate::guard::notify::notify;
 use crate::guard::response::{GuardError, Response};
@@ -35,7 +37,7 @@ use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::report::finding::Finding;
 use crate::report::notice;
-use crate::report::record::Record;
+use crate::report::record::{About, Record};
 
 /// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again
 /// after one minute and after two more, so the last try always looks.
@@ -101,7 +103,7 @@ impl Guard {
         match &change.subject {
             Target::Unknown => {
                 self.may_look_everywhere()?;
-                return self.sweep(Vec::new(), Some(event), deadline).await;
+                return self.sweep(Vec::new(), Some(change), deadline).await;
             }
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
@@ -112,12 +114,18 @@ impl Guard {
                             invocation.problem(chain(&error));
                         }
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
-                        Ok(Some(snapshot)) => invocation.in_scope(snapshot, named, &mut out_of_scope).await,
+                        Ok(Some(looked)) => {
+                            for snapshot in self.seen(looked, Some(event), &mut invocation).await {
+                                invocation.in_scope(snapshot, named, &mut out_of_scope).await;
+                            }
+                        }
                     }
                 }
             }
             Target::Attached { attachment, groups } => {
-                for (snapshot, is_first) in self.attached(attachment.as_deref(), groups).await? {
+                let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
+                for snapshot in self.seen(looked, Some(event), &mut invocation).await {
+                    let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
                     invocation.in_scope(snapshot, &named, &mut out_of_scope).await;
                 }
@@ -126,18 +134,21 @@ impl Guard {
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 for ids in users.chunks(MAX_GROUPS) {
-                    for snapshot in self.read(ids).await? {
+                    let looked = self.read(ids).await?;
+                    for snapshot in self.seen(looked, Some(event), &mut invocation).await {
                         invocation.in_scope(snapshot, &Named::Using(list.clone()), &mut out_of_scope).await;
                     }
                 }
             }
-            Target::Cluster(name) => {
-                let groups = self.inventory.groups_of(name).await;
+            Target::Cluster { name, node_group } => {
+                let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
-                for snapshot in self.read(&groups).await? {
+                let looked = self.read(&groups).await?;
+                for snapshot in self.seen(looked, Some(event), &mut invocation).await {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut out_of_scope).await;
                 }
                 invocation.configured = Some(name.clone());
+                invocation.endpoints_of.extend(change.touches_endpoint.then(|| name.clone()));
             }
         }
         if invocation.is_empty() && out_of_scope.is_empty() {
@@ -147,46 +158,62 @@ impl Guard {
         invocation.finish(ignored).await
     }
 
-    async fn read(&self, ids: &[String]) -> Result<Vec<GroupSnapshot>, GuardError> {
+    async fn read(&self, ids: &[String]) -> Result<Looked, GuardError> {
         self.inventory.read(ids).await.map_err(|source| read_failed(ids.join(", "), source))
     }
 
-    /// The groups that were put on an attachment, each with whether that is its first EKS interface. Waits a little for EC2
-    /// to show it; in the end the groups count without it.
+    /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
+    async fn seen(&self, looked: Looked, event: Option<&Event>, invocation: &mut Invocation<'_>) -> Vec<GroupSnapshot> {
+        for Unread { what, source } in looked.unread {
+            let error = read_failed(what, source);
+            self.notify_if_blind(event, &error).await;
+            invocation.problem(chain(&error));
+        }
+        looked.snapshots
+    }
+
+    /// The groups that were put on an attachment, and the ids of those for which it is the first EKS interface. Waits a
+    /// little for EC2 to show it; in the end the groups count without it.
     async fn attached(
         &self,
         attachment: Option<&str>,
         groups: &[String],
-    ) -> Result<Vec<(GroupSnapshot, bool)>, GuardError> {
-        let Some(attachment) = attachment else {
-            return Ok(self.read(groups).await?.into_iter().map(|snapshot| (snapshot, false)).collect());
-        };
+    ) -> Result<(Looked, BTreeSet<String>), GuardError> {
+        let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new())) };
         let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
         let groups = match groups {
-            [] => self.setup.ports.ec2.groups_attached_to(attachment).await.map_err(failed)?,
+            [] => {
+                let interfaces = self.setup.ports.ec2.interfaces_of(attachment).await.map_err(failed)?;
+                let groups: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| interface.groups).collect();
+                groups.into_iter().collect()
+            }
             named => named.to_vec(),
         };
         for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
             self.setup.ports.clock.sleep(wait).await;
-            if let Some(snapshots) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
-                return Ok(snapshots);
+            if let Some(found) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+                return Ok(found);
             }
         }
-        Ok(self.read(&groups).await?.into_iter().map(|snapshot| (snapshot, false)).collect())
+        Ok((self.read(&groups).await?, BTreeSet::new()))
     }
 
-    /// Looks at these groups, or at every group with a role, naming no rule.
+    /// Looks at these groups, or at every group with a role and every cluster, naming no rule.
     async fn sweep(
         &self,
         ids: Vec<String>,
-        event: Option<&Event>,
+        change: Option<&Change>,
         deadline: Timestamp,
     ) -> Result<Response, GuardError> {
+        let event = change.map(|change| &change.event);
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
-        let snapshots = read.map_err(|source| GuardError::ReadFailed { what, source })?;
+        let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
         let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
-        for snapshot in snapshots {
+        if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
+            invocation.endpoints_of.clone_from(&looked.clusters);
+        }
+        for snapshot in self.seen(looked, event, &mut invocation).await {
             invocation.in_scope(snapshot, &Named::Nothing, &mut Vec::new()).await;
         }
         let ignored =
@@ -195,25 +222,25 @@ impl Guard {
     }
 
     /// The group, waited for a little when EC2 does not show it yet. `None`: it is gone.
-    async fn find(&self, group: &GroupRef) -> Result<Option<GroupSnapshot>, GuardError> {
+    async fn find(&self, group: &GroupRef) -> Result<Option<Looked>, GuardError> {
         for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
             self.setup.ports.clock.sleep(wait).await;
             let read = self.look_for(group).await;
             let what = || format!("security group `{}`", group.text());
-            if let Some(snapshot) = read.map_err(|source| GuardError::ReadFailed { what: what(), source })? {
-                return Ok(Some(snapshot));
+            if let Some(found) = read.map_err(|source| GuardError::ReadFailed { what: what(), source })? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    async fn look_for(&self, group: &GroupRef) -> Result<Option<GroupSnapshot>, CloudError> {
+    async fn look_for(&self, group: &GroupRef) -> Result<Option<Looked>, CloudError> {
         let id = match group {
             GroupRef::Id(id) => Some(id.clone()),
             GroupRef::Name(name) => self.setup.ports.ec2.default_vpc_group(name).await?,
         };
         let Some(id) = id else { return Ok(None) };
-        Ok(self.inventory.read(&[id]).await?.into_iter().next())
+        Ok(Some(self.inventory.read(&[id]).await?).filter(|looked| !looked.snapshots.is_empty()))
     }
 
     /// Events that do not name their group make us look at every group. Padded requests must not drain the request buckets
@@ -240,7 +267,7 @@ impl Guard {
         let Setup { ports, policy, modes, location, .. } = &self.setup;
         let mode = modes.of(policy, &Group::default(), event.is_some()).0;
         let findings = vec![Finding::read_denied(chain(error))];
-        let record = Record::of(location, policy, mode, None, findings, event);
+        let record = Record::of(location, policy, mode, About::Account, findings, event);
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));

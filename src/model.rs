@@ -6,6 +6,7 @@ pub mod error;
 pub mod facts;
 pub mod group;
 pub mod ids;
+pub mod mode;
 pub mod region;
 pub mod rule;
 pub mod text;

@@ -4,16 +4,19 @@
 //! Owns: the traits, each of them fit for `dyn`. Must not: know the AWS SDK (adapters do). Fakes of these traits drive
 //! the tests of the order of effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::error::{Cause, CloudError};
-use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, PrefixListFacts, Selector};
+use crate::model::facts::{
+    Cluster, GroupFacts, Instance, Instances, Interface, Interfaces, NodeGroup, NodeGroups, PrefixListFacts, Rules,
+    Selector,
+};
 use crate::model::region::Addresses;
-use crate::model::rule::{Direction, Rule};
+use crate::model::rule::Direction;
 use crate::report::history::{History, Key};
 use crate::report::notice::Message;
 
@@ -24,17 +27,23 @@ pub trait Ec2: Send + Sync {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError>;
     /// The id of the group with that name in the default VPC; `None` when there is none.
     async fn default_vpc_group(&self, name: &str) -> Result<Option<String>, CloudError>;
-    /// The live rules of these groups, each with its group's id. Every page is read.
-    async fn rules(&self, groups: &[String]) -> Result<Vec<(String, Rule)>, CloudError>;
-    /// The interfaces that one of the groups is attached to, or that lie in the VPCs.
-    async fn interfaces(&self, selector: &Selector) -> Result<Vec<Interface>, CloudError>;
-    /// The groups attached now to an interface (`eni-…`), or to all interfaces of an instance (`i-…`). None when it is gone.
-    async fn groups_attached_to(&self, attachment: &str) -> Result<Vec<String>, CloudError>;
+    /// The groups of these VPCs that EKS made for clusters and tagged with their names.
+    async fn cluster_groups(&self, vpcs: &[String]) -> Result<Vec<GroupFacts>, CloudError>;
+    /// The live rules of these groups. Every page is read.
+    async fn rules(&self, groups: &[String]) -> Result<Rules, CloudError>;
+    /// The interfaces that one of the groups is attached to, at most two pages of them, or all that lie in the VPCs.
+    async fn interfaces(&self, selector: &Selector) -> Result<Interfaces, CloudError>;
+    /// An interface (`eni-…`), or all interfaces of an instance (`i-…`), as it is now. None when it is gone.
+    async fn interfaces_of(&self, attachment: &str) -> Result<Vec<Interface>, CloudError>;
     /// The groups with a rule that names this prefix list.
     async fn groups_using(&self, prefix_list: &str) -> Result<Vec<String>, CloudError>;
-    /// The instances with an interface that one of the groups is attached to, or that lie in the VPCs. Terminated ones are
-    /// left out.
-    async fn instances(&self, selector: &Selector) -> Result<Vec<Instance>, CloudError>;
+    /// Who lets in one of these groups: pairs of the group with the ingress rule and the group that the rule names. At most
+    /// two pages.
+    async fn letting_in(&self, groups: &[String]) -> Result<Vec<(String, String)>, CloudError>;
+    /// The instances, without terminated ones.
+    async fn instances(&self, which: &Instances) -> Result<Vec<Instance>, CloudError>;
+    /// The other VPCs in which groups may be attached too: those of these groups, or of all groups (`Vpcs`).
+    async fn associations(&self, selector: &Selector) -> Result<BTreeMap<String, BTreeSet<String>>, CloudError>;
     /// IPv4 and IPv6 ranges of every VPC of the region, by id.
     async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError>;
     /// A prefix list with all its entries.
@@ -46,9 +55,13 @@ pub trait Ec2: Send + Sync {
 /// What we read from EKS.
 #[async_trait]
 pub trait Eks: Send + Sync {
-    /// Every cluster of the account and region, with its node groups and VPC ranges. A cluster or node group that goes away
-    /// while we read is left out.
-    async fn clusters(&self) -> Result<Vec<Cluster>, CloudError>;
+    /// The name of every cluster of the account and region.
+    async fn names(&self) -> Result<Vec<String>, CloudError>;
+    /// A cluster without its node groups and VPC ranges, in whatever status: the groups of one that is being deleted, or that
+    /// failed, are still attached. `None` when there is no such cluster.
+    async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError>;
+    /// Node groups of a cluster; one that goes away while we read is left out.
+    async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError>;
 }
 
 /// One way to notify people or machines.

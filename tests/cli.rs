@@ -235,6 +235,33 @@ fn a_file_is_shown_with_all_that_it_inherits_as_a_policy_that_says_the_same() {
 }
 
 #[test]
+fn what_is_in_force_in_one_cluster_is_shown_and_explained() {
+    let text = b"version: 1\nclusters: [{name: \"prod-*\", extends: strict}]\n";
+    let file = written("cluster", "own.yaml", text);
+    let file = file.to_str().unwrap();
+    let shown = |cluster: &str| {
+        let (code, shown, err) = run(&["policy", "show", file, "--cluster", cluster]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        shown
+    };
+    assert!(shown("prod-1").contains("etcd-private") && shown("prod-1").contains("cluster: \"prod-*\""));
+    assert!(!shown("dev-1").contains("etcd-private"));
+    let (_, whole, _) = run(&["policy", "show", file]);
+    assert!(whole.contains("etcd-private"), "{whole}");
+    let said = |clusters: &[&str]| {
+        let clusters = clusters.iter().flat_map(|name| ["--cluster", name]);
+        let arguments: Vec<&str> = ["explain", SEVERAL, "--policy", file].into_iter().chain(clusters).collect();
+        run(&arguments).1
+    };
+    let verdicts = |clusters: &[&str]| {
+        let is_verdict = |line: &&str| ["  allow", "  report", "  revoke"].iter().any(|word| line.starts_with(word));
+        said(clusters).lines().filter(is_verdict).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts(&["dev-1", "prod-1"]), verdicts(&["prod-1"]), "the worst counts");
+    assert_ne!(verdicts(&["dev-1"]), verdicts(&["prod-1"]));
+}
+
+#[test]
 fn explain_says_when_there_is_nothing_to_explain() {
     assert_prints!("explain_ignored", "explain", "events/failed-unauthorized.json");
     assert_prints!("explain_sweep", "explain", "events/sweep.json");

@@ -121,6 +121,30 @@ fn severity_word(severity: Option<Severity>) -> &'static str {
     severity.map_or("–", Severity::word)
 }
 
+/// `revoke, report in passing`.
+fn verdict_words(clause: &Clause) -> String {
+    let mut words = clause.verdict.word().to_owned();
+    let milder = [(clause.in_passing, "in passing"), (clause.for_controller, "for a controller's own rule")];
+    for (milder, which) in milder.into_iter().filter_map(|(milder, which)| Some((milder?, which))) {
+        let _ = write!(words, ", {} {which}", milder.word());
+    }
+    words
+}
+
+/// `medium, low for over 256 ports`.
+fn severity_words(clause: &Clause) -> String {
+    let mut words = severity_word(clause.severity).to_owned();
+    let particular = [
+        (clause.severity_of_ranges, "for several ports"),
+        (clause.severity_of_broad, "for over 256 ports"),
+        (clause.severity_for_controller, "for a controller's own rule"),
+    ];
+    for (severity, which) in particular.into_iter().filter_map(|(severity, which)| Some((severity?, which))) {
+        let _ = write!(words, ", {} {which}", severity.word());
+    }
+    words
+}
+
 /// The built-in policies name no blocks and no ids.
 fn peer_word(term: &PeerTerm) -> String {
     term.word().unwrap().into_owned()
@@ -174,6 +198,10 @@ fn each_section_says_what_its_clause_covers() {
         let expected: Vec<String> =
             traffic_words(&clause.traffic).into_iter().chain(clause.peers.iter().map(peer_word)).chain(roles).collect();
         let covers = part("Covers**");
+        let width = [(clause.width.at_most, "at most"), (clause.width.more_than, "more than")];
+        for (count, words) in width.into_iter().filter_map(|(count, words)| Some((count?, words))) {
+            assert!(covers.contains(&format!("in rules of {words} {count} ports")), "{id}");
+        }
         assert_eq!(code(&covers), expected, "{id}");
         assert_eq!(clause.traffic == Traffic::all(), covers.contains("everything"), "{id}");
         part("Why**");
@@ -199,21 +227,14 @@ fn tables_of_clauses_say_what_the_policy_says() {
             .map(|clause| {
                 let in_standard = is_of_standard(clause);
                 let strict = built_in("strict").iter().find(|other| other.id == clause.id).unwrap();
-                let mut verdict = clause.verdict.word().to_owned();
-                if let Some(milder) = clause.for_controller {
-                    let _ = write!(verdict, ", {} for a controller's own rule", milder.word());
-                }
-                let mut severity = severity_word(clause.severity).to_owned();
-                if let Some(of_ranges) = clause.severity_of_ranges {
-                    let _ = write!(severity, ", {} for several ports", of_ranges.word());
-                }
-                let in_strict = if in_standard && strict.verdict == clause.verdict && strict.severity == clause.severity
-                {
+                let (verdict, severity) = (verdict_words(clause), severity_words(clause));
+                let (verdict_there, severity_there) = (verdict_words(strict), severity_words(strict));
+                let in_strict = if in_standard && (&verdict_there, &severity_there) == (&verdict, &severity) {
                     "the same".to_owned()
-                } else if in_standard && strict.severity == clause.severity {
-                    strict.verdict.word().to_owned()
+                } else if in_standard && severity_there == severity {
+                    verdict_there
                 } else {
-                    format!("{}, {}", strict.verdict.word(), severity_word(strict.severity))
+                    format!("{verdict_there}; {severity_there}")
                 };
                 let none = || "–".to_owned();
                 let (verdict, severity) = if in_standard { (verdict, severity) } else { (none(), none()) };
@@ -395,6 +416,18 @@ fn findings(policy: &Policy, rules: &[&str]) -> Vec<JudgedRule> {
     let location = Location::new("111122223333", "us-east-1");
     // The built-in policies have no exceptions, so no time matters.
     judge(policy, &group, &location, Timestamp::UNIX_EPOCH, |_| Author::Other)
+}
+
+#[test]
+fn rules_in_the_guide_get_the_verdicts_that_their_width_gives_them() {
+    let (guide, standard) = (read(GUIDE), builtin::policy("standard").unwrap());
+    let table = rows(&guide, "rules by width");
+    assert!(table.len() >= 5, "width is taught by example");
+    for row in table {
+        let rules = code(row["rules by width"]);
+        let verdicts: Vec<_> = findings(standard, &rules).iter().map(|found| found.verdict.word()).collect();
+        assert_eq!(row["verdicts by width"].split(", ").collect::<Vec<_>>(), verdicts, "{rules:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::eks::Clusters;
 use eks_sg_guard::model::error::CloudError;
 use eks_sg_guard::model::error::chain;
-use eks_sg_guard::model::facts::{Cluster, NodeGroup};
+use eks_sg_guard::model::facts::{Cluster, NodeGroup, NodeGroups};
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::ports::Eks;
 use serde_json::{Value, json};
@@ -57,16 +57,6 @@ fn describe_node_group(name: &'static str, group: Value) -> Rule {
         .then_http_response(move || ok(&json!({ "nodegroup": group })))
 }
 
-fn vpcs() -> Rule {
-    mock!(aws_sdk_ec2::Client::describe_vpcs).then_http_response(|| {
-        let block =
-            "<item><cidrBlock>10.0.0.0/16</cidrBlock><cidrBlockState><state>associated</state></cidrBlockState></item>";
-        let vpc =
-            format!("<item><vpcId>vpc-1</vpcId><cidrBlockAssociationSet>{block}</cidrBlockAssociationSet></item>");
-        ec2("DescribeVpcs", &format!("<vpcSet>{vpc}</vpcSet>"))
-    })
-}
-
 fn template(groups: &'static str) -> Rule {
     mock!(aws_sdk_ec2::Client::describe_launch_template_versions)
         .match_requests(|request| {
@@ -89,13 +79,23 @@ fn template(groups: &'static str) -> Rule {
 async fn read(eks: &[&Rule], ec2: &[&Rule]) -> Result<Vec<Cluster>, CloudError> {
     let eks = mock_client!(aws_sdk_eks, RuleMode::MatchAny, eks);
     let ec2 = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, ec2);
-    Clusters::new(eks, ec2).clusters().await
+    let clusters = Clusters::new(eks, ec2);
+    let mut found = Vec::new();
+    for name in clusters.names().await? {
+        if let Some(cluster) = clusters.cluster(&name).await? {
+            found.push(Cluster { node_groups: clusters.node_groups(&name, &NodeGroups::All).await?, ..cluster });
+        }
+    }
+    Ok(found)
 }
 
 fn prod() -> Value {
     json!({
         "name": "prod",
+        "arn": "arn:aws:eks:us-east-1:111122223333:cluster/prod",
+        "identity": { "oidc": { "issuer": "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE" } },
         "roleArn": "arn:aws:iam::111122223333:role/prod",
+        "kubernetesNetworkConfig": { "serviceIpv6Cidr": "fd30:1c53:5f8a::/108", "ipFamily": "ipv6" },
         "status": "ACTIVE",
         "resourcesVpcConfig": {
             "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-extra"], "clusterSecurityGroupId": "sg-cluster",
@@ -116,7 +116,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_cluster_is_read_with_its_node_groups_templates_and_ranges() {
+async fn a_cluster_is_read_with_its_node_groups_and_templates() {
     let node_group = json!({
         "nodegroupName": "blue", "clusterName": "prod", "status": "ACTIVE",
         "launchTemplate": { "name": "blue", "version": "7", "id": "lt-1" },
@@ -131,16 +131,18 @@ async fn a_cluster_is_read_with_its_node_groups_templates_and_ranges() {
         list_node_groups("prod", json!(["blue"])),
         describe_node_group("blue", node_group),
     ];
-    let ec2 = [vpcs(), template(groups)];
+    let ec2 = [template(groups)];
     let found = read(&eks.each_ref(), &ec2.each_ref()).await.unwrap();
     let expected = Cluster {
         name: "prod".to_owned(),
         vpc: "vpc-1".to_owned(),
-        vpc_ranges: nets(&["10.0.0.0/16"]),
+        vpc_ranges: Addresses::default(),
         cluster_group: Some("sg-cluster".to_owned()),
         control_plane_groups: strings(&["sg-extra"]),
         remote_networks: nets(&["192.168.0.0/19"]),
         role_arn: Some("arn:aws:iam::111122223333:role/prod".to_owned()),
+        arn: Some("arn:aws:eks:us-east-1:111122223333:cluster/prod".to_owned()),
+        issuer: Some("https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE".to_owned()),
         node_groups: vec![NodeGroup {
             name: "blue".to_owned(),
             remote_access_group: Some("sg-ssh".to_owned()),
@@ -148,6 +150,7 @@ async fn a_cluster_is_read_with_its_node_groups_templates_and_ranges() {
             template_groups: strings(&["sg-a", "sg-b"]),
         }],
         public_endpoint: nets(&["0.0.0.0/0"]),
+        is_ipv6: true,
         is_local: false,
     };
     assert_eq!(found, [expected]);
@@ -159,8 +162,10 @@ async fn a_cluster_that_is_being_created_has_no_cluster_group_yet() {
         "name": "prod", "status": "CREATING", "resourcesVpcConfig": { "securityGroupIds": [], "vpcId": "vpc-1" }
     });
     let eks = [list_clusters(json!(["prod"])), describe_cluster("prod", cluster), list_node_groups("prod", json!([]))];
-    let found = read(&eks.each_ref(), &[&vpcs()]).await.unwrap();
+    let found = read(&eks.each_ref(), &[]).await.unwrap();
     assert_eq!((found[0].cluster_group.as_deref(), found[0].vpc.as_str()), (None, "vpc-1"));
+    assert_eq!((&found[0].arn, &found[0].issuer), (&None, &None));
+    assert!(!found[0].is_ipv6, "EKS does not say, so it is the usual one");
 }
 
 #[tokio::test]
@@ -168,11 +173,11 @@ async fn a_cluster_that_is_being_deleted_still_counts() {
     let mut cluster = prod();
     cluster["status"] = json!("DELETING");
     let eks = [list_clusters(json!(["prod"])), describe_cluster("prod", cluster), list_node_groups("prod", json!([]))];
-    assert_eq!(read(&eks.each_ref(), &[&vpcs()]).await.unwrap().len(), 1);
+    assert_eq!(read(&eks.each_ref(), &[]).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn every_page_of_clusters_and_node_groups_is_read_and_their_vpcs_in_one_call() {
+async fn every_page_of_clusters_and_node_groups_is_read() {
     let pages = [(None, json!("b"), "one"), (Some("b"), Value::Null, "two")];
     let clusters = pages.map(|(token, next, name)| {
         mock!(aws_sdk_eks::Client::list_clusters)
@@ -191,18 +196,17 @@ async fn every_page_of_clusters_and_node_groups_is_read_and_their_vpcs_in_one_ca
     let one = describe_cluster("one", json!({ "name": "one", "resourcesVpcConfig": { "vpcId": "vpc-1" } }));
     let two = describe_cluster("two", json!({ "name": "two", "resourcesVpcConfig": { "vpcId": "vpc-2" } }));
     let none = list_node_groups("two", json!([]));
-    let vpcs = vpcs();
     let eks = [&clusters[0], &clusters[1], &node_groups[0], &node_groups[1], &node_group, &one, &two, &none];
-    let found = read(&eks, &[&vpcs]).await.unwrap();
+    let found = read(&eks, &[]).await.unwrap();
     let found: Vec<_> = found
         .iter()
         .map(|cluster| {
             let node_groups: Vec<_> = cluster.node_groups.iter().map(|group| group.name.as_str()).collect();
-            (cluster.name.as_str(), node_groups, cluster.vpc_ranges.is_empty())
+            (cluster.name.as_str(), node_groups)
         })
         .collect();
-    assert_eq!(found, [("one", vec!["blue", "green"], false), ("two", vec![], true)]);
-    assert_eq!((vpcs.num_calls(), node_group.num_calls()), (1, 2));
+    assert_eq!(found, [("one", vec!["blue", "green"]), ("two", vec![])]);
+    assert_eq!(node_group.num_calls(), 2);
 }
 
 #[tokio::test]
@@ -214,7 +218,7 @@ async fn a_node_group_that_goes_away_while_we_read_is_left_out() {
     let list = list_clusters(json!(["prod"]));
     let cluster = describe_cluster("prod", prod());
     let names = list_node_groups("prod", json!(["gone", "blue"]));
-    let found = read(&[&list, &cluster, &names, &gone, &blue], &[&vpcs()]).await.unwrap();
+    let found = read(&[&list, &cluster, &names, &gone, &blue], &[]).await.unwrap();
     let names: Vec<_> = found[0].node_groups.iter().map(|group| group.name.as_str()).collect();
     assert_eq!(names, ["blue"]);
 }
@@ -230,7 +234,7 @@ async fn a_cluster_that_goes_away_while_we_read_is_left_out() {
     let list = list_clusters(json!(["gone", "prod"]));
     let cluster = describe_cluster("prod", prod());
     let names = list_node_groups("prod", json!([]));
-    let found = read(&[&list, &described, &listed, &cluster, &names], &[&vpcs()]).await.unwrap();
+    let found = read(&[&list, &described, &listed, &cluster, &names], &[]).await.unwrap();
     assert_eq!(found.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>(), ["prod"]);
 }
 
@@ -248,7 +252,7 @@ async fn a_launch_template_that_is_gone_names_no_groups() {
             list_node_groups("prod", json!(["blue"])),
             describe_node_group("blue", blue),
         ];
-        let found = read(&eks.each_ref(), &[&vpcs(), &gone]).await.unwrap();
+        let found = read(&eks.each_ref(), &[&gone]).await.unwrap();
         assert_eq!(found[0].node_groups[0].template_groups, strings(&[]));
     }
 }
@@ -266,4 +270,14 @@ async fn a_missing_right_names_the_action_to_grant() {
     let text = chain(&error);
     assert!(text.contains("AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/guard/guard"), "{text}");
     assert!(text.ends_with("(HTTP 403, request id c1f0)"), "{text}");
+}
+
+#[tokio::test]
+async fn one_node_group_is_asked_for_by_its_name_and_the_others_are_not_listed() {
+    let blue = describe_node_group("blue", json!({ "nodegroupName": "blue" }));
+    let eks = mock_client!(aws_sdk_eks, RuleMode::MatchAny, &[&blue]);
+    let ec2 = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&template("")]);
+    let which = NodeGroups::Named(["blue".to_owned()].into());
+    let found = Clusters::new(eks, ec2).node_groups("prod", &which).await.unwrap();
+    assert_eq!(found.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["blue"]);
 }

@@ -58,7 +58,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {}", json!(groups)),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
-    let Change { event: Event { id, call, time, location, actor }, subject } = change;
+    let Change { event: Event { id, call, time, location, actor }, subject, touches_endpoint } = change;
     let (account, region) = (&location.account, &location.region);
     let mut lines = vec![
         format!("event: {}", json!({"id": id, "name": call.name, "time": time, "account": account, "region": region})),
@@ -70,8 +70,14 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
             lines.push(format!("attachment: {}", json!({"id": attachment, "groups": groups})));
         }
         Target::PrefixList(id) => lines.push(format!("prefix list: {}", json!(id))),
-        Target::Cluster(name) => lines.push(format!("cluster: {}", json!(name))),
+        Target::Cluster { name, node_group: None } => lines.push(format!("cluster: {}", json!(name))),
+        Target::Cluster { name, node_group: Some(node_group) } => {
+            lines.push(format!("cluster: {}, node group {}", json!(name), json!(node_group)));
+        }
         Target::Unknown => lines.push("everything: the event does not say what".to_owned()),
+    }
+    if *touches_endpoint {
+        lines.push("and the public endpoint of the API".to_owned());
     }
     for Touched { group, named } in change.touched() {
         let group = match group {

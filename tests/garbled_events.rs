@@ -158,6 +158,7 @@ fn no_meaningless_value_makes_us_look_at_less() {
 /// Whether looking at the first is looking at the second too.
 fn covers(wide: &Target, narrow: &Target) -> bool {
     match (wide, narrow) {
+        (Target::Cluster { name: wide, node_group: None }, Target::Cluster { name: narrow, .. }) => wide == narrow,
         (Target::Unknown, _) => true,
         (Target::Groups(wide), Target::Groups(narrow)) => narrow.iter().all(|narrow| {
             // A call by name gets its id from the response; without that the name is as good.
@@ -211,9 +212,10 @@ fn is_sound(answer: &FunctionResponse) -> bool {
                     && groups.iter().all(|id| is_id(id, "sg-"))
             }
             Target::PrefixList(id) => is_id(id, "pl-"),
-            Target::Cluster(name) => {
-                is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-            }
+            Target::Cluster { name, node_group } => [Some(name), node_group.as_ref()]
+                .into_iter()
+                .flatten()
+                .all(|name| is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))),
             Target::Unknown => true,
         },
     }

@@ -19,11 +19,11 @@ use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::judge::judge;
-use eks_sg_guard::policy::model::Mode;
+use eks_sg_guard::policy::model::{Mode, Severity};
 use eks_sg_guard::report::finding::Finding;
 use eks_sg_guard::report::notice::{self, Message, Notice, email, q, slack};
 use eks_sg_guard::report::outcome::{Action, Connections, Contested, Opener};
-use eks_sg_guard::report::record::Record;
+use eks_sg_guard::report::record::{About, Record};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -46,6 +46,7 @@ fn kim() -> Actor {
         arn: Some("arn:aws:sts::111122223333:assumed-role/Admin/kim".to_owned()),
         r#type: Some("AssumedRole".to_owned()),
         session_issuer: Some("arn:aws:iam::111122223333:role/Admin".to_owned()),
+        federated_provider: None,
         source_ip: Some("198.51.100.9".to_owned()),
         user_agent: Some("APN/1.0 HashiCorp/1.0 Terraform/1.9.5".to_owned()),
         invoked_by: None,
@@ -88,8 +89,12 @@ fn findings(group: &Group, actions: &[Action]) -> Vec<Finding> {
 }
 
 fn record(group: &Group, findings: Vec<Finding>, event: Option<&Event>) -> Record {
+    record_about(About::Group(group), findings, event)
+}
+
+fn record_about(about: About<'_>, findings: Vec<Finding>, event: Option<&Event>) -> Record {
     let policy = builtin::policy("standard").unwrap();
-    let record = Record::of(&location(), policy, Mode::Enforce, Some(group), findings, event);
+    let record = Record::of(&location(), policy, Mode::Enforce, about, findings, event);
     record.clone().split().iter().for_each(read_back);
     record
 }
@@ -135,6 +140,22 @@ fn every_outcome_in_every_form() {
         let mut record = record(&group, findings, Some(&event));
         record.policy_hash = "(hash)".to_owned();
         insta::assert_snapshot!(name, forms(&notified(&record)));
+    }
+}
+
+#[test]
+fn an_endpoint_is_the_clusters_in_every_form() {
+    let call = CALLS.iter().find(|call| call.name == "CreateCluster").unwrap();
+    let event = Event { call, ..event(kim()) };
+    for (cluster, event) in [("prod", Some(&event)), ("prod", None), (&*"c".repeat(100), Some(&event))] {
+        let exposed = Finding::exposed(cluster, Severity::Medium, event.is_some());
+        let mut record = record_about(About::Cluster(cluster), vec![exposed], event);
+        record.policy_hash = "(hash)".to_owned();
+        let message = notified(&record);
+        holds_its_limits(message.notice.as_ref().unwrap(), &message.attributes);
+        if cluster == "prod" && event.is_some() {
+            insta::assert_snapshot!("endpoint", forms(&message));
+        }
     }
 }
 
@@ -250,6 +271,7 @@ fn text_from_outside_formats_nothing_breaks_no_line_and_is_cut_visibly() {
             arn: text(),
             r#type: text(),
             session_issuer: text(),
+            federated_provider: None,
             source_ip: text(),
             user_agent: text(),
             invoked_by: text(),

@@ -78,6 +78,8 @@ fn the_schema_has_the_words_of_the_reader() {
     );
     let acceptance = "version: 1\naccepted: [{warning: ?, about: a, reason: r}]\n";
     assert_eq!(of("acceptable"), reader_knows(acceptance));
+    let extends = &schema["$defs"]["cluster"]["properties"]["extends"];
+    assert_eq!(words(extends), reader_knows("version: 1\nclusters: [{name: a, extends: ?}]\n"));
     assert_eq!(of("mode"), reader_knows("version: 1\nclusters: [{name: a, mode: ?}]\n"));
     assert_eq!(words(&schema["properties"]["public_endpoint"]), reader_knows("version: 1\npublic_endpoint: ?\n"));
     assert_eq!(words(&schema["properties"]["extends"]), builtin::NAMES.map(str::to_owned).into());
@@ -118,8 +120,9 @@ networks:
 controllers: arn:aws:iam::111122223333:role/aws-load-balancer-controller
 groups:
   - {id: sg-0123456789abcdef0, cluster: prod, role: node}
+  - {id: sg-0123456789abcdef1, cluster: prod, role: node, mode: report}
 clusters:
-  - {name: "prod-*", environment: production, mode: enforce}
+  - {name: "prod-*", environment: production, mode: enforce, extends: strict}
 verdicts: {api-internet: report, other-private: {verdict: report, severity: low}}
 clauses:
   - id: office
@@ -133,6 +136,7 @@ clauses:
     verdict: revoke
     severity: high
     reason: shows spellings
+  - {id: narrow, cluster: prod, except_cluster: prod-2, from: vpc, at_most_ports: "16", verdict: report, reason: widths}
   - {id: out, direction: egress, to: anywhere, protocol: all, ports: all, verdict: allow, reason: shows the rest}
 exceptions:
   - id: pentest
@@ -222,6 +226,11 @@ fn what_a_schema_can_say_ours_says() {
         clause("verdict: allow, severity: low, from: vpc"),
         clause("verdict: allow, severity_of_ranges: low, from: vpc"),
         clause("verdict: report, for_controller: report, from: vpc"),
+        clause("verdict: report, in_passing: report, from: vpc"),
+        clause("verdict: allow, severity_of_broad: low, from: vpc"),
+        clause("verdict: allow, more_than_ports: 0, from: vpc"),
+        from("other-acount group"),
+        "networks: {other-account-group: [10.0.0.0/8]}".to_owned(),
         clause("verdict: report, beside_load_balancer: true, from: vpc"),
         clause("verdict: report, from: vpc, ports: 22"),
         clause("verdict: report, from: vpc, ports: 22, protocol: icmp"),

@@ -298,6 +298,44 @@ fn without_nodes_the_groups_count_that_node_groups_would_start_with() {
     assert_eq!(missing(standard(), &topology(&cluster, &[], &OWN)), [""; 0], "nobody needs anything");
 }
 
+/// Addresses of both families, as pods of such a cluster have one and its nodes both.
+#[test]
+fn a_cluster_of_ipv6_needs_both_families() {
+    const DUAL: [(&str, &str); 4] = [
+        ("node", "in all from 10.0.0.0/16"),
+        ("node", "in all from 2600:1f18:1::/56"),
+        ("node", "out all to 0.0.0.0/0"),
+        ("node", "out all to ::/0"),
+    ];
+    let of = |vpc: &[&str], is_ipv6: bool, rules: &[(&'static str, &str)]| {
+        let mut cluster = cluster(&CONSOLE);
+        cluster.vpc_ranges = vpc.iter().map(|text| text.parse::<ipnet::IpNet>().unwrap()).collect();
+        cluster.is_ipv6 = is_ipv6;
+        cluster.cluster_group = Some("node".to_owned());
+        missing(standard(), &topology(&cluster, &[node(&["node"], "aws:eks:cluster-name")], rules))
+    };
+    let vpc: &[&str] = &["10.0.0.0/16", "2600:1f18:1::/56"];
+    assert_eq!(of(vpc, true, &DUAL), [""; 0]);
+    for gone in 0..4 {
+        let left: Vec<_> = DUAL.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, rule)| *rule).collect();
+        let found = of(vpc, true, &left);
+        let family = if gone % 2 == 0 { "over IPv4" } else { "over IPv6" };
+        let direction = if gone < 2 { "control-plane-to-nodes: " } else { "control-plane-egress: " };
+        let line = found.iter().find(|line| line.starts_with(direction));
+        assert!(line.is_some_and(|line| line.contains(family)), "{gone}: {found:#?}");
+        assert_eq!(of(vpc, false, &left), [""; 0], "one family is enough elsewhere");
+    }
+    let neither = of(vpc, true, &DUAL[2..]);
+    assert!(neither.iter().all(|line| !line.contains("over IPv")), "{neither:#?}");
+    // A rule that names a group holds for both, and so does EKS's own set-up.
+    assert_eq!(of(vpc, true, &[("node", "in all from node"), ("node", "out all to node")]), [""; 0]);
+    // Of a family whose range is not known, only a rule for everybody surely covers it.
+    let found = of(&["10.0.0.0/16"], true, &DUAL);
+    assert!(found.iter().any(|line| line.contains("over IPv6")), "{found:#?}");
+    let open = [&DUAL[..], &[("node", "in all from ::/0")]].concat();
+    assert_eq!(of(&["10.0.0.0/16"], true, &open), [""; 0]);
+}
+
 #[test]
 fn a_list_that_cannot_be_read_is_not_called_missing() {
     let rules = [OWN[1], ("cluster", "in all from pl-unknown")];

@@ -12,11 +12,13 @@ use super::count::Counting;
 use super::eks::Clusters;
 use crate::report::metrics::Metrics;
 
-/// One try. A healthy EC2 or EKS call takes well under a second; a stuck one must leave time for another try.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One try. EC2 has been seen to take ten seconds over the interfaces of a large account
+/// (<https://github.com/cilium/cilium/issues/37983>), and giving up earlier would mean never to know. A stuck call still
+/// leaves time for another try.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(11);
 /// All tries of a call with the pauses between them, so that a throttled call ends as an error that people are notified of
-/// and not as a function that was cut off.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
+/// and not as a function that was cut off: two of them, one after the other, leave time for the revoke.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// The same for the state store. It is asked after the rules are closed and before people are notified, and must not delay a
 /// notice for long: a healthy answer takes some milliseconds, and without one the guard goes on.
 const STATE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -105,14 +107,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_call_is_tried_three_times_within_twelve_seconds_and_says_whose_it_is() {
+    async fn a_call_is_tried_three_times_within_fifteen_seconds_and_says_whose_it_is() {
         let config =
             loader().empty_test_environment().region(Region::from_static("eu-west-1")).no_credentials().load().await;
         let retries = config.retry_config().unwrap();
         assert_eq!((retries.mode(), retries.max_attempts()), (RetryMode::Standard, 3));
         let timeouts = config.timeout_config().unwrap();
-        assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(5)));
-        assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(12)));
+        assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(11)));
+        assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(15)));
         assert!(timeouts.connect_timeout().is_some(), "the SDK's own limit on connecting stays");
         assert_eq!(config.app_name().map(AppName::as_ref), Some(APP_NAME));
     }

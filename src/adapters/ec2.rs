@@ -1,29 +1,34 @@
 //! EC2: the reads that everything rests on, and the one call that changes something.
 
 pub(super) mod decode;
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ec2::types::{Filter, PrefixListState};
-use futures::future::{try_join, try_join_all};
+use aws_sdk_ec2::types::{Filter, PrefixListState, SecurityGroupVpcAssociationState};
+use futures::future::try_join;
 
+use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
 use super::failure::{during, unusable};
+use crate::cluster::membership::{AWS_CLUSTER_TAG, NODE_TAGS, cluster_tag};
 use crate::model::error::CloudError;
-use crate::model::facts::{GroupFacts, Instance, Interface, PrefixListFacts, Selector};
+use crate::model::facts::{GroupFacts, Instance, Instances, Interface, Interfaces, PrefixListFacts, Rules, Selector};
+use crate::model::group::UnreadableRule;
 use crate::model::region::Addresses;
-use crate::model::rule::{Direction, Rule};
+use crate::model::rule::Direction;
 use crate::ports::Ec2;
 
-/// EC2 refuses a call with more filter values than this (`FilterLimitExceeded`).
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
-const MAX_FILTER_VALUES: usize = 200;
+const GROUPS: &str = "ec2:DescribeSecurityGroups";
+const INTERFACES: &str = "ec2:DescribeNetworkInterfaces";
+const INSTANCES: &str = "ec2:DescribeInstances";
 
-/// The largest page of most reads. Naming one also counts the call into the larger request bucket.
-/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
-const MAX_PAGE_LEN: i32 = 1000;
+/// Pages of attachments that are read of a group. Whatever would need more of them is not granted.
+const MAX_ATTACHMENT_PAGES: usize = 2;
+
+/// Instances that still have interfaces.
+const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
 /// States in which nobody documents which entries EC2 goes by.
 const CHANGING: [&str; 3] = ["create-in-progress", "modify-in-progress", "restore-in-progress"];
@@ -34,91 +39,134 @@ const MAX_PREFIX_LIST_PAGE_LEN: i32 = 100;
 #[async_trait]
 impl Ec2 for Client {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
-        let found = every("ec2:DescribeSecurityGroups", filters(selector, "group-id"), |filter| {
-            self.describe_security_groups()
-                .filters(filter)
-                .into_paginator()
-                .page_size(MAX_PAGE_LEN)
-                .items()
-                .send()
-                .try_collect()
-        });
-        Ok(found.await?.into_iter().map(decode::group).collect())
+        let found = each(selected(selector, "group-id"), |filters| groups(self, filters, ALL)).await?.found;
+        Ok(once_each(found.into_iter().map(decode::group).collect(), |group| &group.id))
     }
 
     async fn default_vpc_group(&self, name: &str) -> Result<Option<String>, CloudError> {
-        let is_default = vec![filter("is-default", ["true".to_owned()])];
-        let vpcs = every("ec2:DescribeVpcs", is_default, |filter| {
-            self.describe_vpcs().filters(filter).into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
-        });
-        let Some(vpc) = vpcs.await?.into_iter().find_map(|vpc| vpc.vpc_id) else {
+        const ACTION: &str = "ec2:DescribeVpcs";
+        let default =
+            || self.describe_vpcs().filters(filter("is-default", ["true".to_owned()])).max_results(MAX_PAGE_LEN);
+        let vpcs = read(ACTION, ALL, page!(ACTION, default(), vpcs)).await?;
+        let Some(vpc) = vpcs.found.into_iter().find_map(|vpc| vpc.vpc_id) else {
             return Ok(None);
         };
-        let named = vec![filter("group-name", [name.to_owned()])];
-        let found = every("ec2:DescribeSecurityGroups", named, |named| {
-            let read = self.describe_security_groups().filters(named).filters(filter("vpc-id", [vpc.clone()]));
-            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
-        });
+        let named = vec![filter("group-name", [name.to_owned()]), filter("vpc-id", [vpc])];
         // `*` may stand in a group's name and is a wildcard in a filter, so the answer can hold other groups too.
-        let exact = found.await?.into_iter().find(|group| group.group_name() == Some(name));
+        let exact = groups(self, named, ALL).await?.found.into_iter().find(|group| group.group_name() == Some(name));
         Ok(exact.and_then(|group| group.group_id))
     }
 
-    async fn rules(&self, groups: &[String]) -> Result<Vec<(String, Rule)>, CloudError> {
+    async fn cluster_groups(&self, vpcs: &[String]) -> Result<Vec<GroupFacts>, CloudError> {
+        let tagged = |mut filters: Vec<Filter>| {
+            filters.push(filter("tag-key", [AWS_CLUSTER_TAG.to_owned()]));
+            groups(self, filters, ALL)
+        };
+        let found = each(by_id("vpc-id", vpcs), tagged).await?.found;
+        Ok(found.into_iter().map(decode::group).collect())
+    }
+
+    async fn rules(&self, groups: &[String]) -> Result<Rules, CloudError> {
         const ACTION: &str = "ec2:DescribeSecurityGroupRules";
-        let found = every(ACTION, id_filters("group-id", groups), |filter| {
-            let read = self.describe_security_group_rules().filters(filter);
-            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
+        let found = each(by_id("group-id", groups), |filters| async move {
+            let call = || {
+                let call = self.describe_security_group_rules().set_filters(Some(filters.clone()));
+                call.max_results(MAX_PAGE_LEN)
+            };
+            read(ACTION, ALL, page!(ACTION, call(), security_group_rules)).await
         });
-        found.await?.iter().map(|rule| decode::rule(rule).map_err(|error| unusable(ACTION, error))).collect()
+        let mut rules = Rules::default();
+        for rule in found.await?.found {
+            match decode::rule(&rule) {
+                Ok(rule) => rules.rules.push(rule),
+                Err(why) => {
+                    let id = rule.security_group_rule_id().map(str::to_owned);
+                    rules.unreadable.push((rule.group_id().unwrap_or_default().to_owned(), UnreadableRule { id, why }));
+                }
+            }
+        }
+        Ok(rules)
     }
 
-    // EKS Auto Mode nodes and their interfaces are managed resources, which an account can choose to hide from reads that
-    // do not ask for them; hidden nodes would make a node's group look unused.
-    async fn interfaces(&self, selector: &Selector) -> Result<Vec<Interface>, CloudError> {
-        let found = every("ec2:DescribeNetworkInterfaces", filters(selector, "group-id"), |filter| {
-            let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
-            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
-        });
-        Ok(once_each(found.await?.into_iter().map(decode::interface), |interface| &interface.id))
+    async fn interfaces(&self, selector: &Selector) -> Result<Interfaces, CloudError> {
+        let most = match selector {
+            Selector::Ids(_) => MAX_ATTACHMENT_PAGES,
+            Selector::Vpcs(_) => ALL,
+        };
+        let part = each(selected(selector, "group-id"), |filters| interfaces(self, filters, most)).await?;
+        Ok(Interfaces { found: once_each(part.found, |interface| &interface.id), is_complete: part.is_all })
     }
 
-    async fn groups_attached_to(&self, attachment: &str) -> Result<Vec<String>, CloudError> {
+    async fn interfaces_of(&self, attachment: &str) -> Result<Vec<Interface>, CloudError> {
         let name = if attachment.starts_with("eni-") { "network-interface-id" } else { "attachment.instance-id" };
-        let found = every("ec2:DescribeNetworkInterfaces", id_filters(name, &[attachment.to_owned()]), |filter| {
-            let read = self.describe_network_interfaces().filters(filter).include_managed_resources(true);
-            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
-        });
-        let groups: BTreeSet<String> =
-            found.await?.into_iter().flat_map(|interface| decode::interface(interface).groups).collect();
-        Ok(groups.into_iter().collect())
+        let filters = by_id(name, &[attachment.to_owned()]);
+        Ok(each(filters, |filters| interfaces(self, filters, ALL)).await?.found)
     }
 
     async fn groups_using(&self, prefix_list: &str) -> Result<Vec<String>, CloudError> {
         let names = ["ip-permission.prefix-list-id", "egress.ip-permission.prefix-list-id"];
-        let filters = names.iter().flat_map(|name| id_filters(name, &[prefix_list.to_owned()])).collect();
-        let found = every("ec2:DescribeSecurityGroups", filters, |filter| {
-            let read = self.describe_security_groups().filters(filter);
-            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
-        });
-        let groups: BTreeSet<String> = found.await?.into_iter().filter_map(|group| group.group_id).collect();
+        let filters = names.iter().flat_map(|name| by_id(name, &[prefix_list.to_owned()])).collect();
+        let found = each(filters, |filters| groups(self, filters, ALL)).await?.found;
+        let groups: BTreeSet<String> = found.into_iter().filter_map(|group| group.group_id).collect();
         Ok(groups.into_iter().collect())
     }
 
-    async fn instances(&self, selector: &Selector) -> Result<Vec<Instance>, CloudError> {
-        let found = every("ec2:DescribeInstances", filters(selector, "network-interface.group-id"), |filter| {
-            let read = self.describe_instances().filters(filter).include_managed_resources(true);
-            read.into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect()
+    async fn letting_in(&self, ids: &[String]) -> Result<Vec<(String, String)>, CloudError> {
+        let found = each(by_id("ip-permission.group-id", ids), |filters| groups(self, filters, MAX_ATTACHMENT_PAGES));
+        let pairs = found.await?.found.into_iter().flat_map(|group| {
+            let peers = group.ip_permissions().iter().flat_map(|permission| permission.user_id_group_pairs());
+            let let_in = peers.filter_map(|peer| peer.group_id()).filter(|id| ids.iter().any(|asked| asked == id));
+            let id = group.group_id().unwrap_or_default();
+            let_in.map(|let_in| (id.to_owned(), let_in.to_owned())).collect::<Vec<_>>()
         });
-        let instances = found.await?.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
-        Ok(once_each(instances.filter_map(decode::instance), |instance| &instance.id))
+        Ok(pairs.collect())
+    }
+
+    async fn instances(&self, which: &Instances) -> Result<Vec<Instance>, CloudError> {
+        let found = match which {
+            Instances::Witnesses(groups) => witnesses(self, groups).await?,
+            Instances::Ids(ids) => {
+                each(by_id("instance-id", ids), |filters| instances(self, filters, ALL)).await?.found
+            }
+            Instances::Vpcs(vpcs) => each(by_id("vpc-id", vpcs), |filters| instances(self, filters, ALL)).await?.found,
+            Instances::Nodes { cluster, vpc } => {
+                let keys = [AWS_CLUSTER_TAG.to_owned(), cluster_tag(cluster)];
+                let filters = vec![filter("vpc-id", [vpc.clone()]), filter("tag-key", keys)];
+                instances(self, filters, MAX_ATTACHMENT_PAGES).await?.found
+            }
+        };
+        Ok(once_each(found, |instance| &instance.id))
+    }
+
+    async fn associations(&self, selector: &Selector) -> Result<BTreeMap<String, BTreeSet<String>>, CloudError> {
+        const ACTION: &str = "ec2:DescribeSecurityGroupVpcAssociations";
+        let filters = match selector {
+            Selector::Ids(ids) => by_id("group-id", ids),
+            Selector::Vpcs(_) => vec![Vec::new()],
+        };
+        let found = each(filters, |filters| async move {
+            let filters = Some(filters).filter(|filters| !filters.is_empty());
+            let call = || {
+                let call = self.describe_security_group_vpc_associations().set_filters(filters.clone());
+                call.max_results(MAX_PAGE_LEN)
+            };
+            read(ACTION, ALL, page!(ACTION, call(), security_group_vpc_associations)).await
+        });
+        let mut associations: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for found in found.await?.found {
+            if let (Some(SecurityGroupVpcAssociationState::Associated), Some(group), Some(vpc)) =
+                (found.state, found.group_id, found.vpc_id)
+            {
+                associations.entry(group).or_default().insert(vpc);
+            }
+        }
+        Ok(associations)
     }
 
     async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
         const ACTION: &str = "ec2:DescribeVpcs";
-        let found: Result<Vec<_>, _> =
-            self.describe_vpcs().into_paginator().page_size(MAX_PAGE_LEN).items().send().try_collect().await;
-        let ranges = found.map_err(during(ACTION))?.into_iter().map(|vpc| {
+        let call = || self.describe_vpcs().max_results(MAX_PAGE_LEN);
+        let ranges = read(ACTION, ALL, page!(ACTION, call(), vpcs)).await?.found.into_iter().map(|vpc| {
             let ranges = decode::vpc_ranges(&vpc);
             let id = vpc.vpc_id.unwrap_or_default();
             ranges.map_err(|error| unusable(ACTION, format!("a range of {id}: {error}"))).map(|ranges| (id, ranges))
@@ -179,42 +227,57 @@ impl Ec2 for Client {
     }
 }
 
-/// Reads with each filter at the same time, every page of each.
-async fn every<T, E, F, R>(action: &str, filters: Vec<Filter>, read: F) -> Result<Vec<T>, CloudError>
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    F: Fn(Filter) -> R,
-    R: Future<Output = Result<Vec<T>, SdkError<E>>>,
-{
-    let answers = try_join_all(filters.into_iter().map(read)).await.map_err(during(action))?;
-    Ok(answers.into_iter().flatten().collect())
+async fn groups(
+    client: &Client,
+    filters: Vec<Filter>,
+    most: usize,
+) -> Result<Part<aws_sdk_ec2::types::SecurityGroup>, CloudError> {
+    let call = || client.describe_security_groups().set_filters(Some(filters.clone())).max_results(MAX_PAGE_LEN);
+    read(GROUPS, most, page!(GROUPS, call(), security_groups)).await
 }
 
-/// Filters and not id parameters, because one unknown id as a parameter fails the whole call.
-fn filters(selector: &Selector, ids: &str) -> Vec<Filter> {
-    match selector {
-        Selector::Ids(values) => id_filters(ids, values),
-        Selector::Vpcs(values) => id_filters("vpc-id", values),
-    }
+// EKS Auto Mode nodes and their interfaces are managed resources, which an account can choose to hide from reads that do
+// not ask for them; hidden nodes would make a node's group look unused.
+
+async fn interfaces(client: &Client, filters: Vec<Filter>, most: usize) -> Result<Part<Interface>, CloudError> {
+    let call = || {
+        let call = client.describe_network_interfaces().set_filters(Some(filters.clone()));
+        call.include_managed_resources(true).max_results(MAX_PAGE_LEN)
+    };
+    let part = read(INTERFACES, most, page!(INTERFACES, call(), network_interfaces)).await?;
+    Ok(Part { found: part.found.into_iter().map(decode::interface).collect(), is_all: part.is_all })
 }
 
-/// None for no ids: a read without a filter would answer with everything. `*` and `?` are wildcards in a filter and stand
-/// in no id, so such an id is an unknown one, as is an empty one.
-fn id_filters(name: &str, ids: &[String]) -> Vec<Filter> {
-    let known = |id: &&String| !id.is_empty() && !id.contains(['*', '?', '\\']);
-    let ids: BTreeSet<&String> = ids.iter().filter(known).collect();
-    let ids: Vec<String> = ids.into_iter().cloned().collect();
-    ids.chunks(MAX_FILTER_VALUES).map(|chunk| filter(name, chunk.iter().cloned())).collect()
+async fn instances(client: &Client, filters: Vec<Filter>, most: usize) -> Result<Part<Instance>, CloudError> {
+    let call = || {
+        let call = client.describe_instances().set_filters(Some(filters.clone()));
+        call.include_managed_resources(true).max_results(MAX_PAGE_LEN)
+    };
+    let part = read(INSTANCES, most, page!(INSTANCES, call(), reservations)).await?;
+    let found = part.found.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
+    Ok(Part { found: found.filter_map(decode::instance).collect(), is_all: part.is_all })
 }
 
-fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
-    Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
-}
-
-/// An attachment of groups in two filters comes twice.
-fn once_each<T>(found: impl Iterator<Item = T>, id: impl Fn(&T) -> &String) -> Vec<T> {
-    let mut found: Vec<T> = found.collect();
-    found.sort_by(|a, b| id(a).cmp(id(b)));
-    found.dedup_by(|a, b| id(a) == id(b));
-    found
+/// A page of instances with each kind of tag. Where that page is not all, the groups that are on none of its instances are
+/// asked for again without the others.
+async fn witnesses(client: &Client, groups: &[String]) -> Result<Vec<Instance>, CloudError> {
+    let tagged = |keys: &'static [&'static str]| async move {
+        let (mut found, mut groups) = (Vec::new(), groups.to_vec());
+        loop {
+            let part = each(by_id("network-interface.group-id", &groups), |mut filters| {
+                filters.push(filter("tag-key", keys.iter().map(|key| (*key).to_owned())));
+                filters.push(filter("instance-state-name", NOT_TERMINATED.map(str::to_owned)));
+                instances(client, filters, 1)
+            });
+            let part = part.await?;
+            let before = groups.len();
+            groups.retain(|group| !part.found.iter().any(|instance| instance.groups.contains(group)));
+            found.extend(part.found);
+            if part.is_all || groups.is_empty() || groups.len() == before {
+                return Ok(found);
+            }
+        }
+    };
+    let (by_aws, ordinary) = try_join(tagged(&[AWS_CLUSTER_TAG]), tagged(&NODE_TAGS)).await?;
+    Ok(by_aws.into_iter().chain(ordinary).collect())
 }

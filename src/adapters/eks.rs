@@ -1,24 +1,22 @@
-//! EKS: every cluster with its node groups, and the groups that their launch templates name.
-
-use std::collections::BTreeMap;
+//! EKS: clusters, their node groups, and the groups that the launch templates of these name.
 
 use async_trait::async_trait;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification as NetworkInterface;
 use aws_sdk_eks::types::{
-    LaunchTemplateSpecification, NodegroupResources, RemoteNetworkConfigResponse, RemoteNodeNetwork, RemotePodNetwork,
+    IpFamily, LaunchTemplateSpecification, NodegroupResources, RemoteNetworkConfigResponse, RemoteNodeNetwork,
+    RemotePodNetwork,
 };
-use futures::future::try_join;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::ec2::decode;
 use super::failure::{cloud_error, during, unusable};
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, NodeGroup};
+use crate::model::facts::{Cluster, NodeGroup, NodeGroups};
 use crate::model::region::Addresses;
-use crate::ports::{Ec2 as _, Eks};
+use crate::ports::Eks;
 
-/// Clusters or node groups read at the same time. EKS gives an account a handful of reads a second, shared with
+/// Node groups read at the same time. EKS gives an account a handful of reads a second, shared with
 /// everything else that talks to it.
 const MAX_CONCURRENT_READS: usize = 8;
 
@@ -34,7 +32,7 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// `ec2` answers for launch templates and VPC ranges.
+    /// `ec2` answers for launch templates.
     pub fn new(eks: aws_sdk_eks::Client, ec2: aws_sdk_ec2::Client) -> Self {
         Self { eks, ec2 }
     }
@@ -42,49 +40,14 @@ impl Clusters {
 
 #[async_trait]
 impl Eks for Clusters {
-    /// Clusters in every status: the groups of one that is being deleted, or that failed, are still attached.
-    async fn clusters(&self) -> Result<Vec<Cluster>, CloudError> {
+    async fn names(&self) -> Result<Vec<String>, CloudError> {
         let names = self.eks.list_clusters().into_paginator().items().send().try_collect();
-        let names = names.await.map_err(during("eks:ListClusters"))?;
-        let found: Vec<Option<(Cluster, Vec<String>)>> =
-            stream::iter(names).map(|name| self.cluster(name)).buffered(MAX_CONCURRENT_READS).try_collect().await?;
-        let found: Vec<(Cluster, Vec<String>)> = found.into_iter().flatten().collect();
-
-        let node_groups = found.iter().flat_map(|(cluster, groups)| {
-            groups.iter().map(|group| (cluster.name.clone(), group.clone())).collect::<Vec<_>>()
-        });
-        let node_groups: Vec<(String, String)> = node_groups.collect();
-        let node_groups = stream::iter(node_groups)
-            .map(|(cluster, name)| self.node_group(cluster, name))
-            .buffered(MAX_CONCURRENT_READS)
-            .try_collect::<Vec<_>>();
-        let (node_groups, ranges) = try_join(node_groups, self.ec2.vpc_ranges()).await?;
-
-        let mut of_cluster: BTreeMap<String, Vec<NodeGroup>> = BTreeMap::new();
-        for (cluster, group) in node_groups.into_iter().flatten() {
-            of_cluster.entry(cluster).or_default().push(group);
-        }
-        let clusters = found.into_iter().map(|(cluster, _)| Cluster {
-            vpc_ranges: ranges.get(&cluster.vpc).cloned().unwrap_or_default(),
-            node_groups: of_cluster.remove(&cluster.name).unwrap_or_default(),
-            ..cluster
-        });
-        Ok(clusters.collect())
+        names.await.map_err(during("eks:ListClusters"))
     }
-}
 
-impl Clusters {
-    /// The cluster without VPC ranges and node groups, and the names of these. `None` when it went away.
-    async fn cluster(&self, name: String) -> Result<Option<(Cluster, Vec<String>)>, CloudError> {
-        let described = async {
-            let answer = self.eks.describe_cluster().name(&name).send().await;
-            present(DESCRIBE_CLUSTER, answer).map(|answer| answer.and_then(|answer| answer.cluster))
-        };
-        let names = async {
-            let names = self.eks.list_nodegroups().cluster_name(&name).into_paginator().items().send().try_collect();
-            present("eks:ListNodegroups", names.await)
-        };
-        let (Some(cluster), Some(names)) = try_join(described, names).await? else {
+    async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
+        let answer = self.eks.describe_cluster().name(name).send().await;
+        let Some(cluster) = present(DESCRIBE_CLUSTER, answer)?.and_then(|answer| answer.cluster) else {
             return Ok(None);
         };
         let remote_networks = cluster.remote_network_config().map(remote_networks).transpose();
@@ -94,8 +57,11 @@ impl Clusters {
             .map(|network| decode::addresses(network.public_access_cidrs().iter().map(String::as_str)))
             .transpose()
             .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a public access block of {name}: {error}")))?;
-        let cluster = Cluster {
+        Ok(Some(Cluster {
+            name: name.to_owned(),
             public_endpoint: public_endpoint.unwrap_or_default(),
+            is_ipv6: cluster.kubernetes_network_config().and_then(|network| network.ip_family())
+                == Some(&IpFamily::Ipv6),
             is_local: cluster.outpost_config().is_some(),
             vpc: network.and_then(|network| network.vpc_id()).unwrap_or_default().to_owned(),
             vpc_ranges: Addresses::default(),
@@ -105,15 +71,36 @@ impl Clusters {
                 .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a remote network of {name}: {error}")))?
                 .unwrap_or_default(),
             role_arn: cluster.role_arn().map(str::to_owned),
+            arn: cluster.arn().map(str::to_owned),
+            issuer: cluster
+                .identity()
+                .and_then(|identity| identity.oidc())
+                .and_then(|oidc| oidc.issuer())
+                .map(str::to_owned),
             node_groups: Vec::new(),
-            name,
-        };
-        Ok(Some((cluster, names)))
+        }))
     }
 
-    /// The node group with its cluster's name. `None` when it went away.
-    async fn node_group(&self, cluster: String, name: String) -> Result<Option<(String, NodeGroup)>, CloudError> {
-        let answer = self.eks.describe_nodegroup().cluster_name(&cluster).nodegroup_name(&name).send().await;
+    async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError> {
+        let names: Vec<String> = match which {
+            NodeGroups::Named(names) => names.iter().cloned().collect(),
+            NodeGroups::All | NodeGroups::First(_) => {
+                let names = self.eks.list_nodegroups().cluster_name(cluster).into_paginator().items().send();
+                let names: Option<Vec<String>> = present("eks:ListNodegroups", names.try_collect().await)?;
+                let most = if let NodeGroups::First(most) = which { *most } else { usize::MAX };
+                names.unwrap_or_default().into_iter().take(most).collect()
+            }
+        };
+        let found = stream::iter(names).map(|name| self.node_group(cluster, name)).buffered(MAX_CONCURRENT_READS);
+        let found: Vec<Option<NodeGroup>> = found.try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+impl Clusters {
+    /// `None` when it went away.
+    async fn node_group(&self, cluster: &str, name: String) -> Result<Option<NodeGroup>, CloudError> {
+        let answer = self.eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(&name).send().await;
         let Some(group) = present(DESCRIBE_NODE_GROUP, answer)?.and_then(|answer| answer.nodegroup) else {
             return Ok(None);
         };
@@ -123,13 +110,12 @@ impl Clusters {
         };
         let resources = group.resources();
         let scaling = resources.map(NodegroupResources::auto_scaling_groups).unwrap_or_default();
-        let group = NodeGroup {
+        Ok(Some(NodeGroup {
             name,
             remote_access_group: resources.and_then(|found| found.remote_access_security_group()).map(str::to_owned),
             auto_scaling_groups: scaling.iter().filter_map(|group| group.name()).map(str::to_owned).collect(),
             template_groups,
-        };
-        Ok(Some((cluster, group)))
+        }))
     }
 
     /// The groups that this version of a launch template puts on instances: on the first interface when it has no network

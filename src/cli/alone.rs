@@ -2,7 +2,7 @@
 //!
 //! One rule for each kind of peer, open to all traffic, so that every clause gets its portion; a rule of one address beside
 //! one of all, since many clauses tell them apart. Must not: say that nothing changes where it looked at nothing; what it
-//! cannot try (limits to a group, an account, a region) is compared as it is written.
+//! cannot try (limits to a group, an account, a region; clauses about narrow rules alone) is compared as it is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -145,7 +145,8 @@ fn list(list: AwsList) -> String {
 fn rules(policies: [&Policy; 2]) -> Vec<Rule> {
     let group = |id: &str| Peer::Group { id: id.to_owned(), owner: None };
     let mut peers: Vec<Peer> = WIDE.iter().chain(&NARROW).filter_map(|block| Peer::cidr(block).ok()).collect();
-    peers.extend([group(OWN), group(OTHER), Peer::PrefixList(UNREADABLE.to_owned())]);
+    let foreign = Peer::Group { id: OTHER.to_owned(), owner: Some("444455556666".to_owned()) };
+    peers.extend([group(OWN), group(OTHER), foreign, Peer::PrefixList(UNREADABLE.to_owned())]);
     peers.extend(Role::ALL.map(|role| group(&same_cluster(role))));
     peers.extend(AwsList::ALL.map(|of| Peer::PrefixList(list(of))));
     let terms = policies.into_iter().flat_map(|policy| &policy.clauses).flat_map(|clause| &clause.peers);
@@ -173,7 +174,9 @@ fn rules(policies: [&Policy; 2]) -> Vec<Rule> {
 
 fn group(roles: &BTreeSet<Role>, cluster: &str, rules: &[Rule], policies: [&Policy; 2]) -> Group {
     let strong = |role: &Role| RoleEvidence { role: *role, evidence: Evidence::Configured, strong: true };
-    let peer = |role: Role| (same_cluster(role), PeerGroup { same_cluster: true, roles: [role].into() });
+    let peer = |role: Role| {
+        (same_cluster(role), PeerGroup { same_cluster: true, roles: [role].into(), ..PeerGroup::default() })
+    };
     let mut peers: BTreeMap<String, PeerGroup> = Role::ALL.map(peer).into();
     for entry in policies.into_iter().flat_map(|policy| &policy.groups).filter(|entry| entry.cluster == cluster) {
         let peer = peers.entry(entry.id.clone()).or_default();

@@ -19,9 +19,10 @@ pub(super) struct Assumed {
     /// node].
     #[arg(long = "role", value_name = "ROLE", value_parser = role_parser())]
     pub(super) roles: Vec<Role>,
-    /// The cluster the group belongs to; matters where the policy has `clusters` or exceptions for a cluster.
-    #[arg(long, value_name = "NAME")]
-    pub(super) cluster: Option<String>,
+    /// The cluster the group belongs to; several times for several. It matters where the policy has `clusters`, or clauses
+    /// or exceptions for a cluster.
+    #[arg(long = "cluster", value_name = "NAME")]
+    pub(super) clusters: Vec<String>,
 }
 
 fn role_parser() -> impl TypedValueParser<Value = Role> {
@@ -65,9 +66,10 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
     } else {
         ([Role::Node].into(), RolesFrom::Default)
     };
-    let clusters: BTreeSet<String> = match &assumed.cluster {
-        Some(name) => [name.clone()].into(),
-        None => configured().map(|entry| entry.cluster.clone()).collect(),
+    let clusters: BTreeSet<String> = if assumed.clusters.is_empty() {
+        configured().map(|entry| entry.cluster.clone()).collect()
+    } else {
+        assumed.clusters.iter().cloned().collect()
     };
     let rules_named = match named {
         Named::Rules(rules) => rules.as_slice(),
@@ -85,7 +87,7 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         rules,
         ..Group::default()
     };
-    let by_controller = Author::of(&event.actor, policy, &group) == Author::Controller;
+    let by_controller = matches!(Author::of(&event.actor, policy, &group), Author::Controller | Author::Service);
     Claimed { group, named: named.clone(), roles_from, without_content, by_controller }
 }
 
@@ -134,7 +136,8 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
     }
     if group.clusters.is_empty() {
         caveats.push(
-            "no `--cluster` was given: settings and exceptions that are limited to a cluster do not count".to_owned(),
+            "no `--cluster` was given: settings, clauses and exceptions that are limited to a cluster do not count"
+                .to_owned(),
         );
     }
     let has_no_direction = |rule: &NamedRule| rule.claim.as_ref().is_some_and(|claim| claim.direction.is_none());

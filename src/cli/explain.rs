@@ -96,7 +96,12 @@ fn looked_at(subject: &Target) -> Option<String> {
             (format!("says that {groups} were put on {attachment}"), "the live groups")
         }
         Target::PrefixList(id) => (format!("says that the entries of {id} changed"), "the groups that use it"),
-        Target::Cluster(name) => (format!("says that the configuration of cluster {name} changed"), "its groups"),
+        Target::Cluster { name, node_group: None } => {
+            (format!("says that the configuration of cluster {name} changed"), "its groups")
+        }
+        Target::Cluster { name, node_group: Some(node_group) } => {
+            (format!("says that node group {node_group} of cluster {name} changed"), "its groups")
+        }
         Target::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
     };
     Some(format!("the event {says}: the function would look at {looks_at}"))

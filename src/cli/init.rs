@@ -70,8 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
 
 fn text(arguments: &Arguments, snapshot: Option<&Snapshot>, policy: &Policy, now: Timestamp) -> anyhow::Result<String> {
     let mut out = format!(
-        "# A policy for eks-sg-guard. Check it with `eks-sg-guard policy check FILE`; docs/policy.md explains the language,\n\
-         # and policy.example.yaml has every key.\nversion: 1\nextends: {}\n",
+        "# A policy for eks-sg-guard. Check it with `eks-sg-guard policy check FILE`; docs/policy.md explains the\n\
+         # language, and policy.example.yaml has every key.\nversion: 1\nextends: {}\n",
         arguments.extends
     );
     networks(arguments, &mut out)?;

@@ -18,7 +18,7 @@ use crate::policy::model::{Mode, Policy, Verdict};
 use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message, email, q, slack};
 use crate::report::outcome::Action;
-use crate::report::record::Record;
+use crate::report::record::{About, Record};
 
 /// Arguments of `notice preview`.
 #[derive(Args)]
@@ -118,7 +118,7 @@ fn record(change: &Change, policy: &Policy, mode: Mode, group: Explained, now: T
     let steps = steps.into_iter().filter(|step| step.finding.verdict > Verdict::Allow);
     let mut findings: Vec<Finding> = steps.map(|step| finding(step, &claimed.group, now)).collect();
     worst_first(&mut findings);
-    Record::of(&event.location, policy, mode, Some(&claimed.group), findings, Some(event))
+    Record::of(&event.location, policy, mode, About::Group(&claimed.group), findings, Some(event))
 }
 
 fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
@@ -126,7 +126,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
         Intent::None => (Action::None, None),
         Intent::Report(why) => (Action::Reported, why),
         Intent::WouldRevoke(why) => (Action::WouldRevoke, Some(why)),
-        Intent::Revoke => (Action::Revoked, None),
+        Intent::Revoke => (Action::Revoked, step.setting),
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
     let mut finding = Finding::of_rule(step.finding, step.named, action, detail);

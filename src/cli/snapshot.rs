@@ -116,7 +116,9 @@ fn group(entry: GroupEntry, account: &str) -> anyhow::Result<Group> {
         prefix_lists.insert(id, list);
     }
     let peers = entry.peers.into_iter();
-    let peers = peers.map(|(id, roles)| (id, PeerGroup { same_cluster: true, roles: roles.into_iter().collect() }));
+    let peers = peers.map(|(id, roles)| {
+        (id, PeerGroup { same_cluster: true, roles: roles.into_iter().collect(), ..PeerGroup::default() })
+    });
     Ok(Group {
         id: entry.id,
         name: entry.name.unwrap_or_default(),

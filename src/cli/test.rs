@@ -43,12 +43,12 @@ A test file is YAML, in the words of policy files:
 
 At the top may also stand, for all tests of the file:
   policy         a built-in policy, or a path beside the file; else `--policy` counts
-  account, region, cluster (or clusters), now (2026-12-31T23:59:59Z), mode (of the function)
+  account, region, cluster, now (2026-12-31T23:59:59Z), mode (of the function)
   vpc            the blocks of the VPC
   peers          groups of the same cluster, as {sg-…: [node]}
   prefix_lists   what they hold, as {pl-…: [203.0.113.0/24]}, {pl-…: aws:s3}, {pl-…: unreadable}
 In a test:
-  group, account, region, cluster (or clusters), now, mode, severity
+  group, account, region, cluster, now, mode, severity
   action         what must be done: none, report, would-revoke, revoke or refuse
   beside         other rules of the group, for what several rules open together
 In a rule:
@@ -162,7 +162,8 @@ fn try_out(case: &Case, policy: &Policy, style: Style, now: Timestamp) -> Option
         rules.find(|(known, _)| *known == rule).map_or(Author::Unknown, |(_, author)| *author)
     };
     let finding = judge(policy, &case.group, &location, case.now.unwrap_or(now), author).into_iter().next()?;
-    let intent = intend(&finding, &case.group, Modes::new(case.mode, case.mode).of(policy, &case.group, true));
+    let (mode, setting) = Modes::new(case.mode, case.mode).of(policy, &case.group, true);
+    let intent = intend(&finding, &case.group, mode, setting.as_deref());
     let wrong = wrong(case, &finding, &intent, policy);
     let clauses: Vec<&str> = deciding(&finding).map(|portion| portion.clause.as_str()).collect();
     let said = json!({

@@ -11,23 +11,38 @@ use crate::model::group::{Evidence, Role, RoleEvidence};
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
-const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
+pub const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
 /// EC2 Auto Scaling's own tag on instances.
-const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
+pub(super) const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 /// How EKS describes the interfaces of its control plane; the cluster's name follows.
-const EKS_INTERFACE: &str = "Amazon EKS ";
+pub(super) const EKS_INTERFACE: &str = "Amazon EKS ";
 /// Ordinary tags whose value is a cluster's name.
-const CLUSTER_NAME_TAGS: [&str; 4] =
-    ["eks:cluster-name", "eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "cluster.k8s.amazonaws.com/name"];
+const CLUSTER_NAME_TAGS: [&str; 5] = [
+    "eks:cluster-name",
+    "eks:eks-cluster-name",
+    "elbv2.k8s.aws/cluster",
+    "cluster.k8s.amazonaws.com/name",
+    "karpenter.sh/discovery",
+];
+/// The keys of the tags by which an instance may be a node of some cluster, besides EKS's own; `*` stands for any text.
+pub const NODE_TAGS: [&str; 7] = [
+    "kubernetes.io/cluster/*",
+    AWS_SCALING_TAG,
+    CLUSTER_NAME_TAGS[0],
+    CLUSTER_NAME_TAGS[1],
+    CLUSTER_NAME_TAGS[2],
+    CLUSTER_NAME_TAGS[3],
+    CLUSTER_NAME_TAGS[4],
+];
 
 /// A group with everything that may show its roles.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The account whose clusters these are.
     pub account: &'a str,
-    /// All clusters of the account and region.
+    /// The clusters that may be meant.
     pub clusters: &'a [Cluster],
     /// The `groups` entries of the policy.
     pub configured: &'a [ConfiguredGroup],
@@ -35,10 +50,16 @@ pub struct Facts<'a> {
     pub group: &'a GroupFacts,
     /// Its rules.
     pub rules: &'a [Rule],
-    /// Interfaces; those that the group is not attached to are passed over.
-    pub interfaces: &'a [Interface],
-    /// Instances; those that the group is not attached to are passed over.
-    pub instances: &'a [Instance],
+    /// Groups with an ingress rule that names it.
+    pub let_in_by: &'a BTreeSet<String>,
+    /// Groups that an instance proves to be a cluster's, each with the cluster's name before it.
+    pub proven: &'a BTreeSet<(String, String)>,
+    /// The interfaces that it is attached to.
+    pub interfaces: &'a [&'a Interface],
+    /// Whether it is attached to no other interface.
+    pub is_complete: bool,
+    /// Instances that it is attached to.
+    pub instances: &'a [&'a Instance],
 }
 
 /// The clusters a group belongs to, and its roles there.
@@ -159,20 +180,23 @@ fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {
 
 /// Adds what the interfaces and instances say that the group is attached to.
 fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
-    let is_attached = |groups: &[String]| groups.contains(&facts.group.id);
     let here = |vpc: &str| vpc == cluster.vpc;
     let of_nodes = cluster.node_groups.iter().flat_map(|nodes| &nodes.template_groups);
     let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
-    let is_own = |id: &String| own.contains(&id);
-    let interfaces = || facts.interfaces.iter().filter(|interface| is_attached(&interface.groups));
-    // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane. Letting traffic out
-    // to the control plane proves nothing: a bastion does that too.
+    let proven: BTreeSet<&String> =
+        facts.proven.iter().filter(|(name, _)| *name == cluster.name).map(|(_, group)| group).collect();
+    let is_own = |id: &String| own.contains(&id) || proven.contains(id);
+    let interfaces = || facts.interfaces.iter().copied();
+    // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane, or is let in by
+    // them. Whoever rewrites the rules of the one need not be able to rewrite those of the other. Letting traffic out to the
+    // control plane proves nothing: a bastion does that too.
     let lets_in = |rule: &Rule| {
         rule.direction == Direction::Ingress && matches!(&rule.peer, Peer::Group { id, .. } if is_own(id))
     };
     let shares = own.contains(&&facts.group.id)
         || interfaces().any(|interface| interface.groups.iter().any(is_own))
-        || facts.rules.iter().any(lets_in);
+        || facts.rules.iter().any(lets_in)
+        || facts.let_in_by.iter().any(is_own);
     let tagged = |is_here: bool| if is_here && shares { Rank::Corroborated } else { Rank::Claimed };
 
     for interface in interfaces() {
@@ -183,7 +207,7 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
             known.push((Role::Pod, Evidence::Attachment, tagged(here(&interface.vpc))));
         }
     }
-    for instance in facts.instances.iter().filter(|instance| is_attached(&instance.groups)) {
+    for instance in facts.instances.iter().copied() {
         if is_node_by_aws(cluster, instance) {
             known.push((Role::Node, Evidence::Attachment, Rank::Proven));
         } else if is_tagged(&instance.tags, &cluster.name) {
@@ -200,7 +224,8 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
             || interface.kind == "branch" && is_tagged(&interface.tags, &cluster.name)
             || interface.instance.as_ref().is_some_and(|instance| nodes.contains(instance))
     };
-    let balances = interfaces().any(|interface| is_load_balancer(interface) && here(&interface.vpc))
+    let balances = facts.is_complete
+        && interfaces().any(|interface| is_load_balancer(interface) && here(&interface.vpc))
         && interfaces().all(|interface| is_load_balancer(interface) || is_of_cluster(interface));
     if balances && (!known.is_empty() || is_tagged(&facts.group.tags, &cluster.name)) {
         known.push((Role::LoadBalancer, Evidence::Attachment, Rank::Proven));
@@ -213,9 +238,14 @@ pub(crate) fn is_node_by_aws(cluster: &Cluster, instance: &Instance) -> bool {
         || instance.tags.get(AWS_SCALING_TAG).is_some_and(|scaling| is_scaling_group(cluster, scaling))
 }
 
+/// The key of the ordinary tag of every Kubernetes on EC2 for this cluster.
+pub(crate) fn cluster_tag(cluster: &str) -> String {
+    format!("{CLUSTER_TAG_PREFIX}{cluster}")
+}
+
 /// The ordinary tag that every node has, on an instance of the cluster's VPC. Alone it proves nothing.
 pub(crate) fn is_node_by_tag(cluster: &Cluster, instance: &Instance) -> bool {
-    instance.tags.contains_key(&format!("{CLUSTER_TAG_PREFIX}{}", cluster.name)) && instance.vpc == cluster.vpc
+    instance.tags.contains_key(&cluster_tag(&cluster.name)) && instance.vpc == cluster.vpc
 }
 
 fn is_scaling_group(cluster: &Cluster, name: &String) -> bool {
@@ -229,7 +259,7 @@ fn is_control_plane(interface: &Interface, cluster: &Cluster) -> bool {
 }
 
 /// An interface that Elastic Load Balancing itself owns. EC2 sets these fields, not the caller.
-fn is_load_balancer(interface: &Interface) -> bool {
+pub(crate) fn is_load_balancer(interface: &Interface) -> bool {
     let by_elb = |who: &Option<String>| who.as_deref() == Some("amazon-elb");
     interface.kind.ends_with("load_balancer")
         || interface.requester_managed && (by_elb(&interface.requester) || by_elb(&interface.instance_owner))
@@ -240,23 +270,8 @@ fn is_tagged(tags: &Tags, cluster: &str) -> bool {
     clusters_in_tags(tags).any(|name| name == cluster)
 }
 
-/// Whether anything about a group, or about what it is attached to, speaks of EKS at all. If so and no role is found, what
-/// is known of the clusters may be too old: node groups come and go.
-pub(crate) fn speaks_of_eks(group: &GroupFacts, interfaces: &[Interface], instances: &[Instance]) -> bool {
-    let speaks_of_cluster = |tags: &Tags| {
-        tags.keys().any(|key| ["eks", "aws:eks:", CLUSTER_TAG_PREFIX].iter().any(|start| key.starts_with(start)))
-    };
-    let is_attached = |groups: &[String]| groups.contains(&group.id);
-    speaks_of_cluster(&group.tags)
-        || instances.iter().any(|instance| is_attached(&instance.groups) && speaks_of_cluster(&instance.tags))
-        || interfaces.iter().any(|interface| {
-            is_attached(&interface.groups)
-                && (speaks_of_cluster(&interface.tags) || interface.description.starts_with(EKS_INTERFACE))
-        })
-}
-
 /// Cluster names that tags speak of, ordinary or not.
-fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+pub(super) fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter_map(|(key, value)| {
         key.strip_prefix(CLUSTER_TAG_PREFIX)
             .or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))

@@ -28,6 +28,8 @@ pub struct Topology {
     pub rules: BTreeMap<String, Vec<Rule>>,
     /// The VPC's own ranges.
     pub vpc_ranges: Addresses,
+    /// Pods have IPv6 addresses and nodes both kinds, so what is needed is needed of both families.
+    pub is_ipv6: bool,
     /// The prefix lists that the rules name.
     pub prefix_lists: BTreeMap<String, PrefixList>,
 }
@@ -71,6 +73,7 @@ impl Topology {
             nodes: BTreeSet::new(),
             rules,
             vpc_ranges: cluster.vpc_ranges.clone(),
+            is_ipv6: cluster.is_ipv6,
             prefix_lists,
         };
         let is_node = |candidate: &&Candidate| candidate.by_aws || topology.lets_control_plane_in(&candidate.groups);
@@ -83,6 +86,13 @@ impl Topology {
         let is_own = |peer: &Peer| matches!(peer, Peer::Group { id, .. } if self.control_plane.contains(id));
         !groups.is_disjoint(&self.control_plane)
             || self.rules_of(groups).any(|rule| rule.direction == Direction::Ingress && is_own(&rule.peer))
+    }
+
+    /// The same without a rule of a group.
+    pub fn remove(&mut self, group: &str, rule: &str) {
+        if let Some(rules) = self.rules.get_mut(group) {
+            rules.retain(|known| known.id != rule);
+        }
     }
 
     /// The rules of all these groups.

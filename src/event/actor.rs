@@ -19,6 +19,7 @@ pub(super) fn read(record: &Value) -> Actor {
         arn: identity(&["arn"]),
         r#type: identity(&["type"]),
         session_issuer: identity(&["sessionContext", "sessionIssuer", "arn"]),
+        federated_provider: identity(&["sessionContext", "webIdFederationData", "federatedProvider"]),
         source_ip: short(get(record, "sourceIPAddress")),
         user_agent: short(get(record, "userAgent")),
         invoked_by: identity(&["invokedBy"]),
@@ -43,7 +44,8 @@ mod tests {
             json!(""),
             json!("root"),
             json!([]),
-            json!({"sessionContext": {"sessionIssuer": {}}}),
+            json!({"sessionContext": {"sessionIssuer": {}, "webIdFederationData": {}}}),
+            json!({"sessionContext": {"webIdFederationData": {"federatedProvider": {}, "attributes": {}}}}),
         ] {
             assert_eq!(read(&json!({"userIdentity": identity})), Actor::default());
         }

@@ -2,9 +2,9 @@
 //! depends on which call it was is a column here.
 //!
 //! Left to the sweep, because their events cost more than they are worth:
-//! - `RunInstances`, `CreateFleet` and new versions of launch templates, by which nodes start with open groups
-//!   (`UpdateNodegroupVersion` ends there too): every node of every cluster would be an event, and most name a template
-//!   instead of groups.
+//! - `RunInstances`, `CreateFleet` and new versions of launch templates, by which nodes start with open groups: every node
+//!   of every cluster would be an event, and most name a template instead of groups. What a managed node group's template
+//!   names is looked at when the node group is given it.
 //! - `CreateTags` on instances and interfaces: tags are weak evidence of a role and change all day.
 //!
 //! Not here, because they open nothing: whatever deletes or disassociates, `UpdateSecurityGroupRuleDescriptions…`, and
@@ -28,6 +28,8 @@ pub struct Call {
     pub delivered: bool,
     /// Whether it may close something that a cluster needs.
     pub may_close: bool,
+    /// Whether it may change who may call the public endpoint of a cluster's API.
+    pub(super) endpoint: Endpoint,
     /// How to read what it changed.
     pub(super) changes: Changes,
 }
@@ -42,6 +44,17 @@ impl Call {
     pub fn is_revoke(&self) -> bool {
         self.changes == Changes::Removes
     }
+}
+
+/// What a call does to the public endpoint of a cluster's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// Nothing.
+    LeftAlone,
+    /// It makes one: for everybody, where nobody says otherwise.
+    Made,
+    /// It may change who may call it, among other things; the event says what it changed.
+    AsStated,
 }
 
 /// What a call changes.
@@ -65,6 +78,8 @@ pub(super) enum Changes {
     PrefixList,
     /// The configuration of a cluster.
     Cluster,
+    /// A node group of a cluster, which may start nodes with other groups from now on.
+    NodeGroup,
 }
 
 /// Every call that is understood.
@@ -84,17 +99,19 @@ pub const CALLS: &[Call] = &[
     Call { delivered: false, ..ec2("AttachNetworkInterface", Changes::Attachment) },
     ec2("ModifyManagedPrefixList", Changes::PrefixList),
     ec2("RestoreManagedPrefixListVersion", Changes::PrefixList),
-    eks("CreateCluster"),
-    Call { may_close: true, ..eks("UpdateClusterConfig") },
-    eks("CreateNodegroup"),
+    Call { endpoint: Endpoint::Made, ..eks("CreateCluster") },
+    Call { may_close: true, endpoint: Endpoint::AsStated, ..eks("UpdateClusterConfig") },
+    Call { changes: Changes::NodeGroup, ..eks("CreateNodegroup") },
+    Call { changes: Changes::NodeGroup, ..eks("UpdateNodegroupVersion") },
+    Call { changes: Changes::NodeGroup, ..eks("UpdateNodegroupConfig") },
 ];
 
 const fn ec2(name: &'static str, changes: Changes) -> Call {
-    Call { source: EC2, name, delivered: true, may_close: false, changes }
+    Call { source: EC2, name, delivered: true, may_close: false, endpoint: Endpoint::LeftAlone, changes }
 }
 
 const fn eks(name: &'static str) -> Call {
-    Call { source: EKS, name, delivered: true, may_close: false, changes: Changes::Cluster }
+    Call { source: EKS, ..ec2(name, Changes::Cluster) }
 }
 
 #[cfg(test)]

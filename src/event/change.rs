@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::calls::{Call, Changes};
+use super::calls::{Call, Changes, Endpoint};
 use super::fields::{at, flag, get, id, is_present, list, text};
 use super::{GroupRef, Named, Target, Touched, rules};
 use crate::model::text::quoted;
@@ -25,6 +25,13 @@ const TAGGED: &[&str] = &["resourcesSet", "resourceId"];
 /// the API says `clusterName`.
 const CLUSTER_IN_REQUEST: &[&[&str]] = &[&["clusterName"], &["name"]];
 const CLUSTER_IN_RESPONSE: &[&[&str]] = &[&["cluster", "name"], &["cluster", "arn"], &["nodegroup", "clusterName"]];
+
+/// Fields of a change to a cluster's configuration that do not say what it changes.
+const NO_CHANGE: &[&str] = &["name", "clusterName", "clientRequestToken"];
+/// The field whose own fields say it: groups, or who may call the endpoint.
+const OF_VPC: &str = "resourcesVpcConfig";
+/// What the names of those about the endpoint have in them: `endpointPublicAccess`, `publicAccessCidrs`.
+const OF_ENDPOINT: [&str; 2] = ["endpoint", "public"];
 
 /// What a call may have changed.
 ///
@@ -50,11 +57,51 @@ pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Resu
         }
         Changes::Attribute | Changes::Attachment => return Ok(attached(request, response)),
         Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Target::Unknown, Target::PrefixList)),
-        Changes::Cluster => return Ok(cluster(request, response).map_or(Target::Unknown, Target::Cluster)),
+        Changes::Cluster => {
+            let is_whole = |name| Target::Cluster { name, node_group: None };
+            return Ok(cluster(request, response).map_or(Target::Unknown, is_whole));
+        }
+        Changes::NodeGroup => {
+            let node_group = node_group(request, response);
+            let of_cluster = |name| Target::Cluster { name, node_group };
+            return Ok(cluster(request, response).map_or(Target::Unknown, of_cluster));
+        }
     };
     // Of what CloudTrail cut nothing is believed but the group, which may stand beside the mark.
     let cut = || rules::group(unwrapped(get(record, "requestParameters")), unwrapped(get(record, "responseElements")));
     Ok(groups(rules::group(request, response).or_else(cut).map(|group| Touched { group, named })))
+}
+
+/// Whether a call may have changed who may call the public endpoint of a cluster's API. A request names what it changes, a
+/// response what EKS made of it; where neither says anything it may have been the endpoint.
+pub(super) fn touches_endpoint(record: &Value, call: &Call) -> bool {
+    match call.endpoint {
+        Endpoint::LeftAlone => return false,
+        Endpoint::Made => return true,
+        Endpoint::AsStated => {}
+    }
+    let request = content(get(record, "requestParameters"));
+    let update = get(content(get(record, "responseElements")), "update");
+    let mut changed: Vec<String> = Vec::new();
+    for (name, value) in request.as_object().into_iter().flatten().filter(|(_, value)| is_present(value)) {
+        let is = |known: &&str| name.eq_ignore_ascii_case(known);
+        match value.as_object().filter(|_| is(&OF_VPC)) {
+            Some(fields) => {
+                changed.extend(fields.iter().filter(|(_, value)| is_present(value)).map(|(name, _)| name.clone()));
+            }
+            // Not as EKS writes it, so it may say anything.
+            None if is(&OF_VPC) => return true,
+            None if NO_CHANGE.iter().any(is) => {}
+            None => changed.push(name.clone()),
+        }
+    }
+    let kinds = list(get(update, "params")).into_iter().chain([update]).map(|stated| text(get(stated, "type")));
+    changed.extend(kinds.flatten());
+    let is_endpoint = |name: &String| {
+        let name = name.to_ascii_lowercase();
+        OF_ENDPOINT.iter().any(|part| name.contains(part))
+    };
+    changed.is_empty() || changed.iter().any(is_endpoint)
 }
 
 /// Whether a call failed because what it should make was there already. Every other failure changed nothing.
@@ -172,6 +219,13 @@ fn prefix_list(request: &Value, response: &Value) -> Option<String> {
 fn cluster(request: &Value, response: &Value) -> Option<String> {
     let name_in = |object, paths: &[&[&str]]| paths.iter().find_map(|path| cluster_name(at(object, path)));
     name_in(request, CLUSTER_IN_REQUEST).or_else(|| name_in(response, CLUSTER_IN_RESPONSE))
+}
+
+/// None where it cannot be told: then all node groups of the cluster are looked at.
+fn node_group(request: &Value, response: &Value) -> Option<String> {
+    cluster_name(get(request, "nodegroupName"))
+        .or_else(|| cluster_name(at(response, &["nodegroup", "nodegroupName"])))
+        .filter(|name| !name.is_empty())
 }
 
 /// A name as EKS allows it (which never re-types a text), alone or at the end of the cluster's ARN, whose slash a path

@@ -21,7 +21,7 @@ use crate::report::record::Record;
 /// What the function answers.
 #[derive(Debug, Serialize)]
 pub struct FunctionResponse {
-    /// One per group looked at that has a role.
+    /// One per group looked at that has a role, and per cluster of which there is something to say.
     pub records: Vec<Record>,
     /// Why there was nothing to do, if so.
     pub ignored: Option<String>,

@@ -10,10 +10,11 @@ use futures::future::join;
 use jiff::Timestamp;
 
 use crate::event::{Event, Named, NamedRule};
-use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::setup::Setup;
+use crate::guard::shield::Shield;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
@@ -102,7 +103,7 @@ impl<'a> Mending<'a> {
             let Some(wait) = waits.next().filter(|_| may_wait) else { return missing };
             setup.ports.clock.sleep(wait).await;
             // What is done has to be reported, so an error ends the waiting and not the invocation.
-            if let Err(error) = inventory.read_again(&mut self.snapshot).await {
+            if let Err(error) = inventory.look_again(&mut self.snapshot).await {
                 self.problem("the rules of", "could not be read again", &error);
                 return Vec::new();
             }
@@ -114,26 +115,45 @@ impl<'a> Mending<'a> {
     async fn what_is_there(&mut self, max_revokes: &mut usize) -> Result<(), CloudError> {
         let InvocationContext { setup, inventory, deadline, .. } = self.context;
         let remediation = Remediation { ports: &setup.ports, inventory, context: self.plan_context(), deadline };
-        let mut failed = BTreeSet::new();
+        let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
             // Rules may come to refer to something new at each look; at some point the others go on without them.
-            let ids = if self.lookups_left > 0 { self.snapshot.unresolved() } else { BTreeSet::new() };
+            let may_look_up = self.lookups_left > 0 && unread.is_none();
+            let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };
             self.lookups_left -= usize::from(!ids.is_empty());
-            let execute = remediation.execute(&mut self.snapshot, &failed, max_revokes);
-            let (done, references) = join(execute, inventory.references(&ids)).await;
+            let clusters = self.snapshot.clusters();
+            let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
+            let (done, references) = join(execute, inventory.references(&ids, &clusters)).await;
             self.keep(done);
-            references?.resolve(&mut self.snapshot);
+            match references {
+                Ok(references) => references.resolve(&mut self.snapshot),
+                Err(error) => unread = Some(error),
+            }
+            let has_failed = |result: &&StepResult| result.action == Action::Failed;
+            failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
             let unresolved = self.snapshot.unresolved();
-            if ids.is_empty() && (unresolved.is_empty() || self.lookups_left == 0) {
+            let is_last = ids.is_empty() && (unresolved.is_empty() || self.lookups_left == 0);
+            if is_last || unread.is_some() {
+                // No new rule waits for what a cluster needs, and without a known one to be revoked nobody asks.
+                if shield == Shield::Unasked && remediation.needs_shield(&self.snapshot, &failed) {
+                    shield = if setup.ports.clock.now() < deadline {
+                        Shield::read(inventory, &self.snapshot.group.clusters).await
+                    } else {
+                        Shield::Unreadable("what the cluster needs: the time of the invocation ran out".to_owned())
+                    };
+                    continue;
+                }
+                if let Some(error) = unread {
+                    return Err(error);
+                }
                 if !unresolved.is_empty() {
-                    let ids = unresolved.into_iter().collect::<Vec<_>>().join("`, `");
+                    let ids: Vec<&str> = unresolved.ids().into_iter().map(String::as_str).collect();
+                    let ids = ids.join("`, `");
                     let group = &self.snapshot.group.id;
                     self.problems.push(format!("rules of `{group}` came to refer to `{ids}` while it was looked at"));
                 }
                 return Ok(());
             }
-            let has_failed = |result: &&StepResult| result.action == Action::Failed;
-            failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
         }
     }
 
@@ -157,7 +177,11 @@ impl<'a> Mending<'a> {
     /// The rules that the event names and that were neither there nor handled.
     fn missing(&self) -> Vec<NamedRule> {
         let Named::Rules(rules) = self.named else { return Vec::new() };
-        let is_there = |named: &NamedRule| self.snapshot.group.rules.iter().any(|rule| names(named, rule));
+        let Group { rules: there, unreadable_rules: unreadable, .. } = &self.snapshot.group;
+        let is_there = |named: &NamedRule| {
+            let is_unreadable = named.id.is_some() && unreadable.iter().any(|rule| rule.id == named.id);
+            is_unreadable || there.iter().any(|rule| names(named, rule))
+        };
         let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
         rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
     }
@@ -168,19 +192,17 @@ impl<'a> Mending<'a> {
         if claimed.rules.is_empty() {
             return Vec::new();
         }
-        let claimed = match self.context.inventory.resolve(claimed).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                self.problem("what the event says of", "could not be looked up", &error);
-                return Vec::new();
-            }
-        };
+        let mut claimed = self.snapshot.with_rules_of(claimed);
+        if let Err(error) = self.context.inventory.resolve(&mut claimed).await {
+            self.problem("what the event says of", "could not be looked up", &error);
+            return Vec::new();
+        }
         let gone = |judged: JudgedRule| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
             StepResult::without_effect(judged, true, Action::AlreadyGone, Some(detail))
         };
         let PlanContext { policy, location, now, .. } = self.plan_context();
-        judge(policy, &claimed, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
+        judge(policy, &claimed.group, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
     }
 
     fn plan_context(&self) -> PlanContext<'a> {

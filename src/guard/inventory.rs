@@ -1,201 +1,90 @@
-//! Reads what is open now: groups, rules by id, attachments, clusters, prefix lists. Everything that can be read at once is
-//! read at once; what is known about clusters is kept for minutes, the judged group and what it refers to never.
+//! Reads what is open now: groups, rules by id, attachments, the clusters that these name, prefix lists. Everything that can
+//! be read at once is read at once, in each invocation anew; only names are kept, as hints (`index`).
 //!
 //! Must not: change anything or judge.
 
-mod cache;
+mod clusters;
+mod index;
+mod needs;
 mod raw;
 mod references;
+mod snapshot;
+mod sweep;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub use snapshot::{GroupSnapshot, Looked, Unread, Unresolved};
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::try_join;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::membership::{Facts, Membership, membership, speaks_of_eks};
-use crate::cluster::topology::{self, Candidate, Topology};
-use crate::guard::inventory::cache::{CACHE_TTL, Cache};
-use crate::guard::inventory::raw::{RawState, is_of};
+use crate::cluster::membership::{Membership, Rank};
+use crate::cluster::names::{self, Named, Names};
+use crate::guard::inventory::clusters::Clusters;
+use crate::guard::inventory::index::{Hint, Index};
+use crate::guard::inventory::raw::{Neighbours, RawState, View, is_of};
 use crate::guard::setup::Ports;
-use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Selector};
-use crate::model::group::{ConfiguredGroup, Group};
+use crate::model::error::{CloudError, chain};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, Rules, Selector};
+use crate::model::group::{ConfiguredGroup, Evidence, Group, UnreadableRule};
 use crate::model::region::Addresses;
-use crate::model::rule::{Peer, Rule};
+use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
 
-/// A group that speaks of EKS and has no role makes us ask EKS again, but not more often than this.
-const MIN_REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
-
-/// A group as it was read.
-#[derive(Clone, Debug)]
-pub struct GroupSnapshot {
-    /// With roles, rules and, as far as they were looked up, peers and prefix lists. Without roles it is out of scope.
-    pub group: Group,
-    /// When EC2 answered with its rules.
-    pub rules_at: Timestamp,
-    /// The groups and prefix lists that were looked up, whatever came of it.
-    resolved: BTreeSet<String>,
-}
-
-impl GroupSnapshot {
-    fn new(group: Group, rules_at: Timestamp) -> Self {
-        let resolved = BTreeSet::from([group.id.clone()]);
-        Self { group, rules_at, resolved }
-    }
-
-    /// The group with those of its rules alone that can be judged: what they refer to was looked up.
-    pub fn judgeable(&self) -> Group {
-        let rules = self.group.rules.iter().filter(|rule| self.is_judgeable(rule)).cloned().collect();
-        Group { rules, ..self.group.clone() }
-    }
-
-    /// The other rules.
-    pub fn not_judgeable(&self) -> impl Iterator<Item = &Rule> {
-        self.group.rules.iter().filter(|rule| !self.is_judgeable(rule))
-    }
-
-    /// The groups and prefix lists that rules refer to and that were not looked up.
-    pub fn unresolved(&self) -> BTreeSet<String> {
-        self.not_judgeable().filter_map(reference).map(str::to_owned).collect()
-    }
-
-    fn is_judgeable(&self, rule: &Rule) -> bool {
-        reference(rule).is_none_or(|id| self.resolved.contains(id))
-    }
-}
-
-/// What has to be looked up before a rule can be judged: another group or a prefix list.
-fn reference(rule: &Rule) -> Option<&str> {
-    match &rule.peer {
-        Peer::Cidr(_) => None,
-        Peer::PrefixList(id) | Peer::Group { id, .. } => Some(id),
-    }
-}
-
-/// The reader, with its cache.
+/// The reader, with its index of names.
 pub struct Inventory {
     ec2: Arc<dyn Ec2>,
     eks: Arc<dyn Eks>,
     clock: Arc<dyn Clock>,
     account: String,
     configured: Vec<ConfiguredGroup>,
-    cache: Cache,
+    index: Index,
+}
+
+/// What was read of groups and of the clusters that they may be of.
+struct Seen {
+    raw: RawState,
+    clusters: Arc<Vec<Cluster>>,
+    unread: Vec<(Option<String>, Unread)>,
 }
 
 impl Inventory {
     /// A reader for the clusters of one account and region.
     pub fn new(ports: &Ports, account: String, configured: Vec<ConfiguredGroup>) -> Self {
         let (ec2, eks, clock) = (Arc::clone(&ports.ec2), Arc::clone(&ports.eks), Arc::clone(&ports.clock));
-        Self { ec2, eks, clock, account, configured, cache: Cache::default() }
+        Self { ec2, eks, clock, account, configured, index: Index::default() }
     }
 
     /// These groups. Ids that do not exist are missing from the answer.
     ///
     /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn read(&self, ids: &[String]) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let (raw, clusters) = self.raw_and_clusters(ids).await?;
-        self.with_new_clusters(raw, clusters).await
+    /// A read that failed after the SDK's retries, and without which nothing can be said.
+    pub async fn read(&self, ids: &[String]) -> Result<Looked, CloudError> {
+        Ok(self.looked(self.see(ids, None).await?))
     }
 
-    /// These groups, which were put on an interface or instance, each with whether it is the first EKS interface that the
-    /// group is on. `None` while EC2 does not show it there yet.
+    /// These groups, which were put on an interface or instance, and those of them for which it is the first EKS interface.
+    /// `None` while EC2 does not show them there yet.
     ///
     /// # Errors
-    /// A read that failed after the SDK's retries.
+    /// As [`Inventory::read`].
     pub async fn read_attached(
         &self,
         ids: &[String],
         attachment: &str,
-    ) -> Result<Option<Vec<(GroupSnapshot, bool)>>, CloudError> {
-        let (raw, clusters) = self.raw_and_clusters(ids).await?;
-        if !raw.interfaces.iter().any(|interface| is_of(interface, attachment)) {
+    ) -> Result<Option<(Looked, BTreeSet<String>)>, CloudError> {
+        let seen = self.see(ids, Some(attachment)).await?;
+        if !seen.raw.interfaces.iter().any(|interface| is_of(interface, attachment)) {
             return Ok(None);
         }
-        let before = raw.without(attachment);
-        let roles = |group: &GroupFacts, raw: &RawState| {
-            self.membership(group, &raw.rules_of(&group.id), raw, &clusters).strong_roles()
-        };
-        let had_none = |group: &&GroupFacts| roles(group, &before).is_empty();
-        let new: BTreeSet<String> = raw.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let snapshot = self.with_new_clusters(raw, clusters).await?;
-        let is_first = |snapshot: &GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
-        Ok(Some(
-            snapshot
-                .into_iter()
-                .map(|snapshot| (is_first(&snapshot), snapshot))
-                .map(|(first, snapshot)| (snapshot, first))
-                .collect(),
-        ))
-    }
-
-    /// The groups that EKS names for a cluster, as EKS says it now. Empty when there is no such cluster.
-    ///
-    /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn groups_of(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
-        let clusters = self.clusters(SignedDuration::ZERO).await?;
-        let known = clusters.iter().find(|known| known.name == cluster);
-        Ok(known.map(Cluster::groups).unwrap_or_default().into_iter().collect())
-    }
-
-    /// What EKS says of a cluster, at most some minutes ago.
-    ///
-    /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
-        Ok(self.clusters(CACHE_TTL).await?.iter().find(|known| known.name == name).cloned())
-    }
-
-    async fn raw_and_clusters(&self, ids: &[String]) -> Result<(RawState, Arc<Vec<Cluster>>), CloudError> {
-        try_join(self.raw_of_ids(&Selector::Ids(ids.to_vec()), ids), self.clusters(CACHE_TTL)).await
-    }
-
-    /// What was read as groups; asks EKS again first when that may tell more.
-    async fn with_new_clusters(
-        &self,
-        raw: RawState,
-        mut clusters: Arc<Vec<Cluster>>,
-    ) -> Result<Vec<GroupSnapshot>, CloudError> {
-        if raw.groups.iter().any(|group| self.may_be_new(group, &raw, &clusters)) {
-            clusters = self.clusters(MIN_REFRESH_INTERVAL).await?;
-        }
-        Ok(self.snapshots(&raw, &clusters))
-    }
-
-    /// Every group with a role in some cluster.
-    ///
-    /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn read_all(&self) -> Result<Vec<GroupSnapshot>, CloudError> {
-        let clusters = self.clusters(SignedDuration::ZERO).await?;
-        let vpcs: BTreeSet<String> = clusters.iter().map(|cluster| cluster.vpc.clone()).collect();
-        if vpcs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let selector = Selector::Vpcs(vpcs.into_iter().collect());
-        let (groups, interfaces, instances, ranges) = futures::try_join!(
-            self.ec2.groups(&selector),
-            self.ec2.interfaces(&selector),
-            self.ec2.instances(&selector),
-            self.ec2.vpc_ranges(),
-        )?;
-        for cluster in clusters.iter() {
-            self.cache.keep_nodes(&cluster.name, topology::candidates(cluster, &instances), self.clock.now());
-        }
-        let ids: Vec<String> = groups.iter().map(|group| group.id.clone()).collect();
-        let rules = self.ec2.rules(&ids).await?;
-        let raw = RawState { groups, rules, rules_at: self.clock.now(), interfaces, instances, ranges };
-        let mut snapshots = self.snapshots(&raw, &clusters);
-        snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
-        // Most groups refer to the same lists and groups, so all are looked up at once.
-        let references = self.references(&snapshots.iter().flat_map(GroupSnapshot::unresolved).collect()).await?;
-        for snapshot in &mut snapshots {
-            references.resolve(snapshot);
-        }
-        Ok(snapshots)
+        let before = seen.raw.without(attachment);
+        let view = self.view(&before, &seen.clusters);
+        let had_none = |group: &&GroupFacts| view.membership(group).strong_roles().is_empty();
+        let new: BTreeSet<String> = before.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
+        let looked = self.looked(seen);
+        let is_first = |snapshot: &&GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
+        let first = looked.snapshots.iter().filter(is_first).map(|snapshot| snapshot.group.id.clone()).collect();
+        Ok(Some((looked, first)))
     }
 
     /// The rules of one group as they are this moment, and nothing else.
@@ -204,132 +93,256 @@ impl Inventory {
     /// A read that failed after the SDK's retries.
     pub async fn rules(&self, group: &str) -> Result<Vec<Rule>, CloudError> {
         let rules = self.ec2.rules(&[group.to_owned()]).await?;
-        Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+        Ok(rules.rules.into_iter().map(|(_, rule)| rule).collect())
     }
 
-    /// Reads a group again; what was looked up in this invocation stays. One that is gone has no rules.
-    ///
-    /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn read_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
-        if let Some(again) = self.read(std::slice::from_ref(&snapshot.group.id)).await?.into_iter().next() {
-            snapshot.group = Group {
-                peers: std::mem::take(&mut snapshot.group.peers),
-                prefix_lists: std::mem::take(&mut snapshot.group.prefix_lists),
-                ..again.group
-            };
-            snapshot.rules_at = again.rules_at;
-        } else {
-            snapshot.group.rules.clear();
-            snapshot.rules_at = self.clock.now();
-        }
-        Ok(())
-    }
-
-    /// Looks at the rules alone once more.
+    /// Looks at the rules alone once more. A group that is gone has none.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn look_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
-        snapshot.group.rules = self.rules(&snapshot.group.id).await?;
+        let rules = self.ec2.rules(std::slice::from_ref(&snapshot.group.id)).await?;
+        snapshot.group.unreadable_rules = of_group(&rules, &snapshot.group.id);
+        snapshot.group.rules = rules.rules.into_iter().map(|(_, rule)| rule).collect();
         snapshot.rules_at = self.clock.now();
         Ok(())
     }
 
-    /// What is attached to which groups in a cluster, with the rules as they are this moment. `None`: EKS does not know the
-    /// cluster, or not its group yet.
-    ///
-    /// # Errors
-    /// A read that failed after the SDK's retries.
-    pub async fn topology(&self, cluster: &str) -> Result<Option<Topology>, CloudError> {
-        let clusters = self.clusters(CACHE_TTL).await?;
-        let known = clusters.iter().find(|known| known.name == cluster && known.cluster_group.is_some());
-        let Some(cluster) = known else { return Ok(None) };
-        let nodes = self.nodes(cluster).await?;
-        let groups: Vec<String> = topology::groups(cluster, &nodes).into_iter().collect();
-        let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-        for (group, rule) in self.ec2.rules(&groups).await? {
-            rules.entry(group).or_default().push(rule);
+    /// The groups, what they are attached to, and the clusters that these name. Clusters named before are asked for beside
+    /// EC2, so that a warm function has all in one wave.
+    async fn see(&self, ids: &[String], attachment: Option<&str>) -> Result<Seen, CloudError> {
+        let hint = self.hint(ids);
+        let mut clusters = Clusters::default();
+        let (read, ()) =
+            futures::join!(self.raw(ids, attachment, &hint.neighbours), clusters.ask(self.eks.as_ref(), &hint.named));
+        let (mut raw, mut unread) = read?;
+        clusters.ask(self.eks.as_ref(), &self.named(&raw, &hint).await).await;
+        let known = clusters.known(&raw);
+        if let Err(error) = self.corroborate(&mut raw, &known).await {
+            unread.push((None, Unread { what: "what connects the group with its cluster".to_owned(), source: error }));
         }
-        let lists = rules.values().flatten().filter_map(|rule| rule.peer.prefix_list()).map(str::to_owned).collect();
-        let lists = self.prefix_lists(&lists).await;
-        Ok(Some(Topology::new(cluster, &nodes, rules, lists)))
-    }
-
-    /// What looks like a node of the cluster, kept as long as what is known about clusters: it takes a look at every
-    /// instance of the VPC.
-    async fn nodes(&self, cluster: &Cluster) -> Result<BTreeSet<Candidate>, CloudError> {
-        if let Some(nodes) = self.cache.nodes(&cluster.name, self.clock.now()) {
-            return Ok(nodes);
+        let claiming = self.claims_of_unattached(&raw, &known);
+        let known = if claiming.is_empty() {
+            known
+        } else {
+            clusters.ask_for_node_groups(self.eks.as_ref(), claiming).await;
+            clusters.known(&raw)
+        };
+        for (name, source) in clusters.unread {
+            let what = format!("cluster `{name}`");
+            unread.push((Some(name), Unread { what, source }));
         }
-        let instances = self.ec2.instances(&Selector::Vpcs(vec![cluster.vpc.clone()])).await?;
-        let nodes = topology::candidates(cluster, &instances);
-        self.cache.keep_nodes(&cluster.name, nodes.clone(), self.clock.now());
-        Ok(nodes)
+        self.learn(&raw, &known);
+        Ok(Seen { raw, clusters: known, unread })
     }
 
-    /// Whether no strong role is known although something speaks of EKS.
-    fn may_be_new(&self, group: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> bool {
-        speaks_of_eks(group, &raw.interfaces, &raw.instances)
-            && self.membership(group, &raw.rules_of(&group.id), raw, clusters).strong_roles().is_empty()
+    /// What was asked for about these groups before, and what the policy says of them.
+    fn hint(&self, ids: &[String]) -> Hint {
+        let mut hint = self.index.hint(ids);
+        for entry in self.configured.iter().filter(|entry| ids.contains(&entry.id)) {
+            hint.named.entry(entry.cluster.clone()).or_default();
+        }
+        hint
     }
 
-    async fn raw_of_ids(&self, selector: &Selector, ids: &[String]) -> Result<RawState, CloudError> {
+    async fn raw(
+        &self,
+        ids: &[String],
+        attachment: Option<&str>,
+        neighbours: &BTreeSet<String>,
+    ) -> Result<(RawState, Vec<(Option<String>, Unread)>), CloudError> {
+        let selector = Selector::Ids(ids.to_vec());
         let rules = async { self.ec2.rules(ids).await.map(|rules| (rules, self.clock.now())) };
-        let (groups, (rules, rules_at), interfaces, instances, ranges) = futures::try_join!(
-            self.ec2.groups(selector),
-            rules,
-            self.ec2.interfaces(selector),
-            self.ec2.instances(selector),
-            self.ec2.vpc_ranges(),
-        )?;
-        Ok(RawState { groups, rules, rules_at, interfaces, instances, ranges })
-    }
-
-    /// What EKS said, unless that is older than `age`.
-    async fn clusters(&self, age: SignedDuration) -> Result<Arc<Vec<Cluster>>, CloudError> {
-        let now = self.clock.now();
-        if let Some(clusters) = self.cache.clusters(age, now) {
-            return Ok(clusters);
+        let witnesses = Instances::Witnesses(ids.to_vec());
+        let facts = async {
+            futures::try_join!(
+                self.ec2.groups(&selector),
+                rules,
+                self.ec2.interfaces(&selector),
+                self.ec2.instances(&witnesses),
+                self.attached(attachment),
+                self.neighbours(if neighbours.is_empty() { &[] } else { ids }, neighbours),
+            )
+        };
+        let (facts, ranges, associations) =
+            futures::join!(facts, self.ec2.vpc_ranges(), self.ec2.associations(&selector));
+        let (groups, (rules, rules_at), interfaces, instances, attached, neighbours) = facts?;
+        let mut raw = RawState { groups, rules, rules_at, is_complete: interfaces.is_complete, ..RawState::default() };
+        raw.attach(interfaces.found, instances);
+        raw.attach(attached.0, attached.1);
+        raw.add_neighbours(neighbours);
+        let mut unread = Vec::new();
+        let mut noted = |what: &str, source| unread.push((None, Unread { what: what.to_owned(), source }));
+        match ranges {
+            Ok(ranges) => raw.ranges = ranges,
+            Err(error) => {
+                raw.ranges_unread = true;
+                noted("the ranges of the VPCs", error);
+            }
         }
-        let clusters = Arc::new(self.eks.clusters().await?);
-        self.cache.keep_clusters(&clusters, now);
-        Ok(clusters)
+        match associations {
+            Ok(associations) => raw.associations = associations,
+            Err(error) => {
+                raw.ranges_unread = true;
+                noted("the VPCs that the group is associated with", error);
+            }
+        }
+        Ok((raw, unread))
     }
 
-    fn snapshots(&self, raw: &RawState, clusters: &[Cluster]) -> Vec<GroupSnapshot> {
-        let snapshot = |facts| GroupSnapshot::new(self.group(facts, raw, clusters), raw.rules_at);
-        raw.groups.iter().map(snapshot).collect()
+    /// The attachment itself: it may be one of thousands.
+    async fn attached(&self, attachment: Option<&str>) -> Result<(Vec<Interface>, Vec<Instance>), CloudError> {
+        let Some(attachment) = attachment else { return Ok((Vec::new(), Vec::new())) };
+        let instances = Instances::Ids(vec![attachment.to_owned()]);
+        let instances =
+            async { if attachment.starts_with("i-") { self.ec2.instances(&instances).await } else { Ok(Vec::new()) } };
+        try_join(self.ec2.interfaces_of(attachment), instances).await
     }
 
-    fn group(&self, facts: &GroupFacts, raw: &RawState, clusters: &[Cluster]) -> Group {
-        let rules = raw.rules_of(&facts.id);
-        let Membership { clusters: names, roles, .. } = self.membership(facts, &rules, raw, clusters);
-        let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
-        Group {
-            id: facts.id.clone(),
-            name: facts.name.clone(),
-            vpc: facts.vpc.clone(),
-            owner: facts.owner.clone(),
-            remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
-            cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
-            vpc_ranges: raw.ranges.get(&facts.vpc).cloned().unwrap_or_default(),
-            clusters: names,
-            roles,
-            rules,
-            ..Group::default()
+    /// What the groups and their attachments name, to be asked for.
+    async fn named(&self, raw: &RawState, hint: &Hint) -> Named {
+        let mut found = names::names(&raw.groups, &raw.interfaces, &raw.instances);
+        if found.is_crowded() {
+            self.prefer_clusters_that_exist(&mut found, raw).await;
+        }
+        let names: BTreeSet<String> = found.to_ask().chain(hint.named.keys()).cloned().collect();
+        let mut named = names::node_groups(&raw.groups, &raw.instances, &names);
+        for name in names {
+            named.entry(name).or_default();
+        }
+        named
+    }
+
+    async fn prefer_clusters_that_exist(&self, names: &mut Names, raw: &RawState) {
+        let of_interfaces = raw.interfaces.iter().map(|interface| interface.vpc.clone());
+        let vpcs: BTreeSet<String> = raw.groups.iter().map(|group| group.vpc.clone()).chain(of_interfaces).collect();
+        match self.ec2.cluster_groups(&vpcs.into_iter().collect::<Vec<_>>()).await {
+            Ok(cluster_groups) => {
+                let neighbours = raw.groups.iter().flat_map(|group| raw.neighbours_of(&group.id)).collect();
+                names.prefer(&cluster_groups, &neighbours);
+            }
+            Err(error) => tracing::warn!(error = %chain(&error), "which clusters the VPC has could not be read"),
         }
     }
 
-    fn membership(&self, group: &GroupFacts, rules: &[Rule], raw: &RawState, clusters: &[Cluster]) -> Membership {
-        membership(Facts {
-            account: &self.account,
-            clusters,
-            configured: &self.configured,
-            group,
-            rules,
-            interfaces: &raw.interfaces,
-            instances: &raw.instances,
-        })
+    /// Looks at the neighbours of groups that only ordinary tags say something of.
+    async fn corroborate(&self, raw: &mut RawState, clusters: &[Cluster]) -> Result<(), CloudError> {
+        // Whom they let in is known already; who lets them in has to be asked.
+        for _ in 0..2 {
+            let view = self.view(raw, clusters);
+            let is_claimed = |group: &&GroupFacts| {
+                let found = view.membership(group);
+                let is_attached = found.roles.iter().any(|known| known.evidence == Evidence::Attachment);
+                found.rank == Rank::Claimed && is_attached && found.strong_roles().is_empty()
+            };
+            let claimed: Vec<String> = raw.groups.iter().filter(is_claimed).map(|group| group.id.clone()).collect();
+            let neighbours: BTreeSet<String> = claimed.iter().flat_map(|id| raw.neighbours_of(id)).collect();
+            let new: BTreeSet<String> = neighbours.difference(&raw.neighbours).cloned().collect();
+            let unasked: Vec<String> = claimed.into_iter().filter(|id| !raw.let_in_by.contains_key(id)).collect();
+            if unasked.is_empty() && new.is_empty() {
+                return Ok(());
+            }
+            let more = self.neighbours(&unasked, &new).await?;
+            raw.add_neighbours(more);
+        }
+        Ok(())
+    }
+
+    /// The clusters that ordinary tags claim groups for that are attached to nothing: they may be of launch templates whose
+    /// node groups have no nodes yet.
+    fn claims_of_unattached(&self, raw: &RawState, clusters: &[Cluster]) -> BTreeSet<String> {
+        let view = self.view(raw, clusters);
+        let is_attached = |group: &GroupFacts| raw.interfaces.iter().any(|eni| eni.groups.contains(&group.id));
+        let claims = raw.groups.iter().filter(|group| !is_attached(group)).map(|group| view.membership(group));
+        claims.filter(|found| found.strong_roles().is_empty()).flat_map(|found| found.clusters).collect()
+    }
+
+    /// Who lets these groups in, and instances that show whose these neighbours are.
+    async fn neighbours(&self, groups: &[String], neighbours: &BTreeSet<String>) -> Result<Neighbours, CloudError> {
+        let letting_in = async { if groups.is_empty() { Ok(Vec::new()) } else { self.ec2.letting_in(groups).await } };
+        let witnesses = Instances::Witnesses(neighbours.iter().cloned().collect());
+        let instances =
+            async { if neighbours.is_empty() { Ok(Vec::new()) } else { self.ec2.instances(&witnesses).await } };
+        let (letting_in, instances) = try_join(letting_in, instances).await?;
+        Ok(Neighbours { let_in: groups.to_vec(), letting_in, looked_at: neighbours.clone(), instances })
+    }
+
+    /// Keeps what a group was found to be of, so that the next look asks for it at once.
+    fn learn(&self, raw: &RawState, clusters: &[Cluster]) {
+        let view = self.view(raw, clusters);
+        for group in &raw.groups {
+            let found = view.membership(group);
+            if found.clusters.is_empty() {
+                continue;
+            }
+            let of_found = clusters.iter().filter(|cluster| found.clusters.contains(&cluster.name));
+            let named = of_found.map(|cluster| {
+                (cluster.name.clone(), cluster.node_groups.iter().map(|nodes| nodes.name.clone()).collect())
+            });
+            let neighbours = match found.rank {
+                Rank::Corroborated => view.proven_among(&raw.neighbours_of(&group.id)),
+                Rank::Claimed | Rank::Proven => BTreeSet::new(),
+            };
+            self.index.learn(&group.id, Hint { named: named.collect(), neighbours });
+        }
+    }
+
+    fn view<'a>(&'a self, raw: &'a RawState, clusters: &'a [Cluster]) -> View<'a> {
+        View::new(&self.account, &self.configured, raw, clusters)
+    }
+
+    fn snapshot(&self, group: Group, view: &View<'_>, raw: &RawState, clusters: &Arc<Vec<Cluster>>) -> GroupSnapshot {
+        let beside = view.sets_beside(&group.id);
+        GroupSnapshot { beside, ..GroupSnapshot::new(group, raw.rules_at, clusters) }
+    }
+
+    fn looked(&self, seen: Seen) -> Looked {
+        let Seen { raw, clusters, unread } = seen;
+        let unread_clusters: BTreeSet<&String> = unread.iter().filter_map(|(name, _)| name.as_ref()).collect();
+        let view = self.view(&raw, &clusters);
+        let snapshot = |facts: &GroupFacts| {
+            let mut group = group(&view, &raw, facts, &clusters);
+            if !group.clusters.iter().collect::<BTreeSet<_>>().is_disjoint(&unread_clusters) {
+                group.ranges_unread = true;
+            }
+            self.snapshot(group, &view, &raw, &clusters)
+        };
+        let snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(snapshot).collect();
+        // A name in an ordinary tag that EKS did not answer for matters to nobody who is proven to be of another cluster.
+        let matters = |name: &Option<String>| {
+            let of_it = |snapshot: &GroupSnapshot| {
+                !snapshot.group.is_strong() || name.as_ref().is_none_or(|name| snapshot.group.clusters.contains(name))
+            };
+            snapshots.iter().any(of_it)
+        };
+        let unread = unread.iter().map(|(name, _)| matters(name)).collect::<Vec<_>>().into_iter().zip(unread);
+        let unread = unread.filter(|(matters, _)| *matters).map(|(_, (_, unread))| unread).collect();
+        Looked { snapshots, unread, ..Looked::default() }
+    }
+}
+
+fn of_group(rules: &Rules, group: &str) -> Vec<UnreadableRule> {
+    rules.unreadable.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
+}
+
+/// A group as the policy sees it.
+fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluster]) -> Group {
+    let Membership { clusters: names, roles, rank } = view.membership(facts);
+    let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
+    Group {
+        id: facts.id.clone(),
+        name: facts.name.clone(),
+        vpc: facts.vpc.clone(),
+        owner: facts.owner.clone(),
+        remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
+        cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
+        identity_providers: own().filter(|_| rank == Rank::Proven).filter_map(Cluster::identity_provider).collect(),
+        vpc_ranges: raw.ranges_around(facts),
+        ranges_unread: raw.ranges_unread,
+        clusters: names,
+        roles,
+        rules: view.rules_of(&facts.id).to_vec(),
+        unreadable_rules: of_group(&raw.rules, &facts.id),
+        ..Group::default()
     }
 }

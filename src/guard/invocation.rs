@@ -8,7 +8,7 @@ use crate::event::{Event, Named};
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
-use crate::guard::needs::{self, ClusterFindings};
+use crate::guard::needs::{self, Missing};
 use crate::guard::news::News;
 use crate::guard::notify::notify;
 use crate::guard::remediate::StepResult;
@@ -16,11 +16,11 @@ use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::chain;
 use crate::model::group::{Group, Role};
-use crate::policy::model::Verdict;
+use crate::policy::model::{Mode, Verdict};
 use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message};
 use crate::report::outcome::{Action, Outcome};
-use crate::report::record::Record;
+use crate::report::record::{About, Record};
 
 /// Groups of these roles are attached to interfaces that have requirements.
 const ROLES_WITH_REQUIREMENTS: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
@@ -32,6 +32,8 @@ pub(super) struct Invocation<'a> {
     max_revokes: usize,
     /// The cluster whose configuration the event changed.
     pub(super) configured: Option<String>,
+    /// The clusters whose public endpoint is to be looked at.
+    pub(super) endpoints_of: Vec<String>,
     looked_at: Vec<MendedGroup>,
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
@@ -52,6 +54,7 @@ impl<'a> Invocation<'a> {
             handled,
             max_revokes: setup.max_revokes,
             configured: None,
+            endpoints_of: vec![],
             looked_at: vec![],
             records: vec![],
             messages: vec![],
@@ -70,11 +73,10 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// What is to be said of clusters as a whole, each with the groups it can be reported with: what they need and do not
-    /// have, and a public endpoint open to a great many. Looked for after everything else, so that no revoke waits for
-    /// it, and on the state that our own revokes left behind; after an event only if something may have been closed, by
-    /// it or by us.
-    async fn of_clusters(&mut self) -> ClusterFindings {
+    /// What clusters need and do not have, each with the groups it can be reported with. Looked for after everything else,
+    /// so that no revoke waits for it, and on the state that our own revokes left behind; after an event only if something
+    /// may have been closed, by it or by us.
+    async fn missing(&mut self) -> Missing {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
             let has_revoked = looked.results.iter().any(|result| result.action == Action::Revoked);
@@ -84,21 +86,30 @@ impl<'a> Invocation<'a> {
         let interesting = self.looked_at.iter().filter(is_of_interest);
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
         let clusters: BTreeSet<String> = clusters.chain(self.configured.clone()).collect();
-        let mut found = ClusterFindings::new();
+        let mut found = Missing::new();
         for cluster in clusters {
-            let at_endpoint = self.context.event.is_none() || self.configured.is_some();
-            match needs::of_cluster(
-                self.context.inventory,
-                &self.context.setup.policy,
-                &cluster,
-                self.context.event,
-                at_endpoint,
-            )
-            .await
-            {
+            let InvocationContext { setup, inventory, event, .. } = self.context;
+            match needs::missing(inventory, &setup.policy, &cluster, event).await {
                 Ok(more) => found.extend(more),
                 Err(error) => {
                     self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));
+                }
+            }
+        }
+        found
+    }
+
+    /// Public endpoints that are open to a great many, each with its cluster. They are the cluster's and no group's: a
+    /// cluster that is being created has none yet.
+    async fn exposed(&mut self) -> Vec<(String, Finding)> {
+        let mut found = Vec::new();
+        for cluster in std::mem::take(&mut self.endpoints_of) {
+            let InvocationContext { setup, inventory, event, .. } = self.context;
+            match needs::exposed(inventory, &setup.policy, &cluster, event.is_some()).await {
+                Ok(finding) => found.extend(finding.map(|finding| (cluster, finding))),
+                Err(error) => {
+                    let why = chain(&error);
+                    self.problem(format!("who may call the API of cluster `{cluster}` could not be looked at: {why}"));
                 }
             }
         }
@@ -116,22 +127,25 @@ impl<'a> Invocation<'a> {
     }
 
     /// What is to be said of a group.
-    fn findings(&mut self, group: &Group, results: Vec<StepResult>, of_cluster: ClusterFindings) -> Vec<Finding> {
+    fn findings(&mut self, group: &Group, results: Vec<StepResult>, missing: Missing) -> Vec<Finding> {
         for result in results.iter().filter(|result| result.is_unfinished) {
             let why = result.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", result.finding.rule.id, group.id));
         }
         let mut findings: Vec<Finding> =
             results.into_iter().filter(|result| result.finding.verdict > Verdict::Allow).map(finding).collect();
-        findings.extend(of_cluster.into_iter().map(|(_, finding)| finding));
+        if !group.unreadable_rules.is_empty() {
+            let rules: Vec<String> = group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
+            findings.push(Finding::unreadable(&rules, false));
+        }
+        findings.extend(missing.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
         findings
     }
 
-    fn record(&mut self, group: &Group, named: bool, findings: Vec<Finding>) {
-        let Setup { ports, policy, modes, location, .. } = self.context.setup;
-        let mode = modes.of(policy, group, named).0;
-        let mut record = Record::of(location, policy, mode, Some(group), findings, self.context.event);
+    fn record(&mut self, about: About<'_>, mode: Mode, findings: Vec<Finding>) {
+        let Setup { ports, policy, location, .. } = self.context.setup;
+        let mut record = Record::of(location, policy, mode, about, findings, self.context.event);
         let elapsed = ports.clock.now().duration_since(self.context.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         // A sweep makes one digest per cluster.
@@ -150,12 +164,13 @@ impl<'a> Invocation<'a> {
 
     /// Notifies everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        let mut of_clusters = self.of_clusters().await;
+        let mut missing = self.missing().await;
+        let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
         for MendedGroup { group, named, closed_at, results, .. } in std::mem::take(&mut self.looked_at) {
             // Reported once, with the first group that it concerns.
-            let (here, rest) = of_clusters.into_iter().partition(|(groups, _)| groups.contains(&group.id));
-            of_clusters = rest;
+            let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
+            missing = rest;
             let mut findings = self.findings(&group, results, here);
             if let Some(at) = closed_at {
                 for finding in &mut findings {
@@ -170,6 +185,7 @@ impl<'a> Invocation<'a> {
             for (group, _, findings) in &mut found {
                 each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), finding)));
             }
+            each.extend(exposed.iter_mut().map(|(cluster, finding)| (cluster.as_str(), finding)));
             news = News::of(
                 state.as_ref(),
                 &self.context.setup.location,
@@ -186,8 +202,14 @@ impl<'a> Invocation<'a> {
         {
             return Ok(Response::repeat(event));
         }
+        let Setup { policy, modes, .. } = self.context.setup;
         for (group, named, findings) in found {
-            self.record(&group, named, findings);
+            self.record(About::Group(&group), modes.of(policy, &group, named).0, findings);
+        }
+        for (cluster, finding) in exposed {
+            let group = Group { clusters: [cluster.clone()].into(), ..Group::default() };
+            let mode = modes.of(policy, &group, self.context.event.is_some()).0;
+            self.record(About::Cluster(&cluster), mode, vec![finding]);
         }
         if self.context.event.is_none() {
             self.messages.extend(notice::digests(&self.records));
@@ -207,6 +229,8 @@ impl<'a> Invocation<'a> {
         }
         self.problems.append(&mut news.problems);
         if self.problems.is_empty() {
+            // What is said of a cluster is said although no group was found.
+            let ignored = ignored.filter(|_| self.records.is_empty());
             Ok(Response { records: self.records, ignored })
         } else {
             Err(GuardError::Unfinished(self.problems))

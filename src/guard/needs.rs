@@ -11,29 +11,29 @@ use crate::policy::requirement::{self, Unmet};
 use crate::report::finding::Finding;
 
 /// Findings, each with the groups it can be reported with.
-pub(super) type ClusterFindings = Vec<(BTreeSet<String>, Finding)>;
+pub(super) type Missing = Vec<(BTreeSet<String>, Finding)>;
 
-/// `event`: none in a sweep. `looks_at_endpoint`: in a sweep, or after a call that may have opened it.
-pub(super) async fn of_cluster(
+/// What a cluster needs and does not have. `event`: none in a sweep.
+pub(super) async fn missing(
     inventory: &Inventory,
     policy: &Policy,
     cluster: &str,
     event: Option<&Event>,
-    looks_at_endpoint: bool,
-) -> Result<ClusterFindings, CloudError> {
-    let mut found = ClusterFindings::new();
-    if let Some(topology) = inventory.topology(cluster).await? {
-        let is_its_doing = event.is_some_and(|event| event.call.may_close);
-        let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing));
-        found.extend(requirement::unmet(policy, &topology).into_iter().map(missing));
-    }
-    if looks_at_endpoint {
-        let described = inventory.cluster(cluster).await?;
-        let exposed = described.as_ref().and_then(|described| Some((described, endpoint::exposed(policy, described)?)));
-        found.extend(exposed.map(|(described, severity)| {
-            let own = described.cluster_group.iter().cloned().collect();
-            (own, Finding::exposed(cluster, severity, event.is_some()))
-        }));
-    }
-    Ok(found)
+) -> Result<Missing, CloudError> {
+    let Some(topology) = inventory.topology(cluster).await? else { return Ok(Missing::new()) };
+    let is_its_doing = event.is_some_and(|event| event.call.may_close);
+    let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing));
+    Ok(requirement::unmet(policy, &topology).into_iter().map(missing).collect())
+}
+
+/// Whether a great many may call the API of a cluster. `named`: whether a call may have made it so.
+pub(super) async fn exposed(
+    inventory: &Inventory,
+    policy: &Policy,
+    cluster: &str,
+    named: bool,
+) -> Result<Option<Finding>, CloudError> {
+    let described = inventory.cluster(cluster).await?;
+    let severity = described.and_then(|described| endpoint::exposed(policy, &described));
+    Ok(severity.map(|severity| Finding::exposed(cluster, severity, named)))
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Claim, Named, NamedRule};
-use crate::model::group::Group;
+use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
+use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::controller::Author;
+use crate::policy::exposure;
 use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Verdict};
 use jiff::Timestamp;
@@ -28,18 +30,18 @@ impl Modes {
         Self { named: mode, others: mode.min(sweep_mode) }
     }
 
-    /// The mode of a rule of this group, and the setting that keeps it from `enforce`.
-    pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, &'static str) {
-        let cap = policy.mode_of(&group.clusters);
-        let settings = [
-            (self.named, "`GUARD_MODE` is `report`"),
-            (cap, "the policy sets the mode of this cluster to `report`"),
-            (
-                if named { Mode::Enforce } else { self.others },
-                "rules that no event names are only reported (`GUARD_SWEEP_MODE`)",
-            ),
-        ];
-        settings.into_iter().find(|(mode, _)| *mode == Mode::Report).unwrap_or((Mode::Enforce, ""))
+    /// The mode of a rule of this group, and the setting that decided: always one for `report`, for `enforce` only where
+    /// another setting of the policy says `report`.
+    pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, Option<String>) {
+        let (mode, setting) = policy.mode_of(group);
+        let report = |setting: &str| (Mode::Report, Some(setting.to_owned()));
+        if self.named == Mode::Report {
+            report("`GUARD_MODE` is `report`")
+        } else if mode == Mode::Enforce && !named && self.others == Mode::Report {
+            report("rules that no event names are only reported (`GUARD_SWEEP_MODE`)")
+        } else {
+            (mode, setting)
+        }
     }
 }
 
@@ -69,6 +71,15 @@ pub struct Step {
     pub named: bool,
     /// What to do.
     pub intent: Intent,
+    /// Why it is to be revoked where another setting of the policy says that it is only to be reported.
+    pub setting: Option<String>,
+}
+
+impl Step {
+    /// Whether it is to revoke a rule that no event names.
+    pub fn revokes_known(&self) -> bool {
+        self.intent == Intent::Revoke && !self.named
+    }
 }
 
 /// What an invocation knows besides the group.
@@ -97,8 +108,10 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
     let findings = judge(context.policy, group, context.location, context.now, author);
     let step = |finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);
-        let intent = intend(&finding, group, context.modes.of(context.policy, group, named));
-        Step { finding, named, intent }
+        let (mode, setting) = context.modes.of(context.policy, group, named);
+        let intent = intend(&finding, group, mode, setting.as_deref());
+        let setting = setting.filter(|_| intent == Intent::Revoke);
+        Step { finding, named, intent, setting }
     };
     findings.into_iter().map(step).collect()
 }
@@ -140,7 +153,7 @@ pub fn names(named: &NamedRule, rule: &Rule) -> bool {
 }
 
 /// What to do about one finding in a mode, with the setting that made it so.
-pub fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'static str)) -> Intent {
+pub fn intend(finding: &JudgedRule, group: &Group, mode: Mode, setting: Option<&str>) -> Intent {
     match finding.verdict {
         Verdict::Allow => return Intent::None,
         Verdict::Report => return Intent::Report(None),
@@ -161,9 +174,19 @@ pub fn intend(finding: &JudgedRule, group: &Group, (mode, setting): (Mode, &'sta
         let why = "the peer is a group of the same cluster, and no clause of your own names it";
         return Intent::Refuse(why.to_owned());
     }
+    if may_be_of_the_cluster(&finding.rule.peer, group)
+        && !asking().any(|portion: &Portion| portion.names_cluster_groups)
+    {
+        let why = "tags say that the peer is a group of the same cluster, and no clause of your own names it";
+        return Intent::Report(Some(why.to_owned()));
+    }
     match mode {
+        Mode::Enforce if group.ranges_unread && !is_too_wide_to_be_private(&finding.rule.peer, group) => {
+            let why = "whose addresses these are could not be read, so the rule was left alone for now";
+            Intent::Postpone(why.to_owned())
+        }
         Mode::Enforce => Intent::Revoke,
-        Mode::Report => Intent::WouldRevoke(setting.to_owned()),
+        Mode::Report => Intent::WouldRevoke(setting.unwrap_or_default().to_owned()),
     }
 }
 
@@ -171,11 +194,29 @@ fn is_among_cluster_groups(peer: &Peer, group: &Group) -> bool {
     matches!(peer, Peer::Group { id, .. } if *id == group.id || group.peers.get(id).is_some_and(|peer| peer.same_cluster))
 }
 
+fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
+    matches!(peer, Peer::Group { id, .. } if group.peers.get(id).is_some_and(|peer| peer.may_be_same_cluster))
+}
+
+/// Whether the verdict stands, whatever ranges VPCs and remote networks have.
+fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
+    match peer {
+        Peer::Cidr(net) => exposure::is_beyond_any_vpc(&Addresses::from_iter([*net])),
+        Peer::PrefixList(id) => match group.prefix_lists.get(id) {
+            Some(PrefixList::Entries(entries)) => exposure::is_beyond_any_vpc(entries),
+            // Of an AWS-owned list it is known whose it is.
+            Some(PrefixList::Aws(_)) => true,
+            Some(PrefixList::Unreadable { .. }) | None => false,
+        },
+        Peer::Group { .. } => true,
+    }
+}
+
 /// Keeps at most `max` revokes over all steps, named ones first, then by severity; the rest is refused. `waiting`: how many
 /// rules that the event names may still come, and get in before what it does not name.
 pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
     let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(|step| step.intent == Intent::Revoke).collect();
-    revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
+    worst_first(&mut revokes);
     for (before, step) in revokes.into_iter().enumerate() {
         let most = if step.named { max } else { max.saturating_sub(waiting) };
         if before >= most {
@@ -184,10 +225,15 @@ pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
     }
 }
 
+/// The order in which rules are revoked: named ones first, then by severity.
+pub(super) fn worst_first(revokes: &mut [&mut Step]) {
+    revokes.sort_by_key(|step| std::cmp::Reverse((step.named, step.finding.severity)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::group::{Evidence, Role, RoleEvidence};
+    use crate::model::group::{ConfiguredGroup, Evidence, Role, RoleEvidence};
     use crate::model::rule::Packets;
     use crate::policy::builtin;
     use crate::policy::model::ClusterSetting;
@@ -235,9 +281,53 @@ mod tests {
         ] {
             let (mode, setting) = Modes::new(mode, sweep_mode).of(&policy, &group(cluster), named);
             assert_eq!(mode, expected, "{cluster} {named}");
-            assert!(setting.contains(word), "{setting}");
+            assert_eq!(
+                setting.is_some(),
+                mode == report,
+                "what is only reported has a reason, and what is not needs none"
+            );
+            assert!(setting.unwrap_or_default().contains(word), "{cluster} {named}");
         }
-        let both = Group { clusters: ["dev-1".to_owned(), "prod".to_owned()].into(), ..Group::default() };
-        assert_eq!(Modes::new(enforce, enforce).of(&policy, &both, true).0, enforce, "the stricter of two");
+    }
+
+    #[test]
+    fn of_several_clusters_the_stricter_mode_counts_and_an_entry_of_the_group_wins() {
+        let mut policy = builtin::policy("standard").unwrap().clone();
+        let dev = ClusterSetting { name: "dev-*".into(), environment: None, mode: Some(Mode::Report) };
+        policy.clusters = vec![dev];
+        let entry = |id: &str, mode| ConfiguredGroup { id: id.into(), cluster: "prod".into(), role: Role::Node, mode };
+        let (enforce, report) = (Mode::Enforce, Mode::Report);
+        policy.groups = vec![
+            entry("sg-e", Some(enforce)),
+            entry("sg-r", Some(report)),
+            entry("sg-n", None),
+            entry("sg-both", Some(report)),
+            entry("sg-both", None),
+            entry("sg-both", Some(enforce)),
+        ];
+        let of_cluster = |names: &str, mode: &str| Some(format!("the policy sets the mode of {names} to `{mode}`"));
+        let own = |id: &str, mode: &str| of_cluster(&format!("group `{id}` (in `groups`)"), mode);
+        for (id, clusters, expected, setting) in [
+            ("sg-0", &["prod"][..], enforce, None),
+            ("sg-0", &[], enforce, None),
+            ("sg-0", &["prod", "test"], enforce, None),
+            ("sg-0", &["dev-1"], report, of_cluster("cluster `dev-1`", "report")),
+            ("sg-0", &["dev-1", "dev-2"], report, of_cluster("clusters `dev-1` and `dev-2`", "report")),
+            ("sg-0", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
+            ("sg-n", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
+            ("sg-e", &["dev-1"], enforce, own("sg-e", "enforce")),
+            ("sg-e", &["dev-1", "prod"], enforce, own("sg-e", "enforce")),
+            ("sg-e", &["prod"], enforce, None),
+            ("sg-r", &["prod"], report, own("sg-r", "report")),
+            ("sg-r", &["dev-1", "prod"], report, own("sg-r", "report")),
+            ("sg-both", &["dev-1"], enforce, own("sg-both", "enforce")),
+        ] {
+            let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
+            let group = Group { id: id.to_owned(), clusters, ..Group::default() };
+            let modes = Modes::new(enforce, enforce);
+            assert_eq!(modes.of(&policy, &group, true), (expected, setting), "{id} {:?}", group.clusters);
+            let stopped = Modes::new(report, enforce).of(&policy, &group, true);
+            assert!(stopped.0 == report && stopped.1.is_some_and(|why| why.contains("GUARD_MODE")), "the stop button");
+        }
     }
 }

@@ -10,10 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::plan::{Intent, PlanContext, Step, is_named, limit, plan};
 use crate::guard::setup::Ports;
+use crate::guard::shield::Shield;
 use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::{Direction, Rule};
 use crate::policy::judge::JudgedRule;
+use crate::policy::model::Mode;
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
@@ -72,16 +74,17 @@ impl Remediation<'_> {
         self,
         snapshot: &mut GroupSnapshot,
         done: &BTreeSet<String>,
+        shield: &Shield,
         most: &mut usize,
     ) -> Vec<StepResult> {
         let mut results = Vec::new();
-        let mut steps = self.steps(snapshot, done, *most);
+        let mut steps = self.steps(snapshot, done, shield, *most);
         if steps.iter().any(|step| step.intent == Intent::Revoke) && !self.is_last_look(snapshot) {
             if let Err(error) = self.inventory.look_again(snapshot).await {
                 let why = format!("the rules could not be read once more just before: {}", chain(&error));
                 return steps.into_iter().map(|step| unread(step, &why)).collect();
             }
-            let now = self.steps(snapshot, done, *most);
+            let now = self.steps(snapshot, done, shield, *most);
             results.extend(steps.into_iter().filter_map(|step| overtaken(step, &now, snapshot)));
             steps = now;
         }
@@ -100,9 +103,21 @@ impl Remediation<'_> {
         results
     }
 
-    fn steps(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>, most: usize) -> Vec<Step> {
+    /// Whether a known rule is to be revoked, so that it has to be known what the clusters need.
+    pub fn needs_shield(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>) -> bool {
+        let is_possible = self.context.modes.others == Mode::Enforce;
+        is_possible && self.planned(snapshot, done).iter().any(Step::revokes_known)
+    }
+
+    fn planned(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>) -> Vec<Step> {
         let mut steps = plan(self.context, &snapshot.judgeable());
         steps.retain(|step| !done.contains(&step.finding.rule.id));
+        steps
+    }
+
+    fn steps(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>, shield: &Shield, most: usize) -> Vec<Step> {
+        let PlanContext { policy, named, .. } = self.context;
+        let mut steps = shield.over(policy, &snapshot.group, named, self.planned(snapshot, done));
         let waiting = snapshot.not_judgeable().filter(|rule| is_named(self.context.named, rule)).count();
         limit(&mut steps, most, waiting);
         steps
@@ -230,7 +245,7 @@ fn outcome(
     let id = &step.finding.rule.id;
     let answer = answers.get(id);
     let (action, detail) = match (remaining.as_ref().map(|ids| ids.contains(id)), answer) {
-        (Ok(false), Some(RevokeAnswer::Accepted)) => (Action::Revoked, None),
+        (Ok(false), Some(RevokeAnswer::Accepted)) => (Action::Revoked, step.setting),
         (Ok(false), _) => (Action::AlreadyGone, None),
         (Ok(true), Some(RevokeAnswer::Refused(why))) => (Action::Failed, Some(format!("still open: {why}"))),
         (Ok(true), _) => {

@@ -10,7 +10,7 @@ use crate::report::record::Record;
 /// What came of one trigger.
 #[derive(Debug, Default, Serialize)]
 pub struct Response {
-    /// One per group looked at that has a role.
+    /// One per group looked at that has a role, and per cluster of which there is something to say.
     pub records: Vec<Record>,
     /// Why there was nothing to do, if so.
     pub ignored: Option<String>,

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::group::UnreadableRule;
+use crate::model::ids::Arn;
 use crate::model::region::Addresses;
+use crate::model::rule::Rule;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -16,6 +19,55 @@ pub enum Selector {
     Ids(Vec<String>),
     /// Every group of these VPCs.
     Vpcs(Vec<String>),
+}
+
+/// Which instances a read is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// Of those that these groups are attached to, and that name a cluster in a tag, a page: enough to show for each
+    /// group whose it is. Those that AWS tagged and those with ordinary tags are looked for apart, so that neither hides
+    /// the other.
+    Witnesses(Vec<String>),
+    /// These `i-…` ids.
+    Ids(Vec<String>),
+    /// All of these VPCs.
+    Vpcs(Vec<String>),
+    /// Those of the VPC whose tags speak of the cluster, at most two pages of them.
+    Nodes {
+        /// The name of the cluster.
+        cluster: String,
+        /// `vpc-…`.
+        vpc: String,
+    },
+}
+
+/// Which node groups of a cluster a read is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeGroups {
+    /// All of them.
+    All,
+    /// The first so many, as EKS lists them.
+    First(usize),
+    /// These, by name. One that does not exist is left out.
+    Named(BTreeSet<String>),
+}
+
+/// Rules as they were read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// Each with its group's id.
+    pub rules: Vec<(String, Rule)>,
+    /// Those that could not be understood, each with its group's id.
+    pub unreadable: Vec<(String, UnreadableRule)>,
+}
+
+/// Interfaces as they were read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interfaces {
+    /// Each once.
+    pub found: Vec<Interface>,
+    /// Whether these are all: of groups with very many attachments only the first pages are read.
+    pub is_complete: bool,
 }
 
 /// A security group without its rules.
@@ -92,15 +144,28 @@ pub struct Cluster {
     pub remote_networks: Addresses,
     /// The cluster's IAM role.
     pub role_arn: Option<String>,
+    /// The cluster itself, by ARN.
+    pub arn: Option<String>,
+    /// Who issues the web identities of its pods: an address that begins with `https://`.
+    pub issuer: Option<String>,
     /// Its managed node groups.
     pub node_groups: Vec<NodeGroup>,
     /// Who may call the public endpoint of its API (`publicAccessCidrs`); empty without one. No security group guards it.
     pub public_endpoint: Addresses,
+    /// Its pods and services have IPv6 addresses (`ipFamily`), while its nodes have both.
+    pub is_ipv6: bool,
     /// A local cluster on Outposts: EKS keeps a group of its own among the control-plane instances.
     pub is_local: bool,
 }
 
 impl Cluster {
+    /// The ARN that IAM gives to the cluster's issuer as an identity provider of the cluster's own account.
+    pub fn identity_provider(&self) -> Option<String> {
+        let arn = Arn::parse(self.arn.as_deref()?)?;
+        let issuer = self.issuer.as_deref()?.strip_prefix("https://").filter(|issuer| !issuer.is_empty())?;
+        Some(format!("arn:{}:iam::{}:oidc-provider/{issuer}", arn.partition, arn.account))
+    }
+
     /// Every group that EKS names for it.
     pub fn groups(&self) -> BTreeSet<String> {
         let of_nodes =
@@ -131,4 +196,26 @@ pub struct PrefixListFacts {
     pub name: String,
     /// Its entries.
     pub entries: Addresses,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_provider_is_the_issuer_in_the_account_of_the_cluster() {
+        let id = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE";
+        let of = |arn: &str, issuer: &str| {
+            let (arn, issuer) = (Some(arn.to_owned()), Some(issuer.to_owned()));
+            Cluster { arn, issuer, ..Cluster::default() }.identity_provider()
+        };
+        let arn = "arn:aws:eks:us-east-1:111122223333:cluster/prod";
+        let expected = format!("arn:aws:iam::111122223333:oidc-provider/{id}");
+        assert_eq!(of(arn, &format!("https://{id}")), Some(expected));
+        assert!(of(&arn.replace("aws:", "aws-cn:"), &format!("https://{id}")).unwrap().starts_with("arn:aws-cn:iam::"));
+        for (arn, issuer) in [(arn, ""), (arn, "https://"), (arn, id), ("", "https://x"), ("prod", "https://x")] {
+            assert_eq!(of(arn, issuer), None, "{arn} {issuer}");
+        }
+        assert_eq!(Cluster::default().identity_provider(), None);
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::mode::Mode;
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::model::words;
@@ -68,6 +69,8 @@ pub struct ConfiguredGroup {
     pub cluster: String,
     /// What the group is to it.
     pub role: Role,
+    /// The mode of this group, whatever those of its clusters are.
+    pub mode: Option<Mode>,
 }
 
 /// A group with everything a verdict needs.
@@ -87,12 +90,21 @@ pub struct Group {
     pub roles: Vec<RoleEvidence>,
     /// Its live rules.
     pub rules: Vec<Rule>,
+    /// The ingress rules of the groups that are attached together with it, by each interface's set of groups, as far as they
+    /// were looked up: an interface lets in what any of its groups lets in.
+    pub beside: Vec<Vec<Rule>>,
+    /// Rules that EC2 shows and that cannot be understood, so that they are not among `rules`.
+    pub unreadable_rules: Vec<UnreadableRule>,
     /// The VPC's own ranges: private, although they may be public addresses.
     pub vpc_ranges: Addresses,
+    /// Whether these, or the remote networks, could not all be read: then nobody can say of a range that it is not private.
+    pub ranges_unread: bool,
     /// Remote node and pod networks of its clusters: private too.
     pub remote_networks: Addresses,
     /// ARNs of its clusters' own IAM roles, which the service controller writes with.
     pub cluster_role_arns: BTreeSet<String>,
+    /// ARNs of the identity providers of the clusters that it is proven to belong to: their pods' sessions name them.
+    pub identity_providers: BTreeSet<String>,
     /// What the groups are that its rules name, by id. A group that is not here is an `other-group`.
     pub peers: BTreeMap<String, PeerGroup>,
     /// The prefix lists that its rules name, by id.
@@ -116,11 +128,22 @@ impl Group {
     }
 }
 
+/// A rule of which EC2's answer cannot be understood: it cannot be judged, and the others can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRule {
+    /// `sgr-…`, if the answer has it.
+    pub id: Option<String>,
+    /// Which rule, and what was read.
+    pub why: String,
+}
+
 /// What another group is to the group whose rule names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerGroup {
-    /// Strong evidence says that it belongs to the same cluster.
+    /// It is proven to be of the same cluster, or a load balancer's of it.
     pub same_cluster: bool,
+    /// Less says so, such as an ordinary tag. That allows nothing, and it keeps a rule from being revoked.
+    pub may_be_same_cluster: bool,
     /// Its roles there, by strong evidence.
     pub roles: BTreeSet<Role>,
 }

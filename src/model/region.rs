@@ -223,10 +223,9 @@ impl Addresses {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    /// The IPv4 part and the IPv6 part, where there is one.
-    pub fn by_family(&self) -> impl Iterator<Item = Self> {
-        let parts = [Self { v4: self.v4.clone(), ..Self::default() }, Self { v6: self.v6.clone(), ..Self::default() }];
-        parts.into_iter().filter(|part| !part.is_empty())
+    /// The IPv4 part and the IPv6 part, either of which may be empty.
+    pub fn by_family(&self) -> [Self; 2] {
+        [Self { v4: self.v4.clone(), ..Self::default() }, Self { v6: self.v6.clone(), ..Self::default() }]
     }
 
     /// The fewest blocks that are these addresses, ascending, IPv4 first.

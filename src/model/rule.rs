@@ -123,6 +123,28 @@ impl Packets {
         }
     }
 
+    /// The most ports of a rule that is written for each of them; also what is a few hundred to people.
+    pub const FEW_HUNDRED: u32 = 256;
+    /// Half of a protocol.
+    const HALF: u32 = 1 << 15;
+
+    /// How many ports it opens. An ICMP type counts as one; a whole protocol has all ports, and `All` has more than any.
+    pub fn port_count(&self) -> u32 {
+        match *self {
+            Self::All => u32::MAX,
+            Self::Tcp(from, to) | Self::Udp(from, to) => u32::from(to.saturating_sub(from)) + 1,
+            Self::Icmp(Some(_), _) | Self::Icmpv6(Some(_), _) => 1,
+            Self::Icmp(None, _) | Self::Icmpv6(None, _) | Self::Protocol(_) => 1 << 16,
+        }
+    }
+
+    /// Whether it *means* each port that it covers: it was written for these ports, or for whatever there is. A range
+    /// between the two, as of media streams, covers ports that nobody thought of.
+    pub fn means_its_ports(&self) -> bool {
+        let count = self.port_count();
+        count <= Self::FEW_HUNDRED || count >= Self::HALF
+    }
+
     /// Whether this is exactly one TCP or UDP port.
     pub fn is_single_port(&self) -> bool {
         matches!(self, Self::Tcp(from, to) | Self::Udp(from, to) if from == to)
@@ -247,6 +269,26 @@ mod tests {
             ("50", Some(10250), Some(10250), Packets::Protocol(50)),
         ] {
             assert_eq!(Packets::from_ec2(protocol, from, to), Ok(expected), "{protocol} {from:?}-{to:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_means_its_ports_when_they_are_few_or_half_of_all() {
+        for (packets, count, means) in [
+            (Packets::Tcp(53, 53), 1, true),
+            (Packets::Tcp(0, 255), 256, true),
+            (Packets::Udp(0, 256), 257, false),
+            (Packets::Udp(0, 32766), 32767, false),
+            (Packets::Udp(0, 32767), 32768, true),
+            (Packets::Tcp(32768, 65535), 32768, true),
+            (Packets::Tcp(0, 65535), 65536, true),
+            (Packets::Icmp(Some(3), Some(4)), 1, true),
+            (Packets::Icmp(Some(3), None), 1, true),
+            (Packets::Icmpv6(None, None), 65536, true),
+            (Packets::Protocol(50), 65536, true),
+            (Packets::All, u32::MAX, true),
+        ] {
+            assert_eq!((packets.port_count(), packets.means_its_ports()), (count, means), "{packets}");
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Code {
 }
 
 /// All of them, in the order of the alphabet.
-pub const CODES: [Code; 66] = [
+pub const CODES: [Code; 67] = [
     warning("allows-critical"),
     error("bad-account"),
     error("bad-arn"),
@@ -29,6 +29,7 @@ pub const CODES: [Code; 66] = [
     error("bad-network"),
     error("bad-peer"),
     error("bad-port"),
+    error("bad-port-count"),
     error("bad-region"),
     error("bad-requirement"),
     error("bad-resource-id"),

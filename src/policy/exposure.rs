@@ -51,6 +51,16 @@ pub(crate) fn wide(peers: &[(Traffic, Addresses)]) -> Vec<Traffic> {
     wide
 }
 
+/// Whether some of these are too few to be wide alone.
+pub(crate) fn is_small(internet: &Addresses) -> bool {
+    SPACES.iter().any(|space| (1..space.threshold).contains(&size(&space.ranges(internet))))
+}
+
+/// Whether these are more addresses than a VPC has in one range: then no VPC's or remote network's can be all of them.
+pub(crate) fn is_beyond_any_vpc(addresses: &Addresses) -> bool {
+    SPACES.iter().any(|space| space.ranges(addresses).iter().any(|(from, to)| to - from >= space.threshold))
+}
+
 fn size(ranges: &[(u128, u128)]) -> u128 {
     ranges.iter().fold(0, |sum, (from, to)| sum.saturating_add((to - from).saturating_add(1)))
 }

@@ -7,6 +7,7 @@ mod accepted;
 pub mod cases;
 mod clause;
 mod cut_off;
+mod extended;
 mod fields;
 mod hazard;
 mod idle;
@@ -17,6 +18,7 @@ pub mod print;
 mod problems;
 mod reach;
 mod requirement;
+mod scope;
 mod services;
 mod settings;
 mod shadow;
@@ -43,7 +45,7 @@ use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
 use crate::policy::file::problems::Problems;
 use crate::policy::file::requirement::OF_REQUIREMENTS;
 use crate::policy::file::settings::{OF_CLUSTERS, OF_GROUPS};
-use crate::policy::model::{Clause, Origin, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::model::{Clause, ClusterSetting, Origin, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::texts;
 use crate::policy::tree::{self, Node, Value};
 
@@ -167,6 +169,9 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));
     let clusters = fields.get("clusters").map(|node| settings::clusters(node, &mut problems));
     let acceptances = fields.get("accepted").map(|node| accepted::read(node, &mut problems)).unwrap_or_default();
+    let (clusters, added): (Vec<ClusterSetting>, Vec<_>) = clusters.unwrap_or_default().into_iter().unzip();
+    let built_in = |name| read(&PolicyText::built_in(name, source.today), &clients).map(|(loaded, _)| loaded.policy);
+    let (of_clusters, their_hashes) = extended::clauses(&clusters, &added, built_in)?;
     shadow::report(&own, &mut problems);
     // What a clause with an error says is not known.
     if !problems.failed() {
@@ -182,7 +187,8 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
             let help = "leave it out, and write a clause for what you mean";
             problems.add(Diagnostic::warning("otherwise-milder", at, message).about("otherwise").help(help));
         }
-        let after: Vec<&Clause> = own.iter().map(|(clause, _)| clause).chain(&inherited.clauses).collect();
+        let after = own.iter().map(|(clause, _)| clause).chain(&of_clusters).chain(&inherited.clauses);
+        let after: Vec<&Clause> = after.collect();
         idle::report(&exceptions, &after, rest, source.today, &mut problems);
         hazard::report(&exceptions, &own, &inherited.clauses, &ids, &mut problems);
     }
@@ -194,11 +200,11 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let clauses = exceptions.into_iter().chain(own).map(|(clause, _)| clause);
     let policy = Policy {
         name: source.name.rsplit('/').next().unwrap_or(source.name).to_owned(),
-        hash: hash(source.text, &inherited.hash),
+        hash: hash(source.text, &[inherited.hash, their_hashes].concat()),
         controllers: controllers.unwrap_or_default().into_iter().chain(inherited.controllers).collect(),
         groups: groups.unwrap_or_default().into_iter().chain(inherited.groups).collect(),
-        clusters: clusters.unwrap_or_default().into_iter().chain(inherited.clusters).collect(),
-        clauses: clauses.chain(inherited.clauses).collect(),
+        clusters: clusters.into_iter().chain(inherited.clusters).collect(),
+        clauses: clauses.chain(of_clusters).chain(inherited.clauses).collect(),
         public_endpoint: public_endpoint.unwrap_or(inherited.public_endpoint),
         requirements: requirements.into_iter().chain(inherited.requirements).collect(),
         networks: networks.named(),

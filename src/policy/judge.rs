@@ -7,12 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
-use wildmatch::WildMatch;
 
 use crate::model::group::{Group, Role};
 use crate::model::ids::Location;
 use crate::model::region::Traffic;
-use crate::model::rule::Rule;
+use crate::model::rule::{Packets, Rule};
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
@@ -62,7 +61,8 @@ impl Portion {
     }
 }
 
-/// Judges every rule of the group, allowed ones included, in the order of `group.rules`.
+/// Judges every rule of the group, allowed ones included, in the order of `group.rules`. In a group of several clusters each
+/// rule gets the worst of what it would get in each of them alone, so joining a cluster makes no verdict milder.
 pub fn judge(
     policy: &Policy,
     group: &Group,
@@ -70,16 +70,46 @@ pub fn judge(
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<JudgedRule> {
-    let evaluator = Evaluator::new(policy, group, location, now);
-    let reaches = evaluator.peers.reaches();
-    let judged = |rule| {
-        let mut judged = evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
-        let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
-        let names = named::name(policy, group, &rule.peer, &parts);
-        judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
-        judged
+    let in_cluster = |clauses: Vec<&Clause>| {
+        let evaluator = Evaluator::new(policy, group, clauses);
+        let reaches = evaluator.peers.reaches();
+        let judged = |rule| {
+            let mut judged = evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+            let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
+            let names = named::name(policy, group, &rule.peer, &parts);
+            judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
+            judged
+        };
+        group.rules.iter().map(judged).collect::<Vec<_>>()
     };
-    group.rules.iter().map(judged).collect()
+    let all = in_force(policy, group, location, now).into_iter().map(in_cluster);
+    let worse = |one: JudgedRule, other: JudgedRule| {
+        if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one }
+    };
+    all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect())
+        .unwrap_or_default()
+}
+
+/// The clauses that speak of the group now, in each of its clusters; clusters with the same ones once.
+fn in_force<'p>(policy: &'p Policy, group: &Group, location: &Location, now: Timestamp) -> Vec<Vec<&'p Clause>> {
+    let roles = group.role_set();
+    let spoken: Vec<&Clause> =
+        policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, location, now)).collect();
+    // An exception that names the group holds for all its clusters when it holds for one.
+    let holds = |clause: &Clause, cluster: Option<&str>| match clause.limits.group {
+        Some(_) if cluster.is_some() => group.clusters.iter().any(|name| clause.limits.holds_in(Some(name))),
+        _ => clause.limits.holds_in(cluster),
+    };
+    let of = |cluster| {
+        let here = spoken.iter().enumerate().filter(|(_, clause)| holds(clause, cluster));
+        here.map(|(at, _)| at).collect::<FixedBitSet>()
+    };
+    let clusters: BTreeSet<Option<&str>> = group.clusters.iter().map(|name| Some(name.as_str())).collect();
+    let mut sets: Vec<FixedBitSet> =
+        if clusters.is_empty() { vec![of(None)] } else { clusters.into_iter().map(of).collect() };
+    sets.sort_unstable();
+    sets.dedup();
+    sets.iter().map(|set| set.ones().filter_map(|at| spoken.get(at).copied()).collect()).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
@@ -110,10 +140,8 @@ enum Take<'c> {
 type Parts = BTreeMap<(usize, PeerClass), Vec<(u128, u128)>>;
 
 impl<'a> Evaluator<'a> {
-    fn new(policy: &'a Policy, group: &'a Group, location: &Location, now: Timestamp) -> Self {
+    fn new(policy: &Policy, group: &'a Group, clauses: Vec<&'a Clause>) -> Self {
         let roles = group.role_set();
-        let clauses: Vec<&Clause> =
-            policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, location, now)).collect();
         let traffic = Classes::new(&clauses.iter().map(|clause| &clause.traffic).collect::<Vec<_>>());
         let (peers, covered) = Peers::new(group, &clauses);
         let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
@@ -185,7 +213,7 @@ impl<'a> Evaluator<'a> {
     /// What a clause takes of the peer of a rule, where their traffic meets.
     fn take<'c>(&self, active: &'c Active<'_>, rule: &Rule, kind: PeerKind, is_wide: bool) -> Take<'c> {
         let clause = active.clause;
-        if clause.direction != rule.direction {
+        if clause.direction != rule.direction || !clause.width.holds(rule.packets.port_count()) {
             Take::Nothing
         } else if clause.peers.iter().any(|word| self.peers.is_named(word, &rule.peer, kind)) {
             Take::All
@@ -205,14 +233,19 @@ impl<'a> Evaluator<'a> {
         traffic: Traffic,
     ) -> Portion {
         let clause = active.clause;
-        let verdict = match clause.for_controller {
-            Some(milder) if controller => active.verdict.min(milder),
-            _ => active.verdict,
-        };
-        let severity = match clause.severity_of_ranges {
-            Some(of_ranges) if !rule.packets.is_single_port() => Some(of_ranges),
-            _ => clause.severity,
-        };
+        let milder = [
+            clause.for_controller.filter(|_| controller),
+            clause.in_passing.filter(|_| !rule.packets.means_its_ports()),
+        ];
+        let verdict = milder.into_iter().flatten().fold(active.verdict, Verdict::min);
+        // The most particular one first.
+        let severities = [
+            clause.severity_for_controller.filter(|_| controller),
+            clause.severity_of_broad.filter(|_| rule.packets.port_count() > Packets::FEW_HUNDRED),
+            clause.severity_of_ranges.filter(|_| !rule.packets.is_single_port()),
+            clause.severity,
+        ];
+        let severity = severities.into_iter().flatten().next();
         Portion {
             clause: clause.id.clone(),
             traffic,
@@ -252,6 +285,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
+/// Whether it speaks of the group, in some cluster.
 fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &Location, now: Timestamp) -> bool {
     let limits = &clause.limits;
     let is = |limit: &Option<String>, value: &str| limit.as_deref().is_none_or(|limit| limit == value);
@@ -261,13 +295,4 @@ fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &
         && is(&limits.group, &group.id)
         && is(&limits.account, &location.account)
         && is(&limits.region, &location.region)
-        && limits.cluster.as_deref().is_none_or(|glob| holds_for(glob, group, limits.group.is_some()))
-}
-
-/// Whether a clause for the clusters of this name holds for a group of theirs: for all its clusters, so that joining a
-/// second one excuses nothing there; where the clause names the group itself, one is enough.
-fn holds_for(glob: &str, group: &Group, names_group: bool) -> bool {
-    let glob = WildMatch::new(glob);
-    let mut matches = group.clusters.iter().map(|name| glob.matches(name));
-    if names_group { matches.any(|is| is) } else { !group.clusters.is_empty() && matches.all(|is| is) }
 }

@@ -9,10 +9,11 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::Offset};
 use wildmatch::WildMatch;
 
-use crate::model::group::{AwsList, ConfiguredGroup, Role};
+use crate::model::group::{AwsList, ConfiguredGroup, Group, Role};
+pub use crate::model::mode::Mode;
 use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::Direction;
-use crate::model::words;
+use crate::model::{text, words};
 
 words! {
     /// What a policy says of a rule. Ordered from mild to severe: the worst portion decides.
@@ -70,12 +71,35 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The strictest mode that the settings of these clusters allow: joining a second cluster never makes the guard
-    /// milder. A cluster of which no setting speaks allows every mode.
-    pub fn mode_of<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> Mode {
+    /// The mode of a group, and what set it where that made a difference: its own entry, else the strictest mode of its
+    /// clusters, since joining a second one must never make the guard milder. A cluster of which no setting speaks allows
+    /// every mode.
+    pub fn mode_of(&self, group: &Group) -> (Mode, Option<String>) {
         let setting = |name: &str| self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
-        let of_cluster = |name: &'a String| setting(name).and_then(|setting| setting.mode).unwrap_or(Mode::Enforce);
-        clusters.into_iter().map(of_cluster).max().unwrap_or(Mode::Enforce)
+        let of_cluster = |name: &String| setting(name).and_then(|setting| setting.mode).unwrap_or(Mode::Enforce);
+        let entries = self.groups.iter().filter(|entry| entry.id == group.id);
+        let own = entries.filter_map(|entry| entry.mode).max();
+        let modes: Vec<(&String, Mode)> = group.clusters.iter().map(|name| (name, of_cluster(name))).collect();
+        let mode = own.or(modes.iter().map(|(_, mode)| *mode).max()).unwrap_or(Mode::Enforce);
+        if mode == Mode::Enforce && modes.iter().all(|(_, of_cluster)| *of_cluster == mode) {
+            return (mode, None);
+        }
+        let whose = if own.is_some() {
+            format!("group `{}` (in `groups`)", group.id)
+        } else {
+            let decided = modes.iter().filter(|(_, of_cluster)| *of_cluster == mode);
+            let names: Vec<String> = decided.map(|(name, _)| format!("`{name}`")).collect();
+            format!("cluster{} {}", if names.len() == 1 { "" } else { "s" }, text::and(&names))
+        };
+        (mode, Some(format!("the policy sets the mode of {whose} to `{}`", mode.word())))
+    }
+
+    /// What is in force in one cluster: without the clauses and settings of others.
+    #[must_use]
+    pub fn in_cluster(&self, name: &str) -> Self {
+        let clauses = self.clauses.iter().filter(|clause| clause.limits.holds_in(Some(name))).cloned();
+        let setting = self.clusters.iter().find(|setting| WildMatch::new(&setting.name).matches(name));
+        Self { clauses: clauses.collect(), clusters: setting.cloned().into_iter().collect(), ..self.clone() }
     }
 }
 
@@ -88,16 +112,6 @@ pub struct ClusterSetting {
     pub environment: Option<String>,
     /// At most this mode. `None`: the environment variable decides.
     pub mode: Option<Mode>,
-}
-
-words! {
-    /// Whether we change anything.
-    pub enum Mode {
-        /// Only notify. The more cautious one, hence the lesser.
-        Report = "report",
-        /// Revoke what the policy forbids.
-        Enforce = "enforce",
-    }
 }
 
 /// One line of the policy.
@@ -123,14 +137,45 @@ pub struct Clause {
     pub severity: Option<Severity>,
     /// Severity of a rule that opens more than one port, where it differs.
     pub severity_of_ranges: Option<Severity>,
+    /// Severity of a rule that opens more than `Packets::FEW_HUNDRED` ports, where it differs.
+    pub severity_of_broad: Option<Severity>,
+    /// It speaks only of rules that open so many ports.
+    pub width: Width,
+    /// Verdict on a rule that covers the clause's ports by the way, without meaning them, where it differs.
+    pub in_passing: Option<Verdict>,
     /// Verdict on a controller's own single-port rule, where it differs.
     pub for_controller: Option<Verdict>,
+    /// Severity of such a rule, where it differs.
+    pub severity_for_controller: Option<Severity>,
     /// Still revokes in a group that is attached to a load balancer too. Without it `revoke` is `report` there.
     pub beside_load_balancer: bool,
     /// Why, for people.
     pub reason: String,
-    /// Only for exceptions: scope and end.
+    /// Where it holds, and until when. Clauses are limited to clusters alone.
     pub limits: Limits,
+}
+
+/// How many ports a rule opens, of those that a clause speaks of. Any number where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Width {
+    /// More than these.
+    pub more_than: Option<u32>,
+    /// These, or fewer.
+    pub at_most: Option<u32>,
+}
+
+impl Width {
+    /// Whether a rule of so many ports is one of them.
+    pub fn holds(self, ports: u32) -> bool {
+        self.more_than.is_none_or(|fewer| ports > fewer) && self.at_most.is_none_or(|most| ports <= most)
+    }
+
+    /// Whether each width of the other one is one of these.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        let lowest = |width: Self| width.more_than.unwrap_or(0);
+        let highest = |width: Self| width.at_most.unwrap_or(u32::MAX);
+        lowest(self) <= lowest(other) && highest(other) <= highest(self)
+    }
 }
 
 words! {
@@ -145,7 +190,7 @@ words! {
     }
 }
 
-/// Where and until when an exception holds. Empty for other clauses.
+/// Where and until when a clause holds. Nothing said: everywhere, for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Who answers for it.
@@ -156,6 +201,8 @@ pub struct Limits {
     pub group: Option<String>,
     /// A glob over the cluster's name.
     pub cluster: Option<String>,
+    /// Globs over names of clusters in which it does not hold.
+    pub not_clusters: Vec<String>,
     /// Twelve digits.
     pub account: Option<String>,
     /// `us-east-1`, …
@@ -166,6 +213,18 @@ impl Limits {
     /// Whether it still holds: the whole last day counts, in UTC.
     pub fn holds_at(&self, now: Timestamp) -> bool {
         self.expires.is_none_or(|last| Offset::UTC.to_datetime(now).date() <= last)
+    }
+
+    /// Whether it holds in the cluster of this name. `None`: of a group that belongs to no cluster.
+    pub fn holds_in(&self, cluster: Option<&str>) -> bool {
+        let is = |glob: &String| cluster.is_some_and(|name| WildMatch::new(glob).matches(name));
+        self.cluster.as_ref().is_none_or(is) && !self.not_clusters.iter().any(is)
+    }
+
+    /// Whether these clusters are surely among the other's.
+    pub(crate) fn clusters_are_within(&self, wider: &Self) -> bool {
+        let same = self.cluster == wider.cluster && self.not_clusters == wider.not_clusters;
+        same || wider.cluster.is_none() && wider.not_clusters.is_empty()
     }
 }
 
@@ -198,11 +257,13 @@ pub enum PeerTerm {
     Role(Role),
     /// Every other group.
     OtherGroup,
+    /// Of these, a group of another account.
+    OtherAccountGroup,
 }
 
 impl PeerTerm {
     /// The terms that are a word and nothing more.
-    pub const PLAIN: [(&'static str, Self); 8] = [
+    pub const PLAIN: [(&'static str, Self); 9] = [
         ("private", Self::Private),
         ("internet", Self::Internet),
         ("wide-internet", Self::WideInternet),
@@ -211,6 +272,7 @@ impl PeerTerm {
         ("self", Self::Itself),
         ("same-cluster", Self::SameCluster),
         ("other-group", Self::OtherGroup),
+        ("other-account-group", Self::OtherAccountGroup),
     ];
     /// What stands before the word of a role.
     pub const OF_ROLE: &'static str = "role:";

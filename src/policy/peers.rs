@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::model::group::{AwsList, Group, PrefixList, Role};
 use crate::model::region::{Addresses, Traffic};
-use crate::model::rule::{Direction, Peer};
+use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::classes::Classes;
 use crate::policy::exposure;
 use crate::policy::model::{Clause, PeerClass, PeerTerm};
@@ -38,6 +38,12 @@ const PRIVATE: [&str; 13] = [
 /// `PRIVATE` as a set.
 pub(super) fn private_everywhere() -> Addresses {
     PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect()
+}
+
+/// Whether addresses are public in part, and too few to be wide alone: what is let in beside them matters.
+pub(crate) fn counts_together(addresses: &Addresses, group: &Group) -> bool {
+    let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
+    exposure::is_small(&addresses.without(&private))
 }
 
 const SET_PRIVATE: usize = 0;
@@ -132,12 +138,26 @@ impl<'a> Peers<'a> {
                 peers.push(((direction, *peer), self.classes.of(addresses.as_ref())));
                 public.push((Traffic::union(traffic.iter().cloned()), addresses.without(&self.private)));
             }
-            let wide = exposure::wide(&public);
+            let mut wide = exposure::wide(&public);
+            let beside = self.group.beside.iter().filter(|_| direction == Direction::Ingress);
+            for rules in beside {
+                let others = rules.iter().filter_map(|rule| self.public(rule));
+                let together: Vec<_> = public.iter().cloned().chain(others).collect();
+                for (wide, more) in wide.iter_mut().zip(exposure::wide(&together)) {
+                    *wide = Traffic::union([std::mem::take(wide), more]);
+                }
+            }
             reaches.extend(
                 peers.into_iter().zip(wide).map(|((key, classes), wide)| (key, ReachedPeers { classes, wide })),
             );
         }
         reaches
+    }
+
+    /// The traffic of an ingress rule and the public addresses it lets in.
+    fn public(&self, rule: &'a Rule) -> Option<(Traffic, Addresses)> {
+        let addresses = self.addresses(&rule.peer).filter(|_| rule.direction == Direction::Ingress)?;
+        Some((Traffic::from(rule.packets), addresses.without(&self.private)))
     }
 
     /// The addresses that a peer is, itself or as a list judged by entries.
@@ -197,6 +217,12 @@ impl<'a> Peers<'a> {
             PeerTerm::Itself => matches!(kind, PeerKind::Itself),
             PeerTerm::SameCluster => matches!(kind, PeerKind::SameCluster),
             PeerTerm::OtherGroup => matches!(kind, PeerKind::OtherGroup),
+            PeerTerm::OtherAccountGroup => match (kind, peer) {
+                (PeerKind::OtherGroup, Peer::Group { owner, .. }) => {
+                    owner.as_ref().is_some_and(|owner| *owner != self.group.owner)
+                }
+                _ => false,
+            },
             PeerTerm::Role(role) => match (kind, peer) {
                 (PeerKind::Itself, _) => self.strong_roles.contains(role),
                 (PeerKind::SameCluster, Peer::Group { id, .. }) => {

@@ -1,14 +1,14 @@
 //! What must stay open: judged on what an interface can really do, which is what its groups let through together.
 //!
-//! Of a requirement that is not met people are notified; it is never mended. Must not: read anything, or know what happens
-//! to a finding.
+//! Of a requirement that is not met people are notified; it is never mended. A rule may be kept for what it keeps met. Must
+//! not: read anything, or know what happens to a finding.
 
 use std::collections::BTreeSet;
 
 use crate::cluster::topology::{GroupSet, Topology};
 use crate::model::group::{PrefixList, Role};
 use crate::model::region::{Addresses, Traffic};
-use crate::model::rule::{Peer, Rule};
+use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::model::{InterfacesOf, PeerTerm, Policy, Requirement};
 
 /// A requirement that a set of groups does not meet.
@@ -24,61 +24,173 @@ pub struct Unmet<'p> {
     pub peers: String,
 }
 
+impl Unmet<'_> {
+    /// What is missing and whose it is: `udp 53 from nodes (sg-…)`.
+    pub fn what(&self) -> String {
+        let way = if self.requirement.direction == Direction::Ingress { "from" } else { "to" };
+        let missing = self.missing.by_protocol();
+        let missing: Vec<String> = missing.iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect();
+        format!("{} {way} {}", missing.join(" and "), self.peers)
+    }
+
+    /// The interfaces that miss it, in a sentence.
+    pub fn interfaces(&self) -> String {
+        let groups: Vec<&str> = self.groups.iter().map(String::as_str).collect();
+        format!("interfaces with {} attached", groups.join(" and "))
+    }
+}
+
 /// Other sides named in one finding.
 const MAX_NAMED: usize = 3;
+
+/// Which family of addresses is missing, where it is one of two.
+const FAMILIES: [&str; 2] = ["over IPv4", "over IPv6"];
 
 /// One other side.
 struct Target {
     name: String,
     /// A rule that names one of these is enough.
     groups: BTreeSet<String>,
-    /// So are address rules that together cover one of these.
+    /// So are address rules that together cover one of these sets; each of them, where every family is needed.
     ranges: Vec<Addresses>,
 }
 
 /// Every requirement of the policy that is not met, once for each combination of groups that does not meet it.
 pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
-    let mut found = Vec::new();
-    for requirement in &policy.requirements {
-        let sets: Vec<&GroupSet> = match requirement.interfaces_of {
-            InterfacesOf::ControlPlane => vec![&topology.control_plane],
-            InterfacesOf::Node => topology.nodes.iter().collect(),
-        };
-        for groups in sets {
-            found.extend(judge(requirement, topology, groups));
-        }
+    let all = policy.requirements.iter().flat_map(|requirement| {
+        sets(requirement, topology).into_iter().filter_map(|groups| judge(requirement, topology, groups))
+    });
+    all.collect()
+}
+
+/// The requirements that are met, and would not be without this rule of this group. Each other side counts by itself: one
+/// that is cut off already is no reason to cut off the rest.
+pub fn lost_without<'p>(policy: &'p Policy, topology: &Topology, group: &str, rule: &Rule) -> Vec<Unmet<'p>> {
+    let traffic = Traffic::from(rule.packets);
+    let may_serve =
+        |requirement: &&Requirement| requirement.direction == rule.direction && traffic.meets(&requirement.traffic);
+    let all = policy.requirements.iter().filter(may_serve).flat_map(|requirement| {
+        let with_it = sets(requirement, topology).into_iter().filter(|groups| groups.contains(group));
+        with_it.filter_map(|groups| lost(requirement, topology, groups, rule))
+    });
+    all.collect()
+}
+
+/// The combinations of groups that a requirement speaks of.
+fn sets<'t>(requirement: &Requirement, topology: &'t Topology) -> Vec<&'t GroupSet> {
+    match requirement.interfaces_of {
+        InterfacesOf::ControlPlane => vec![&topology.control_plane],
+        InterfacesOf::Node => topology.nodes.iter().collect(),
     }
-    found
 }
 
 fn judge<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet) -> Option<Unmet<'p>> {
-    let rules: Vec<&Rule> = topology.rules_of(groups).filter(|rule| rule.direction == requirement.direction).collect();
+    let rules: Vec<&Rule> = topology.rules_of(groups).collect();
     let mut missing = requirement.traffic.clone();
     let mut names = Vec::new();
-    for word in &requirement.peers {
-        let mut open = missing.clone();
-        let mut closed_to = Vec::new();
-        for target in targets(word, topology) {
-            let here = open_to(&rules, &target, &missing, topology);
-            if !here.covers(&missing) {
-                closed_to.push(target.name);
-            }
-            open = &open & &here;
-        }
-        missing = &missing - &open;
-        closed_to.truncate(MAX_NAMED);
-        names.push(closed_to.join(" and "));
+    // What is not known is not called missing.
+    for sides in reach(requirement, topology, &rules, Unread::Open) {
+        let closed = sides.iter().filter(|side| !side.open.covers(&missing));
+        names.push(listed(closed.map(|side| side.named(&missing, topology))));
+        missing = &missing - &open_to_all(requirement, &sides);
     }
     let peers = names.join(", or ");
     (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
 }
 
+fn lost<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet, rule: &Rule) -> Option<Unmet<'p>> {
+    let all: Vec<&Rule> = topology.rules_of(groups).collect();
+    let left: Vec<&Rule> = all.iter().copied().filter(|other| other.id != rule.id).collect();
+    // A list that could not be read may be what meets it now, and may not be what would meet it then.
+    let before = reach(requirement, topology, &all, Unread::Open);
+    let after = reach(requirement, topology, &left, Unread::Closed);
+    let by_word = |reach: &[Vec<Side>]| reach.iter().map(|sides| open_to_all(requirement, sides)).collect::<Vec<_>>();
+    let (whole_before, whole_after) = (by_word(&before), by_word(&after));
+    let (mut missing, mut names) = (Traffic::default(), Vec::new());
+    for (at, (before, after)) in before.iter().zip(&after).enumerate() {
+        // What another word of the requirement allows is met that way.
+        let missing_of = |side: &Side, whole: &[Traffic]| {
+            let others = whole.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, open)| open);
+            others.fold(&requirement.traffic - &side.open, |missing, open| &missing - open)
+        };
+        let mut closed_to = Vec::new();
+        for (before, after) in before.iter().zip(after) {
+            let fallen = missing_of(after, &whole_after);
+            if !fallen.is_empty() && missing_of(before, &whole_before).is_empty() {
+                closed_to.push(after.named(&fallen, topology));
+                missing = Traffic::union([missing, fallen]);
+            }
+        }
+        if !closed_to.is_empty() {
+            names.push(listed(closed_to));
+        }
+    }
+    let peers = names.join(", or ");
+    (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
+}
+
+fn listed(names: impl IntoIterator<Item = String>) -> String {
+    names.into_iter().take(MAX_NAMED).collect::<Vec<_>>().join(" and ")
+}
+
+/// One other side, and what of the requirement's traffic is open to it.
+struct Side {
+    name: String,
+    open: Traffic,
+    /// By each of its ranges.
+    by_range: Vec<Traffic>,
+}
+
+impl Side {
+    /// Its name, with the family by which it is not reached where it is by the other.
+    fn named(&self, missing: &Traffic, topology: &Topology) -> String {
+        let closed = self.by_range.iter().zip(FAMILIES).filter(|(open, _)| !open.covers(missing));
+        match closed.map(|(_, family)| family).collect::<Vec<_>>().as_slice() {
+            [family] if topology.is_ipv6 && self.by_range.len() > 1 => format!("{} {family}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+}
+
+/// What is open by one family and by the other: either is enough, but where pods have IPv6 addresses and nodes both kinds.
+fn together(one: Traffic, other: Traffic, topology: &Topology) -> Traffic {
+    if topology.is_ipv6 { &one & &other } else { Traffic::union([one, other]) }
+}
+
+/// What a prefix list lets through that could not be read.
+#[derive(Clone, Copy)]
+enum Unread {
+    Open,
+    Closed,
+}
+
+/// What rules open, for each word of the requirement to each of its sides.
+fn reach(requirement: &Requirement, topology: &Topology, rules: &[&Rule], unread: Unread) -> Vec<Vec<Side>> {
+    let rules: Vec<&Rule> = rules.iter().copied().filter(|rule| rule.direction == requirement.direction).collect();
+    let side = |target: Target| {
+        let by_range = open_to(&rules, &target, &requirement.traffic, topology, unread);
+        let open = by_range.iter().cloned().reduce(|all, one| together(all, one, topology)).unwrap_or_default();
+        Side { name: target.name, open, by_range }
+    };
+    let sides = |word: &PeerTerm| targets(word, topology).into_iter().map(side).collect();
+    requirement.peers.iter().map(sides).collect()
+}
+
+/// All sides of a word must be reached.
+fn open_to_all(requirement: &Requirement, sides: &[Side]) -> Traffic {
+    sides.iter().fold(requirement.traffic.clone(), |open, side| &open & &side.open)
+}
+
 /// The other sides that a word means; all of them must be reached.
 fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
     // Without known ranges only a rule for everybody surely covers the groups.
-    let vpc = || match topology.vpc_ranges.by_family().collect::<Vec<_>>() {
-        ranges if ranges.is_empty() => Addresses::all().by_family().collect(),
-        ranges => ranges,
+    let everybody = Addresses::all().by_family();
+    let vpc = || {
+        let known = topology.vpc_ranges.by_family();
+        let is_enough = |known: &Addresses| !known.is_empty() || (!topology.is_ipv6 && !topology.vpc_ranges.is_empty());
+        let ranges = known.into_iter().zip(everybody.clone());
+        let ranges = ranges.map(|(known, everybody)| if is_enough(&known) { known } else { everybody });
+        ranges.filter(|range| !range.is_empty()).collect()
     };
     let listed = |groups: &GroupSet| groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let of_groups = |who: &str, groups: &GroupSet| Target {
@@ -94,8 +206,7 @@ fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
         }
         PeerTerm::Vpc => vec![Target { name: "the VPC's ranges".to_owned(), groups: GroupSet::new(), ranges: vpc() }],
         PeerTerm::Anywhere => {
-            let ranges = Addresses::all().by_family().collect();
-            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges }]
+            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges: everybody.to_vec() }]
         }
         PeerTerm::Addresses(addresses) => {
             let ranges = vec![addresses.clone()];
@@ -106,8 +217,8 @@ fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
     }
 }
 
-/// What the rules let through to a target, of what is wanted.
-fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology) -> Traffic {
+/// What the rules let through to each of the target's ranges, of what is wanted.
+fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology, unread: Unread) -> Vec<Traffic> {
     let mut open = Traffic::default();
     let mut by_address: Vec<(Traffic, Addresses)> = Vec::new();
     for rule in rules {
@@ -122,15 +233,16 @@ fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topolo
             Peer::PrefixList(id) => match topology.prefix_lists.get(id) {
                 Some(PrefixList::Entries(entries)) => by_address.push((traffic, entries.clone())),
                 Some(PrefixList::Aws(_)) => {}
-                // What is not known is not called missing.
-                Some(PrefixList::Unreadable { .. }) | None => open = Traffic::union([open, traffic]),
+                Some(PrefixList::Unreadable { .. }) | None => match unread {
+                    Unread::Open => open = Traffic::union([open, traffic]),
+                    Unread::Closed => {}
+                },
             },
         }
     }
-    target.ranges.iter().fold(open, |open, range| {
-        let left = wanted - &open;
-        Traffic::union([open, open_to_all_of(range, &by_address, &left)])
-    })
+    let left = wanted - &open;
+    let open_to = |range| Traffic::union([open.clone(), open_to_all_of(range, &by_address, &left)]);
+    target.ranges.iter().map(open_to).collect()
 }
 
 /// Where the address rules cover a whole range, alone or together. Rules differ in their ports, so what no rule opens alone

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::rule::{Direction, Rule};
+use crate::model::rule::Rule;
 use crate::model::words;
 use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, Portion};
@@ -39,6 +39,8 @@ words! {
         PublicEndpoint = "public-endpoint",
         /// The guard may not read what it has to judge.
         ReadDenied = "read-denied",
+        /// Rules of a group cannot be understood, so nobody can judge them.
+        UnreadableRule = "unreadable-rule",
     }
 }
 
@@ -48,6 +50,7 @@ impl Check {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
             Self::ReadDenied => Kind::Account,
+            Self::UnreadableRule => Kind::Group,
         }
     }
 }
@@ -179,11 +182,6 @@ impl Finding {
     /// What a cluster needs and does not have. Nothing is done about it: the guard opens nothing.
     pub fn missing(unmet: &Unmet<'_>, named_by_event: bool) -> Self {
         let requirement = unmet.requirement;
-        let way = if requirement.direction == Direction::Ingress { "from" } else { "to" };
-        let missing = unmet.missing.by_protocol();
-        let words = missing.iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect::<Vec<_>>();
-        let groups = unmet.groups.iter().map(String::as_str).collect::<Vec<_>>();
-        let (words, groups, peers) = (words.join(" and "), groups.join(" and "), &unmet.peers);
         let portion = |(protocol, ports)| PortionRecord {
             clause: requirement.id.clone(),
             protocol,
@@ -193,10 +191,10 @@ impl Finding {
             verdict: Verdict::Report,
             reason: requirement.reason.clone(),
         };
-        let detail = format!("interfaces with {groups} attached have no {words} {way} {peers}");
+        let detail = format!("{} have no {}", unmet.interfaces(), unmet.what());
         Self {
             named_by_event,
-            portions: missing.into_iter().map(portion).collect(),
+            portions: unmet.missing.by_protocol().into_iter().map(portion).collect(),
             ..Self::reported(Subject::Requirement(requirement.id.clone()), Some(requirement.severity), detail)
         }
     }
@@ -227,6 +225,16 @@ impl Finding {
     pub fn read_denied(why: String) -> Self {
         let subject = Subject::Check(Check::ReadDenied);
         Self { action: Action::Failed, ..Self::reported(subject, Some(Severity::Critical), why) }
+    }
+
+    /// Some rules of a group could not be understood; the others were judged. `rules`: each with what was read.
+    pub fn unreadable(rules: &[String], named_by_event: bool) -> Self {
+        let detail = format!(
+            "{}; the guard judged the other rules and can't judge this; look at it by hand, and tell us what EC2 shows",
+            rules.join("; ")
+        );
+        let subject = Subject::Check(Check::UnreadableRule);
+        Self { named_by_event, ..Self::reported(subject, Some(Severity::High), detail) }
     }
 
     fn reported(subject: Subject, severity: Option<Severity>, detail: String) -> Self {

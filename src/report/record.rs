@@ -88,6 +88,34 @@ impl<'de> Deserialize<'de> for Record {
     }
 }
 
+/// What a record is about.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// A group.
+    Group(&'a Group),
+    /// The cluster of this name.
+    Cluster(&'a str),
+    /// The account and region.
+    Account,
+}
+
+impl<'a> About<'a> {
+    fn group(self) -> Option<&'a Group> {
+        match self {
+            Self::Group(group) => Some(group),
+            Self::Cluster(_) | Self::Account => None,
+        }
+    }
+
+    fn clusters(self) -> Vec<String> {
+        match self {
+            Self::Group(group) => group.clusters.iter().cloned().collect(),
+            Self::Cluster(name) => vec![name.to_owned()],
+            Self::Account => Vec::new(),
+        }
+    }
+}
+
 /// The group as the record names it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GroupRecord {
@@ -125,12 +153,12 @@ pub struct Part {
 }
 
 impl Record {
-    /// The record with the worst of its findings. `group`: none where they are about the account. `event`: none in a sweep.
+    /// The record with the worst of its findings. `event`: none in a sweep.
     pub fn of(
         location: &Location,
         policy: &Policy,
         mode: Mode,
-        group: Option<&Group>,
+        about: About<'_>,
         findings: Vec<Finding>,
         event: Option<&Event>,
     ) -> Self {
@@ -150,8 +178,8 @@ impl Record {
             // What a guard refused or AWS denied needs a person now, whatever the rule is.
             severity: if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity },
             actor: event.map(|event| event.actor.clone()),
-            clusters: group.map(|group| group.clusters.iter().cloned().collect()).unwrap_or_default(),
-            group: group.map(GroupRecord::from),
+            clusters: about.clusters(),
+            group: about.group().map(GroupRecord::from),
             findings,
             outcome,
             duration_ms: 0,

@@ -27,12 +27,12 @@ def test_a_public_endpoint_for_everybody_is_reported_by_a_sweep(world, guard):
     """The world's cluster has the endpoint that EKS makes where nobody says otherwise."""
     answer = leaves(guard(), SWEEP)
     endpoints = [
-        (record["group"]["id"], finding["kind"], finding["check"], finding["severity"])
+        (record["group"], record["clusters"], finding["kind"], finding["check"], finding["severity"])
         for record in answer.logged_records
         for finding in record["findings"]
         if finding["requirement"] == "public-endpoint"
     ]
-    assert endpoints == [(world.cluster_group, "endpoint", "public-endpoint", "medium")]
+    assert endpoints == [(None, ["prod"], "endpoint", "public-endpoint", "medium")]
 
 
 def test_a_whole_cluster_misses_nothing(world, guard):

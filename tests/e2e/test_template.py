@@ -178,7 +178,7 @@ OF_EC2 = [
     "RestoreManagedPrefixListVersion",
 ]
 TAGS = ["CreateTags", "DeleteTags"]
-OF_EKS = ["CreateCluster", "UpdateClusterConfig", "CreateNodegroup"]
+OF_EKS = ["CreateCluster", "UpdateClusterConfig", "CreateNodegroup", "UpdateNodegroupVersion", "UpdateNodegroupConfig"]
 DUPLICATE = "Client.InvalidPermission.Duplicate"
 
 

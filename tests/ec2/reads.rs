@@ -3,7 +3,7 @@
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use eks_sg_guard::model::error::chain;
-use eks_sg_guard::model::facts::{GroupFacts, Instance, Interface, Selector};
+use eks_sg_guard::model::facts::{GroupFacts, Instance, Instances, Interface, Rules, Selector};
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::ports::Ec2;
 
@@ -58,7 +58,7 @@ async fn no_ids_and_texts_that_are_no_ids_are_no_call() {
     let rules: [&aws_smithy_mocks::Rule; 0] = [];
     let client = mock_client!(aws_sdk_ec2, rules);
     assert_eq!(client.groups(&Selector::Ids(Vec::new())).await.unwrap(), []);
-    assert_eq!(client.rules(&ids(&["sg-*", "sg-?", ""])).await.unwrap(), []);
+    assert_eq!(client.rules(&ids(&["sg-*", "sg-?", ""])).await.unwrap(), Rules::default());
 }
 
 #[tokio::test]
@@ -72,12 +72,12 @@ async fn two_hundred_and_fifty_groups_are_two_calls_and_an_interface_of_both_com
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules);
     let selector = Selector::Ids((0..250).map(|n| format!("sg-{n}")).collect());
     let found = client.interfaces(&selector).await.unwrap();
-    assert_eq!(found.iter().map(|interface| interface.id.as_str()).collect::<Vec<_>>(), ["eni-1"]);
+    assert_eq!(found.found.iter().map(|interface| interface.id.as_str()).collect::<Vec<_>>(), ["eni-1"]);
     assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1]);
 }
 
 #[tokio::test]
-async fn the_groups_of_an_attachment_are_asked_by_the_kind_of_its_id() {
+async fn the_interfaces_of_an_attachment_are_asked_by_the_kind_of_its_id() {
     let body = "<networkInterfaceSet><item><groupSet><item><groupId>sg-2</groupId></item></groupSet></item>\
         <item><groupSet><item><groupId>sg-1</groupId></item><item><groupId>sg-2</groupId></item></groupSet></item>\
         </networkInterfaceSet>";
@@ -86,7 +86,9 @@ async fn the_groups_of_an_attachment_are_asked_by_the_kind_of_its_id() {
             .match_requests(move |request| asks(request.filters(), &[(name, &[attachment])]))
             .then_http_response(move || ok("DescribeNetworkInterfaces", body));
         let client = mock_client!(aws_sdk_ec2, [&rule]);
-        assert_eq!(client.groups_attached_to(attachment).await.unwrap(), ["sg-1", "sg-2"]);
+        let found = client.interfaces_of(attachment).await.unwrap();
+        let groups: Vec<&[String]> = found.iter().map(|interface| interface.groups.as_slice()).collect();
+        assert_eq!(groups, [ids(&["sg-2"]), ids(&["sg-1", "sg-2"])]);
     }
 }
 
@@ -138,8 +140,8 @@ async fn interfaces_say_who_owns_and_requested_them() {
         instance_owner: Some("999988887777".to_owned()),
         tags: [("k".to_owned(), "v".to_owned())].into(),
     };
-    assert_eq!(found[0], control_plane);
-    assert_eq!((found[1].kind.as_str(), found[1].instance.as_deref()), ("trunk", Some("i-1")));
+    assert_eq!(found.found[0], control_plane);
+    assert_eq!((found.found[1].kind.as_str(), found.found[1].instance.as_deref()), ("trunk", Some("i-1")));
 }
 
 #[tokio::test]
@@ -154,12 +156,11 @@ async fn instances_have_the_groups_of_all_their_interfaces_and_terminated_ones_a
         </instancesSet></item>";
     let rule = mock!(Client::describe_instances)
         .match_requests(|request| {
-            request.include_managed_resources() == Some(true)
-                && asks(request.filters(), &[("network-interface.group-id", &["sg-1"])])
+            request.include_managed_resources() == Some(true) && asks(request.filters(), &[("instance-id", &["i-1"])])
         })
         .then_http_response(move || ok("DescribeInstances", &format!("<reservationSet>{items}</reservationSet>")));
     let client = mock_client!(aws_sdk_ec2, [&rule]);
-    let found = client.instances(&Selector::Ids(ids(&["sg-1"]))).await.unwrap();
+    let found = client.instances(&Instances::Ids(ids(&["i-1"]))).await.unwrap();
     let expected = Instance {
         id: "i-1".to_owned(),
         vpc: "vpc-1".to_owned(),
@@ -273,4 +274,115 @@ async fn without_a_default_vpc_no_group_is_found_by_name() {
     let vpcs = mock!(Client::describe_vpcs).then_http_response(|| ok("DescribeVpcs", "<vpcSet/>"));
     let client = mock_client!(aws_sdk_ec2, [&vpcs]);
     assert_eq!(client.default_vpc_group("default").await.unwrap(), None);
+}
+
+/// Answers in pages: items, and the token of the next page, which is its number.
+fn interfaces_in(pages: &[(&'static str, Option<&'static str>)]) -> Client {
+    let page = |(page, (items, next)): (usize, &(&'static str, Option<&'static str>))| {
+        let token = (page > 0).then(|| page.to_string());
+        let next = next.map(|next| format!("<nextToken>{next}</nextToken>")).unwrap_or_default();
+        let body = format!("{items}{next}");
+        mock!(Client::describe_network_interfaces)
+            .match_requests(move |request| request.next_token() == token.as_deref())
+            .then_http_response(move || ok("DescribeNetworkInterfaces", &body))
+    };
+    let rules: Vec<_> = pages.iter().enumerate().map(page).collect();
+    mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>())
+}
+
+const NONE: &str = "<networkInterfaceSet/>";
+const ONE: &str =
+    "<networkInterfaceSet><item><networkInterfaceId>eni-1</networkInterfaceId></item></networkInterfaceSet>";
+const TWO: &str =
+    "<networkInterfaceSet><item><networkInterfaceId>eni-2</networkInterfaceId></item></networkInterfaceSet>";
+
+#[tokio::test]
+async fn of_a_groups_interfaces_two_pages_are_read_and_empty_ones_do_not_count() {
+    let of_group = Selector::Ids(ids(&["sg-1"]));
+    for (pages, found, is_complete) in [
+        (vec![(ONE, None)], 1, true),
+        (vec![(ONE, Some(""))], 1, true),
+        (vec![(NONE, Some("1")), (ONE, Some("2")), (NONE, Some("3")), (TWO, None)], 2, true),
+        (vec![(ONE, Some("1")), (TWO, Some("2")), (ONE, None)], 2, false),
+    ] {
+        let read = interfaces_in(&pages).interfaces(&of_group).await.unwrap();
+        assert_eq!((read.found.len(), read.is_complete), (found, is_complete), "{pages:?}");
+    }
+    let all = vec![(ONE, Some("1")), (TWO, Some("2")), (ONE, None)];
+    let read = interfaces_in(&all).interfaces(&Selector::Vpcs(ids(&["vpc-1"]))).await.unwrap();
+    assert_eq!((read.found.len(), read.is_complete), (2, true), "of a VPC all are read");
+}
+
+#[tokio::test]
+async fn a_token_that_leads_to_itself_is_an_error_and_no_loop() {
+    let error = interfaces_in(&[(NONE, Some("1")), (NONE, Some("1"))]).interfaces(&Selector::Ids(ids(&["sg-1"]))).await;
+    let text = chain(&error.unwrap_err());
+    assert!(text.contains("the same page again"), "{text}");
+}
+
+#[tokio::test]
+async fn witnesses_are_looked_for_by_the_tags_of_aws_and_by_ordinary_ones_apart() {
+    let instance = |id: &str, group: &str| {
+        format!(
+            "<item><instancesSet><item><instanceId>{id}</instanceId><groupSet><item><groupId>{group}</groupId></item>\
+             </groupSet></item></instancesSet></item>"
+        )
+    };
+    // The first page is full of one group, so the other is asked for alone.
+    let asked = |groups: &'static [&'static str], is_aws: bool, body: String| {
+        mock!(Client::describe_instances)
+            .match_requests(move |request| {
+                let [group, keys, states] = request.filters() else { return false };
+                group.name() == Some("network-interface.group-id")
+                    && group.values() == groups
+                    && keys.name() == Some("tag-key")
+                    && (keys.values() == ["aws:eks:cluster-name"]) == is_aws
+                    && states.name() == Some("instance-state-name")
+                    && !states.values().contains(&"terminated".to_owned())
+                    && request.include_managed_resources() == Some(true)
+            })
+            .then_http_response(move || ok("DescribeInstances", &body))
+    };
+    let more = "<nextToken>t</nextToken>";
+    let body = |items: &str| format!("<reservationSet>{items}</reservationSet>");
+    let rules = [
+        asked(&["sg-1", "sg-2"], true, format!("{}{more}", body(&instance("i-1", "sg-1")))),
+        asked(&["sg-2"], true, body(&instance("i-2", "sg-2"))),
+        asked(&["sg-1", "sg-2"], false, body("")),
+    ];
+    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>());
+    let found = client.instances(&Instances::Witnesses(ids(&["sg-1", "sg-2"]))).await.unwrap();
+    assert_eq!(found.iter().map(|instance| instance.id.as_str()).collect::<Vec<_>>(), ["i-1", "i-2"]);
+    assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn associations_count_while_they_are_associated() {
+    let item = |vpc: &str, state: &str| {
+        format!("<item><groupId>sg-1</groupId><vpcId>{vpc}</vpcId><state>{state}</state></item>")
+    };
+    let items = [("vpc-1", "associated"), ("vpc-2", "associating"), ("vpc-3", "disassociated")];
+    let items: String = items.map(|(vpc, state)| item(vpc, state)).concat();
+    let rule = mock!(Client::describe_security_group_vpc_associations)
+        .match_requests(|request| asks(request.filters(), &[("group-id", &["sg-1"])]))
+        .then_http_response(move || {
+            let set = format!("<securityGroupVpcAssociationSet>{items}</securityGroupVpcAssociationSet>");
+            ok("DescribeSecurityGroupVpcAssociations", &set)
+        });
+    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let found = client.associations(&Selector::Ids(ids(&["sg-1"]))).await.unwrap();
+    assert_eq!(found, [("sg-1".to_owned(), ["vpc-1".to_owned()].into())].into());
+}
+
+#[tokio::test]
+async fn who_lets_a_group_in_is_told_by_the_rules_of_others() {
+    let body = "<securityGroupInfo><item><groupId>sg-2</groupId><ipPermissions><item><groups>\
+        <item><groupId>sg-1</groupId></item><item><groupId>sg-9</groupId></item></groups></item></ipPermissions></item>\
+        </securityGroupInfo>";
+    let rule = mock!(Client::describe_security_groups)
+        .match_requests(|request| asks(request.filters(), &[("ip-permission.group-id", &["sg-1"])]))
+        .then_http_response(move || ok("DescribeSecurityGroups", body));
+    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let found = client.letting_in(&ids(&["sg-1"])).await.unwrap();
+    assert_eq!(found, [("sg-2".to_owned(), "sg-1".to_owned())]);
 }

@@ -110,13 +110,15 @@ enum Single<'a> {
 
 pub(crate) struct Oracle<'w> {
     world: &'w World,
+    /// The cluster that it speaks for.
+    cluster: &'static str,
     clauses: Vec<Clause>,
     cells: Vec<Cell>,
     atoms: Vec<(u8, u16)>,
 }
 
 impl<'w> Oracle<'w> {
-    pub(crate) fn new(world: &'w World) -> Self {
+    pub(crate) fn new(world: &'w World, cluster: &'static str) -> Self {
         let clauses = world.policy.clauses();
         let mut blocks: Vec<&str> = [&PRIVATE[..], &VPC, &REMOTE, &[MAPPED]].concat();
         blocks.extend(ENTRIES.iter().flat_map(|(_, entries)| entries.iter()));
@@ -128,7 +130,7 @@ impl<'w> Oracle<'w> {
             .flat_map(|clause| clause.traffic.clone())
             .chain(world.rules.iter().map(|r| r.slice))
             .collect();
-        Self { world, cells: cells(&blocks), atoms: atoms(&slices), clauses }
+        Self { world, cluster, cells: cells(&blocks), atoms: atoms(&slices), clauses }
     }
 
     pub(crate) fn points(&self, rule: &RuleModel) -> Points {
@@ -154,8 +156,11 @@ impl<'w> Oracle<'w> {
     fn decide(&self, rule: &RuleModel, atom: (u8, u16), peer: &Single<'_>, wide: bool) -> Said {
         let class = class(rule, peer);
         for clause in &self.clauses {
+            let opened = ports(rule.slice);
             if self.speaks(clause)
                 && clause.egress == rule.egress
+                && clause.width.0.is_none_or(|fewer| fewer < opened)
+                && clause.width.1.is_none_or(|most| opened <= most)
                 && clause.traffic.iter().any(|slice| within(*slice, atom))
                 && clause.peers.iter().any(|word| self.covers(word, rule, peer, wide))
             {
@@ -178,14 +183,42 @@ impl<'w> Oracle<'w> {
             verdict = verdict.min(Verdict::Report);
         }
         let single = matches!(rule.slice, (Some(6 | 17), from, to) if from == to);
+        let is_tcp = |ports: &[u16]| rule.slice.0 == Some(6) && ports.contains(&rule.slice.1);
+        let logins = is_tcp(&[22, 3389, 5985, 5986]);
+        let trusted = match self.world.author {
+            Author::Unknown | Author::Controller => true,
+            Author::Service => !logins,
+            Author::WebIdentity => !logins && !is_tcp(&[2379, 2380, 10250, 10255]),
+            Author::Other => false,
+        };
+        let controllers = self.is_marked(rule) && single && trusted;
         if let Some(milder) = clause.for_controller
-            && self.is_marked(rule)
-            && single
-            && self.world.author != Author::Other
+            && controllers
         {
             verdict = verdict.min(milder);
         }
-        let severity = if single { clause.severity } else { clause.of_ranges.unwrap_or(clause.severity) };
+        let opened = ports(rule.slice);
+        if let Some(milder) = clause.in_passing
+            && (257..32768).contains(&opened)
+        {
+            verdict = verdict.min(milder);
+        }
+        let mut severity = clause.severity;
+        if let Some(of_ranges) = clause.of_ranges
+            && !single
+        {
+            severity = of_ranges;
+        }
+        if let Some(of_broad) = clause.of_broad
+            && opened >= 257
+        {
+            severity = of_broad;
+        }
+        if let Some(of_controllers) = clause.of_controllers
+            && controllers
+        {
+            severity = of_controllers;
+        }
         let of_cluster = |word: &&str| {
             word.starts_with("sg-") || word.starts_with("role:") || ["self", "same-cluster"].contains(word)
         };
@@ -224,11 +257,8 @@ impl<'w> Oracle<'w> {
             && clause.expires.is_none_or(|last| today.get(..10).unwrap() <= last)
             && clause.limit.is_none_or(|(key, value)| match key {
                 "group" => value == ITSELF,
-                "cluster" => {
-                    let clusters = &self.world.clusters;
-                    !clusters.is_empty()
-                        && clusters.iter().all(|name| name.starts_with(value.trim_end_matches('*')))
-                }
+                "cluster" => named(value, self.cluster),
+                "except_cluster" => !named(value, self.cluster),
                 "account" => value == "111122223333",
                 _ => value == "us-east-1",
             })
@@ -249,6 +279,7 @@ impl<'w> Oracle<'w> {
             "role:node" => group(&GROUPS[1..2]) || itself_is(Role::Node),
             "role:load-balancer" => group(&GROUPS[2..3]) || itself_is(Role::LoadBalancer),
             "other-group" => group(&GROUPS[3..]),
+            "other-account-group" => group(&GROUPS[4..]),
             _ if word.starts_with("aws:") => matches!(peer, Single::Aws(list) if *list == word),
             _ if word.contains('/') => matches!(peer, Single::Address(cell) if cell.is_in(&[word])),
             _ => word == rule.peer,
@@ -296,6 +327,24 @@ fn class(rule: &RuleModel, peer: &Single<'_>) -> &'static str {
     }
 }
 
+/// Whether a glob with a star at one of its ends matches.
+fn named(glob: &str, cluster: &str) -> bool {
+    match (glob.strip_prefix('*'), glob.strip_suffix('*')) {
+        (Some(end), _) => cluster.ends_with(end),
+        (_, Some(start)) => cluster.starts_with(start),
+        _ => cluster == glob,
+    }
+}
+
+/// How many ports a rule opens: of every protocol more than any number, of ICMP one for a type.
+fn ports((protocol, from, to): Slice) -> u32 {
+    match protocol {
+        None => u32::MAX,
+        Some(1 | 58) if (from, to) != (0, u16::MAX) => 1,
+        _ => u32::from(to - from) + 1,
+    }
+}
+
 fn within((protocol, from, to): Slice, atom: (u8, u16)) -> bool {
     protocol.is_none_or(|number| number == atom.0) && from <= atom.1 && atom.1 <= to
 }
@@ -303,7 +352,7 @@ fn within((protocol, from, to): Slice, atom: (u8, u16)) -> bool {
 /// Per protocol of interest: both ends of each slice, and what lies just beyond them.
 fn atoms(slices: &[Slice]) -> Vec<(u8, u16)> {
     let mut atoms = BTreeSet::new();
-    for protocol in [1, 4, 6, 17, 47, 58, 99, 255] {
+    for protocol in [1, 4, 6, 17, 41, 47, 58, 99, 137, 255] {
         atoms.extend([(protocol, 0), (protocol, u16::MAX)]);
         for (_, from, to) in slices.iter().filter(|(number, ..)| number.is_none_or(|number| number == protocol)) {
             let ports = [from.checked_sub(1), Some(*from), Some(*to), to.checked_add(1)];

@@ -16,6 +16,7 @@ use proptest::sample::{select, subsequence};
 
 use crate::model::{self, GROUPS, ITSELF, LISTS, NEAR, PUBLIC, Policy, Slice, TODAY, Taste};
 
+const ACCOUNT: &str = "111122223333";
 pub(crate) const VPC: [&str; 3] = ["10.0.0.0/16", "44.0.0.0/17", "2600:1f18:1::/56"];
 pub(crate) const REMOTE: [&str; 1] = ["198.51.100.0/25"];
 /// Of the lists that are judged by their entries.
@@ -77,7 +78,7 @@ impl World {
     }
 
     pub(crate) fn judged_under(&self, policy: &eks_sg_guard::policy::model::Policy) -> Vec<JudgedRule> {
-        let location = Location::new("111122223333", "us-east-1");
+        let location = Location::new(ACCOUNT, "us-east-1");
         judge(policy, &self.group(), &location, self.now, |_| self.author)
     }
 
@@ -93,8 +94,8 @@ impl World {
         prefix_lists.insert(LISTS[3].to_owned(), PrefixList::Aws(AwsList::S3));
         prefix_lists.insert(LISTS[4].to_owned(), PrefixList::Aws(AwsList::CloudFront));
         prefix_lists.insert(LISTS[5].to_owned(), PrefixList::Unreadable { why: "denied".to_owned(), may_pass: false });
-        let same = |role| PeerGroup { same_cluster: true, roles: [role].into() };
-        let foreign = PeerGroup { same_cluster: false, roles: [Role::Node].into() };
+        let same = |role| PeerGroup { same_cluster: true, roles: [role].into(), ..PeerGroup::default() };
+        let foreign = PeerGroup { roles: [Role::Node].into(), ..PeerGroup::default() };
         let known = |(role, strong): &(Role, bool)| RoleEvidence {
             role: *role,
             evidence: if *strong { Evidence::Attachment } else { Evidence::Tag },
@@ -102,6 +103,7 @@ impl World {
         };
         Group {
             id: ITSELF.to_owned(),
+            owner: ACCOUNT.to_owned(),
             clusters: self.clusters.iter().map(|name| (*name).to_owned()).collect(),
             roles: self.roles.iter().map(known).collect(),
             rules: self.rules.iter().enumerate().map(|(at, rule)| rule.build(at)).collect(),
@@ -131,6 +133,9 @@ impl RuleModel {
             (Some(number), ..) => Packets::Protocol(number),
         };
         let peer = match self.peer.as_str() {
+            // The last group is another account's; of the first ones EC2 may say whose they are, or not.
+            id if id == GROUPS[4] => Peer::Group { id: id.to_owned(), owner: Some("444455556666".to_owned()) },
+            id if id == GROUPS[3] => Peer::Group { id: id.to_owned(), owner: Some(ACCOUNT.to_owned()) },
             id if id.starts_with("sg-") => Peer::Group { id: id.to_owned(), owner: None },
             id if id.starts_with("pl-") => Peer::PrefixList(id.to_owned()),
             block => Peer::cidr(block).unwrap(),
@@ -159,13 +164,21 @@ fn slice() -> impl Strategy<Value = Slice> {
         (Some(1), 0, u16::MAX),
         (Some(58), 4 << 8, 4 << 8 | 255),
         (Some(58), 0, u16::MAX),
+        (Some(41), 0, u16::MAX),
         (Some(47), 0, u16::MAX),
         (Some(99), 0, u16::MAX),
     ];
+    // Next to each number of ports that counts.
+    let width = || select(vec![16_u16, 17, 256, 257, 32767, 32768]);
     let single = || select(vec![22_u16, 53, 443, 10250, 30080]);
     prop_oneof![
         1 => Just((None, 0, u16::MAX)),
         1 => select(messages),
+        3 => (select(vec![6, 17]), select(&model::PORTS[..]), width())
+            .prop_map(|(protocol, from, width)| {
+                let from = from.min(u16::MAX - width + 1);
+                (Some(protocol), from, from + (width - 1))
+            }),
         4 => (select(vec![6, 17]), model::port_range()).prop_map(|(protocol, (from, to))| (Some(protocol), from, to)),
         3 => (select(vec![6, 17]), single()).prop_map(|(protocol, port)| (Some(protocol), port, port)),
     ]
@@ -200,7 +213,7 @@ pub(crate) fn world(taste: Taste) -> impl Strategy<Value = World> {
     let roles = (roles, any::<bool>(), any::<bool>())
         .prop_map(|(roles, first, second)| roles.into_iter().zip([first || second, second]).collect::<Vec<_>>());
     let clusters = prop_oneof![Just(vec!["prod-1"]), Just(vec!["prod-1", "shared-2"])];
-    let author = select(vec![Author::Controller, Author::Unknown, Author::Other]);
+    let author = select(Author::ALL.to_vec());
     let nows = vec!["2026-11-23T00:00:00Z", "2026-11-23T23:59:59.999Z", "2026-11-24T00:00:00Z"];
     let now = select(nows).prop_map(|text| text.parse().unwrap());
     let any = (model::policy(taste), prop::collection::vec(rule(), 1..5));
@@ -229,9 +242,10 @@ fn rule_of_a_group() -> impl Strategy<Value = RuleModel> {
 
 /// Of one port or two.
 fn marked_rule() -> impl Strategy<Value = RuleModel> {
-    (rule(), select(&MARKS[..]), 0..2_u16).prop_map(|(rule, mark, more)| RuleModel {
+    let first = prop_oneof![Just((17, 53)), select(vec![22, 443, 2379, 10250]).prop_map(|port| (6, port))];
+    (rule(), select(&MARKS[..]), first, 0..2_u16).prop_map(|(rule, mark, (protocol, first), more)| RuleModel {
         egress: false,
-        slice: (Some(17), 53, 53 + more),
+        slice: (Some(protocol), first, first + more),
         mark,
         ..rule
     })

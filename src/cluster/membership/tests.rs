@@ -57,6 +57,10 @@ struct World {
     instances: Vec<Instance>,
     clusters: Option<Vec<Cluster>>,
     configured: Vec<ConfiguredGroup>,
+    let_in_by: Vec<&'static str>,
+    proven: Vec<(&'static str, &'static str)>,
+    /// There are more interfaces than were read.
+    is_cut: bool,
 }
 
 impl World {
@@ -86,14 +90,18 @@ impl World {
             owner: self.owner.unwrap_or("111122223333").into(),
             tags: self.tags,
         };
+        let is_attached = |groups: &[String]| groups.contains(&group.id);
         membership(Facts {
             account: "111122223333",
             clusters: &self.clusters.unwrap_or_else(|| vec![prod()]),
             configured: &self.configured,
             group: &group,
             rules: &self.rules,
-            interfaces: &self.interfaces,
-            instances: &self.instances,
+            let_in_by: &self.let_in_by.into_iter().map(str::to_owned).collect(),
+            proven: &self.proven.into_iter().map(|(name, group)| (name.to_owned(), group.to_owned())).collect(),
+            interfaces: &self.interfaces.iter().filter(|interface| is_attached(&interface.groups)).collect::<Vec<_>>(),
+            is_complete: !self.is_cut,
+            instances: &self.instances.iter().filter(|instance| is_attached(&instance.groups)).collect::<Vec<_>>(),
         })
     }
 }
@@ -214,7 +222,7 @@ fn a_group_of_another_account_is_never_strong() {
 
 #[test]
 fn a_configured_group_is_strong_even_for_a_cluster_that_eks_does_not_list() {
-    let entry = ConfiguredGroup { id: GROUP.into(), cluster: "edge".into(), role: Role::Node };
+    let entry = ConfiguredGroup { id: GROUP.into(), cluster: "edge".into(), role: Role::Node, mode: None };
     assert_eq!(World { configured: vec![entry], ..World::default() }.roles(), ["node configured strong"]);
 }
 

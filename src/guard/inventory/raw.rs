@@ -1,24 +1,53 @@
-//! Groups as EC2 shows them, with everything attached to them, before anybody says what they are to a cluster.
+//! Groups as EC2 shows them, with what is attached to them, and what they are to clusters by that.
+//!
+//! Must not: read anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use crate::model::facts::{GroupFacts, Instance, Interface};
+use crate::cluster::membership::{Facts, Membership, is_node_by_aws, membership};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Rules};
+use crate::model::group::ConfiguredGroup;
 use crate::model::region::Addresses;
-use crate::model::rule::Rule;
+use crate::model::rule::{Direction, Peer, Rule};
 
-/// Groups with everything they are attached to, unjudged.
-#[derive(Clone, Debug)]
+/// Sets of groups attached together that are looked at for one group. Nodes have a few.
+const MAX_SETS: usize = 100;
+
+/// Groups with what they are attached to, unjudged.
+#[derive(Clone, Debug, Default)]
 pub(super) struct RawState {
     pub(super) groups: Vec<GroupFacts>,
-    pub(super) rules: Vec<(String, Rule)>,
+    pub(super) rules: Rules,
     /// When EC2 answered with the rules.
     pub(super) rules_at: Timestamp,
     pub(super) interfaces: Vec<Interface>,
+    /// Whether these are all interfaces of the groups.
+    pub(super) is_complete: bool,
+    /// Of each group at least one that shows whose it is.
     pub(super) instances: Vec<Instance>,
+    /// By group: those with an ingress rule that names it, as far as that was asked.
+    pub(super) let_in_by: BTreeMap<String, BTreeSet<String>>,
+    /// Instances that show whose the groups are that connect these with a cluster, and which groups were looked at for it.
+    pub(super) of_neighbours: Vec<Instance>,
+    pub(super) neighbours: BTreeSet<String>,
     /// IPv4 and IPv6 ranges of every VPC, by id.
     pub(super) ranges: BTreeMap<String, Addresses>,
+    /// The other VPCs that a group is associated with.
+    pub(super) associations: BTreeMap<String, BTreeSet<String>>,
+    /// Of these two, something could not be read.
+    pub(super) ranges_unread: bool,
+}
+
+/// Groups that may connect others with a cluster.
+pub(super) struct Neighbours {
+    /// The groups of which it was asked who lets them in, and the answer: who, and whom.
+    pub(super) let_in: Vec<String>,
+    pub(super) letting_in: Vec<(String, String)>,
+    /// The groups that were looked at, and instances that show whose they are.
+    pub(super) looked_at: BTreeSet<String>,
+    pub(super) instances: Vec<Instance>,
 }
 
 /// Whether this is the interface, or one of the instance.
@@ -35,15 +64,138 @@ impl RawState {
             let own = interfaces.iter().filter(|interface| interface.instance.as_ref() == Some(&instance.id));
             own.flat_map(|interface| interface.groups.clone()).collect()
         };
-        let instances = self
-            .instances
-            .iter()
-            .map(|instance| Instance { groups: groups_of(instance), ..instance.clone() })
-            .collect();
-        Self { interfaces, instances, ..self.clone() }
+        // Of an instance whose interfaces were not read, nothing is known but its own word.
+        let is_touched = |instance: &Instance| {
+            self.interfaces
+                .iter()
+                .any(|interface| is_of(interface, attachment) && interface.instance.as_ref() == Some(&instance.id))
+        };
+        let instances = self.instances.iter().map(|instance| match is_touched(instance) {
+            true => Instance { groups: groups_of(instance), ..instance.clone() },
+            false => instance.clone(),
+        });
+        Self { instances: instances.collect(), interfaces, ..self.clone() }
     }
 
-    pub(super) fn rules_of(&self, group: &str) -> Vec<Rule> {
-        self.rules.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
+    /// Adds attachments, each once.
+    pub(super) fn attach(&mut self, interfaces: Vec<Interface>, instances: Vec<Instance>) {
+        self.interfaces.extend(interfaces);
+        self.interfaces.sort_by(|a, b| a.id.cmp(&b.id));
+        self.interfaces.dedup_by(|a, b| a.id == b.id);
+        self.instances.extend(instances);
+        self.instances.sort_by(|a, b| a.id.cmp(&b.id));
+        self.instances.dedup_by(|a, b| a.id == b.id);
+    }
+
+    /// Adds what was learnt of neighbours.
+    pub(super) fn add_neighbours(&mut self, more: Neighbours) {
+        for group in more.let_in {
+            self.let_in_by.entry(group).or_default();
+        }
+        for (who, whom) in more.letting_in {
+            self.let_in_by.entry(whom).or_default().insert(who);
+        }
+        self.neighbours.extend(more.looked_at);
+        self.of_neighbours.extend(more.instances);
+    }
+
+    /// The private ranges around a group: of its VPC, and of those that it is associated with.
+    pub(super) fn ranges_around(&self, group: &GroupFacts) -> Addresses {
+        let others = self.associations.get(&group.id).into_iter().flatten();
+        let ranges = others.chain([&group.vpc]).filter_map(|vpc| self.ranges.get(vpc));
+        ranges.fold(Addresses::default(), |all, ranges| all.with(ranges))
+    }
+
+    /// The groups that may connect this one with a cluster: those beside it on an interface, those it lets in, and, as far
+    /// as that was asked, those that let it in.
+    pub(super) fn neighbours_of(&self, group: &str) -> BTreeSet<String> {
+        let is_here = |interface: &&Interface| interface.groups.iter().any(|id| id == group);
+        let beside = self.interfaces.iter().filter(is_here).flat_map(|interface| interface.groups.iter().cloned());
+        let lets_in = self.rules.rules.iter().filter(|(id, rule)| id == group && rule.direction == Direction::Ingress);
+        let lets_in = lets_in.filter_map(|(_, rule)| match &rule.peer {
+            Peer::Group { id, .. } => Some(id.clone()),
+            Peer::Cidr(_) | Peer::PrefixList(_) => None,
+        });
+        let let_in_by = self.let_in_by.get(group).into_iter().flatten().cloned();
+        beside.chain(lets_in).chain(let_in_by).filter(|id| id != group).collect()
+    }
+}
+
+/// What was read, ready to be asked group by group.
+pub(super) struct View<'a> {
+    account: &'a str,
+    configured: &'a [ConfiguredGroup],
+    raw: &'a RawState,
+    clusters: &'a [Cluster],
+    interfaces: HashMap<&'a str, Vec<&'a Interface>>,
+    instances: HashMap<&'a str, Vec<&'a Instance>>,
+    rules: HashMap<&'a str, Vec<Rule>>,
+    proven: BTreeSet<(String, String)>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(
+        account: &'a str,
+        configured: &'a [ConfiguredGroup],
+        raw: &'a RawState,
+        clusters: &'a [Cluster],
+    ) -> Self {
+        let mut interfaces: HashMap<&str, Vec<&Interface>> = HashMap::new();
+        for interface in &raw.interfaces {
+            for group in &interface.groups {
+                interfaces.entry(group).or_default().push(interface);
+            }
+        }
+        let mut instances: HashMap<&str, Vec<&Instance>> = HashMap::new();
+        for instance in &raw.instances {
+            for group in &instance.groups {
+                instances.entry(group).or_default().push(instance);
+            }
+        }
+        let mut rules: HashMap<&str, Vec<Rule>> = HashMap::new();
+        for (group, rule) in &raw.rules.rules {
+            rules.entry(group).or_default().push(rule.clone());
+        }
+        let mut proven = BTreeSet::new();
+        for instance in raw.instances.iter().chain(&raw.of_neighbours) {
+            for cluster in clusters.iter().filter(|cluster| is_node_by_aws(cluster, instance)) {
+                proven.extend(instance.groups.iter().map(|group| (cluster.name.clone(), group.clone())));
+            }
+        }
+        Self { account, configured, raw, clusters, interfaces, instances, rules, proven }
+    }
+
+    pub(super) fn rules_of(&self, group: &str) -> &[Rule] {
+        self.rules.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sets of groups that this one is attached together with, without itself.
+    pub(super) fn sets_beside(&self, group: &str) -> BTreeSet<BTreeSet<String>> {
+        let interfaces = self.interfaces.get(group).into_iter().flatten();
+        let others = interfaces.map(|interface| interface.groups.iter().filter(|id| *id != group).cloned().collect());
+        let sets: BTreeSet<BTreeSet<String>> = others.filter(|set: &BTreeSet<String>| !set.is_empty()).collect();
+        sets.into_iter().take(MAX_SETS).collect()
+    }
+
+    /// Those of these groups that are proven to be a cluster's nodes.
+    pub(super) fn proven_among(&self, groups: &BTreeSet<String>) -> BTreeSet<String> {
+        let is_among = |(_, group): &&(String, String)| groups.contains(group);
+        self.proven.iter().filter(is_among).map(|(_, group)| group.clone()).collect()
+    }
+
+    pub(super) fn membership(&self, group: &GroupFacts) -> Membership {
+        let none = BTreeSet::new();
+        membership(Facts {
+            account: self.account,
+            clusters: self.clusters,
+            configured: self.configured,
+            group,
+            rules: self.rules_of(&group.id),
+            let_in_by: self.raw.let_in_by.get(&group.id).unwrap_or(&none),
+            proven: &self.proven,
+            interfaces: self.interfaces.get(group.id.as_str()).map_or(&[], Vec::as_slice),
+            is_complete: self.raw.is_complete,
+            instances: self.instances.get(group.id.as_str()).map_or(&[], Vec::as_slice),
+        })
     }
 }

@@ -24,23 +24,11 @@ use crate::policy::file::strange;
 use crate::policy::model::{Mode, Severity, Verdict};
 use crate::policy::tree::{self, Node, Value};
 
-const FILE: [&str; 12] = [
-    "version",
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "clusters",
-    "mode",
-    "now",
-    "vpc",
-    "prefix_lists",
-    "peers",
-    "tests",
-];
-const TEST: [&str; 15] = [
-    "name", "roles", "group", "cluster", "clusters", "mode", "account", "region", "now", "rule", "beside", "expect",
-    "clause", "severity", "action",
+const FILE: [&str; 11] =
+    ["version", "policy", "account", "region", "cluster", "mode", "now", "vpc", "prefix_lists", "peers", "tests"];
+const TEST: [&str; 14] = [
+    "name", "roles", "group", "cluster", "mode", "account", "region", "now", "rule", "beside", "expect", "clause",
+    "severity", "action",
 ];
 /// What may become of a rule, in the words of `explain`.
 const ACTIONS: [(&str, &str); 5] = [

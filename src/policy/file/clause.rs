@@ -13,21 +13,40 @@ use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::Problems;
-use crate::policy::file::traffic;
-use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict};
+use crate::policy::file::{scope, traffic};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict, Width};
 use crate::policy::tree::{Node, Value};
 
 /// Keys of clauses and exceptions alike: the region.
-pub(super) const REGION: [&str; 9] =
-    ["id", "direction", "protocol", "ports", "icmp", "icmpv6", "whole_protocols", "from", "to"];
-pub(super) const OF_CLAUSES: [&str; 8] =
-    ["roles", "only", "verdict", "severity", "severity_of_ranges", "for_controller", "beside_load_balancer", "reason"];
+pub(super) const REGION: [&str; 11] =
+    ["id", "direction", "protocol", "ports", "tcp", "udp", "icmp", "icmpv6", "whole_protocols", "from", "to"];
+pub(super) const OF_CLAUSES: [&str; 15] = [
+    "cluster",
+    "except_cluster",
+    "roles",
+    "only",
+    "more_than_ports",
+    "at_most_ports",
+    "verdict",
+    "in_passing",
+    "for_controller",
+    "severity",
+    "severity_of_ranges",
+    "severity_of_broad",
+    "severity_for_controller",
+    "beside_load_balancer",
+    "reason",
+];
+/// Severities of particular rules, beside `severity`.
+const PARTICULAR: [&str; 3] = ["severity_of_ranges", "severity_of_broad", "severity_for_controller"];
+/// Verdicts on particular rules, milder than `verdict`.
+pub(super) const MILDER: [&str; 2] = ["in_passing", "for_controller"];
 pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "group", "cluster", "account", "region"];
 
 /// Roles of a clause that names none: those of a cluster's own groups.
 const DEFAULT_ROLES: [Role; 5] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod, Role::RemoteAccess];
 /// Of a `report` that names none; the same as of what no clause covers.
-const DEFAULT_SEVERITY: Severity = Severity::Medium;
+pub(super) const DEFAULT_SEVERITY: Severity = Severity::Medium;
 
 /// An exception that lasts longer ends when nobody remembers it.
 const FAR_YEARS: i64 = 2;
@@ -69,7 +88,8 @@ impl<'t> Reader<'t> {
         let known: Vec<&str> = REGION.into_iter().chain(OF_CLAUSES).collect();
         let mut fields = Fields::read(node, "clause", &known, &mut self.problems)?;
         // Everything is read before anything is given up: all problems of an entry in one run.
-        let id = self.id(&mut fields);
+        let limits = scope::clusters(&fields, &mut self.problems);
+        let id = self.id(&mut fields, limits.as_ref().unwrap_or(&Limits::default()));
         let region = self.region(&fields);
         let problems = &mut self.problems;
         let roles = fields.get("roles").map_or_else(|| Some(DEFAULT_ROLES.into()), |node| roles(node, problems));
@@ -77,25 +97,28 @@ impl<'t> Reader<'t> {
         let verdict = fields
             .need("verdict", HELP_VERDICT, problems)
             .and_then(|node| choice(node, "verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems));
-        let [severity, severity_of_ranges] = ["severity", "severity_of_ranges"]
-            .map(|key| fields.choice(key, "severity", "unknown-severity", &Severity::WORDS, problems));
-        let for_controller = fields.choice("for_controller", "verdict", "unknown-verdict", &Verdict::WORDS, problems);
+        let mut severity_of = |key| fields.choice(key, "severity", "unknown-severity", &Severity::WORDS, problems);
+        let severity = severity_of("severity");
+        let [severity_of_ranges, severity_of_broad, severity_for_controller] = PARTICULAR.map(severity_of);
+        let width = scope::width(&fields, problems);
+        let [in_passing, for_controller] =
+            MILDER.map(|key| fields.choice(key, "verdict", "unknown-verdict", &Verdict::WORDS, problems));
         let beside_load_balancer = fields.flag("beside_load_balancer", problems).unwrap_or(false);
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
         if let Some(verdict) = verdict {
             check_severity(&fields, verdict, problems);
-            check_softening(&fields, verdict, for_controller, problems);
+            check_softening(&fields, verdict, [in_passing, for_controller], problems);
         }
 
         let ((id, at), (direction, traffic, peers)) = (id?, region?);
         let (roles, verdict, reason) = (roles?, verdict?, reason?);
         let severity = (verdict != Verdict::Allow).then_some(severity.unwrap_or(DEFAULT_SEVERITY));
         let origin = self.origin;
-        let limits = Limits::default();
+        let limits = limits?;
         #[rustfmt::skip]
         let clause = Clause {
-            id, origin, roles, only, direction, traffic, peers, verdict, severity, severity_of_ranges, for_controller,
-            beside_load_balancer, reason, limits,
+            id, origin, roles, only, direction, traffic, peers, verdict, severity, severity_of_ranges, severity_of_broad,
+            width: width?, in_passing, for_controller, severity_for_controller, beside_load_balancer, reason, limits,
         };
         Some((clause, at))
     }
@@ -103,7 +126,7 @@ impl<'t> Reader<'t> {
     fn exception(&mut self, node: &'t Node) -> Option<(Clause, At)> {
         let known: Vec<&str> = REGION.into_iter().chain(OF_EXCEPTIONS).collect();
         let mut fields = Fields::read(node, "exception", &known, &mut self.problems)?;
-        let id = self.id(&mut fields);
+        let id = self.id(&mut fields, &Limits::default());
         let region = self.region(&fields);
         let problems = &mut self.problems;
         let reason = fields.need("reason", HELP_REASON, problems).and_then(|_| fields.text("reason", problems));
@@ -130,10 +153,22 @@ impl<'t> Reader<'t> {
             verdict: Verdict::Allow,
             severity: None,
             severity_of_ranges: None,
+            severity_of_broad: None,
+            width: Width::default(),
+            in_passing: None,
             for_controller: None,
+            severity_for_controller: None,
             beside_load_balancer: false,
             reason: reason?,
-            limits: Limits { owner: Some(owner?), expires, group, cluster, account, region: aws_region },
+            limits: Limits {
+                owner: Some(owner?),
+                expires,
+                group,
+                cluster,
+                not_clusters: Vec::new(),
+                account,
+                region: aws_region,
+            },
         };
         Some((clause, at))
     }
@@ -165,14 +200,18 @@ impl<'t> Reader<'t> {
         Some(last)
     }
 
-    /// The id, checked and unique; from here on messages name it.
-    pub(super) fn id(&mut self, fields: &mut Fields<'_>) -> Option<(String, At)> {
+    /// The id, checked and unique among the clauses of the same clusters; from here on messages name it.
+    pub(super) fn id(&mut self, fields: &mut Fields<'_>, limits: &Limits) -> Option<(String, At)> {
         let node = fields.need("id", HELP_ID, &mut self.problems)?;
         let text = scalar(node, "id", &mut self.problems)?;
         let id = names::clause_id(text, node.at, &mut self.problems)?;
         fields.what = format!("{} `{id}`", fields.what);
-        let Some((policy, first)) = self.ids.get(&id).copied() else {
-            self.ids.insert(id.clone(), (None, node.at));
+        let scope = match limits.cluster.as_deref() {
+            None if limits.not_clusters.is_empty() => id.clone(),
+            cluster => format!("{id} in {} but {}", cluster.unwrap_or("*"), limits.not_clusters.join(" ")),
+        };
+        let Some((policy, first)) = self.ids.get(&scope).copied() else {
+            self.ids.insert(scope, (None, node.at));
             return Some((id, node.at));
         };
         let problem = match policy {
@@ -244,7 +283,7 @@ fn check_severity(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems
 }
 
 pub(super) fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, problems: &mut Problems) {
-    for key in ["severity", "severity_of_ranges"] {
+    for key in ["severity"].into_iter().chain(PARTICULAR) {
         if let Some(at) = fields.key_at(key).filter(|_| verdict == Verdict::Allow) {
             let message = format!("the {} allows, so it has no `{key}`", fields.what);
             problems.add(Diagnostic::error("severity-of-allow", at, message).help(format!("remove `{key}`")));
@@ -252,26 +291,17 @@ pub(super) fn refuse_severity_of_allow(fields: &Fields<'_>, verdict: Verdict, pr
     }
 }
 
-/// `for_controller` and `beside_load_balancer` can only do something beside a harsher verdict.
-fn check_softening(fields: &Fields<'_>, verdict: Verdict, for_controller: Option<Verdict>, problems: &mut Problems) {
-    let softer = for_controller.is_none_or(|milder| milder < verdict);
-    if let Some(at) = fields.key_at("for_controller").filter(|_| !softer) {
-        let message = "`for_controller` is not milder than the verdict, so it does nothing";
-        problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
+/// Milder verdicts and `beside_load_balancer` can only do something beside a harsher verdict.
+fn check_softening(fields: &Fields<'_>, verdict: Verdict, milder: [Option<Verdict>; 2], problems: &mut Problems) {
+    for (key, milder) in MILDER.into_iter().zip(milder) {
+        let softer = milder.is_none_or(|milder| milder < verdict);
+        if let Some(at) = fields.key_at(key).filter(|_| !softer) {
+            let message = format!("`{key}` is not milder than the verdict, so it does nothing");
+            problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
+        }
     }
     if let Some(at) = fields.key_at("beside_load_balancer").filter(|_| verdict != Verdict::Revoke) {
         let message = "`beside_load_balancer` keeps a `revoke`, and this clause has none";
         problems.add(Diagnostic::error("no-effect", at, message).help("remove it"));
     }
-}
-
-/// Gives a clause another verdict, and takes away what does nothing beside it. A severity that is given is that of ranges
-/// too.
-pub(super) fn set_verdict(clause: &mut Clause, verdict: Verdict, severity: Option<Severity>) {
-    let is_objection = verdict != Verdict::Allow;
-    clause.verdict = verdict;
-    clause.severity_of_ranges = clause.severity_of_ranges.filter(|_| is_objection && severity.is_none());
-    clause.severity = is_objection.then_some(severity.or(clause.severity).unwrap_or(DEFAULT_SEVERITY));
-    clause.for_controller = clause.for_controller.filter(|milder| *milder < verdict);
-    clause.beside_load_balancer &= verdict == Verdict::Revoke;
 }

@@ -16,14 +16,19 @@ use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::{Limits, Origin, Policy, Verdict};
 use crate::policy::requirement;
 
-/// Files of more clauses are made by programs; to judge them takes longer than to read them.
-const MAX_CLAUSES: usize = 1_000;
+/// Files of more ports are made by programs; to judge them takes longer than to read them.
+const MAX_RANGES: usize = 5_000;
 /// More are not named.
 const MAX_NAMED: usize = 3;
 
 /// Adds a warning for each clause, by its id and where the file says what it does.
 pub(super) fn report(policy: &Policy, positions: &BTreeMap<&str, At>, problems: &mut Problems) {
-    if policy.clauses.len() > MAX_CLAUSES || positions.is_empty() {
+    let may_revoke = |id: &str| match policy.clauses.iter().find(|clause| clause.id == id) {
+        Some(clause) => clause.verdict == Verdict::Revoke,
+        None => id == UNCOVERED && policy.otherwise == Verdict::Revoke,
+    };
+    let size = policy.clauses.iter().map(|clause| clause.traffic.ranges().count()).sum::<usize>();
+    if size > MAX_RANGES || !positions.keys().any(|id| may_revoke(id)) {
         return;
     }
     let everywhere = everywhere(policy);

@@ -100,6 +100,9 @@ impl<'t> Fields<'t> {
 
 fn unknown_key(name: &str, at: At, what: &str, known: &[&str], problems: &Problems) -> Diagnostic {
     let problem = Diagnostic::error("unknown-key", at, format!("{} has no key {}", a(what), quoted(name)));
+    if problems.is_full() {
+        return problem;
+    }
     if name == "<<" {
         return problem.help("merge keys are not supported: write the keys out, or use an alias for a single value");
     }

@@ -152,7 +152,7 @@ fn revokes_whole_rules(clause: &Clause) -> bool {
 /// the inherited traffic was written on purpose and does not count, nor does what an `earlier` clause of the user decides.
 fn allowed_in_passing(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Reach<'_>]) -> Traffic {
     let mut found = Traffic::default();
-    if !clause.overlaps(inherited) {
+    if !clause.overlaps(inherited) || !inherited.holds_beside(clause) {
         return found;
     }
     for ours in &clause.clause.peers {
@@ -161,7 +161,9 @@ fn allowed_in_passing(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Rea
                 continue;
             }
             let mut open = Open::of_both(clause, inherited);
-            let decided = |other: &&&Reach<'_>| cover(&other.clause.peers, ours) || cover(&other.clause.peers, theirs);
+            let decided = |other: &&&Reach<'_>| {
+                other.holds_beside(clause) && (cover(&other.clause.peers, ours) || cover(&other.clause.peers, theirs))
+            };
             earlier.iter().filter(decided).for_each(|other| open.take(other));
             let left = open.traffic();
             for range in clause.clause.traffic.ranges() {

@@ -42,7 +42,7 @@ pub(super) fn report(
 fn are_within(limits: &Limits, wider: &Limits) -> bool {
     let within = |limit: &Option<String>, wider: &Option<String>| wider.is_none() || limit == wider;
     within(&limits.group, &wider.group)
-        && within(&limits.cluster, &wider.cluster)
+        && limits.clusters_are_within(wider)
         && within(&limits.account, &wider.account)
         && within(&limits.region, &wider.region)
         && wider.expires.is_none_or(|last| limits.expires.is_some_and(|day| day <= last))
@@ -60,7 +60,7 @@ fn allowed_by<'c>(exception: &Reach<'_>, after: &[&Reach<'c>], otherwise: Verdic
             if other.clause.verdict != Verdict::Allow {
                 return None;
             }
-            if cover(&other.clause.peers, word) {
+            if other.holds_beside(exception) && cover(&other.clause.peers, word) {
                 open.take(other);
                 if !allowing.contains(&other.clause.id.as_str()) {
                     allowing.push(&other.clause.id);

@@ -236,10 +236,13 @@ impl<'t> Networks<'t> {
     }
 
     fn undefined(&self, name: &str, at: At, problems: &Problems) -> Diagnostic {
+        let problem = Diagnostic::error("unknown-network", at, format!("no network is called {}", quoted(name)));
+        if problems.is_full() {
+            return problem;
+        }
         let words: Vec<_> = PeerTerm::words().collect();
         let known: Vec<&str> =
             words.iter().map(AsRef::as_ref).chain([CLIENTS]).chain(self.written.keys().copied()).collect();
-        let problem = Diagnostic::error("unknown-network", at, format!("no network is called {}", quoted(name)));
         let is_role = Role::from_word(name).is_some();
         let meant = meant::peer(name).or_else(|| spelled::block(name));
         let role = is_role.then_some(name).or_else(|| meant::word(name, Role::ALL.map(Role::word)));

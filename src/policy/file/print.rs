@@ -34,7 +34,9 @@ pub fn text(policy: &Policy) -> String {
     list(&mut out, "controllers", controllers);
     let groups = policy.groups.iter();
     let groups = groups.map(|group| {
-        vec![("id", quoted(&group.id)), ("cluster", quoted(&group.cluster)), ("role", group.role.word().to_owned())]
+        let mode = group.mode.map(|mode| ("mode", mode.word().to_owned()));
+        let role = ("role", group.role.word().to_owned());
+        [("id", quoted(&group.id)), ("cluster", quoted(&group.cluster)), role].into_iter().chain(mode).collect()
     });
     list(&mut out, "groups", groups.collect());
     let clusters = policy.clusters.iter().map(|cluster| {
@@ -69,7 +71,7 @@ fn list(out: &mut String, name: &str, entries: Vec<KeyValues>) {
 }
 
 fn exception(clause: &Clause) -> KeyValues {
-    let Limits { owner, expires, group, cluster, account, region } = &clause.limits;
+    let Limits { owner, expires, group, cluster, not_clusters: _, account, region } = &clause.limits;
     let mut entry = vec![("id", quoted(&clause.id)), ("reason", quoted(&clause.reason))];
     entry.extend(owner.as_deref().map(|owner| ("owner", quoted(owner))));
     entry.extend(expires.map(|day| ("expires", day.to_string())));
@@ -82,14 +84,27 @@ fn exception(clause: &Clause) -> KeyValues {
 
 fn clause(clause: &Clause) -> KeyValues {
     let roles: Vec<&str> = clause.roles.iter().map(|role| role.word()).collect();
-    let mut entry = vec![("id", quoted(&clause.id)), ("roles", format!("[{}]", roles.join(", ")))];
+    let mut entry = vec![("id", quoted(&clause.id))];
+    let globs: Vec<String> = clause.limits.not_clusters.iter().map(|glob| quoted(glob)).collect();
+    entry.extend(clause.limits.cluster.as_deref().map(|glob| ("cluster", quoted(glob))));
+    entry.extend((!globs.is_empty()).then(|| ("except_cluster", format!("[{}]", globs.join(", ")))));
+    entry.push(("roles", format!("[{}]", roles.join(", "))));
     entry.extend(clause.only.then(|| ("only", "true".to_owned())));
     entry.extend(space(clause.direction, &clause.traffic, &clause.peers));
+    entry.extend(clause.width.more_than.map(|count| ("more_than_ports", count.to_string())));
+    entry.extend(clause.width.at_most.map(|count| ("at_most_ports", count.to_string())));
     entry.push(("verdict", clause.verdict.word().to_owned()));
-    let word = |severity: Severity| severity.word().to_owned();
-    entry.extend(clause.severity.map(|severity| ("severity", word(severity))));
-    entry.extend(clause.severity_of_ranges.map(|severity| ("severity_of_ranges", word(severity))));
-    entry.extend(clause.for_controller.map(|milder| ("for_controller", milder.word().to_owned())));
+    for (key, milder) in [("in_passing", clause.in_passing), ("for_controller", clause.for_controller)] {
+        entry.extend(milder.map(|milder| (key, milder.word().to_owned())));
+    }
+    for (key, severity) in [
+        ("severity", clause.severity),
+        ("severity_of_ranges", clause.severity_of_ranges),
+        ("severity_of_broad", clause.severity_of_broad),
+        ("severity_for_controller", clause.severity_for_controller),
+    ] {
+        entry.extend(severity.map(|severity| (key, severity.word().to_owned())));
+    }
     entry.extend(clause.beside_load_balancer.then(|| ("beside_load_balancer", "true".to_owned())));
     entry.push(("reason", quoted(&clause.reason)));
     entry
@@ -116,28 +131,36 @@ fn space(direction: Direction, traffic: &Traffic, peers: &[PeerTerm]) -> KeyValu
     entry
 }
 
-/// The language gives the same ports to TCP and UDP of one clause, or all of them to one of the two.
+/// Ports are `protocol` and `ports` unless TCP and UDP have different ones.
 fn packets(traffic: &Traffic) -> KeyValues {
     if *traffic == Traffic::all() {
         return Vec::new();
     }
     let of = |protocol: u8| traffic.clone() & Traffic::ports(protocol, 0, u16::MAX);
-    let is_whole = |protocol: &u8| of(*protocol) == Traffic::ports(*protocol, 0, u16::MAX);
+    let whole: Vec<u32> = traffic.ranges().flat_map(|(from, to)| from.div_ceil(1 << 16)..(to + 1) >> 16).collect();
+    let is_whole = |protocol: &u8| whole.contains(&u32::from(*protocol));
     let mut entry = Vec::new();
-    let with_ports: Vec<u8> =
-        [TCP, UDP].into_iter().filter(|protocol| !of(*protocol).is_empty() && !is_whole(protocol)).collect();
-    if let Some(first) = with_ports.first() {
-        let names: Vec<&str> = with_ports.iter().map(|protocol| if *protocol == TCP { "tcp" } else { "udp" }).collect();
-        let ranges: Vec<String> = of(*first).ranges().map(range).collect();
-        entry.push(("protocol", format!("[{}]", names.join(", "))));
-        entry.push(("ports", format!("[{}]", ranges.join(", "))));
+    let ports = |protocol: u8| of(protocol).ranges().map(range).collect::<Vec<_>>().join(", ");
+    let with_ports: Vec<(&'static str, String)> = [("tcp", TCP), ("udp", UDP)]
+        .into_iter()
+        .filter(|(_, protocol)| !of(*protocol).is_empty() && !is_whole(protocol))
+        .map(|(name, protocol)| (name, format!("[{}]", ports(protocol))))
+        .collect();
+    match with_ports.as_slice() {
+        [(_, one), (_, other)] if one != other => entry.extend(with_ports),
+        [(_, ports), ..] => {
+            let names: Vec<&str> = with_ports.iter().map(|(name, _)| *name).collect();
+            entry.push(("protocol", format!("[{}]", names.join(", "))));
+            entry.push(("ports", ports.clone()));
+        }
+        [] => {}
     }
     for (protocol, key) in MESSAGES {
         if !of(protocol).is_empty() && !is_whole(&protocol) {
-            entry.push((key, format!("[{}]", messages(protocol, traffic).join(", "))));
+            entry.push((key, format!("[{}]", messages(&of(protocol)).join(", "))));
         }
     }
-    let whole: Vec<String> = (0..=u8::MAX).filter(is_whole).map(|protocol| protocol.to_string()).collect();
+    let whole: Vec<String> = whole.iter().map(u32::to_string).collect();
     if !whole.is_empty() {
         entry.push(("whole_protocols", format!("[{}]", whole.join(", "))));
     }
@@ -150,14 +173,16 @@ fn range((from, to): (u32, u32)) -> String {
 }
 
 /// Whole types as `8`, others code by code as `3/4`.
-fn messages(protocol: u8, traffic: &Traffic) -> Vec<String> {
+fn messages(traffic: &Traffic) -> Vec<String> {
     let mut all = Vec::new();
-    for kind in 0..=u8::MAX {
-        if traffic.covers(&Traffic::icmp(protocol, Some(kind), None)) {
-            all.push(kind.to_string());
-        } else {
-            let has = |code: &u8| traffic.covers(&Traffic::icmp(protocol, Some(kind), Some(*code)));
-            all.extend((0..=u8::MAX).filter(has).map(|code| format!("{kind}/{code}")));
+    for (from, to) in traffic.ranges().map(|(from, to)| (from & 0xffff, to & 0xffff)) {
+        for kind in from >> 8..=to >> 8 {
+            let (first, last) = (from.max(kind << 8) & 0xff, to.min(kind << 8 | 0xff) & 0xff);
+            if (first, last) == (0, 0xff) {
+                all.push(kind.to_string());
+            } else {
+                all.extend((first..=last).map(|code| format!("{kind}/{code}")));
+            }
         }
     }
     all

@@ -48,6 +48,11 @@ impl Problems {
         self.settled.insert(at.start);
     }
 
+    /// Whether no more is told, so that no more has to be found out.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PROBLEMS
+    }
+
     pub(super) fn found_if(&mut self, problem: Option<Diagnostic>) {
         if let Some(problem) = problem {
             self.add(problem);
@@ -59,10 +64,10 @@ impl Problems {
             return;
         }
         self.failed |= problem.severity == Level::Error;
-        if self.found.len() < MAX_PROBLEMS {
-            self.found.push(problem);
-        } else {
+        if self.is_full() {
             self.left_out += 1;
+        } else {
+            self.found.push(problem);
         }
     }
 
@@ -103,7 +108,7 @@ impl Problems {
         word: &str,
         known: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Option<String> {
-        if word.len() > MAX_WORD_LEN || self.found.len() >= MAX_PROBLEMS {
+        if word.len() > MAX_WORD_LEN || self.is_full() {
             return None;
         }
         if let Some(meant) = {

@@ -50,7 +50,14 @@ impl<'c> Reach<'c> {
 
     /// Whether the other one has all its groups and traffic.
     pub(super) fn is_within(&self, other: &Self) -> bool {
-        self.groups & !other.groups == 0 && other.clause.traffic.covers(&self.clause.traffic)
+        other.holds_beside(self)
+            && self.groups & !other.groups == 0
+            && other.clause.traffic.covers(&self.clause.traffic)
+    }
+
+    /// Whether it certainly counts wherever the other one does: it is limited to no fewer widths of rules or clusters.
+    pub(super) fn holds_beside(&self, other: &Self) -> bool {
+        self.clause.width.covers(other.clause.width) && other.clause.limits.clusters_are_within(&self.clause.limits)
     }
 }
 
@@ -149,6 +156,7 @@ pub(super) fn cover(words: &[PeerTerm], word: &PeerTerm) -> bool {
         PeerTerm::Vpc => has(&[PeerTerm::Vpc, PeerTerm::Private]) || every_address(),
         PeerTerm::WideInternet => has(&[PeerTerm::WideInternet, PeerTerm::Internet]) || every_address(),
         PeerTerm::Private | PeerTerm::Internet => words.contains(word) || every_address(),
+        PeerTerm::OtherAccountGroup => has(&[PeerTerm::OtherAccountGroup, PeerTerm::OtherGroup]),
         // A group may have the role itself, and then it is no other group of its cluster.
         PeerTerm::Role(_) => {
             words.contains(word) || words.contains(&PeerTerm::Itself) && words.contains(&PeerTerm::SameCluster)
@@ -185,9 +193,12 @@ fn kinds(word: &PeerTerm) -> u8 {
         PeerTerm::Addresses(_) | PeerTerm::Private | PeerTerm::Internet | PeerTerm::WideInternet | PeerTerm::Vpc => {
             ADDRESSES
         }
-        PeerTerm::Group(_) | PeerTerm::Itself | PeerTerm::SameCluster | PeerTerm::Role(_) | PeerTerm::OtherGroup => {
-            GROUPS
-        }
+        PeerTerm::Group(_)
+        | PeerTerm::Itself
+        | PeerTerm::SameCluster
+        | PeerTerm::Role(_)
+        | PeerTerm::OtherGroup
+        | PeerTerm::OtherAccountGroup => GROUPS,
         PeerTerm::Aws(_) => AWS_LISTS,
         PeerTerm::PrefixList(_) => ADDRESSES | AWS_LISTS | UNREADABLE,
         PeerTerm::Anywhere => ADDRESSES | GROUPS | AWS_LISTS | UNREADABLE,
@@ -203,8 +214,11 @@ fn are_apart(one: &PeerTerm, other: &PeerTerm) -> bool {
         (PeerTerm::Addresses(one), PeerTerm::Addresses(other)) => !one.meets(other),
         (PeerTerm::Addresses(addresses), PeerTerm::Internet | PeerTerm::WideInternet) => PRIVATE.covers(addresses),
         (PeerTerm::Private | PeerTerm::Vpc, PeerTerm::Internet | PeerTerm::WideInternet)
-        | (PeerTerm::Itself, PeerTerm::SameCluster | PeerTerm::OtherGroup)
-        | (PeerTerm::SameCluster | PeerTerm::Role(_), PeerTerm::OtherGroup) => true,
+        | (PeerTerm::Itself, PeerTerm::SameCluster)
+        | (
+            PeerTerm::Itself | PeerTerm::SameCluster | PeerTerm::Role(_),
+            PeerTerm::OtherGroup | PeerTerm::OtherAccountGroup,
+        ) => true,
         (PeerTerm::Group(one), PeerTerm::Group(other)) | (PeerTerm::PrefixList(one), PeerTerm::PrefixList(other)) => {
             one != other
         }

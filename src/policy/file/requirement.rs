@@ -5,8 +5,7 @@ use crate::model::rule::Direction;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::file::clause::{HELP_REASON, REGION, Reader};
 use crate::policy::file::fields::{Fields, choice, items};
-use crate::policy::model::{InterfacesOf, Requirement};
-use crate::policy::model::{PeerTerm, Severity};
+use crate::policy::model::{InterfacesOf, Limits, PeerTerm, Requirement, Severity};
 use crate::policy::tree::Node;
 
 pub(super) const OF_REQUIREMENTS: [&str; 3] = ["role", "severity", "reason"];
@@ -25,7 +24,7 @@ impl<'t> Reader<'t> {
         let known: Vec<&str> = REGION.into_iter().chain(OF_REQUIREMENTS).collect();
         let mut fields = Fields::read(node, "requirement", &known, &mut self.problems)?;
         // Everything is read before anything is given up: all problems of an entry in one run.
-        let id = self.id(&mut fields);
+        let id = self.id(&mut fields, &Limits::default());
         let region = self.region(&fields);
         let problems = &mut self.problems;
         let interfaces_of = fields.need("role", HELP_ROLE, problems).and_then(|node| {

@@ -15,8 +15,10 @@ use crate::policy::tree::Node;
 
 /// Entries that are compared with each other.
 const MAX_COMPARED: usize = 1_000;
-pub(super) const OF_GROUPS: [&str; 3] = ["id", "cluster", "role"];
-pub(super) const OF_CLUSTERS: [&str; 3] = ["name", "environment", "mode"];
+pub(super) const OF_GROUPS: [&str; 4] = ["id", "cluster", "role", "mode"];
+pub(super) const OF_CLUSTERS: [&str; 4] = ["name", "environment", "mode", "extends"];
+/// Built-in policies that add something.
+const ADDED: [(&str, &str); 2] = [("standard", "standard"), ("strict", "strict")];
 
 pub(super) fn controllers(node: &Node, problems: &mut Problems) -> BTreeSet<String> {
     let items = items(node, "controllers", problems);
@@ -68,11 +70,13 @@ fn group(node: &Node, problems: &mut Problems) -> Option<ConfiguredGroup> {
     let role = fields
         .need("role", "add `role: …`, what the group is to the cluster", problems)
         .and_then(|node| choice(node, "role", "role", "unknown-role", &Role::WORDS, problems));
-    Some(ConfiguredGroup { id: id?, cluster: cluster?, role: role? })
+    let mode = fields.choice("mode", "mode", "unknown-mode", &Mode::WORDS, problems);
+    Some(ConfiguredGroup { id: id?, cluster: cluster?, role: role?, mode })
 }
 
-pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetting> {
-    let mut settings: Vec<ClusterSetting> = Vec::new();
+/// Each with the built-in policy whose clauses are added there.
+pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<(ClusterSetting, Option<&'static str>)> {
+    let mut settings: Vec<(ClusterSetting, Option<&'static str>)> = Vec::new();
     let mut positions = Vec::new();
     for item in items(node, "clusters", problems) {
         let Some(fields) = Fields::read(item, "entry of `clusters`", &OF_CLUSTERS, problems) else {
@@ -85,15 +89,16 @@ pub(super) fn clusters(node: &Node, problems: &mut Problems) -> Vec<ClusterSetti
             });
         let environment = fields.text("environment", problems);
         let mode = fields.choice("mode", "mode", "unknown-mode", &Mode::WORDS, problems);
+        let added = fields.choice("extends", "built-in policy with clauses", "unknown-policy", &ADDED, problems);
         let Some((name, at)) = name else { continue };
-        let covers = |(_, setting): &(_, &ClusterSetting)| setting.name == name || setting.name == "*";
+        let covers = |(_, (setting, _)): &(_, &(ClusterSetting, _))| setting.name == name || setting.name == "*";
         if let Some((first, _)) = positions.iter().copied().zip(&settings).find(covers) {
             let message = format!("the entry for {} is never reached", quoted(&name));
             let problem = Diagnostic::warning("shadowed", at, message).about(&name).help("move it up, or remove it");
             problems.add(problem.also("the first entry that matches counts", first, None));
         }
         positions.push(at);
-        settings.push(ClusterSetting { name, environment, mode });
+        settings.push((ClusterSetting { name, environment, mode }, added));
     }
     settings
 }

@@ -44,7 +44,8 @@ fn is_covered(reach: &Reach<'_>, earlier: &[&Reach<'_>]) -> bool {
 /// Whether the clauses that certainly cover the peer leave nothing of the traffic, for any set of roles.
 fn is_traffic_covered(reach: &Reach<'_>, word: &PeerTerm, earlier: &[&Reach<'_>]) -> bool {
     let mut open = Open::of(reach);
-    earlier.iter().filter(|other| cover(&other.clause.peers, word)).for_each(|other| open.take(other));
+    let covers = |other: &&&Reach<'_>| other.holds_beside(reach) && cover(&other.clause.peers, word);
+    earlier.iter().filter(covers).for_each(|other| open.take(other));
     open.is_empty()
 }
 

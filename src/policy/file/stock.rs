@@ -41,7 +41,10 @@ fn set_up(written: &[(&str, &[Role], Vec<Rule>)], control_plane: &[&str], nodes:
     let peers: BTreeMap<String, PeerGroup> = written
         .iter()
         .map(|(id, roles, _)| {
-            ((*id).to_owned(), PeerGroup { same_cluster: true, roles: roles.iter().copied().collect() })
+            (
+                (*id).to_owned(),
+                PeerGroup { same_cluster: true, roles: roles.iter().copied().collect(), ..PeerGroup::default() },
+            )
         })
         .collect();
     let vpc_ranges: Addresses = "10.0.0.0/16".parse().ok().into_iter().collect();
@@ -65,7 +68,7 @@ fn set_up(written: &[(&str, &[Role], Vec<Rule>)], control_plane: &[&str], nodes:
         nodes: BTreeSet::from([set(nodes)]),
         rules: groups.iter().map(|group| (group.id.clone(), group.rules.clone())).collect(),
         vpc_ranges: vpc_ranges.clone(),
-        prefix_lists: BTreeMap::new(),
+        ..Topology::default()
     };
     SetUp { groups, topology }
 }

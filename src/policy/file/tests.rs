@@ -140,16 +140,109 @@ fn networks_hold_networks_and_clients_reach_inherited_clauses() {
     let policy = loaded(networks).policy;
     let clients = [nets(&["198.51.100.0/24", "203.0.113.0/24"]), PeerTerm::Private];
     assert_eq!(policy.clients, clients);
-    assert_eq!(find(&policy, "nodeport-clients").peers, clients);
+    let clients_and_groups = [&clients[..], &[PeerTerm::OtherGroup]].concat();
+    assert_eq!(find(&policy, "nodeport-clients").peers, clients_and_groups);
     let strict = loaded(&format!(
         "{networks}extends: strict\nclauses: [{{id: web, from: clients, verdict: allow, reason: r}}]\n"
     ))
     .policy;
-    assert_eq!(find(&strict, "nodeport-clients").peers, clients);
+    assert_eq!(find(&strict, "nodeport-clients").peers, clients_and_groups);
     assert_eq!(find(&strict, "web").peers, clients);
     let usual =
         loaded("version: 1\nclauses: [{id: web, from: [clients, 203.0.113.0/24], verdict: allow, reason: r}]\n").policy;
     assert_eq!(find(&usual, "web").peers, [nets(&["203.0.113.0/24"]), PeerTerm::Private]);
+}
+
+#[test]
+fn ports_may_be_written_by_protocol() {
+    let of = |keys: &str| traffic(&clause(&format!("from: vpc, {keys}")));
+    assert_eq!(of("tcp: [22, 80-90], udp: 53"), "tcp 22,80-90; udp 53");
+    assert_eq!(of("protocol: tcp, ports: 22, udp: [53], icmp: 8/0"), "icmp 8/0; tcp 22; udp 53");
+    assert_eq!(of("udp: all"), "udp all");
+    assert_eq!(of("protocol: tcp, ports: 22, tcp: 23"), "tcp 22-23");
+}
+
+/// A clause that speaks of other widths decides other rules, so it hides none of these.
+#[test]
+fn only_a_clause_of_every_width_hides_another() {
+    for (first, second, shadowed) in [
+        ("", "", true),
+        ("", "at_most_ports: 16, ", true),
+        ("at_most_ports: 16, ", "", false),
+        ("at_most_ports: 16, ", "at_most_ports: 16, ", true),
+        ("at_most_ports: 16, ", "at_most_ports: 17, ", false),
+        ("more_than_ports: 16, ", "more_than_ports: 17, ", true),
+        ("more_than_ports: 16, ", "more_than_ports: 15, ", false),
+        ("more_than_ports: 16, ", "at_most_ports: 99, more_than_ports: 16, ", true),
+    ] {
+        let clause = |id, width| format!("{{id: {id}, {width}from: [vpc], verdict: report, reason: r}}");
+        let text = format!("version: 1\nclauses: [{}, {}]\n", clause("a", first), clause("b", second));
+        let is_shadowed = loaded(&text).warnings.iter().any(|warning| warning.code == "shadowed");
+        assert_eq!(is_shadowed, shadowed, "{first} {second}");
+    }
+}
+
+#[test]
+fn an_entry_of_clusters_adds_a_policy_before_what_is_inherited() {
+    let policy = loaded(
+        "version: 1\nclusters: [{name: prod-test, mode: report}, {name: dev-1}, {name: \"prod-*\", extends: strict}]\n\
+         clauses: [{id: own-one, from: vpc, protocol: tcp, ports: 1, verdict: allow, reason: r}]\n\
+         verdicts: {other-internet: allow}\n",
+    )
+    .policy;
+    let strict = builtin::policy("strict").unwrap().clauses.len();
+    let [own, there, everywhere] = [&policy.clauses[..1], &policy.clauses[1..=strict], &policy.clauses[1 + strict..]];
+    assert_eq!(own[0].id, "own-one");
+    for clause in there {
+        let limits = (clause.limits.cluster.as_deref(), clause.limits.not_clusters.join(" "));
+        assert_eq!(limits, (Some("prod-*"), "prod-test".to_owned()), "{}", clause.id);
+    }
+    assert_eq!(everywhere.len(), builtin::policy("standard").unwrap().clauses.len());
+    assert!(everywhere.iter().all(|clause| clause.limits == crate::policy::model::Limits::default()));
+    let of = |cluster: &str| {
+        let here = policy.in_cluster(cluster);
+        (find(&here, "other-internet").verdict, here.clusters.first().map(|setting| setting.name.clone()))
+    };
+    assert_eq!(of("prod-1"), (Verdict::Revoke, Some("prod-*".to_owned())));
+    assert_eq!(of("prod-test"), (Verdict::Allow, Some("prod-test".to_owned())));
+    assert_eq!(of("staging"), (Verdict::Allow, None));
+    let hash = |text: &str| loaded(text).policy.hash;
+    assert_ne!(
+        hash("version: 1\nclusters: [{name: a, extends: strict}]\n"),
+        hash("version: 1\nclusters: [{name: a}]\n")
+    );
+}
+
+#[test]
+fn clauses_of_different_clusters_may_share_an_id() {
+    let codes = |clauses: &str| {
+        let text = format!("version: 1\nclauses: [{clauses}]\n");
+        match load("test.yaml", &text, date(2026, 6, 15)) {
+            Ok(loaded) => loaded.warnings,
+            Err(rejected) => rejected.diagnostics,
+        }
+        .iter()
+        .map(|problem| problem.code)
+        .collect::<Vec<_>>()
+        .join(" ")
+    };
+    let clause = |id: &str, clusters: &str| format!("{{id: {id}, {clusters}, from: vpc, verdict: report, reason: r}}");
+    let [prod, dev, but_prod] = ["cluster: \"prod-*\"", "cluster: \"dev-*\"", "except_cluster: [\"prod-*\"]"];
+    for (first, second, expected) in [
+        (clause("a", prod), clause("a", dev), ""),
+        (clause("a", prod), clause("a", but_prod), ""),
+        (clause("other-private", prod), clause("a", dev), ""),
+        (clause("a", prod), clause("a", prod), "duplicate-id"),
+        (clause("a", but_prod), clause("a", but_prod), "duplicate-id"),
+        (clause("other-private", "only: true"), clause("a", dev), "duplicate-id"),
+        // What counts in one cluster alone hides nothing that counts elsewhere.
+        (clause("a", prod), clause("b", prod), "shadowed"),
+        (clause("a", prod), clause("b", "only: false"), ""),
+        (clause("a", "only: false"), clause("b", prod), "shadowed"),
+        (clause("a", "cluster: prod!"), clause("b", "except_cluster: []"), "bad-glob empty"),
+    ] {
+        assert_eq!(codes(&format!("{first}, {second}")), expected, "{first}, {second}");
+    }
 }
 
 #[test]
@@ -161,9 +254,20 @@ fn inherited_verdicts_can_be_changed() {
     assert_eq!(of("cluster-internals-wide"), (Verdict::Report, Some(Severity::High)));
     assert_eq!(find(&policy, "cluster-internals-wide").for_controller, None);
     assert_eq!(of("other-private"), (Verdict::Revoke, Some(Severity::Medium)));
-    assert_eq!(of("foreign-group"), (Verdict::Revoke, Some(Severity::Medium)));
+    assert_eq!(of("foreign-group"), (Verdict::Revoke, Some(Severity::Low)));
     assert_eq!(of("nodeport-internet"), (Verdict::Allow, None));
     assert_eq!(find(&policy, "nodeport-internet").severity_of_ranges, None);
+
+    let verdicts = "{cluster-internals-wide: {verdict: revoke, in_passing: allow}, other-internet: {verdict: revoke, \
+                    for_controller: report}, kubelet-private: {verdict: report, severity: high}, remote-login-wide: \
+                    {verdict: revoke, for_controller: revoke}}";
+    let policy = loaded(&format!("version: 1\nverdicts: {verdicts}\n")).policy;
+    let milder = |id| (find(&policy, id).in_passing, find(&policy, id).for_controller);
+    assert_eq!(milder("cluster-internals-wide"), (Some(Verdict::Allow), Some(Verdict::Report)));
+    assert_eq!(milder("other-internet"), (None, Some(Verdict::Report)));
+    assert_eq!(milder("remote-login-wide"), (None, None), "not milder, so it is none");
+    assert_eq!(find(&policy, "other-internet").severity_for_controller, Some(Severity::Medium));
+    assert_eq!(find(&policy, "kubelet-private").severity_of_broad, None, "the severity that is given is that of all");
 
     let verdicts = "{nodeport-internet: {verdict: report, severity: low}, other-private: {verdict: revoke, severity: high}, \
                     kubelet-internet: {verdict: report}, api-internet: {verdict: allow}}";
@@ -263,7 +367,10 @@ fn only_certain_surprises_are_reported() {
     let expiry = "owner: o, expires: 2026-12-31";
     for (entry, expected) in [
         ("exceptions: [{from: same-cluster}]", "idle-exception"),
-        ("exceptions: [{from: [self, \"aws:s3\", \"role:node\"]}]", "idle-exception"),
+        ("exceptions: [{from: [self, \"role:node\"]}]", "idle-exception"),
+        ("exceptions: [{from: \"aws:s3\", udp: 2379}]", "idle-exception"),
+        // In a narrow rule the ports of etcd are reported.
+        ("exceptions: [{from: \"aws:s3\", tcp: 2379}]", ""),
         ("exceptions: [{from: vpc, protocol: tcp, ports: 8080}]", "idle-exception"),
         ("exceptions: [{from: \"aws:cloudfront\", protocol: tcp, ports: 80}]", "idle-exception"),
         ("exceptions: [{from: \"aws:cloudfront\", protocol: tcp, ports: 8080}]", ""),
@@ -308,6 +415,7 @@ fn only_certain_surprises_are_reported() {
         ("clauses: [{verdict: revoke, severity: low, direction: egress, to: anywhere, roles: pod}]", ""),
         ("clauses: [{verdict: report, direction: egress, to: anywhere}]", ""),
         ("verdicts: {etcd-internet: report, ", "weakens-inherited"),
+        ("verdicts: {etcd-internet: {verdict: revoke, in_passing: allow}, ", "weakens-inherited"),
         ("verdicts: {nodeport-internet: allow, ", "weakens-inherited"),
         ("verdicts: {remote-login-public: allow, ", "weakens-inherited"),
         ("verdicts: {api-internet: allow, ", ""),
@@ -315,6 +423,11 @@ fn only_certain_surprises_are_reported() {
         ("verdicts: {egress: {verdict: revoke, severity: low}, ", "takes-requirement"),
         ("clauses: [{verdict: allow, from: internet, roles: load-balancer, only: true}]", ""),
         ("clauses: [{verdict: report, from: internet}]", "opens-to-world"),
+        // What decides only rules of some widths covers nothing for sure.
+        ("clauses: [{verdict: allow, from: internet, at_most_ports: 16}]", "allows-critical"),
+        ("exceptions: [{from: [other-group], protocol: tcp, ports: 30000}]", "idle-exception"),
+        ("exceptions: [{from: [other-account-group], protocol: tcp, ports: 8080}]", ""),
+        ("exceptions: [{from: [other-account-group], protocol: tcp, ports: 30000}]", "idle-exception"),
         ("clauses: [{verdict: allow, direction: egress, to: internet}]", ""),
         // SSH is critical only where it is wide.
         ("clauses: [{verdict: allow, from: 203.0.113.0/24, protocol: tcp, ports: 20-25}]", ""),

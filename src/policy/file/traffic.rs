@@ -1,4 +1,4 @@
-//! `protocol`, `ports`, `icmp`, `icmpv6` and `whole_protocols`: what a clause says about packets.
+//! `protocol`, `ports`, `tcp`, `udp`, `icmp`, `icmpv6` and `whole_protocols`: what a clause says about packets.
 
 use crate::model::region::{Traffic, protocol_name};
 use crate::model::text::quoted;
@@ -23,6 +23,10 @@ pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> Option<Traff
     if fields.get("protocol").or(fields.get("ports")).is_some() {
         written.push(grid(fields, problems));
     }
+    for (key, protocol) in [("tcp", TCP), ("udp", UDP)] {
+        let ranges = fields.get(key).map(|node| port_ranges(node, key, problems));
+        written.extend(ranges.map(|ranges| Some(lanes(protocol, &ranges?))));
+    }
     for (key, protocol) in [("icmp", ICMP), ("icmpv6", ICMPV6)] {
         written.extend(fields.get(key).map(|node| messages(node, key, protocol, problems)));
     }
@@ -42,10 +46,14 @@ fn whole(protocol: Option<u8>) -> Traffic {
     protocol.map_or_else(Traffic::all, |number| Traffic::ports(number, 0, u16::MAX))
 }
 
+fn lanes(protocol: u8, ranges: &[(u16, u16)]) -> Vec<Traffic> {
+    ranges.iter().map(|(from, to)| Traffic::ports(protocol, *from, *to)).collect()
+}
+
 /// `protocol` times `ports`, of which one is written.
 fn grid(fields: &Fields<'_>, problems: &mut Problems) -> Option<Vec<Traffic>> {
     let every = vec![(0, u16::MAX)];
-    let ranges = fields.get("ports").map_or(Some(every.clone()), |node| port_ranges(node, problems));
+    let ranges = fields.get("ports").map_or(Some(every.clone()), |node| port_ranges(node, "ports", problems));
     let Some(node) = fields.get("protocol") else {
         let at = fields.key_at("ports").unwrap_or(fields.at);
         let message = format!("the {} has `ports` but no `protocol`", fields.what);
@@ -61,9 +69,8 @@ fn grid(fields: &Fields<'_>, problems: &mut Problems) -> Option<Vec<Traffic>> {
     let mut grid = Some(Vec::new());
     for (protocol, at) in protocols {
         if let Some(number @ (TCP | UDP)) = protocol {
-            let lane = ranges.iter().map(|(from, to)| Traffic::ports(number, *from, *to));
             if let Some(grid) = &mut grid {
-                grid.extend(lane);
+                grid.extend(lanes(number, &ranges));
             }
         } else {
             grid = None;
@@ -109,9 +116,9 @@ fn protocols(node: &Node, key: &str, problems: &mut Problems) -> Option<Vec<(Opt
     })
 }
 
-fn port_ranges(node: &Node, problems: &mut Problems) -> Option<Vec<(u16, u16)>> {
-    each(node, "ports", problems, |item, problems| {
-        let word = scalar(item, "ports", problems)?;
+fn port_ranges(node: &Node, key: &str, problems: &mut Problems) -> Option<Vec<(u16, u16)>> {
+    each(node, key, problems, |item, problems| {
+        let word = scalar(item, key, problems)?;
         if word == "all" {
             return Some((0, u16::MAX));
         }

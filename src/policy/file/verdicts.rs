@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
-use crate::policy::file::clause::{HELP_VERDICT, Ids, refuse_severity_of_allow, set_verdict};
+use crate::policy::file::clause::{DEFAULT_SEVERITY, HELP_VERDICT, Ids, MILDER, refuse_severity_of_allow};
 use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::hazard::is_guard;
 use crate::policy::file::problems::Problems;
 use crate::policy::model::{Clause, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::tree::{Node, Value};
 
-const OF_VERDICTS: [&str; 2] = ["verdict", "severity"];
+const OF_VERDICTS: [&str; 4] = ["verdict", "in_passing", "for_controller", "severity"];
 
 /// Changes the verdicts of inherited clauses and requirements, and their severities where those are given.
 pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &mut Problems) {
@@ -30,23 +30,23 @@ pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &
             let message = format!("the verdict of {} is given twice", quoted(id));
             problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
         } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
-            if let Some((verdict, severity)) = change {
-                if let Some(message) = weakened(clause, verdict) {
+            if let Some(change) = change {
+                if let Some(message) = weakened(clause, change) {
                     let help = "write a clause of your own for what has to be open; it can name ports and addresses";
                     problems.add(Diagnostic::warning("weakens-inherited", key.at, message).about(id).help(help));
                 }
-                set_verdict(clause, verdict, severity);
+                set_verdict(clause, change);
             }
         } else if let Some(at) = inherited.requirements.iter().position(|requirement| requirement.id == id) {
             match change {
                 // It may be missing.
-                Some((Verdict::Allow, _)) => drop(inherited.requirements.remove(at)),
-                Some((Verdict::Report, severity)) => {
+                Some(Change { verdict: Verdict::Allow, .. }) => drop(inherited.requirements.remove(at)),
+                Some(Change { verdict: Verdict::Report, severity, .. }) => {
                     if let (Some(requirement), Some(severity)) = (inherited.requirements.get_mut(at), severity) {
                         requirement.severity = severity;
                     }
                 }
-                Some((Verdict::Revoke, _)) => {
+                Some(Change { verdict: Verdict::Revoke, .. }) => {
                     let message = format!("{} is a requirement: what is missing cannot be revoked", quoted(id));
                     let help = "write `allow` where it may be missing, or `report`";
                     problems.add(Diagnostic::error("revoke-of-requirement", value.at, message).help(help));
@@ -73,9 +73,11 @@ pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &
 
 /// What the new verdict gives up, where that is grave: a clause that keeps the world out of what must never be open to it,
 /// or the last that objects to something open to the internet.
-fn weakened(clause: &Clause, verdict: Verdict) -> Option<String> {
-    let id = &clause.id;
-    if is_guard(clause) && verdict < Verdict::Revoke {
+fn weakened(clause: &Clause, change: Change) -> Option<String> {
+    let (id, verdict) = (&clause.id, change.verdict);
+    let before = clause.in_passing.unwrap_or(clause.verdict);
+    let is_milder_in_passing = change.in_passing.is_some_and(|milder| milder < before);
+    if is_guard(clause) && (verdict < Verdict::Revoke || is_milder_in_passing) {
         return Some(format!("`{id}` no longer closes what it is there to keep the world out of: {}", clause.reason));
     }
     let severity = clause.severity.max(clause.severity_of_ranges);
@@ -94,15 +96,43 @@ pub(super) fn positions(node: &Node) -> Vec<(&str, At)> {
 }
 
 /// `report`, or `{verdict: report, severity: low}`. `None`: reported.
-fn entry(value: &Node, id: &str, problems: &mut Problems) -> Option<(Verdict, Option<Severity>)> {
+fn entry(value: &Node, id: &str, problems: &mut Problems) -> Option<Change> {
     if !matches!(value.value, Value::Map(_)) {
-        return choice(value, id, "verdict", "unknown-verdict", &Verdict::WORDS, problems)
-            .map(|verdict| (verdict, None));
+        let verdict = choice(value, id, "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
+        return Some(Change { verdict, severity: None, in_passing: None, for_controller: None });
     }
     let fields = Fields::read(value, "entry of `verdicts`", &OF_VERDICTS, problems)?;
     let severity = fields.choice("severity", "severity", "unknown-severity", &Severity::WORDS, problems);
+    let [in_passing, for_controller] =
+        MILDER.map(|key| fields.choice(key, "verdict", "unknown-verdict", &Verdict::WORDS, problems));
     fields.need("verdict", HELP_VERDICT, problems);
     let verdict = fields.choice("verdict", "verdict", "unknown-verdict", &Verdict::WORDS, problems)?;
     refuse_severity_of_allow(&fields, verdict, problems);
-    Some((verdict, severity))
+    Some(Change { verdict, severity, in_passing, for_controller })
+}
+
+/// What `verdicts` says of an inherited clause.
+#[derive(Clone, Copy)]
+struct Change {
+    verdict: Verdict,
+    severity: Option<Severity>,
+    in_passing: Option<Verdict>,
+    for_controller: Option<Verdict>,
+}
+
+/// Gives a clause another verdict, and takes away what does nothing beside it. A severity that is given is that of every
+/// rule.
+fn set_verdict(clause: &mut Clause, change: Change) {
+    let Change { verdict, severity, in_passing, for_controller } = change;
+    let is_objection = verdict != Verdict::Allow;
+    clause.verdict = verdict;
+    for particular in
+        [&mut clause.severity_of_ranges, &mut clause.severity_of_broad, &mut clause.severity_for_controller]
+    {
+        *particular = particular.filter(|_| is_objection && severity.is_none());
+    }
+    clause.severity = is_objection.then_some(severity.or(clause.severity).unwrap_or(DEFAULT_SEVERITY));
+    clause.in_passing = in_passing.or(clause.in_passing).filter(|milder| *milder < verdict);
+    clause.for_controller = for_controller.or(clause.for_controller).filter(|milder| *milder < verdict);
+    clause.beside_load_balancer &= verdict == Verdict::Revoke;
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::rule::{Packets, Peer};
+use crate::model::rule::{Direction, Packets, Peer};
 use crate::report::outcome::Opener;
 
 fn rule(id: &str) -> Rule {

@@ -1,4 +1,4 @@
-//! The text of a notice: what happened to one group or account, in the order in which people ask.
+//! The text of a notice: what happened to one group, cluster or account, in the order in which people ask.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,7 +20,8 @@ const MAX_FINDINGS: usize = 20;
 pub fn notice(record: &Record, now: Timestamp) -> Notice {
     match &record.group {
         Some(group) => of_group(record, group, now),
-        None => of_account(record),
+        None if record.clusters.is_empty() => of_account(record),
+        None => of_cluster(record),
     }
 }
 
@@ -29,7 +30,7 @@ fn of_account(record: &Record) -> Notice {
     let (account, region) = (&record.account, &record.region);
     let findings: Vec<&Finding> = record.findings.iter().collect();
     let why = record.findings.first().and_then(|finding| finding.detail.as_deref()).map(plain);
-    let mut facts = vec![("Where", format!("account {account}, {region}")), ("Why", why.unwrap_or_default())];
+    let mut facts = vec![("Where", place(record)), ("Why", why.unwrap_or_default())];
     if let Some(actor) = &record.actor {
         facts.push(("Who", principal(actor)));
         facts.push(("Call", record.event_name.as_deref().map(plain).unwrap_or_default()));
@@ -40,7 +41,7 @@ fn of_account(record: &Record) -> Notice {
             let headline = format!("{what}, so nothing was judged and nothing was closed");
             (what, headline)
         }
-        Some(Subject::Check(Check::PublicEndpoint) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
+        Some(Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
             (headline(&findings), headline(&findings))
         }
     };
@@ -51,6 +52,29 @@ fn of_account(record: &Record) -> Notice {
         facts,
         steps: next_steps(&findings),
         thread: format!("{account}/{region}"),
+        ..Notice::default()
+    }
+}
+
+/// The notice of one record about a cluster as a whole.
+fn of_cluster(record: &Record) -> Notice {
+    let cluster = cluster(record);
+    let findings: Vec<&Finding> = record.findings.iter().collect();
+    let headline = match record.findings.first().map(|finding| &finding.subject) {
+        Some(Subject::Check(Check::PublicEndpoint)) => {
+            "the public endpoint of the API is open to a great many".to_owned()
+        }
+        Some(Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_)) | None => headline(&findings),
+    };
+    let mut facts = vec![("Cluster", format!("{cluster}, {}", place(record)))];
+    facts.extend(who(record));
+    Notice {
+        subject: subject(record.severity, &cluster, &headline),
+        headline,
+        facts,
+        sections: findings.iter().map(|finding| section(finding, record)).collect(),
+        steps: next_steps(&findings),
+        thread: format!("{}/{}/{cluster}", record.account, record.region),
         ..Notice::default()
     }
 }
@@ -137,20 +161,28 @@ fn facts(record: &Record, group: &GroupRecord, cluster: &str) -> Vec<(&'static s
     let name = name.map(|name| format!(" ({})", plain(name))).unwrap_or_default();
     let vpc = group.vpc.as_deref().filter(|vpc| !vpc.is_empty()).unwrap_or("an unknown VPC");
     let mut facts = vec![
-        ("Cluster", format!("{cluster} ({}), account {}, {}", roles.join(" and "), record.account, record.region)),
+        ("Cluster", format!("{cluster} ({}), {}", roles.join(" and "), place(record))),
         ("Group", format!("{}{name} in {vpc}", group.id)),
     ];
+    facts.extend(who(record));
+    facts
+}
+
+fn place(record: &Record) -> String {
+    format!("account {}, {}", record.account, record.region)
+}
+
+/// Who made the call, and when and with what.
+fn who(record: &Record) -> Vec<(&'static str, String)> {
     let Some(actor) = &record.actor else {
-        facts.push(("Who", "is not known: it was there when the sweep came".to_owned()));
-        return facts;
+        return vec![("Who", "is not known: it was there when the sweep came".to_owned())];
     };
-    let who = principal(actor);
+    let name = principal(actor);
     let from = actor.source_ip.as_deref().map(|address| format!(" from {}", plain(address))).unwrap_or_default();
     let through = actor.invoked_by.as_deref().map(|service| format!(" through {}", plain(service))).unwrap_or_default();
     let time = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |time| format!("at {time}"));
     let call = record.event_name.as_deref().map(plain).unwrap_or_default();
-    facts.push(("Who", format!("{who}{from}{through}")));
-    facts.push(("Call", format!("{call} {time}")));
+    let mut facts = vec![("Who", format!("{name}{from}{through}")), ("Call", format!("{call} {time}"))];
     facts.extend(actor.user_agent.as_deref().map(|tool| ("Tool", plain(tool))));
     facts
 }
@@ -192,6 +224,7 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Requirement(id) => format!("Missing: {}", plain(id)),
         Subject::Check(Check::PublicEndpoint) => "The public endpoint of the API".to_owned(),
         Subject::Check(Check::ReadDenied) => "What the guard may read".to_owned(),
+        Subject::Check(Check::UnreadableRule) => "Rules that can't be read".to_owned(),
     }
 }
 
@@ -199,6 +232,7 @@ pub(super) fn what(finding: &Finding) -> String {
 pub(super) fn status(finding: &Finding) -> &'static str {
     match finding.action {
         _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
+        _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
         Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
         Action::WouldRevoke => "STILL OPEN, only reported",

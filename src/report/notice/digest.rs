@@ -34,7 +34,8 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
     let findings: Vec<&Finding> = shown.iter().flat_map(|record| &record.findings).collect();
     let groups: BTreeSet<&str> = shown.iter().filter_map(|record| Some(record.group.as_ref()?.id.as_str())).collect();
     let cluster = cluster(first);
-    let headline = format!("{} in {}", headline(&findings), count(groups.len(), "group"));
+    let of_groups = if groups.is_empty() { String::new() } else { format!(" in {}", count(groups.len(), "group")) };
+    let headline = format!("{}{of_groups}", headline(&findings));
     let severity = records.iter().filter_map(|record| record.severity).max();
     let rest = shown.len().saturating_sub(MAX_GROUPS);
     Some(Notice {
@@ -60,7 +61,8 @@ fn section(record: &Record) -> Section {
             let name = group.name.as_deref().map(plain).unwrap_or_default();
             format!("{} ({name}), {}", group.id, roles.join(" and "))
         }
-        None => format!("account {}, {}", record.account, record.region),
+        None if record.clusters.is_empty() => format!("account {}, {}", record.account, record.region),
+        None => format!("cluster {}", cluster(record)),
     };
     let mut lines: Vec<String> = record.findings.iter().take(MAX_FINDINGS).map(line).collect();
     let rest = record.findings.len().saturating_sub(MAX_FINDINGS);

@@ -65,6 +65,7 @@ pub(super) fn need(node: &Node, shared: &Shared, problems: &mut Problems) -> Opt
         rules,
         vpc_ranges: shared.vpc.clone(),
         prefix_lists: lists.collect::<BTreeMap<String, PrefixList>>(),
+        ..Topology::default()
     };
     Some(Need { name: name?, at: named?.at, requirement: requirement?, topology, is_met: is_met? })
 }

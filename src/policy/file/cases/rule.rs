@@ -17,8 +17,6 @@ use crate::policy::tree::Node;
 
 pub(super) const RULE: [&str; 9] =
     ["direction", "protocol", "ports", "icmp", "icmpv6", "from", "to", "description", "author"];
-const AUTHORS: [(&str, Author); 3] =
-    [("unknown", Author::Unknown), ("controller", Author::Controller), ("other", Author::Other)];
 
 /// One rule of EC2: one direction, one protocol, one range of ports, one peer.
 pub(super) fn rule(node: &Node, own: &str, shared: &Shared, problems: &mut Problems) -> Option<(Rule, Author)> {
@@ -45,7 +43,8 @@ pub(super) fn rule(node: &Node, own: &str, shared: &Shared, problems: &mut Probl
     let help = format!("add `{ours}: 0.0.0.0/0`, or another block, `self`, `sg-…` or `pl-…`");
     let peer = fields.need(ours, &help, problems).and_then(|node| peer(node, ours, own, shared, problems));
     let description = fields.text("description", problems);
-    let author = fields.choice("author", "author", "unknown-author", &AUTHORS, problems).unwrap_or(Author::Unknown);
+    let author =
+        fields.choice("author", "author", "unknown-author", &Author::WORDS, problems).unwrap_or(Author::Unknown);
     let rule =
         Rule { id: String::new(), direction, packets: packets?, peer: peer?, description, tags: BTreeMap::new() };
     Some((rule, author))

@@ -12,7 +12,7 @@ use crate::model::rule::Peer;
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::roles;
-use crate::policy::file::fields::{Fields, choice, items, kind, scalar};
+use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::Problems;
 use crate::policy::model::Mode;
@@ -44,20 +44,16 @@ impl Circumstances {
         };
         let account = checked("account", names::account);
         let region = checked("region", names::region);
-        let cluster = checked("cluster", names::cluster);
-        let several = fields.get("clusters").map(|node| {
-            let name = |item: &Node, problems: &mut Problems| {
-                scalar(item, "clusters", problems).and_then(|text| names::cluster(text, item.at, problems))
+        let clusters = fields.get("cluster").map(|node| {
+            let mut name = |item: &Node| names::cluster(scalar(item, "cluster", problems)?, item.at, problems);
+            let read: Vec<Option<String>> = match &node.value {
+                Value::List(list) => list.iter().map(&mut name).collect(),
+                _ => vec![name(node)],
             };
-            items(node, "clusters", problems).into_iter().filter_map(|item| name(item, problems)).collect()
+            read.into_iter().flatten().collect()
         });
-        if let (Some(at), Some(_)) = (fields.key_at("cluster"), &several) {
-            let message = "`cluster` and `clusters` both say which clusters the group belongs to";
-            problems.add(Diagnostic::error("duplicate-key", at, message).help("keep `clusters`"));
-        }
         let mode = fields.choice("mode", "mode", "unknown-mode", &Mode::WORDS, problems);
-        let now = fields.get("now").and_then(|node| time(node, problems));
-        Self { account, region, clusters: several.or(cluster.map(|name| [name].into())), mode, now }
+        Self { account, region, clusters, mode, now: fields.get("now").and_then(|node| time(node, problems)) }
     }
 
     /// What is said here, else there.
@@ -76,8 +72,9 @@ impl Circumstances {
 pub(super) fn peers(node: &Node, problems: &mut Problems) -> BTreeMap<String, PeerGroup> {
     let help = "write `sg-0123456789abcdef0: [node]` for each group of the same cluster";
     let entries = entries(node, "peers", Resource::Group, help, problems);
-    let peer =
-        |(id, node): (String, &Node)| Some((id, PeerGroup { same_cluster: true, roles: roles(node, problems)? }));
+    let peer = |(id, node): (String, &Node)| {
+        Some((id, PeerGroup { same_cluster: true, roles: roles(node, problems)?, ..PeerGroup::default() }))
+    };
     entries.into_iter().filter_map(peer).collect()
 }
 

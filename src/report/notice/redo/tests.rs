@@ -5,6 +5,7 @@ use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::{Mode, Policy};
 use crate::policy::{builtin, file};
+use crate::report::record::About;
 
 const GROUP: &str = "sg-0123456789abcdef0";
 
@@ -39,7 +40,14 @@ fn record(judged: JudgedRule, action: Action) -> Record {
     let finding = Finding::of_rule(judged, true, action, None);
     let location = Location::new("111122223333", "eu-west-1");
     let group = Group { id: GROUP.to_owned(), ..Group::default() };
-    Record::of(&location, builtin::policy("standard").unwrap(), Mode::Enforce, Some(&group), vec![finding], None)
+    Record::of(
+        &location,
+        builtin::policy("standard").unwrap(),
+        Mode::Enforce,
+        About::Group(&group),
+        vec![finding],
+        None,
+    )
 }
 
 #[test]
@@ -53,7 +61,7 @@ fn the_proposed_exception_is_a_policy_under_which_the_rule_is_not_revoked() {
         ("every protocol under strict", strict, rule(Packets::All, "0.0.0.0/0")),
         ("a protocol by number", standard, rule(Packets::Protocol(47), "0.0.0.0/0")),
         ("ping under strict", strict, rule(Packets::Icmp(Some(8), Some(0)), "0.0.0.0/0")),
-        ("UDP", standard, rule(Packets::Udp(53, 8472), "0.0.0.0/0")),
+        ("UDP", standard, rule(Packets::Udp(8285, 8472), "0.0.0.0/0")),
     ] {
         let finding = verdict(policy, &rule);
         assert_eq!(finding.verdict, Verdict::Revoke, "{what}");

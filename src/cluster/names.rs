@@ -1,0 +1,210 @@
+//! Which clusters and node groups a security group, and what is attached to it, name: where EKS is to be asked. Names prove
+//! nothing; membership judges what EKS says of them.
+//!
+//! Must not: read anything.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::membership::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, EKS_INTERFACE, clusters_in_tags};
+use crate::model::facts::{GroupFacts, Instance, Interface, Tags};
+
+/// Clusters, and node groups of one, that are asked for because ordinary tags name them. Anybody can write fifty; each
+/// costs calls that the cluster's own controllers need too.
+const MAX_BY_ORDINARY_TAGS: usize = 3;
+/// The longest name of a cluster. <https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html>
+const MAX_NAME_LEN: usize = 100;
+/// How the names of the groups begin that EKS makes for SSH to a managed node group.
+const REMOTE_ACCESS_GROUP: &str = "eks-remoteAccess-";
+/// The ordinary tags with the name of a managed node group, on its instances and on the groups EKS makes for it.
+const NODE_GROUP_TAGS: [&str; 2] = ["eks:nodegroup-name", "eks"];
+/// How EKS names the Auto Scaling groups of a node group: this, its name, and an id of five parts.
+const SCALING_GROUP_PREFIX: &str = "eks-";
+const SCALING_GROUP_ID_PARTS: usize = 5;
+
+/// Clusters by name, each with the node groups of it that are named.
+pub type Named = BTreeMap<String, BTreeSet<String>>;
+
+/// What groups and their attachments name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Clusters that only AWS can name: in its own tags, and in interfaces of EKS.
+    pub by_aws: BTreeSet<String>,
+    /// Other clusters in ordinary tags, those that most attachments name first.
+    pub ordinary: Vec<String>,
+}
+
+/// Everything that is named.
+pub fn names<'a>(
+    groups: impl IntoIterator<Item = &'a GroupFacts>,
+    interfaces: &'a [Interface],
+    instances: &'a [Instance],
+) -> Names {
+    let of_groups: Vec<&Tags> = groups.into_iter().map(|group| &group.tags).collect();
+    let of_instances = || instances.iter().map(|instance| &instance.tags);
+    let of_eks = interfaces.iter().filter(|eni| eni.instance_owner.as_ref().is_some_and(|owner| *owner != eni.owner));
+    let described = of_eks.filter_map(|interface| interface.description.strip_prefix(EKS_INTERFACE));
+    let tagged = of_groups.iter().copied().chain(of_instances()).filter_map(|tags| tags.get(AWS_CLUSTER_TAG));
+    let by_aws = tagged.map(String::as_str).chain(described).filter(|name| is_cluster_name(name));
+    let by_aws: BTreeSet<String> = by_aws.map(str::to_owned).collect();
+
+    // What more attachments say counts more, and any attachment more than the group itself.
+    let mut times: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for name in of_instances().chain(interfaces.iter().map(|interface| &interface.tags)).flat_map(clusters_in_tags) {
+        times.entry(name).or_default().0 += 1;
+    }
+    for name in of_groups.into_iter().flat_map(clusters_in_tags) {
+        times.entry(name).or_default().1 += 1;
+    }
+    times.retain(|name, _| is_cluster_name(name) && !by_aws.contains(*name));
+    let mut ordinary: Vec<(&str, (usize, usize))> = times.into_iter().collect();
+    ordinary.sort_by_key(|(_, times)| Reverse(*times));
+    Names { by_aws, ordinary: ordinary.into_iter().map(|(name, _)| name.to_owned()).collect() }
+}
+
+impl Names {
+    /// Whether more is named in ordinary tags than may be asked for.
+    pub fn is_crowded(&self) -> bool {
+        self.ordinary.len() > MAX_BY_ORDINARY_TAGS
+    }
+
+    /// Lets those go first that are clusters of the VPC, by the groups that EKS made for them there, and of these the ones
+    /// whose group the `neighbours` are: whoever writes decoys into tags can't make them clusters.
+    pub fn prefer(&mut self, cluster_groups: &[GroupFacts], neighbours: &BTreeSet<String>) {
+        let standing = |name: &String| {
+            let mut own = cluster_groups.iter().filter(|group| group.tags.get(AWS_CLUSTER_TAG) == Some(name));
+            let is_here = own.clone().next().is_some();
+            Reverse((own.any(|group| neighbours.contains(&group.id)), is_here))
+        };
+        self.ordinary.sort_by_cached_key(standing);
+    }
+
+    /// The clusters to ask EKS for: all that AWS names, and a few of the others.
+    pub fn to_ask(&self) -> impl Iterator<Item = &String> {
+        self.by_aws.iter().chain(self.ordinary.iter().take(MAX_BY_ORDINARY_TAGS))
+    }
+}
+
+/// The node groups of these clusters that EKS has to be asked for, because nothing else says what a group is to them: the
+/// one that a group for remote access was made for, and those whose instances AWS did not tag with their cluster.
+pub fn node_groups(groups: &[GroupFacts], instances: &[Instance], clusters: &BTreeSet<String>) -> Named {
+    let remote: Vec<&GroupFacts> = groups.iter().filter(|group| group.name.starts_with(REMOTE_ACCESS_GROUP)).collect();
+    let is_of_remote = |instance: &Instance| remote.iter().any(|group| instance.groups.contains(&group.id));
+    let is_asked = |instance: &&Instance| !instance.tags.contains_key(AWS_CLUSTER_TAG) || is_of_remote(instance);
+    let tags = remote.iter().map(|group| &group.tags).chain(instances.iter().filter(is_asked).map(|i| &i.tags));
+    let mut named = Named::new();
+    for tags in tags {
+        let Some(node_group) = node_group(tags) else { continue };
+        let of = clusters_in_tags(tags).chain(tags.get(AWS_CLUSTER_TAG).map(String::as_str));
+        for cluster in of.filter(|name| clusters.contains(*name)) {
+            let known = named.entry(cluster.to_owned()).or_default();
+            if known.len() < MAX_BY_ORDINARY_TAGS {
+                known.insert(node_group.to_owned());
+            }
+        }
+    }
+    named
+}
+
+fn node_group(tags: &Tags) -> Option<&str> {
+    let scaling = || {
+        let name = tags.get(AWS_SCALING_TAG)?.strip_prefix(SCALING_GROUP_PREFIX)?;
+        name.rsplitn(SCALING_GROUP_ID_PARTS + 1, '-').nth(SCALING_GROUP_ID_PARTS)
+    };
+    let tagged = NODE_GROUP_TAGS.iter().find_map(|key| tags.get(*key)).map(String::as_str);
+    tagged.or_else(scaling).filter(|name| is_cluster_name(name))
+}
+
+/// Whether a cluster or node group can have this name: another one in a path of EKS's API is an error, or another question.
+fn is_cluster_name(name: &str) -> bool {
+    let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    starts && name.len() <= MAX_NAME_LEN && name.chars().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(pairs: &[(&str, &str)]) -> Tags {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn group(id: &str, pairs: &[(&str, &str)]) -> GroupFacts {
+        GroupFacts { id: id.into(), tags: tags(pairs), ..GroupFacts::default() }
+    }
+
+    fn instance(pairs: &[(&str, &str)]) -> Instance {
+        Instance { tags: tags(pairs), ..Instance::default() }
+    }
+
+    fn asked(names: &Names) -> String {
+        names.to_ask().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn names_come_from_tags_of_aws_interfaces_of_eks_and_ordinary_tags() {
+        let managed = instance(&[("aws:eks:cluster-name", "a")]);
+        let tagged = instance(&[("kubernetes.io/cluster/b", "owned")]);
+        let control_plane = |description: &str, owner: Option<&str>| Interface {
+            description: description.into(),
+            owner: "111122223333".into(),
+            instance_owner: owner.map(str::to_owned),
+            ..Interface::default()
+        };
+        let interfaces = [
+            control_plane("Amazon EKS c", Some("999999999999")),
+            control_plane("Amazon EKS d", None),
+            control_plane("Amazon EKS e", Some("111122223333")),
+        ];
+        let names = names([&group("sg-1", &[("kubernetes.io/cluster/f", "owned")])], &interfaces, &[managed, tagged]);
+        assert_eq!(asked(&names), "a c b f");
+    }
+
+    #[test]
+    fn what_cannot_be_a_cluster_is_not_asked_for() {
+        let long = "x".repeat(101);
+        for name in ["", "-a", "a/b", "a b", "ä", "../x", &long] {
+            let key = format!("kubernetes.io/cluster/{name}");
+            let names = names([&group("sg-1", &[(&key, "owned"), ("eks:cluster-name", name)])], &[], &[]);
+            assert_eq!(asked(&names), "", "{name}");
+        }
+    }
+
+    #[test]
+    fn fifty_ordinary_tags_cost_three_descriptions_and_hide_no_cluster_of_the_vpc() {
+        let keys: Vec<String> = (0..50).map(|n| format!("kubernetes.io/cluster/decoy-{n:02}")).collect();
+        let decoys: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "owned")).collect();
+        let mut all = decoys.clone();
+        all.push(("kubernetes.io/cluster/prod", "owned"));
+        let of_eks = |id: &str, name: &str| group(id, &[("aws:eks:cluster-name", name)]);
+        let mut crowded = names([&group("sg-1", &decoys)], &[], &[instance(&all), instance(&decoys)]);
+        assert!(crowded.is_crowded());
+        assert!(!asked(&crowded).contains("prod"), "the decoys are named more often");
+        crowded.prefer(&[of_eks("sg-7", "prod")], &BTreeSet::new());
+        assert_eq!(asked(&crowded), "prod decoy-00 decoy-01");
+        let others = [of_eks("sg-4", "decoy-40"), of_eks("sg-5", "decoy-41"), of_eks("sg-6", "decoy-42")];
+        let here: Vec<GroupFacts> = others.into_iter().chain([of_eks("sg-7", "prod")]).collect();
+        crowded.prefer(&here, &BTreeSet::from(["sg-7".to_owned()]));
+        assert_eq!(asked(&crowded), "prod decoy-40 decoy-41");
+    }
+
+    #[test]
+    fn a_node_group_is_asked_for_where_nothing_else_says_what_a_group_is() {
+        let of_a = BTreeSet::from(["a".to_owned()]);
+        let scaling = "eks-blue-workers-b2c41f2e-89ab-4cde-8f01-23456789abcd";
+        let line = |groups: &[GroupFacts], instances: &[Instance]| {
+            node_groups(groups, instances, &of_a).into_values().flatten().collect::<Vec<_>>().join(" ")
+        };
+        let by_aws = ("aws:eks:cluster-name", "a");
+        let ordinary = ("kubernetes.io/cluster/a", "owned");
+        assert_eq!(line(&[], &[instance(&[by_aws, ("eks:nodegroup-name", "ng")])]), "");
+        assert_eq!(line(&[], &[instance(&[ordinary, ("eks:nodegroup-name", "ng")])]), "ng");
+        assert_eq!(line(&[], &[instance(&[ordinary, ("aws:autoscaling:groupName", scaling)])]), "blue-workers");
+        let remote = GroupFacts { name: "eks-remoteAccess-1".into(), ..group("sg-1", &[]) };
+        let node = Instance { groups: vec!["sg-1".into()], ..instance(&[by_aws, ("eks:nodegroup-name", "ng")]) };
+        assert_eq!(line(&[remote], &[node]), "ng");
+        let remote = GroupFacts { name: "eks-remoteAccess-1".into(), ..group("sg-1", &[("eks", "ng"), ordinary]) };
+        assert_eq!(line(&[remote], &[]), "ng");
+    }
+}

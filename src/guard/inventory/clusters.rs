@@ -1,0 +1,113 @@
+//! The clusters that are asked for, by name: EKS is never asked for all of them but in a sweep.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::{join_all, try_join};
+use futures::stream::{self, StreamExt as _};
+
+use super::raw::RawState;
+use crate::cluster::names::{Named, Names};
+use crate::model::error::CloudError;
+use crate::model::facts::{Cluster, NodeGroup, NodeGroups};
+use crate::ports::Eks;
+
+/// Clusters read at the same time.
+const MAX_CONCURRENT_READS: usize = 8;
+
+/// Node groups that are looked at for a group of a launch template, which nothing else connects with them.
+const MAX_NODE_GROUPS: usize = 20;
+
+/// What EKS said of the clusters that it was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Clusters {
+    /// With the node groups that were asked for.
+    asked: Named,
+    found: BTreeMap<String, Cluster>,
+    pub(super) unread: BTreeMap<String, CloudError>,
+}
+
+impl Clusters {
+    /// Asks for those that were not asked for yet, each with these node groups.
+    pub(super) async fn ask(&mut self, eks: &dyn Eks, named: &Named) {
+        let missing = named.iter().filter_map(|(name, node_groups)| {
+            let asked = self.asked.get(name);
+            let node_groups: BTreeSet<String> =
+                node_groups.iter().filter(|group| asked.is_none_or(|asked| !asked.contains(*group))).cloned().collect();
+            (asked.is_none() || !node_groups.is_empty()).then(|| (name.clone(), asked.is_none(), node_groups))
+        });
+        let read = |(name, is_new, node_groups): (String, bool, BTreeSet<String>)| async move {
+            let cluster = async { if is_new { eks.cluster(&name).await } else { Ok(None) } };
+            let found = try_join(cluster, some_node_groups(eks, &name, &node_groups)).await;
+            (name, node_groups, found)
+        };
+        let missing: Vec<_> = missing.map(read).collect();
+        let answers: Vec<_> = stream::iter(missing).buffered(MAX_CONCURRENT_READS).collect().await;
+        for (name, node_groups, found) in answers {
+            self.asked.entry(name.clone()).or_default().extend(node_groups);
+            match found {
+                Ok((cluster, node_groups)) => {
+                    if let Some(cluster) = cluster {
+                        self.found.insert(name.clone(), cluster);
+                    }
+                    if let Some(cluster) = self.found.get_mut(&name) {
+                        cluster.node_groups.extend(node_groups);
+                    }
+                }
+                Err(error) => {
+                    self.unread.insert(name, error);
+                }
+            }
+        }
+    }
+
+    /// Asks for the first node groups of these, whatever they are called.
+    pub(super) async fn ask_for_node_groups(&mut self, eks: &dyn Eks, of: BTreeSet<String>) {
+        let which = NodeGroups::First(MAX_NODE_GROUPS);
+        let read = |name: String| async { (eks.node_groups(&name, &which).await, name) };
+        for (found, name) in join_all(of.into_iter().map(read)).await {
+            match (found, self.found.get_mut(&name)) {
+                (Ok(node_groups), Some(cluster)) => cluster.node_groups = node_groups,
+                (Ok(_), None) => {}
+                (Err(error), _) => {
+                    self.unread.insert(name, error);
+                }
+            }
+        }
+    }
+
+    /// All that exist. One that could not be read is there by its name alone: what EC2 proves counts without EKS.
+    pub(super) fn known(&self, raw: &RawState) -> Arc<Vec<Cluster>> {
+        let unread = self.unread.keys().filter(|name| !self.found.contains_key(*name)).map(|name| Cluster {
+            name: name.clone(),
+            vpc: vpc_of(name, raw),
+            ..Cluster::default()
+        });
+        let ranges = |cluster: &Cluster| raw.ranges.get(&cluster.vpc).cloned().unwrap_or_default();
+        let known = self.found.values().cloned().chain(unread);
+        Arc::new(known.map(|cluster| Cluster { vpc_ranges: ranges(&cluster), ..cluster }).collect())
+    }
+}
+
+async fn some_node_groups(
+    eks: &dyn Eks,
+    cluster: &str,
+    names: &BTreeSet<String>,
+) -> Result<Vec<NodeGroup>, CloudError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    eks.node_groups(cluster, &NodeGroups::Named(names.clone())).await
+}
+
+/// Where a cluster is that only EC2 speaks of: where the attachment is that names it, else where the group is.
+fn vpc_of(name: &str, raw: &RawState) -> String {
+    let names_it = |interfaces: &[_], instances: &[_]| {
+        let Names { by_aws, ordinary } = crate::cluster::names::names([], interfaces, instances);
+        by_aws.contains(name) || ordinary.iter().any(|named| named == name)
+    };
+    let of_instance = raw.instances.iter().find(|instance| names_it(&[], std::slice::from_ref(*instance)));
+    let of_interface = || raw.interfaces.iter().find(|interface| names_it(std::slice::from_ref(*interface), &[]));
+    let attached = of_instance.map(|instance| &instance.vpc).or_else(|| of_interface().map(|interface| &interface.vpc));
+    attached.or_else(|| raw.groups.first().map(|group| &group.vpc)).cloned().unwrap_or_default()
+}

@@ -1,0 +1,156 @@
+//! Every group of every cluster: what is attached in the VPC of a cluster, whatever VPC the group itself is of, and what the
+//! policy names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::{try_join, try_join3};
+use futures::stream::{self, StreamExt as _};
+
+use super::raw::RawState;
+use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group};
+use crate::cluster::topology;
+use crate::model::error::CloudError;
+use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, NodeGroups, Selector};
+use crate::model::region::Addresses;
+use crate::model::rule::{Direction, Peer};
+
+/// Clusters or VPCs read at the same time. EKS gives an account a handful of reads a second, shared with everything else
+/// that talks to it.
+const MAX_CONCURRENT_READS: usize = 8;
+
+/// What lies in a VPC.
+type InVpc = (Vec<GroupFacts>, Vec<Interface>, Vec<Instance>);
+
+impl Inventory {
+    /// Every group with a role in some cluster. A cluster or VPC that cannot be read is said, and the others count.
+    ///
+    /// # Errors
+    /// A read without which nothing can be said.
+    pub async fn read_all(&self) -> Result<Looked, CloudError> {
+        let names = self.eks.names().await?;
+        let mut unread = Vec::new();
+        let mut noted = |what: String, source| unread.push(Unread { what, source });
+        let all = Selector::Vpcs(Vec::new());
+        let (ranges, associations) = futures::join!(self.ec2.vpc_ranges(), self.ec2.associations(&all));
+        let mut raw = RawState { is_complete: true, ..RawState::default() };
+        raw.ranges_unread = ranges.is_err() || associations.is_err();
+        raw.ranges = ranges.unwrap_or_else(|error| {
+            noted("the ranges of the VPCs".to_owned(), error);
+            BTreeMap::new()
+        });
+        raw.associations = associations.unwrap_or_else(|error| {
+            noted("the VPCs that groups are associated with".to_owned(), error);
+            BTreeMap::new()
+        });
+        let clusters = stream::iter(names).map(|name| async move { (self.whole(&name).await, name) });
+        let clusters: Vec<_> = clusters.buffered(MAX_CONCURRENT_READS).collect().await;
+        let mut known: Vec<Cluster> = Vec::new();
+        for (cluster, name) in clusters {
+            match cluster {
+                Ok(cluster) => known.extend(cluster.map(|cluster| with_ranges(cluster, &raw.ranges))),
+                Err(error) => noted(format!("cluster `{name}`"), error),
+            }
+        }
+        let vpcs: BTreeSet<String> = known.iter().map(|cluster| cluster.vpc.clone()).collect();
+        let vpcs = stream::iter(vpcs).map(|vpc| async move { (self.in_vpc(&vpc).await, vpc) });
+        let vpcs: Vec<_> = vpcs.buffered(MAX_CONCURRENT_READS).collect().await;
+        for (found, vpc) in vpcs {
+            match found {
+                Ok((groups, interfaces, instances)) => {
+                    raw.groups.extend(groups);
+                    for cluster in known.iter().filter(|cluster| cluster.vpc == vpc) {
+                        let nodes = topology::candidates(cluster, &instances);
+                        self.index.keep_cluster(cluster, nodes, self.clock.now());
+                    }
+                    raw.interfaces.extend(interfaces);
+                    raw.instances.extend(instances);
+                }
+                Err(error) => noted(format!("what is in `{vpc}`"), error),
+            }
+        }
+        let others = self.others(&raw);
+        raw.groups.extend(self.ec2.groups(&Selector::Ids(others)).await?);
+        let ids: Vec<String> = raw.groups.iter().map(|group| group.id.clone()).collect();
+        raw.rules = self.ec2.rules(&ids).await?;
+        raw.rules_at = self.clock.now();
+        for (who, rule) in &raw.rules.rules {
+            if let (Direction::Ingress, Peer::Group { id, .. }) = (rule.direction, &rule.peer) {
+                raw.let_in_by.entry(id.clone()).or_default().insert(who.clone());
+            }
+        }
+        let known = Arc::new(known);
+        self.learn(&raw, &known);
+        let snapshots = self.with_references(&raw, &known).await?;
+        let clusters = known.iter().map(|cluster| cluster.name.clone()).collect();
+        Ok(Looked { snapshots, clusters, unread })
+    }
+
+    /// A cluster with its node groups. Those of a cluster that goes away while we read are no matter.
+    async fn whole(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
+        let node_groups = self.eks.node_groups(name, &NodeGroups::All);
+        let (cluster, node_groups) = try_join(self.eks.cluster(name), node_groups).await?;
+        let cluster = cluster.map(|cluster| Cluster { node_groups, ..cluster });
+        if let Some(cluster) = &cluster {
+            self.index.learn_groups_of(cluster);
+        }
+        Ok(cluster)
+    }
+
+    async fn in_vpc(&self, vpc: &str) -> Result<InVpc, CloudError> {
+        let vpcs = vec![vpc.to_owned()];
+        let selector = Selector::Vpcs(vpcs.clone());
+        let instances = Instances::Vpcs(vpcs);
+        let (groups, interfaces, instances) =
+            try_join3(self.ec2.groups(&selector), self.ec2.interfaces(&selector), self.ec2.instances(&instances))
+                .await?;
+        Ok((groups, interfaces.found, instances))
+    }
+
+    /// The groups of other VPCs: those that are attached in one of these, and those that the policy names.
+    fn others(&self, raw: &RawState) -> Vec<String> {
+        let known: BTreeSet<&String> = raw.groups.iter().map(|group| &group.id).collect();
+        let attached = raw.interfaces.iter().flat_map(|interface| &interface.groups);
+        let configured = self.configured.iter().map(|entry| &entry.id);
+        let others: BTreeSet<&String> = attached.chain(configured).filter(|id| !known.contains(id)).collect();
+        others.into_iter().cloned().collect()
+    }
+
+    /// The groups with a role. Most of them refer to the same lists and groups, so all are looked up at once.
+    async fn with_references(
+        &self,
+        raw: &RawState,
+        clusters: &Arc<Vec<Cluster>>,
+    ) -> Result<Vec<GroupSnapshot>, CloudError> {
+        let view = self.view(raw, clusters);
+        let snapshot = |facts| self.snapshot(group(&view, raw, facts, clusters), &view, raw, clusters);
+        let mut snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(snapshot).collect();
+        snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
+        // What groups beside one let in was read already; the lists it names come with the second look.
+        for snapshot in &mut snapshots {
+            for set in std::mem::take(&mut snapshot.beside) {
+                let rules = set
+                    .iter()
+                    .flat_map(|id| view.rules_of(id))
+                    .filter(|rule| rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. }));
+                snapshot.group.beside.push(rules.cloned().collect());
+            }
+        }
+        for _ in 0..2 {
+            let references = snapshots.iter().flat_map(|snapshot| snapshot.unresolved().references).collect();
+            let unresolved = Unresolved { references, ..Unresolved::default() };
+            if unresolved.is_empty() {
+                break;
+            }
+            let references = self.references(&unresolved, clusters).await?;
+            for snapshot in &mut snapshots {
+                references.resolve(snapshot);
+            }
+        }
+        Ok(snapshots)
+    }
+}
+
+fn with_ranges(cluster: Cluster, ranges: &BTreeMap<String, Addresses>) -> Cluster {
+    Cluster { vpc_ranges: ranges.get(&cluster.vpc).cloned().unwrap_or_default(), ..cluster }
+}
