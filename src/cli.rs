@@ -2,12 +2,15 @@
 //!
 //! Owns: the arguments, what goes to which stream. Must not: judge anything itself.
 
+mod alone;
 mod check;
 mod claims;
 mod compare;
 mod completions;
+mod diagnostics;
 mod diff;
 mod explain;
+mod init;
 mod input;
 mod output;
 mod preview;
@@ -24,7 +27,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::cli::output::{CommandOutput, Exit};
+use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::Style;
 use crate::model::text;
 use crate::policy::diagnostic::Rejected;
@@ -44,7 +47,8 @@ const HELP: &str = "\
 Start here:
   eks-sg-guard policy show                          read the built-in policy `standard`
   eks-sg-guard explain event.json --role node       see what it says of a recorded call
-  eks-sg-guard policy check policy.yaml             then write your own, and have it checked
+  eks-sg-guard policy init > policy.yaml            then write your own,
+  eks-sg-guard policy check policy.yaml             and have it checked
   eks-sg-guard notice preview event.json            see the mail that people would get
 
 Exit codes:
@@ -72,16 +76,35 @@ enum NoticeVerb {
 
 #[derive(Subcommand)]
 enum PolicyVerb {
-    /// Check a policy file and show every problem in it.
+    /// Write a first policy, from answers as flags and from a snapshot of groups.
+    Init(init::Arguments),
+    /// Check policy files and show every problem in them.
     Check(check::Arguments),
+    /// Say what a problem means, by the code in brackets before its message.
+    Explain(diagnostics::Arguments),
     /// Print a built-in policy with its comments, or all that is in force under a file.
     Show(show::Arguments),
-    /// Print the JSON Schema of policy files, for editors.
+    /// Print the JSON Schema of policy files, or of tests, for editors.
     Schema(schema::Arguments),
     /// Run your own tests of a policy: a rule and a group's role -> the verdict and clause you expect.
     Test(test::Arguments),
-    /// Compare what two policies decide about real rules.
+    /// Compare two policies: what they say, or what they decide about real rules.
     Diff(diff::Arguments),
+}
+
+impl Verb {
+    /// What the verb is called, where its answer is wanted as JSON.
+    fn named_for_tools(&self) -> Option<&'static str> {
+        let (name, format) = match self {
+            Self::Explain(arguments) => ("explain", arguments.format),
+            Self::Policy(PolicyVerb::Check(arguments)) => ("policy check", arguments.format),
+            Self::Policy(PolicyVerb::Explain(arguments)) => ("policy explain", arguments.format),
+            Self::Policy(PolicyVerb::Test(arguments)) => ("policy test", arguments.format),
+            Self::Policy(PolicyVerb::Diff(arguments)) => ("policy diff", arguments.format),
+            _ => return None,
+        };
+        (format == Format::Json).then_some(name)
+    }
 }
 
 /// Runs the program with these arguments, the first being its own name.
@@ -96,14 +119,37 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let style = Style::new(has_colours(&io::stdout()));
+    let for_tools = verb.named_for_tools();
     match answer(verb, style) {
-        // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
-        Ok(answer) => match io::stdout().write_all(text::lines(&answer.text, style.colours).as_bytes()) {
-            // Whoever closed the pipe has read enough.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
-            _ => answer.exit.into(),
-        },
-        Err(error) => failed(&error),
+        Ok(answer) => print(&answer, style),
+        Err(error) => {
+            let exit = if error.is::<Rejected>() { Exit::InvalidPolicy } else { Exit::CouldNotRun };
+            if let Some(Ok(answer)) = for_tools.map(|name| CommandOutput::answer(name, &why(&error), exit)) {
+                print(&answer, style);
+            }
+            failed(&error)
+        }
+    }
+}
+
+fn print(answer: &CommandOutput, style: Style) -> ExitCode {
+    // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
+    match io::stdout().write_all(text::lines(&answer.text, style.colours).as_bytes()) {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
+        _ => answer.exit.into(),
+    }
+}
+
+/// What went wrong, for tools: a sentence, and the problems of a policy that cannot be used.
+fn why(error: &anyhow::Error) -> serde_json::Value {
+    match error.downcast_ref::<Rejected>() {
+        Some(rejected) => serde_json::json!({
+            "error": format!("the policy `{}` cannot be used", rejected.name),
+            "problems_in": rejected.name,
+            "problems": rejected.diagnostics,
+        }),
+        None => serde_json::json!({"error": format!("{error:#}")}),
     }
 }
 
@@ -111,6 +157,8 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
         Verb::Explain(arguments) => explain::run(&arguments, style),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
+        Verb::Policy(PolicyVerb::Init(arguments)) => init::run(&arguments),
+        Verb::Policy(PolicyVerb::Explain(arguments)) => diagnostics::run(&arguments),
         Verb::Policy(PolicyVerb::Show(arguments)) => show::run(&arguments),
         Verb::Policy(PolicyVerb::Schema(arguments)) => Ok(schema::run(&arguments)),
         Verb::Policy(PolicyVerb::Test(arguments)) => test::run(&arguments, style),

@@ -5,6 +5,7 @@
 
 pub mod builtin;
 mod classes;
+pub mod codes;
 pub mod controller;
 pub mod diagnostic;
 pub mod endpoint;
@@ -12,6 +13,7 @@ pub(crate) mod exposure;
 pub mod file;
 pub mod judge;
 pub mod model;
+pub mod named;
 pub(crate) mod peers;
 pub mod requirement;
 mod texts;

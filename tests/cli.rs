@@ -86,7 +86,9 @@ fn every_help_teaches() {
     for (name, arguments) in [
         ("help", &["--help"][..]),
         ("help_explain", &["explain", "--help"]),
+        ("help_policy_init", &["policy", "init", "--help"]),
         ("help_policy_check", &["policy", "check", "--help"]),
+        ("help_policy_explain", &["policy", "explain", "--help"]),
         ("help_policy_show", &["policy", "show", "--help"]),
         ("help_policy_schema", &["policy", "schema", "--help"]),
         ("help_policy_test", &["policy", "test", "--help"]),
@@ -109,7 +111,10 @@ fn a_mistake_in_the_arguments_is_not_a_finding() {
         &["explain"],
         &["explain", KUBELET, "--role", "master"],
         &["policy", "show", "lax"],
-        &["policy", "diff", "standard", "strict"],
+        &["policy", "check", "--deny", "bad-cidr"],
+        &["policy", "check", "--deny", "no-expiri"],
+        &["policy", "check", "policy.example.yaml", "--deny", "no-expiry", "--allow", "no-expiry"],
+        &["policy", "explain", "nothing-of-the-sort"],
         &["policy", "diff", "standard", "strict", "--events", "events", "--snapshot", "x.json"],
     ] {
         let (code, out, err) = run(arguments);
@@ -465,12 +470,17 @@ fn diff_prints_which_decisions_change() {
     assert_prints!("diff_snapshot", "policy", "diff", "standard", office, "--snapshot", snapshot);
     assert_prints!("diff_back", "policy", "diff", office, "standard", "--snapshot", snapshot, "--format", "json");
     assert_prints!("diff_both_ways", "policy", "diff", "strict", office, "--snapshot", snapshot);
+    assert_prints!("diff_alone", "policy", "diff", "standard", office);
+    assert_prints!("diff_alone_json", "policy", "diff", office, "standard", "--format", "json");
+    let (code, out, _) = run(&["policy", "diff", "strict", "strict"]);
+    assert_eq!((code, out.contains("no decision differs")), (0, true), "{out}");
     assert_prints!("diff_nothing", "policy", "diff", "strict", "strict", "--snapshot", snapshot);
 }
 
 #[test]
 fn check_and_show() {
-    let office = written("check", "office.yaml", OFFICE.as_bytes());
+    let accepted = "accepted:\n  - {warning: far-expiry, about: pentest, reason: tests never end}\n";
+    let office = written("check", "office.yaml", (OFFICE.to_owned() + accepted).as_bytes());
     assert_prints!("check_clean", "policy", "check", office.to_str().unwrap());
     let doubtful = OFFICE.replace("    expires: 2999-12-31\n", "").replace("    from: office", "    from: internet");
     let doubtful = doubtful + "  - {id: old, reason: r, owner: o, expires: 2020-02-29, from: 198.51.100.8/32}\n";

@@ -1,11 +1,17 @@
-//! What changes between two findings about one rule: which portions get another verdict or severity.
+//! What changes between two findings about one rule: which portions get another verdict or severity, and how that is
+//! written.
 
 use std::collections::BTreeMap;
 
-use crate::model::region::Traffic;
+use serde_json::{Value, json};
+
+use crate::cli::style;
+use crate::model::group::Group;
+use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::Peer;
 use crate::policy::judge::{JudgedRule, Portion};
-use crate::policy::model::{PeerClass, Severity, Verdict};
+use crate::policy::model::{PeerClass, Policy, Severity, Verdict};
+use crate::policy::named;
 
 /// What is compared. Which clause decides is not: another clause that says the same changes nothing.
 pub(super) type Decision = (Verdict, Option<Severity>);
@@ -15,16 +21,26 @@ pub(super) type Decision = (Verdict, Option<Severity>);
 pub(super) enum Way {
     Stricter,
     Milder,
-    /// The rule's verdict is the same; some of its portions get stricter, some milder.
-    Both,
+    /// The rule's own verdict and severity stay, whatever becomes of its portions.
+    Same,
 }
 
 impl Way {
+    pub(super) const ALL: [Self; 3] = [Self::Stricter, Self::Milder, Self::Same];
+
+    pub(super) fn of(old: Decision, new: Decision) -> Self {
+        match new.cmp(&old) {
+            std::cmp::Ordering::Greater => Self::Stricter,
+            std::cmp::Ordering::Less => Self::Milder,
+            std::cmp::Ordering::Equal => Self::Same,
+        }
+    }
+
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Stricter => "stricter",
             Self::Milder => "milder",
-            Self::Both => "both ways",
+            Self::Same => "same",
         }
     }
 }
@@ -34,6 +50,8 @@ impl Way {
 pub(super) struct ComparedPart {
     pub(super) traffic: Traffic,
     pub(super) peer_class: PeerClass,
+    /// Which addresses of the class, where they are not all that the rule has.
+    pub(super) addresses: Option<String>,
     pub(super) old: Side,
     pub(super) new: Side,
 }
@@ -45,184 +63,247 @@ pub(super) struct Side {
     pub(super) clauses: Vec<String>,
 }
 
-/// What changes; `None`: nothing.
-pub(super) fn compare(old: &JudgedRule, new: &JudgedRule) -> Option<(Way, Vec<ComparedPart>)> {
-    let mut parts = Vec::new();
-    let (before, after) = (by_class(old), by_class(new));
-    let classes = before.keys().chain(after.keys().filter(|class| !before.contains_key(*class)));
-    for class in classes {
-        let side = |map: &BTreeMap<Option<PeerClass>, Vec<Portion>>| map.get(class).cloned().unwrap_or_default();
-        parts.extend(class_parts(&side(&before), &side(&after)));
-    }
-    let (from, to) = ((old.verdict, old.severity), (new.verdict, new.severity));
-    let stricter = parts.iter().any(|part| part.new.decision > part.old.decision);
-    let milder = parts.iter().any(|part| part.new.decision < part.old.decision);
-    let way = match to.cmp(&from) {
-        std::cmp::Ordering::Greater => Way::Stricter,
-        std::cmp::Ordering::Less => Way::Milder,
-        std::cmp::Ordering::Equal if stricter && milder => Way::Both,
-        std::cmp::Ordering::Equal if stricter => Way::Stricter,
-        std::cmp::Ordering::Equal if milder => Way::Milder,
-        std::cmp::Ordering::Equal => return None,
-    };
-    Some((way, parts))
+/// A finding with what it rests on.
+#[derive(Clone, Copy)]
+pub(super) struct Judged<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) group: &'a Group,
+    pub(super) finding: &'a JudgedRule,
 }
 
-/// Portions by their peers. What a group is may depend on the policy, so all groups are one class: none.
-fn by_class(finding: &JudgedRule) -> BTreeMap<Option<PeerClass>, Vec<Portion>> {
-    let is_group = matches!(finding.rule.peer, Peer::Group { .. });
-    let mut classes: BTreeMap<_, Vec<Portion>> = BTreeMap::new();
-    for portion in &finding.portions {
-        let class = (!is_group).then_some(portion.peer_class);
-        classes.entry(class).or_default().push(portion.clone());
+impl Judged<'_> {
+    fn cells(&self) -> Vec<named::Cell> {
+        let parts: Vec<_> = self.finding.portions.iter().map(Portion::part).collect();
+        named::cells(self.policy, self.group, &self.finding.rule.peer, &parts)
     }
-    classes
+}
+
+/// What changes; `None`: nothing.
+pub(super) fn compare(old: Judged<'_>, new: Judged<'_>) -> Option<(Way, Vec<ComparedPart>)> {
+    let mut whole: BTreeMap<PeerClass, Addresses> = BTreeMap::new();
+    for cell in new.cells() {
+        if let Some(portion) = new.finding.portions.get(cell.portion) {
+            let all = whole.entry(portion.peer_class).or_default();
+            *all = all.with(&cell.addresses);
+        }
+    }
+    let parts = merged(pieces(old, new), [new.policy, old.policy], &whole);
+    let decision = |judged: Judged<'_>| (judged.finding.verdict, judged.finding.severity);
+    let way = Way::of(decision(old), decision(new));
+    (way != Way::Same || !parts.is_empty()).then_some((way, parts))
+}
+
+/// A piece of the rule that one clause of each policy decides; addresses where the peer is some.
+struct Piece<'a> {
+    traffic: Traffic,
+    addresses: Option<Addresses>,
+    old: &'a Portion,
+    new: &'a Portion,
+}
+
+/// Every piece whose decision changes.
+fn pieces<'a>(old: Judged<'a>, new: Judged<'a>) -> Vec<Piece<'a>> {
+    let cut = |judged: Judged<'a>| -> Vec<(&'a Portion, Traffic, Option<Addresses>)> {
+        let portions = &judged.finding.portions;
+        let cells = judged.cells();
+        if cells.is_empty() {
+            return portions.iter().map(|portion| (portion, portion.traffic.clone(), None)).collect();
+        }
+        let of = |cell: named::Cell| Some((portions.get(cell.portion)?, cell.traffic, Some(cell.addresses)));
+        cells.into_iter().filter_map(of).collect()
+    };
+    // What a group is may depend on the policy, so all groups are one class.
+    let is_group = matches!(new.finding.rule.peer, Peer::Group { .. });
+    let (before, after) = (cut(old), cut(new));
+    let mut pieces = Vec::new();
+    for (old, old_traffic, old_addresses) in &before {
+        for (new, new_traffic, new_addresses) in &after {
+            let traffic = old_traffic & new_traffic;
+            let addresses = match (old_addresses, new_addresses) {
+                (Some(one), Some(other)) => Some(one.without(&one.without(other))),
+                _ => None,
+            };
+            let meets = !traffic.is_empty() && addresses.as_ref().is_none_or(|shared| !shared.is_empty());
+            if meets && (is_group || old.peer_class == new.peer_class) && decision(old) != decision(new) {
+                pieces.push(Piece { traffic, addresses, old, new });
+            }
+        }
+    }
+    pieces
+}
+
+/// Pieces that say the same in one: first those of the same addresses, then those of the same traffic.
+fn merged(pieces: Vec<Piece<'_>>, policies: [&Policy; 2], whole: &BTreeMap<PeerClass, Addresses>) -> Vec<ComparedPart> {
+    struct Group {
+        class: PeerClass,
+        traffic: Traffic,
+        addresses: Option<Addresses>,
+        old: Side,
+        new: Side,
+    }
+    let side = |portion: &Portion| Side { decision: decision(portion), clauses: vec![portion.clause.clone()] };
+    let group = |piece: Piece<'_>| {
+        let (class, old, new) = (piece.new.peer_class, side(piece.old), side(piece.new));
+        Group { class, traffic: piece.traffic, addresses: piece.addresses, old, new }
+    };
+    let mut groups: Vec<Group> = pieces.into_iter().map(group).collect();
+    let says_the_same = |one: &Group, other: &Group| {
+        one.class == other.class && one.old.decision == other.old.decision && one.new.decision == other.new.decision
+    };
+    for by_addresses in [true, false] {
+        let mut fewer: Vec<Group> = Vec::new();
+        for group in groups {
+            let is_alike = |known: &&mut Group| {
+                says_the_same(known, &group)
+                    && if by_addresses { known.addresses == group.addresses } else { known.traffic == group.traffic }
+            };
+            let Some(known) = fewer.iter_mut().find(is_alike) else {
+                fewer.push(group);
+                continue;
+            };
+            known.traffic = Traffic::union([known.traffic.clone(), group.traffic]);
+            known.addresses = known.addresses.take().zip(group.addresses).map(|(one, other)| one.with(&other));
+            for (side, more) in [(&mut known.old, group.old), (&mut known.new, group.new)] {
+                side.clauses.extend(more.clauses);
+                side.clauses.dedup();
+            }
+        }
+        groups = fewer;
+    }
+    let part = |group: Group| {
+        let all = whole.get(&group.class).cloned().unwrap_or_default();
+        let addresses = group.addresses.and_then(|some| named::words(&policies, &some, &all, group.class));
+        ComparedPart { traffic: group.traffic, peer_class: group.class, addresses, old: group.old, new: group.new }
+    };
+    groups.into_iter().map(part).collect()
+}
+
+/// Which peers a part is about.
+pub(super) fn peers(part: &ComparedPart) -> &str {
+    part.addresses.as_deref().unwrap_or_else(|| part.peer_class.word())
+}
+
+/// ``report (high) by `ssh` -> revoke (high) by `ssh` ``.
+pub(super) fn sides(part: &ComparedPart) -> String {
+    let side = |Side { decision: (verdict, severity), clauses }: &Side| {
+        format!("{} by `{}`", style::decision(*verdict, *severity), clauses.join("`, `"))
+    };
+    format!("{} -> {}", side(&part.old), side(&part.new))
+}
+
+pub(super) fn side_for_tools(side: &Side) -> Value {
+    json!({"verdict": side.decision.0, "severity": side.decision.1, "clauses": side.clauses})
+}
+
+pub(super) fn traffic_for_tools(traffic: &Traffic) -> Value {
+    let pairs = traffic.by_protocol().into_iter();
+    pairs.map(|(protocol, ports)| json!({"protocol": protocol, "ports": ports})).collect()
 }
 
 fn decision(portion: &Portion) -> Decision {
     (portion.verdict, portion.severity)
 }
 
-fn by_decision(portions: &[Portion]) -> BTreeMap<Decision, Traffic> {
-    let mut map: BTreeMap<Decision, Traffic> = BTreeMap::new();
-    for portion in portions {
-        let slot = map.entry(decision(portion)).or_default();
-        *slot = Traffic::union([std::mem::take(slot), portion.traffic.clone()]);
-    }
-    map
-}
-
-/// What is in `here` and not in `there`, decision by decision.
-fn left(here: &BTreeMap<Decision, Traffic>, there: &BTreeMap<Decision, Traffic>) -> Vec<(Decision, Traffic)> {
-    let rest = |(decision, traffic): (&Decision, &Traffic)| {
-        let rest = there.get(decision).map_or_else(|| traffic.clone(), |other| traffic - other);
-        (!rest.is_empty()).then_some((*decision, rest))
-    };
-    here.iter().filter_map(rest).collect()
-}
-
-/// Every decision that goes, paired with the one that comes at the same points. A class may be decided in part only (by a
-/// network of it); then a decision comes or goes beside others that stay, and is paired with those.
-fn class_parts(old: &[Portion], new: &[Portion]) -> Vec<ComparedPart> {
-    let (before, after) = (by_decision(old), by_decision(new));
-    let (gone, come) = (left(&before, &after), left(&after, &before));
-    let union = |list: &[(Decision, Traffic)]| Traffic::union(list.iter().map(|(_, traffic)| traffic.clone()));
-    let (all_gone, all_come) = (union(&gone), union(&come));
-    let mut parts = Vec::new();
-    let mut pair = |from: Decision, to: Decision, traffic: Traffic| {
-        if from != to && !traffic.is_empty() {
-            let (old, new) = (side(old, from, &traffic), side(new, to, &traffic));
-            if let Some(peer_class) = new.1.or(old.1) {
-                parts.push(ComparedPart { traffic, peer_class, old: old.0, new: new.0 });
-            }
-        }
-    };
-    for (from, goes) in &gone {
-        for (to, comes) in &come {
-            pair(*from, *to, goes & comes);
-        }
-        let alone = goes - &all_come;
-        for (to, stays) in &after {
-            pair(*from, *to, &alone & stays);
-        }
-    }
-    for (to, comes) in &come {
-        let alone = comes - &all_gone;
-        for (from, stays) in &before {
-            pair(*from, *to, &alone & stays);
-        }
-    }
-    parts
-}
-
-fn side(portions: &[Portion], wanted: Decision, traffic: &Traffic) -> (Side, Option<PeerClass>) {
-    let here = || portions.iter().filter(|portion| decision(portion) == wanted && portion.traffic.meets(traffic));
-    let mut clauses: Vec<String> = here().map(|portion| portion.clause.clone()).collect();
-    clauses.dedup();
-    (Side { decision: wanted, clauses }, here().map(|portion| portion.peer_class).next())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::rule::{Direction, Packets, Rule};
+    use std::collections::BTreeMap;
 
-    fn portion(clause: &str, ports: (u16, u16), verdict: Verdict) -> Portion {
-        Portion {
-            clause: clause.to_owned(),
-            traffic: Traffic::ports(6, ports.0, ports.1),
-            peer_class: PeerClass::Internet,
-            verdict,
-            severity: None,
-            reason: String::new(),
-            strong: true,
-            names_cluster_groups: false,
-        }
+    use jiff::Timestamp;
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::model::group::{Evidence, Role, RoleEvidence};
+    use crate::model::ids::Location;
+    use crate::model::rule::{Direction, Packets, Rule};
+    use crate::policy::controller::Author;
+    use crate::policy::file;
+    use crate::policy::judge::judge;
+
+    /// Of clauses as `ports from verdict`, each on a line.
+    fn policy(clauses: &[&str]) -> Policy {
+        let entry = |(n, clause): (usize, &&str)| {
+            let mut words = clause.split(' ');
+            let mut word = || words.next().unwrap_or_default();
+            let (ports, from, verdict) = (word(), word(), word());
+            let severity = if verdict == "allow" { "" } else { "severity: high, " };
+            format!(
+                "  - {{id: c{n}, protocol: tcp, ports: {ports}, from: {from}, {severity}verdict: {verdict}, reason: r}}\n"
+            )
+        };
+        let clauses: String = clauses.iter().enumerate().map(entry).collect();
+        let text = format!(
+            "version: 1\nextends: none\nnetworks:\n  office: [203.0.113.0/24]\n  lab: [198.51.100.0/30]\nclauses:\n{clauses}"
+        );
+        file::load("test.yaml", &text, date(2026, 6, 15)).unwrap().policy
     }
 
-    fn finding(portions: Vec<Portion>) -> JudgedRule {
+    /// `22 from 203.0.113.0/24, network `office`: report c0 -> allow c1`.
+    fn lines(peer: &str, old: &[&str], new: &[&str]) -> Option<(Way, Vec<String>)> {
+        let (old, new) = (policy(old), policy(new));
         let rule = Rule {
             id: String::new(),
             direction: Direction::Ingress,
             packets: Packets::Tcp(20, 30),
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
+            peer: Peer::cidr(peer).unwrap(),
             description: None,
             tags: BTreeMap::new(),
         };
-        let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap();
-        JudgedRule { rule, verdict, severity: None, portions }
-    }
-
-    /// `22 revoke a -> allow b`.
-    fn lines(old: Vec<Portion>, new: Vec<Portion>) -> Option<(Way, Vec<String>)> {
-        let (way, parts) = compare(&finding(old), &finding(new))?;
+        let node = RoleEvidence { role: Role::Node, evidence: Evidence::Configured, strong: true };
+        let group = Group { rules: vec![rule], roles: vec![node], ..Group::default() };
+        let [before, after] = [&old, &new].map(|policy| {
+            judge(policy, &group, &Location::default(), Timestamp::UNIX_EPOCH, |_| Author::Other).remove(0)
+        });
+        let side = |policy, finding| Judged { policy, group: &group, finding };
+        let (way, parts) = compare(side(&old, &before), side(&new, &after))?;
         let line = |part: ComparedPart| {
             let (_, ports) = part.traffic.by_protocol().remove(0);
-            let side = |side: Side| format!("{:?} {}", side.decision.0, side.clauses.join("+")).to_lowercase();
-            format!("{ports} {} -> {}", side(part.old), side(part.new))
+            let side = |side: Side| format!("{} {}", side.decision.0.word(), side.clauses.join("+"));
+            let peers = part.addresses.unwrap_or_else(|| part.peer_class.word().to_owned());
+            format!("{ports} from {peers}: {} -> {}", side(part.old), side(part.new))
         };
         Some((way, parts.into_iter().map(line).collect()))
     }
 
+    const ADDRESS: &str = "192.0.2.1/32";
+
     #[test]
     fn another_clause_that_says_the_same_is_no_change() {
-        let old = vec![portion("a", (20, 30), Verdict::Report)];
-        let new = vec![portion("b", (20, 22), Verdict::Report), portion("c", (23, 30), Verdict::Report)];
-        assert_eq!(lines(old, new), None);
+        let new = ["20-22 internet report", "23-30 internet report"];
+        assert_eq!(lines(ADDRESS, &["20-30 internet report"], &new), None);
     }
 
     #[test]
-    fn a_portion_may_change_while_the_rule_does_not() {
-        let old = vec![portion("a", (20, 21), Verdict::Revoke), portion("b", (22, 30), Verdict::Report)];
-        let new = vec![portion("a", (20, 21), Verdict::Revoke), portion("c", (22, 30), Verdict::Allow)];
-        assert_eq!(lines(old, new), Some((Way::Milder, vec!["22-30 report b -> allow c".to_owned()])));
+    fn a_rule_whose_decision_stays_is_neither_milder_nor_stricter() {
+        let old = ["20-21 internet revoke", "22-30 internet report"];
+        let new = ["20-21 internet revoke", "22-30 internet allow"];
+        let expected = vec!["22-30 from internet: report c1 -> allow c1".to_owned()];
+        assert_eq!(lines(ADDRESS, &old, &new), Some((Way::Same, expected)));
+        let new = ["20-21 internet revoke", "22-30 internet revoke"];
+        let expected = vec!["22-30 from internet: report c1 -> revoke c1".to_owned()];
+        assert_eq!(lines(ADDRESS, &old, &new), Some((Way::Same, expected)));
     }
 
     #[test]
-    fn what_an_office_gets_beside_the_rest_is_told_alone() {
-        let rest = || portion("rest", (22, 22), Verdict::Report);
-        let old = vec![rest()];
-        let new = vec![portion("office", (22, 22), Verdict::Allow), rest()];
-        assert_eq!(lines(old, new), Some((Way::Milder, vec!["22 report rest -> allow office".to_owned()])));
-        let office = || portion("office", (22, 22), Verdict::Allow);
-        let strict = portion("rest", (22, 22), Verdict::Revoke);
-        let expected = Some((Way::Stricter, vec!["22 report rest -> revoke rest".to_owned()]));
-        assert_eq!(lines(vec![office(), rest()], vec![office(), strict]), expected);
+    fn what_a_network_gets_is_told_by_its_name_and_its_blocks() {
+        let rest = ["20-30 internet report"];
+        let office = ["20-30 office allow", "20-30 internet report"];
+        let told = "20-30 from 203.0.113.0/24, network `office`: report c0 -> allow c0".to_owned();
+        assert_eq!(lines("0.0.0.0/0", &rest, &office), Some((Way::Same, vec![told])));
+        let strict = ["20-30 office allow", "20-30 internet revoke"];
+        let told = "20-30 from the rest of the internet: report c1 -> revoke c1".to_owned();
+        assert_eq!(lines("0.0.0.0/0", &office, &strict), Some((Way::Stricter, vec![told])));
+        let both = ["20-30 [office,lab] allow", "20-30 internet report"];
+        let told = "20-30 from 198.51.100.0/30, network `lab`: report c1 -> allow c0".to_owned();
+        assert_eq!(lines("0.0.0.0/0", &office, &both), Some((Way::Same, vec![told])));
+        let told = "20-30 from 203.0.113.7/32, network `office`: report c0 -> allow c0".to_owned();
+        assert_eq!(lines("203.0.113.7/32", &rest, &office), Some((Way::Milder, vec![told])));
     }
 
     #[test]
     fn portions_may_go_both_ways() {
-        let old = vec![
-            portion("a", (20, 21), Verdict::Revoke),
-            portion("b", (22, 25), Verdict::Report),
-            portion("c", (26, 30), Verdict::Allow),
-        ];
-        let new = vec![
-            portion("a", (20, 21), Verdict::Revoke),
-            portion("b", (22, 25), Verdict::Allow),
-            portion("c", (26, 30), Verdict::Report),
-        ];
-        let expected = vec!["26-30 allow c -> report c".to_owned(), "22-25 report b -> allow b".to_owned()];
-        assert_eq!(lines(old, new), Some((Way::Both, expected)));
+        let old = ["20-21 internet revoke", "22-25 internet report", "26-30 internet allow"];
+        let new = ["20-21 internet revoke", "22-25 internet allow", "26-30 internet report"];
+        let expected = ["22-25 from internet: report c1 -> allow c1", "26-30 from internet: allow c2 -> report c2"];
+        assert_eq!(lines(ADDRESS, &old, &new), Some((Way::Same, expected.map(str::to_owned).to_vec())));
     }
 }

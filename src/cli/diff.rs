@@ -1,4 +1,4 @@
-//! `policy diff`: which decisions about real rules another policy changes.
+//! `policy diff`: which decisions about real rules another policy changes; without rules, what the policies say (`alone`).
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,15 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cli::alone;
 use crate::cli::claims::{self, Assumed};
-use crate::cli::compare::{ComparedPart, Side, Way, compare};
+use crate::cli::compare::{ComparedPart, Judged, Way, compare, peers, side_for_tools, sides, traffic_for_tools};
+use crate::cli::explain::{intended, would_be_done};
 use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, decision, traffic};
 use crate::cli::{input, snapshot};
-use crate::event::{Change, Named, Parsed, Trigger, payload};
-use crate::guard::plan::{Modes, PlanContext, plan};
+use crate::event::{Actor, Change, Named, Parsed, Trigger, payload};
+use crate::guard::plan::{Modes, PlanContext, Step, plan};
 use crate::model::group::{Evidence, Group, RoleEvidence};
 use crate::model::ids::Location;
 use crate::model::region::Traffic;
@@ -27,6 +29,7 @@ use crate::report::notice::rule_in_words;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  eks-sg-guard policy diff standard policy.yaml
   eks-sg-guard policy diff standard policy.yaml --events saved-events/ --role node
   eks-sg-guard policy diff policy.yaml strict --snapshot groups.json
 
@@ -52,12 +55,12 @@ pub(super) struct Arguments {
     assumed: Assumed,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(super) format: Format,
 }
 
-/// Where the real rules come from.
+/// Where the real rules come from. Without any the policies are compared alone, on what they say.
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Rules {
     /// A directory of events (*.json, also below it), or one event; rules are judged as the events describe them.
     #[arg(long, value_name = "DIR")]
@@ -81,9 +84,10 @@ struct Changed {
     /// The file and group it is from.
     file: String,
     group: String,
+    name: String,
     rule: Rule,
-    old: JudgedRule,
-    new: JudgedRule,
+    old: Step,
+    new: Step,
     way: Way,
     parts: Vec<ComparedPart>,
 }
@@ -91,6 +95,9 @@ struct Changed {
 pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<CommandOutput> {
     let now = Timestamp::now();
     let (old, new) = (input::policy(&arguments.old, now)?, input::policy(&arguments.new, now)?);
+    if arguments.rules.events.is_none() && arguments.rules.snapshot.is_none() {
+        return alone::run([&old, &new], arguments.format, style, now);
+    }
     let mut compared = Compared::default();
     match (&arguments.rules.events, &arguments.rules.snapshot) {
         (Some(events), _) => {
@@ -102,7 +109,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
             }
         }
         (None, Some(path)) => compared.snapshot(path, [&old, &new], now)?,
-        (None, None) => anyhow::bail!("name the rules to compare on: `--events DIR` or `--snapshot FILE`"),
+        (None, None) => {}
     }
     if compared.decisions == 0 {
         let why = compared.skipped.first().map(|(file, why)| format!("; `{file}`: {why}")).unwrap_or_default();
@@ -111,7 +118,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     let exit = if compared.changes.is_empty() { Exit::Clean } else { Exit::Findings };
     match arguments.format {
         Format::Text => Ok(CommandOutput::new(in_words(&compared, [&old, &new], style), exit)),
-        Format::Json => CommandOutput::json(&for_tools(&compared, [&old, &new]), exit),
+        Format::Json => CommandOutput::answer("policy diff", &for_tools(&compared, [&old, &new]), exit),
     }
 }
 
@@ -129,14 +136,18 @@ fn event(path: &Path) -> Result<Change, String> {
 impl Compared {
     fn event(&mut self, path: &Path, change: &Change, policies: [&Policy; 2], assumed: &Assumed, now: Timestamp) {
         let file = input::shown(path);
+        let (location, actor) = (&change.event.location, Some(&change.event.actor));
         let [old, new] = policies.map(|policy| {
             let claimed = claims::groups(change, policy, assumed).into_iter();
-            let findings = claimed.map(|claimed| findings(policy, &claimed.group, change, &claimed.named, now));
-            findings.collect::<Vec<_>>()
+            let steps = claimed.map(|claimed| {
+                let steps = steps(policy, &claimed.group, location, actor, &claimed.named, now);
+                (claimed.group, steps)
+            });
+            steps.collect::<Vec<_>>()
         });
         let before = self.decisions;
-        for ((touched, old), new) in change.touched().iter().zip(old).zip(new) {
-            self.add(&file, touched.group.text(), old, new);
+        for (old, new) in old.into_iter().zip(new) {
+            self.add(&file, policies, [old, new]);
         }
         if self.decisions == before {
             self.skipped.push((file, "the event describes no rule that could be judged".to_owned()));
@@ -148,21 +159,27 @@ impl Compared {
         let snapshot = snapshot::read(path)?;
         let location = Location::new(&snapshot.account, &snapshot.region);
         for group in &snapshot.groups {
-            let [old, new] = policies.map(|policy| {
+            let sides = policies.map(|policy| {
                 let group = configured(policy, group);
-                context(policy, &group, &location, None, &Named::Nothing, now)
+                let steps = steps(policy, &group, &location, None, &Named::Nothing, now);
+                (group, steps)
             });
-            self.add(&file, &group.id, old, new);
+            self.add(&file, policies, sides);
         }
         Ok(())
     }
 
-    fn add(&mut self, file: &str, group: &str, old: Vec<JudgedRule>, new: Vec<JudgedRule>) {
+    fn add(&mut self, file: &str, policies: [&Policy; 2], [old, new]: [(Group, Vec<Step>); 2]) {
+        let ((old_group, old), (new_group, new)) = (old, new);
         for (old, new) in old.into_iter().zip(new) {
             self.decisions += 1;
-            if let Some((way, parts)) = compare(&old, &new) {
-                let (file, group, rule) = (file.to_owned(), plain(group), new.rule.clone());
-                self.changes.push(Changed { file, group, rule, old, new, way, parts });
+            let [before, after] = policies;
+            let before = Judged { policy: before, group: &old_group, finding: &old.finding };
+            let after = Judged { policy: after, group: &new_group, finding: &new.finding };
+            if let Some((way, parts)) = compare(before, after) {
+                let (file, group, name) = (file.to_owned(), plain(&new_group.id), plain(&new_group.name));
+                let rule = new.finding.rule.clone();
+                self.changes.push(Changed { file, group, name, rule, old, new, way, parts });
             }
         }
     }
@@ -172,21 +189,17 @@ impl Compared {
     }
 }
 
-fn findings(policy: &Policy, group: &Group, change: &Change, named: &Named, now: Timestamp) -> Vec<JudgedRule> {
-    context(policy, group, &change.event.location, Some(&change.event.actor), named, now)
-}
-
-fn context(
+/// What would be done about each rule of the group.
+fn steps(
     policy: &Policy,
     group: &Group,
     location: &Location,
-    actor: Option<&crate::event::Actor>,
+    actor: Option<&Actor>,
     named: &Named,
     now: Timestamp,
-) -> Vec<JudgedRule> {
+) -> Vec<Step> {
     let modes = Modes::new(Mode::Enforce, Mode::Enforce);
-    let context = PlanContext { policy, location, now, modes, actor, named };
-    plan(context, group).into_iter().map(|step| step.finding).collect()
+    plan(PlanContext { policy, location, now, modes, actor, named }, group)
 }
 
 /// The group with what the policy itself says of it.
@@ -210,22 +223,33 @@ fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> Stri
     for change in &compared.changes {
         let position = (&change.file, &change.group);
         if last != Some(position) {
-            let _ = writeln!(out, "\n{}", style.bold(&format!("{}: {}", change.file, change.group)));
+            let name = if change.name.is_empty() { String::new() } else { format!(" ({})", change.name) };
+            let _ = writeln!(out, "\n{}", style.bold(&format!("{}: {}{name}", change.file, change.group)));
             last = Some(position);
         }
         let way = format!("{:<9}", change.way.word());
         let way = match change.way {
             Way::Stricter => style.bad(&way),
             Way::Milder => style.good(&way),
-            Way::Both => style.doubtful(&way),
+            Way::Same => way,
         };
         let _ = writeln!(out, "  {way}  {}", rule_in_words(&change.rule));
-        let says = |finding: &JudgedRule| style.of(finding.verdict, &decision(finding.verdict, finding.severity));
-        let _ = writeln!(out, "             {} -> {}", says(&change.old), says(&change.new));
+        let says = |step: &Step| {
+            let JudgedRule { verdict, severity, .. } = step.finding;
+            style.of(verdict, &decision(verdict, severity))
+        };
+        let (old, new) = (&change.old, &change.new);
+        let _ = match change.way {
+            Way::Same => writeln!(out, "             {}, as before; some of its parts change", says(new)),
+            _ => writeln!(out, "             {} -> {}", says(old), says(new)),
+        };
+        if old.intent != new.intent {
+            let (old, new) = (would_be_done(&old.intent), would_be_done(&new.intent));
+            let _ = writeln!(out, "             {old} -> {new}");
+        }
         for part in &change.parts {
-            let (old, new) = (side_in_words(&part.old), side_in_words(&part.new));
             let what = traffic(&part.traffic, &Traffic::from(change.rule.packets));
-            let _ = writeln!(out, "               {what} ({}): {old} -> {new}", part.peer_class.word());
+            let _ = writeln!(out, "               {what} ({}): {}", peers(part), sides(part));
         }
     }
     if !compared.skipped.is_empty() {
@@ -234,37 +258,33 @@ fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> Stri
             let _ = writeln!(out, "  - {file}: {why}");
         }
     }
-    let ways = [Way::Stricter, Way::Milder, Way::Both].map(|way| (compared.many(way), way.word()));
+    let ways = Way::ALL.map(|way| (compared.many(way), if way == Way::Same { "in parts alone" } else { way.word() }));
     let ways: Vec<String> = ways.iter().filter(|(n, _)| *n > 0).map(|(n, way)| format!("{n} {way}")).collect();
     let ways = if ways.is_empty() { String::new() } else { format!(": {}", ways.join(", ")) };
     let _ = writeln!(out, "\n{} of {} change{ways}", compared.changes.len(), count(compared.decisions, "decision"));
     out
 }
 
-/// ``revoke (high) by `ssh` ``.
-fn side_in_words(side: &Side) -> String {
-    let (verdict, severity) = side.decision;
-    format!("{} by `{}`", decision(verdict, severity), side.clauses.join("`, `"))
-}
-
 fn for_tools(compared: &Compared, [old, new]: [&Policy; 2]) -> Value {
-    let side = |side: &Side| json!({"verdict": side.decision.0, "severity": side.decision.1, "clauses": side.clauses});
     let part = |part: &ComparedPart| {
-        let traffic = part.traffic.by_protocol().into_iter();
-        let traffic: Vec<_> = traffic.map(|(protocol, ports)| json!({"protocol": protocol, "ports": ports})).collect();
-        json!({"traffic": traffic, "peer_class": part.peer_class.word(), "old": side(&part.old), "new": side(&part.new)})
+        json!({
+            "traffic": traffic_for_tools(&part.traffic), "peer_class": part.peer_class.word(),
+            "addresses": part.addresses, "old": side_for_tools(&part.old), "new": side_for_tools(&part.new),
+        })
     };
-    let whole = |finding: &JudgedRule| json!({"verdict": finding.verdict, "severity": finding.severity});
+    let whole = |step: &Step| {
+        let JudgedRule { verdict, severity, .. } = step.finding;
+        json!({"verdict": verdict, "severity": severity, "intent": intended(&step.intent).0})
+    };
     let change = |change: &Changed| {
         json!({
-            "file": change.file, "group": change.group, "rule": change.rule, "way": change.way.word(),
-            "old": whole(&change.old), "new": whole(&change.new),
+            "file": change.file, "group": change.group, "name": change.name, "rule": change.rule,
+            "way": change.way.word(), "old": whole(&change.old), "new": whole(&change.new),
             "parts": change.parts.iter().map(part).collect::<Vec<_>>(),
         })
     };
     let skipped = compared.skipped.iter().map(|(file, why)| json!({"file": file, "reason": why}));
     json!({
-        "version": 1,
         "old": {"policy": old.name, "policy_hash": old.hash},
         "new": {"policy": new.name, "policy_hash": new.hash},
         "decisions": compared.decisions,

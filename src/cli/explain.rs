@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     fail_on: FailOn,
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 /// One group of the event with what would be done about its rules.
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     let event = change.as_ref().map(|change| &change.event);
     match arguments.format {
         Format::Text => Ok(CommandOutput::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),
-        Format::Json => CommandOutput::json(&for_tools(event, &policy, nothing.as_deref(), &groups), exit),
+        Format::Json => CommandOutput::answer("explain", &for_tools(event, &policy, nothing.as_deref(), &groups), exit),
     }
 }
 
@@ -169,7 +169,8 @@ fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &
                 let _ = writeln!(out, "    {says}  `{}`: {}", part.clause, plain(&part.reason));
             }
             let what = traffic(&part.traffic, &whole);
-            let _ = writeln!(out, "              {what} {} {}", way(finding.rule.direction), part.peer_class.word());
+            let peers = part.addresses.as_deref().unwrap_or_else(|| part.peer_class.word());
+            let _ = writeln!(out, "              {what} {} {peers}", way(finding.rule.direction));
             last = Some(&part.clause);
         }
     }
@@ -193,7 +194,7 @@ fn way(direction: Direction) -> &'static str {
     }
 }
 
-fn would_be_done(intent: &Intent) -> String {
+pub(super) fn would_be_done(intent: &Intent) -> String {
     match intent {
         Intent::None => "nothing would be done".to_owned(),
         Intent::Report(None) => "people would be notified".to_owned(),
@@ -212,7 +213,6 @@ fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, grou
         })
     });
     json!({
-        "version": 1,
         "event": event,
         "policy": policy.name,
         "policy_hash": policy.hash,
@@ -232,18 +232,23 @@ fn group_for_tools(Explained { claimed, steps }: &Explained) -> Value {
     })
 }
 
-fn step_for_tools(step: &Step) -> Value {
-    let (intent, detail) = match &step.intent {
+/// The word of an intent for tools, and why it is no more.
+pub(super) fn intended(intent: &Intent) -> (&'static str, Option<&str>) {
+    match intent {
         Intent::None => ("none", None),
         Intent::Report(why) => ("report", why.as_deref()),
         Intent::WouldRevoke(why) => ("would-revoke", Some(why.as_str())),
         Intent::Revoke => ("revoke", None),
         Intent::Refuse(why) | Intent::Postpone(why) => ("refuse", Some(why.as_str())),
-    };
+    }
+}
+
+fn step_for_tools(step: &Step) -> Value {
+    let (intent, detail) = intended(&step.intent);
     let portions = step.finding.portions.iter().flat_map(PortionRecord::of).map(|part| {
         json!({
             "clause": part.clause, "protocol": part.protocol, "ports": part.ports, "peer_class": part.peer_class,
-            "verdict": part.verdict, "reason": part.reason,
+            "addresses": part.addresses, "verdict": part.verdict, "reason": part.reason,
         })
     });
     json!({

@@ -1,15 +1,21 @@
 //! What a verb has to say: a text and an exit code.
 //!
-//! Owns: the exit codes, the formats, how JSON is written. Must not: write to a stream.
+//! Owns: the exit codes, the formats, how JSON is written, and what every JSON answer begins with. Must not: write to a
+//! stream.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use serde_json::{Value, json};
+
 use crate::model::text;
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Severity, Verdict};
+
+/// Of the JSON that every verb answers in. Keys are added, never renamed or removed; else it grows.
+const VERSION: u8 = 1;
 
 /// Text for people or JSON for tools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,8 +58,8 @@ impl FailOn {
     }
 }
 
-/// The contract with scripts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The contract with scripts. Ordered from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Exit {
     Clean = 0,
     CouldNotRun = 1,
@@ -79,7 +85,19 @@ impl CommandOutput {
         Self { text, exit }
     }
 
-    pub(super) fn json(value: &serde_json::Value, exit: Exit) -> anyhow::Result<Self> {
+    /// An answer for tools: the envelope, which is the same for every verb, then the verb's own keys.
+    pub(super) fn answer(command: &str, own: &Value, exit: Exit) -> anyhow::Result<Self> {
+        let mut answer = serde_json::Map::new();
+        answer.insert("version".to_owned(), json!(VERSION));
+        answer.insert("command".to_owned(), json!(command));
+        answer.insert("exit_code".to_owned(), json!(exit as u8));
+        for (key, value) in own.as_object().into_iter().flatten() {
+            answer.insert(key.clone(), value.clone());
+        }
+        Self::json(&Value::Object(answer), exit)
+    }
+
+    pub(super) fn json(value: &Value, exit: Exit) -> anyhow::Result<Self> {
         // What a terminal might obey is escaped; in JSON it can only stand inside of strings.
         let text = serde_json::to_string_pretty(value)?;
         let mut out = String::with_capacity(text.len() + 1);

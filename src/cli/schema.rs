@@ -1,4 +1,4 @@
-//! `policy schema`: the JSON Schema of policy files, for editors.
+//! `policy schema`: the JSON Schemas of policy files and of tests, for editors.
 
 use clap::Args;
 
@@ -6,6 +6,7 @@ use crate::cli::output::{CommandOutput, Exit};
 
 /// Kept equal to what the reader accepts by tests.
 const SCHEMA: &str = include_str!("../policy/schema.json");
+const OF_TESTS: &str = include_str!("../policy/tests.schema.json");
 
 /// Arguments of `policy schema`.
 #[derive(Args)]
@@ -17,8 +18,13 @@ and as the first line of policy.yaml:
 
 The schema knows keys, words and shapes. `eks-sg-guard policy check` knows the rest: undefined
 networks, repeated ids, clauses that are never reached, exceptions that have expired.")]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// The schema of test files, instead of that of policy files.
+    #[arg(long)]
+    tests: bool,
+}
 
-pub(super) fn run(_: &Arguments) -> CommandOutput {
-    CommandOutput::new(SCHEMA.to_owned(), Exit::Clean)
+pub(super) fn run(arguments: &Arguments) -> CommandOutput {
+    let schema = if arguments.tests { OF_TESTS } else { SCHEMA };
+    CommandOutput::new(schema.to_owned(), Exit::Clean)
 }

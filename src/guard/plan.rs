@@ -161,7 +161,8 @@ fn is_only_claimed(group: &Group) -> bool {
     group.is_unattached && !group.is_strong()
 }
 
-fn intend(finding: &JudgedRule, group: &Group, mode: Mode, setting: Option<&str>) -> Intent {
+/// What to do about one finding in a mode, with the setting that made it so.
+pub fn intend(finding: &JudgedRule, group: &Group, mode: Mode, setting: Option<&str>) -> Intent {
     match finding.verdict {
         Verdict::Allow => return Intent::None,
         Verdict::Report if is_only_claimed(group) => return Intent::None,

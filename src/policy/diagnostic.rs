@@ -52,6 +52,9 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// A second position that matters, as the first use of an id.
     pub also: Option<Also>,
+    /// The id, name or key that it is about: what `accepted` names. Only warnings have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 /// The second position of a problem.
@@ -67,11 +70,15 @@ pub struct Also {
 
 impl Diagnostic {
     pub(crate) fn error(code: &'static str, at: At, message: impl Into<String>) -> Self {
-        Self { severity: Level::Error, code, message: message.into(), at, help: None, also: None }
+        Self { severity: Level::Error, code, message: message.into(), at, help: None, also: None, about: None }
     }
 
     pub(crate) fn warning(code: &'static str, at: At, message: impl Into<String>) -> Self {
         Self { severity: Level::Warning, ..Self::error(code, at, message) }
+    }
+
+    pub(crate) fn about(self, about: impl Into<String>) -> Self {
+        Self { about: Some(about.into()), ..self }
     }
 
     pub(crate) fn help(self, help: impl Into<String>) -> Self {

@@ -2,13 +2,16 @@
 //!
 //! Owns: keys, defaults, inheritance. Must not: do I/O or read a clock; today is an argument.
 
+mod accepted;
 #[cfg(feature = "cli")]
 pub mod cases;
 mod clause;
+mod cut_off;
 mod extended;
 mod fields;
 mod hazard;
 mod idle;
+mod meant;
 mod names;
 mod peers;
 pub mod print;
@@ -16,21 +19,26 @@ mod problems;
 mod reach;
 mod requirement;
 mod scope;
+mod services;
 mod settings;
 mod shadow;
+mod spelled;
+mod stock;
+mod strange;
 #[cfg(test)]
 mod tests;
 mod traffic;
 mod verdicts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use crate::model::text::quoted;
-use crate::policy::diagnostic::{Diagnostic, Rejected};
+use crate::policy::diagnostic::{At, Diagnostic, Rejected};
+use crate::policy::file::accepted::OF_ACCEPTED;
 use crate::policy::file::clause::{Ids, OF_CLAUSES, OF_EXCEPTIONS, REGION, Reader};
 use crate::policy::file::fields::{Fields, scalar};
 use crate::policy::file::peers::{CLIENTS as CLIENTS_NETWORK, Networks};
@@ -41,7 +49,7 @@ use crate::policy::model::{Clause, ClusterSetting, Origin, PeerTerm, Policy, Sev
 use crate::policy::texts;
 use crate::policy::tree::{self, Node, Value};
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "version",
     "extends",
     "otherwise",
@@ -55,7 +63,10 @@ const KEYS: [&str; 13] = [
     "clauses",
     "exceptions",
     "requirements",
+    "accepted",
 ];
+/// Keys that hold text for people.
+const PROSE: [&str; 3] = ["reason", "owner", "environment"];
 const VERSION: &str = "1";
 const HELP_VERSION: &str = "add `version: 1` at the top";
 /// Who may use `NodePort`s where no file says.
@@ -72,6 +83,7 @@ pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         ("clauses", entries(&OF_CLAUSES)),
         ("exceptions", entries(&OF_EXCEPTIONS)),
         ("requirements", entries(&OF_REQUIREMENTS)),
+        ("accepted", OF_ACCEPTED.to_vec()),
     ]
 }
 
@@ -82,6 +94,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// What probably does not say what was meant, in the order of the text.
     pub warnings: Vec<Diagnostic>,
+    /// Warnings that the file itself accepts, each with the reason it gives.
+    pub accepted: Vec<(Diagnostic, String)>,
 }
 
 /// Reads a policy file. `name` is the file as people know it, `today` the day in UTC.
@@ -122,7 +136,8 @@ impl PolicyText<'_> {
 /// positions of all ids too.
 fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), Rejected> {
     let root = tree::read(source.text).map_err(|problem| source.rejected(vec![*problem]))?;
-    let mut problems = Problems::default();
+    let mut problems = Problems::of(keys());
+    strange::report(&root, source.text, &PROSE, &mut problems);
     let Some(fields) = root_fields(&root, &mut problems) else {
         return Err(source.rejected(problems.finish().0));
     };
@@ -131,7 +146,7 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let clients = networks.clients();
     let (inherited, ids) = match parent {
         Some(parent) => read(&PolicyText::built_in(parent, source.today), &clients)?,
-        None => (Loaded { policy: blank(), warnings: Vec::new() }, Ids::new()),
+        None => (Loaded { policy: blank(), warnings: Vec::new(), accepted: Vec::new() }, Ids::new()),
     };
     let mut inherited = inherited.policy;
 
@@ -153,28 +168,35 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     let controllers = fields.get("controllers").map(|node| settings::controllers(node, &mut problems));
     let groups = fields.get("groups").map(|node| settings::groups(node, &mut problems));
     let clusters = fields.get("clusters").map(|node| settings::clusters(node, &mut problems));
+    let acceptances = fields.get("accepted").map(|node| accepted::read(node, &mut problems)).unwrap_or_default();
     let (clusters, added): (Vec<ClusterSetting>, Vec<_>) = clusters.unwrap_or_default().into_iter().unzip();
     let built_in = |name| read(&PolicyText::built_in(name, source.today), &clients).map(|(loaded, _)| loaded.policy);
     let (of_clusters, their_hashes) = extended::clauses(&clusters, &added, built_in)?;
     shadow::report(&own, &mut problems);
     // What a clause with an error says is not known.
     if !problems.failed() {
+        let rest = otherwise.unwrap_or(inherited.otherwise);
         networks.report_unused(&mut problems);
+        if !inherited.clauses.is_empty() {
+            networks.report_wide_clients(&mut problems);
+        }
+        if let Some(at) = fields.key_at("otherwise").filter(|_| rest < inherited.otherwise) {
+            let before = inherited.otherwise.word();
+            let message =
+                format!("`otherwise` is milder than in the policy that the file extends, which says `{before}`");
+            let help = "leave it out, and write a clause for what you mean";
+            problems.add(Diagnostic::warning("otherwise-milder", at, message).about("otherwise").help(help));
+        }
         let after = own.iter().map(|(clause, _)| clause).chain(&of_clusters).chain(&inherited.clauses);
         let after: Vec<&Clause> = after.collect();
-        let rest = otherwise.unwrap_or(inherited.otherwise);
         idle::report(&exceptions, &after, rest, source.today, &mut problems);
-        hazard::report(&own, &inherited.clauses, &ids, &mut problems);
-    }
-
-    let (diagnostics, failed) = problems.finish();
-    if failed {
-        return Err(source.rejected(diagnostics));
+        hazard::report(&exceptions, &own, &inherited.clauses, &ids, &mut problems);
     }
     // A policy that extends this one finds the inherited ids in the built-in file.
     for (policy, _) in ids.values_mut() {
         *policy = policy.or(source.built_in);
     }
+    let places: Vec<(String, At)> = own.iter().map(|(clause, at)| (clause.id.clone(), *at)).collect();
     let clauses = exceptions.into_iter().chain(own).map(|(clause, _)| clause);
     let policy = Policy {
         name: source.name.rsplit('/').next().unwrap_or(source.name).to_owned(),
@@ -185,11 +207,24 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
         clauses: clauses.chain(of_clusters).chain(inherited.clauses).collect(),
         public_endpoint: public_endpoint.unwrap_or(inherited.public_endpoint),
         requirements: requirements.into_iter().chain(inherited.requirements).collect(),
+        networks: networks.named(),
         clients,
         otherwise: otherwise.unwrap_or(inherited.otherwise),
         exceptions_need_date: need_date,
     };
-    Ok((Loaded { policy, warnings: diagnostics }, ids))
+    if source.built_in.is_none() && !problems.failed() {
+        let mut positions: BTreeMap<&str, At> = places.iter().map(|(id, at)| (id.as_str(), *at)).collect();
+        positions.extend(fields.get("verdicts").map(verdicts::positions).unwrap_or_default());
+        positions.extend(fields.key_at("otherwise").map(|at| (cut_off::UNCOVERED, at)));
+        cut_off::report(&policy, &positions, &mut problems);
+    }
+    accepted::apply(&acceptances, &mut problems);
+    let accepted = problems.accepted();
+    let (warnings, failed) = problems.finish();
+    if failed {
+        return Err(source.rejected(warnings));
+    }
+    Ok((Loaded { policy, warnings, accepted }, ids))
 }
 
 /// What a built-in policy that extends nothing starts from.
@@ -204,6 +239,7 @@ fn blank() -> Policy {
         requirements: Vec::new(),
         public_endpoint: None,
         clients: Vec::new(),
+        networks: Vec::new(),
         otherwise: Verdict::Report,
         exceptions_need_date: false,
     }

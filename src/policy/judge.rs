@@ -15,6 +15,7 @@ use crate::model::rule::{Packets, Rule};
 use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::named::{self, Part};
 use crate::policy::peers::{Covered, PeerKind, Peers, ReachedPeers};
 
 /// A rule with its verdict, and why. What is not allowed becomes a finding once it is known what becomes of it.
@@ -39,6 +40,8 @@ pub struct Portion {
     pub traffic: Traffic,
     /// What the peers of the part are.
     pub peer_class: PeerClass,
+    /// Which addresses of that class, for people; `None`: all that the rule has.
+    pub addresses: Option<String>,
     /// What the clause says here.
     pub verdict: Verdict,
     /// How bad it is.
@@ -49,6 +52,13 @@ pub struct Portion {
     pub strong: bool,
     /// A clause of the user's that names groups of the cluster.
     pub names_cluster_groups: bool,
+}
+
+impl Portion {
+    /// What its addresses hang on.
+    pub fn part(&self) -> Part<'_> {
+        Part { clause: &self.clause, class: self.peer_class, traffic: &self.traffic }
+    }
 }
 
 /// Judges every rule of the group, allowed ones included, in the order of `group.rules`. In a group of several clusters each
@@ -63,7 +73,13 @@ pub fn judge(
     let in_cluster = |clauses: Vec<&Clause>| {
         let evaluator = Evaluator::new(policy, group, clauses);
         let reaches = evaluator.peers.reaches();
-        let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+        let judged = |rule| {
+            let mut judged = evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+            let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
+            let names = named::name(policy, group, &rule.peer, &parts);
+            judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
+            judged
+        };
         group.rules.iter().map(judged).collect::<Vec<_>>()
     };
     let all = in_force(policy, group, location, now).into_iter().map(in_cluster);
@@ -235,6 +251,7 @@ impl<'a> Evaluator<'a> {
             clause: clause.id.clone(),
             traffic,
             peer_class,
+            addresses: None,
             verdict,
             severity: severity.filter(|_| verdict > Verdict::Allow),
             reason: clause.reason.clone(),
@@ -259,6 +276,7 @@ impl<'a> Evaluator<'a> {
             clause: clause.to_owned(),
             traffic,
             peer_class,
+            addresses: None,
             verdict,
             severity: (verdict > Verdict::Allow).then_some(severity),
             reason: reason.to_owned(),

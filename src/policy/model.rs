@@ -62,6 +62,8 @@ pub struct Policy {
     pub public_endpoint: Option<Severity>,
     /// The `clients` network: who may use `NodePorts`.
     pub clients: Vec<PeerTerm>,
+    /// The named networks of the file, as far as they are blocks: what people call these addresses.
+    pub networks: Vec<(String, Addresses)>,
     /// What a portion gets that nothing covers.
     pub otherwise: Verdict,
     /// An exception without an end is an error, here and in the policies that extend this one.

@@ -3,6 +3,8 @@
 //! Owns: reading within limits (a hostile file fails in bounded time and memory) and the spelling of scalars as written,
 //! so `010`, `1e3` and `2026-12-31` stay text. Must not: know the policy language.
 
+mod seen;
+
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -58,7 +60,15 @@ pub(crate) fn read(text: &str) -> Result<Node, Box<Diagnostic>> {
     }
     let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options())
         .map_err(|error| Box::new(explain(&error, text)))?;
-    Ok(node(&raw, text))
+    let root = node(&raw, text);
+    match seen::mistake(text.lines().next().unwrap_or_default()) {
+        // `version:1` is one word to YAML, and no mapping.
+        Some((_, help)) if matches!(root.value, Value::Scalar(_)) => {
+            let message = "this is one word to YAML, and no mapping";
+            Err(Box::new(Diagnostic::error("yaml", root.at, message).help(help)))
+        }
+        _ => Ok(root),
+    }
 }
 
 fn options() -> Options {
@@ -233,6 +243,7 @@ fn explain(error: &Error, text: &str) -> Diagnostic {
                 return Diagnostic::error("too-large", at, too_deep());
             }
             let help = HELP.iter().find(|(part, _)| reason.contains(part)).map_or("", |(_, help)| *help);
+            let (at, help) = seen::near(text, at).unwrap_or_else(|| (at, help.to_owned()));
             Diagnostic::error("yaml", at, format!("this is not YAML: {reason}")).help(help)
         }
     }

@@ -187,6 +187,7 @@ impl Finding {
             protocol,
             ports,
             peer_class: requirement.peer_class(),
+            addresses: None,
             verdict: Verdict::Report,
             reason: requirement.reason.clone(),
         };
@@ -205,6 +206,7 @@ impl Finding {
             protocol,
             ports,
             peer_class: PeerClass::Internet.word().to_owned(),
+            addresses: None,
             verdict: Verdict::Report,
             reason: "no security group guards the public endpoint of the API, only its list of blocks does".to_owned(),
         };
@@ -294,6 +296,9 @@ pub struct PortionRecord {
     pub ports: String,
     /// The word of a [`PeerClass`]; of a requirement those of its other sides, with commas.
     pub peer_class: String,
+    /// Which addresses of that class, for people, where they are not all that the rule has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<String>,
     /// What the clause says.
     pub verdict: Verdict,
     /// Why; for people, so not part of the contract's record.
@@ -309,6 +314,7 @@ impl PortionRecord {
             protocol,
             ports,
             peer_class: portion.peer_class.word().to_owned(),
+            addresses: portion.addresses.clone(),
             verdict: portion.verdict,
             reason: portion.reason.clone(),
         })

@@ -1,6 +1,7 @@
 //! Tests of a policy that people write: a rule in a group of some role, and what the policy should say of it. The same
 //! YAML, words and diagnostics as of policy files.
 
+mod need;
 mod rule;
 mod world;
 
@@ -12,19 +13,38 @@ use crate::model::rule::Rule;
 use crate::model::text::quoted;
 use crate::policy::controller::Author;
 use crate::policy::diagnostic::{At, Diagnostic, Rejected};
+pub use crate::policy::file::cases::need::Need;
 use crate::policy::file::cases::rule::rule;
 use crate::policy::file::cases::world::{Circumstances, Shared, blocks, peers, prefix_lists};
 use crate::policy::file::clause::roles;
 use crate::policy::file::fields::{Fields, choice, items, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::Problems;
-use crate::policy::model::{Severity, Verdict};
+use crate::policy::file::strange;
+use crate::policy::model::{Mode, Severity, Verdict};
 use crate::policy::tree::{self, Node, Value};
 
-const FILE: [&str; 10] =
-    ["version", "policy", "account", "region", "cluster", "now", "vpc", "prefix_lists", "peers", "tests"];
-const TEST: [&str; 12] =
-    ["name", "roles", "group", "cluster", "account", "region", "now", "rule", "beside", "expect", "clause", "severity"];
+const FILE: [&str; 11] =
+    ["version", "policy", "account", "region", "cluster", "mode", "now", "vpc", "prefix_lists", "peers", "tests"];
+const TEST: [&str; 14] = [
+    "name", "roles", "group", "cluster", "mode", "account", "region", "now", "rule", "beside", "expect", "clause",
+    "severity", "action",
+];
+/// What may become of a rule, in the words of `explain`.
+const ACTIONS: [(&str, &str); 5] = [
+    ("none", "none"),
+    ("report", "report"),
+    ("would-revoke", "would-revoke"),
+    ("revoke", "revoke"),
+    ("refuse", "refuse"),
+];
+
+/// Every key that a file of tests may have: those at its top, of a test, of a rule, and of a test about a requirement.
+pub fn keys() -> [(&'static str, Vec<&'static str>); 4] {
+    [("", FILE.to_vec()), ("test", TEST.to_vec()), ("rule", rule::RULE.to_vec()), ("need", need::NEED.to_vec())]
+}
+/// Keys that hold text for people.
+const PROSE: [&str; 2] = ["name", "description"];
 const HELP_RULE: &str = "add `rule: {protocol: tcp, ports: 22, from: 0.0.0.0/0}`";
 const HELP_EXPECT: &str = "add `expect: allow`, `expect: report` or `expect: revoke`";
 
@@ -38,8 +58,10 @@ const REGION: &str = "us-east-1";
 pub struct Suite {
     /// The policy they are for: a built-in, or a path beside the file. `None`: the runner knows.
     pub policy: Option<String>,
-    /// In the order of the file.
+    /// About rules, in the order of the file.
     pub cases: Vec<Case>,
+    /// About requirements, in the order of the file.
+    pub needs: Vec<Need>,
 }
 
 /// One test.
@@ -57,6 +79,8 @@ pub struct Case {
     pub region: String,
     /// When it is judged; `None`: now.
     pub now: Option<Timestamp>,
+    /// The function's own mode.
+    pub mode: Mode,
     /// Who wrote each rule, in the order of the group's.
     pub authors: Vec<Author>,
     /// What the policy should say.
@@ -72,6 +96,8 @@ pub struct Expected {
     pub clause: Option<String>,
     /// How bad it must be.
     pub severity: Option<Severity>,
+    /// What must be done about it, in the words of `explain`.
+    pub action: Option<&'static str>,
 }
 
 /// Reads a test file.
@@ -85,6 +111,7 @@ pub fn load(name: &str, text: &str) -> Result<Suite, Rejected> {
     };
     let root = tree::read(text).map_err(|problem| rejected(vec![*problem]))?;
     let mut problems = Problems::default();
+    strange::report(&root, text, &PROSE, &mut problems);
     let suite = suite(&root, &mut problems);
     match (suite, problems.finish()) {
         (Some(suite), (_, false)) => Ok(suite),
@@ -107,9 +134,15 @@ fn suite(root: &Node, problems: &mut Problems) -> Option<Suite> {
     let lists = fields.get("prefix_lists").map(|node| prefix_lists(node, problems)).unwrap_or_default();
     let shared = Shared { given: Circumstances::read(&fields, problems), vpc, peers, lists };
     let tests = fields.need("tests", "add `tests:` with at least one entry", problems)?;
-    let cases: Vec<Case> =
-        items(tests, "tests", problems).into_iter().filter_map(|node| case(node, &shared, problems)).collect();
-    Some(Suite { policy, cases })
+    let (mut cases, mut needs) = (Vec::new(), Vec::new());
+    for node in items(tests, "tests", problems) {
+        if need::is_one(node) {
+            needs.extend(need::need(node, &shared, problems));
+        } else {
+            cases.extend(case(node, &shared, problems));
+        }
+    }
+    Some(Suite { policy, cases, needs })
 }
 
 fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
@@ -153,7 +186,8 @@ fn case(node: &Node, shared: &Shared, problems: &mut Problems) -> Option<Case> {
     };
     let (name, at) = (name?, named?.at);
     let region = given.region.unwrap_or_else(|| REGION.to_owned());
-    Some(Case { name, at, group, account, region, now: given.now, authors, expected: expected? })
+    let mode = given.mode.unwrap_or(Mode::Enforce);
+    Some(Case { name, at, group, account, region, now: given.now, mode, authors, expected: expected? })
 }
 
 fn expected(fields: &Fields<'_>, problems: &mut Problems) -> Option<Expected> {
@@ -166,5 +200,6 @@ fn expected(fields: &Fields<'_>, problems: &mut Problems) -> Option<Expected> {
         let message = format!("the {} expects `allow`, which has no `severity`", fields.what);
         problems.add(Diagnostic::error("severity-of-allow", at, message).help("remove `severity`"));
     }
-    Some(Expected { verdict: verdict?, clause, severity })
+    let action = fields.choice("action", "action", "unknown-verdict", &ACTIONS, problems);
+    Some(Expected { verdict: verdict?, clause, severity, action })
 }

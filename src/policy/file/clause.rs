@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::Span;
 use jiff::civil::Date;
 
 use crate::model::group::Role;
@@ -14,7 +15,7 @@ use crate::policy::file::peers::Networks;
 use crate::policy::file::problems::Problems;
 use crate::policy::file::{scope, traffic};
 use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict, Width};
-use crate::policy::tree::Node;
+use crate::policy::tree::{Node, Value};
 
 /// Keys of clauses and exceptions alike: the region.
 pub(super) const REGION: [&str; 11] =
@@ -46,6 +47,9 @@ pub(super) const OF_EXCEPTIONS: [&str; 7] = ["reason", "owner", "expires", "grou
 const DEFAULT_ROLES: [Role; 5] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod, Role::RemoteAccess];
 /// Of a `report` that names none; the same as of what no clause covers.
 pub(super) const DEFAULT_SEVERITY: Severity = Severity::Medium;
+
+/// An exception that lasts longer ends when nobody remembers it.
+const FAR_YEARS: i64 = 2;
 
 const HELP_ID: &str = "add `id: …`, a name in kebab-case that findings will carry";
 pub(super) const HELP_REASON: &str = "add `reason: …`: people read it in every finding";
@@ -175,7 +179,7 @@ impl<'t> Reader<'t> {
             let problem = if self.exceptions_need_date {
                 Diagnostic::error("no-expiry", fields.at, message + ", and this policy asks for one")
             } else {
-                Diagnostic::warning("no-expiry", fields.at, message)
+                about(fields, Diagnostic::warning("no-expiry", fields.at, message))
             };
             self.problems.add(problem.help(HELP_EXPIRES));
             return None;
@@ -185,7 +189,13 @@ impl<'t> Reader<'t> {
         if last < self.today {
             let message = format!("the {} has expired: {last} was its last day", fields.what);
             let help = "remove it, or give it a later day if it is still needed";
-            self.problems.add(Diagnostic::warning("expired", node.at, message).help(help));
+            let problem = Diagnostic::warning("expired", node.at, message).help(help);
+            self.problems.add(about(fields, problem));
+        } else if self.today.checked_add(Span::new().years(FAR_YEARS)).is_ok_and(|far| last > far) {
+            let message = format!("the {} ends on {last}: nobody will look at it again", fields.what);
+            let help = "write a day within two years; what is fine for good is a clause with `verdict: allow`";
+            let problem = Diagnostic::warning("far-expiry", node.at, message).help(help);
+            self.problems.add(about(fields, problem));
         }
         Some(last)
     }
@@ -246,6 +256,14 @@ impl<'t> Reader<'t> {
         };
         let peers = self.networks.peers(node?, ours, problems);
         Some((direction?, traffic?, peers?))
+    }
+}
+
+/// The problem of an entry, which is called by its id.
+fn about(fields: &Fields<'_>, problem: Diagnostic) -> Diagnostic {
+    match fields.get("id").map(|node| &node.value) {
+        Some(Value::Scalar(id)) => problem.about(id),
+        _ => problem,
     }
 }
 

@@ -1,27 +1,10 @@
 //! Reads mappings, lists and single values of the tree, and says what is wrong with them. Knows keys and types, no meaning.
 
-use crate::model::text::quoted;
+use crate::model::text::{and, quoted};
 use crate::policy::diagnostic::{At, Diagnostic};
+use crate::policy::file::meant;
 use crate::policy::file::problems::{Problems, a};
 use crate::policy::tree::{Node, Value};
-
-/// Keys that other tools use for the same thing.
-const FOREIGN: [(&str, &str); 14] = [
-    ("action", "verdict"),
-    ("account_id", "account"),
-    ("cidr", "from"),
-    ("cidrs", "from"),
-    ("description", "reason"),
-    ("destination", "to"),
-    ("effect", "verdict"),
-    ("expiry", "expires"),
-    ("inherits", "extends"),
-    ("name", "id"),
-    ("rules", "clauses"),
-    ("source", "from"),
-    ("sources", "from"),
-    ("until", "expires"),
-];
 
 /// Keys of clauses that other entries have no use for.
 const LEFT_OUT: [(&str, &str, &str); 6] = [
@@ -32,6 +15,9 @@ const LEFT_OUT: [(&str, &str, &str); 6] = [
     ("requirement", "roles", "write `role`: node, or control-plane"),
     ("exception", "only", "leave it out: an exception holds for every role; limit it by `group` or `cluster`"),
 ];
+
+/// What words with a colon begin with: a space after it makes a mapping of them.
+const SPLIT: [&str; 2] = ["role", "aws"];
 
 /// A mapping with its known keys, each at most once.
 pub(super) struct Fields<'t> {
@@ -114,16 +100,36 @@ impl<'t> Fields<'t> {
 
 fn unknown_key(name: &str, at: At, what: &str, known: &[&str], problems: &Problems) -> Diagnostic {
     let problem = Diagnostic::error("unknown-key", at, format!("{} has no key {}", a(what), quoted(name)));
+    if problems.is_full() {
+        return problem;
+    }
     if name == "<<" {
         return problem.help("merge keys are not supported: write the keys out, or use an alias for a single value");
     }
     if let Some((.., help)) = LEFT_OUT.iter().find(|(of, key, _)| *of == what && *key == name) {
         return problem.help(*help);
     }
-    let foreign = FOREIGN.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours));
-    let meant = foreign.map(|(_, ours)| format!("did you mean `{ours}`?"));
+    if let Some((key, value)) = name.split_once(':').filter(|(key, _)| known.contains(key)) {
+        return problem.help(format!("write `{key}: {value}`, with a space after the colon"));
+    }
+    let is_plural = |ours: &&&str| ours.strip_suffix('s') == Some(name) || name.strip_suffix('s') == Some(ours);
+    let meant = meant::key(name, known).or_else(|| known.iter().find(is_plural).copied());
+    let meant = meant.map(|ours| format!("did you mean `{ours}`?")).or_else(|| elsewhere(name, problems));
     let meant = meant.or_else(|| problems.did_you_mean(name, known.iter().copied()));
     problem.help(meant.unwrap_or_else(|| format!("its keys are {}", known.join(", "))))
+}
+
+/// Where the key belongs, if the language has it in another place.
+fn elsewhere(name: &str, problems: &Problems) -> Option<String> {
+    let places = problems.places_of(name);
+    let lists: Vec<String> =
+        places.iter().filter(|place| !place.is_empty()).map(|place| format!("`{place}`")).collect();
+    match (places.contains(&""), lists.as_slice()) {
+        (true, _) => Some(format!("`{name}` belongs at the top of the file, without indentation")),
+        // What nearly every entry has is not missing there.
+        (false, [] | [_, _, _, ..]) => None,
+        (false, lists) => Some(format!("entries of {} have it: move it into one, or leave it out", and(lists))),
+    }
 }
 
 /// What a value is, in words.
@@ -148,9 +154,37 @@ pub(super) fn scalar<'t>(node: &'t Node, key: &str, problems: &mut Problems) -> 
             None
         }
         Value::List(_) | Value::Map(_) => {
-            problems.error("wrong-type", node.at, format!("`{key}` has {} where a single value belongs", kind(node)));
+            let message = format!("`{key}` has {} where a single value belongs", kind(node));
+            let problem = Diagnostic::error("wrong-type", node.at, message);
+            problems.add(match single(node) {
+                Some(help) => problem.help(help),
+                None => problem,
+            });
             None
         }
+    }
+}
+
+/// The single value that was meant by a list or mapping of one.
+fn single(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::List(items) => match items.as_slice() {
+            [Node { value: Value::Scalar(text), .. }] => {
+                Some(format!("write {} without brackets of its own", quoted(text)))
+            }
+            items => (!items.is_empty()).then(|| "take the inner brackets away".to_owned()),
+        },
+        Value::Map(entries) => match entries.as_slice() {
+            [(Node { value: Value::Scalar(key), .. }, Node { value: Value::Scalar(text), .. })] => {
+                Some(if SPLIT.contains(&key.as_str()) {
+                    format!("write `\"{key}:{text}\"`: with a space after the colon it is a mapping")
+                } else {
+                    format!("write {} alone", quoted(text))
+                })
+            }
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -193,9 +227,8 @@ pub(super) fn items<'t>(node: &'t Node, key: &str, problems: &mut Problems) -> V
         Value::Scalar(_) => vec![node],
         Value::Map(_) => {
             let message = format!("`{key}` takes a list, and here is {}", kind(node));
-            problems.add(
-                Diagnostic::error("wrong-type", node.at, message).help("write `[…]`, or begin each entry with `- `"),
-            );
+            let help = single(node).unwrap_or_else(|| "write `[…]`, or begin each entry with `- `".to_owned());
+            problems.add(Diagnostic::error("wrong-type", node.at, message).help(help));
             Vec::new()
         }
         Value::Null | Value::List(_) => {

@@ -1,5 +1,6 @@
-//! Warns of the user's clauses that do more than was probably meant: one that revokes a whole rule for a part of it, and one
-//! that allows, somewhere in a larger range, what an inherited clause revokes as critical. Warns only where that is certain.
+//! Warns of what does more than was probably meant: a clause that revokes a whole rule for a part of it, one that allows,
+//! somewhere in a larger range, what an inherited clause revokes as critical, and whatever opens to the world what an
+//! inherited clause closes. Warns only where that is certain.
 
 use crate::model::group::Role;
 use crate::model::region::Traffic;
@@ -9,13 +10,26 @@ use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::Ids;
 use crate::policy::file::problems::Problems;
 use crate::policy::file::reach::{Budget, Open, Reach, cover, surely_meet};
-use crate::policy::model::{Clause, PeerTerm, Severity, Verdict};
+use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict};
 
 /// Roles of groups in which EKS and its tools let in everything from other groups of the cluster.
 const WIDE_INSIDE: [Role; 4] = [Role::Cluster, Role::ControlPlane, Role::Node, Role::Pod];
 
-/// Adds a warning for each such clause. `own`: the user's clauses in reading order; `ids`: the positions of inherited ones.
-pub(super) fn report(own: &[(Clause, At)], inherited: &[Clause], ids: &Ids, problems: &mut Problems) {
+/// Whether a clause closes what must never be open to the world: it revokes as critical, or for the world alone.
+pub(super) fn is_guard(clause: &Clause) -> bool {
+    let is_grave = clause.severity == Some(Severity::Critical) || clause.peers.contains(&PeerTerm::WideInternet);
+    clause.verdict == Verdict::Revoke && is_grave
+}
+
+/// Adds a warning for each such clause. `own`: the user's exceptions and clauses in reading order; `ids`: the positions of
+/// inherited ones.
+pub(super) fn report(
+    exceptions: &[(Clause, At)],
+    own: &[(Clause, At)],
+    inherited: &[Clause],
+    ids: &Ids,
+    problems: &mut Problems,
+) {
     own.iter().filter(|(clause, _)| revokes_whole_rules(clause)).for_each(|(clause, at)| {
         let message = format!(
             "the clause `{}` revokes more than it names: EKS and its tools let in everything from the cluster's own \
@@ -24,6 +38,7 @@ pub(super) fn report(own: &[(Clause, At)], inherited: &[Clause], ids: &Ids, prob
         );
         problems.add(
             Diagnostic::warning("whole-rule", *at, message)
+                .about(&clause.id)
                 .help("write `verdict: report`, and narrow by hand the rules that it reports"),
         );
     });
@@ -49,6 +64,79 @@ pub(super) fn report(own: &[(Clause, At)], inherited: &[Clause], ids: &Ids, prob
         }
         earlier.push(reach);
     }
+    open_to_world(exceptions, own, inherited, ids, problems);
+}
+
+/// Warns of exceptions and clauses that are milder than a guard for a large part of the internet, in every cluster.
+fn open_to_world(
+    exceptions: &[(Clause, At)],
+    own: &[(Clause, At)],
+    inherited: &[Clause],
+    ids: &Ids,
+    problems: &mut Problems,
+) {
+    let guards: Vec<Reach<'_>> = inherited.iter().filter(|clause| is_guard(clause)).filter_map(Reach::of).collect();
+    let mut budget = Budget::new();
+    let mut earlier: Vec<Reach<'_>> = Vec::new();
+    for (clause, at) in exceptions.iter().chain(own) {
+        let Some(reach) = Reach::of(clause) else { continue };
+        let is_wide = clause.verdict < Verdict::Revoke && surely_meet(&clause.peers, &PeerTerm::WideInternet);
+        if is_wide && holds_everywhere(&clause.limits) && !problems.has("allows-critical", *at) {
+            let near = earlier.iter().filter(|other| reach.overlaps(other) && holds_everywhere(&other.clause.limits));
+            let near: Vec<&Reach<'_>> = near.collect();
+            if budget.spend(earlier.len()).and_then(|()| budget.compare(&reach, &near)).is_none() {
+                return;
+            }
+            let opened = guards.iter().filter(|guard| reach.overlaps(guard)).map(|guard| {
+                let mut open = Open::of_both(&reach, guard);
+                let decided = |other: &&&Reach<'_>| cover(&other.clause.peers, &PeerTerm::WideInternet);
+                near.iter().filter(decided).for_each(|other| open.take(other));
+                (guard.clause, open.traffic())
+            });
+            let opened: Vec<(&Clause, Traffic)> = opened.filter(|(_, traffic)| !traffic.is_empty()).collect();
+            warn_of_world(clause, *at, &opened, ids, problems);
+        }
+        earlier.push(reach);
+    }
+}
+
+/// Whether nothing narrows it down to some clusters, groups or locations. A day does not.
+fn holds_everywhere(limits: &Limits) -> bool {
+    let every = |glob: &String| glob.chars().all(|c| c == '*');
+    limits.group.is_none()
+        && limits.account.is_none()
+        && limits.region.is_none()
+        && limits.cluster.as_ref().is_none_or(every)
+}
+
+fn warn_of_world(clause: &Clause, at: At, opened: &[(&Clause, Traffic)], ids: &Ids, problems: &mut Problems) {
+    let Some((first, _)) = opened.first() else { return };
+    let what: Vec<String> = opened.iter().map(named).collect();
+    let kind = if clause.origin == Origin::Exception { "exception" } else { "clause" };
+    let does = if clause.verdict == Verdict::Allow { "allows" } else { "only reports" };
+    let id = &clause.id;
+    let message = format!(
+        "the {kind} `{id}` {does}, from a large part of the internet and in every cluster, what the inherited policy \
+         revokes: {}",
+        and(&what)
+    );
+    let help = match clause.origin {
+        Origin::Exception => "name the few addresses that need it, or the cluster or group",
+        _ => "name the few addresses that need it; what is meant is accepted under `accepted`, with a reason",
+    };
+    let mut problem = Diagnostic::warning("opens-to-world", at, message).about(id).help(help);
+    if let Some((Some(policy), at)) = ids.get(&first.id) {
+        problem = problem.also("this inherited clause would have revoked it", *at, Some(policy));
+    }
+    problems.add(problem);
+}
+
+/// A clause with a part of its traffic.
+fn named((clause, traffic): &(&Clause, Traffic)) -> String {
+    let pairs = traffic.by_protocol().into_iter();
+    let ports: Vec<String> =
+        pairs.map(|(protocol, ports)| format!("{protocol} {}", ports.replace(',', ", "))).collect();
+    format!("`{}` ({})", clause.id, ports.join("; "))
 }
 
 /// Whether it revokes for a part of the traffic what EKS lets in as a whole: traffic between groups of one cluster.
@@ -91,16 +179,11 @@ fn allowed_in_passing(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Rea
 
 fn warn(id: &str, at: At, overridden: &[(&Clause, Traffic)], ids: &Ids, problems: &mut Problems) {
     let Some((first, _)) = overridden.first() else { return };
-    let what = |(clause, traffic): &(&Clause, Traffic)| {
-        let pairs = traffic.by_protocol().into_iter();
-        let ports: Vec<String> =
-            pairs.map(|(protocol, ports)| format!("{protocol} {}", ports.replace(',', ", "))).collect();
-        format!("`{}` ({})", clause.id, ports.join("; "))
-    };
-    let what: Vec<String> = overridden.iter().map(what).collect();
+    let what: Vec<String> = overridden.iter().map(named).collect();
     let message =
         format!("the clause `{id}` allows traffic that the inherited policy revokes as critical: {}", and(&what));
     let mut problem = Diagnostic::warning("allows-critical", at, message)
+        .about(id)
         .help("limit `ports` to those that are needed; to allow one of these on purpose, list its number by itself");
     if let Some((Some(policy), at)) = ids.get(&first.id) {
         problem = problem.also("this inherited clause would have revoked it", *at, Some(policy));

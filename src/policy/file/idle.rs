@@ -85,5 +85,6 @@ fn warning(id: &str, allowing: &[&str], at: At) -> Diagnostic {
     };
     let message = format!("the exception `{id}` changes nothing: all it speaks of is allowed without it, by {by}");
     Diagnostic::warning("idle-exception", at, message)
+        .about(id)
         .help("remove it, or write the ports and addresses of the finding that it is for")
 }

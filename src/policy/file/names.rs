@@ -6,6 +6,7 @@ use crate::model::ids::{Arn, Resource, is_account, is_region};
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::Problems;
+use crate::policy::file::spelled;
 
 /// Ids that a finding names where no clause speaks.
 const RESERVED_IDS: [&str; 2] = ["uncovered", "unreadable-prefix-list"];
@@ -59,9 +60,29 @@ pub(super) fn resource_id(text: &str, resource: Resource, at: At, problems: &mut
         return Some(text.to_owned());
     }
     let message = format!("{} is not the id of {}", quoted(text), resource.noun());
-    let help = format!("ids look like `{}0123456789abcdef0`", resource.prefix());
+    let help =
+        meant_id(text, resource).unwrap_or_else(|| format!("ids look like `{}0123456789abcdef0`", resource.prefix()));
     problems.add(Diagnostic::error("bad-resource-id", at, message).help(help));
     None
+}
+
+/// An id in capitals, in an ARN, behind an account, or of something else.
+fn meant_id(text: &str, resource: Resource) -> Option<String> {
+    let lower = text.trim().to_lowercase();
+    let last = lower.rsplit(['/', ':', ' ']).next().unwrap_or_default().replace('_', "-");
+    if resource.is_id(&last) {
+        return Some(format!("write `{last}`"));
+    }
+    let others =
+        [Resource::Rule, Resource::PrefixList, Resource::Group, Resource::Interface, Resource::Instance, Resource::Vpc];
+    let other = others.iter().find(|other| other.is_id(&last))?;
+    let instead = match other {
+        Resource::Rule => "name the group that has it",
+        Resource::Vpc => "write `vpc`, which is its ranges",
+        Resource::Interface | Resource::Instance => "name a group that is attached to it, or its address",
+        _ => "name one of the other kind",
+    };
+    Some(format!("that is the id of {}: {instead}", other.noun()))
 }
 
 fn is_cluster_character(c: char) -> bool {
@@ -123,7 +144,8 @@ pub(super) fn date(text: &str, at: At, problems: &mut Problems) -> Option<Date> 
     let date = text.parse::<Date>().ok().filter(|_| is_spelled);
     if date.is_none() {
         let message = format!("{} is not a date", quoted(text));
-        problems.add(Diagnostic::error("bad-date", at, message).help("write year-month-day, as `2026-12-31`"));
+        let help = spelled::day(text).unwrap_or_else(|| "write year-month-day, as `2026-12-31`".to_owned());
+        problems.add(Diagnostic::error("bad-date", at, message).help(help));
     }
     date
 }

@@ -6,18 +6,23 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::group::Role;
-use crate::model::ids::Resource;
+use crate::model::ids::{Resource, is_account};
 use crate::model::region::Addresses;
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{items, kind, scalar};
+use crate::policy::file::meant;
 use crate::policy::file::names::{is_kebab, resource_id, to_kebab};
 use crate::policy::file::problems::Problems;
+use crate::policy::file::reach::surely_meet;
+use crate::policy::file::spelled;
 use crate::policy::model::PeerTerm;
 use crate::policy::tree::{Node, Value};
 
 /// The network that every policy has.
 pub(super) const CLIENTS: &str = "clients";
+/// Ids that people write where the group or the block of the thing belongs.
+const OTHERS: [Resource; 4] = [Resource::Rule, Resource::Interface, Resource::Instance, Resource::Vpc];
 /// Blocks in all clauses, networks written out: a bound on memory and on the time of a verdict.
 const MAX_BLOCKS: usize = 100_000;
 const MAX_NETWORK_DEPTH: usize = 16;
@@ -96,12 +101,32 @@ impl<'t> Networks<'t> {
         self.known.get(CLIENTS).unwrap_or(&self.clients).clone().into_words()
     }
 
+    /// Each network with its blocks, in the order of their names.
+    pub(super) fn named(&self) -> Vec<(String, Addresses)> {
+        let blocks = |mixture: &Mixture| mixture.blocks.iter().copied().collect::<Addresses>();
+        let named = self.known.iter().map(|(name, mixture)| ((*name).to_owned(), blocks(mixture)));
+        named.filter(|(_, blocks)| !blocks.is_empty()).collect()
+    }
+
+    /// Warns of NodePort clients that are a large part of the internet. Only where an inherited clause lets them in.
+    pub(super) fn report_wide_clients(&self, problems: &mut Problems) {
+        let wide = surely_meet(&self.clients(), &PeerTerm::WideInternet);
+        if let Some((at, _)) = self.written.get(CLIENTS).filter(|_| wide) {
+            let message =
+                "the network `clients` is a large part of the internet, which the inherited policy keeps off NodePorts";
+            let help = "name the ranges of the clients, or put a load balancer in front and leave `clients` as it is";
+            problems.add(Diagnostic::warning("wide-clients", *at, message).about(CLIENTS).help(help));
+        }
+    }
+
     /// Warns of networks that nothing names. Only for a file whose clauses have all been read.
     pub(super) fn report_unused(&self, problems: &mut Problems) {
         for (name, (at, _)) in self.written.iter().filter(|(name, _)| !self.used.contains(**name)) {
             let message = format!("no clause uses the network `{name}`");
             problems.add(
-                Diagnostic::warning("unused-network", *at, message).help("name it in a `from` or `to`, or remove it"),
+                Diagnostic::warning("unused-network", *at, message)
+                    .about(*name)
+                    .help("name it in a `from` or `to`, or remove it"),
             );
         }
     }
@@ -211,12 +236,19 @@ impl<'t> Networks<'t> {
     }
 
     fn undefined(&self, name: &str, at: At, problems: &Problems) -> Diagnostic {
-        let words: Vec<_> = PeerTerm::words().collect();
-        let known = words.iter().map(AsRef::as_ref).chain([CLIENTS]).chain(self.written.keys().copied());
         let problem = Diagnostic::error("unknown-network", at, format!("no network is called {}", quoted(name)));
+        if problems.is_full() {
+            return problem;
+        }
+        let words: Vec<_> = PeerTerm::words().collect();
+        let known: Vec<&str> =
+            words.iter().map(AsRef::as_ref).chain([CLIENTS]).chain(self.written.keys().copied()).collect();
         let is_role = Role::from_word(name).is_some();
+        let meant = meant::peer(name).or_else(|| spelled::block(name));
+        let role = is_role.then_some(name).or_else(|| meant::word(name, Role::ALL.map(Role::word)));
         problem.help(match problems.did_you_mean(name, known) {
-            _ if is_role => format!("did you mean `role:{name}`?"),
+            _ if meant.is_some() => meant.unwrap_or_default(),
+            _ if role.is_some() => format!("did you mean `role:{}`?", role.unwrap_or_default()),
             Some(meant) => meant,
             None if is_kebab(name) => format!("define it under `networks`, as `{name}: [203.0.113.0/24]`"),
             None => "write a CIDR block, the name of a network, or a word as `private` or `role:node`".to_owned(),
@@ -235,14 +267,14 @@ fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<NetworkEn
     ];
     if let Some((start, code, wrong)) = families.into_iter().find(|(start, ..)| text.starts_with(start)) {
         let words: Vec<_> = PeerTerm::words().filter(|word| word.starts_with(start)).collect();
-        let help = problems.expected(text, words.iter().map(AsRef::as_ref));
+        let help = meant::peer(text).unwrap_or_else(|| problems.expected(text, words.iter().map(AsRef::as_ref)));
         problems.add(Diagnostic::error(code, at, format!("{} {wrong}", quoted(text))).help(help));
         return None;
     }
-    if text.starts_with("sg-") {
+    if starts_id(text, "sg") {
         return resource_id(text, Resource::Group, at, problems).map(|id| NetworkEntry::PeerTerm(PeerTerm::Group(id)));
     }
-    if text.starts_with("pl-") {
+    if starts_id(text, "pl") {
         return resource_id(text, Resource::PrefixList, at, problems)
             .map(|id| NetworkEntry::PeerTerm(PeerTerm::PrefixList(id)));
     }
@@ -250,6 +282,18 @@ fn entry<'t>(text: &'t str, at: At, problems: &mut Problems) -> Option<NetworkEn
     let is_address =
         text.contains('/') || text.starts_with(|first: char| first.is_ascii_digit()) || text.contains(':') && hex(text);
     if is_address { block(text, at, problems).map(NetworkEntry::Block) } else { Some(NetworkEntry::Network(text)) }
+}
+
+/// `sg-…`, and `SG-…`, `sg_…` and an ARN, which get an answer.
+fn starts_id(text: &str, kind: &str) -> bool {
+    let lower = text.to_lowercase();
+    let start = lower.get(..3).unwrap_or_default();
+    let resource = if kind == "sg" { ":security-group/" } else { ":prefix-list/" };
+    start.starts_with(kind) && start.ends_with(['-', '_'])
+        || lower.starts_with("arn:") && lower.contains(resource)
+        || kind == "sg" && OTHERS.iter().any(|other| other.is_id(&lower))
+        // A group of another account, as rules of EC2 name one.
+        || lower.split_once('/').is_some_and(|(account, id)| is_account(account) && id.starts_with(kind))
 }
 
 fn block(text: &str, at: At, problems: &mut Problems) -> Option<IpNet> {
@@ -263,10 +307,9 @@ fn block(text: &str, at: At, problems: &mut Problems) -> Option<IpNet> {
         }
         Err(_) => {
             let (address, _) = text.split_once('/').unwrap_or((text, ""));
+            let meant = spelled::block(text);
             let help = match address.parse::<IpAddr>() {
-                Ok(address) if address.to_string() == text => {
-                    format!("write `{}` for the one address", IpNet::from(address))
-                }
+                _ if meant.is_some() => meant.unwrap_or_default(),
                 Ok(IpAddr::V4(_)) => "after the `/` belongs a number from 0 to 32".to_owned(),
                 Ok(IpAddr::V6(_)) => "after the `/` belongs a number from 0 to 128".to_owned(),
                 Err(_) => "write it as `203.0.113.0/24` or `2001:db8::/48`".to_owned(),

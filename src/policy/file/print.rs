@@ -1,7 +1,8 @@
 //! A policy as a file of its own: everything written out, nothing inherited.
 //!
-//! `load` reads it back as the same policy, but for its name, its hash and who wrote a clause: what was inherited is now the
-//! file's own, so a `revoke` that names the cluster's own groups counts as meant (`PeerTerm::names_cluster_groups`).
+//! `load` reads it back as the same policy, but for its name, its hash, what its networks are called and who wrote a clause:
+//! what was inherited is now the file's own, so a `revoke` that names the cluster's own groups counts as meant
+//! (`PeerTerm::names_cluster_groups`).
 //!
 //! Must not: shorten. Who reads it wants to know what is in force.
 
@@ -212,7 +213,7 @@ pub(crate) mod tests {
     /// What has to be equal of two policies, in words.
     pub(crate) fn meaning(policy: &Policy) -> String {
         let mut policy = policy.clone();
-        (policy.name, policy.hash) = Default::default();
+        (policy.name, policy.hash, policy.networks) = Default::default();
         for clause in policy.clauses.iter_mut().filter(|clause| clause.origin != Origin::Exception) {
             clause.origin = Origin::BuiltIn;
         }

@@ -1,7 +1,10 @@
 //! Collects every problem of a file, and guesses what was meant.
 
+use std::collections::BTreeSet;
+
 use crate::model::text::{count, or};
 use crate::policy::diagnostic::{At, Diagnostic, Level};
+use crate::policy::file::meant;
 
 /// Enough to mend a file by; a hostile one has a problem per byte.
 const MAX_PROBLEMS: usize = 200;
@@ -9,25 +12,89 @@ const MAX_PROBLEMS: usize = 200;
 const MAX_WORD_LEN: usize = 64;
 const MAX_COMPARED: usize = 1_000;
 
+/// Where a key belongs: the list of the file, with the keys of its entries. Empty: the top.
+type Places = Vec<(&'static str, Vec<&'static str>)>;
+
 #[derive(Default)]
 pub(super) struct Problems {
     found: Vec<Diagnostic>,
     left_out: usize,
     failed: bool,
+    /// Where a problem of the text itself starts: what else is wrong there follows from it.
+    settled: BTreeSet<usize>,
+    accepted: Vec<(Diagnostic, String)>,
+    places: Places,
 }
 
 impl Problems {
+    /// Of a file with these keys.
+    pub(super) fn of(places: Places) -> Self {
+        Self { places, ..Self::default() }
+    }
+
+    /// The lists of the file whose entries have the key; empty: its top.
+    pub(super) fn places_of(&self, key: &str) -> Vec<&'static str> {
+        self.places.iter().filter(|(_, keys)| keys.contains(&key)).map(|(place, _)| *place).collect()
+    }
+
+    /// Adds a problem in place of all others that begin there.
+    pub(super) fn instead(&mut self, at: At, problem: Diagnostic) {
+        self.add(problem);
+        self.instead_too(at);
+    }
+
+    /// The problem that was added last explains what else is wrong there.
+    pub(super) fn instead_too(&mut self, at: At) {
+        self.settled.insert(at.start);
+    }
+
+    /// Whether no more is told, so that no more has to be found out.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PROBLEMS
+    }
+
+    pub(super) fn found_if(&mut self, problem: Option<Diagnostic>) {
+        if let Some(problem) = problem {
+            self.add(problem);
+        }
+    }
+
     pub(super) fn add(&mut self, problem: Diagnostic) {
+        if self.settled.contains(&problem.at.start) {
+            return;
+        }
         self.failed |= problem.severity == Level::Error;
-        if self.found.len() < MAX_PROBLEMS {
-            self.found.push(problem);
-        } else {
+        if self.is_full() {
             self.left_out += 1;
+        } else {
+            self.found.push(problem);
         }
     }
 
     pub(super) fn error(&mut self, code: &'static str, at: At, message: impl Into<String>) {
         self.add(Diagnostic::error(code, at, message));
+    }
+
+    /// Whether there is a problem of that code at that position.
+    pub(super) fn has(&self, code: &str, at: At) -> bool {
+        self.found.iter().any(|problem| problem.code == code && problem.at == at)
+    }
+
+    /// Takes warnings out for a reason. `false`: there are none of that code about that.
+    pub(super) fn accept(&mut self, code: &str, about: &str, reason: &str) -> bool {
+        let is_meant = |problem: &Diagnostic| problem.code == code && problem.about.as_deref() == Some(about);
+        let (meant, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.found)
+            .into_iter()
+            .partition(|problem| problem.severity == Level::Warning && is_meant(problem));
+        self.found = rest;
+        let before = self.accepted.len();
+        self.accepted.extend(meant.into_iter().map(|problem| (problem, reason.to_owned())));
+        self.accepted.len() > before
+    }
+
+    /// What was accepted so far, each with its reason.
+    pub(super) fn accepted(&mut self) -> Vec<(Diagnostic, String)> {
+        std::mem::take(&mut self.accepted)
     }
 
     /// Whether there was an error so far.
@@ -36,9 +103,19 @@ impl Problems {
     }
 
     /// ``did you mean `revoke`?``, where one word is near enough.
-    pub(super) fn did_you_mean<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-        if word.len() > MAX_WORD_LEN || self.found.len() >= MAX_PROBLEMS {
+    pub(super) fn did_you_mean<'a>(
+        &self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> Option<String> {
+        if word.len() > MAX_WORD_LEN || self.is_full() {
             return None;
+        }
+        if let Some(meant) = {
+            let known: Vec<&str> = known.clone().into_iter().take(MAX_COMPARED).collect();
+            meant::word(word, known)
+        } {
+            return Some(format!("did you mean `{meant}`?"));
         }
         let plain = |text: &str| text.to_lowercase().replace('_', "-");
         let word = plain(word);

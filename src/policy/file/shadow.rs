@@ -64,7 +64,7 @@ fn are_addresses_covered(reach: &Reach<'_>, word: &PeerTerm, earlier: &[&Reach<'
 fn warning(entry: &EarlierClause<'_>, earlier: &[&EarlierClause<'_>]) -> Diagnostic {
     let id = &entry.reach.clause.id;
     let alone = earlier.iter().find(|other| is_covered(&entry.reach, &[&other.reach]));
-    let problem = |message: String| Diagnostic::warning("shadowed", entry.at, message);
+    let problem = |message: String| Diagnostic::warning("shadowed", entry.at, message).about(id);
     if let Some(other) = alone {
         let first = &other.reach.clause.id;
         problem(format!("the clause `{id}` can never match: `{first}` before it covers all it speaks of"))

@@ -339,6 +339,8 @@ fn an_exception_holds_to_the_end_of_its_last_day() {
         |day: &str| format!("version: 1\nexceptions: [{{id: e, reason: r, owner: o, from: vpc, expires: {day}}}]\n");
     assert_eq!(loaded(&text("2026-06-15")).warnings, []);
     assert_eq!(loaded(&text("2026-06-14")).warnings[0].code, "expired");
+    assert_eq!(loaded(&text("2028-06-15")).warnings, []);
+    assert_eq!(loaded(&text("2028-06-16")).warnings[0].code, "far-expiry");
     let need_not = format!("{}exceptions_need_date: false\nextends: strict\n", text("~").replace(", expires: ~", ""));
     assert_eq!(loaded(&need_not).warnings[0].code, "no-expiry");
 }
@@ -359,7 +361,7 @@ fn settings_are_kept_in_order() {
     assert_eq!(policy.clusters.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>(), ["prod-*", "*"]);
 }
 
-/// A single clause or exception under `standard`: what is said of it?
+/// A single entry under `standard`: what is said of it?
 #[test]
 fn only_certain_surprises_are_reported() {
     let expiry = "owner: o, expires: 2026-12-31";
@@ -388,9 +390,39 @@ fn only_certain_surprises_are_reported() {
         ("clauses: [{verdict: allow, from: private}]", ""),
         ("clauses: [{verdict: allow, from: 10.0.0.0/8}]", ""),
         ("clauses: [{verdict: allow, from: pl-0123abcd}]", ""),
-        ("clauses: [{verdict: allow, from: internet, protocol: tcp, ports: [443, 10250, 2379-2380]}]", ""),
+        (
+            "clauses: [{verdict: allow, from: internet, protocol: tcp, ports: [443, 10250, 2379-2380]}]",
+            "opens-to-world",
+        ),
+        ("clauses: [{verdict: allow, from: 203.0.113.0/24, protocol: tcp, ports: [10250, 2379]}]", ""),
+        ("clauses: [{verdict: allow, from: internet, protocol: tcp, ports: [443, 8080]}]", ""),
+        ("clauses: [{verdict: report, from: [0.0.0.0/0], protocol: tcp, ports: 22}]", "opens-to-world"),
+        ("clauses: [{verdict: report, from: [8.0.0.0/16], protocol: udp, ports: 53}]", "opens-to-world"),
+        ("clauses: [{verdict: report, from: [8.0.0.0/17], protocol: udp, ports: 53}]", ""),
+        ("exceptions: [{from: anywhere, protocol: tcp, ports: 10250}]", "opens-to-world"),
+        ("exceptions: [{from: \"2000::/3\", protocol: tcp, ports: 2380, cluster: \"*\"}]", "opens-to-world"),
+        ("exceptions: [{from: anywhere, protocol: tcp, ports: 10250, cluster: staging}]", ""),
+        ("exceptions: [{from: anywhere, protocol: tcp, ports: 10250, group: sg-0123456789abcdef0}]", ""),
+        ("exceptions: [{from: 8.8.8.8/32, protocol: tcp, ports: 10250}]", ""),
+        ("exceptions: [{from: internet, protocol: tcp, ports: 443}]", ""),
+        ("clauses: [{verdict: revoke, severity: low, direction: egress, to: anywhere}]", "takes-requirement"),
+        ("clauses: [{verdict: revoke, severity: low, direction: egress, to: 0.0.0.0/0}]", "takes-requirement"),
+        ("clauses: [{verdict: revoke, severity: low, direction: egress, to: \"::/0\"}]", ""),
+        (
+            "clauses: [{verdict: revoke, severity: low, direction: egress, to: [internet], icmp: 8}]",
+            "takes-requirement",
+        ),
+        ("clauses: [{verdict: revoke, severity: low, direction: egress, to: anywhere, roles: pod}]", ""),
+        ("clauses: [{verdict: report, direction: egress, to: anywhere}]", ""),
+        ("verdicts: {etcd-internet: report, ", "weakens-inherited"),
+        ("verdicts: {etcd-internet: {verdict: revoke, in_passing: allow}, ", "weakens-inherited"),
+        ("verdicts: {nodeport-internet: allow, ", "weakens-inherited"),
+        ("verdicts: {remote-login-public: allow, ", "weakens-inherited"),
+        ("verdicts: {api-internet: allow, ", ""),
+        ("verdicts: {cluster-internals-wide: {verdict: revoke, severity: low}, ", ""),
+        ("verdicts: {egress: {verdict: revoke, severity: low}, ", "takes-requirement"),
         ("clauses: [{verdict: allow, from: internet, roles: load-balancer, only: true}]", ""),
-        ("clauses: [{verdict: report, from: internet}]", ""),
+        ("clauses: [{verdict: report, from: internet}]", "opens-to-world"),
         // What decides only rules of some widths covers nothing for sure.
         ("clauses: [{verdict: allow, from: internet, at_most_ports: 16}]", "allows-critical"),
         ("exceptions: [{from: [other-group], protocol: tcp, ports: 30000}]", "idle-exception"),
@@ -404,11 +436,12 @@ fn only_certain_surprises_are_reported() {
         ("clauses: [{verdict: revoke, severity: low, from: \"role:cluster\", icmp: 8}]", "whole-rule"),
         ("clauses: [{verdict: revoke, severity: low, from: [other-group, private], icmp: 8}]", ""),
     ] {
-        let keys = if entry.starts_with("exceptions") {
-            format!("id: e, reason: r, {expiry}, ")
-        } else {
-            "id: c, reason: r, ".to_owned()
+        let keys = match entry.split_once(':') {
+            Some(("exceptions", _)) => format!("id: e, reason: r, {expiry}, "),
+            Some(("clauses", _)) => "id: c, reason: r, ".to_owned(),
+            _ => String::new(),
         };
+        let entry = entry.strip_suffix(", ").map_or_else(|| entry.to_owned(), |open| format!("{open}}}"));
         let warnings = loaded(&format!("version: 1\n{}\n", entry.replacen('{', &format!("{{{keys}"), 1))).warnings;
         let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
         assert_eq!(codes.join(" "), expected, "{entry}");

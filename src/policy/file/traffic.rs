@@ -5,6 +5,7 @@ use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::fields::{Fields, items, scalar};
 use crate::policy::file::problems::Problems;
+use crate::policy::file::services;
 use crate::policy::tree::Node;
 
 const TCP: u8 = 6;
@@ -14,20 +15,6 @@ const ICMPV6: u8 = 58;
 
 /// Names beside the numbers 0 to 255.
 const PROTOCOLS: [(&str, u8); 4] = [("tcp", TCP), ("udp", UDP), ("icmp", ICMP), ("icmpv6", ICMPV6)];
-
-/// Services that people write by name.
-const SERVICES: [(&str, &str); 10] = [
-    ("ssh", "22"),
-    ("dns", "53"),
-    ("http", "80"),
-    ("https", "443"),
-    ("rdp", "3389"),
-    ("etcd", "2379-2380"),
-    ("kubelet", "10250"),
-    ("nodeport", "30000-32767"),
-    ("nodeports", "30000-32767"),
-    ("any", "all"),
-];
 
 /// The points that the keys of a clause or exception mean; everything without any of them. `None`: reported.
 pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> Option<Traffic> {
@@ -117,8 +104,8 @@ fn protocols(node: &Node, key: &str, problems: &mut Problems) -> Option<Vec<(Opt
         let number = named.or_else(|| whole_number(word));
         if number.is_none() {
             let words = PROTOCOLS.iter().map(|(name, _)| *name).chain(["all"]);
-            let meant = if word == "-1" { Some("write `all`".to_owned()) } else { problems.did_you_mean(word, words) };
-            let help = meant
+            let help = services::protocol(word)
+                .or_else(|| problems.did_you_mean(word, words))
                 .unwrap_or_else(|| "write `tcp`, `udp`, `icmp`, `icmpv6`, `all` or a number from 0 to 255".to_owned());
             problems.add(
                 Diagnostic::error("unknown-protocol", item.at, format!("{} is not a protocol", quoted(word)))
@@ -191,16 +178,20 @@ impl Wrong {
     fn explain(&self, code: &'static str, word: &str, at: At, what: &str, limits: &str) -> Diagnostic {
         match self {
             Self::NoNumber => {
-                let service =
-                    SERVICES.iter().find(|(name, _)| *name == word.to_lowercase()).filter(|_| code == "bad-port");
-                let help = match service {
-                    Some((_, ports)) => format!("write `{ports}`"),
+                let help = match services::ports(word).filter(|_| code == "bad-port") {
+                    Some(help) => help,
                     None if code == "bad-port" => "write a number, a range as `8000-8080`, or `all`".to_owned(),
                     None => "write a type as `8`, a type and code as `3/4`, types as `133-136`, or `all`".to_owned(),
                 };
                 Diagnostic::error(code, at, format!("{} is not {what}", quoted(word))).help(help)
             }
-            Self::TooLarge => Diagnostic::error(code, at, format!("{} is not {what}: {limits}", quoted(word))),
+            Self::TooLarge => {
+                let problem = Diagnostic::error(code, at, format!("{} is not {what}: {limits}", quoted(word)));
+                match services::ports(word).filter(|_| code == "bad-port") {
+                    Some(help) => problem.help(help),
+                    None => problem,
+                }
+            }
             Self::Reversed(from, to) => {
                 let message = format!("the range {} runs backwards", quoted(word));
                 Diagnostic::error(code, at, message).help(format!("write `{to}-{from}`"))

@@ -6,8 +6,9 @@ use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::{DEFAULT_SEVERITY, HELP_VERDICT, Ids, MILDER, refuse_severity_of_allow};
 use crate::policy::file::fields::{Fields, choice, kind, scalar};
+use crate::policy::file::hazard::is_guard;
 use crate::policy::file::problems::Problems;
-use crate::policy::model::{Clause, Policy, Severity, Verdict};
+use crate::policy::model::{Clause, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::tree::{Node, Value};
 
 const OF_VERDICTS: [&str; 4] = ["verdict", "in_passing", "for_controller", "severity"];
@@ -30,6 +31,10 @@ pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &
             problems.add(Diagnostic::error("duplicate-key", key.at, message).also("first here", first, None));
         } else if let Some(clause) = inherited.clauses.iter_mut().find(|clause| clause.id == id) {
             if let Some(change) = change {
+                if let Some(message) = weakened(clause, change) {
+                    let help = "write a clause of your own for what has to be open; it can name ports and addresses";
+                    problems.add(Diagnostic::warning("weakens-inherited", key.at, message).about(id).help(help));
+                }
                 set_verdict(clause, change);
             }
         } else if let Some(at) = inherited.requirements.iter().position(|requirement| requirement.id == id) {
@@ -64,6 +69,30 @@ pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &
             });
         }
     }
+}
+
+/// What the new verdict gives up, where that is grave: a clause that keeps the world out of what must never be open to it,
+/// or the last that objects to something open to the internet.
+fn weakened(clause: &Clause, change: Change) -> Option<String> {
+    let (id, verdict) = (&clause.id, change.verdict);
+    let before = clause.in_passing.unwrap_or(clause.verdict);
+    let is_milder_in_passing = change.in_passing.is_some_and(|milder| milder < before);
+    if is_guard(clause) && (verdict < Verdict::Revoke || is_milder_in_passing) {
+        return Some(format!("`{id}` no longer closes what it is there to keep the world out of: {}", clause.reason));
+    }
+    let severity = clause.severity.max(clause.severity_of_ranges);
+    let is_public = clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Internet | PeerTerm::WideInternet));
+    let was_grave = clause.verdict > Verdict::Allow && severity >= Some(Severity::High) && is_public;
+    (verdict == Verdict::Allow && was_grave)
+        .then(|| format!("nobody will hear of what `{id}` is there to find: {}", clause.reason))
+}
+
+/// Where the file changes each inherited clause.
+pub(super) fn positions(node: &Node) -> Vec<(&str, At)> {
+    let Value::Map(map) = &node.value else { return Vec::new() };
+    map.iter()
+        .filter_map(|(key, _)| if let Value::Scalar(id) = &key.value { Some((id.as_str(), key.at)) } else { None })
+        .collect()
 }
 
 /// `report`, or `{verdict: report, severity: low}`. `None`: reported.

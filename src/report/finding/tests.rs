@@ -38,7 +38,7 @@ fn findings() -> impl Strategy<Value = Finding> {
     let portion = (".*", prop::sample::select(PeerClass::all().collect::<Vec<_>>())).prop_map(|(ports, class)| {
         let [clause, protocol] = ["kubelet-internet", "tcp"].map(str::to_owned);
         let (peer_class, reason) = (class.word().to_owned(), String::new());
-        PortionRecord { clause, protocol, ports, peer_class, verdict: Verdict::Revoke, reason }
+        PortionRecord { clause, protocol, ports, peer_class, addresses: None, verdict: Verdict::Revoke, reason }
     });
     let said = (
         prop::sample::select(subjects()),

@@ -15,7 +15,8 @@ use crate::policy::file::problems::Problems;
 use crate::policy::file::traffic;
 use crate::policy::tree::Node;
 
-const RULE: [&str; 9] = ["direction", "protocol", "ports", "icmp", "icmpv6", "from", "to", "description", "author"];
+pub(super) const RULE: [&str; 9] =
+    ["direction", "protocol", "ports", "icmp", "icmpv6", "from", "to", "description", "author"];
 
 /// One rule of EC2: one direction, one protocol, one range of ports, one peer.
 pub(super) fn rule(node: &Node, own: &str, shared: &Shared, problems: &mut Problems) -> Option<(Rule, Author)> {

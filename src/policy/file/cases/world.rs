@@ -15,6 +15,7 @@ use crate::policy::file::clause::roles;
 use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::names;
 use crate::policy::file::problems::Problems;
+use crate::policy::model::Mode;
 use crate::policy::tree::{Node, Value};
 
 /// What all tests of a file share.
@@ -31,6 +32,7 @@ pub(super) struct Circumstances {
     pub(super) account: Option<String>,
     pub(super) region: Option<String>,
     pub(super) clusters: Option<BTreeSet<String>>,
+    pub(super) mode: Option<Mode>,
     pub(super) now: Option<Timestamp>,
 }
 
@@ -50,7 +52,8 @@ impl Circumstances {
             };
             read.into_iter().flatten().collect()
         });
-        Self { account, region, clusters, now: fields.get("now").and_then(|node| time(node, problems)) }
+        let mode = fields.choice("mode", "mode", "unknown-mode", &Mode::WORDS, problems);
+        Self { account, region, clusters, mode, now: fields.get("now").and_then(|node| time(node, problems)) }
     }
 
     /// What is said here, else there.
@@ -59,6 +62,7 @@ impl Circumstances {
             account: self.account.or_else(|| other.account.clone()),
             region: self.region.or_else(|| other.region.clone()),
             clusters: self.clusters.or_else(|| other.clusters.clone()),
+            mode: self.mode.or(other.mode),
             now: self.now.or(other.now),
         }
     }

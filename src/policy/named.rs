@@ -1,0 +1,157 @@
+//! Which addresses a portion of a rule is about, and what to call them: blocks with the network that has them, or the rest.
+//!
+//! Worked out from the verdict, not for it: what each clause took of the addresses that the ones before it left. Must not:
+//! decide anything.
+
+use std::borrow::Cow;
+
+use crate::model::group::{Group, PrefixList};
+use crate::model::region::{Addresses, Traffic};
+use crate::model::rule::Peer;
+use crate::policy::model::{Clause, PeerClass, PeerTerm, Policy};
+use crate::policy::peers::private_everywhere;
+
+/// More blocks are not listed.
+const MAX_BLOCKS: usize = 3;
+/// A rule that is cut more often is told by its classes.
+const MAX_CELLS: usize = 200;
+
+/// Traffic and addresses of one portion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// The position of the portion.
+    pub portion: usize,
+    /// Of the portion's traffic, what has these addresses.
+    pub traffic: Traffic,
+    /// Of the rule's addresses, what the clause of the portion decided.
+    pub addresses: Addresses,
+}
+
+/// What a verdict says of a part of a rule, as far as its addresses hang on it.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The id of the clause that decided it.
+    pub clause: &'a str,
+    /// What its peers are.
+    pub class: PeerClass,
+    /// Its protocols and ports.
+    pub traffic: &'a Traffic,
+}
+
+/// Of each part which addresses it is about, where those are not all of its class. Nothing is looked at where no clause
+/// names addresses of its own.
+pub(super) fn name(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) -> Vec<Option<String>> {
+    let names_some = |part: &Part<'_>| {
+        clause(policy, part).is_some_and(|clause| {
+            clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Addresses(_) | PeerTerm::Vpc))
+        })
+    };
+    if !parts.iter().any(names_some) {
+        return vec![None; parts.len()];
+    }
+    let cells = cells(policy, group, peer, parts);
+    let all = addresses(group, peer).unwrap_or_default();
+    let words = |(at, part): (usize, &Part<'_>)| {
+        let own = cells.iter().filter(|cell| cell.portion == at);
+        let own = own.fold(Addresses::default(), |all, cell| all.with(&cell.addresses));
+        words(&[policy], &own, &of_class(&all, part.class, group), part.class)
+    };
+    parts.iter().enumerate().map(words).collect()
+}
+
+/// The rule cut by parts and addresses. Empty where the peer is no addresses.
+pub fn cells(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) -> Vec<Cell> {
+    let Some(all) = addresses(group, peer) else { return Vec::new() };
+    let mut cells = Vec::new();
+    for class in [PeerClass::Internet, PeerClass::Private] {
+        let of_it = || parts.iter().enumerate().filter(|(_, part)| part.class == class);
+        let traffic = Traffic::union(of_it().map(|(_, part)| part.traffic.clone()));
+        let mut rest = vec![(traffic, of_class(&all, class, group))];
+        for (at, part) in of_it() {
+            let covered = clause(policy, part).map_or_else(Addresses::all, |clause| covered(clause, group));
+            let mut left = Vec::new();
+            for (traffic, addresses) in rest {
+                let (taken, missed) = (&traffic & part.traffic, &traffic - part.traffic);
+                let here = intersection(&addresses, &covered);
+                left.extend((!missed.is_empty()).then(|| (missed, addresses.clone())));
+                if taken.is_empty() {
+                    continue;
+                }
+                let after = addresses.without(&covered);
+                left.extend((!after.is_empty()).then(|| (taken.clone(), after)));
+                cells.extend((!here.is_empty()).then_some(Cell { portion: at, traffic: taken, addresses: here }));
+            }
+            rest = left;
+            if cells.len() > MAX_CELLS {
+                return Vec::new();
+            }
+        }
+    }
+    cells
+}
+
+fn clause<'p>(policy: &'p Policy, part: &Part<'_>) -> Option<&'p Clause> {
+    policy.clauses.iter().find(|clause| clause.id == part.clause)
+}
+
+fn intersection(one: &Addresses, other: &Addresses) -> Addresses {
+    one.without(&one.without(other))
+}
+
+/// The addresses that a peer is, itself or by the entries of its list.
+fn addresses<'g>(group: &'g Group, peer: &Peer) -> Option<Cow<'g, Addresses>> {
+    match peer {
+        Peer::Cidr(net) => Some(Cow::Owned(std::iter::once(*net).collect())),
+        Peer::PrefixList(id) => match group.prefix_lists.get(id) {
+            Some(PrefixList::Entries(entries)) => Some(Cow::Borrowed(entries)),
+            _ => None,
+        },
+        Peer::Group { .. } => None,
+    }
+}
+
+fn private(group: &Group) -> Addresses {
+    private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks)
+}
+
+fn of_class(all: &Addresses, class: PeerClass, group: &Group) -> Addresses {
+    match class {
+        PeerClass::Private => intersection(all, &private(group)),
+        PeerClass::Internet => all.without(&private(group)),
+        _ => Addresses::default(),
+    }
+}
+
+/// What a clause covers of addresses. Where it speaks of wide rules alone, a portion of it is of one.
+fn covered(clause: &Clause, group: &Group) -> Addresses {
+    clause.peers.iter().fold(Addresses::default(), |all, term| match term {
+        PeerTerm::Addresses(addresses) => all.with(addresses),
+        PeerTerm::Private => all.with(&private(group)),
+        PeerTerm::Internet | PeerTerm::WideInternet => all.with(&Addresses::all().without(&private(group))),
+        PeerTerm::Vpc => all.with(&group.vpc_ranges),
+        PeerTerm::Anywhere | PeerTerm::PrefixList(_) => Addresses::all(),
+        _ => all,
+    })
+}
+
+/// What to call some of the addresses of a class: ``203.0.113.0/24, network `office` ``, `the rest of the internet`. `None`:
+/// they are all that the rule has of the class, and no network of these policies has them.
+pub fn words(policies: &[&Policy], some: &Addresses, whole: &Addresses, class: PeerClass) -> Option<String> {
+    if some.is_empty() {
+        return None;
+    }
+    let blocks = some.blocks();
+    let networks = policies.iter().flat_map(|policy| &policy.networks);
+    // The smallest that has them all.
+    let network = networks.filter(|(_, set)| set.covers(some)).min_by_key(|(_, set)| set.blocks().len());
+    let listed = || blocks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match network {
+        Some((name, _)) if blocks.len() <= MAX_BLOCKS => Some(format!("{}, network `{name}`", listed())),
+        Some((name, set)) if intersection(set, whole) == *some => Some(format!("network `{name}`")),
+        Some((name, _)) => Some(format!("a part of network `{name}`")),
+        None if some == whole => None,
+        None if blocks.len() <= MAX_BLOCKS => Some(listed()),
+        None if class == PeerClass::Private => Some("the rest of the private addresses".to_owned()),
+        None => Some("the rest of the internet".to_owned()),
+    }
+}
