@@ -26,7 +26,7 @@ BRANCH = {"eks:eni:owner": "eks-vpc-resource-controller", "kubernetes.io/cluster
 ATTACH: dict[str, Callable[[World, str, int], object]] = {
     "managed-node-group": lambda world, group, count: crowds.instances(world, group, count, NODE),
     "karpenter-node": lambda world, group, count: crowds.instances(world, group, count, SELF_MANAGED),
-    "control-plane-group": lambda world, group, count: crowds.interfaces(world, group, count, "nodes without tags"),
+    "control-plane-group": lambda world, group, count: crowds.interfaces(world, group, count, "plain"),
     "pod-group": lambda world, group, count: crowds.interfaces(world, group, count, kind="branch", tags=BRANCH),
 }
 

@@ -96,8 +96,8 @@ def play(
     latency: float = 0,
     **environment: str,
 ) -> Run:
-    """A new account and a new process, `group_of` opened to the world once, with the calls of `slow`
-    (`ec2:DescribeVpcs`) that many seconds slower, and all by `latency`. `warm`: the process has handled an event of the same group before."""
+    """A new account and a new process, `group_of` opened to the world once, with all calls `latency` seconds slower and the
+    calls of `slow` (`ec2:DescribeVpcs`) by so many. `warm`: the process has handled an event of the same group before."""
     world = World.seed(aws)
     group, somebody, guard = group_of(world), Somebody(aws), Guard(world, **environment)
     try:

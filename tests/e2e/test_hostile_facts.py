@@ -1,4 +1,4 @@
-"""Facts in a hostile account: what tags, rules, other teams and half-finished changes can talk the guard into, and what not."""
+"""Facts in a hostile account: what tags, rules, other teams and half-finished changes can talk the guard into."""
 
 import itertools
 
