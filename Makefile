@@ -16,8 +16,8 @@ CARGO_DENY_VERSION := 0.20.2
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help programs build test test-core bench demo check fmt fmt-check lint lint-core template-lint deny advisories \
-	release venv clean
+.PHONY: help programs build test test-core bench calls slow demo check fmt fmt-check lint lint-core template-lint deny \
+	advisories release venv clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,13 @@ test-core: ## Tests of the pure core only: the inner loop, in seconds
 
 bench: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
 	cargo bench --locked --no-default-features --bench judge
+
+calls: programs venv ## What an event asks of EC2 and EKS in small and large accounts (docs/benchmarks.md); some minutes
+	.venv/bin/python tests/e2e/event_cost.py
+
+slow: programs venv ## One event with each of its calls made slow in turn (docs/benchmarks.md); some minutes
+	.venv/bin/python tests/e2e/slow_calls.py 5 managed-node-group
+	.venv/bin/python tests/e2e/slow_calls.py 0.5 karpenter-node control-plane-group pod-group
 
 demo: programs venv ## Watch the real Lambda binary close real rules on an emulated AWS
 	@echo "Starting an emulated AWS and the function; this takes some seconds."

@@ -284,6 +284,7 @@ class Emulator:
                 return status, headers, body
             with self._lock:
                 answer = handle(response)
+            request.size = len(answer[2]) if isinstance(answer, tuple) else len(answer)
             disturbance.after()
             if disturbance.lose:
                 hang_up()

@@ -20,6 +20,7 @@ class Request:
     end: float = float("inf")
     page: int = 1  # the first of an answer is 1
     error: str | None = None  # the code of an error that the test wanted
+    size: int = 0  # bytes of the answer's body
 
     @property
     def name(self) -> str:

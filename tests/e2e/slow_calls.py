@@ -93,18 +93,20 @@ def play(
     *,
     warm: bool = False,
     timeout: float = 60,
+    latency: float = 0,
     **environment: str,
 ) -> Run:
-    """A new account and a new process, `group_of` opened to the world once, with the calls of `slow`
-    (`ec2:DescribeVpcs`) that many seconds slower. `warm`: the process has handled an event of the bastion's group before."""
+    """A new account and a new process, `group_of` opened to the world once, with all calls `latency` seconds slower and the
+    calls of `slow` (`ec2:DescribeVpcs`) by so many. `warm`: the process has handled an event of the same group before."""
     world = World.seed(aws)
     group, somebody, guard = group_of(world), Somebody(aws), Guard(world, **environment)
     try:
         guard.start()
         if warm:
-            guard.invoke(somebody.authorizes(world.bastion_group, allow("tcp", 22, "192.0.2.0/24")), timeout)
+            guard.invoke(somebody.authorizes(group, allow("tcp", 8443, "10.0.0.0/8")), timeout)
         event = somebody.authorizes(group, KUBELET)
         aws.forget()
+        aws.latency = latency
         for name, seconds in (slow or {}).items():
             aws.slow(name.partition(":")[2], seconds)
         answer = guard.invoke(event, timeout)

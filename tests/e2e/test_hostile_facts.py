@@ -1,0 +1,322 @@
+"""Facts in a hostile account: what tags, rules, other teams and half-finished changes can talk the guard into."""
+
+import itertools
+
+import pytest
+
+import crowds
+from checks import actions, closes, findings, leaves
+from events import rule_ids
+from slow_calls import KUBELET, SCENARIOS
+from test_triggers import primary_interface, puts_on
+from world import WORLD, allow
+
+TO_THE_WORLD = {"IpProtocol": "tcp", "FromPort": 10250, "ToPort": 10250, "CidrIpv4": WORLD}
+TAG = {"kubernetes.io/cluster/prod": "owned"}
+BALANCER = "ELB app/k8s-shop/0123456789abcdef"
+
+
+def tag(world, resource, **tags):
+    """Tag it; `kubernetes.io/cluster/` and the like are written as they are: `**{"a/b": "c"}`."""
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    world.emulator.ec2.create_tags(Resources=[resource], Tags=listed)
+
+
+def rules_between(world, group, other):
+    """The ids of the rules of the group that let in the other one."""
+    return [each for each, rule in world.rules(group).items() if rule.get("ReferencedGroupInfo", {}).get("GroupId") == other]
+
+
+def interfaces_of(world, group):
+    filters = [{"Name": "group-id", "Values": [group]}]
+    return world.emulator.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+
+
+# --- the rules that connect a group with its cluster ----------------------------------------------------------------------
+
+
+# EC2 lets nobody turn a rule from a group into one from a block, so such a rule is replaced, or another one is edited.
+
+
+@pytest.mark.parametrize(("scenario", "peer"), [("karpenter-node", "cluster_group"), ("pod-group", "node_group")])
+def test_the_rule_that_connects_a_group_with_its_cluster_replaced_by_the_world(world, somebody, guard, scenario, peer):
+    group, program = SCENARIOS[scenario](world), guard()
+    taken = somebody.revokes(group, *rules_between(world, group, getattr(world, peer)))
+    event = somebody.authorizes(group, KUBELET)
+    program.invoke(taken)
+    closes(program, event, rule_ids(event))
+
+
+@pytest.mark.parametrize(("scenario", "peer"), [("karpenter-node", "cluster_group"), ("pod-group", "node_group")])
+def test_a_rule_edited_to_let_in_the_world_and_the_connecting_one_narrowed(world, somebody, guard, scenario, peer):
+    group = SCENARIOS[scenario](world)
+    [private] = world.open(group, allow("tcp", 10250, "10.0.0.0/16"))
+    peer = getattr(world, peer)
+    narrowed = {"IpProtocol": "tcp", "FromPort": 8443, "ToPort": 8443, "ReferencedGroupId": peer}
+    rules = dict.fromkeys(rules_between(world, group, peer), narrowed) | {private: TO_THE_WORLD}
+    closes(guard(), somebody.modifies(group, rules), [private])
+
+
+# --- another team's load balancer -----------------------------------------------------------------------------------------
+
+
+def another_teams(world):
+    """A group tagged for the cluster, on a load balancer and on a plain host."""
+    group = world.group("k8s-elb-team", TAG)
+    world.load_balancer(group)
+    world.instance(group, {"Name": "plain host"})
+    return group
+
+
+def test_a_load_balancers_group_on_a_plain_host_too_is_not_immune(world, somebody, guard):
+    event = somebody.authorizes(another_teams(world), allow("tcp", 8443, WORLD))
+    assert actions(leaves(guard(), event)) == {rule_ids(event)[0]: "reported"}
+
+
+def test_what_a_load_balancers_group_on_a_plain_host_reaches_is_reported(world, somebody, guard):
+    event = somebody.authorizes(world.node_group, allow("tcp", 10250, another_teams(world)))
+    assert actions(leaves(guard(), event)) == {rule_ids(event)[0]: "reported"}
+
+
+# --- whose range it is ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cidr", ["198.18.0.0/15", "198.19.0.0/16", "240.0.0.0/4", "100.64.0.0/10", "0.0.0.0/8"])
+def test_a_range_that_is_nobodys_in_the_internet_is_private(world, somebody, guard, cidr):
+    event = somebody.authorizes(world.node_group, allow("tcp", 10250, cidr))
+    assert "revoked" not in actions(leaves(guard(), event)).values()
+
+
+@pytest.mark.parametrize("cidr", ["198.16.0.0/15", "198.20.0.0/16", "224.0.0.0/4", "203.0.113.0/24", "198.16.0.0/14"])
+def test_a_neighbour_of_a_private_range_is_not(world, somebody, guard, cidr):
+    event = somebody.authorizes(world.node_group, allow("tcp", 10250, cidr))
+    closes(guard(), event, rule_ids(event))
+
+
+@pytest.mark.parametrize("state", ["associating", "disassociating", "disassociated", "failed"])
+def test_a_range_that_is_not_the_vpcs_yet_or_any_more_is_public(world, somebody, guard, state):
+    world.range_of(world.vpc, "203.0.113.0/24", state)
+    event = somebody.authorizes(world.node_group, allow("tcp", 10250, "203.0.113.0/24"))
+    closes(guard(), event, rule_ids(event))
+
+
+def guest(world):
+    """A group of another VPC, associated with the cluster's and attached to a node there."""
+    group = world.group("guest", vpc=world.other_vpc)
+    world.associate(group, world.vpc)
+    puts_on(world, primary_interface(world), world.node_group, group)
+    return group
+
+
+def test_the_clusters_range_is_private_to_a_group_of_an_associated_vpc(world, somebody, guard):
+    world.range_of(world.vpc, "203.0.113.0/24")
+    event = somebody.authorizes(guest(world), allow("tcp", 10250, "203.0.113.0/24"))
+    assert actions(leaves(guard(), event)) == {rule_ids(event)[0]: "reported"}
+
+
+def test_the_own_range_of_an_associated_group_is_private_too(world, somebody, guard):
+    world.range_of(world.other_vpc, "203.0.113.0/24")
+    event = somebody.authorizes(guest(world), allow("tcp", 10250, "203.0.113.0/24"))
+    assert actions(leaves(guard(), event)) == {rule_ids(event)[0]: "reported"}
+
+
+# --- prefix lists in change -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["modify-in-progress", "restore-in-progress", "create-in-progress"])
+def test_a_list_in_change_holds_up_only_the_rule_that_uses_it(world, somebody, guard, state):
+    world.list_state(world.everyone, state)
+    event = somebody.authorizes(world.node_group, allow("tcp", 10250, world.everyone), allow("tcp", 22, WORLD))
+    answer = guard().invoke(event)
+    assert answer.failed
+    assert state in answer.error_message
+    waits, gone = rule_ids(event)
+    assert waits in world.rules() and gone not in world.rules()
+
+
+@pytest.mark.parametrize("state", ["modify-complete", "modify-failed", "restore-complete", "restore-failed"])
+def test_a_list_whose_change_is_over_is_read(world, somebody, guard, state):
+    world.list_state(world.everyone, state)
+    event = somebody.authorizes(world.node_group, allow("tcp", 10250, world.everyone))
+    closes(guard(), event, rule_ids(event))
+
+
+# --- what cannot be decoded, and what a sweep sees ------------------------------------------------------------------------
+
+UNREADABLE = {
+    "protocol": {"ip_protocol": "carp?"},
+    "block": {"cidr_ipv4": "10.0.0.0/99"},
+    "no peer": {"cidr_ipv4": None},
+}
+
+
+@pytest.mark.parametrize("owner", ["bastion_group", "node_group", "cluster_group"])
+@pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_rule_that_cannot_be_decoded_stops_no_sweep(world, guard, aws, owner, fields):
+    [odd] = world.open(getattr(world, owner), allow("tcp", 8443, "10.0.0.0/8"))
+    gone = world.open(world.node_group, KUBELET)
+    aws.garble(odd, **fields)
+    guard(GUARD_SWEEP_MODE="enforce").invoke({"sweep": True})
+    assert not set(gone) & world.rules().keys()
+
+
+@pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_rule_that_cannot_be_decoded_shields_no_other_of_its_group(world, somebody, guard, aws, fields):
+    [odd] = world.open(world.node_group, allow("tcp", 8443, "10.0.0.0/8"))
+    aws.garble(odd, **fields)
+    event = somebody.authorizes(world.node_group, KUBELET)
+    answer = guard().invoke(event)
+    assert not set(rule_ids(event)) & world.rules().keys()
+    assert odd in str(answer.logged_records), "that it could not be read is a finding of its own"
+
+
+def test_a_sweep_sees_a_group_of_another_vpc_that_is_attached_to_a_node(world, guard):
+    rules = world.open(guest(world), KUBELET)
+    closes(guard(GUARD_SWEEP_MODE="enforce"), {"sweep": True}, rules)
+
+
+# --- Outposts -------------------------------------------------------------------------------------------------------------
+
+
+def internal(world, cluster="prod", vpc=None):
+    """A group with the name of a local cluster's internal one, on a node."""
+    group = world.group(f"eks-local-internal-do-not-use-or-edit-{cluster}-0a1b2c3d", vpc=vpc)
+    if vpc:
+        world.associate(group, world.vpc)
+    puts_on(world, primary_interface(world), world.node_group, group)
+    return group
+
+
+def test_the_internal_group_of_a_local_cluster_is_never_touched(world, somebody, guard):
+    world.localise("prod")
+    leaves(guard(), somebody.authorizes(internal(world), KUBELET))
+
+
+@pytest.mark.parametrize("cluster", ["other", "pro", "dev-prod"])
+def test_the_name_of_another_clusters_internal_group_protects_nothing(world, somebody, guard, cluster):
+    world.localise("prod")
+    event = somebody.authorizes(internal(world, cluster), KUBELET)
+    closes(guard(), event, rule_ids(event))
+
+
+def test_the_name_of_an_internal_group_protects_nothing_where_the_cluster_is_not_local(world, somebody, guard):
+    event = somebody.authorizes(internal(world), KUBELET)
+    closes(guard(), event, rule_ids(event))
+
+
+def test_the_name_of_an_internal_group_protects_nothing_in_another_vpc(world, somebody, guard):
+    world.localise("prod")
+    event = somebody.authorizes(internal(world, vpc=world.other_vpc), KUBELET)
+    closes(guard(), event, rule_ids(event))
+
+
+# --- facts changed in the same minute -------------------------------------------------------------------------------------
+
+
+def each_attachment(change):
+    def changed(world, group):
+        for interface in interfaces_of(world, group):
+            change(world, interface)
+
+    return changed
+
+
+def _instance_tags(world, interface, **tags):
+    if instance := interface.get("Attachment", {}).get("InstanceId"):
+        tag(world, instance, **tags)
+
+
+def _untagged(world, resource):
+    world.emulator.ec2.delete_tags(Resources=[resource], Tags=[{"Key": "kubernetes.io/cluster/prod"}])
+
+
+def _revoked(world, group, other):
+    if rules := rules_between(world, group, other):
+        world.emulator.ec2.revoke_security_group_ingress(GroupId=group, SecurityGroupRuleIds=rules)
+
+
+def _described(world, interface):
+    world.emulator.ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=interface["NetworkInterfaceId"], Description={"Value": BALANCER}
+    )
+
+
+def _of_a_dev_cluster(world, *resources):
+    [dev] = crowds.clusters(world, 1, node_groups=0, name="dev")
+    for resource in resources:
+        tag(world, resource, **{f"kubernetes.io/cluster/{dev}": "owned", "eks:cluster-name": dev})
+
+
+def _balancers_tags(world, resource):
+    tag(world, resource, **{"elbv2.k8s.aws/cluster": "prod", "ingress.k8s.aws/stack": "shop", **TAG})
+
+
+# What somebody does with the facts about a group, beside opening it. What is taken from a group that has nothing but
+# ordinary tags is missing here: it takes the state to remember them.
+FACTS = {
+    "the group tagged for a dev cluster": lambda world, group: _of_a_dev_cluster(world, group),
+    "the group tagged as a load balancer's": _balancers_tags,
+    "the group's own tag deleted": _untagged,
+    "instances tagged for a cluster that is not there": each_attachment(
+        lambda world, each: _instance_tags(world, each, **{"kubernetes.io/cluster/gone": "owned"})
+    ),
+    "interfaces tagged for a dev cluster": lambda world, group: _of_a_dev_cluster(
+        world, *(each["NetworkInterfaceId"] for each in interfaces_of(world, group))
+    ),
+    "interfaces described as a load balancer's": each_attachment(_described),
+    "the rules from the cluster's group deleted": lambda world, group: _revoked(world, group, world.cluster_group),
+    "the rules by which the cluster's group lets it in deleted": lambda world, group: _revoked(
+        world, world.cluster_group, group
+    ),
+    "the rules from the nodes' group deleted": lambda world, group: _revoked(world, group, world.node_group),
+    "put on a load balancer too": lambda world, group: world.load_balancer(group),
+    "put on a plain host too": lambda world, group: world.instance(group, {"Name": "plain host"}),
+    "put on another team's host in another VPC": lambda world, group: world.associate(group, world.other_vpc),
+    "the nodes' group named as a peer": lambda world, group: world.open(group, allow("tcp", 9100, world.node_group)),
+}
+
+
+WRONG = {
+    ("control-plane-group", "interfaces described as a load balancer's"): "nothing else names the cluster to be asked for",
+}
+CASES = [
+    pytest.param(*each, marks=[pytest.mark.xfail(strict=True, reason=WRONG[each])] if each in WRONG else [])
+    for each in itertools.product(SCENARIOS, FACTS)
+]
+
+
+@pytest.mark.parametrize(("scenario", "fact"), CASES)
+def test_no_fact_that_changes_in_the_same_minute_makes_the_verdict_milder(world, somebody, guard, aws, scenario, fact):
+    group = SCENARIOS[scenario](world)
+    put_back = aws.keep()
+    FACTS[fact](world, group)
+    event = somebody.authorizes(group, KUBELET)
+    closes(guard(), event, rule_ids(event))
+    put_back()
+    event = somebody.authorizes(group, KUBELET)
+    FACTS[fact](world, group)
+    closes(guard(), event, rule_ids(event))
+
+
+# --- many names -----------------------------------------------------------------------------------------------------------
+
+MANY_NAMES = {
+    "existing": lambda world: crowds.clusters(world, 45, node_groups=0),
+    "not there": lambda _: [f"gone-{number}" for number in range(45)],
+    "odd": lambda _: ["", "/", "a/b", "prod/", "/prod", " prod", "prod ", "PROD", "../prod", *map(str, range(36))],
+}
+
+
+@pytest.mark.parametrize("kind", MANY_NAMES)
+@pytest.mark.parametrize("scenario", ["managed-node-group", "karpenter-node"])
+def test_fifty_cluster_names_in_tags_cost_at_most_three_descriptions(world, somebody, guard, aws, scenario, kind):
+    group = SCENARIOS[scenario](world)
+    names = MANY_NAMES[kind](world)
+    for interface in interfaces_of(world, group):
+        _instance_tags(world, interface, **{f"kubernetes.io/cluster/{name}": "owned" for name in names})
+    event = somebody.authorizes(group, KUBELET)
+    answer = closes(guard(), event, rule_ids(event))
+    described = {request.params["name"] for request in aws.asked("DescribeCluster")}
+    assert len(described - {"prod"}) <= 3
+    assert {name for record in answer.logged_records for name in record["clusters"]} == {"prod"}
+    assert findings(answer)
