@@ -12,6 +12,8 @@ use crate::model::facts::{GroupFacts, Instance, Interface, Tags};
 /// Clusters, and node groups of one, that are asked for because ordinary tags name them. Anybody can write fifty; each
 /// costs calls that the cluster's own controllers need too.
 const MAX_BY_ORDINARY_TAGS: usize = 3;
+/// Clusters of a VPC that are asked for because a control plane there does not say whose it is.
+const MAX_OF_VPC: usize = 10;
 /// The longest name of a cluster. <https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html>
 const MAX_NAME_LEN: usize = 100;
 /// How the names of the groups begin that EKS makes for SSH to a managed node group.
@@ -42,7 +44,7 @@ pub fn names<'a>(
 ) -> Names {
     let of_groups: Vec<&Tags> = groups.into_iter().map(|group| &group.tags).collect();
     let of_instances = || instances.iter().map(|instance| &instance.tags);
-    let of_eks = interfaces.iter().filter(|eni| eni.instance_owner.as_ref().is_some_and(|owner| *owner != eni.owner));
+    let of_eks = interfaces.iter().filter(|interface| is_foreign(interface));
     let described = of_eks.filter_map(|interface| interface.description.strip_prefix(EKS_INTERFACE));
     let tagged = of_groups.iter().copied().chain(of_instances()).filter_map(|tags| tags.get(AWS_CLUSTER_TAG));
     let by_aws = tagged.map(String::as_str).chain(described).filter(|name| is_cluster_name(name));
@@ -62,7 +64,26 @@ pub fn names<'a>(
     Names { by_aws, ordinary: ordinary.into_iter().map(|(name, _)| name.to_owned()).collect() }
 }
 
+/// Where an interface may be of a control plane whose description, which callers can write, does not say whose: it is
+/// attached to an instance of another account, and not by a service that manages it for us.
+pub fn nameless_control_planes(interfaces: &[Interface]) -> BTreeSet<String> {
+    let is_nameless = |interface: &&Interface| {
+        is_foreign(interface) && !interface.requester_managed && !interface.description.starts_with(EKS_INTERFACE)
+    };
+    interfaces.iter().filter(is_nameless).map(|interface| interface.vpc.clone()).collect()
+}
+
+fn is_foreign(interface: &Interface) -> bool {
+    interface.instance_owner.as_ref().is_some_and(|owner| *owner != interface.owner)
+}
+
 impl Names {
+    /// Adds the clusters that EKS made these groups for.
+    pub fn add<'a>(&mut self, cluster_groups: impl Iterator<Item = &'a GroupFacts>) {
+        let names = cluster_groups.filter_map(|group| group.tags.get(AWS_CLUSTER_TAG));
+        self.by_aws.extend(names.filter(|name| is_cluster_name(name)).take(MAX_OF_VPC).cloned());
+    }
+
     /// Whether more is named in ordinary tags than may be asked for.
     pub fn is_crowded(&self) -> bool {
         self.ordinary.len() > MAX_BY_ORDINARY_TAGS
@@ -159,6 +180,27 @@ mod tests {
         ];
         let names = names([&group("sg-1", &[("kubernetes.io/cluster/f", "owned")])], &interfaces, &[managed, tagged]);
         assert_eq!(asked(&names), "a c b f");
+    }
+
+    /// A description is text that a caller may write; what an interface is attached to is not.
+    #[test]
+    fn a_control_plane_that_does_not_say_whose_it_is_is_one_of_the_clusters_of_the_vpc() {
+        let interface = |owner: &str, managed: bool, description: &str| Interface {
+            vpc: "vpc-1".into(),
+            owner: "111122223333".into(),
+            instance_owner: Some(owner.into()),
+            requester_managed: managed,
+            description: description.into(),
+            ..Interface::default()
+        };
+        let nameless = |interface: Interface| !nameless_control_planes(&[interface]).is_empty();
+        assert!(nameless(interface("999999999999", false, "ELB app/k8s-shop/1")));
+        assert!(!nameless(interface("999999999999", false, "Amazon EKS prod")), "it says so");
+        assert!(!nameless(interface("111122223333", false, "")), "of an instance of ours");
+        assert!(!nameless(interface("amazon-rds", true, "RDSNetworkInterface")), "a service manages it");
+        let mut names = Names::default();
+        names.add([group("sg-1", &[("aws:eks:cluster-name", "prod")]), group("sg-2", &[])].iter());
+        assert_eq!(asked(&names), "prod");
     }
 
     #[test]

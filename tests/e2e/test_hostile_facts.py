@@ -276,16 +276,8 @@ FACTS = {
 }
 
 
-WRONG = {
-    ("control-plane-group", "interfaces described as a load balancer's"): "nothing else names the cluster to be asked for",
-}
-CASES = [
-    pytest.param(*each, marks=[pytest.mark.xfail(strict=True, reason=WRONG[each])] if each in WRONG else [])
-    for each in itertools.product(SCENARIOS, FACTS)
-]
-
-
-@pytest.mark.parametrize(("scenario", "fact"), CASES)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("fact", FACTS)
 def test_no_fact_that_changes_in_the_same_minute_makes_the_verdict_milder(world, somebody, guard, aws, scenario, fact):
     group = SCENARIOS[scenario](world)
     put_back = aws.keep()

@@ -1,0 +1,190 @@
+//! One look at some groups, in as few waves as can be: the groups with what they are attached to, the clusters that this
+//! names, and, where only ordinary tags speak of a cluster, the neighbours that may bear it out.
+//!
+//! Must not: say what a group is (the view does).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::future::try_join;
+
+use super::clusters::Clusters;
+use super::index::Hint;
+use super::raw::{Neighbours, RawState};
+use super::{Inventory, Unread};
+use crate::cluster::membership::Rank;
+use crate::cluster::names::{self, Named, Names};
+use crate::model::error::{CloudError, chain};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, Selector};
+use crate::model::group::Evidence;
+
+/// What was read of groups and of the clusters that they may be of.
+pub(super) struct Seen {
+    pub(super) raw: RawState,
+    pub(super) clusters: Arc<Vec<Cluster>>,
+    /// What could not be read, with the name of the cluster if it is one.
+    pub(super) unread: Vec<(Option<String>, Unread)>,
+}
+
+impl Inventory {
+    /// The groups, what they are attached to, and the clusters that these name. Clusters named before are asked for beside
+    /// EC2, so that a warm function has all in one wave.
+    pub(super) async fn see(&self, ids: &[String], attachment: Option<&str>) -> Result<Seen, CloudError> {
+        let hint = self.hint(ids);
+        let mut clusters = Clusters::default();
+        let (read, ()) =
+            futures::join!(self.raw(ids, attachment, &hint.neighbours), clusters.ask(self.eks.as_ref(), &hint.named));
+        let (mut raw, mut unread) = read?;
+        clusters.ask(self.eks.as_ref(), &self.named(&raw, &hint).await).await;
+        let known = clusters.known(&raw);
+        if let Err(error) = self.corroborate(&mut raw, &known).await {
+            unread.push((None, Unread { what: "what connects the group with its cluster".to_owned(), source: error }));
+        }
+        let claiming = self.claims_of_unattached(&raw, &known);
+        let known = if claiming.is_empty() {
+            known
+        } else {
+            clusters.ask_for_node_groups(self.eks.as_ref(), claiming).await;
+            clusters.known(&raw)
+        };
+        for (name, source) in clusters.unread {
+            let what = format!("cluster `{name}`");
+            unread.push((Some(name), Unread { what, source }));
+        }
+        self.learn(&raw, &known);
+        Ok(Seen { raw, clusters: known, unread })
+    }
+
+    /// What was asked for about these groups before, and what the policy says of them.
+    fn hint(&self, ids: &[String]) -> Hint {
+        let mut hint = self.index.hint(ids);
+        for entry in self.configured.iter().filter(|entry| ids.contains(&entry.id)) {
+            hint.named.entry(entry.cluster.clone()).or_default();
+        }
+        hint
+    }
+
+    async fn raw(
+        &self,
+        ids: &[String],
+        attachment: Option<&str>,
+        neighbours: &BTreeSet<String>,
+    ) -> Result<(RawState, Vec<(Option<String>, Unread)>), CloudError> {
+        let selector = Selector::Ids(ids.to_vec());
+        let rules = async { self.ec2.rules(ids).await.map(|rules| (rules, self.clock.now())) };
+        let witnesses = Instances::Witnesses(ids.to_vec());
+        let facts = async {
+            futures::try_join!(
+                self.ec2.groups(&selector),
+                rules,
+                self.ec2.interfaces(&selector),
+                self.ec2.instances(&witnesses),
+                self.attached(attachment),
+                self.neighbours(if neighbours.is_empty() { &[] } else { ids }, neighbours),
+            )
+        };
+        let (facts, ranges, associations) =
+            futures::join!(facts, self.ec2.vpc_ranges(), self.ec2.associations(&selector));
+        let (groups, (rules, rules_at), interfaces, instances, attached, neighbours) = facts?;
+        let mut raw = RawState { groups, rules, rules_at, is_complete: interfaces.is_complete, ..RawState::default() };
+        raw.attach(interfaces.found, instances);
+        raw.attach(attached.0, attached.1);
+        raw.add_neighbours(neighbours);
+        let mut unread = Vec::new();
+        let mut noted = |what: &str, source| unread.push((None, Unread { what: what.to_owned(), source }));
+        match ranges {
+            Ok(ranges) => raw.ranges = ranges,
+            Err(error) => {
+                raw.ranges_unread = true;
+                noted("the ranges of the VPCs", error);
+            }
+        }
+        match associations {
+            Ok(associations) => raw.associations = associations,
+            Err(error) => {
+                raw.ranges_unread = true;
+                noted("the VPCs that the group is associated with", error);
+            }
+        }
+        Ok((raw, unread))
+    }
+
+    /// The attachment itself: it may be one of thousands.
+    async fn attached(&self, attachment: Option<&str>) -> Result<(Vec<Interface>, Vec<Instance>), CloudError> {
+        let Some(attachment) = attachment else { return Ok((Vec::new(), Vec::new())) };
+        let instances = Instances::Ids(vec![attachment.to_owned()]);
+        let instances =
+            async { if attachment.starts_with("i-") { self.ec2.instances(&instances).await } else { Ok(Vec::new()) } };
+        try_join(self.ec2.interfaces_of(attachment), instances).await
+    }
+
+    /// What the groups and their attachments name, to be asked for.
+    async fn named(&self, raw: &RawState, hint: &Hint) -> Named {
+        let mut found = names::names(&raw.groups, &raw.interfaces, &raw.instances);
+        let nameless = names::nameless_control_planes(&raw.interfaces);
+        if found.is_crowded() || !nameless.is_empty() {
+            self.clusters_of_the_vpcs(&mut found, raw, &nameless).await;
+        }
+        let names: BTreeSet<String> = found.to_ask().chain(hint.named.keys()).cloned().collect();
+        let mut named = names::node_groups(&raw.groups, &raw.instances, &names);
+        for name in names {
+            named.entry(name).or_default();
+        }
+        named
+    }
+
+    /// Where names are too many or missing, the groups that EKS made in the VPCs say which clusters there are.
+    async fn clusters_of_the_vpcs(&self, names: &mut Names, raw: &RawState, nameless: &BTreeSet<String>) {
+        let of_interfaces = raw.interfaces.iter().map(|interface| interface.vpc.clone());
+        let vpcs: BTreeSet<String> = raw.groups.iter().map(|group| group.vpc.clone()).chain(of_interfaces).collect();
+        match self.ec2.cluster_groups(&vpcs.into_iter().collect::<Vec<_>>()).await {
+            Ok(cluster_groups) => {
+                let neighbours = raw.groups.iter().flat_map(|group| raw.neighbours_of(&group.id)).collect();
+                names.prefer(&cluster_groups, &neighbours);
+                names.add(cluster_groups.iter().filter(|group| nameless.contains(&group.vpc)));
+            }
+            Err(error) => tracing::warn!(error = %chain(&error), "which clusters the VPC has could not be read"),
+        }
+    }
+
+    /// Looks at the neighbours of groups that only ordinary tags say something of.
+    async fn corroborate(&self, raw: &mut RawState, clusters: &[Cluster]) -> Result<(), CloudError> {
+        // Whom they let in is known already; who lets them in has to be asked.
+        for _ in 0..2 {
+            let view = self.view(raw, clusters);
+            let is_claimed = |group: &&GroupFacts| {
+                let found = view.membership(group);
+                let is_attached = found.roles.iter().any(|known| known.evidence == Evidence::Attachment);
+                found.rank == Rank::Claimed && is_attached && found.strong_roles().is_empty()
+            };
+            let claimed: Vec<String> = raw.groups.iter().filter(is_claimed).map(|group| group.id.clone()).collect();
+            let neighbours: BTreeSet<String> = claimed.iter().flat_map(|id| raw.neighbours_of(id)).collect();
+            let new: BTreeSet<String> = neighbours.difference(&raw.neighbours).cloned().collect();
+            let unasked: Vec<String> = claimed.into_iter().filter(|id| !raw.let_in_by.contains_key(id)).collect();
+            if unasked.is_empty() && new.is_empty() {
+                return Ok(());
+            }
+            let more = self.neighbours(&unasked, &new).await?;
+            raw.add_neighbours(more);
+        }
+        Ok(())
+    }
+
+    /// The clusters that ordinary tags claim groups for that are attached to nothing: they may be of launch templates whose
+    /// node groups have no nodes yet.
+    fn claims_of_unattached(&self, raw: &RawState, clusters: &[Cluster]) -> BTreeSet<String> {
+        let view = self.view(raw, clusters);
+        let claims = raw.groups.iter().filter(|group| view.is_unattached(group)).map(|group| view.membership(group));
+        claims.filter(|found| found.strong_roles().is_empty()).flat_map(|found| found.clusters).collect()
+    }
+
+    /// Who lets these groups in, and instances that show whose these neighbours are.
+    async fn neighbours(&self, groups: &[String], neighbours: &BTreeSet<String>) -> Result<Neighbours, CloudError> {
+        let letting_in = async { if groups.is_empty() { Ok(Vec::new()) } else { self.ec2.letting_in(groups).await } };
+        let witnesses = Instances::Witnesses(neighbours.iter().cloned().collect());
+        let instances =
+            async { if neighbours.is_empty() { Ok(Vec::new()) } else { self.ec2.instances(&witnesses).await } };
+        let (letting_in, instances) = try_join(letting_in, instances).await?;
+        Ok(Neighbours { let_in: groups.to_vec(), letting_in, looked_at: neighbours.clone(), instances })
+    }
+}
