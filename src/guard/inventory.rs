@@ -21,8 +21,7 @@ use jiff::Timestamp;
 
 use crate::cluster::membership::{Membership, Rank};
 use crate::guard::inventory::index::{Hint, Index};
-use crate::guard::inventory::look::Seen;
-use crate::guard::inventory::raw::{RawState, View, is_of};
+use crate::guard::inventory::raw::{RawState, Seen, View, is_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Rules};

@@ -4,27 +4,19 @@
 //! Must not: say what a group is (the view does).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use futures::future::try_join;
 
+use super::Inventory;
 use super::clusters::Clusters;
 use super::index::Hint;
-use super::raw::{Neighbours, RawState};
-use super::{Inventory, Unread};
+use super::raw::{Neighbours, RawState, Seen};
+use super::snapshot::Unread;
 use crate::cluster::membership::Rank;
 use crate::cluster::names::{self, Named, Names};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, Selector};
 use crate::model::group::Evidence;
-
-/// What was read of groups and of the clusters that they may be of.
-pub(super) struct Seen {
-    pub(super) raw: RawState,
-    pub(super) clusters: Arc<Vec<Cluster>>,
-    /// What could not be read, with the name of the cluster if it is one.
-    pub(super) unread: Vec<(Option<String>, Unread)>,
-}
 
 impl Inventory {
     /// The groups, what they are attached to, and the clusters that these name. Clusters named before are asked for beside

@@ -3,9 +3,11 @@
 //! Must not: read anything.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::snapshot::Unread;
 use crate::cluster::membership::{Facts, Membership, is_node_by_aws, membership};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Rules};
 use crate::model::group::ConfiguredGroup;
@@ -119,6 +121,14 @@ impl RawState {
         let let_in_by = self.let_in_by.get(group).into_iter().flatten().cloned();
         beside.chain(lets_in).chain(let_in_by).filter(|id| id != group).collect()
     }
+}
+
+/// What was read of groups and of the clusters that they may be of.
+pub(super) struct Seen {
+    pub(super) raw: RawState,
+    pub(super) clusters: Arc<Vec<Cluster>>,
+    /// What could not be read, with the name of the cluster if it is one.
+    pub(super) unread: Vec<(Option<String>, Unread)>,
 }
 
 /// What was read, ready to be asked group by group.
