@@ -18,6 +18,7 @@ pub mod response;
 pub mod settings;
 pub mod setup;
 pub mod shield;
+pub mod standing;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -265,7 +266,7 @@ impl Guard {
             return;
         }
         let Setup { ports, policy, modes, location, .. } = &self.setup;
-        let mode = modes.of(policy, &Group::default(), event.is_some()).0;
+        let mode = modes.of(policy, &Group::default(), event.is_none()).0;
         let findings = vec![Finding::read_denied(chain(error))];
         let record = Record::of(location, policy, mode, About::Account, findings, event);
         ports.metrics.record(&record);

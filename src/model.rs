@@ -2,6 +2,7 @@
 //!
 //! Must not: know events, policies or anything that acts.
 
+pub mod baseline;
 pub mod error;
 pub mod facts;
 pub mod group;

@@ -93,6 +93,7 @@ fn prod() -> Value {
     json!({
         "name": "prod",
         "arn": "arn:aws:eks:us-east-1:111122223333:cluster/prod",
+        "createdAt": 1_769_904_000.5,
         "identity": { "oidc": { "issuer": "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE" } },
         "roleArn": "arn:aws:iam::111122223333:role/prod",
         "kubernetesNetworkConfig": { "serviceIpv6Cidr": "fd30:1c53:5f8a::/108", "ipFamily": "ipv6" },
@@ -141,6 +142,7 @@ async fn a_cluster_is_read_with_its_node_groups_and_templates() {
         control_plane_groups: strings(&["sg-extra"]),
         remote_networks: nets(&["192.168.0.0/19"]),
         role_arn: Some("arn:aws:iam::111122223333:role/prod".to_owned()),
+        created_at: Some("2026-02-01T00:00:00Z".parse().unwrap()),
         arn: Some("arn:aws:eks:us-east-1:111122223333:cluster/prod".to_owned()),
         issuer: Some("https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE".to_owned()),
         node_groups: vec![NodeGroup {

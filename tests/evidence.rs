@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use eks_sg_guard::cluster::membership::{Facts, Membership, membership};
 use eks_sg_guard::event::Named;
 use eks_sg_guard::guard::plan::{Intent, Modes, PlanContext, plan};
+use eks_sg_guard::guard::standing::{Led, Memory};
 use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, Tags};
 use eks_sg_guard::model::group::Group;
 use eks_sg_guard::model::ids::Location;
@@ -116,6 +117,8 @@ impl World {
             modes: Modes::new(Mode::Enforce, Mode::Enforce),
             actor: None,
             named: &Named::Everything,
+            led: Led::Named,
+            memory: &Memory::None,
         };
         let steps = plan(context, &group).into_iter();
         let done = |intent: Intent| match intent {

@@ -80,7 +80,7 @@ fn findings(group: &Group, actions: &[Action]) -> Vec<Finding> {
         Action::Failed => Some("not allowed to ec2:RevokeSecurityGroupIngress".to_owned()),
         _ => None,
     };
-    let finding = |(judged, action): (_, &Action)| Finding::of_rule(judged, true, *action, detail(*action));
+    let finding = |(judged, action): (_, &Action)| Finding::of_rule(judged, (true, false), *action, detail(*action));
     let mut findings: Vec<Finding> = each.map(finding).collect();
     for finding in &mut findings {
         finding.close(at(2), &group.rules);

@@ -1296,6 +1296,27 @@ async fn an_open_group_on_its_first_node_is_closed_and_on_its_second_only_report
     assert_eq!(actions(&second), [("sgr-1".to_owned(), Action::WouldRevoke)], "sweep mode");
 }
 
+/// A public group of another team's, which somebody puts on a node: the guard must not be made to cut their service.
+#[tokio::test]
+async fn what_was_open_in_a_group_that_another_team_has_is_left_open_and_what_is_written_later_is_closed() {
+    let elsewhere = Interface { instance_owner: Some("amazon-rds".into()), ..interface("eni-0b", None) };
+    let idle = interface("eni-0c", None);
+    for (beside, expected) in [(elsewhere, Action::Refused), (idle, Action::Revoked)] {
+        let case = Case::new(vec![kubelet("sgr-1")]);
+        *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1")), beside];
+        let response = case.guard.handle(&attaches_to("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
+        assert_eq!(actions(&response), [("sgr-1".to_owned(), expected)]);
+        let finding = &response.records[0].findings[0];
+        assert_eq!((finding.known, finding.severity), (expected == Action::Refused, Some(Severity::Critical)));
+        if expected == Action::Refused {
+            assert!(finding.detail.as_ref().unwrap().contains("aws ec2 modify-network-interface-attribute"));
+            case.world.rules.lock().unwrap().push(kubelet("sgr-2"));
+            let later = case.guard.handle(&authorize("e-2", &["sgr-2"]), Timestamp::MAX).await.unwrap();
+            assert!(actions(&later).contains(&("sgr-2".to_owned(), Action::Revoked)));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_group_that_ec2_does_not_show_on_the_interface_yet_is_waited_for() {
     let case = Case::new(vec![kubelet("sgr-1")]);

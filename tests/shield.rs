@@ -13,6 +13,7 @@ use eks_sg_guard::cluster::topology::{GroupSet, Topology};
 use eks_sg_guard::event::{Named, NamedRule};
 use eks_sg_guard::guard::plan::{Intent, Modes, PlanContext, Step, plan};
 use eks_sg_guard::guard::shield::Shield;
+use eks_sg_guard::guard::standing::{Led, Memory};
 use eks_sg_guard::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -87,9 +88,11 @@ fn steps(shield: &Shield, group: &Group, named: &[&str]) -> (Vec<Step>, Vec<Step
         modes: Modes::new(Mode::Enforce, Mode::Enforce),
         actor: None,
         named: &named,
+        led: Led::Named,
+        memory: &Memory::None,
     };
     let steps = plan(context, group);
-    (steps.clone(), shield.over(standard(), group, &named, steps))
+    (steps.clone(), shield.over(standard(), group, |rule| !context.standing(rule, group).is_known(), steps))
 }
 
 fn with(intent: impl Fn(&Intent) -> bool, steps: &[Step]) -> BTreeSet<String> {

@@ -11,6 +11,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::ec2::decode;
 use super::failure::{cloud_error, during, unusable};
+use jiff::Timestamp;
+
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, NodeGroup, NodeGroups};
 use crate::model::region::Addresses;
@@ -71,6 +73,7 @@ impl Eks for Clusters {
                 .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a remote network of {name}: {error}")))?
                 .unwrap_or_default(),
             role_arn: cluster.role_arn().map(str::to_owned),
+            created_at: cluster.created_at().and_then(|at| Timestamp::from_second(at.secs()).ok()),
             arn: cluster.arn().map(str::to_owned),
             issuer: cluster
                 .identity()

@@ -16,6 +16,7 @@ use crate::cli::style::{Style, decision, traffic};
 use crate::cli::{input, snapshot};
 use crate::event::{Actor, Change, Named, Parsed, Trigger, payload};
 use crate::guard::plan::{Modes, PlanContext, Step, plan};
+use crate::guard::standing::{Led, Memory};
 use crate::model::group::{Evidence, Group, RoleEvidence};
 use crate::model::ids::Location;
 use crate::model::region::Traffic;
@@ -199,7 +200,8 @@ fn steps(
     now: Timestamp,
 ) -> Vec<Step> {
     let modes = Modes::new(Mode::Enforce, Mode::Enforce);
-    plan(PlanContext { policy, location, now, modes, actor, named }, group)
+    let (led, memory) = (Led::Named, &Memory::None);
+    plan(PlanContext { policy, location, now, modes, actor, named, led, memory }, group)
 }
 
 /// The group with what the policy itself says of it.

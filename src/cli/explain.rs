@@ -14,6 +14,7 @@ use crate::cli::style::{Style, decision, traffic};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Target, Trigger};
 use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};
+use crate::guard::standing::{Led, Memory};
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
 use crate::model::text::{capital, count, plain};
@@ -117,7 +118,9 @@ pub(super) fn explain(
 ) -> Vec<Explained> {
     let Event { location, actor, .. } = &change.event;
     let judged = |claimed: Claimed| {
-        let context = PlanContext { policy, location, now, modes, actor: Some(actor), named: &claimed.named };
+        let (led, memory) = (Led::by(Some(&change.event), now), &Memory::None);
+        let context =
+            PlanContext { policy, location, now, modes, actor: Some(actor), named: &claimed.named, led, memory };
         let steps = plan(context, &claimed.group);
         Explained { claimed, steps }
     };

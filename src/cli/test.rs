@@ -162,7 +162,7 @@ fn try_out(case: &Case, policy: &Policy, style: Style, now: Timestamp) -> Option
         rules.find(|(known, _)| *known == rule).map_or(Author::Unknown, |(_, author)| *author)
     };
     let finding = judge(policy, &case.group, &location, case.now.unwrap_or(now), author).into_iter().next()?;
-    let (mode, setting) = Modes::new(case.mode, case.mode).of(policy, &case.group, true);
+    let (mode, setting) = Modes::new(case.mode, case.mode).of(policy, &case.group, false);
     let intent = intend(&finding, &case.group, mode, setting.as_deref());
     let wrong = wrong(case, &finding, &intent, policy);
     let clauses: Vec<&str> = deciding(&finding).map(|portion| portion.clause.as_str()).collect();

@@ -252,7 +252,7 @@ fn is_scaling_group(cluster: &Cluster, name: &String) -> bool {
 }
 
 /// An interface that EKS put into the cluster's VPC: attached to an instance of EKS's own account.
-fn is_control_plane(interface: &Interface, cluster: &Cluster) -> bool {
+pub(crate) fn is_control_plane(interface: &Interface, cluster: &Cluster) -> bool {
     let foreign = interface.instance_owner.as_ref().is_some_and(|owner| *owner != interface.owner);
     interface.vpc == cluster.vpc && foreign && interface.description == format!("{EKS_INTERFACE}{}", cluster.name)
 }
@@ -265,7 +265,7 @@ pub(crate) fn is_load_balancer(interface: &Interface) -> bool {
 }
 
 /// Whether an ordinary tag names the cluster.
-fn is_tagged(tags: &Tags, cluster: &str) -> bool {
+pub(crate) fn is_tagged(tags: &Tags, cluster: &str) -> bool {
     clusters_in_tags(tags).any(|name| name == cluster)
 }
 

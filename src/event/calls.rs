@@ -40,6 +40,16 @@ impl Call {
         CALLS.iter().find(|call| call.source == source && call.name == name)
     }
 
+    /// Whether it makes rules, whose ids stand in its response.
+    pub fn adds_rules(&self) -> bool {
+        matches!(self.changes, Changes::Adds(_))
+    }
+
+    /// Whether it puts groups on an interface or instance.
+    pub fn attaches(&self) -> bool {
+        matches!(self.changes, Changes::Attribute | Changes::Attachment)
+    }
+
     /// Whether it does nothing but close rules.
     pub fn is_revoke(&self) -> bool {
         self.changes == Changes::Removes

@@ -15,6 +15,7 @@ use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::setup::Setup;
 use crate::guard::shield::Shield;
+use crate::guard::standing::{Led, Memory};
 use crate::model::error::{CloudError, chain};
 use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
@@ -44,7 +45,8 @@ pub(super) struct InvocationContext<'a> {
 pub(super) struct MendedGroup {
     /// With the rules that are left.
     pub(super) group: Group,
-    pub(super) named: bool,
+    /// Whether all that was to be said of it is known, and not new.
+    pub(super) known: bool,
     /// When rules were first read back as gone.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
@@ -70,8 +72,9 @@ pub(super) async fn mend(
         }
     }
     let Mending { snapshot, results, closed_at, problems, .. } = mending;
-    let results = results.into_values().chain(gone).collect();
-    MendedGroup { group: snapshot.group, named: *named != Named::Nothing, closed_at, results, problems }
+    let results: Vec<StepResult> = results.into_values().chain(gone).collect();
+    let known = *named == Named::Nothing && results.iter().all(|result| result.known);
+    MendedGroup { group: snapshot.group, known, closed_at, results, problems }
 }
 
 /// The work on one group.
@@ -199,7 +202,7 @@ impl<'a> Mending<'a> {
         }
         let gone = |judged: JudgedRule| {
             let detail = "the event names this rule; this is what it says it was".to_owned();
-            StepResult::without_effect(judged, true, Action::AlreadyGone, Some(detail))
+            StepResult::without_effect(judged, (true, false), Action::AlreadyGone, Some(detail))
         };
         let PlanContext { policy, location, now, .. } = self.plan_context();
         judge(policy, &claimed.group, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
@@ -209,7 +212,9 @@ impl<'a> Mending<'a> {
         let InvocationContext { setup, event, started, .. } = self.context;
         let Setup { policy, location, modes, .. } = setup;
         let actor = event.map(|event| &event.actor);
-        PlanContext { policy, location, now: started, modes: *modes, actor, named: self.named }
+        let led = Led::by(event, started);
+        let modes = *modes;
+        PlanContext { policy, location, now: started, modes, actor, named: self.named, led, memory: &Memory::None }
     }
 
     fn problem(&mut self, what: &str, why: &str, error: &CloudError) {

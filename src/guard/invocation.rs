@@ -168,7 +168,7 @@ impl<'a> Invocation<'a> {
         let mut missing = self.missing().await;
         let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
-        for MendedGroup { group, named, closed_at, results, .. } in std::mem::take(&mut self.looked_at) {
+        for MendedGroup { group, known, closed_at, results, .. } in std::mem::take(&mut self.looked_at) {
             // Reported once, with the first group that it concerns.
             let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             missing = rest;
@@ -178,7 +178,7 @@ impl<'a> Invocation<'a> {
                     finding.close(at, &group.rules);
                 }
             }
-            found.push((group, named, findings));
+            found.push((group, known, findings));
         }
         let mut news = News::default();
         if let Some(state) = &self.context.setup.ports.state {
@@ -204,12 +204,12 @@ impl<'a> Invocation<'a> {
             return Ok(Response::repeat(event));
         }
         let Setup { policy, modes, .. } = self.context.setup;
-        for (group, named, findings) in found {
-            self.record(About::Group(&group), modes.of(policy, &group, named).0, findings);
+        for (group, known, findings) in found {
+            self.record(About::Group(&group), modes.of(policy, &group, known).0, findings);
         }
         for (cluster, finding) in exposed {
             let group = Group { clusters: [cluster.clone()].into(), ..Group::default() };
-            let mode = modes.of(policy, &group, self.context.event.is_some()).0;
+            let mode = modes.of(policy, &group, self.context.event.is_none()).0;
             self.record(About::Cluster(&cluster), mode, vec![finding]);
         }
         if self.context.event.is_none() {
@@ -240,5 +240,5 @@ impl<'a> Invocation<'a> {
 }
 
 fn finding(result: StepResult) -> Finding {
-    Finding::of_rule(result.finding, result.named, result.action, result.detail)
+    Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
 }

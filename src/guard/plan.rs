@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Claim, Named, NamedRule};
+use crate::guard::standing::{Led, Memory, Standing, standing};
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
 use crate::model::region::Addresses;
@@ -18,27 +19,27 @@ use jiff::Timestamp;
 /// The two modes of the environment, already capped: the sweep mode never does more than the mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modes {
-    /// What named rules follow (`GUARD_MODE`).
-    pub named: Mode,
-    /// What all other rules follow (`GUARD_SWEEP_MODE`).
-    pub others: Mode,
+    /// What new rules follow (`GUARD_MODE`).
+    pub new: Mode,
+    /// What known rules follow (`GUARD_SWEEP_MODE`).
+    pub known: Mode,
 }
 
 impl Modes {
     /// `GUARD_MODE=report` is the stop button: it caps sweeps too.
     pub fn new(mode: Mode, sweep_mode: Mode) -> Self {
-        Self { named: mode, others: mode.min(sweep_mode) }
+        Self { new: mode, known: mode.min(sweep_mode) }
     }
 
     /// The mode of a rule of this group, and the setting that decided: always one for `report`, for `enforce` only where
     /// another setting of the policy says `report`.
-    pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, Option<String>) {
+    pub fn of(self, policy: &Policy, group: &Group, known: bool) -> (Mode, Option<String>) {
         let (mode, setting) = policy.mode_of(group);
         let report = |setting: &str| (Mode::Report, Some(setting.to_owned()));
-        if self.named == Mode::Report {
+        if self.new == Mode::Report {
             report("`GUARD_MODE` is `report`")
-        } else if mode == Mode::Enforce && !named && self.others == Mode::Report {
-            report("rules that no event names are only reported (`GUARD_SWEEP_MODE`)")
+        } else if mode == Mode::Enforce && known && self.known == Mode::Report {
+            report("known rules are only reported (`GUARD_SWEEP_MODE`)")
         } else {
             (mode, setting)
         }
@@ -69,6 +70,8 @@ pub struct Step {
     pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
+    /// Whether it is known, and not new.
+    pub known: bool,
     /// What to do.
     pub intent: Intent,
     /// Why it is to be revoked where another setting of the policy says that it is only to be reported.
@@ -76,9 +79,9 @@ pub struct Step {
 }
 
 impl Step {
-    /// Whether it is to revoke a rule that no event names.
+    /// Whether it is to revoke a known rule.
     pub fn revokes_known(&self) -> bool {
-        self.intent == Intent::Revoke && !self.named
+        self.intent == Intent::Revoke && self.known
     }
 }
 
@@ -97,6 +100,42 @@ pub struct PlanContext<'a> {
     pub actor: Option<&'a Actor>,
     /// What the event names in this group.
     pub named: &'a Named,
+    /// What the event is to the rules that it names.
+    pub led: Led,
+    /// What the state says of the group.
+    pub memory: &'a Memory,
+}
+
+impl PlanContext<'_> {
+    /// Whether a rule of this group is new.
+    pub fn standing(self, rule: &Rule, group: &Group) -> Standing {
+        let led = match self.led {
+            _ if !is_named(self.named, rule) => Led::Elsewhere,
+            Led::Created if !self.names_by_id(rule) => Led::Named,
+            led => led,
+        };
+        standing(rule, group, self.memory, led, self.gained(rule, group), self.now)
+    }
+
+    fn names_by_id(self, rule: &Rule) -> bool {
+        let Named::Rules(rules) = self.named else { return false };
+        rules.iter().any(|named| named.id.as_ref() == Some(&rule.id))
+    }
+
+    /// What the policy says of the addresses that the prefix list of a rule has and did not have when it was known. Those of
+    /// AWS's own lists are AWS's business.
+    fn gained(self, rule: &Rule, group: &Group) -> Option<Verdict> {
+        let (Memory::Read(remembered), Peer::PrefixList(id)) = (self.memory, &rule.peer) else { return None };
+        let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return None };
+        let gained = entries.without(remembered.lists.get(id)?);
+        if gained.is_empty() {
+            return None;
+        }
+        let mut group = Group { rules: vec![rule.clone()], ..group.clone() };
+        group.prefix_lists.insert(id.clone(), PrefixList::Entries(gained));
+        let judged = judge(self.policy, &group, self.location, self.now, |_| Author::Unknown);
+        judged.first().map(|judged| judged.verdict)
+    }
 }
 
 /// Judges the live rules of a group and says what to do about each.
@@ -111,10 +150,17 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
         if is_only_claimed(group) {
             finding.severity = finding.severity.min(Some(Severity::Medium));
         }
-        let (mode, setting) = context.modes.of(context.policy, group, named);
-        let intent = intend(&finding, group, mode, setting.as_deref());
+        let standing = context.standing(&finding.rule, group);
+        let known = standing.is_known();
+        let (mode, setting) = context.modes.of(context.policy, group, known);
+        let mut intent = intend(&finding, group, mode, setting.as_deref());
+        if let (Standing::Refused(why), Intent::Revoke | Intent::WouldRevoke(_)) = (standing, &intent)
+            && context.modes.new == Mode::Enforce
+        {
+            intent = Intent::Refuse(why);
+        }
         let setting = setting.filter(|_| intent == Intent::Revoke);
-        Step { finding, named, intent, setting }
+        Step { finding, named, known, intent, setting }
     };
     findings.into_iter().map(step).collect()
 }
@@ -273,6 +319,8 @@ mod tests {
                 modes: Modes::new(Mode::Enforce, Mode::Enforce),
                 actor: None,
                 named: &Named::Everything,
+                led: Led::Named,
+                memory: &Memory::None,
             };
             let steps = plan(context, &group);
             assert!(matches!(&steps[0].intent, Intent::Report(Some(why)) if why.contains(word)), "{steps:?}");
@@ -305,6 +353,8 @@ mod tests {
                 modes: Modes::new(Mode::Enforce, Mode::Enforce),
                 actor: None,
                 named: &Named::Everything,
+                led: Led::Named,
+                memory: &Memory::None,
             };
             let steps = plan(context, &group);
             let told = |step: &Step| (step.intent != Intent::None).then_some(step.finding.severity).flatten();
@@ -323,22 +373,22 @@ mod tests {
         policy.clusters = vec![dev];
         let group = |cluster: &str| Group { clusters: [cluster.to_owned()].into(), ..Group::default() };
         let (enforce, report) = (Mode::Enforce, Mode::Report);
-        for (mode, sweep_mode, cluster, named, expected, word) in [
-            (enforce, report, "prod", true, enforce, ""),
-            (enforce, report, "prod", false, report, "GUARD_SWEEP_MODE"),
-            (enforce, enforce, "prod", false, enforce, ""),
-            (report, enforce, "prod", false, report, "GUARD_MODE"),
+        for (mode, sweep_mode, cluster, known, expected, word) in [
+            (enforce, report, "prod", false, enforce, ""),
+            (enforce, report, "prod", true, report, "GUARD_SWEEP_MODE"),
+            (enforce, enforce, "prod", true, enforce, ""),
             (report, enforce, "prod", true, report, "GUARD_MODE"),
-            (enforce, enforce, "dev-1", true, report, "cluster"),
+            (report, enforce, "prod", false, report, "GUARD_MODE"),
+            (enforce, enforce, "dev-1", false, report, "cluster"),
         ] {
-            let (mode, setting) = Modes::new(mode, sweep_mode).of(&policy, &group(cluster), named);
-            assert_eq!(mode, expected, "{cluster} {named}");
+            let (mode, setting) = Modes::new(mode, sweep_mode).of(&policy, &group(cluster), known);
+            assert_eq!(mode, expected, "{cluster} {known}");
             assert_eq!(
                 setting.is_some(),
                 mode == report,
                 "what is only reported has a reason, and what is not needs none"
             );
-            assert!(setting.unwrap_or_default().contains(word), "{cluster} {named}");
+            assert!(setting.unwrap_or_default().contains(word), "{cluster} {known}");
         }
     }
 
@@ -377,8 +427,8 @@ mod tests {
             let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
             let group = Group { id: id.to_owned(), clusters, ..Group::default() };
             let modes = Modes::new(enforce, enforce);
-            assert_eq!(modes.of(&policy, &group, true), (expected, setting), "{id} {:?}", group.clusters);
-            let stopped = Modes::new(report, enforce).of(&policy, &group, true);
+            assert_eq!(modes.of(&policy, &group, false), (expected, setting), "{id} {:?}", group.clusters);
+            let stopped = Modes::new(report, enforce).of(&policy, &group, false);
             assert!(stopped.0 == report && stopped.1.is_some_and(|why| why.contains("GUARD_MODE")), "the stop button");
         }
     }

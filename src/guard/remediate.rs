@@ -39,6 +39,8 @@ pub struct StepResult {
     pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
+    /// Whether it is known, and not new.
+    pub known: bool,
     /// What became of it.
     pub action: Action,
     /// Why, where the action alone does not say it.
@@ -48,9 +50,14 @@ pub struct StepResult {
 }
 
 impl StepResult {
-    /// A finding that no effect was tried on.
-    pub fn without_effect(finding: JudgedRule, named: bool, action: Action, detail: Option<String>) -> Self {
-        Self { finding, named, action, detail, is_unfinished: action == Action::Failed }
+    /// A finding that no effect was tried on; whether the event named the rule, and whether that is known.
+    pub fn without_effect(
+        finding: JudgedRule,
+        (named, known): (bool, bool),
+        action: Action,
+        detail: Option<String>,
+    ) -> Self {
+        Self { finding, named, known, action, detail, is_unfinished: action == Action::Failed }
     }
 }
 
@@ -105,7 +112,7 @@ impl Remediation<'_> {
 
     /// Whether a known rule is to be revoked, so that it has to be known what the clusters need.
     pub fn needs_shield(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>) -> bool {
-        let is_possible = self.context.modes.others == Mode::Enforce;
+        let is_possible = self.context.modes.known == Mode::Enforce;
         is_possible && self.planned(snapshot, done).iter().any(Step::revokes_known)
     }
 
@@ -116,8 +123,8 @@ impl Remediation<'_> {
     }
 
     fn steps(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>, shield: &Shield, most: usize) -> Vec<Step> {
-        let PlanContext { policy, named, .. } = self.context;
-        let mut steps = shield.over(policy, &snapshot.group, named, self.planned(snapshot, done));
+        let is_new = |rule: &Rule| !self.context.standing(rule, &snapshot.group).is_known();
+        let mut steps = shield.over(self.context.policy, &snapshot.group, is_new, self.planned(snapshot, done));
         let waiting = snapshot.not_judgeable().filter(|rule| is_named(self.context.named, rule)).count();
         limit(&mut steps, most, waiting);
         steps
@@ -185,15 +192,15 @@ impl Remediation<'_> {
 
 /// What became of a rule that was to be revoked, if somebody else saw to that before the last look.
 fn overtaken(step: Step, now: &[Step], snapshot: &GroupSnapshot) -> Option<StepResult> {
-    let Step { finding, named, .. } = Some(step).filter(|step| step.intent == Intent::Revoke)?;
+    let Step { finding, named, known, .. } = Some(step).filter(|step| step.intent == Intent::Revoke)?;
     let is_it = |rule: &Rule| rule.id == finding.rule.id;
     match now.iter().find(|step| is_it(&step.finding.rule)) {
         // As it is now it refers to something that has to be looked up first: the next round judges it.
         None if snapshot.group.rules.iter().any(is_it) => None,
-        None => Some(StepResult::without_effect(finding, named, Action::AlreadyGone, None)),
+        None => Some(StepResult::without_effect(finding, (named, known), Action::AlreadyGone, None)),
         Some(now) if now.intent == Intent::None => {
             let detail = "the rule was changed while it was judged; as it is now it is allowed".to_owned();
-            Some(StepResult::without_effect(finding, named, Action::Changed, Some(detail)))
+            Some(StepResult::without_effect(finding, (named, known), Action::Changed, Some(detail)))
         }
         // Still not fine: it speaks for itself, as it is now.
         Some(_) => None,
@@ -202,7 +209,12 @@ fn overtaken(step: Step, now: &[Step], snapshot: &GroupSnapshot) -> Option<StepR
 
 fn unread(step: Step, why: &str) -> StepResult {
     if step.intent == Intent::Revoke {
-        StepResult::without_effect(step.finding, step.named, Action::Failed, Some(format!("not revoked: {why}")))
+        StepResult::without_effect(
+            step.finding,
+            (step.named, step.known),
+            Action::Failed,
+            Some(format!("not revoked: {why}")),
+        )
     } else {
         without_effect(step)
     }
@@ -217,7 +229,7 @@ fn without_effect(step: Step) -> StepResult {
         Intent::Postpone(why) => (Action::Refused, Some(why), true),
         Intent::Revoke => (Action::Failed, Some("the revoke was not tried".to_owned()), true),
     };
-    StepResult { finding: step.finding, named: step.named, action, detail, is_unfinished }
+    StepResult { finding: step.finding, named: step.named, known: step.known, action, detail, is_unfinished }
 }
 
 /// What EC2 answered about one rule id.
@@ -259,5 +271,5 @@ fn outcome(
             (Action::Failed, Some(format!("the revoke was sent, but the rules could not be read back: {unread}")))
         }
     };
-    StepResult::without_effect(step.finding, step.named, action, detail)
+    StepResult::without_effect(step.finding, (step.named, step.known), action, detail)
 }

@@ -27,11 +27,11 @@ pub struct Variable {
 pub const VARIABLES: [Variable; 13] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
-        meaning: "what becomes of forbidden rules that an event names; `report` stops sweeps from revoking, too",
+        meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
     },
     Variable {
         name: "GUARD_SWEEP_MODE", expected: "`report` or `enforce`", default: "report", parameter: "GuardSweepMode",
-        meaning: "the same for forbidden rules that no event names",
+        meaning: "the same for known rules",
     },
     Variable {
         name: "GUARD_POLICY", expected: "`standard`, `strict`, `none` or the path of a policy file", default: "standard",
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn an_empty_environment_enforces_on_events_and_reports_in_sweeps() {
         let settings = read(&[("GUARD_TOPIC_ARN", "")]).unwrap();
-        assert_eq!(settings.modes, Modes { named: Mode::Enforce, others: Mode::Report });
+        assert_eq!(settings.modes, Modes { new: Mode::Enforce, known: Mode::Report });
         assert_eq!((settings.policy.as_str(), settings.max_revokes), ("standard", 50));
         assert_eq!((settings.topic, settings.record_topic, settings.state_table), (None, None, None));
     }
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn report_mode_is_the_stop_button_for_sweeps_too() {
         let settings = read(&[("GUARD_MODE", "report"), ("GUARD_SWEEP_MODE", "enforce")]).unwrap();
-        assert_eq!(settings.modes, Modes { named: Mode::Report, others: Mode::Report });
+        assert_eq!(settings.modes, Modes { new: Mode::Report, known: Mode::Report });
     }
 
     #[test]

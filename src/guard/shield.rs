@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::topology::Topology;
-use crate::event::Named;
 use crate::guard::inventory::Inventory;
-use crate::guard::plan::{Intent, Step, is_named, worst_first};
+use crate::guard::plan::{Intent, Step, worst_first};
 use crate::model::error::chain;
 use crate::model::group::Group;
+use crate::model::rule::Rule;
 use crate::model::text;
 use crate::policy::model::Policy;
 use crate::policy::requirement::{Unmet, lost_without};
@@ -44,9 +44,15 @@ impl Shield {
         Self::Read(topologies)
     }
 
-    /// Keeps from being revoked what must not be. The steps are those of `group` as it is now; `named`: the rules of it that
-    /// are new. Steps that wait for the facts are left out.
-    pub fn over(&self, policy: &Policy, group: &Group, named: &Named, mut steps: Vec<Step>) -> Vec<Step> {
+    /// Keeps from being revoked what must not be. The steps are those of `group` as it is now; `is_new`:
+    /// which rules of it are. Steps that wait for the facts are left out.
+    pub fn over(
+        &self,
+        policy: &Policy,
+        group: &Group,
+        is_new: impl Fn(&Rule) -> bool,
+        mut steps: Vec<Step>,
+    ) -> Vec<Step> {
         match self {
             Self::Unasked => steps.retain(|step| !step.revokes_known()),
             Self::Unreadable(why) => {
@@ -54,17 +60,23 @@ impl Shield {
                     step.intent = Intent::Postpone(format!("not revoked, because it could not be read {why}"));
                 }
             }
-            Self::Read(topologies) => keep(policy, topologies.clone(), group, named, &mut steps),
+            Self::Read(topologies) => keep(policy, topologies.clone(), group, is_new, &mut steps),
         }
         steps
     }
 }
 
 /// Worst first, each on what those before it leave.
-fn keep(policy: &Policy, mut topologies: Vec<Topology>, group: &Group, named: &Named, steps: &mut [Step]) {
+fn keep(
+    policy: &Policy,
+    mut topologies: Vec<Topology>,
+    group: &Group,
+    is_new: impl Fn(&Rule) -> bool,
+    steps: &mut [Step],
+) {
     let stays = |id: &str| steps.iter().any(|step| step.finding.rule.id == id && step.intent != Intent::Revoke);
     // The rules as they were judged, without the new ones that go or that nobody judged yet.
-    let rules = group.rules.iter().filter(|rule| !is_named(named, rule) || stays(&rule.id));
+    let rules = group.rules.iter().filter(|rule| !is_new(rule) || stays(&rule.id));
     let rules: Vec<_> = rules.cloned().collect();
     for topology in &mut topologies {
         topology.rules.insert(group.id.clone(), rules.clone());

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::model::group::UnreadableRule;
 use crate::model::ids::Arn;
 use crate::model::region::Addresses;
@@ -144,6 +146,8 @@ pub struct Cluster {
     pub remote_networks: Addresses,
     /// The cluster's IAM role.
     pub role_arn: Option<String>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
     /// The cluster itself, by ARN.
     pub arn: Option<String>,
     /// Who issues the web identities of its pods: an address that begins with `https://`.

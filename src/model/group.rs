@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::mode::Mode;
@@ -90,6 +91,12 @@ pub struct Group {
     pub roles: Vec<RoleEvidence>,
     /// EC2 shows it attached to nothing, so its rules let nobody in.
     pub is_unattached: bool,
+    /// It is attached to something that is no cluster's and no load balancer's.
+    pub is_shared: bool,
+    /// When the oldest of its clusters was made; `None` where that is not known of all of them.
+    pub clusters_since: Option<Timestamp>,
+    /// What ties it to anything: names of clusters, ids of interfaces and instances.
+    pub ties: BTreeSet<String>,
     /// Its live rules.
     pub rules: Vec<Rule>,
     /// The ingress rules of the groups that are attached together with it, by each interface's set of groups, as far as they

@@ -145,6 +145,9 @@ pub struct Finding {
     pub severity: Option<Severity>,
     /// Whether the event named this rule.
     pub named_by_event: bool,
+    /// Whether this rule is known, and not new: it follows `GUARD_SWEEP_MODE`. Records of an earlier edition do not say.
+    #[serde(default)]
+    pub known: bool,
     /// What decided each portion; none where it is about no traffic.
     pub portions: Vec<PortionRecord>,
     /// What became of it.
@@ -166,13 +169,19 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A rule that the policy objects to.
-    pub fn of_rule(judged: JudgedRule, named_by_event: bool, action: Action, detail: Option<String>) -> Self {
+    /// A rule that the policy objects to; whether the event named it, and whether it is known.
+    pub fn of_rule(
+        judged: JudgedRule,
+        (named_by_event, known): (bool, bool),
+        action: Action,
+        detail: Option<String>,
+    ) -> Self {
         Self {
             portions: judged.portions.iter().flat_map(PortionRecord::of).collect(),
             verdict: judged.verdict,
             severity: judged.severity,
             named_by_event,
+            known,
             action,
             detail,
             ..Self::reported(Subject::Rule(judged.rule), None, String::new())
@@ -243,6 +252,7 @@ impl Finding {
             verdict: Verdict::Report,
             severity,
             named_by_event: false,
+            known: false,
             portions: Vec::new(),
             action: Action::Reported,
             detail: Some(detail),

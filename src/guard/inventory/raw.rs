@@ -8,7 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::snapshot::Unread;
-use crate::cluster::membership::{Facts, Membership, is_node_by_aws, membership};
+use crate::cluster::membership::{
+    Facts, Membership, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged, membership,
+};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Rules};
 use crate::model::group::ConfiguredGroup;
 use crate::model::region::Addresses;
@@ -16,6 +18,8 @@ use crate::model::rule::{Direction, Peer, Rule};
 
 /// Sets of groups attached together that are looked at for one group. Nodes have a few.
 const MAX_SETS: usize = 100;
+/// Attachments that are remembered of one group.
+const MAX_TIES: usize = 100;
 
 /// Groups with what they are attached to, unjudged.
 #[derive(Clone, Debug, Default)]
@@ -200,6 +204,33 @@ impl<'a> View<'a> {
             && !self.interfaces.contains_key(id)
             && !self.instances.contains_key(id)
             && !self.raw.associations.contains_key(id)
+    }
+
+    /// Whether it is attached to something that is no cluster's and no load balancer's, such as another team's host. An
+    /// interface that nothing uses yet is nobody's.
+    pub(super) fn is_shared(&self, group: &GroupFacts) -> bool {
+        let interfaces = self.interfaces.get(group.id.as_str()).into_iter().flatten();
+        let mut used = interfaces.filter(|interface| {
+            interface.requester_managed || interface.instance.is_some() || interface.instance_owner.is_some()
+        });
+        used.any(|interface| !is_load_balancer(interface) && !self.clusters.iter().any(|of| self.is_of(of, interface)))
+    }
+
+    /// Whether it is of the cluster, if only by its tags. An instance that was not read names no cluster.
+    fn is_of(&self, cluster: &Cluster, interface: &Interface) -> bool {
+        let is_its = |id: &String| {
+            let instance = self.raw.instances.iter().find(|instance| instance.id == *id);
+            instance.is_some_and(|node| is_node_by_aws(cluster, node) || is_tagged(&node.tags, &cluster.name))
+        };
+        is_control_plane(interface, cluster)
+            || is_tagged(&interface.tags, &cluster.name)
+            || interface.instance.as_ref().is_some_and(is_its)
+    }
+
+    /// The ids of what it is attached to, the first of them.
+    pub(super) fn attachments(&self, group: &GroupFacts) -> impl Iterator<Item = String> {
+        let interfaces = self.interfaces.get(group.id.as_str()).into_iter().flatten();
+        interfaces.map(|interface| interface.id.clone()).take(MAX_TIES)
     }
 
     pub(super) fn membership(&self, group: &GroupFacts) -> Membership {

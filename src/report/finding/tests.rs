@@ -44,7 +44,7 @@ fn findings() -> impl Strategy<Value = Finding> {
         prop::sample::select(subjects()),
         prop::sample::select(Verdict::ALL.to_vec()),
         prop::option::of(prop::sample::select(Severity::ALL.to_vec())),
-        any::<bool>(),
+        any::<(bool, bool)>(),
         prop::collection::vec(portion, 0..3),
     );
     let became = (
@@ -55,11 +55,11 @@ fn findings() -> impl Strategy<Value = Finding> {
         time,
         contested,
     );
-    (said, became).prop_map(|((subject, verdict, severity, named_by_event, portions), became)| {
+    (said, became).prop_map(|((subject, verdict, severity, (named_by_event, known), portions), became)| {
         let (action, detail, closed_at, connections, notified_at, contested) = became;
         #[rustfmt::skip]
         let finding = Finding {
-            subject, verdict, severity, named_by_event, portions, action, detail, closed_at, connections, notified_at,
+            subject, verdict, severity, named_by_event, known, portions, action, detail, closed_at, connections, notified_at,
             contested,
         };
         finding
@@ -84,7 +84,7 @@ fn every_kind_has_the_same_fields_and_its_own_alone_are_not_null() {
         let fields: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = [
             ["kind", "rule", "requirement", "check", "verdict"].as_slice(),
-            &["severity", "named_by_event", "portions", "action", "detail"],
+            &["severity", "named_by_event", "known", "portions", "action", "detail"],
         ];
         assert_eq!(fields, expected.concat());
         let has = ["rule", "requirement", "check"].map(|field| !written[field].is_null());

@@ -208,7 +208,7 @@ fn finding(action: Action) -> Finding {
 
 fn of(rule: Rule, action: Action) -> Finding {
     let judged = JudgedRule { rule, verdict: Verdict::Revoke, severity: None, portions: vec![] };
-    Finding::of_rule(judged, true, action, None)
+    Finding::of_rule(judged, (true, false), action, None)
 }
 
 fn rule(id: &str, cidr: &str) -> Rule {

@@ -197,7 +197,7 @@ fn section(finding: &Finding, record: &Record) -> Section {
     let is_missing = finding.is_missing();
     let mut lines = Vec::new();
     if actor.is_some() && !finding.named_by_event && !is_missing {
-        lines.push("It was there before this call; who wrote it is not known".to_owned());
+        lines.push("Not named by this call; who wrote it is not known".to_owned());
     }
     lines.extend(finding.detail.as_deref().map(|detail| capital(&plain(detail))));
     let why = if is_missing { "Required" } else { "Not allowed" };

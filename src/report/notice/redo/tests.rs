@@ -37,7 +37,7 @@ fn verdict(policy: &Policy, rule: &Rule) -> JudgedRule {
 }
 
 fn record(judged: JudgedRule, action: Action) -> Record {
-    let finding = Finding::of_rule(judged, true, action, None);
+    let finding = Finding::of_rule(judged, (true, false), action, None);
     let location = Location::new("111122223333", "eu-west-1");
     let group = Group { id: GROUP.to_owned(), ..Group::default() };
     Record::of(

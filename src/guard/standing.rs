@@ -1,0 +1,160 @@
+//! Whether a rule is new or known, the one function that decides it: each sentence of the design is a row of its test.
+//!
+//! Must not: read or keep anything, or know policies and modes; the plan says what follows.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::event::Event;
+use crate::model::baseline::{Context, KnownRule, Mark, Remembered};
+use crate::model::group::Group;
+use crate::model::rule::Rule;
+use crate::policy::model::Verdict;
+
+/// An `Authorize…` creates the rules of its response so long after it completed; later it was kept, replayed or redriven
+/// somewhere, and only names them.
+const CREATES_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// A complete look that is older says nothing of what is new.
+const LOOK_COUNTS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What led us to a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Led {
+    /// The event made it, says the response.
+    Created,
+    /// The event speaks of it.
+    Named,
+    /// The event put its group on an attachment.
+    Attached,
+    /// It is of a group that we look at for another reason.
+    Elsewhere,
+}
+
+impl Led {
+    /// What an event is to the rules that it names: `Created` holds for those it names by id alone.
+    pub fn by(event: Option<&Event>, now: Timestamp) -> Self {
+        let Some(event) = event else { return Self::Elsewhere };
+        let is_fresh = event.time.is_some_and(|time| now.duration_since(time) <= CREATES_FOR);
+        match (event.call.adds_rules(), event.call.attaches()) {
+            (true, _) if is_fresh => Self::Created,
+            (_, true) => Self::Attached,
+            _ => Self::Named,
+        }
+    }
+}
+
+/// What the state says of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Memory {
+    /// There is no table.
+    None,
+    /// It was read.
+    Read(Remembered),
+}
+
+/// Why people have to hear of a known rule that should be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It came while the guard only reported.
+    WhileReporting,
+    /// It came while nobody looked, or nobody knows.
+    WhileNotLooking,
+}
+
+/// What a rule is to the guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It follows `GUARD_MODE`.
+    New,
+    /// It follows `GUARD_SWEEP_MODE`.
+    Known(Option<Told>),
+    /// A revoke would cut somebody else; why, with what to do.
+    Refused(String),
+}
+
+impl Standing {
+    /// Whether it is not new.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::New)
+    }
+}
+
+/// Decides. `gained`: the worst that the policy says of the addresses that a prefix list of the rule's has and did not have
+/// when it was known; `None` where it gained none.
+pub fn standing(
+    rule: &Rule,
+    group: &Group,
+    memory: &Memory,
+    led: Led,
+    gained: Option<Verdict>,
+    now: Timestamp,
+) -> Standing {
+    let remembered = match (memory, led) {
+        (Memory::None, Led::Attached) if group.is_shared => return Standing::Refused(shared(group)),
+        (_, Led::Created) | (Memory::None, Led::Named | Led::Attached) => return Standing::New,
+        (Memory::None, Led::Elsewhere) => return Standing::Known(None),
+        (Memory::Read(remembered), _) => remembered,
+    };
+    let Some(looked_at) = remembered.looked_at else { return Standing::Known(None) };
+    if now.duration_since(looked_at) > LOOK_COUNTS_FOR {
+        return Standing::Known(Some(Told::WhileNotLooking));
+    }
+    let Some(baseline) = &remembered.baseline else {
+        return if remembered.was_there { Standing::Known(Some(Told::WhileNotLooking)) } else { Standing::New };
+    };
+    let is_it = |known: &&KnownRule| is_equal(&known.rule, rule);
+    let Some(KnownRule { context, mark, .. }) = baseline.rules.get(&rule.id).filter(is_it) else {
+        return Standing::New;
+    };
+    if gained == Some(Verdict::Revoke) {
+        return Standing::New;
+    }
+    let told = match mark {
+        Some(Mark::Claimed(ties)) if !group.ties.is_subset(ties) => return Standing::New,
+        Some(Mark::Reporting) => Some(Told::WhileReporting),
+        Some(Mark::Claimed(_)) | None => None,
+    };
+    in_context(context, group, remembered).unwrap_or(Standing::Known(told))
+}
+
+/// What becomes of a known rule because its group is something else now.
+fn in_context(then: &Context, group: &Group, remembered: &Remembered) -> Option<Standing> {
+    let now = Context::from(group);
+    if then.only_load_balancer && !now.only_load_balancer {
+        return Some(Standing::New);
+    }
+    let gained: Vec<&String> = now.clusters.difference(&then.clusters).collect();
+    let came_later = || remembered.began.is_some_and(|began| group.clusters_since.is_some_and(|since| since > began));
+    match gained.as_slice() {
+        [] => None,
+        _ if then.clusters.is_empty() && then.is_shared => Some(Standing::Refused(shared(group))),
+        _ if then.clusters.is_empty() || came_later() => Some(Standing::New),
+        names => Some(Standing::Refused(gained_a_cluster(group, names))),
+    }
+}
+
+/// Whether a rule lets through the same. What is written beside it does not count.
+pub fn is_equal(one: &Rule, other: &Rule) -> bool {
+    one.direction == other.direction && one.packets == other.packets && one.peer.same(&other.peer)
+}
+
+fn shared(group: &Group) -> String {
+    let id = &group.id;
+    format!(
+        "group `{id}` was attached to something outside of the cluster before, and a revoke would cut that too. Take it off \
+         the cluster's interfaces: `aws ec2 modify-network-interface-attribute --network-interface-id eni-… --groups …` with \
+         the other groups of each; `aws ec2 describe-network-interfaces --filters Name=group-id,Values={id}` lists them"
+    )
+}
+
+fn gained_a_cluster(group: &Group, clusters: &[&String]) -> String {
+    let names: Vec<&str> = clusters.iter().map(|name| name.as_str()).collect();
+    let id = &group.id;
+    format!(
+        "the rule was known before group `{id}` came to `{}` too, and a revoke would also cut the cluster that had it. If \
+         nobody needs it: `aws ec2 revoke-security-group-ingress --group-id {id} --security-group-rule-ids …`",
+        names.join("`, `")
+    )
+}
+
+#[cfg(test)]
+mod tests;
