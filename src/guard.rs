@@ -9,6 +9,7 @@ mod group;
 mod handled;
 pub mod inventory;
 mod invocation;
+mod memory;
 mod needs;
 mod news;
 mod notify;
@@ -31,6 +32,7 @@ use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
+use crate::guard::memory::Asked;
 use crate::guard::notify::notify;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
@@ -108,7 +110,12 @@ impl Guard {
             }
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
-                    match self.find(group).await {
+                    let ids = match group {
+                        GroupRef::Id(id) => vec![id.clone()],
+                        GroupRef::Name(_) => Vec::new(),
+                    };
+                    let mut asked = self.ask(ids);
+                    match asked.beside(self.find(group)).await {
                         // The other groups still count.
                         Err(error) => {
                             self.notify_if_blind(Some(event), &error).await;
@@ -116,8 +123,12 @@ impl Guard {
                         }
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
                         Ok(Some(looked)) => {
-                            for snapshot in self.seen(looked, Some(event), &mut invocation).await {
-                                invocation.in_scope(snapshot, named, &mut out_of_scope).await;
+                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                            if let GroupRef::Name(_) = group {
+                                asked = self.ask_about(&snapshots);
+                            }
+                            for snapshot in snapshots {
+                                invocation.in_scope(snapshot, named, &mut asked, &mut out_of_scope).await;
                             }
                         }
                     }
@@ -125,10 +136,12 @@ impl Guard {
             }
             Target::Attached { attachment, groups } => {
                 let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
-                for snapshot in self.seen(looked, Some(event), &mut invocation).await {
+                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                let mut asked = self.ask_about(&snapshots);
+                for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
-                    invocation.in_scope(snapshot, &named, &mut out_of_scope).await;
+                    invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
                 }
             }
             Target::PrefixList(list) => {
@@ -136,8 +149,11 @@ impl Guard {
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 for ids in users.chunks(MAX_GROUPS) {
                     let looked = self.read(ids).await?;
-                    for snapshot in self.seen(looked, Some(event), &mut invocation).await {
-                        invocation.in_scope(snapshot, &Named::Using(list.clone()), &mut out_of_scope).await;
+                    let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                    let mut asked = self.ask_about(&snapshots);
+                    let named = Named::Using(list.clone());
+                    for snapshot in snapshots {
+                        invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
                     }
                 }
             }
@@ -145,8 +161,10 @@ impl Guard {
                 let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
-                for snapshot in self.seen(looked, Some(event), &mut invocation).await {
-                    invocation.in_scope(snapshot, &Named::Nothing, &mut out_of_scope).await;
+                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                let mut asked = self.ask_about(&snapshots);
+                for snapshot in snapshots {
+                    invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut out_of_scope).await;
                 }
                 invocation.configured = Some(name.clone());
                 invocation.endpoints_of.extend(change.touches_endpoint.then(|| name.clone()));
@@ -157,6 +175,14 @@ impl Guard {
         }
         let ignored = invocation.is_empty().then(|| out_of_scope.join("; "));
         invocation.finish(ignored).await
+    }
+
+    fn ask(&self, groups: Vec<String>) -> Asked {
+        Asked::about(self.setup.ports.state.as_ref(), groups)
+    }
+
+    fn ask_about(&self, snapshots: &[GroupSnapshot]) -> Asked {
+        self.ask(snapshots.iter().map(|snapshot| snapshot.group.id.clone()).collect())
     }
 
     async fn read(&self, ids: &[String]) -> Result<Looked, GuardError> {
@@ -214,8 +240,15 @@ impl Guard {
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
-        for snapshot in self.seen(looked, event, &mut invocation).await {
-            invocation.in_scope(snapshot, &Named::Nothing, &mut Vec::new()).await;
+        let (all, complete) = (looked.all.clone(), looked.complete.clone());
+        let snapshots = self.seen(looked, event, &mut invocation).await;
+        let of_all = all.iter().map(|group| group.id.clone());
+        let mut asked = if all.is_empty() { self.ask_about(&snapshots) } else { self.ask(of_all.collect()) };
+        for snapshot in snapshots {
+            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
+        }
+        if !complete.is_empty() {
+            invocation.looked(&all, &complete, &mut asked).await;
         }
         let ignored =
             invocation.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());

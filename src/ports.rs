@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::model::baseline::{KnownGroups, Lesson};
 use crate::model::error::{Cause, CloudError};
 use crate::model::facts::{
     Cluster, GroupFacts, Instance, Instances, Interface, Interfaces, NodeGroup, NodeGroups, PrefixListFacts, Rules,
@@ -77,6 +78,12 @@ pub trait Channel: Send + Sync {
 /// silence a notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
 #[async_trait]
 pub trait StateStore: Send + Sync {
+    /// What is known of these groups. An item that is not understood counts as missing.
+    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError>;
+    /// The groups that the last complete look at this VPC saw; none, if nobody knows.
+    async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError>;
+    /// Adds what was learnt of rules to what is known. Others do so at the same time, and nothing of theirs is lost.
+    async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError>;
     /// Whether this event was handled to its end, by its id.
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.

@@ -21,6 +21,7 @@ use eks_sg_guard::guard::dispatch::{Dispatcher, FunctionResponse};
 use eks_sg_guard::guard::plan::Modes;
 use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::setup::{Ports, Setup};
+use eks_sg_guard::model::baseline::{Baseline, KnownGroups, Lesson, Place};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
 use eks_sg_guard::model::facts::{
@@ -83,6 +84,9 @@ struct World {
     milliseconds: AtomicI64,
     handled: Mutex<Vec<String>>,
     histories: Mutex<BTreeMap<Key, History>>,
+    place: Mutex<Place>,
+    looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    baselines: Mutex<BTreeMap<String, Baseline>>,
     state_is_down: Mutex<bool>,
 }
 
@@ -298,6 +302,28 @@ impl World {
 
 #[async_trait]
 impl StateStore for Fake {
+    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+        self.0.state_call("known")?;
+        let baselines = self.0.baselines.lock().unwrap();
+        let groups = groups.iter().filter_map(|id| Some((id.clone(), baselines.get(id)?.clone())));
+        Ok(KnownGroups { place: self.0.place.lock().unwrap().clone(), groups: groups.collect() })
+    }
+    async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
+        self.0.state_call("seen")?;
+        Ok(self.0.looks.lock().unwrap().get(vpc).cloned().unwrap_or_default())
+    }
+    async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
+        self.0.state_call("learn")?;
+        let mut place = self.0.place.lock().unwrap();
+        *place = std::mem::take(&mut *place).with(&lesson.place);
+        self.0.looks.lock().unwrap().extend(lesson.looks.clone());
+        let mut baselines = self.0.baselines.lock().unwrap();
+        for (id, learnt) in &lesson.groups {
+            let baseline = Baseline::with(baselines.remove(id), learnt);
+            baselines.extend(baseline.map(|baseline| (id.clone(), baseline)));
+        }
+        Ok(())
+    }
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         self.0.state_call("is_handled")?;
         Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
@@ -1006,15 +1032,17 @@ async fn a_state_store_that_fails_keeps_nothing_open_silences_nobody_and_is_an_e
 }
 
 #[tokio::test]
-async fn the_state_store_is_asked_after_the_revoke_and_not_at_all_when_there_is_no_notice() {
+async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_there_is_no_notice() {
     let case = Case::with_state(Arc::default());
     case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-0"), Timestamp::MAX).await.unwrap();
-    assert!(case.world.calls("state").is_empty());
+    assert_eq!(case.world.calls("state"), ["state known", "state learn"], "when the guard began");
+    case.world.calls.lock().unwrap().clear();
     case.opens("sgr-1", 0).await.unwrap();
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
-    assert!(at("revoke") < at("state"), "{calls:?}");
-    assert_eq!(case.world.calls("state"), ["state is_handled", "state history", "state remember"]);
+    assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
+    let expected = ["state known", "state is_handled", "state history", "state remember"];
+    assert_eq!(case.world.calls("state"), expected);
 }
 
 #[tokio::test]
@@ -1460,6 +1488,76 @@ async fn a_notice_names_the_setting_that_decided() {
         let text = email::text(&case.world.notices()[0]);
         assert!(text.contains(setting), "{text}");
     }
+}
+
+/// A world whose guard has looked at everything once, with these rules.
+async fn looked_at(rules: Vec<Rule>) -> Case {
+    let case = Case::with_state(Arc::new(World { rules: Mutex::new(rules), ..World::default() }));
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    let first = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    assert!(actions(&first).iter().all(|(_, action)| *action == Action::WouldRevoke), "it breaks nothing: {first:?}");
+    case
+}
+
+#[tokio::test]
+async fn what_was_there_at_the_first_look_stays_and_what_comes_later_is_closed_however_it_is_found() {
+    let case = looked_at(vec![kubelet("sgr-1")]).await;
+    case.world.rules.lock().unwrap().push(kubelet("sgr-2"));
+    let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Revoked)];
+    assert_eq!(actions(&sweep), expected, "its event was lost");
+
+    // Named by an event that did not make it, delivered again, and with a second call's rule beside it.
+    let mut old = authorize("e-old", &["sgr-1"]);
+    old["detail"]["eventTime"] = "2026-11-22T02:00:00Z".into();
+    case.world.rules.lock().unwrap().push(kubelet("sgr-3"));
+    let named = case.guard.handle(&old, Timestamp::MAX).await.unwrap();
+    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-3".to_owned(), Action::Revoked)];
+    assert_eq!(actions(&named), expected);
+    assert_eq!(case.world.left(), ["sgr-1"]);
+}
+
+#[tokio::test]
+async fn what_an_event_created_does_not_wait_for_a_state_that_is_down_and_what_it_only_names_is_tried_again() {
+    for (name, expected) in [("AuthorizeSecurityGroupIngress", vec![]), ("ModifySecurityGroupRules", vec!["sgr-1"])] {
+        let case = looked_at(vec![]).await;
+        case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+        *case.world.state_is_down.lock().unwrap() = true;
+        let mut event = authorize("e-1", &["sgr-1"]);
+        event["detail"]["eventName"] = name.into();
+        event["detail"]["requestParameters"] = json!({"ModifySecurityGroupRulesRequest": {"GroupId": GROUP,
+            "SecurityGroupRule": {"SecurityGroupRuleId": "sgr-1"}}, "groupId": GROUP});
+        case.guard.handle(&event, Timestamp::MAX).await.unwrap_err();
+        assert_eq!(case.world.left(), expected, "{name}");
+        *case.world.state_is_down.lock().unwrap() = false;
+        case.world.milliseconds.fetch_add(60_000, Ordering::Relaxed);
+        case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert!(case.world.left().is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_warm_revoke_leaves_after_one_wave_also_with_a_state() {
+    let case = looked_at(vec![]).await;
+    case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    case.world.calls.lock().unwrap().clear();
+    case.event(&["sgr-1"]).await.unwrap();
+    let calls = case.world.calls("");
+    let revoke = calls.iter().position(|line| line.starts_with("revoke")).unwrap();
+    assert!(calls[..revoke].contains(&"state known".to_owned()), "asked beside EC2: {calls:?}");
+    assert!(!calls[..revoke].contains(&"state seen".to_owned()), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_known_state_that_is_lost_makes_nothing_new() {
+    let case = looked_at(vec![kubelet("sgr-1")]).await;
+    case.world.baselines.lock().unwrap().clear();
+    let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&sweep), [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    let finding = &sweep.records[0].findings[0];
+    assert!(finding.detail.as_ref().unwrap().contains("not looking"), "{finding:?}");
+    assert_eq!((finding.known, finding.severity), (true, Some(Severity::Critical)));
+    assert!(case.world.baselines.lock().unwrap().contains_key(GROUP), "known again");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use aws_smithy_mocks::{Rule, RuleBuilder, RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use eks_sg_guard::adapters::table::Table;
+use eks_sg_guard::model::baseline::{Learnt, Lesson};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::policy::model::Severity;
@@ -424,4 +425,52 @@ async fn a_refusal_says_what_to_grant_and_a_missing_table_what_to_set() {
     assert_eq!(chain(&table.history(&[key(1)]).await.unwrap_err()), set("dynamodb:BatchGetItem"));
     assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), granted("dynamodb:PutItem"));
     assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), set("dynamodb:PutItem"));
+}
+
+fn state_item(pk: &str, version: u64, state: &Value) -> Value {
+    json!({"pk": {"S": pk}, "version": {"N": version.to_string()}, "state": {"S": state.to_string()}})
+}
+
+fn known_rule(id: &str) -> Value {
+    json!({"rule": {"id": id, "direction": "ingress", "protocol": "tcp", "from_port": 22, "to_port": 22,
+                    "peer": {"cidr": "0.0.0.0/0"}, "description": null, "tags": {}},
+           "context": {"clusters": ["prod"], "only_load_balancer": false, "is_shared": false}, "mark": null, "missed": 0})
+}
+
+const PLACE: &str = "location#111122223333#us-east-1";
+const BASELINE: &str = "baseline#111122223333#us-east-1#sg-1";
+
+#[tokio::test]
+async fn what_is_known_of_groups_is_read_at_once_and_what_is_not_understood_is_missing() {
+    let place =
+        state_item(PLACE, 1, &json!({"began": "2026-10-01T00:00:00Z", "looks": {"vpc-1": "2026-10-02T00:00:00Z"}}));
+    let good = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}}));
+    let bad = state_item("baseline#111122223333#us-east-1#sg-2", 3, &json!([[]]));
+    let Bench { table, wire, .. } = bench(vec![items(&[place, good, bad])], vec![]);
+    let known = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
+    assert_eq!(wire.read().len(), 1);
+    assert_eq!(known.place.looks.keys().collect::<Vec<_>>(), ["vpc-1"]);
+    assert_eq!(known.groups.keys().collect::<Vec<_>>(), ["sg-1"]);
+    assert!(known.groups["sg-1"].rules.contains_key("sgr-1"));
+}
+
+#[tokio::test]
+async fn two_who_learn_at_once_lose_nothing_and_what_is_known_already_is_not_written() {
+    let one = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}}));
+    let two = state_item(BASELINE, 4, &json!({"rules": {"sgr-1": known_rule("sgr-1"), "sgr-2": known_rule("sgr-2")}}));
+    let Bench { table, wire, .. } = bench(vec![items(&[one]), items(&[two])], vec![conflict(), put()]);
+    let rule = serde_json::from_value(known_rule("sgr-3")).unwrap();
+    let learnt = Learnt { rules: vec![rule], ..Learnt::default() };
+    let lesson = Lesson { groups: [("sg-1".to_owned(), learnt)].into(), ..Lesson::default() };
+    table.learn(&lesson).await.unwrap();
+    let [_, written]: [Value; 2] = wire.written().try_into().unwrap();
+    assert_eq!(written["ExpressionAttributeValues"], json!({":read": {"N": "4"}}));
+    assert_eq!(written["Item"]["expires"], Value::Null, "it never ends");
+    let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!(state["rules"].as_object().unwrap().keys().collect::<Vec<_>>(), ["sgr-1", "sgr-2", "sgr-3"]);
+
+    let all = state_item(BASELINE, 5, &state);
+    let Bench { table, wire, .. } = bench(vec![items(&[all])], vec![]);
+    table.learn(&lesson).await.unwrap();
+    assert!(wire.written().is_empty());
 }

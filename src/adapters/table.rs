@@ -14,8 +14,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::failure::{cloud_error, unusable};
+use crate::model::baseline::{Baseline, KnownGroups, Lesson, Place};
 use crate::model::error::CloudError;
 use crate::model::ids::Location;
 use crate::ports::{Clock, StateStore};
@@ -44,6 +47,11 @@ const RETRY_DELAYS: [Duration; 4] =
 const EVENT_TTL: SignedDuration = SignedDuration::from_hours(48);
 /// Longest text of a history in bytes. What is written is far below it.
 const MAX_BYTES: usize = 64 * 1024;
+
+/// What is known of rules, as JSON.
+const STATE: &str = "state";
+/// Longest text of it. `DynamoDB` takes items of 400 KB.
+const MAX_STATE_BYTES: usize = 390_000;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -181,6 +189,55 @@ impl Table {
         }
     }
 
+    fn place_key(&self, kind: &str, of: &[&str]) -> String {
+        let Location { account, region, .. } = &self.location;
+        let parts = [kind, account.as_str(), region.as_str()].into_iter().chain(of.iter().copied());
+        parts.collect::<Vec<_>>().join("#")
+    }
+
+    /// Changes one item by what was learnt. Others do the same at the same time: the second one reads again.
+    async fn change<T>(
+        &self,
+        key: String,
+        change: impl Fn(Option<T>) -> Option<T> + Send + Sync,
+    ) -> Result<(), CloudError>
+    where
+        T: DeserializeOwned + Serialize + Clone + PartialEq + Send + Sync,
+    {
+        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
+            self.clock.sleep(wait).await;
+            let mut item = self.read(BTreeSet::from([key.clone()])).await?.remove(&key).unwrap_or_default();
+            let stored: Option<T> = state(&item);
+            let Some(changed) = change(stored.clone()).filter(|changed| Some(changed) != stored.as_ref()) else {
+                return Ok(());
+            };
+            let json = serde_json::to_string(&changed).map_err(|error| unusable(WRITE, error))?;
+            if json.len() > MAX_STATE_BYTES {
+                return Err(unusable(
+                    WRITE,
+                    format!("`{key}` would have {} bytes; at most {MAX_STATE_BYTES} fit", json.len()),
+                ));
+            }
+            let read = item.remove(VERSION);
+            let put = self.client.put_item().table_name(&self.name);
+            let put = put
+                .item(PK, AttributeValue::S(key.clone()))
+                .item(VERSION, next(read.as_ref()))
+                .item(STATE, AttributeValue::S(json))
+                .expression_attribute_names("#version", VERSION);
+            let put = match read {
+                None => put.condition_expression("attribute_not_exists(#version)"),
+                Some(read) => put.condition_expression("#version = :read").expression_attribute_values(":read", read),
+            };
+            match put.send().await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.code() == Some("ConditionalCheckFailedException") => {}
+                Err(error) => return Err(self.failed(WRITE, &error)),
+            }
+        }
+        Err(unusable(WRITE, format!("`{key}` of table `{}` was changed by others again and again", self.name)))
+    }
+
     fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         action: &str,
@@ -196,6 +253,41 @@ impl Table {
 
 #[async_trait]
 impl StateStore for Table {
+    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+        let place = self.place_key("location", &[]);
+        let keys: BTreeMap<String, &String> =
+            groups.iter().map(|group| (self.place_key("baseline", &[group]), group)).collect();
+        let items = self.read(keys.keys().chain([&place]).cloned().collect()).await?;
+        let baseline = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
+        Ok(KnownGroups {
+            place: items.get(&place).and_then(state).unwrap_or_default(),
+            groups: keys.iter().filter_map(baseline).collect(),
+        })
+    }
+
+    async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
+        let key = self.place_key("look", &[vpc]);
+        let items = self.read(BTreeSet::from([key.clone()])).await?;
+        Ok(items.get(&key).and_then(state).unwrap_or_default())
+    }
+
+    /// What the groups teach comes first and that they were looked at last: a look counts only with all that it saw.
+    async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
+        let groups = lesson.groups.iter().map(|(group, learnt)| {
+            self.change(self.place_key("baseline", &[group]), |stored| Baseline::with(stored, learnt))
+        });
+        let written: Vec<Result<(), CloudError>> = stream::iter(groups).buffer_unordered(MAX_WRITES).collect().await;
+        written.into_iter().collect::<Result<(), _>>()?;
+        for (vpc, groups) in &lesson.looks {
+            self.change(self.place_key("look", &[vpc]), |_| Some(groups.clone())).await?;
+        }
+        if lesson.place == Place::default() {
+            return Ok(());
+        }
+        let place = |stored: Option<Place>| Some(stored.unwrap_or_default().with(&lesson.place));
+        self.change(self.place_key("location", &[]), place).await
+    }
+
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         let key = self.event_key(event);
         let items = self.read(BTreeSet::from([key.clone()])).await?;
@@ -237,6 +329,16 @@ fn history(item: &Item) -> History {
         tracing::warn!(item = ?item.get(PK), problem, "an item of the state table was not understood and counts as empty");
         History::default()
     })
+}
+
+/// What an item says is known; nothing, if it cannot be read: then the guard revokes less, and people hear of it.
+fn state<T: DeserializeOwned>(item: &Item) -> Option<T> {
+    let text = item.get(STATE)?.as_s().ok()?;
+    let read = serde_json::from_str(text);
+    read.inspect_err(
+        |error| tracing::warn!(item = ?item.get(PK), %error, "an item of the state table was not understood"),
+    )
+    .ok()
 }
 
 /// Any value but the one that was read.

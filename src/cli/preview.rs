@@ -129,7 +129,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
         Intent::Revoke => (Action::Revoked, step.setting),
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
-    let mut finding = Finding::of_rule(step.finding, (step.named, step.known), action, detail);
+    let mut finding = Finding::of_rule(step.finding, (step.named, step.standing.is_known()), action, detail);
     finding.close(now, &group.rules);
     finding
 }

@@ -6,16 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::join;
+use futures::future::join3;
 use jiff::Timestamp;
 
 use crate::event::{Event, Named, NamedRule};
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
+use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::setup::Setup;
 use crate::guard::shield::Shield;
 use crate::guard::standing::{Led, Memory};
+use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
@@ -50,6 +52,8 @@ pub(super) struct MendedGroup {
     /// When rules were first read back as gone.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
+    /// What of its rules is to be remembered.
+    pub(super) learnt: Learnt,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
 }
@@ -59,22 +63,26 @@ pub(super) async fn mend(
     context: InvocationContext<'_>,
     snapshot: GroupSnapshot,
     named: &Named,
+    asked: &mut Asked,
     max_revokes: &mut usize,
 ) -> MendedGroup {
     let (results, problems) = (BTreeMap::new(), Vec::new());
+    let memory = if context.setup.ports.state.is_some() { Memory::Unasked } else { Memory::None };
     let mut mending =
-        Mending { context, named, snapshot, lookups_left: MAX_LOOKUPS, results, closed_at: None, problems };
-    let missing = mending.with_what_is_missing(max_revokes).await;
+        Mending { context, named, snapshot, memory, lookups_left: MAX_LOOKUPS, results, closed_at: None, problems };
+    let missing = mending.with_what_is_missing(asked, max_revokes).await;
     let gone = mending.claimed(&missing).await;
     for (id, list) in &mending.snapshot.group.prefix_lists {
         if let PrefixList::Unreadable { why, may_pass: true } = list {
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
-    let Mending { snapshot, results, closed_at, problems, .. } = mending;
-    let results: Vec<StepResult> = results.into_values().chain(gone).collect();
+    let judged: Vec<StepResult> = mending.results.values().cloned().collect();
+    let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
+    let Mending { snapshot, closed_at, problems, .. } = mending;
+    let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
-    MendedGroup { group: snapshot.group, known, closed_at, results, problems }
+    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, problems }
 }
 
 /// The work on one group.
@@ -82,6 +90,7 @@ struct Mending<'a> {
     context: InvocationContext<'a>,
     named: &'a Named,
     snapshot: GroupSnapshot,
+    memory: Memory,
     lookups_left: usize,
     /// By rule id.
     results: BTreeMap<String, StepResult>,
@@ -92,11 +101,11 @@ struct Mending<'a> {
 impl<'a> Mending<'a> {
     /// Mends what is there, and only then waits for rules that the event names and that are not there. What is still missing
     /// in the end.
-    async fn with_what_is_missing(&mut self, max_revokes: &mut usize) -> Vec<NamedRule> {
+    async fn with_what_is_missing(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Vec<NamedRule> {
         let InvocationContext { setup, inventory, deadline, .. } = self.context;
         let mut waits = RETRY_DELAYS.into_iter();
         loop {
-            let looked_up = self.what_is_there(max_revokes).await;
+            let looked_up = self.what_is_there(asked, max_revokes).await;
             let missing = self.missing();
             let may_wait = !missing.is_empty() && setup.ports.clock.now() < deadline;
             if let Err(error) = looked_up {
@@ -115,19 +124,27 @@ impl<'a> Mending<'a> {
 
     /// Judges and mends the rules as they were read. What they refer to is looked up beside the revoke of the rules that
     /// refer to nothing, so that no verdict waits for what it does not depend on.
-    async fn what_is_there(&mut self, max_revokes: &mut usize) -> Result<(), CloudError> {
+    async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
         let InvocationContext { setup, inventory, deadline, .. } = self.context;
-        let remediation = Remediation { ports: &setup.ports, inventory, context: self.plan_context(), deadline };
+        let (id, vpc) = (self.snapshot.group.id.clone(), self.snapshot.group.vpc.clone());
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
+            let memory = self.memory.clone();
+            let context = self.plan_context(&memory);
+            let remediation = Remediation { ports: &setup.ports, inventory, context, deadline };
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let may_look_up = self.lookups_left > 0 && unread.is_none();
             let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };
             self.lookups_left -= usize::from(!ids.is_empty());
             let clusters = self.snapshot.clusters();
             let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
-            let (done, references) = join(execute, inventory.references(&ids, &clusters)).await;
+            // What the event created waits neither for what others refer to nor for the state.
+            let remembered = async { if memory == Memory::Unasked { Some(asked.of(&id, &vpc).await) } else { None } };
+            let (done, references, remembered) =
+                join3(execute, inventory.references(&ids, &clusters), remembered).await;
             self.keep(done);
+            let is_asked = remembered.is_some();
+            self.memory = remembered.unwrap_or(memory.clone());
             match references {
                 Ok(references) => references.resolve(&mut self.snapshot),
                 Err(error) => unread = Some(error),
@@ -135,8 +152,8 @@ impl<'a> Mending<'a> {
             let has_failed = |result: &&StepResult| result.action == Action::Failed;
             failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
             let unresolved = self.snapshot.unresolved();
-            let is_last = ids.is_empty() && (unresolved.is_empty() || self.lookups_left == 0);
-            if is_last || unread.is_some() {
+            let is_last = !is_asked && ids.is_empty() && (unresolved.is_empty() || self.lookups_left == 0);
+            if is_last || unread.is_some() && !is_asked {
                 // No new rule waits for what a cluster needs, and without a known one to be revoked nobody asks.
                 if shield == Shield::Unasked && remediation.needs_shield(&self.snapshot, &failed) {
                     shield = if setup.ports.clock.now() < deadline {
@@ -204,17 +221,20 @@ impl<'a> Mending<'a> {
             let detail = "the event names this rule; this is what it says it was".to_owned();
             StepResult::without_effect(judged, (true, false), Action::AlreadyGone, Some(detail))
         };
-        let PlanContext { policy, location, now, .. } = self.plan_context();
+        let PlanContext { policy, location, now, .. } = self.plan_context(&self.memory);
         judge(policy, &claimed.group, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
     }
 
-    fn plan_context(&self) -> PlanContext<'a> {
+    fn plan_context<'m>(&self, memory: &'m Memory) -> PlanContext<'m>
+    where
+        'a: 'm,
+    {
         let InvocationContext { setup, event, started, .. } = self.context;
         let Setup { policy, location, modes, .. } = setup;
         let actor = event.map(|event| &event.actor);
         let led = Led::by(event, started);
         let modes = *modes;
-        PlanContext { policy, location, now: started, modes, actor, named: self.named, led, memory: &Memory::None }
+        PlanContext { policy, location, now: started, modes, actor, named: self.named, led, memory }
     }
 
     fn problem(&mut self, what: &str, why: &str, error: &CloudError) {

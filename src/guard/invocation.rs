@@ -1,6 +1,6 @@
 //! The running work of one invocation: what was done for each group, the records and messages of it, and what is not done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -8,12 +8,14 @@ use crate::event::{Event, Named};
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
 use crate::guard::news::News;
 use crate::guard::notify::notify;
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
+use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
 use crate::model::group::{Group, Role};
 use crate::policy::model::{Mode, Verdict};
@@ -35,6 +37,8 @@ pub(super) struct Invocation<'a> {
     /// The clusters whose public endpoint is to be looked at.
     pub(super) endpoints_of: Vec<String>,
     looked_at: Vec<MendedGroup>,
+    /// What is to be remembered of rules.
+    lesson: Lesson,
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
     problems: Vec<String>,
@@ -56,6 +60,7 @@ impl<'a> Invocation<'a> {
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],
+            lesson: Lesson::default(),
             records: vec![],
             messages: vec![],
             problems: vec![],
@@ -63,12 +68,20 @@ impl<'a> Invocation<'a> {
     }
 
     /// Judges and mends a group that has a role; says why, of one that has none.
-    pub(super) async fn in_scope(&mut self, snapshot: GroupSnapshot, named: &Named, out_of_scope: &mut Vec<String>) {
+    pub(super) async fn in_scope(
+        &mut self,
+        snapshot: GroupSnapshot,
+        named: &Named,
+        asked: &mut Asked,
+        out_of_scope: &mut Vec<String>,
+    ) {
         if snapshot.group.roles.is_empty() {
             out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", snapshot.group.id));
         } else {
-            let mut mended = group::mend(self.context, snapshot, named, &mut self.max_revokes).await;
+            let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
+            self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
+            self.lesson.place = asked.beginning(self.context.started).await;
             self.looked_at.push(mended);
         }
     }
@@ -114,6 +127,19 @@ impl<'a> Invocation<'a> {
             }
         }
         found
+    }
+
+    /// Adds what a complete look at these VPCs teaches, when all their groups were judged.
+    pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) {
+        let mut judged: BTreeMap<String, (Group, Learnt)> = BTreeMap::new();
+        for looked in &self.looked_at {
+            let learnt = self.lesson.groups.get(&looked.group.id).cloned().unwrap_or_default();
+            judged.insert(looked.group.id.clone(), (looked.group.clone(), learnt));
+        }
+        let lesson = asked.looked(all, vpcs, &mut judged, self.context.started).await;
+        self.lesson.place.looks = lesson.place.looks;
+        self.lesson.looks = lesson.looks;
+        self.lesson.groups.extend(lesson.groups);
     }
 
     /// Something that is not done; the invocation goes on and ends in an error.
@@ -225,6 +251,13 @@ impl<'a> Invocation<'a> {
                 self.handled.insert(&event.id);
             }
             if let Some(state) = &self.context.setup.ports.state {
+                self.lesson.groups.retain(|_, learnt| !learnt.rules.is_empty() || learnt.seen.is_some());
+                if self.lesson != Lesson::default()
+                    && let Err(error) = state.learn(&self.lesson).await
+                {
+                    let why = chain(&error);
+                    self.problems.push(format!("what is known of rules could not be written: {why}"));
+                }
                 news.keep(state.as_ref(), handled).await;
             }
         }

@@ -70,8 +70,8 @@ pub struct Step {
     pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
-    /// Whether it is known, and not new.
-    pub known: bool,
+    /// Whether it is new or known.
+    pub standing: Standing,
     /// What to do.
     pub intent: Intent,
     /// Why it is to be revoked where another setting of the policy says that it is only to be reported.
@@ -81,7 +81,7 @@ pub struct Step {
 impl Step {
     /// Whether it is to revoke a known rule.
     pub fn revokes_known(&self) -> bool {
-        self.intent == Intent::Revoke && self.known
+        self.intent == Intent::Revoke && self.standing.is_known()
     }
 }
 
@@ -117,6 +117,11 @@ impl PlanContext<'_> {
         standing(rule, group, self.memory, led, self.gained(rule, group), self.now)
     }
 
+    /// Whether new rules of this group are closed.
+    pub fn is_enforced(self, group: &Group) -> bool {
+        self.modes.of(self.policy, group, false).0 == Mode::Enforce
+    }
+
     fn names_by_id(self, rule: &Rule) -> bool {
         let Named::Rules(rules) = self.named else { return false };
         rules.iter().any(|named| named.id.as_ref() == Some(&rule.id))
@@ -127,7 +132,8 @@ impl PlanContext<'_> {
     fn gained(self, rule: &Rule, group: &Group) -> Option<Verdict> {
         let (Memory::Read(remembered), Peer::PrefixList(id)) = (self.memory, &rule.peer) else { return None };
         let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return None };
-        let gained = entries.without(remembered.lists.get(id)?);
+        let known = remembered.baseline.as_ref()?.lists.get(id)?;
+        let gained = entries.without(&known.iter().copied().collect());
         if gained.is_empty() {
             return None;
         }
@@ -151,16 +157,24 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
             finding.severity = finding.severity.min(Some(Severity::Medium));
         }
         let standing = context.standing(&finding.rule, group);
-        let known = standing.is_known();
-        let (mode, setting) = context.modes.of(context.policy, group, known);
+        let (mode, setting) = context.modes.of(context.policy, group, standing.is_known());
         let mut intent = intend(&finding, group, mode, setting.as_deref());
-        if let (Standing::Refused(why), Intent::Revoke | Intent::WouldRevoke(_)) = (standing, &intent)
-            && context.modes.new == Mode::Enforce
-        {
-            intent = Intent::Refuse(why);
+        if matches!(intent, Intent::Revoke | Intent::WouldRevoke(_)) && context.is_enforced(group) {
+            intent = match standing.clone() {
+                Standing::Refused(why) => Intent::Refuse(why),
+                Standing::Postponed(why) => Intent::Postpone(why),
+                Standing::Known(Some(told)) => {
+                    finding.severity = Some(Severity::Critical);
+                    match intent {
+                        Intent::WouldRevoke(why) => Intent::WouldRevoke(format!("{}; {why}", told.why())),
+                        other => other,
+                    }
+                }
+                Standing::New | Standing::Known(None) | Standing::Unasked => intent,
+            };
         }
         let setting = setting.filter(|_| intent == Intent::Revoke);
-        Step { finding, named, known, intent, setting }
+        Step { finding, named, standing, intent, setting }
     };
     findings.into_iter().map(step).collect()
 }

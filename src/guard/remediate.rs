@@ -11,6 +11,7 @@ use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::plan::{Intent, PlanContext, Step, is_named, limit, plan};
 use crate::guard::setup::Ports;
 use crate::guard::shield::Shield;
+use crate::guard::standing::Standing;
 use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::{Direction, Rule};
@@ -118,7 +119,7 @@ impl Remediation<'_> {
 
     fn planned(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>) -> Vec<Step> {
         let mut steps = plan(self.context, &snapshot.judgeable());
-        steps.retain(|step| !done.contains(&step.finding.rule.id));
+        steps.retain(|step| step.standing != Standing::Unasked && !done.contains(&step.finding.rule.id));
         steps
     }
 
@@ -192,7 +193,8 @@ impl Remediation<'_> {
 
 /// What became of a rule that was to be revoked, if somebody else saw to that before the last look.
 fn overtaken(step: Step, now: &[Step], snapshot: &GroupSnapshot) -> Option<StepResult> {
-    let Step { finding, named, known, .. } = Some(step).filter(|step| step.intent == Intent::Revoke)?;
+    let Step { finding, named, standing, .. } = Some(step).filter(|step| step.intent == Intent::Revoke)?;
+    let known = standing.is_known();
     let is_it = |rule: &Rule| rule.id == finding.rule.id;
     match now.iter().find(|step| is_it(&step.finding.rule)) {
         // As it is now it refers to something that has to be looked up first: the next round judges it.
@@ -211,7 +213,7 @@ fn unread(step: Step, why: &str) -> StepResult {
     if step.intent == Intent::Revoke {
         StepResult::without_effect(
             step.finding,
-            (step.named, step.known),
+            (step.named, step.standing.is_known()),
             Action::Failed,
             Some(format!("not revoked: {why}")),
         )
@@ -229,7 +231,14 @@ fn without_effect(step: Step) -> StepResult {
         Intent::Postpone(why) => (Action::Refused, Some(why), true),
         Intent::Revoke => (Action::Failed, Some("the revoke was not tried".to_owned()), true),
     };
-    StepResult { finding: step.finding, named: step.named, known: step.known, action, detail, is_unfinished }
+    StepResult {
+        finding: step.finding,
+        named: step.named,
+        known: step.standing.is_known(),
+        action,
+        detail,
+        is_unfinished,
+    }
 }
 
 /// What EC2 answered about one rule id.
@@ -271,5 +280,5 @@ fn outcome(
             (Action::Failed, Some(format!("the revoke was sent, but the rules could not be read back: {unread}")))
         }
     };
-    StepResult::without_effect(step.finding, (step.named, step.known), action, detail)
+    StepResult::without_effect(step.finding, (step.named, step.standing.is_known()), action, detail)
 }

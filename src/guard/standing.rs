@@ -13,8 +13,6 @@ use crate::policy::model::Verdict;
 /// An `Authorize…` creates the rules of its response so long after it completed; later it was kept, replayed or redriven
 /// somewhere, and only names them.
 const CREATES_FOR: SignedDuration = SignedDuration::from_hours(1);
-/// A complete look that is older says nothing of what is new.
-const LOOK_COUNTS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What led us to a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +45,10 @@ impl Led {
 pub enum Memory {
     /// There is no table.
     None,
+    /// Nobody has the answer yet.
+    Unasked,
+    /// It could not be read, and why.
+    Unreadable(String),
     /// It was read.
     Read(Remembered),
 }
@@ -60,6 +62,18 @@ pub enum Told {
     WhileNotLooking,
 }
 
+impl Told {
+    /// For people.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::WhileReporting => "it was opened while the guard only reported; close it by hand if nobody needs it",
+            Self::WhileNotLooking => {
+                "it was opened while the guard was not looking; close it by hand if nobody needs it"
+            }
+        }
+    }
+}
+
 /// What a rule is to the guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -69,6 +83,10 @@ pub enum Standing {
     Known(Option<Told>),
     /// A revoke would cut somebody else; why, with what to do.
     Refused(String),
+    /// The state would say, and can't be read; why.
+    Postponed(String),
+    /// The state will say.
+    Unasked,
 }
 
 impl Standing {
@@ -91,11 +109,17 @@ pub fn standing(
     let remembered = match (memory, led) {
         (Memory::None, Led::Attached) if group.is_shared => return Standing::Refused(shared(group)),
         (_, Led::Created) | (Memory::None, Led::Named | Led::Attached) => return Standing::New,
-        (Memory::None, Led::Elsewhere) => return Standing::Known(None),
+        (Memory::None | Memory::Unreadable(_), Led::Elsewhere) => return Standing::Known(None),
+        (Memory::Unreadable(why), _) => {
+            return Standing::Postponed(format!("the state can't be read, so nobody knows whether it is new: {why}"));
+        }
+        (Memory::Unasked, _) => return Standing::Unasked,
         (Memory::Read(remembered), _) => remembered,
     };
-    let Some(looked_at) = remembered.looked_at else { return Standing::Known(None) };
-    if now.duration_since(looked_at) > LOOK_COUNTS_FOR {
+    if remembered.looked_at.is_none() {
+        return Standing::Known(None);
+    }
+    if remembered.counts_from(now).is_none() {
         return Standing::Known(Some(Told::WhileNotLooking));
     }
     let Some(baseline) = &remembered.baseline else {

@@ -5,14 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::model::group::{Group, Role};
-use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 
+/// So many complete looks in a row without a rule, and it is forgotten.
+const LOOKS_WITHOUT: u8 = 2;
+/// A complete look that is older says nothing of what is new.
+const LOOK_COUNTS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// What a group was when its rules were judged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Context {
     /// The clusters that anything called it a group of; none: it was another's.
     pub clusters: BTreeSet<String>,
@@ -33,7 +40,8 @@ impl From<&Group> for Context {
 }
 
 /// What a known rule waits for, if anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mark {
     /// It should be closed, and entered because the guard only reported then.
     Reporting,
@@ -42,21 +50,105 @@ pub enum Mark {
 }
 
 /// A rule in full, with what its group was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownRule {
     /// As it was known.
     pub rule: Rule,
     /// What its group was then.
     pub context: Context,
     /// Why it is not simply known.
+    #[serde(default)]
     pub mark: Option<Mark>,
+    /// How many complete looks were without it since.
+    #[serde(default)]
+    pub missed: u8,
 }
 
-/// The known rules of a group, by id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The known rules of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
     /// By `sgr-…`.
     pub rules: BTreeMap<String, KnownRule>,
+    /// The entries of customers' prefix lists that these were judged with, by `pl-…`.
+    #[serde(default)]
+    pub lists: BTreeMap<String, BTreeSet<IpNet>>,
+}
+
+/// What is remembered of an account and region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// When the guard began there.
+    pub began: Option<Timestamp>,
+    /// When every group of a VPC was last looked at, by `vpc-…`.
+    #[serde(default)]
+    pub looks: BTreeMap<String, Timestamp>,
+}
+
+/// What was learnt of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// Rules that are known from now on.
+    pub rules: Vec<KnownRule>,
+    /// The entries of the lists that they use.
+    pub lists: BTreeMap<String, BTreeSet<IpNet>>,
+    /// The rules that a complete look saw, by id.
+    pub seen: Option<BTreeSet<String>>,
+    /// Whether these are all rules of the group, or it has come since the last look: only then may a baseline begin with
+    /// them, since what a baseline does not hold is new.
+    pub may_begin: bool,
+}
+
+/// What was learnt of everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lesson {
+    /// When the guard began, and which VPCs were looked at.
+    pub place: Place,
+    /// The groups that each of these looks saw.
+    pub looks: BTreeMap<String, BTreeSet<String>>,
+    /// By `sg-…`.
+    pub groups: BTreeMap<String, Learnt>,
+}
+
+impl Place {
+    /// With what was learnt: the first beginning and the last looks count, whoever writes first.
+    #[must_use]
+    pub fn with(mut self, learnt: &Self) -> Self {
+        self.began = self.began.into_iter().chain(learnt.began).min();
+        for (vpc, at) in &learnt.looks {
+            let known = self.looks.entry(vpc.clone()).or_insert(*at);
+            *known = (*known).max(*at);
+        }
+        self
+    }
+}
+
+impl Baseline {
+    /// What is stored, with what was learnt. `None`: nothing is to be stored.
+    pub fn with(stored: Option<Self>, learnt: &Learnt) -> Option<Self> {
+        let mut all = stored.or_else(|| learnt.may_begin.then(Self::default))?;
+        if let Some(seen) = &learnt.seen {
+            for (id, known) in &mut all.rules {
+                known.missed = if seen.contains(id) { 0 } else { known.missed.saturating_add(1) };
+            }
+            all.rules.retain(|_, known| known.missed < LOOKS_WITHOUT);
+        }
+        all.rules.extend(learnt.rules.iter().map(|known| (known.rule.id.clone(), known.clone())));
+        for (list, entries) in &learnt.lists {
+            all.lists.entry(list.clone()).or_default().extend(entries);
+        }
+        let used: BTreeSet<&str> = all.rules.values().filter_map(|known| known.rule.peer.prefix_list()).collect();
+        all.lists.retain(|list, _| used.contains(list.as_str()));
+        Some(all)
+    }
+}
+
+/// What the state says of some groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownGroups {
+    /// Of the account and region.
+    pub place: Place,
+    /// By `sg-…`; one without a baseline is left out.
+    pub groups: BTreeMap<String, Baseline>,
 }
 
 /// What is remembered of one group, as far as it says which of its rules are new.
@@ -70,6 +162,81 @@ pub struct Remembered {
     pub was_there: bool,
     /// Its known rules. `None`: there is no such item.
     pub baseline: Option<Baseline>,
-    /// The entries of prefix lists as they were known, by `pl-…`.
-    pub lists: BTreeMap<String, Addresses>,
+}
+
+impl Remembered {
+    /// The last complete look, if it is young enough to say what is new.
+    pub fn counts_from(&self, now: Timestamp) -> Option<Timestamp> {
+        self.looked_at.filter(|at| now.duration_since(*at) <= LOOK_COUNTS_FOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rule::{Direction, Packets, Peer};
+
+    fn known(id: &str, list: &str) -> KnownRule {
+        let rule = Rule {
+            id: id.into(),
+            direction: Direction::Ingress,
+            packets: Packets::Icmp(Some(3), None),
+            peer: Peer::PrefixList(list.into()),
+            description: Some("d".into()),
+            tags: [("a".into(), "b".into())].into(),
+        };
+        let context = Context { clusters: ["prod".into()].into(), ..Context::default() };
+        KnownRule { rule, context, mark: Some(Mark::Claimed(["eni-1".into()].into())), missed: 0 }
+    }
+
+    fn learnt(ids: &[&str], seen: Option<&[&str]>, may_begin: bool) -> Learnt {
+        let seen = seen.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
+        let rules = ids.iter().map(|id| known(id, &format!("pl-{id}"))).collect();
+        let entries: BTreeSet<IpNet> = ["10.0.0.0/8".parse().unwrap()].into();
+        let lists = ids.iter().map(|id| (format!("pl-{id}"), entries.clone())).collect();
+        Learnt { rules, lists, seen, may_begin }
+    }
+
+    fn ids(baseline: Option<&Baseline>) -> Option<String> {
+        let baseline = baseline?;
+        assert_eq!(baseline.rules.len(), baseline.lists.len(), "a list stays as long as a rule that uses it");
+        Some(baseline.rules.keys().cloned().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn writers_add_and_a_rule_leaves_after_two_complete_looks_without_it() {
+        let begun = Baseline::with(None, &learnt(&["a", "b"], Some(&["a", "b"]), true));
+        let added = Baseline::with(begun.clone(), &learnt(&["c"], None, false));
+        assert_eq!(ids(added.as_ref()).as_deref(), Some("a b c"));
+        let once = Baseline::with(added, &learnt(&[], Some(&["a"]), true));
+        assert_eq!(ids(once.as_ref()).as_deref(), Some("a b c"), "one look may have missed it");
+        let back = Baseline::with(once.clone(), &learnt(&[], Some(&["a", "b"]), true));
+        let twice = Baseline::with(back, &learnt(&[], Some(&["a"]), true));
+        assert_eq!(ids(twice.as_ref()).as_deref(), Some("a b"), "two in a row");
+    }
+
+    #[test]
+    fn a_few_rules_begin_no_baseline_or_all_others_would_be_new() {
+        assert_eq!(Baseline::with(None, &learnt(&["a"], None, false)), None);
+        assert_eq!(ids(Baseline::with(None, &learnt(&["a"], None, true)).as_ref()).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn the_first_beginning_and_the_last_looks_count_whoever_writes_first() {
+        let place = |began: i64, look: i64| Place {
+            began: Some(Timestamp::from_second(began).unwrap()),
+            looks: [("vpc-1".to_owned(), Timestamp::from_second(look).unwrap())].into(),
+        };
+        for (one, other) in [(place(5, 10), place(7, 20)), (place(7, 20), place(5, 10))] {
+            assert_eq!(one.with(&other), place(5, 20));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_as_it_was() {
+        let baseline = Baseline::with(None, &learnt(&["a"], None, true)).unwrap();
+        let json = serde_json::to_string(&baseline).unwrap();
+        assert_eq!(serde_json::from_str::<Baseline>(&json).unwrap(), baseline, "{json}");
+        assert_eq!(serde_json::from_str::<Place>("{}").unwrap(), Place::default());
+    }
 }

@@ -18,6 +18,9 @@ use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity
 use crate::policy::named::{self, Part};
 use crate::policy::peers::{Covered, PeerKind, Peers, ReachedPeers};
 
+/// What stands in place of a clause where a prefix list could not be read.
+pub const UNREADABLE_LIST: &str = "unreadable-prefix-list";
+
 /// A rule with its verdict, and why. What is not allowed becomes a finding once it is known what becomes of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgedRule {
@@ -264,7 +267,7 @@ impl<'a> Evaluator<'a> {
     fn uncovered(&self, peer_class: PeerClass, traffic: Traffic) -> Portion {
         let (clause, verdict, severity, reason) = if peer_class == PeerClass::Unreadable {
             (
-                "unreadable-prefix-list",
+                UNREADABLE_LIST,
                 self.otherwise.max(Verdict::Report),
                 Severity::High,
                 "the prefix list could not be judged",

@@ -17,6 +17,10 @@ use crate::policy::peers;
 pub struct Looked {
     /// The groups that exist.
     pub snapshots: Vec<GroupSnapshot>,
+    /// In a sweep of everything: every group, in scope or not.
+    pub all: Vec<Group>,
+    /// The VPCs that were looked at completely.
+    pub complete: BTreeSet<String>,
     /// In a sweep the names of all clusters that could be read.
     pub clusters: Vec<String>,
     /// What, and why not. The groups were judged as far as the rest goes.

@@ -81,9 +81,16 @@ impl Inventory {
         }
         let known = Arc::new(known);
         self.learn(&raw, &known);
-        let snapshots = self.with_references(&raw, &known).await?;
+        let view = self.view(&raw, &known);
+        let seen = |facts| snapshot(group(&view, &raw, facts, &known), &view, raw.rules_at, &known);
+        let snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(seen).collect();
+        let all = snapshots.iter().map(|snapshot| snapshot.group.clone()).collect();
+        // What a cluster is that could not be read, nobody knows; it may lie in any of the VPCs.
+        let complete =
+            if unread.is_empty() { known.iter().map(|cluster| cluster.vpc.clone()).collect() } else { BTreeSet::new() };
+        let snapshots = self.with_references(&raw, &known, snapshots).await?;
         let clusters = known.iter().map(|cluster| cluster.name.clone()).collect();
-        Ok(Looked { snapshots, clusters, unread })
+        Ok(Looked { snapshots, all, complete, clusters, unread })
     }
 
     /// A cluster with its node groups. Those of a cluster that goes away while we read are no matter.
@@ -121,10 +128,9 @@ impl Inventory {
         &self,
         raw: &RawState,
         clusters: &Arc<Vec<Cluster>>,
+        mut snapshots: Vec<GroupSnapshot>,
     ) -> Result<Vec<GroupSnapshot>, CloudError> {
         let view = self.view(raw, clusters);
-        let seen = |facts| snapshot(group(&view, raw, facts, clusters), &view, raw.rules_at, clusters);
-        let mut snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(seen).collect();
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
         // What groups beside one let in was read already; the lists it names come with the second look.
         for snapshot in &mut snapshots {

@@ -41,13 +41,12 @@ fn balancer(clusters: &[&str]) -> Group {
 /// A look an hour ago, of a guard that began in October, at a group that had `sgr-1` open to everybody.
 fn remembered() -> Remembered {
     let context = Context { clusters: names(&["prod"]), ..Context::default() };
-    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None };
+    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None, missed: 0 };
     Remembered {
         began: Some(at("2026-10-01T00:00:00Z")),
         looked_at: Some(at("2026-11-23T11:00:00Z")),
         was_there: true,
-        baseline: Some(Baseline { rules: [("sgr-1".to_owned(), known)].into() }),
-        lists: BTreeMap::new(),
+        baseline: Some(Baseline { rules: [("sgr-1".to_owned(), known)].into(), ..Baseline::default() }),
     }
 }
 
@@ -77,7 +76,10 @@ fn each_sentence_of_the_design() {
         Standing::Known(Some(Told::WhileReporting)) => "known, opened while the guard only reported",
         Standing::Known(Some(Told::WhileNotLooking)) => "known, opened while the guard was not looking",
         Standing::Refused(_) => "refused",
+        Standing::Postponed(_) => "postponed",
+        Standing::Unasked => "waits",
     };
+    let down = || Memory::Unreadable("connection reset".to_owned());
     let was_known = || Memory::Read(remembered());
     let looked = |looked_at: Option<&str>| Memory::Read(Remembered { looked_at: looked_at.map(at), ..remembered() });
     let without = |was_there| Memory::Read(Remembered { baseline: None, was_there, ..remembered() });
@@ -101,6 +103,12 @@ fn each_sentence_of_the_design() {
         ("no table: a group attached outside now", &old, shared(prod()), Memory::None, attached, "refused"),
         ("a known rule that is named stays known", &old, prod(), was_known(), named, KNOWN),
         ("and one whose group is attached once more", &old, prod(), was_known(), attached, KNOWN),
+        ("table unreadable: what the event created", &old, prod(), down(), created, NEW),
+        ("table unreadable: what it only names", &old, prod(), down(), named, "postponed"),
+        ("table unreadable: what it attached", &old, prod(), down(), attached, "postponed"),
+        ("table unreadable: everything else", &old, prod(), down(), elsewhere, KNOWN),
+        ("not answered yet: what the event created waits for nothing", &old, prod(), Memory::Unasked, created, NEW),
+        ("not answered yet: everything else waits", &old, prod(), Memory::Unasked, named, "waits"),
         // First look.
         ("until the first look ends, what no event created is known", &other, prod(), looked(None), named, KNOWN),
         // Known and new.

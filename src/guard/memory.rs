@@ -1,0 +1,205 @@
+//! What is remembered of rules: asked for beside EC2, handed to the plan, and added to when verdicts are final.
+//!
+//! Owns: which rules enter the baseline. Must not: decide what is new (`standing` does) or keep anything from being done: a
+//! state that fails holds up only what it alone could say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Either, MaybeDone, maybe_done, select};
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::guard::plan::PlanContext;
+use crate::guard::remediate::StepResult;
+use crate::guard::standing::{Memory, Standing, Told, is_equal};
+use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, Mark, Place, Remembered};
+use crate::model::error::chain;
+use crate::model::group::{Group, PrefixList};
+use crate::model::rule::Rule;
+use crate::policy::controller::{Author, is_controllers};
+use crate::policy::judge::{JudgedRule, UNREADABLE_LIST};
+use crate::policy::model::{Origin, Policy, Verdict};
+use crate::ports::StateStore;
+use crate::report::outcome::Action;
+
+type Answer = Result<KnownGroups, String>;
+
+/// The state, asked about some groups. The answer comes when it comes.
+pub(super) struct Asked {
+    state: Option<Arc<dyn StateStore>>,
+    asking: MaybeDone<BoxFuture<'static, Answer>>,
+    answer: Option<Answer>,
+}
+
+impl Asked {
+    /// Asks about these groups. Nothing goes out before somebody waits for the answer, or for something beside it.
+    pub(super) fn about(state: Option<&Arc<dyn StateStore>>, groups: Vec<String>) -> Self {
+        let asked = state.cloned();
+        let asking = async move {
+            match asked {
+                Some(state) => state.known(&groups).await.map_err(|error| chain(&error)),
+                None => Ok(KnownGroups::default()),
+            }
+        };
+        Self { state: state.cloned(), asking: maybe_done(asking.boxed()), answer: None }
+    }
+
+    /// Does something, with the question under way beside it, and waits for that something alone.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        match select(&mut self.asking, pin!(work)).await {
+            Either::Left(((), work)) => work.await,
+            Either::Right((done, _)) => done,
+        }
+    }
+
+    async fn answer(&mut self) -> &Answer {
+        if self.answer.is_none() {
+            (&mut self.asking).await;
+            self.answer = Pin::new(&mut self.asking).take_output();
+        }
+        self.answer.get_or_insert_with(|| Err("the state was asked twice".to_owned()))
+    }
+
+    /// What is remembered of this group.
+    pub(super) async fn of(&mut self, group: &str, vpc: &str) -> Memory {
+        let Some(state) = self.state.clone() else { return Memory::None };
+        let known = match self.answer().await {
+            Ok(known) => known,
+            Err(why) => return Memory::Unreadable(why.clone()),
+        };
+        let baseline = known.groups.get(group).cloned();
+        let looked_at = known.place.looks.get(vpc).copied();
+        let mut remembered =
+            Remembered { began: known.place.began, looked_at, was_there: baseline.is_some(), baseline };
+        if remembered.baseline.is_none() && looked_at.is_some() {
+            match state.seen(vpc).await {
+                Ok(seen) => remembered.was_there = seen.contains(group),
+                Err(error) => return Memory::Unreadable(chain(&error)),
+            }
+        }
+        Memory::Read(remembered)
+    }
+
+    /// What a complete look at these VPCs teaches: all their groups, in scope or not. `judged`: those of them that were judged,
+    /// with what was learnt of their rules.
+    pub(super) async fn looked(
+        &mut self,
+        all: &[Group],
+        vpcs: &BTreeSet<String>,
+        judged: &mut BTreeMap<String, (Group, Learnt)>,
+        at: Timestamp,
+    ) -> Lesson {
+        let mut lesson = Lesson::default();
+        for group in all.iter().filter(|group| vpcs.contains(&group.vpc)) {
+            let Memory::Read(remembered) = self.of(&group.id, &group.vpc).await else { return Lesson::default() };
+            lesson.place.looks.insert(group.vpc.clone(), at);
+            lesson.looks.entry(group.vpc.clone()).or_default().insert(group.id.clone());
+            let (is_in_scope, (group, learnt)) = match judged.remove(&group.id) {
+                Some(judged) => (true, judged),
+                None => (false, (group.clone(), Learnt::default())),
+            };
+            let mut learnt = Learnt { may_begin: true, ..learnt };
+            let ids = group.rules.iter().map(|rule| rule.id.clone());
+            learnt.seen = Some(ids.chain(group.unreadable_rules.iter().filter_map(|rule| rule.id.clone())).collect());
+            // For the first time, and where what was known is lost, everything enters, and nothing is marked.
+            let is_first =
+                remembered.counts_from(at).is_none() || remembered.was_there && remembered.baseline.is_none();
+            if is_first || !is_in_scope {
+                let known = remembered.baseline.as_ref();
+                let is_kept = |rule: &&Rule| {
+                    let known = known.and_then(|known| known.rules.get(&rule.id));
+                    !is_first && known.is_some_and(|known| is_equal(&known.rule, rule))
+                };
+                let entering = group.rules.iter().filter(|rule| !is_kept(rule));
+                learnt.rules = entering.map(|rule| entry(rule, &group, None)).collect();
+                learnt.lists = lists(&group, &learnt.rules);
+            }
+            lesson.groups.insert(group.id.clone(), learnt);
+        }
+        lesson
+    }
+
+    /// When the guard began here, if nobody has written that yet.
+    pub(super) async fn beginning(&mut self, now: Timestamp) -> Place {
+        let is_unknown =
+            self.state.is_some() && matches!(self.answer().await, Ok(known) if known.place.began.is_none());
+        Place { began: is_unknown.then_some(now), ..Place::default() }
+    }
+}
+
+fn entry(rule: &Rule, group: &Group, mark: Option<Mark>) -> KnownRule {
+    KnownRule { rule: rule.clone(), context: Context::from(group), mark, missed: 0 }
+}
+
+/// The entries of the customers' lists that these rules use.
+fn lists(group: &Group, rules: &[KnownRule]) -> BTreeMap<String, BTreeSet<IpNet>> {
+    let used = rules.iter().filter_map(|known| known.rule.peer.prefix_list());
+    let entries = used.filter_map(|id| match group.prefix_lists.get(id) {
+        Some(PrefixList::Entries(entries)) => Some((id.to_owned(), entries.blocks().into_iter().collect())),
+        Some(PrefixList::Aws(_) | PrefixList::Unreadable { .. }) | None => None,
+    });
+    entries.collect()
+}
+
+/// What a group that was judged teaches: the rules whose verdicts are final. Before the first look, and where what was known
+/// is lost, only a complete look teaches anything.
+pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepResult]) -> Learnt {
+    let Memory::Read(remembered) = context.memory else { return Learnt::default() };
+    let is_lost = remembered.was_there && remembered.baseline.is_none();
+    if remembered.counts_from(context.now).is_none() || is_lost {
+        return Learnt::default();
+    }
+    let known = |rule: &Rule| remembered.baseline.as_ref().and_then(|baseline| baseline.rules.get(&rule.id));
+    let entering = results.iter().filter_map(|result| {
+        let mut entering = enters(context, group, result)?;
+        let is_there =
+            known(&entering.rule).filter(|known| is_equal(&known.rule, &entering.rule)).is_some_and(|known| {
+                entering.context.clusters.extend(known.context.clusters.iter().cloned());
+                let Context { is_shared, .. } = known.context;
+                known.context == Context { is_shared, ..entering.context.clone() } && known.mark == entering.mark
+            });
+        (!is_there || gained(group, remembered, &entering.rule)).then_some(entering)
+    });
+    let rules: Vec<KnownRule> = entering.collect();
+    Learnt { lists: lists(group, &rules), rules, seen: None, may_begin: !remembered.was_there }
+}
+
+fn gained(group: &Group, remembered: &Remembered, rule: &Rule) -> bool {
+    let Some(id) = rule.peer.prefix_list() else { return false };
+    let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return false };
+    let known = remembered.baseline.as_ref().and_then(|baseline| baseline.lists.get(id));
+    known.is_none_or(|known| !entries.without(&known.iter().copied().collect()).is_empty())
+}
+
+/// The rule as it enters the baseline, if its verdict is final.
+fn enters(context: PlanContext<'_>, group: &Group, result: &StepResult) -> Option<KnownRule> {
+    let StepResult { finding, action, .. } = result;
+    let rule = &finding.rule;
+    let claimed = || (!group.is_strong()).then(|| Mark::Claimed(group.ties.clone()));
+    let mark = match (action, context.standing(rule, group)) {
+        (Action::None | Action::Reported, _) if is_final(context, group, finding) => claimed(),
+        (Action::WouldRevoke, Standing::New) => Some(Mark::Reporting),
+        // It was told, once.
+        (Action::WouldRevoke, Standing::Known(Some(Told::WhileReporting))) if context.is_enforced(group) => None,
+        _ => return None,
+    };
+    Some(entry(rule, group, mark))
+}
+
+/// Whether nothing that ends by itself, or that nobody knows now, makes the verdict.
+fn is_final(context: PlanContext<'_>, group: &Group, finding: &JudgedRule) -> bool {
+    let is_excepted = finding.portions.iter().any(|portion| is_exception(context.policy, &portion.clause));
+    let is_unread = finding.portions.iter().any(|portion| portion.clause == UNREADABLE_LIST);
+    let is_marked = context.actor.is_none()
+        && finding.verdict > Verdict::Allow
+        && is_controllers(&finding.rule, Author::Unknown, group);
+    !is_excepted && !is_unread && !is_marked
+}
+
+fn is_exception(policy: &Policy, id: &str) -> bool {
+    policy.clauses.iter().any(|clause| clause.origin == Origin::Exception && clause.id == id)
+}
