@@ -1548,6 +1548,68 @@ async fn a_warm_revoke_leaves_after_one_wave_also_with_a_state() {
     assert!(!calls[..revoke].contains(&"state seen".to_owned()), "{calls:?}");
 }
 
+impl Case {
+    async fn sweep(&self) -> Vec<(String, Action)> {
+        self.world.milliseconds.fetch_add(3_600_000, Ordering::Relaxed);
+        actions(&self.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_known_rule_is_known_by_what_it_lets_through_and_one_that_was_edited_is_new() {
+    let case = looked_at(vec![kubelet("sgr-1"), rule("sgr-2", Packets::Tcp(443, 443), "10.0.0.0/8")]).await;
+    case.world.rules.lock().unwrap()[0].description = Some("edited".into());
+    assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    case.world.rules.lock().unwrap()[1] = kubelet("sgr-2");
+    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Revoked)];
+    assert_eq!(case.sweep().await, expected);
+}
+
+#[tokio::test]
+async fn what_only_an_exception_allowed_is_closed_when_it_ends() {
+    let text = "version: 1\nexceptions: [{id: test, reason: a test, owner: ann@example.com, expires: 2026-11-23, \
+                protocol: tcp, ports: [10250], from: [anywhere]}]\n";
+    let policy = file::load("own.yaml", text, "2026-11-23".parse().unwrap()).unwrap().policy;
+    let case = looked_at(vec![]).await;
+    let case = Case::under(policy, Arc::clone(&case.world), (Mode::Enforce, Mode::Report), 50, true);
+    case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    assert_eq!(actions(&case.event(&["sgr-1"]).await.unwrap()), []);
+    assert_eq!(case.sweep().await, []);
+    case.world.milliseconds.fetch_add(24 * 3_600_000, Ordering::Relaxed);
+    assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+#[tokio::test]
+async fn what_came_while_the_guard_only_reported_stays_and_is_told_once_as_critical() {
+    let enforcing = looked_at(vec![]).await;
+    let reporting = Case::process(Arc::clone(&enforcing.world), (Mode::Report, Mode::Report), 50, true);
+    enforcing.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    for is_said in [true, false] {
+        let sweep = enforcing.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        let finding = &sweep.records[0].findings[0];
+        assert_eq!((finding.action, finding.known), (Action::WouldRevoke, true));
+        assert_eq!(
+            finding.detail.as_ref().unwrap().contains("only reported; close it by hand"),
+            is_said,
+            "{finding:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_spare_group_of_anothers_that_comes_to_the_cluster_is_closed_and_what_was_allowed_before_stays_known() {
+    let world = World { rules: Mutex::new(vec![kubelet("sgr-1")]), ..World::default() };
+    *world.node_groups.lock().unwrap() = vec![];
+    let case = Case::with_state(Arc::new(world));
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    case.sweep().await;
+    let another = |known: &mut eks_sg_guard::model::baseline::KnownRule| known.context.clusters.clear();
+    case.world.baselines.lock().unwrap().values_mut().flat_map(|all| all.rules.values_mut()).for_each(another);
+    let attached = case.guard.handle(&attaches_to("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&attached), [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
 #[tokio::test]
 async fn a_known_state_that_is_lost_makes_nothing_new() {
     let case = looked_at(vec![kubelet("sgr-1")]).await;
