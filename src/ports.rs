@@ -42,6 +42,8 @@ pub trait Ec2: Send + Sync {
     async fn letting_in(&self, groups: &[String]) -> Result<Vec<(String, String)>, CloudError>;
     /// The instances, without terminated ones.
     async fn instances(&self, which: &Instances) -> Result<Vec<Instance>, CloudError>;
+    /// The instances of the VPC whose tags speak of the cluster, at most two pages of them, and whether these are all.
+    async fn nodes(&self, cluster: &str, vpc: &str) -> Result<(Vec<Instance>, bool), CloudError>;
     /// The other VPCs in which groups may be attached too: those of these groups, or of all groups (`Vpcs`).
     async fn associations(&self, selector: &Selector) -> Result<BTreeMap<String, BTreeSet<String>>, CloudError>;
     /// IPv4 and IPv6 ranges of every VPC of the region, by id.

@@ -93,7 +93,7 @@ impl World {
             },
             rules: &self.lets_in.iter().map(peer).collect::<Vec<_>>(),
             let_in_by: &self.let_in_by,
-            proven: &BTreeSet::new(),
+            proven: &BTreeMap::new(),
             interfaces: &interfaces.iter().collect::<Vec<_>>(),
             is_complete: true,
             instances: &instances.iter().collect::<Vec<_>>(),

@@ -123,12 +123,10 @@ impl<'a> Mending<'a> {
             self.lookups_left -= usize::from(!ids.is_empty());
             let clusters = self.snapshot.clusters();
             let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
-            let (done, references) = join(execute, inventory.references(&ids, &clusters)).await;
+            let (done, (references, error)) = join(execute, inventory.references(&ids, &clusters)).await;
             self.keep(done);
-            match references {
-                Ok(references) => references.resolve(&mut self.snapshot),
-                Err(error) => unread = Some(error),
-            }
+            references.resolve(&mut self.snapshot);
+            unread = error.or(unread);
             let has_failed = |result: &&StepResult| result.action == Action::Failed;
             failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
             let unresolved = self.snapshot.unresolved();

@@ -33,7 +33,7 @@ impl Inventory {
         let mut noted = |what: String, source| unread.push(Unread { what, source });
         let all = Selector::Vpcs(Vec::new());
         let (ranges, associations) = futures::join!(self.ec2.vpc_ranges(), self.ec2.associations(&all));
-        let mut raw = RawState { is_complete: true, ..RawState::default() };
+        let mut raw = RawState { is_complete: true, vpcs: Some(BTreeSet::new()), ..RawState::default() };
         raw.ranges_unread = ranges.is_err() || associations.is_err();
         raw.ranges = ranges.unwrap_or_else(|error| {
             noted("the ranges of the VPCs".to_owned(), error);
@@ -58,6 +58,7 @@ impl Inventory {
         for (found, vpc) in vpcs {
             match found {
                 Ok((groups, interfaces, instances)) => {
+                    raw.vpcs.get_or_insert_default().insert(vpc.clone());
                     raw.groups.extend(groups);
                     for cluster in known.iter().filter(|cluster| cluster.vpc == vpc) {
                         let nodes = topology::candidates(cluster, &instances);
@@ -81,7 +82,7 @@ impl Inventory {
         }
         let known = Arc::new(known);
         self.learn(&raw, &known);
-        let snapshots = self.with_references(&raw, &known).await?;
+        let snapshots = self.with_references(&raw, &known, &mut unread).await;
         let clusters = known.iter().map(|cluster| cluster.name.clone()).collect();
         Ok(Looked { snapshots, clusters, unread })
     }
@@ -121,7 +122,8 @@ impl Inventory {
         &self,
         raw: &RawState,
         clusters: &Arc<Vec<Cluster>>,
-    ) -> Result<Vec<GroupSnapshot>, CloudError> {
+        unread: &mut Vec<Unread>,
+    ) -> Vec<GroupSnapshot> {
         let view = self.view(raw, clusters);
         let seen = |facts| snapshot(group(&view, raw, facts, clusters), &view, raw.rules_at, clusters);
         let mut snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(seen).collect();
@@ -142,12 +144,15 @@ impl Inventory {
             if unresolved.is_empty() {
                 break;
             }
-            let references = self.references(&unresolved, clusters).await?;
+            let (references, failed) = self.references(&unresolved, clusters).await;
             for snapshot in &mut snapshots {
                 references.resolve(snapshot);
             }
+            if let Some(error) = failed {
+                unread.push(Unread { what: "what rules refer to".to_owned(), source: error });
+            }
         }
-        Ok(snapshots)
+        snapshots
     }
 }
 
