@@ -30,8 +30,8 @@ pub struct Cell {
 /// What a verdict says of a part of a rule, as far as its addresses hang on it.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
-    /// The id of the clause that decided it.
-    pub clause: &'a str,
+    /// The position in the policy of the clause that decided it; `None`: no clause speaks of it.
+    pub clause: Option<usize>,
     /// What its peers are.
     pub class: PeerClass,
     /// Its protocols and ports.
@@ -91,7 +91,7 @@ pub fn cells(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) ->
 }
 
 fn clause<'p>(policy: &'p Policy, part: &Part<'_>) -> Option<&'p Clause> {
-    policy.clauses.iter().find(|clause| clause.id == part.clause)
+    policy.clauses.get(part.clause?)
 }
 
 fn intersection(one: &Addresses, other: &Addresses) -> Addresses {
@@ -153,5 +153,51 @@ pub fn words(policies: &[&Policy], some: &Addresses, whole: &Addresses, class: P
         None if blocks.len() <= MAX_BLOCKS => Some(listed()),
         None if class == PeerClass::Private => Some("the rest of the private addresses".to_owned()),
         None => Some("the rest of the internet".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::model::group::{Evidence, Role, RoleEvidence};
+    use crate::model::ids::Location;
+    use crate::model::rule::{Direction, Packets, Rule};
+    use crate::policy::controller::Author;
+    use crate::policy::file;
+    use crate::policy::judge::judge;
+
+    /// Clauses of different clusters may share an id; the addresses are those of the one that decided.
+    #[test]
+    fn addresses_are_those_of_the_clause_of_the_groups_own_cluster() {
+        let clause = |cluster: &str, block: &str| {
+            format!("  - {{id: own, cluster: {cluster}, from: [{block}], verdict: allow, reason: r}}\n")
+        };
+        let clauses = [clause("dev", "198.51.100.0/24"), clause("prod", "203.0.113.0/24")].concat();
+        let text = format!("version: 1\nextends: none\nclauses:\n{clauses}");
+        let policy = file::load("test.yaml", &text, date(2026, 6, 15)).unwrap().policy;
+        let rule = Rule {
+            id: String::new(),
+            direction: Direction::Ingress,
+            packets: Packets::Tcp(22, 22),
+            peer: Peer::cidr("0.0.0.0/0").unwrap(),
+            description: None,
+            tags: BTreeMap::new(),
+        };
+        for (cluster, block) in [("dev", "198.51.100.0/24"), ("prod", "203.0.113.0/24")] {
+            let group = Group {
+                clusters: [cluster.to_owned()].into(),
+                roles: vec![RoleEvidence { role: Role::Node, evidence: Evidence::Configured, strong: true }],
+                rules: vec![rule.clone()],
+                ..Group::default()
+            };
+            let judged = judge(&policy, &group, &Location::default(), Timestamp::UNIX_EPOCH, |_| Author::Other);
+            let own = judged[0].portions.iter().find(|portion| portion.clause == "own").unwrap();
+            assert_eq!(own.addresses.as_deref(), Some(block), "{cluster}");
+        }
     }
 }
