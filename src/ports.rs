@@ -59,8 +59,8 @@ pub trait Ec2: Send + Sync {
 pub trait Eks: Send + Sync {
     /// The name of every cluster of the account and region.
     async fn names(&self) -> Result<Vec<String>, CloudError>;
-    /// A cluster without its node groups and VPC ranges, in whatever status: the groups of one that is being deleted, or that
-    /// failed, are still attached. `None` when there is no such cluster.
+    /// A cluster without its node groups and VPC ranges, in whatever status: the groups of one that is being deleted, or
+    /// that failed, are still attached. `None` when there is no such cluster.
     async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError>;
     /// Node groups of a cluster; one that goes away while we read is left out.
     async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError>;

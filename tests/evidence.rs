@@ -195,7 +195,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn adding_an_ordinary_tag_makes_nothing_milder(world in world(), (key, value) in ordinary_tag(), at in any::<prop::sample::Index>()) {
+    fn adding_an_ordinary_tag_makes_nothing_milder(
+        world in world(),
+        (key, value) in ordinary_tag(),
+        at in any::<prop::sample::Index>(),
+    ) {
         let mut tagged = world.clone();
         let mut places = tagged.tagged();
         let at = at.index(places.len());

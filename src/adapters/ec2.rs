@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, PrefixListState, SecurityGroupVpcAssociationState};
+use aws_sdk_ec2::types::{Filter, IpPermission, PrefixListState, SecurityGroupVpcAssociationState};
 use futures::future::{try_join, try_join3};
 
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
@@ -121,7 +121,7 @@ impl Ec2 for Client {
     async fn letting_in(&self, ids: &[String]) -> Result<Vec<(String, String)>, CloudError> {
         let found = each(by_id("ip-permission.group-id", ids), |filters| groups(self, filters, MAX_ATTACHMENT_PAGES));
         let pairs = found.await?.found.into_iter().flat_map(|group| {
-            let peers = group.ip_permissions().iter().flat_map(|permission| permission.user_id_group_pairs());
+            let peers = group.ip_permissions().iter().flat_map(IpPermission::user_id_group_pairs);
             let let_in = peers.filter_map(|peer| peer.group_id()).filter(|id| ids.iter().any(|asked| asked == id));
             let id = group.group_id().unwrap_or_default();
             let_in.map(|let_in| (id.to_owned(), let_in.to_owned())).collect::<Vec<_>>()
@@ -288,7 +288,8 @@ async fn witnesses(client: &Client, groups: &[String], keys: &[&str]) -> Result<
 }
 
 /// Reads for groups what they are attached to until each was seen that is attached to anything: where an answer is cut, the
-/// groups that nothing in it has are asked for again without the others, which may fill every page. And whether all was read.
+/// groups that nothing in it has are asked for again without the others, which may fill every page. And says whether all
+/// was read.
 async fn for_each_group<T, F, R>(
     groups: &[String],
     read: F,

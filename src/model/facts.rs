@@ -25,8 +25,8 @@ pub enum Selector {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instances {
     /// Of those that these groups are attached to, and that name a cluster in a tag, a page: enough to show for each
-    /// group whose it is. Those with EKS's tag, with Auto Scaling's and with ordinary ones are looked for apart, so that none
-    /// hides the others.
+    /// group whose it is. Those with EKS's tag, with Auto Scaling's and with ordinary ones are looked for apart, so that
+    /// none hides the others.
     Witnesses(Vec<String>),
     /// The same with AWS's tag alone.
     Proofs(Vec<String>),

@@ -11,8 +11,8 @@ use crate::model::facts::{Cluster, NodeGroups};
 use crate::model::rule::Rule;
 
 impl Inventory {
-    /// The groups that EKS names for a cluster, of its node groups all or this one, as EKS says it now. Empty when there is no
-    /// such cluster.
+    /// The groups that EKS names for a cluster, of its node groups all or this one, as EKS says it now. Empty when there is
+    /// no such cluster.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
@@ -40,8 +40,8 @@ impl Inventory {
         }
     }
 
-    /// What is attached to which groups in a cluster, some minutes ago at most, with the rules as they are this moment. `None`:
-    /// EKS does not know the cluster, or not its group yet.
+    /// What is attached to which groups in a cluster, some minutes ago at most, with the rules as they are this moment.
+    /// `None`: EKS does not know the cluster, or not its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.

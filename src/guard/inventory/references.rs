@@ -83,8 +83,8 @@ impl Inventory {
     /// Looks up prefix lists (`pl-…`), other groups (`sg-…`) as far as they are of these clusters, and what groups beside
     /// this one let in.
     ///
-    /// What could not be read is left out, and comes with the error of a read that failed after the SDK's retries. A list that
-    /// cannot be read is no error but an unreadable list.
+    /// What could not be read is left out, and comes with the error of a read that failed after the SDK's retries. A list
+    /// that cannot be read is no error but an unreadable list.
     pub async fn references(&self, what: &Unresolved, clusters: &[Cluster]) -> (References, Option<CloudError>) {
         let (lists, peers) = what.references.iter().cloned().partition(|id| id.starts_with("pl-"));
         let beside: BTreeSet<String> = what.beside.iter().flatten().cloned().collect();
