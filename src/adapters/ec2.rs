@@ -132,6 +132,10 @@ impl Ec2 for Client {
     async fn instances(&self, which: &Instances) -> Result<Vec<Instance>, CloudError> {
         let found = match which {
             Instances::Proofs(groups) => witnesses(self, groups, &[AWS_CLUSTER_TAG]).await?,
+            Instances::Peers(groups) => {
+                let keys: Vec<&str> = [AWS_CLUSTER_TAG, AWS_SCALING_TAG].into_iter().chain(NODE_TAGS).collect();
+                witnesses(self, groups, &keys).await?
+            }
             Instances::Witnesses(groups) => {
                 let of = |keys| witnesses(self, groups, keys);
                 let (by_eks, by_scaling, ordinary) =

@@ -28,8 +28,10 @@ pub enum Instances {
     /// group whose it is. Those with EKS's tag, with Auto Scaling's and with ordinary ones are looked for apart, so that
     /// none hides the others.
     Witnesses(Vec<String>),
-    /// The same with AWS's tag alone.
+    /// The same with EKS's tag alone.
     Proofs(Vec<String>),
+    /// The same with any of these tags, in one call: enough for a group that is the source of a rule.
+    Peers(Vec<String>),
     /// These `i-…` ids.
     Ids(Vec<String>),
     /// All of these VPCs.

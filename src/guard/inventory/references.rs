@@ -156,7 +156,7 @@ impl Inventory {
         let mut found: BTreeMap<String, Peering> = ids.iter().map(|id| (id.clone(), Peering::default())).collect();
         let ids: Vec<String> = ids.iter().cloned().collect();
         let read = |ids: &[String]| {
-            let (selector, witnesses) = (Selector::Ids(ids.to_vec()), Instances::Witnesses(ids.to_vec()));
+            let (selector, witnesses) = (Selector::Ids(ids.to_vec()), Instances::Peers(ids.to_vec()));
             async move {
                 let groups = self.ec2.groups(&selector);
                 let attachments = (self.ec2.interfaces(&selector), self.ec2.instances(&witnesses));

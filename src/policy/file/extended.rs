@@ -2,6 +2,9 @@
 //!
 //! Must not: decide where they stand among the others (`file` does) or merge them with what is inherited everywhere.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use wildmatch::WildMatch;
 
 use crate::policy::diagnostic::Rejected;
@@ -15,6 +18,7 @@ pub(super) fn clauses(
     mut read: impl FnMut(&'static str) -> Result<Policy, Rejected>,
 ) -> Result<(Vec<Clause>, String), Rejected> {
     let (mut clauses, mut hashes) = (Vec::new(), String::new());
+    let mut known: BTreeMap<&str, Policy> = BTreeMap::new();
     for (at, (setting, name)) in settings.iter().zip(added).enumerate() {
         let Some(name) = name else { continue };
         let earlier = settings.iter().take(at).map(|other| &other.name);
@@ -23,8 +27,11 @@ pub(super) fn clauses(
             not_clusters: earlier.filter(|other| may_both_match(other, &setting.name)).cloned().collect(),
             ..Limits::default()
         };
-        let policy = read(name)?;
-        clauses.extend(policy.clauses.into_iter().map(|clause| Clause { limits: limits.clone(), ..clause }));
+        let policy = match known.entry(name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(read(name)?),
+        };
+        clauses.extend(policy.clauses.iter().map(|clause| Clause { limits: limits.clone(), ..clause.clone() }));
         hashes.push_str(&policy.hash);
     }
     Ok((clauses, hashes))
