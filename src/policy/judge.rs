@@ -80,9 +80,7 @@ pub fn judge(
     };
     let all = in_force(policy, group, location, now).into_iter().map(in_cluster);
     let worse = |one: JudgedRule, other: JudgedRule| {
-        let severity = one.severity.max(other.severity);
-        let worst = if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one };
-        JudgedRule { severity, ..worst }
+        if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one }
     };
     let worst = all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect());
     let named = |mut judged: JudgedRule| {

@@ -79,9 +79,7 @@ def conforms(record: dict[str, Any], locations: set[tuple[str, str]]) -> None:
     assert record["policy_hash"]
     if record["trigger"] == "event":
         assert record["event_id"]
-        # a web identity's provider is told where there is one
-        told = record["actor"].keys() - {"federated_provider"}
-        assert told == ACTOR, told ^ ACTOR
+        assert record["actor"].keys() == ACTOR, record["actor"].keys() ^ ACTOR
     assert all(isinstance(name, str) for name in record["clusters"])
     group = record["group"]
     if group is None:

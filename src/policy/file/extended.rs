@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use wildmatch::WildMatch;
-
 use crate::policy::diagnostic::Rejected;
+use crate::policy::globs::may_both_match;
 use crate::policy::model::{Clause, ClusterSetting, Limits, Policy};
 
 /// The clauses in reading order, and the hashes of their policies. `added`: of each setting the name of its policy. The
@@ -35,38 +34,4 @@ pub(super) fn clauses(
         hashes.push_str(&policy.hash);
     }
     Ok((clauses, hashes))
-}
-
-/// Whether some name may match both globs. `false` is certain.
-fn may_both_match(one: &str, other: &str) -> bool {
-    let literal = |glob: &str| glob.split(['*', '?']).next().unwrap_or_default().to_owned();
-    let (first, second) = (literal(one), literal(other));
-    match (first == one, second == other) {
-        (true, _) => WildMatch::new(other).matches(one),
-        (_, true) => WildMatch::new(one).matches(other),
-        _ => first.starts_with(&second) || second.starts_with(&first),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn globs_that_begin_otherwise_match_no_name_together() {
-        for (one, other, both) in [
-            ("prod", "prod", true),
-            ("prod", "prod-eu", false),
-            ("prod-eu", "prod-*", true),
-            ("prod-*", "prod-eu", true),
-            ("dev-eu", "prod-*", false),
-            ("prod-*", "dev-*", false),
-            ("prod-*", "prod-eu-*", true),
-            ("prod-?", "prod-eu", false),
-            ("*", "prod", true),
-            ("*-eu", "prod-*", true),
-        ] {
-            assert_eq!(may_both_match(one, other), both, "{one} {other}");
-        }
-    }
 }
