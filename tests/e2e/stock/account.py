@@ -52,9 +52,8 @@ def session(role: str, name: str, **more: Any) -> dict[str, Any]:
     issuer = {"type": "Role", "principalId": "AROASTOCK", "accountId": ACCOUNT, "userName": short}
     context = {"sessionIssuer": issuer | {"arn": f"arn:aws:iam::{ACCOUNT}:role/{role}"}, "attributes": {}, **more}
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{short}/{name}"
-    return {
-        "type": "AssumedRole", "principalId": f"AROASTOCK:{name}", "arn": arn, "accountId": ACCOUNT, "sessionContext": context,
-    }  # fmt: skip
+    identity = {"type": "AssumedRole", "principalId": f"AROASTOCK:{name}", "arn": arn, "accountId": ACCOUNT}
+    return identity | {"sessionContext": context}
 
 
 @dataclass
@@ -143,7 +142,7 @@ class Account(World):
 
     @contextmanager
     def before_the_guard(self) -> Iterator[None]:
-        """What is done here was there before the guard: for set-ups that add to a cluster, whose own test plays its events."""
+        """What is done here was there before the guard: for what is added to a cluster whose own test plays its events."""
         self.is_watched = False
         yield
         self.is_watched = True
@@ -176,7 +175,8 @@ class Account(World):
     def ends_with(self, *accepted: str) -> None:
         """A sweep; then: these things were found and nothing else, and only what they call revoked is gone."""
         self._hear(self.guard, {"sweep": True})
-        assert self.found == set(accepted), f"unexpected {self.found - set(accepted)}, not found {set(accepted) - self.found}"
+        unexpected, not_found = self.found - set(accepted), set(accepted) - self.found
+        assert not unexpected and not not_found, f"unexpected {unexpected}, not found {not_found}"
         assert len(revoked_ids(self.emulator.mutations)) == sum(line.endswith(", revoked") for line in accepted)
         if self.of_controllers:
             self._strict_leaves_controllers_alone()
@@ -215,7 +215,9 @@ class Principal:
             self.account.deliver(self._calls.revokes(group, *self.account.rules(group), egress=True))
         return group
 
-    def allows(self, group: str, *permissions: dict[str, Any], egress: bool = False, tags: dict[str, str] | None = None) -> None:
+    def allows(
+        self, group: str, *permissions: dict[str, Any], egress: bool = False, tags: dict[str, str] | None = None
+    ) -> None:
         """One call for all of them."""
         happened = self._calls.authorizes(group, *permissions, egress=egress)
         if tags:
@@ -239,7 +241,12 @@ class Principal:
         self.account.deliver(event("CreateTags", request, {"_return": True}, self.identity))
 
     def creates_cluster(
-        self, control_plane: list[str] | None = None, *, public: bool = True, ipv6: bool = False, remote: list[str] | None = None
+        self,
+        control_plane: list[str] | None = None,
+        *,
+        public: bool = True,
+        ipv6: bool = False,
+        remote: list[str] | None = None,
     ) -> Cluster:
         """CreateCluster, and what EKS does until the cluster is active: its group, with its rules, and the interfaces.
 

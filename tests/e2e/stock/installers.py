@@ -7,7 +7,7 @@ from world import WORLD, WORLD_V6, allow
 
 
 def terraform_groups(account: Account, tags: dict[str, str] | None = None) -> tuple[str, str]:
-    """The control plane's and the nodes' group of terraform-aws-eks, every rule of them written before the cluster exists."""
+    """The control plane's and the nodes' group of terraform-aws-eks, every rule written before the cluster exists."""
     terraform = account.terraform
     control_plane = terraform.creates_group("prod-cluster", {"Name": "prod-cluster"})
     nodes = terraform.creates_group("prod-node", {"kubernetes.io/cluster/prod": "owned", **(tags or {})})

@@ -13,7 +13,7 @@ def cluster(account: Account):
 
 
 def test_istio(account: Account, cluster):
-    rules = [allow("tcp", port, cluster.control_plane, text="Cluster API - Istio Webhook") for port in (15012, 15017)]
+    rules = [allow("tcp", port, cluster.control_plane, text="Cluster API to istiod") for port in (15012, 15017)]
     account.terraform.allows_each(cluster.nodes, *rules)
     account.ends_with()
 
@@ -25,7 +25,8 @@ def test_cilium_with_wireguard(account: Account, cluster):
 
 def test_privatelink(account: Account, cluster):
     """The addresses of a network load balancer in front of the API."""
-    account.terraform.allows_each(cluster.control_plane, allow("tcp", 443, "10.0.1.17/32"), allow("tcp", 443, "10.0.2.23/32"))
+    addresses = ("10.0.1.17/32", "10.0.2.23/32")
+    account.terraform.allows_each(cluster.control_plane, *(allow("tcp", 443, each) for each in addresses))
     account.ends_with()
 
 

@@ -1,5 +1,5 @@
-"""Cloud Posse's module, which writes into the cluster group: cloudposse/terraform-aws-eks-cluster @5d0accb, security-group.tf.
-Found by our own search."""
+"""Cloud Posse's module, which writes into the cluster group: cloudposse/terraform-aws-eks-cluster @5d0accb,
+security-group.tf. Found by our own search."""
 
 from account import PUBLIC_ENDPOINT, Account
 from world import VPC_RANGE, allow

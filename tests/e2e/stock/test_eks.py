@@ -35,7 +35,8 @@ def test_auto_mode(account: Account):
     tags = {"aws:eks:cluster-name": "prod", "eks:eks-cluster-name": "prod", "karpenter.sh/nodepool": "general-purpose"}
     account.nodes(cluster, [cluster.group], **tags)
     of_cluster = {"eks:eks-cluster-name": "prod"}
-    front = account.cluster_role.creates_group("k8s-shop-web-0a1b2c3d4e", of_cluster | {"ingress.eks.amazonaws.com/stack": "a"})
+    of_ingress = of_cluster | {"ingress.eks.amazonaws.com/stack": "shop/web"}
+    front = account.cluster_role.creates_group("k8s-shop-web-0a1b2c3d4e", of_ingress)
     account.cluster_role.allows(front, allow("tcp", 443, WORLD), allow("tcp", 443, WORLD_V6), tags=of_cluster)
     back = account.cluster_role.creates_group("k8s-traffic-prod-0a1b2c3d4e", of_cluster)
     account.load_balancer([front, back])
@@ -57,7 +58,8 @@ def test_remote_access_from_everywhere(account: Account):
     account.ends_with(
         DEFAULT,
         # EKS's own "SSH from everywhere" is revoked, as the README says: name a source group instead.
-        "critical remote-login-wide: tcp 22 from 0.0.0.0/0 on eks-remoteAccess-00000000-0000-0000-0000-000000000007, revoked",
+        "critical remote-login-wide: tcp 22 from 0.0.0.0/0 on eks-remoteAccess-00000000-0000-0000-0000-000000000007"
+        ", revoked",
     )
 
 

@@ -5,7 +5,7 @@ from world import VPC_RANGE, WORLD, WORLD_V6, allow
 
 # eksctl leaves EKS's default: the endpoint answers everybody.
 DEFAULT = PUBLIC_ENDPOINT
-# While nothing has the shared group (in a cluster of managed nodes for ever) it is nobody's, and could become anybody's: low.
+# While nothing has the shared group (with managed nodes alone: for ever) it is nobody's, and could become anybody's: low.
 SHARED = (
     "low etcd-elsewhere + foreign-group + kubelet-private: all from eksctl-prod-cluster-ClusterSharedNodeSecurityGroup-1B "
     "on eks-cluster-sg-prod-1000000000"
@@ -23,8 +23,9 @@ def of_stack(stack: str, logical_id: str) -> dict[str, str]:
 def cluster_stack(account: Account) -> tuple[Cluster, str]:
     """The cluster, and the group that its self-managed nodes share."""
     stack, eksctl = "eksctl-prod-cluster", account.cloudformation
-    control_plane = eksctl.creates_group(f"{stack}-ControlPlaneSecurityGroup-1A", of_stack(stack, "ControlPlaneSecurityGroup"))
-    shared = eksctl.creates_group(f"{stack}-ClusterSharedNodeSecurityGroup-1B", of_stack(stack, "ClusterSharedNodeSecurityGroup"))
+    own, common = "ControlPlaneSecurityGroup", "ClusterSharedNodeSecurityGroup"
+    control_plane = eksctl.creates_group(f"{stack}-{own}-1A", of_stack(stack, own))
+    shared = eksctl.creates_group(f"{stack}-{common}-1B", of_stack(stack, common))
     eksctl.allows(shared, allow("-1", None, shared, text="Allow nodes to communicate with each other (all ports)"))
     cluster = eksctl.creates_cluster([control_plane])
     text = "Allow managed and unmanaged nodes to communicate with each other (all ports)"

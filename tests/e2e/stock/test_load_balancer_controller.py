@@ -111,7 +111,7 @@ def test_ssh_of_pods_without_groups(account: Account):
     cluster = running_eks(account)
     opens(account, cluster, allow("tcp", 22, WORLD, text=MARKER))
     account.ends_with(
-        # SSH of nodes for everybody: a web identity is not trusted with it. The role stands in `controllers` where it is meant.
+        # SSH of nodes for everybody: a web identity is not trusted with it. Where it is meant, `controllers` has the role.
         f"critical remote-login-wide: tcp 22 from 0.0.0.0/0 on {name(account, cluster)}, revoked",
     )
 

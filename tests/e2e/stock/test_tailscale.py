@@ -11,7 +11,7 @@ def test_direct_connections(account: Account):
     account.person.allows(cluster.group, allow("udp", 41641, WORLD, WORLD_V6, text="Tailscale direct connections"))
     on = "on eks-cluster-sg-prod-1000000000"
     account.ends_with(
-        # Its peers are authenticated, but the port is only Tailscale's habit: told, and stays. Who means it says so in a clause.
+        # Its peers are authenticated, but the port is only Tailscale's habit: told, and stays. An own clause allows it.
         f"high other-internet: udp 41641 from 0.0.0.0/0 {on}",
         f"high other-internet: udp 41641 from ::/0 {on}",
     )
