@@ -1,5 +1,5 @@
-//! What a group is to a cluster, where to ask for it, and what is attached to which groups there: facts in, roles and topology
-//! out. Pure.
+//! What a group is to a cluster, where to ask for it, and what is attached to which groups there: facts in, roles and
+//! topology out. Pure.
 
 pub mod membership;
 pub mod names;

@@ -116,8 +116,9 @@ pub struct Actor {
     pub r#type: Option<String>,
     /// The role behind an assumed-role session, by ARN (with its path, which the session ARN lacks).
     pub session_issuer: Option<String>,
-    /// The identity provider that vouched for the session, by ARN: of a pod with a web identity, its cluster's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The identity provider that vouched for the session, by ARN: of a pod with a web identity, its cluster's. The policy
+    /// asks for it; no record has it.
+    #[serde(skip)]
     pub federated_provider: Option<String>,
     /// An address, or the host name of an AWS service.
     pub source_ip: Option<String>,

@@ -148,7 +148,15 @@ impl Guard {
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 for ids in users.chunks(MAX_GROUPS) {
-                    let looked = self.read(ids).await?;
+                    // What was done for the others has to be told.
+                    let looked = match self.read(ids).await {
+                        Ok(looked) => looked,
+                        Err(error) => {
+                            self.notify_if_blind(Some(event), &error).await;
+                            invocation.problem(chain(&error));
+                            continue;
+                        }
+                    };
                     let snapshots = self.seen(looked, Some(event), &mut invocation).await;
                     let mut asked = self.ask_about(&snapshots);
                     let named = Named::Using(list.clone());

@@ -43,6 +43,8 @@ pub trait Ec2: Send + Sync {
     async fn letting_in(&self, groups: &[String]) -> Result<Vec<(String, String)>, CloudError>;
     /// The instances, without terminated ones.
     async fn instances(&self, which: &Instances) -> Result<Vec<Instance>, CloudError>;
+    /// The instances of the VPC whose tags speak of the cluster, at most two pages of them, and whether these are all.
+    async fn nodes(&self, cluster: &str, vpc: &str) -> Result<(Vec<Instance>, bool), CloudError>;
     /// The other VPCs in which groups may be attached too: those of these groups, or of all groups (`Vpcs`).
     async fn associations(&self, selector: &Selector) -> Result<BTreeMap<String, BTreeSet<String>>, CloudError>;
     /// IPv4 and IPv6 ranges of every VPC of the region, by id.
@@ -58,8 +60,8 @@ pub trait Ec2: Send + Sync {
 pub trait Eks: Send + Sync {
     /// The name of every cluster of the account and region.
     async fn names(&self) -> Result<Vec<String>, CloudError>;
-    /// A cluster without its node groups and VPC ranges, in whatever status: the groups of one that is being deleted, or that
-    /// failed, are still attached. `None` when there is no such cluster.
+    /// A cluster without its node groups and VPC ranges, in whatever status: the groups of one that is being deleted, or
+    /// that failed, are still attached. `None` when there is no such cluster.
     async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError>;
     /// Node groups of a cluster; one that goes away while we read is left out.
     async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError>;

@@ -94,7 +94,7 @@ impl World {
             },
             rules: &self.lets_in.iter().map(peer).collect::<Vec<_>>(),
             let_in_by: &self.let_in_by,
-            proven: &BTreeSet::new(),
+            proven: &BTreeMap::new(),
             interfaces: &interfaces.iter().collect::<Vec<_>>(),
             is_complete: true,
             instances: &instances.iter().collect::<Vec<_>>(),
@@ -198,7 +198,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn adding_an_ordinary_tag_makes_nothing_milder(world in world(), (key, value) in ordinary_tag(), at in any::<prop::sample::Index>()) {
+    fn adding_an_ordinary_tag_makes_nothing_milder(
+        world in world(),
+        (key, value) in ordinary_tag(),
+        at in any::<prop::sample::Index>(),
+    ) {
         let mut tagged = world.clone();
         let mut places = tagged.tagged();
         let at = at.index(places.len());

@@ -64,6 +64,8 @@ struct World {
     restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
     list_is_gone: Mutex<bool>,
+    /// Groups besides that use the prefix list, and are gone.
+    other_users: Mutex<usize>,
     reads_fail: Mutex<bool>,
     reads_are_denied: Mutex<bool>,
     interfaces_fail: Mutex<bool>,
@@ -169,7 +171,8 @@ impl Ec2 for Fake {
     }
     async fn groups_using(&self, _: &str) -> Result<Vec<String>, CloudError> {
         self.0.call("groups_using".into());
-        Ok(vec![GROUP.into(), "sg-0000000000000dead".into()])
+        let others = (0..*self.0.other_users.lock().unwrap()).map(|n| format!("sg-{n:017x}"));
+        Ok(std::iter::once(GROUP.to_owned()).chain(others).collect())
     }
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
         Ok(None)
@@ -214,8 +217,11 @@ impl Ec2 for Fake {
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
+    async fn nodes(&self, _: &str, _: &str) -> Result<(Vec<Instance>, bool), CloudError> {
+        Ok((self.instances(&Instances::Ids(vec![])).await?, true))
+    }
     async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError> {
-        Ok(BTreeMap::new())
+        Ok([("vpc-1".to_owned(), Addresses::default())].into())
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
         self.0.call("prefix_list".into());
@@ -1364,6 +1370,24 @@ async fn ec2_is_asked_for_the_groups_of_an_attachment_that_the_event_does_not_na
     let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert_eq!(case.world.calls("interfaces_of"), ["interfaces_of eni-0a", "interfaces_of eni-0a"]);
+}
+
+/// Of 201 groups the last one cannot be read: what was done about the first has to be told all the same.
+#[tokio::test]
+async fn what_was_revoked_is_told_although_other_users_of_the_list_cannot_be_read() {
+    let mut by_list = kubelet("sgr-1");
+    by_list.peer = Peer::PrefixList("pl-0a".into());
+    let case = Case::new(vec![by_list]);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    *case.world.other_users.lock().unwrap() = 200;
+    let fail: Box<dyn Fn(&World) + Send> = Box::new(|world| *world.reads_fail.lock().unwrap() = true);
+    *case.world.surprise.lock().unwrap() = Some(("groups", 2, fail));
+    let mut event = call("ModifyManagedPrefixList", "e-1");
+    event["detail"]["requestParameters"] = json!({"ModifyManagedPrefixListRequest": {"PrefixListId": "pl-0a"}});
+    let error = case.guard.handle(&event, Timestamp::MAX).await.unwrap_err();
+    assert!(error.to_string().contains("DescribeSecurityGroupRules"), "{error}");
+    assert!(case.world.left().is_empty());
+    assert_eq!(case.world.notices().len(), 1, "told once");
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ clauses:
     verdict: revoke
     severity: high
     reason: shows spellings
-  - {id: narrow, cluster: prod, except_cluster: prod-2, from: vpc, at_most_ports: "16", verdict: report, reason: widths}
+  - {id: narrow, cluster: "prod-*", except_cluster: prod-2, from: vpc, at_most_ports: "16", verdict: report, reason: widths}
   - {id: out, direction: egress, to: anywhere, protocol: all, ports: all, verdict: allow, reason: shows the rest}
 exceptions:
   - id: pentest
@@ -181,6 +181,29 @@ const BEYOND_A_SCHEMA: [&str; 11] = [
 
 /// Every bad file and every example of `docs/diagnostics.md`: the schema refuses what the reader refuses, where it can, and
 /// nothing that the reader takes.
+#[test]
+fn numbers_of_ports_are_those_of_the_reader() {
+    for (count, is_one) in [
+        ("0", false),
+        ("1", true),
+        ("256", true),
+        ("65535", true),
+        ("65536", true),
+        ("65537", false),
+        ("70000", false),
+        ("99999", false),
+        ("100000", false),
+        ("-1", false),
+        ("1e3", false),
+    ] {
+        for count in [count.to_owned(), format!("\"{count}\"")] {
+            let text = format!("version: 1\nclauses: [{{{REGION_OF_ALL}, verdict: report, at_most_ports: {count}}}]\n");
+            let is_read = !problems(&text).iter().any(|problem| problem.severity == Level::Error);
+            assert_eq!((is_read, misfits_of(&text).is_empty()), (is_one, is_one), "{count}");
+        }
+    }
+}
+
 #[test]
 fn reader_and_schema_agree_on_every_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

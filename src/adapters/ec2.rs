@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, PrefixListState, SecurityGroupVpcAssociationState};
-use futures::future::try_join;
+use aws_sdk_ec2::types::{Filter, IpPermission, PrefixListState, SecurityGroupVpcAssociationState};
+use futures::future::{try_join, try_join3};
 
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
 use super::failure::{during, unusable};
-use crate::cluster::membership::{AWS_CLUSTER_TAG, NODE_TAGS, cluster_tag};
+use crate::cluster::membership::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS, cluster_tag};
 use crate::model::error::CloudError;
 use crate::model::facts::{GroupFacts, Instance, Instances, Interface, Interfaces, PrefixListFacts, Rules, Selector};
 use crate::model::group::UnreadableRule;
@@ -89,12 +89,19 @@ impl Ec2 for Client {
     }
 
     async fn interfaces(&self, selector: &Selector) -> Result<Interfaces, CloudError> {
-        let most = match selector {
-            Selector::Ids(_) => MAX_ATTACHMENT_PAGES,
-            Selector::Vpcs(_) => ALL,
+        let (found, is_complete) = match selector {
+            Selector::Ids(groups) => {
+                let read = |groups: &[String]| {
+                    each(by_id("group-id", groups), |filters| interfaces(self, filters, MAX_ATTACHMENT_PAGES))
+                };
+                for_each_group(groups, read, |interface: &Interface| &interface.groups).await?
+            }
+            Selector::Vpcs(vpcs) => {
+                let part = each(by_id("vpc-id", vpcs), |filters| interfaces(self, filters, ALL)).await?;
+                (part.found, part.is_all)
+            }
         };
-        let part = each(selected(selector, "group-id"), |filters| interfaces(self, filters, most)).await?;
-        Ok(Interfaces { found: once_each(part.found, |interface| &interface.id), is_complete: part.is_all })
+        Ok(Interfaces { found: once_each(found, |interface| &interface.id), is_complete })
     }
 
     async fn interfaces_of(&self, attachment: &str) -> Result<Vec<Interface>, CloudError> {
@@ -114,7 +121,7 @@ impl Ec2 for Client {
     async fn letting_in(&self, ids: &[String]) -> Result<Vec<(String, String)>, CloudError> {
         let found = each(by_id("ip-permission.group-id", ids), |filters| groups(self, filters, MAX_ATTACHMENT_PAGES));
         let pairs = found.await?.found.into_iter().flat_map(|group| {
-            let peers = group.ip_permissions().iter().flat_map(|permission| permission.user_id_group_pairs());
+            let peers = group.ip_permissions().iter().flat_map(IpPermission::user_id_group_pairs);
             let let_in = peers.filter_map(|peer| peer.group_id()).filter(|id| ids.iter().any(|asked| asked == id));
             let id = group.group_id().unwrap_or_default();
             let_in.map(|let_in| (id.to_owned(), let_in.to_owned())).collect::<Vec<_>>()
@@ -124,18 +131,30 @@ impl Ec2 for Client {
 
     async fn instances(&self, which: &Instances) -> Result<Vec<Instance>, CloudError> {
         let found = match which {
-            Instances::Witnesses(groups) => witnesses(self, groups).await?,
+            Instances::Proofs(groups) => witnesses(self, groups, &[AWS_CLUSTER_TAG]).await?,
+            Instances::Peers(groups) => {
+                let keys: Vec<&str> = [AWS_CLUSTER_TAG, AWS_SCALING_TAG].into_iter().chain(NODE_TAGS).collect();
+                witnesses(self, groups, &keys).await?
+            }
+            Instances::Witnesses(groups) => {
+                let of = |keys| witnesses(self, groups, keys);
+                let (by_eks, by_scaling, ordinary) =
+                    try_join3(of(&[AWS_CLUSTER_TAG]), of(&[AWS_SCALING_TAG]), of(&NODE_TAGS)).await?;
+                by_eks.into_iter().chain(by_scaling).chain(ordinary).collect()
+            }
             Instances::Ids(ids) => {
                 each(by_id("instance-id", ids), |filters| instances(self, filters, ALL)).await?.found
             }
             Instances::Vpcs(vpcs) => each(by_id("vpc-id", vpcs), |filters| instances(self, filters, ALL)).await?.found,
-            Instances::Nodes { cluster, vpc } => {
-                let keys = [AWS_CLUSTER_TAG.to_owned(), cluster_tag(cluster)];
-                let filters = vec![filter("vpc-id", [vpc.clone()]), filter("tag-key", keys)];
-                instances(self, filters, MAX_ATTACHMENT_PAGES).await?.found
-            }
         };
         Ok(once_each(found, |instance| &instance.id))
+    }
+
+    async fn nodes(&self, cluster: &str, vpc: &str) -> Result<(Vec<Instance>, bool), CloudError> {
+        let keys = [AWS_CLUSTER_TAG.to_owned(), cluster_tag(cluster)];
+        let filters = vec![filter("vpc-id", [vpc.to_owned()]), filter("tag-key", keys)];
+        let part = instances(self, filters, MAX_ATTACHMENT_PAGES).await?;
+        Ok((once_each(part.found, |instance| &instance.id), part.is_all))
     }
 
     async fn associations(&self, selector: &Selector) -> Result<BTreeMap<String, BTreeSet<String>>, CloudError> {
@@ -258,26 +277,41 @@ async fn instances(client: &Client, filters: Vec<Filter>, most: usize) -> Result
     Ok(Part { found: found.filter_map(decode::instance).collect(), is_all: part.is_all })
 }
 
-/// A page of instances with each kind of tag. Where that page is not all, the groups that are on none of its instances are
+/// A page of instances with one of these tags. Where that page is not all, the groups that are on none of its instances are
 /// asked for again without the others.
-async fn witnesses(client: &Client, groups: &[String]) -> Result<Vec<Instance>, CloudError> {
-    let tagged = |keys: &'static [&'static str]| async move {
-        let (mut found, mut groups) = (Vec::new(), groups.to_vec());
-        loop {
-            let part = each(by_id("network-interface.group-id", &groups), |mut filters| {
-                filters.push(filter("tag-key", keys.iter().map(|key| (*key).to_owned())));
-                filters.push(filter("instance-state-name", NOT_TERMINATED.map(str::to_owned)));
-                instances(client, filters, 1)
-            });
-            let part = part.await?;
-            let before = groups.len();
-            groups.retain(|group| !part.found.iter().any(|instance| instance.groups.contains(group)));
-            found.extend(part.found);
-            if part.is_all || groups.is_empty() || groups.len() == before {
-                return Ok(found);
-            }
-        }
+async fn witnesses(client: &Client, groups: &[String], keys: &[&str]) -> Result<Vec<Instance>, CloudError> {
+    let read = |groups: &[String]| {
+        each(by_id("network-interface.group-id", groups), |mut filters| {
+            filters.push(filter("tag-key", keys.iter().map(|key| (*key).to_owned())));
+            filters.push(filter("instance-state-name", NOT_TERMINATED.map(str::to_owned)));
+            instances(client, filters, 1)
+        })
     };
-    let (by_aws, ordinary) = try_join(tagged(&[AWS_CLUSTER_TAG]), tagged(&NODE_TAGS)).await?;
-    Ok(by_aws.into_iter().chain(ordinary).collect())
+    let (found, _) = for_each_group(groups, read, |instance| &instance.groups).await?;
+    Ok(found)
+}
+
+/// Reads for groups what they are attached to until each was seen that is attached to anything: where an answer is cut, the
+/// groups that nothing in it has are asked for again without the others, which may fill every page. And says whether all
+/// was read.
+async fn for_each_group<T, F, R>(
+    groups: &[String],
+    read: F,
+    groups_of: impl Fn(&T) -> &Vec<String>,
+) -> Result<(Vec<T>, bool), CloudError>
+where
+    F: Fn(&[String]) -> R,
+    R: Future<Output = Result<Part<T>, CloudError>>,
+{
+    let (mut found, mut left) = (Vec::new(), groups.to_vec());
+    loop {
+        let part = read(&left).await?;
+        let before = left.len();
+        left.retain(|group| !part.found.iter().any(|each| groups_of(each).contains(group)));
+        let is_over = part.is_all || left.is_empty() || left.len() == before;
+        found.extend(part.found);
+        if is_over {
+            return Ok((found, part.is_all && before == groups.len()));
+        }
+    }
 }

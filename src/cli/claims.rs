@@ -92,8 +92,8 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
             "the caller is a controller, but the marks of its rules are not known here: they are judged as anybody's",
         ),
         _ if event.actor.federated_provider.is_some() => Some(
-            "the caller has a web identity: whether it is one of the group's own cluster, whose marked rules are judged as a \
-             controller's, is not known here",
+            "the caller has a web identity: whether it is one of the group's own cluster, whose marked rules are judged as \
+             a controller's, is not known here",
         ),
         _ => None,
     };

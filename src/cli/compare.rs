@@ -306,4 +306,34 @@ mod tests {
         let expected = ["22-25 from internet: report c1 -> allow c1", "26-30 from internet: allow c2 -> report c2"];
         assert_eq!(lines(ADDRESS, &old, &new), Some((Way::Same, expected.map(str::to_owned).to_vec())));
     }
+
+    /// Clauses of different clusters may share an id; the addresses are those of the one that decided.
+    #[test]
+    fn addresses_are_those_of_the_clause_of_the_groups_own_cluster() {
+        let clause = |cluster: &str, block: &str| {
+            format!("  - {{id: own, cluster: {cluster}, from: [{block}], verdict: allow, reason: r}}\n")
+        };
+        let clauses = [clause("dev", "198.51.100.0/24"), clause("prod", "203.0.113.0/24")].concat();
+        let text = format!("version: 1\nextends: none\nclauses:\n{clauses}");
+        let policy = file::load("test.yaml", &text, date(2026, 6, 15)).unwrap().policy;
+        let rule = Rule {
+            id: String::new(),
+            direction: Direction::Ingress,
+            packets: Packets::Tcp(22, 22),
+            peer: Peer::cidr("0.0.0.0/0").unwrap(),
+            description: None,
+            tags: BTreeMap::new(),
+        };
+        for (cluster, block) in [("dev", "198.51.100.0/24"), ("prod", "203.0.113.0/24")] {
+            let group = Group {
+                clusters: [cluster.to_owned()].into(),
+                roles: vec![RoleEvidence { role: Role::Node, evidence: Evidence::Configured, strong: true }],
+                rules: vec![rule.clone()],
+                ..Group::default()
+            };
+            let judged = judge(&policy, &group, &Location::default(), Timestamp::UNIX_EPOCH, |_| Author::Other);
+            let own = judged[0].portions.iter().find(|portion| portion.clause == "own").unwrap();
+            assert_eq!(own.addresses.as_deref(), Some(block), "{cluster}");
+        }
+    }
 }

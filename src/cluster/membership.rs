@@ -3,7 +3,7 @@
 //! Tags are cheap to write, so they never open a door: an ordinary tag alone gives weak evidence, on which nothing is
 //! revoked, and never makes a group one of the cluster's own or a load balancer. Must not: read anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Tags};
 use crate::model::group::ConfiguredGroup;
@@ -13,7 +13,7 @@ use crate::model::rule::{Direction, Peer, Rule};
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
 pub const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
 /// EC2 Auto Scaling's own tag on instances.
-pub(super) const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
+pub const AWS_SCALING_TAG: &str = "aws:autoscaling:groupName";
 /// The ordinary tag of every Kubernetes on EC2; the cluster's name follows.
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 /// How EKS describes the interfaces of its control plane; the cluster's name follows.
@@ -26,10 +26,9 @@ const CLUSTER_NAME_TAGS: [&str; 5] = [
     "cluster.k8s.amazonaws.com/name",
     "karpenter.sh/discovery",
 ];
-/// The keys of the tags by which an instance may be a node of some cluster, besides EKS's own; `*` stands for any text.
-pub const NODE_TAGS: [&str; 7] = [
+/// The keys of ordinary tags by which an instance may be a node of some cluster; `*` stands for any text.
+pub const NODE_TAGS: [&str; 6] = [
     "kubernetes.io/cluster/*",
-    AWS_SCALING_TAG,
     CLUSTER_NAME_TAGS[0],
     CLUSTER_NAME_TAGS[1],
     CLUSTER_NAME_TAGS[2],
@@ -52,8 +51,8 @@ pub struct Facts<'a> {
     pub rules: &'a [Rule],
     /// Groups with an ingress rule that names it.
     pub let_in_by: &'a BTreeSet<String>,
-    /// Groups that an instance proves to be a cluster's, each with the cluster's name before it.
-    pub proven: &'a BTreeSet<(String, String)>,
+    /// Groups that an instance proves to be a cluster's, by the cluster's name.
+    pub proven: &'a BTreeMap<&'a str, BTreeSet<String>>,
     /// The interfaces that it is attached to.
     pub interfaces: &'a [&'a Interface],
     /// Whether it is attached to no other interface.
@@ -183,9 +182,8 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     let here = |vpc: &str| vpc == cluster.vpc;
     let of_nodes = cluster.node_groups.iter().flat_map(|nodes| &nodes.template_groups);
     let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
-    let proven: BTreeSet<&String> =
-        facts.proven.iter().filter(|(name, _)| *name == cluster.name).map(|(_, group)| group).collect();
-    let is_own = |id: &String| own.contains(&id) || proven.contains(id);
+    let proven = facts.proven.get(cluster.name.as_str());
+    let is_own = |id: &String| own.contains(&id) || proven.is_some_and(|groups| groups.contains(id));
     let interfaces = || facts.interfaces.iter().copied();
     // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane, or is let in by
     // them. Whoever rewrites the rules of the one need not be able to rewrite those of the other. Letting traffic out to the

@@ -46,6 +46,8 @@ pub fn names<'a>(
     let of_instances = || instances.iter().map(|instance| &instance.tags);
     let of_eks = interfaces.iter().filter(|interface| is_foreign(interface));
     let described = of_eks.filter_map(|interface| interface.description.strip_prefix(EKS_INTERFACE));
+    let described: BTreeSet<&str> = described.collect();
+    let described = described.into_iter().take(MAX_OF_VPC);
     let tagged = of_groups.iter().copied().chain(of_instances()).filter_map(|tags| tags.get(AWS_CLUSTER_TAG));
     let by_aws = tagged.map(String::as_str).chain(described).filter(|name| is_cluster_name(name));
     let by_aws: BTreeSet<String> = by_aws.map(str::to_owned).collect();
@@ -64,13 +66,17 @@ pub fn names<'a>(
     Names { by_aws, ordinary: ordinary.into_iter().map(|(name, _)| name.to_owned()).collect() }
 }
 
-/// Where an interface may be of a control plane whose description, which callers can write, does not say whose: it is
-/// attached to an instance of another account, and not by a service that manages it for us.
-pub fn nameless_control_planes(interfaces: &[Interface]) -> BTreeSet<String> {
-    let is_nameless = |interface: &&Interface| {
-        is_foreign(interface) && !interface.requester_managed && !interface.description.starts_with(EKS_INTERFACE)
-    };
-    interfaces.iter().filter(is_nameless).map(|interface| interface.vpc.clone()).collect()
+/// Whether the interface may be a control plane's, whatever its description says, which callers may write: it is attached
+/// to an instance of another account, and not by a service that manages it for us.
+pub fn may_be_control_plane(interface: &Interface) -> bool {
+    is_foreign(interface) && !interface.requester_managed
+}
+
+/// The clusters that EKS made these groups for, as many as are asked for where a control plane does not say whose it is.
+pub fn clusters_of(cluster_groups: &[GroupFacts]) -> Named {
+    let names = cluster_groups.iter().filter_map(|group| group.tags.get(AWS_CLUSTER_TAG));
+    let names = names.filter(|name| is_cluster_name(name)).take(MAX_OF_VPC);
+    names.map(|name| (name.clone(), BTreeSet::new())).collect()
 }
 
 fn is_foreign(interface: &Interface) -> bool {
@@ -78,12 +84,6 @@ fn is_foreign(interface: &Interface) -> bool {
 }
 
 impl Names {
-    /// Adds the clusters that EKS made these groups for.
-    pub fn add<'a>(&mut self, cluster_groups: impl Iterator<Item = &'a GroupFacts>) {
-        let names = cluster_groups.filter_map(|group| group.tags.get(AWS_CLUSTER_TAG));
-        self.by_aws.extend(names.filter(|name| is_cluster_name(name)).take(MAX_OF_VPC).cloned());
-    }
-
     /// Whether more is named in ordinary tags than may be asked for.
     pub fn is_crowded(&self) -> bool {
         self.ordinary.len() > MAX_BY_ORDINARY_TAGS
@@ -115,25 +115,26 @@ pub fn node_groups(groups: &[GroupFacts], instances: &[Instance], clusters: &BTr
     let tags = remote.iter().map(|group| &group.tags).chain(instances.iter().filter(is_asked).map(|i| &i.tags));
     let mut named = Named::new();
     for tags in tags {
-        let Some(node_group) = node_group(tags) else { continue };
-        let of = clusters_in_tags(tags).chain(tags.get(AWS_CLUSTER_TAG).map(String::as_str));
-        for cluster in of.filter(|name| clusters.contains(*name)) {
+        let of = || clusters_in_tags(tags).chain(tags.get(AWS_CLUSTER_TAG).map(String::as_str));
+        for cluster in of().filter(|name| clusters.contains(*name)) {
             let known = named.entry(cluster.to_owned()).or_default();
+            // What callers may write is asked for besides, and not instead of, what Auto Scaling says.
+            known.extend(of_scaling_group(tags).map(str::to_owned));
+            let tagged = NODE_GROUP_TAGS.iter().find_map(|key| tags.get(*key)).filter(|name| is_cluster_name(name));
             if known.len() < MAX_BY_ORDINARY_TAGS {
-                known.insert(node_group.to_owned());
+                known.extend(tagged.cloned());
             }
         }
     }
+    named.retain(|_, node_groups| !node_groups.is_empty());
     named
 }
 
-fn node_group(tags: &Tags) -> Option<&str> {
-    let scaling = || {
-        let name = tags.get(AWS_SCALING_TAG)?.strip_prefix(SCALING_GROUP_PREFIX)?;
-        name.rsplitn(SCALING_GROUP_ID_PARTS + 1, '-').nth(SCALING_GROUP_ID_PARTS)
-    };
-    let tagged = NODE_GROUP_TAGS.iter().find_map(|key| tags.get(*key)).map(String::as_str);
-    tagged.or_else(scaling).filter(|name| is_cluster_name(name))
+/// The node group whose Auto Scaling group the instance is of, by the name that EKS gives these.
+fn of_scaling_group(tags: &Tags) -> Option<&str> {
+    let name = tags.get(AWS_SCALING_TAG)?.strip_prefix(SCALING_GROUP_PREFIX)?;
+    let name = name.rsplitn(SCALING_GROUP_ID_PARTS + 1, '-').nth(SCALING_GROUP_ID_PARTS)?;
+    Some(name).filter(|name| is_cluster_name(name))
 }
 
 /// Whether a cluster or node group can have this name: another one in a path of EKS's API is an error, or another question.
@@ -184,23 +185,19 @@ mod tests {
 
     /// A description is text that a caller may write; what an interface is attached to is not.
     #[test]
-    fn a_control_plane_that_does_not_say_whose_it_is_is_one_of_the_clusters_of_the_vpc() {
-        let interface = |owner: &str, managed: bool, description: &str| Interface {
-            vpc: "vpc-1".into(),
+    fn a_control_plane_is_known_by_what_it_is_attached_to() {
+        let interface = |owner: &str, managed: bool| Interface {
             owner: "111122223333".into(),
             instance_owner: Some(owner.into()),
             requester_managed: managed,
-            description: description.into(),
+            description: "ELB app/k8s-shop/1".into(),
             ..Interface::default()
         };
-        let nameless = |interface: Interface| !nameless_control_planes(&[interface]).is_empty();
-        assert!(nameless(interface("999999999999", false, "ELB app/k8s-shop/1")));
-        assert!(!nameless(interface("999999999999", false, "Amazon EKS prod")), "it says so");
-        assert!(!nameless(interface("111122223333", false, "")), "of an instance of ours");
-        assert!(!nameless(interface("amazon-rds", true, "RDSNetworkInterface")), "a service manages it");
-        let mut names = Names::default();
-        names.add([group("sg-1", &[("aws:eks:cluster-name", "prod")]), group("sg-2", &[])].iter());
-        assert_eq!(asked(&names), "prod");
+        assert!(may_be_control_plane(&interface("999999999999", false)));
+        assert!(!may_be_control_plane(&interface("111122223333", false)), "of an instance of ours");
+        assert!(!may_be_control_plane(&interface("amazon-rds", true)), "a service manages it");
+        let named = clusters_of(&[group("sg-1", &[("aws:eks:cluster-name", "prod")]), group("sg-2", &[])]);
+        assert_eq!(named.into_keys().collect::<Vec<_>>(), ["prod"]);
     }
 
     #[test]
@@ -242,7 +239,9 @@ mod tests {
         let ordinary = ("kubernetes.io/cluster/a", "owned");
         assert_eq!(line(&[], &[instance(&[by_aws, ("eks:nodegroup-name", "ng")])]), "");
         assert_eq!(line(&[], &[instance(&[ordinary, ("eks:nodegroup-name", "ng")])]), "ng");
-        assert_eq!(line(&[], &[instance(&[ordinary, ("aws:autoscaling:groupName", scaling)])]), "blue-workers");
+        let scaled = ("aws:autoscaling:groupName", scaling);
+        assert_eq!(line(&[], &[instance(&[ordinary, scaled])]), "blue-workers");
+        assert_eq!(line(&[], &[instance(&[ordinary, scaled, ("eks:nodegroup-name", "x")])]), "blue-workers x");
         let remote = GroupFacts { name: "eks-remoteAccess-1".into(), ..group("sg-1", &[]) };
         let node = Instance { groups: vec!["sg-1".into()], ..instance(&[by_aws, ("eks:nodegroup-name", "ng")]) };
         assert_eq!(line(&[remote], &[node]), "ng");

@@ -140,15 +140,13 @@ impl<'a> Mending<'a> {
             let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
             // What the event created waits neither for what others refer to nor for the state.
             let remembered = async { if memory == Memory::Unasked { Some(asked.of(&id, &vpc).await) } else { None } };
-            let (done, references, remembered) =
+            let (done, (references, error), remembered) =
                 join3(execute, inventory.references(&ids, &clusters), remembered).await;
             self.keep(done);
             let is_asked = remembered.is_some();
             self.memory = remembered.unwrap_or(memory.clone());
-            match references {
-                Ok(references) => references.resolve(&mut self.snapshot),
-                Err(error) => unread = Some(error),
-            }
+            references.resolve(&mut self.snapshot);
+            unread = error.or(unread);
             let has_failed = |result: &&StepResult| result.action == Action::Failed;
             failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
             let unresolved = self.snapshot.unresolved();

@@ -24,7 +24,7 @@ use crate::guard::inventory::index::{Hint, Index};
 use crate::guard::inventory::raw::{RawState, Seen, View, is_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Rules};
+use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup, Rules};
 use crate::model::group::{ConfiguredGroup, Group, UnreadableRule};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
@@ -66,7 +66,10 @@ impl Inventory {
         attachment: &str,
     ) -> Result<Option<(Looked, BTreeSet<String>)>, CloudError> {
         let seen = self.see(ids, Some(attachment)).await?;
-        if !seen.raw.interfaces.iter().any(|interface| is_of(interface, attachment)) {
+        let is_shown = |interface: &Interface| {
+            is_of(interface, attachment) && interface.groups.iter().any(|group| ids.contains(group))
+        };
+        if !seen.raw.interfaces.iter().any(is_shown) {
             return Ok(None);
         }
         let before = seen.raw.without(attachment);
@@ -109,8 +112,12 @@ impl Inventory {
                 continue;
             }
             let of_found = clusters.iter().filter(|cluster| found.clusters.contains(&cluster.name));
+            let names_it = |nodes: &&NodeGroup| {
+                nodes.template_groups.contains(&group.id) || nodes.remote_access_group.as_ref() == Some(&group.id)
+            };
             let named = of_found.map(|cluster| {
-                (cluster.name.clone(), cluster.node_groups.iter().map(|nodes| nodes.name.clone()).collect())
+                let node_groups = cluster.node_groups.iter().filter(names_it).map(|nodes| nodes.name.clone());
+                (cluster.name.clone(), node_groups.collect())
             });
             let neighbours = match found.rank {
                 Rank::Corroborated => view.proven_among(&raw.neighbours_of(&group.id)),
@@ -130,9 +137,8 @@ impl Inventory {
         let view = self.view(&raw, &clusters);
         let seen = |facts: &GroupFacts| {
             let mut group = group(&view, &raw, facts, &clusters);
-            if !group.clusters.iter().collect::<BTreeSet<_>>().is_disjoint(&unread_clusters) {
-                group.ranges_unread = true;
-            }
+            let is_of_unread = || group.clusters.iter().any(|name| unread_clusters.contains(name));
+            group.ranges_unread |= !unread_clusters.is_empty() && (is_of_unread() || !group.is_strong());
             snapshot(group, &view, raw.rules_at, &clusters)
         };
         let snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(seen).collect();
@@ -161,6 +167,7 @@ fn snapshot(group: Group, view: &View<'_>, rules_at: Timestamp, clusters: &Arc<V
 /// A group as the policy sees it.
 fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluster]) -> Group {
     let Membership { clusters: names, roles, rank } = view.membership(facts);
+    let (vpc_ranges, is_all) = raw.ranges_around(facts);
     let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
     Group {
         id: facts.id.clone(),
@@ -170,8 +177,8 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
         cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
         identity_providers: own().filter(|_| rank == Rank::Proven).filter_map(Cluster::identity_provider).collect(),
-        vpc_ranges: raw.ranges_around(facts),
-        ranges_unread: raw.ranges_unread,
+        vpc_ranges,
+        ranges_unread: !is_all,
         is_unattached: view.is_unattached(facts),
         is_shared: view.is_shared(facts),
         clusters_since: own().map(|cluster| cluster.created_at).min().flatten(),

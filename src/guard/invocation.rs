@@ -101,7 +101,12 @@ impl<'a> Invocation<'a> {
         let clusters: BTreeSet<String> = clusters.chain(self.configured.clone()).collect();
         let mut found = Missing::new();
         for cluster in clusters {
-            let InvocationContext { setup, inventory, event, .. } = self.context;
+            let InvocationContext { setup, inventory, event, deadline, .. } = self.context;
+            if setup.ports.clock.now() > deadline {
+                // What was done has to be told before the time is over.
+                self.problem(format!("what cluster `{cluster}` needs was not looked at: the time ran out"));
+                continue;
+            }
             match needs::missing(inventory, &setup.policy, &cluster, event).await {
                 Ok(more) => found.extend(more),
                 Err(error) => {

@@ -14,6 +14,7 @@ use crate::policy::controller::Author;
 use crate::policy::exposure;
 use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Severity, Verdict};
+use crate::policy::peers::private_everywhere;
 use jiff::Timestamp;
 
 /// The two modes of the environment, already capped: the sweep mode never does more than the mode.
@@ -275,10 +276,11 @@ fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
 
 /// Whether the verdict stands, whatever ranges VPCs and remote networks have.
 fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
+    let is_beyond = |addresses: &Addresses| exposure::is_beyond_any_vpc(&addresses.without(&private_everywhere()));
     match peer {
-        Peer::Cidr(net) => exposure::is_beyond_any_vpc(&Addresses::from_iter([*net])),
+        Peer::Cidr(net) => is_beyond(&Addresses::from_iter([*net])),
         Peer::PrefixList(id) => match group.prefix_lists.get(id) {
-            Some(PrefixList::Entries(entries)) => exposure::is_beyond_any_vpc(entries),
+            Some(PrefixList::Entries(entries)) => is_beyond(entries),
             // Of an AWS-owned list it is known whose it is.
             Some(PrefixList::Aws(_)) => true,
             Some(PrefixList::Unreadable { .. }) | None => false,
@@ -377,6 +379,47 @@ mod tests {
             let says_why =
                 matches!(&steps[1].intent, Intent::Report(Some(why)) if why.contains("nothing is attached yet"));
             assert_eq!(says_why, is_unattached && !strong);
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_vpcs_own_range_waits_until_that_can_be_read() {
+        let strong = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
+        let nets =
+            |texts: &[&str]| texts.iter().map(|text| text.parse::<ipnet::IpNet>().unwrap()).collect::<Addresses>();
+        for (entries, waits) in [
+            (&["0.0.0.0/0"][..], false),
+            (&["203.0.0.0/15"], false),
+            (&["203.0.0.0/16"], true),
+            (&["203.0.113.0/24"], true),
+            (&["10.0.0.0/8", "203.0.113.0/24"], true),
+            (&["2000::/3"], false),
+            (&["2001:db8::/48"], true),
+        ] {
+            let rule = Rule {
+                id: "sgr-1".to_owned(),
+                direction: Direction::Ingress,
+                packets: Packets::Tcp(10250, 10250),
+                peer: Peer::PrefixList("pl-1".to_owned()),
+                description: None,
+                tags: BTreeMap::new(),
+            };
+            let list = PrefixList::Entries(nets(entries));
+            let prefix_lists = BTreeMap::from([("pl-1".to_owned(), list)]);
+            let group = Group { roles: vec![strong], rules: vec![rule], prefix_lists, ..Group::default() };
+            let context = PlanContext {
+                policy: builtin::policy("standard").unwrap(),
+                location: &Location::new("111122223333", "eu-west-1"),
+                now: Timestamp::UNIX_EPOCH,
+                modes: Modes::new(Mode::Enforce, Mode::Enforce),
+                actor: None,
+                named: &Named::Everything,
+                led: Led::Named,
+                memory: &Memory::None,
+            };
+            assert_eq!(plan(context, &group)[0].intent, Intent::Revoke, "{entries:?}");
+            let unread = Group { ranges_unread: true, ..group };
+            assert_eq!(plan(context, &unread)[0].intent != Intent::Revoke, waits, "{entries:?}");
         }
     }
 

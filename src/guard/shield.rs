@@ -36,7 +36,7 @@ impl Shield {
     pub(super) async fn read(inventory: &Inventory, clusters: &BTreeSet<String>) -> Self {
         let mut topologies = Vec::new();
         for cluster in clusters {
-            match inventory.topology(cluster).await {
+            match inventory.whole_topology(cluster).await {
                 Ok(topology) => topologies.extend(topology),
                 Err(error) => return Self::Unreadable(format!("what cluster `{cluster}` needs: {}", chain(&error))),
             }

@@ -27,20 +27,17 @@ pub enum Selector {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instances {
     /// Of those that these groups are attached to, and that name a cluster in a tag, a page: enough to show for each
-    /// group whose it is. Those that AWS tagged and those with ordinary tags are looked for apart, so that neither hides
-    /// the other.
+    /// group whose it is. Those with EKS's tag, with Auto Scaling's and with ordinary ones are looked for apart, so that
+    /// none hides the others.
     Witnesses(Vec<String>),
+    /// The same with EKS's tag alone.
+    Proofs(Vec<String>),
+    /// The same with any of these tags, in one call: enough for a group that is the source of a rule.
+    Peers(Vec<String>),
     /// These `i-…` ids.
     Ids(Vec<String>),
     /// All of these VPCs.
     Vpcs(Vec<String>),
-    /// Those of the VPC whose tags speak of the cluster, at most two pages of them.
-    Nodes {
-        /// The name of the cluster.
-        cluster: String,
-        /// `vpc-…`.
-        vpc: String,
-    },
 }
 
 /// Which node groups of a cluster a read is about.

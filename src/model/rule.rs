@@ -126,7 +126,7 @@ impl Packets {
     /// The most ports of a rule that is written for each of them; also what is a few hundred to people.
     pub const FEW_HUNDRED: u32 = 256;
     /// Half of a protocol.
-    const HALF: u32 = 1 << 15;
+    pub const HALF: u32 = 1 << 15;
 
     /// How many ports it opens. An ICMP type counts as one; a whole protocol has all ports, and `All` has more than any.
     pub fn port_count(&self) -> u32 {

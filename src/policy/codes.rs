@@ -46,7 +46,7 @@ pub const CODES: [Code; 67] = [
     error("look-alike"),
     error("missing-key"),
     error("network-cycle"),
-    error("no-effect"),
+    remark("no-effect"),
     warning("no-expiry"),
     remark("nothing-accepted"),
     warning("opens-to-world"),

@@ -60,9 +60,10 @@ impl Author {
     /// The TCP ports that it is not trusted with. `None`: it is trusted with no port.
     fn kept_from(self) -> Option<&'static [&'static [(u16, u16)]]> {
         match self {
-            Self::Unknown | Self::Controller => Some(&[]),
-            Self::Service => Some(&[&LOGINS]),
-            Self::WebIdentity => Some(&[&LOGINS, &INNERMOST]),
+            Self::Controller => Some(&[]),
+            // Anybody can write a marker, and where nobody is named it is all there is.
+            Self::Unknown => Some(&[&INNERMOST]),
+            Self::Service | Self::WebIdentity => Some(&[&LOGINS, &INNERMOST]),
             Self::Other => None,
         }
     }
@@ -134,9 +135,9 @@ mod tests {
     fn who_is_trusted_with_which_port() {
         let tcp = |port| Packets::Tcp(port, port);
         for (author, dns, ssh, kubelet) in [
-            (Author::Unknown, true, true, true),
+            (Author::Unknown, true, true, false),
             (Author::Controller, true, true, true),
-            (Author::Service, true, false, true),
+            (Author::Service, true, false, false),
             (Author::WebIdentity, true, false, false),
             (Author::Other, false, false, false),
         ] {

@@ -57,8 +57,9 @@ pub(crate) fn is_small(internet: &Addresses) -> bool {
 }
 
 /// Whether these are more addresses than a VPC has in one range: then no VPC's or remote network's can be all of them.
-pub(crate) fn is_beyond_any_vpc(addresses: &Addresses) -> bool {
-    SPACES.iter().any(|space| space.ranges(addresses).iter().any(|(from, to)| to - from >= space.threshold))
+/// `internet`: without what is private everywhere.
+pub(crate) fn is_beyond_any_vpc(internet: &Addresses) -> bool {
+    SPACES.iter().any(|space| space.ranges(internet).iter().any(|(from, to)| to - from >= space.threshold))
 }
 
 fn size(ranges: &[(u128, u128)]) -> u128 {

@@ -176,6 +176,9 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     // What a clause with an error says is not known.
     if !problems.failed() {
         let rest = otherwise.unwrap_or(inherited.otherwise);
+        if let Some(node) = fields.get("verdicts") {
+            verdicts::report_shadowed(node, &inherited, &of_clusters, &mut problems);
+        }
         networks.report_unused(&mut problems);
         if !inherited.clauses.is_empty() {
             networks.report_wide_clients(&mut problems);
@@ -190,13 +193,21 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
         let after = own.iter().map(|(clause, _)| clause).chain(&of_clusters).chain(&inherited.clauses);
         let after: Vec<&Clause> = after.collect();
         idle::report(&exceptions, &after, rest, source.today, &mut problems);
-        hazard::report(&exceptions, &own, &inherited.clauses, &ids, &mut problems);
+        let closing: Vec<&Clause> = of_clusters.iter().chain(&inherited.clauses).collect();
+        hazard::report(&exceptions, &own, &closing, &ids, &mut problems);
     }
     // A policy that extends this one finds the inherited ids in the built-in file.
     for (policy, _) in ids.values_mut() {
         *policy = policy.or(source.built_in);
     }
-    let places: Vec<(String, At)> = own.iter().map(|(clause, at)| (clause.id.clone(), *at)).collect();
+    // By position, since clauses of different clusters may share an id.
+    let mut places: BTreeMap<Option<usize>, At> =
+        own.iter().enumerate().map(|(position, (_, at))| (Some(position), *at)).collect();
+    for (id, at) in fields.get("verdicts").map(verdicts::positions).unwrap_or_default() {
+        let position = inherited.clauses.iter().position(|clause| clause.id == id);
+        places.extend(position.map(|position| (Some(own.len() + of_clusters.len() + position), at)));
+    }
+    places.extend(fields.key_at("otherwise").map(|at| (None, at)));
     let clauses = exceptions.into_iter().chain(own).map(|(clause, _)| clause);
     let policy = Policy {
         name: source.name.rsplit('/').next().unwrap_or(source.name).to_owned(),
@@ -213,10 +224,7 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
         exceptions_need_date: need_date,
     };
     if source.built_in.is_none() && !problems.failed() {
-        let mut positions: BTreeMap<&str, At> = places.iter().map(|(id, at)| (id.as_str(), *at)).collect();
-        positions.extend(fields.get("verdicts").map(verdicts::positions).unwrap_or_default());
-        positions.extend(fields.key_at("otherwise").map(|at| (cut_off::UNCOVERED, at)));
-        cut_off::report(&policy, &positions, &mut problems);
+        cut_off::report(&policy, &places, &mut problems);
     }
     accepted::apply(&acceptances, &mut problems);
     let accepted = problems.accepted();

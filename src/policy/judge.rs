@@ -39,6 +39,8 @@ pub struct JudgedRule {
 pub struct Portion {
     /// The clause's id; `uncovered` and `unreadable-prefix-list` where no clause speaks.
     pub clause: String,
+    /// The clause's position in the policy: in other clusters another one may have its id.
+    pub position: Option<usize>,
     /// Protocols and ports of the part.
     pub traffic: Traffic,
     /// What the peers of the part are.
@@ -60,7 +62,7 @@ pub struct Portion {
 impl Portion {
     /// What its addresses hang on.
     pub fn part(&self) -> Part<'_> {
-        Part { clause: &self.clause, class: self.peer_class, traffic: &self.traffic }
+        Part { clause: self.position, class: self.peer_class, traffic: &self.traffic }
     }
 }
 
@@ -73,38 +75,44 @@ pub fn judge(
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<JudgedRule> {
-    let in_cluster = |clauses: Vec<&Clause>| {
+    let in_cluster = |clauses: Vec<(usize, &Clause)>| {
         let evaluator = Evaluator::new(policy, group, clauses);
         let reaches = evaluator.peers.reaches();
-        let judged = |rule| {
-            let mut judged = evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
-            let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
-            let names = named::name(policy, group, &rule.peer, &parts);
-            judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
-            judged
-        };
+        let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
         group.rules.iter().map(judged).collect::<Vec<_>>()
     };
     let all = in_force(policy, group, location, now).into_iter().map(in_cluster);
     let worse = |one: JudgedRule, other: JudgedRule| {
         if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one }
     };
-    all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect())
-        .unwrap_or_default()
+    let worst = all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect());
+    let named = |mut judged: JudgedRule| {
+        let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
+        let names = named::name(policy, group, &judged.rule.peer, &parts);
+        judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
+        judged
+    };
+    worst.unwrap_or_default().into_iter().map(named).collect()
 }
 
-/// The clauses that speak of the group now, in each of its clusters; clusters with the same ones once.
-fn in_force<'p>(policy: &'p Policy, group: &Group, location: &Location, now: Timestamp) -> Vec<Vec<&'p Clause>> {
+/// The clauses that speak of the group now, with their positions, in each of its clusters; clusters with the same ones once.
+fn in_force<'p>(
+    policy: &'p Policy,
+    group: &Group,
+    location: &Location,
+    now: Timestamp,
+) -> Vec<Vec<(usize, &'p Clause)>> {
     let roles = group.role_set();
-    let spoken: Vec<&Clause> =
-        policy.clauses.iter().filter(|clause| speaks_of(clause, group, &roles, location, now)).collect();
+    let all = policy.clauses.iter().enumerate();
+    let spoken: Vec<(usize, &Clause)> =
+        all.filter(|(_, clause)| speaks_of(clause, group, &roles, location, now)).collect();
     // An exception that names the group holds for all its clusters when it holds for one.
     let holds = |clause: &Clause, cluster: Option<&str>| match clause.limits.group {
         Some(_) if cluster.is_some() => group.clusters.iter().any(|name| clause.limits.holds_in(Some(name))),
         _ => clause.limits.holds_in(cluster),
     };
     let of = |cluster| {
-        let here = spoken.iter().enumerate().filter(|(_, clause)| holds(clause, cluster));
+        let here = spoken.iter().enumerate().filter(|(_, (_, clause))| holds(clause, cluster));
         here.map(|(at, _)| at).collect::<FixedBitSet>()
     };
     let clusters: BTreeSet<Option<&str>> = group.clusters.iter().map(|name| Some(name.as_str())).collect();
@@ -128,6 +136,8 @@ struct Evaluator<'a> {
 /// A clause that speaks of this group now.
 struct Active<'a> {
     clause: &'a Clause,
+    /// In the policy.
+    position: usize,
     covered: Covered,
     verdict: Verdict,
 }
@@ -143,17 +153,18 @@ enum Take<'c> {
 type Parts = BTreeMap<(usize, PeerClass), Vec<(u128, u128)>>;
 
 impl<'a> Evaluator<'a> {
-    fn new(policy: &Policy, group: &'a Group, clauses: Vec<&'a Clause>) -> Self {
+    fn new(policy: &Policy, group: &'a Group, clauses: Vec<(usize, &'a Clause)>) -> Self {
         let roles = group.role_set();
+        let (positions, clauses): (Vec<usize>, Vec<&Clause>) = clauses.into_iter().unzip();
         let traffic = Classes::new(&clauses.iter().map(|clause| &clause.traffic).collect::<Vec<_>>());
         let (peers, covered) = Peers::new(group, &clauses);
         let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
-        let active = |(clause, covered): (&'a Clause, Covered)| {
+        let active = |((clause, covered), position): ((&'a Clause, Covered), usize)| {
             let softened = beside_load_balancer && !clause.beside_load_balancer;
             let verdict = if softened { clause.verdict.min(Verdict::Report) } else { clause.verdict };
-            Active { clause, covered, verdict }
+            Active { clause, position, covered, verdict }
         };
-        let clauses = clauses.into_iter().zip(covered).map(active).collect();
+        let clauses = clauses.into_iter().zip(covered).zip(positions).map(active).collect();
         Self { group, otherwise: policy.otherwise, peers, clauses, traffic }
     }
 
@@ -252,6 +263,7 @@ impl<'a> Evaluator<'a> {
         let severity = if self.peers.is_nobody(&rule.peer) { severity.min(Some(Severity::Low)) } else { severity };
         Portion {
             clause: clause.id.clone(),
+            position: Some(active.position),
             traffic,
             peer_class,
             addresses: None,
@@ -277,6 +289,7 @@ impl<'a> Evaluator<'a> {
         };
         Portion {
             clause: clause.to_owned(),
+            position: None,
             traffic,
             peer_class,
             addresses: None,

@@ -14,6 +14,7 @@ pub use crate::model::mode::Mode;
 use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::Direction;
 use crate::model::{text, words};
+use crate::policy::globs;
 
 words! {
     /// What a policy says of a rule. Ordered from mild to severe: the worst portion decides.
@@ -92,6 +93,13 @@ impl Policy {
             format!("cluster{} {}", if names.len() == 1 { "" } else { "s" }, text::and(&names))
         };
         (mode, Some(format!("the policy sets the mode of {whose} to `{}`", mode.word())))
+    }
+
+    /// The globs over names of clusters that it has.
+    pub(crate) fn cluster_globs(&self) -> impl Iterator<Item = &str> {
+        let limits =
+            self.clauses.iter().flat_map(|clause| clause.limits.cluster.iter().chain(&clause.limits.not_clusters));
+        limits.chain(self.clusters.iter().map(|setting| &setting.name)).map(String::as_str)
     }
 
     /// What is in force in one cluster: without the clauses and settings of others.
@@ -224,7 +232,7 @@ impl Limits {
     /// Whether these clusters are surely among the other's.
     pub(crate) fn clusters_are_within(&self, wider: &Self) -> bool {
         let same = self.cluster == wider.cluster && self.not_clusters == wider.not_clusters;
-        same || wider.cluster.is_none() && wider.not_clusters.is_empty()
+        same || wider.cluster.as_deref().is_none_or(globs::is_universal) && wider.not_clusters.is_empty()
     }
 }
 

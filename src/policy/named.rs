@@ -30,8 +30,8 @@ pub struct Cell {
 /// What a verdict says of a part of a rule, as far as its addresses hang on it.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
-    /// The id of the clause that decided it.
-    pub clause: &'a str,
+    /// The position in the policy of the clause that decided it; `None`: no clause speaks of it.
+    pub clause: Option<usize>,
     /// What its peers are.
     pub class: PeerClass,
     /// Its protocols and ports.
@@ -91,7 +91,7 @@ pub fn cells(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) ->
 }
 
 fn clause<'p>(policy: &'p Policy, part: &Part<'_>) -> Option<&'p Clause> {
-    policy.clauses.iter().find(|clause| clause.id == part.clause)
+    policy.clauses.get(part.clause?)
 }
 
 fn intersection(one: &Addresses, other: &Addresses) -> Addresses {

@@ -36,7 +36,7 @@ const PRIVATE: [&str; 13] = [
 ];
 
 /// `PRIVATE` as a set.
-pub(super) fn private_everywhere() -> Addresses {
+pub(crate) fn private_everywhere() -> Addresses {
     PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect()
 }
 

@@ -49,6 +49,10 @@ def _tagged(kind: str, tags: dict[str, str]) -> dict[str, Any]:
     return {"TagSpecifications": [{"ResourceType": kind, "Tags": listed}]} if tags else {}
 
 
+def _listed(groups: str | list[str]) -> list[str]:
+    return [groups] if isinstance(groups, str) else groups
+
+
 @dataclass
 class World:
     """Ids of what was seeded, and what a test wants to know about it."""
@@ -148,9 +152,9 @@ class World:
         made = self.emulator.ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc or self.vpc, **tagged)
         return made["GroupId"]
 
-    def instance(self, group: str, tags: dict[str, str], subnet: str | None = None) -> str:
-        """An instance that one group is attached to. Its tags may begin with `aws:`, as only AWS can do."""
-        network = {"SubnetId": subnet or self.subnet, "SecurityGroupIds": [group]}
+    def instance(self, groups: str | list[str], tags: dict[str, str], subnet: str | None = None) -> str:
+        """An instance that one or several groups are attached to. Its tags may begin with `aws:`, as only AWS can do."""
+        network = {"SubnetId": subnet or self.subnet, "SecurityGroupIds": _listed(groups)}
         run = self.emulator.ec2.run_instances(
             ImageId="ami-12c6146b", MinCount=1, MaxCount=1, **network, **_tagged("instance", tags)
         )
@@ -158,7 +162,7 @@ class World:
 
     def interface(
         self,
-        group: str,
+        groups: str | list[str],
         description: str,
         *,
         subnet: str | None = None,
@@ -169,7 +173,7 @@ class World:
         tags: dict[str, str] | None = None,
     ) -> str:
         """A network interface; with `owner`, one that a service made and attached to something in an account of its own."""
-        settings = {"SubnetId": subnet or self.subnet, "Groups": [group], "Description": description}
+        settings = {"SubnetId": subnet or self.subnet, "Groups": _listed(groups), "Description": description}
         made = self.emulator.ec2.create_network_interface(**settings, **_tagged("network-interface", tags or {}))
         interface_id = made["NetworkInterface"]["NetworkInterfaceId"]
         model = self.emulator.backend.get_network_interface(interface_id)
@@ -179,11 +183,11 @@ class World:
             model.attached_by, model.status = owner, "in-use"
         return interface_id
 
-    def load_balancer(self, group: str, network: bool = False) -> str:
+    def load_balancer(self, groups: str | list[str], network: bool = False) -> str:
         """An interface of an Application Load Balancer, or of a Network Load Balancer."""
         kind, path = ("network_load_balancer", "net") if network else ("interface", "app")
         return self.interface(
-            group,
+            groups,
             f"ELB {path}/k8s-shop/0123456789abcdef",
             owner="amazon-elb",
             requester="amazon-elb",

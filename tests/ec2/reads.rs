@@ -314,6 +314,32 @@ async fn of_a_groups_interfaces_two_pages_are_read_and_empty_ones_do_not_count()
 }
 
 #[tokio::test]
+async fn a_group_that_anothers_interfaces_crowd_out_is_asked_for_alone() {
+    let items = |id: &str, group: &str, next: &str| {
+        let item = format!(
+            "<networkInterfaceId>{id}</networkInterfaceId><groupSet><item><groupId>{group}</groupId></item></groupSet>"
+        );
+        format!("<networkInterfaceSet><item>{item}</item></networkInterfaceSet><nextToken>{next}</nextToken>")
+    };
+    let asked = |groups: &'static [&'static str], token: Option<&'static str>, body: String| {
+        mock!(Client::describe_network_interfaces)
+            .match_requests(move |request| {
+                asks(request.filters(), &[("group-id", groups)]) && request.next_token() == token
+            })
+            .then_http_response(move || ok("DescribeNetworkInterfaces", &body))
+    };
+    let rules = [
+        asked(&["sg-1", "sg-2"], None, items("eni-1", "sg-1", "a")),
+        asked(&["sg-1", "sg-2"], Some("a"), items("eni-2", "sg-1", "b")),
+        asked(&["sg-2"], None, items("eni-3", "sg-2", "")),
+    ];
+    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>());
+    let read = client.interfaces(&Selector::Ids(ids(&["sg-1", "sg-2"]))).await.unwrap();
+    assert_eq!(read.found.iter().map(|eni| eni.id.as_str()).collect::<Vec<_>>(), ["eni-1", "eni-2", "eni-3"]);
+    assert!(!read.is_complete);
+}
+
+#[tokio::test]
 async fn a_token_that_leads_to_itself_is_an_error_and_no_loop() {
     let error = interfaces_in(&[(NONE, Some("1")), (NONE, Some("1"))]).interfaces(&Selector::Ids(ids(&["sg-1"]))).await;
     let text = chain(&error.unwrap_err());
@@ -321,7 +347,7 @@ async fn a_token_that_leads_to_itself_is_an_error_and_no_loop() {
 }
 
 #[tokio::test]
-async fn witnesses_are_looked_for_by_the_tags_of_aws_and_by_ordinary_ones_apart() {
+async fn witnesses_are_looked_for_by_eks_tag_by_auto_scalings_and_by_ordinary_ones_apart() {
     let instance = |id: &str, group: &str| {
         format!(
             "<item><instancesSet><item><instanceId>{id}</instanceId><groupSet><item><groupId>{group}</groupId></item>\
@@ -329,14 +355,14 @@ async fn witnesses_are_looked_for_by_the_tags_of_aws_and_by_ordinary_ones_apart(
         )
     };
     // The first page is full of one group, so the other is asked for alone.
-    let asked = |groups: &'static [&'static str], is_aws: bool, body: String| {
+    let asked = |groups: &'static [&'static str], first: &'static str, body: String| {
         mock!(Client::describe_instances)
             .match_requests(move |request| {
                 let [group, keys, states] = request.filters() else { return false };
                 group.name() == Some("network-interface.group-id")
                     && group.values() == groups
                     && keys.name() == Some("tag-key")
-                    && (keys.values() == ["aws:eks:cluster-name"]) == is_aws
+                    && keys.values()[0] == first
                     && states.name() == Some("instance-state-name")
                     && !states.values().contains(&"terminated".to_owned())
                     && request.include_managed_resources() == Some(true)
@@ -346,14 +372,15 @@ async fn witnesses_are_looked_for_by_the_tags_of_aws_and_by_ordinary_ones_apart(
     let more = "<nextToken>t</nextToken>";
     let body = |items: &str| format!("<reservationSet>{items}</reservationSet>");
     let rules = [
-        asked(&["sg-1", "sg-2"], true, format!("{}{more}", body(&instance("i-1", "sg-1")))),
-        asked(&["sg-2"], true, body(&instance("i-2", "sg-2"))),
-        asked(&["sg-1", "sg-2"], false, body("")),
+        asked(&["sg-1", "sg-2"], "aws:eks:cluster-name", format!("{}{more}", body(&instance("i-1", "sg-1")))),
+        asked(&["sg-2"], "aws:eks:cluster-name", body(&instance("i-2", "sg-2"))),
+        asked(&["sg-1", "sg-2"], "aws:autoscaling:groupName", body("")),
+        asked(&["sg-1", "sg-2"], "kubernetes.io/cluster/*", body("")),
     ];
     let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>());
     let found = client.instances(&Instances::Witnesses(ids(&["sg-1", "sg-2"]))).await.unwrap();
     assert_eq!(found.iter().map(|instance| instance.id.as_str()).collect::<Vec<_>>(), ["i-1", "i-2"]);
-    assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1, 1]);
+    assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1, 1, 1]);
 }
 
 #[tokio::test]

@@ -186,9 +186,9 @@ impl<'w> Oracle<'w> {
         let is_tcp = |ports: &[u16]| rule.slice.0 == Some(6) && ports.contains(&rule.slice.1);
         let logins = is_tcp(&[22, 3389, 5985, 5986]);
         let trusted = match self.world.author {
-            Author::Unknown | Author::Controller => true,
-            Author::Service => !logins,
-            Author::WebIdentity => !logins && !is_tcp(&[2379, 2380, 10250, 10255]),
+            Author::Controller => true,
+            Author::Unknown => !is_tcp(&[2379, 2380, 10250, 10255]),
+            Author::Service | Author::WebIdentity => !logins && !is_tcp(&[2379, 2380, 10250, 10255]),
             Author::Other => false,
         };
         let controllers = self.is_marked(rule) && single && trusted;

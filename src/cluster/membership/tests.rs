@@ -98,7 +98,7 @@ impl World {
             group: &group,
             rules: &self.rules,
             let_in_by: &self.let_in_by.into_iter().map(str::to_owned).collect(),
-            proven: &self.proven.into_iter().map(|(name, group)| (name.to_owned(), group.to_owned())).collect(),
+            proven: &self.proven.iter().map(|(name, group)| (*name, [(*group).to_owned()].into())).collect(),
             interfaces: &self.interfaces.iter().filter(|interface| is_attached(&interface.groups)).collect::<Vec<_>>(),
             is_complete: !self.is_cut,
             instances: &self.instances.iter().filter(|instance| is_attached(&instance.groups)).collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::{join_all, try_join};
+use futures::future::{join, join_all};
 use futures::stream::{self, StreamExt as _};
 
 use super::raw::RawState;
@@ -38,25 +38,33 @@ impl Clusters {
         });
         let read = |(name, is_new, node_groups): (String, bool, BTreeSet<String>)| async move {
             let cluster = async { if is_new { eks.cluster(&name).await } else { Ok(None) } };
-            let found = try_join(cluster, some_node_groups(eks, &name, &node_groups)).await;
+            let found = join(cluster, some_node_groups(eks, &name, &node_groups)).await;
             (name, node_groups, found)
         };
         let missing: Vec<_> = missing.map(read).collect();
         let answers: Vec<_> = stream::iter(missing).buffered(MAX_CONCURRENT_READS).collect().await;
-        for (name, node_groups, found) in answers {
-            self.asked.entry(name.clone()).or_default().extend(node_groups);
-            match found {
-                Ok((cluster, node_groups)) => {
-                    if let Some(cluster) = cluster {
-                        self.found.insert(name.clone(), cluster);
-                    }
-                    if let Some(cluster) = self.found.get_mut(&name) {
-                        cluster.node_groups.extend(node_groups);
-                    }
-                }
+        for (name, asked, (cluster, node_groups)) in answers {
+            self.asked.entry(name.clone()).or_default().extend(asked);
+            match cluster {
+                Ok(cluster) => self.found.extend(cluster.map(|cluster| (name.clone(), cluster))),
                 Err(error) => {
-                    self.unread.insert(name, error);
+                    self.unread.insert(name.clone(), error);
                 }
+            }
+            self.add(name, node_groups);
+        }
+    }
+
+    /// Adds node groups to those that are known already.
+    fn add(&mut self, name: String, node_groups: Result<Vec<NodeGroup>, CloudError>) {
+        match (node_groups, self.found.get_mut(&name)) {
+            (Ok(more), Some(cluster)) => {
+                let known: BTreeSet<String> = cluster.node_groups.iter().map(|nodes| nodes.name.clone()).collect();
+                cluster.node_groups.extend(more.into_iter().filter(|nodes| !known.contains(&nodes.name)));
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                self.unread.insert(name, error);
             }
         }
     }
@@ -66,13 +74,7 @@ impl Clusters {
         let which = NodeGroups::First(MAX_NODE_GROUPS);
         let read = |name: String| async { (eks.node_groups(&name, &which).await, name) };
         for (found, name) in join_all(of.into_iter().map(read)).await {
-            match (found, self.found.get_mut(&name)) {
-                (Ok(node_groups), Some(cluster)) => cluster.node_groups = node_groups,
-                (Ok(_), None) => {}
-                (Err(error), _) => {
-                    self.unread.insert(name, error);
-                }
-            }
+            self.add(name, found);
         }
     }
 
@@ -81,6 +83,8 @@ impl Clusters {
         let unread = self.unread.keys().filter(|name| !self.found.contains_key(*name)).map(|name| Cluster {
             name: name.clone(),
             vpc: vpc_of(name, raw),
+            // It may be: then a group of EKS's own must not be touched.
+            is_local: true,
             ..Cluster::default()
         });
         let ranges = |cluster: &Cluster| raw.ranges.get(&cluster.vpc).cloned().unwrap_or_default();
@@ -110,4 +114,67 @@ fn vpc_of(name: &str, raw: &RawState) -> String {
     let of_interface = || raw.interfaces.iter().find(|interface| names_it(std::slice::from_ref(*interface), &[]));
     let attached = of_instance.map(|instance| &instance.vpc).or_else(|| of_interface().map(|interface| &interface.vpc));
     attached.or_else(|| raw.groups.first().map(|group| &group.vpc)).cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Node groups that can be read or not; `prod` has all that are asked for.
+    struct Fake {
+        node_groups_fail: bool,
+    }
+
+    #[async_trait]
+    impl Eks for Fake {
+        async fn names(&self) -> Result<Vec<String>, CloudError> {
+            Ok(Vec::new())
+        }
+        async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
+            Ok((name == "prod").then(|| Cluster { name: name.to_owned(), ..Cluster::default() }))
+        }
+        async fn node_groups(&self, _: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError> {
+            if self.node_groups_fail {
+                let action = "eks:DescribeNodegroup".to_owned();
+                return Err(CloudError::Failed { action, source: "throttled".into() });
+            }
+            let names = match which {
+                NodeGroups::Named(names) => names.iter().cloned().collect(),
+                NodeGroups::First(_) | NodeGroups::All => vec!["first".to_owned(), "last".to_owned()],
+            };
+            Ok(names.into_iter().map(|name| NodeGroup { name, ..NodeGroup::default() }).collect())
+        }
+    }
+
+    fn named(node_groups: &[&str]) -> Named {
+        let node_groups = node_groups.iter().map(|name| (*name).to_owned()).collect();
+        [("prod".to_owned(), node_groups), ("gone".to_owned(), BTreeSet::new())].into()
+    }
+
+    fn node_groups(clusters: &Clusters) -> Vec<String> {
+        let known = clusters.known(&RawState::default());
+        known.iter().flat_map(|cluster| &cluster.node_groups).map(|nodes| nodes.name.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_a_cluster_grows_and_nothing_of_it_is_replaced() {
+        let mut clusters = Clusters::default();
+        let eks = Fake { node_groups_fail: false };
+        clusters.ask(&eks, &named(&["last"])).await;
+        clusters.ask(&eks, &named(&["other"])).await;
+        clusters.ask_for_node_groups(&eks, ["prod".to_owned()].into()).await;
+        assert_eq!(node_groups(&clusters), ["last", "other", "first"]);
+        assert!(clusters.unread.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_counts_although_its_node_groups_cannot_be_read() {
+        let mut clusters = Clusters::default();
+        clusters.ask(&Fake { node_groups_fail: true }, &named(&["ng"])).await;
+        assert_eq!(clusters.known(&RawState::default()).len(), 1);
+        assert!(!clusters.known(&RawState::default())[0].is_local, "it was described");
+        assert_eq!(clusters.unread.keys().collect::<Vec<_>>(), ["prod"], "and this is said");
+    }
 }

@@ -13,8 +13,8 @@ use super::index::Hint;
 use super::raw::{Neighbours, RawState, Seen};
 use super::snapshot::Unread;
 use crate::cluster::membership::Rank;
-use crate::cluster::names::{self, Named, Names};
-use crate::model::error::{CloudError, chain};
+use crate::cluster::names::{self, Named};
+use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, Selector};
 use crate::model::group::Evidence;
 
@@ -27,23 +27,28 @@ impl Inventory {
         let (read, ()) =
             futures::join!(self.raw(ids, attachment, &hint.neighbours), clusters.ask(self.eks.as_ref(), &hint.named));
         let (mut raw, mut unread) = read?;
-        clusters.ask(self.eks.as_ref(), &self.named(&raw, &hint).await).await;
+        let mut noted = |what: &str, source| unread.push((None, Unread { what: what.to_owned(), source }));
+        match self.named(&raw, &hint).await {
+            Ok(named) => clusters.ask(self.eks.as_ref(), &named).await,
+            Err(error) => noted("which of the clusters in tags there are", error),
+        }
+        match self.clusters_of_control_planes(&raw, &clusters.known(&raw)).await {
+            Ok(named) => clusters.ask(self.eks.as_ref(), &named).await,
+            Err(error) => noted("which clusters there are in the VPC", error),
+        }
         let known = clusters.known(&raw);
         if let Err(error) = self.corroborate(&mut raw, &known).await {
-            unread.push((None, Unread { what: "what connects the group with its cluster".to_owned(), source: error }));
+            noted("what connects the group with its cluster", error);
         }
-        let claiming = self.claims_of_unattached(&raw, &known);
-        let known = if claiming.is_empty() {
-            known
-        } else {
-            clusters.ask_for_node_groups(self.eks.as_ref(), claiming).await;
-            clusters.known(&raw)
-        };
+        clusters.ask_for_node_groups(self.eks.as_ref(), self.claims_of_unattached(&raw, &known)).await;
+        let known = clusters.known(&raw);
+        if clusters.unread.is_empty() && unread.is_empty() {
+            self.learn(&raw, &known);
+        }
         for (name, source) in clusters.unread {
             let what = format!("cluster `{name}`");
             unread.push((Some(name), Unread { what, source }));
         }
-        self.learn(&raw, &known);
         Ok(Seen { raw, clusters: known, unread })
     }
 
@@ -110,33 +115,39 @@ impl Inventory {
         try_join(self.ec2.interfaces_of(attachment), instances).await
     }
 
-    /// What the groups and their attachments name, to be asked for.
-    async fn named(&self, raw: &RawState, hint: &Hint) -> Named {
+    /// What the groups and their attachments name, to be asked for. Where ordinary tags name too many, the groups that EKS
+    /// made in the VPCs say which clusters there are.
+    async fn named(&self, raw: &RawState, hint: &Hint) -> Result<Named, CloudError> {
         let mut found = names::names(&raw.groups, &raw.interfaces, &raw.instances);
-        let nameless = names::nameless_control_planes(&raw.interfaces);
-        if found.is_crowded() || !nameless.is_empty() {
-            self.clusters_of_the_vpcs(&mut found, raw, &nameless).await;
+        if found.is_crowded() {
+            let of_interfaces = raw.interfaces.iter().map(|interface| &interface.vpc);
+            let vpcs: BTreeSet<&String> = raw.groups.iter().map(|group| &group.vpc).chain(of_interfaces).collect();
+            let cluster_groups = self.ec2.cluster_groups(&vpcs.into_iter().cloned().collect::<Vec<_>>()).await?;
+            let neighbours = raw.groups.iter().flat_map(|group| raw.neighbours_of(&group.id)).collect();
+            found.prefer(&cluster_groups, &neighbours);
         }
         let names: BTreeSet<String> = found.to_ask().chain(hint.named.keys()).cloned().collect();
         let mut named = names::node_groups(&raw.groups, &raw.instances, &names);
         for name in names {
             named.entry(name).or_default();
         }
-        named
+        Ok(named)
     }
 
-    /// Where names are too many or missing, the groups that EKS made in the VPCs say which clusters there are.
-    async fn clusters_of_the_vpcs(&self, names: &mut Names, raw: &RawState, nameless: &BTreeSet<String>) {
-        let of_interfaces = raw.interfaces.iter().map(|interface| interface.vpc.clone());
-        let vpcs: BTreeSet<String> = raw.groups.iter().map(|group| group.vpc.clone()).chain(of_interfaces).collect();
-        match self.ec2.cluster_groups(&vpcs.into_iter().collect::<Vec<_>>()).await {
-            Ok(cluster_groups) => {
-                let neighbours = raw.groups.iter().flat_map(|group| raw.neighbours_of(&group.id)).collect();
-                names.prefer(&cluster_groups, &neighbours);
-                names.add(cluster_groups.iter().filter(|group| nameless.contains(&group.vpc)));
-            }
-            Err(error) => tracing::warn!(error = %chain(&error), "which clusters the VPC has could not be read"),
+    /// The clusters of the VPC, for groups on what may be a control plane and is none of the clusters' that are known: who
+    /// may write its description can make it name another one.
+    async fn clusters_of_control_planes(&self, raw: &RawState, clusters: &[Cluster]) -> Result<Named, CloudError> {
+        let view = self.view(raw, clusters);
+        let is_open = |group: &&GroupFacts| view.membership(group).rank < Rank::Proven;
+        let open: BTreeSet<&String> = raw.groups.iter().filter(is_open).map(|group| &group.id).collect();
+        let planes = raw.interfaces.iter().filter(|interface| names::may_be_control_plane(interface));
+        let planes = planes.filter(|interface| interface.groups.iter().any(|group| open.contains(group)));
+        let vpcs: BTreeSet<&String> = planes.map(|interface| &interface.vpc).collect();
+        if vpcs.is_empty() {
+            return Ok(Named::new());
         }
+        let cluster_groups = self.ec2.cluster_groups(&vpcs.into_iter().cloned().collect::<Vec<_>>()).await?;
+        Ok(names::clusters_of(&cluster_groups))
     }
 
     /// Looks at the neighbours of groups that only ordinary tags say something of.
@@ -173,9 +184,9 @@ impl Inventory {
     /// Who lets these groups in, and instances that show whose these neighbours are.
     async fn neighbours(&self, groups: &[String], neighbours: &BTreeSet<String>) -> Result<Neighbours, CloudError> {
         let letting_in = async { if groups.is_empty() { Ok(Vec::new()) } else { self.ec2.letting_in(groups).await } };
-        let witnesses = Instances::Witnesses(neighbours.iter().cloned().collect());
+        let proofs = Instances::Proofs(neighbours.iter().cloned().collect());
         let instances =
-            async { if neighbours.is_empty() { Ok(Vec::new()) } else { self.ec2.instances(&witnesses).await } };
+            async { if neighbours.is_empty() { Ok(Vec::new()) } else { self.ec2.instances(&proofs).await } };
         let (letting_in, instances) = try_join(letting_in, instances).await?;
         Ok(Neighbours { let_in: groups.to_vec(), letting_in, looked_at: neighbours.clone(), instances })
     }

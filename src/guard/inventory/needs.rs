@@ -7,12 +7,12 @@ use futures::future::try_join;
 use super::Inventory;
 use crate::cluster::topology::{self, Candidate, Topology};
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, Instances, NodeGroups};
+use crate::model::facts::{Cluster, NodeGroups};
 use crate::model::rule::Rule;
 
 impl Inventory {
-    /// The groups that EKS names for a cluster, of its node groups all or this one, as EKS says it now. Empty when there is no
-    /// such cluster.
+    /// The groups that EKS names for a cluster, of its node groups all or this one, as EKS says it now. Empty when there is
+    /// no such cluster.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
@@ -40,13 +40,40 @@ impl Inventory {
         }
     }
 
-    /// What is attached to which groups in a cluster, with the rules as they are this moment. `None`: EKS does not know the
-    /// cluster, or not its group yet.
+    /// What is attached to which groups in a cluster, some minutes ago at most, with the rules as they are this moment.
+    /// `None`: EKS does not know the cluster, or not its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn topology(&self, name: &str) -> Result<Option<Topology>, CloudError> {
-        let Some((cluster, nodes)) = self.with_nodes(name).await? else { return Ok(None) };
+        let kept = self.index.cluster(name, self.clock.now());
+        let known = match kept {
+            Some(known) => Some(known),
+            None => self.with_nodes(name).await?.map(|(cluster, nodes, _)| (cluster, nodes)),
+        };
+        self.with_rules(known).await
+    }
+
+    /// The same as of this moment, and of all nodes: what a revoke may rest on.
+    ///
+    /// # Errors
+    /// As [`Inventory::topology`], and where the cluster has more nodes than are looked at.
+    pub async fn whole_topology(&self, name: &str) -> Result<Option<Topology>, CloudError> {
+        let known = match self.with_nodes(name).await? {
+            Some((cluster, nodes, true)) => Some((cluster, nodes)),
+            Some((.., false)) => {
+                let action = "ec2:DescribeInstances".to_owned();
+                return Err(CloudError::Failed { action, source: "it has more nodes than are looked at".into() });
+            }
+            None => None,
+        };
+        self.with_rules(known).await
+    }
+
+    async fn with_rules(&self, known: Option<(Cluster, BTreeSet<Candidate>)>) -> Result<Option<Topology>, CloudError> {
+        let Some((cluster, nodes)) = known.filter(|(cluster, _)| cluster.cluster_group.is_some()) else {
+            return Ok(None);
+        };
         let groups: Vec<String> = topology::groups(&cluster, &nodes).into_iter().collect();
         let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
         for (group, rule) in self.ec2.rules(&groups).await?.rules {
@@ -57,22 +84,19 @@ impl Inventory {
         Ok(Some(Topology::new(&cluster, &nodes, rules, lists)))
     }
 
-    /// A cluster with its ranges and what looks like its nodes, or, without any node, with what its node groups plan. Kept
-    /// for some minutes.
-    async fn with_nodes(&self, name: &str) -> Result<Option<(Cluster, BTreeSet<Candidate>)>, CloudError> {
+    /// A cluster with its ranges and what looks like its nodes, and whether these are all; without any node, with what its
+    /// node groups plan.
+    async fn with_nodes(&self, name: &str) -> Result<Option<(Cluster, BTreeSet<Candidate>, bool)>, CloudError> {
         let now = self.clock.now();
-        if let Some(known) = self.index.cluster(name, now) {
-            return Ok(Some(known).filter(|(cluster, _)| cluster.cluster_group.is_some()));
-        }
         let (cluster, ranges) = try_join(self.eks.cluster(name), self.ec2.vpc_ranges()).await?;
         let Some(mut cluster) = cluster.filter(|known| known.cluster_group.is_some()) else { return Ok(None) };
         cluster.vpc_ranges = ranges.get(&cluster.vpc).cloned().unwrap_or_default();
-        let instances = Instances::Nodes { cluster: cluster.name.clone(), vpc: cluster.vpc.clone() };
-        let nodes = topology::candidates(&cluster, &self.ec2.instances(&instances).await?);
+        let (instances, is_all) = self.ec2.nodes(&cluster.name, &cluster.vpc).await?;
+        let nodes = topology::candidates(&cluster, &instances);
         if nodes.is_empty() {
             cluster.node_groups = self.eks.node_groups(name, &NodeGroups::All).await?;
         }
         self.index.keep_cluster(&cluster, nodes.clone(), now);
-        Ok(Some((cluster, nodes)))
+        Ok(Some((cluster, nodes, is_all)))
     }
 }

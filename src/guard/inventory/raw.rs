@@ -29,8 +29,10 @@ pub(super) struct RawState {
     /// When EC2 answered with the rules.
     pub(super) rules_at: Timestamp,
     pub(super) interfaces: Vec<Interface>,
-    /// Whether these are all interfaces of the groups.
+    /// Whether these are all interfaces of the groups, wherever they are.
     pub(super) is_complete: bool,
+    /// Else the VPCs of which these are all.
+    pub(super) vpcs: Option<BTreeSet<String>>,
     /// Of each group at least one that shows whose it is.
     pub(super) instances: Vec<Instance>,
     /// By group: those with an ingress rule that names it, as far as that was asked.
@@ -105,11 +107,21 @@ impl RawState {
         self.of_neighbours.extend(more.instances);
     }
 
-    /// The private ranges around a group: of its VPC, and of those that it is associated with.
-    pub(super) fn ranges_around(&self, group: &GroupFacts) -> Addresses {
-        let others = self.associations.get(&group.id).into_iter().flatten();
-        let ranges = others.chain([&group.vpc]).filter_map(|vpc| self.ranges.get(vpc));
-        ranges.fold(Addresses::default(), |all, ranges| all.with(ranges))
+    /// The private ranges around a group: of its VPC, and of those that it is associated with. And whether these are all.
+    pub(super) fn ranges_around(&self, group: &GroupFacts) -> (Addresses, bool) {
+        let vpcs = || self.vpcs_of(group);
+        let ranges = vpcs().filter_map(|vpc| self.ranges.get(vpc));
+        let is_all = !self.ranges_unread && vpcs().all(|vpc| self.ranges.contains_key(vpc));
+        (ranges.fold(Addresses::default(), |all, ranges| all.with(ranges)), is_all)
+    }
+
+    fn vpcs_of<'a>(&'a self, group: &'a GroupFacts) -> impl Iterator<Item = &'a String> {
+        self.associations.get(&group.id).into_iter().flatten().chain([&group.vpc])
+    }
+
+    /// Whether every interface of the group was read.
+    fn is_complete(&self, group: &GroupFacts) -> bool {
+        self.is_complete && self.vpcs.as_ref().is_none_or(|read| self.vpcs_of(group).all(|vpc| read.contains(vpc)))
     }
 
     /// The groups that may connect this one with a cluster: those beside it on an interface, those it lets in, and, as far
@@ -144,7 +156,8 @@ pub(super) struct View<'a> {
     interfaces: HashMap<&'a str, Vec<&'a Interface>>,
     instances: HashMap<&'a str, Vec<&'a Instance>>,
     rules: HashMap<&'a str, Vec<Rule>>,
-    proven: BTreeSet<(String, String)>,
+    /// By cluster.
+    proven: BTreeMap<&'a str, BTreeSet<String>>,
 }
 
 impl<'a> View<'a> {
@@ -170,10 +183,10 @@ impl<'a> View<'a> {
         for (group, rule) in &raw.rules.rules {
             rules.entry(group).or_default().push(rule.clone());
         }
-        let mut proven = BTreeSet::new();
+        let mut proven: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for instance in raw.instances.iter().chain(&raw.of_neighbours) {
             for cluster in clusters.iter().filter(|cluster| is_node_by_aws(cluster, instance)) {
-                proven.extend(instance.groups.iter().map(|group| (cluster.name.clone(), group.clone())));
+                proven.entry(&cluster.name).or_default().extend(instance.groups.iter().cloned());
             }
         }
         Self { account, configured, raw, clusters, interfaces, instances, rules, proven }
@@ -193,17 +206,21 @@ impl<'a> View<'a> {
 
     /// Those of these groups that are proven to be a cluster's nodes.
     pub(super) fn proven_among(&self, groups: &BTreeSet<String>) -> BTreeSet<String> {
-        let is_among = |(_, group): &&(String, String)| groups.contains(group);
-        self.proven.iter().filter(is_among).map(|(_, group)| group.clone()).collect()
+        self.proven.values().flatten().filter(|group| groups.contains(*group)).cloned().collect()
     }
 
     /// Whether EC2 shows the group attached to nothing, as far as all was looked at that it may be attached to.
     pub(super) fn is_unattached(&self, group: &GroupFacts) -> bool {
-        let id = group.id.as_str();
-        self.raw.is_complete
-            && !self.interfaces.contains_key(id)
-            && !self.instances.contains_key(id)
-            && !self.raw.associations.contains_key(id)
+        self.raw.is_complete(group) && !self.is_seen(group)
+    }
+
+    /// Whether nothing was seen that it is attached to although there was more to read.
+    pub(super) fn is_hidden(&self, group: &GroupFacts) -> bool {
+        !self.raw.is_complete(group) && !self.is_seen(group)
+    }
+
+    fn is_seen(&self, group: &GroupFacts) -> bool {
+        self.interfaces.contains_key(group.id.as_str()) || self.instances.contains_key(group.id.as_str())
     }
 
     /// Whether it is attached to something that is no cluster's and no load balancer's, such as another team's host. An
@@ -244,7 +261,7 @@ impl<'a> View<'a> {
             let_in_by: self.raw.let_in_by.get(&group.id).unwrap_or(&none),
             proven: &self.proven,
             interfaces: self.interfaces.get(group.id.as_str()).map_or(&[], Vec::as_slice),
-            is_complete: self.raw.is_complete,
+            is_complete: self.raw.is_complete(group),
             instances: self.instances.get(group.id.as_str()).map_or(&[], Vec::as_slice),
         })
     }
@@ -262,6 +279,7 @@ mod tests {
             interfaces: vec![Interface { groups: groups("sg-1"), ..Interface::default() }],
             instances: vec![Instance { groups: groups("sg-2"), ..Instance::default() }],
             associations: [("sg-4".to_owned(), ["vpc-2".to_owned()].into())].into(),
+            vpcs: Some([String::new()].into()),
             is_complete: true,
             ..RawState::default()
         };

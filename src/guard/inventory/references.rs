@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _};
 
 use super::raw::RawState;
 use super::{GroupSnapshot, Inventory, Unresolved};
@@ -12,6 +13,8 @@ use crate::model::facts::{Cluster, GroupFacts, Instances, Rules, Selector};
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList, Role};
 use crate::model::rule::{Direction, Peer, Rule};
 
+/// Prefix lists that are read at the same time.
+const MAX_LISTS: usize = 8;
 /// Groups that are looked up at once.
 const MAX_GROUPS: usize = 200;
 
@@ -19,10 +22,19 @@ const MAX_GROUPS: usize = 200;
 #[derive(Default)]
 pub struct References {
     lists: BTreeMap<String, PrefixList>,
-    peers: BTreeMap<String, (Membership, bool)>,
+    peers: BTreeMap<String, Peering>,
     /// The sets of groups that were looked at, and the ingress rules of all of these groups.
     beside: BTreeSet<BTreeSet<String>>,
     rules_beside: BTreeMap<String, Vec<Rule>>,
+}
+
+/// Another group.
+#[derive(Default)]
+struct Peering {
+    membership: Membership,
+    is_unattached: bool,
+    /// Nothing was seen that it is attached to, and not everything was read.
+    is_hidden: bool,
 }
 
 impl References {
@@ -35,47 +47,71 @@ impl References {
                 snapshot.group.beside.push(rules.collect());
             }
         }
-        let GroupSnapshot { group, .. } = snapshot;
-        group.prefix_lists.extend(self.lists.clone());
-        let Group { clusters, peers, .. } = group;
-        peers.extend(self.peers.iter().map(|(id, (peer, is_unattached))| {
-            (id.clone(), PeerGroup { is_unattached: *is_unattached, ..of_clusters(peer, clusters) })
-        }));
+        // A group takes what its own rules name: a sweep looks up thousands.
+        let Group { clusters, peers, prefix_lists, rules, beside, .. } = &mut snapshot.group;
+        for rule in rules.iter().chain(beside.iter().flatten()) {
+            match &rule.peer {
+                Peer::Cidr(_) => {}
+                Peer::PrefixList(id) => {
+                    let found = self.lists.get(id).filter(|_| !prefix_lists.contains_key(id));
+                    prefix_lists.extend(found.map(|list| (id.clone(), list.clone())));
+                }
+                Peer::Group { id, .. } => {
+                    peers.extend(self.peers.get(id).map(|peer| (id.clone(), of_clusters(peer, clusters))));
+                }
+            }
+        }
     }
 }
 
 /// What a group is to the clusters of the group whose rule names it. What ordinary tags say of it allows nothing, but it
 /// keeps a rule from being revoked: it may well be the cluster's.
-fn of_clusters(peer: &Membership, clusters: &BTreeSet<String>) -> PeerGroup {
-    if peer.clusters.is_disjoint(clusters) {
-        return PeerGroup::default();
+fn of_clusters(peer: &Peering, clusters: &BTreeSet<String>) -> PeerGroup {
+    let Peering { membership, is_unattached, is_hidden } = peer;
+    let is_unattached = *is_unattached;
+    if membership.clusters.is_disjoint(clusters) {
+        return PeerGroup { is_unattached, may_be_same_cluster: *is_hidden, ..PeerGroup::default() };
     }
-    let roles = peer.strong_roles();
-    let is_certain = peer.rank == Rank::Proven || roles.contains(&Role::LoadBalancer);
+    let roles = membership.strong_roles();
+    let is_certain = membership.rank == Rank::Proven || roles.contains(&Role::LoadBalancer);
     let roles = if is_certain { roles } else { BTreeSet::new() };
-    let may_be_same_cluster = !peer.roles.is_empty();
-    PeerGroup { same_cluster: !roles.is_empty(), may_be_same_cluster, roles, is_unattached: false }
+    let may_be_same_cluster = !membership.roles.is_empty();
+    PeerGroup { same_cluster: !roles.is_empty(), may_be_same_cluster, roles, is_unattached }
 }
 
 impl Inventory {
     /// Looks up prefix lists (`pl-…`), other groups (`sg-…`) as far as they are of these clusters, and what groups beside
     /// this one let in.
     ///
-    /// # Errors
-    /// A read that failed after the SDK's retries. A list that cannot be read is no error but an unreadable list.
-    pub async fn references(&self, what: &Unresolved, clusters: &[Cluster]) -> Result<References, CloudError> {
+    /// What could not be read is left out, and comes with the error of a read that failed after the SDK's retries. A list
+    /// that cannot be read is no error but an unreadable list.
+    pub async fn references(&self, what: &Unresolved, clusters: &[Cluster]) -> (References, Option<CloudError>) {
         let (lists, peers) = what.references.iter().cloned().partition(|id| id.starts_with("pl-"));
         let beside: BTreeSet<String> = what.beside.iter().flatten().cloned().collect();
         let beside: Vec<String> = beside.into_iter().collect();
         let rules = async { if beside.is_empty() { Ok(Rules::default()) } else { self.ec2.rules(&beside).await } };
         let (lists, peers, rules) = futures::join!(self.prefix_lists(&lists), self.peers(&peers, clusters), rules);
-        let mut rules_beside: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-        for (group, rule) in rules?.rules {
+        let (mut found, mut unread) = (References { lists, ..References::default() }, None);
+        match peers {
+            Ok(peers) => found.peers = peers,
+            Err(error) => unread = Some(error),
+        }
+        let rules = match rules {
+            Ok(rules) => {
+                found.beside.clone_from(&what.beside);
+                rules
+            }
+            Err(error) => {
+                unread = Some(error);
+                Rules::default()
+            }
+        };
+        for (group, rule) in rules.rules {
             if rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. }) {
-                rules_beside.entry(group).or_default().push(rule);
+                found.rules_beside.entry(group).or_default().push(rule);
             }
         }
-        Ok(References { lists, peers: peers?, beside: what.beside.clone(), rules_beside })
+        (found, unread)
     }
 
     /// Looks up what the rules of a snapshot refer to and is not known yet.
@@ -83,8 +119,9 @@ impl Inventory {
     /// # Errors
     /// As [`Inventory::references`].
     pub async fn resolve(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
-        self.references(&snapshot.unresolved(), &snapshot.clusters).await?.resolve(snapshot);
-        Ok(())
+        let (references, unread) = self.references(&snapshot.unresolved(), &snapshot.clusters).await;
+        references.resolve(snapshot);
+        unread.map_or(Ok(()), Err)
     }
 
     /// A list that cannot be read is a finding, not a failure: the other rules still count.
@@ -106,7 +143,7 @@ impl Inventory {
             };
             (id, list)
         };
-        join_all(ids.iter().cloned().map(read)).await.into_iter().collect()
+        stream::iter(ids.iter().cloned()).map(read).buffer_unordered(MAX_LISTS).collect().await
     }
 
     /// What other groups are to these clusters now, and whether they are attached to nothing. One that does not exist here
@@ -115,12 +152,11 @@ impl Inventory {
         &self,
         ids: &BTreeSet<String>,
         clusters: &[Cluster],
-    ) -> Result<BTreeMap<String, (Membership, bool)>, CloudError> {
-        let mut found: BTreeMap<String, (Membership, bool)> =
-            ids.iter().map(|id| (id.clone(), Default::default())).collect();
+    ) -> Result<BTreeMap<String, Peering>, CloudError> {
+        let mut found: BTreeMap<String, Peering> = ids.iter().map(|id| (id.clone(), Peering::default())).collect();
         let ids: Vec<String> = ids.iter().cloned().collect();
         let read = |ids: &[String]| {
-            let (selector, witnesses) = (Selector::Ids(ids.to_vec()), Instances::Witnesses(ids.to_vec()));
+            let (selector, witnesses) = (Selector::Ids(ids.to_vec()), Instances::Peers(ids.to_vec()));
             async move {
                 let groups = self.ec2.groups(&selector);
                 let attachments = (self.ec2.interfaces(&selector), self.ec2.instances(&witnesses));
@@ -131,7 +167,10 @@ impl Inventory {
             let mut raw = RawState { groups, is_complete: interfaces.is_complete, ..RawState::default() };
             raw.attach(interfaces.found, instances);
             let view = self.view(&raw, clusters);
-            let peer = |group: &GroupFacts| (group.id.clone(), (view.membership(group), view.is_unattached(group)));
+            let peer = |group: &GroupFacts| {
+                let (is_unattached, is_hidden) = (view.is_unattached(group), view.is_hidden(group));
+                (group.id.clone(), Peering { membership: view.membership(group), is_unattached, is_hidden })
+            };
             found.extend(raw.groups.iter().map(peer));
         }
         Ok(found)

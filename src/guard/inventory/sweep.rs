@@ -33,7 +33,7 @@ impl Inventory {
         let mut noted = |what: String, source| unread.push(Unread { what, source });
         let all = Selector::Vpcs(Vec::new());
         let (ranges, associations) = futures::join!(self.ec2.vpc_ranges(), self.ec2.associations(&all));
-        let mut raw = RawState { is_complete: true, ..RawState::default() };
+        let mut raw = RawState { is_complete: true, vpcs: Some(BTreeSet::new()), ..RawState::default() };
         raw.ranges_unread = ranges.is_err() || associations.is_err();
         raw.ranges = ranges.unwrap_or_else(|error| {
             noted("the ranges of the VPCs".to_owned(), error);
@@ -58,6 +58,7 @@ impl Inventory {
         for (found, vpc) in vpcs {
             match found {
                 Ok((groups, interfaces, instances)) => {
+                    raw.vpcs.get_or_insert_default().insert(vpc.clone());
                     raw.groups.extend(groups);
                     for cluster in known.iter().filter(|cluster| cluster.vpc == vpc) {
                         let nodes = topology::candidates(cluster, &instances);
@@ -88,7 +89,7 @@ impl Inventory {
         // What a cluster is that could not be read, nobody knows; it may lie in any of the VPCs.
         let complete =
             if unread.is_empty() { known.iter().map(|cluster| cluster.vpc.clone()).collect() } else { BTreeSet::new() };
-        let snapshots = self.with_references(&raw, &known, snapshots).await?;
+        let snapshots = self.with_references(&raw, &known, snapshots, &mut unread).await;
         let clusters = known.iter().map(|cluster| cluster.name.clone()).collect();
         Ok(Looked { snapshots, all, complete, clusters, unread })
     }
@@ -129,7 +130,8 @@ impl Inventory {
         raw: &RawState,
         clusters: &Arc<Vec<Cluster>>,
         mut snapshots: Vec<GroupSnapshot>,
-    ) -> Result<Vec<GroupSnapshot>, CloudError> {
+        unread: &mut Vec<Unread>,
+    ) -> Vec<GroupSnapshot> {
         let view = self.view(raw, clusters);
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
         // What groups beside one let in was read already; the lists it names come with the second look.
@@ -148,12 +150,15 @@ impl Inventory {
             if unresolved.is_empty() {
                 break;
             }
-            let references = self.references(&unresolved, clusters).await?;
+            let (references, failed) = self.references(&unresolved, clusters).await;
             for snapshot in &mut snapshots {
                 references.resolve(snapshot);
             }
+            if let Some(error) = failed {
+                unread.push(Unread { what: "what rules refer to".to_owned(), source: error });
+            }
         }
-        Ok(snapshots)
+        snapshots
     }
 }
 

@@ -109,6 +109,9 @@ impl<'t> Reader<'t> {
             check_severity(&fields, verdict, problems);
             check_softening(&fields, verdict, [in_passing, for_controller], problems);
         }
+        if let (Some(limits), Some(width)) = (&limits, width) {
+            scope::check(&fields, limits, width, problems);
+        }
 
         let ((id, at), (direction, traffic, peers)) = (id?, region?);
         let (roles, verdict, reason) = (roles?, verdict?, reason?);

@@ -2,9 +2,11 @@
 //!
 //! Must not: decide where they stand among the others (`file` does) or merge them with what is inherited everywhere.
 
-use wildmatch::WildMatch;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::policy::diagnostic::Rejected;
+use crate::policy::globs::may_both_match;
 use crate::policy::model::{Clause, ClusterSetting, Limits, Policy};
 
 /// The clauses in reading order, and the hashes of their policies. `added`: of each setting the name of its policy. The
@@ -15,6 +17,7 @@ pub(super) fn clauses(
     mut read: impl FnMut(&'static str) -> Result<Policy, Rejected>,
 ) -> Result<(Vec<Clause>, String), Rejected> {
     let (mut clauses, mut hashes) = (Vec::new(), String::new());
+    let mut known: BTreeMap<&str, Policy> = BTreeMap::new();
     for (at, (setting, name)) in settings.iter().zip(added).enumerate() {
         let Some(name) = name else { continue };
         let earlier = settings.iter().take(at).map(|other| &other.name);
@@ -23,43 +26,12 @@ pub(super) fn clauses(
             not_clusters: earlier.filter(|other| may_both_match(other, &setting.name)).cloned().collect(),
             ..Limits::default()
         };
-        let policy = read(name)?;
-        clauses.extend(policy.clauses.into_iter().map(|clause| Clause { limits: limits.clone(), ..clause }));
+        let policy = match known.entry(name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(read(name)?),
+        };
+        clauses.extend(policy.clauses.iter().map(|clause| Clause { limits: limits.clone(), ..clause.clone() }));
         hashes.push_str(&policy.hash);
     }
     Ok((clauses, hashes))
-}
-
-/// Whether some name may match both globs. `false` is certain.
-fn may_both_match(one: &str, other: &str) -> bool {
-    let literal = |glob: &str| glob.split(['*', '?']).next().unwrap_or_default().to_owned();
-    let (first, second) = (literal(one), literal(other));
-    match (first == one, second == other) {
-        (true, _) => WildMatch::new(other).matches(one),
-        (_, true) => WildMatch::new(one).matches(other),
-        _ => first.starts_with(&second) || second.starts_with(&first),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn globs_that_begin_otherwise_match_no_name_together() {
-        for (one, other, both) in [
-            ("prod", "prod", true),
-            ("prod", "prod-eu", false),
-            ("prod-eu", "prod-*", true),
-            ("prod-*", "prod-eu", true),
-            ("dev-eu", "prod-*", false),
-            ("prod-*", "dev-*", false),
-            ("prod-*", "prod-eu-*", true),
-            ("prod-?", "prod-eu", false),
-            ("*", "prod", true),
-            ("*-eu", "prod-*", true),
-        ] {
-            assert_eq!(may_both_match(one, other), both, "{one} {other}");
-        }
-    }
 }

@@ -2,14 +2,17 @@
 //! somewhere in a larger range, what an inherited clause revokes as critical, and whatever opens to the world what an
 //! inherited clause closes. Warns only where that is certain.
 
+use std::collections::BTreeSet;
+
 use crate::model::group::Role;
 use crate::model::region::Traffic;
-use crate::model::rule::Direction;
+use crate::model::rule::{Direction, Packets};
 use crate::model::text::and;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::Ids;
 use crate::policy::file::problems::Problems;
 use crate::policy::file::reach::{Budget, Open, Reach, cover, surely_meet};
+use crate::policy::globs::is_universal;
 use crate::policy::model::{Clause, Limits, Origin, PeerTerm, Severity, Verdict};
 
 /// Roles of groups in which EKS and its tools let in everything from other groups of the cluster.
@@ -21,12 +24,12 @@ pub(super) fn is_guard(clause: &Clause) -> bool {
     clause.verdict == Verdict::Revoke && is_grave
 }
 
-/// Adds a warning for each such clause. `own`: the user's exceptions and clauses in reading order; `ids`: the positions of
-/// inherited ones.
+/// Adds a warning for each such clause. `own`: the user's exceptions and clauses in reading order; `inherited`: what is read
+/// after them, in some clusters or in all; `ids`: the positions of inherited ones.
 pub(super) fn report(
     exceptions: &[(Clause, At)],
     own: &[(Clause, At)],
-    inherited: &[Clause],
+    inherited: &[&Clause],
     ids: &Ids,
     problems: &mut Problems,
 ) {
@@ -45,7 +48,7 @@ pub(super) fn report(
 
     let is_critical =
         |clause: &&Clause| clause.verdict == Verdict::Revoke && clause.severity == Some(Severity::Critical);
-    let critical: Vec<Reach<'_>> = inherited.iter().filter(is_critical).filter_map(Reach::of).collect();
+    let critical: Vec<Reach<'_>> = inherited.iter().copied().filter(is_critical).filter_map(Reach::of).collect();
     let mut budget = Budget::new();
     let mut earlier: Vec<Reach<'_>> = Vec::new();
     for (clause, at) in own {
@@ -55,10 +58,12 @@ pub(super) fn report(
             if budget.spend(earlier.len()).and_then(|()| budget.compare(&reach, &near)).is_none() {
                 return;
             }
+            // Several policies may have the same clause.
+            let mut seen = BTreeSet::new();
             let overridden: Vec<(&Clause, Traffic)> = critical
                 .iter()
                 .map(|inherited| (inherited.clause, allowed_in_passing(&reach, inherited, &near)))
-                .filter(|(_, traffic)| !traffic.is_empty())
+                .filter(|(inherited, traffic)| !traffic.is_empty() && seen.insert(&inherited.id))
                 .collect();
             warn(&clause.id, *at, &overridden, ids, problems);
         }
@@ -71,52 +76,79 @@ pub(super) fn report(
 fn open_to_world(
     exceptions: &[(Clause, At)],
     own: &[(Clause, At)],
-    inherited: &[Clause],
+    inherited: &[&Clause],
     ids: &Ids,
     problems: &mut Problems,
 ) {
-    let guards: Vec<Reach<'_>> = inherited.iter().filter(|clause| is_guard(clause)).filter_map(Reach::of).collect();
+    let guards = inherited.iter().copied().filter(|clause| is_guard(clause));
+    let guards: Vec<Reach<'_>> = guards.filter_map(Reach::of).collect();
     let mut budget = Budget::new();
     let mut earlier: Vec<Reach<'_>> = Vec::new();
     for (clause, at) in exceptions.iter().chain(own) {
         let Some(reach) = Reach::of(clause) else { continue };
-        let is_wide = clause.verdict < Verdict::Revoke && surely_meet(&clause.peers, &PeerTerm::WideInternet);
+        let is_mild = verdicts_of(clause).iter().any(|(verdict, _)| *verdict < Verdict::Revoke);
+        let is_wide = is_mild && surely_meet(&clause.peers, &PeerTerm::WideInternet);
         if is_wide && holds_everywhere(&clause.limits) && !problems.has("allows-critical", *at) {
-            let near = earlier.iter().filter(|other| reach.overlaps(other) && holds_everywhere(&other.clause.limits));
-            let near: Vec<&Reach<'_>> = near.collect();
+            let holds = |other: &Reach<'_>| holds_everywhere(&other.clause.limits) && other.holds_beside(&reach);
+            let near: Vec<&Reach<'_>> = earlier.iter().filter(|other| reach.overlaps(other) && holds(other)).collect();
             if budget.spend(earlier.len()).and_then(|()| budget.compare(&reach, &near)).is_none() {
                 return;
             }
-            let opened = guards.iter().filter(|guard| reach.overlaps(guard)).map(|guard| {
+            let opened = guards.iter().filter(|guard| reach.overlaps(guard)).filter_map(|guard| {
+                let how = milder(clause, guard.clause)?;
                 let mut open = Open::of_both(&reach, guard);
                 let decided = |other: &&&Reach<'_>| cover(&other.clause.peers, &PeerTerm::WideInternet);
                 near.iter().filter(decided).for_each(|other| open.take(other));
-                (guard.clause, open.traffic())
+                Some((how, guard.clause, open.traffic()))
             });
-            let opened: Vec<(&Clause, Traffic)> = opened.filter(|(_, traffic)| !traffic.is_empty()).collect();
+            let mut seen = BTreeSet::new();
+            let opened = opened.filter(|(_, guard, traffic)| !traffic.is_empty() && seen.insert(&guard.id));
+            let opened: Vec<Opened<'_>> = opened.collect();
             warn_of_world(clause, *at, &opened, ids, problems);
         }
         earlier.push(reach);
     }
 }
 
-/// Whether nothing narrows it down to some clusters, groups or locations. A day does not.
+/// What a clause says of a rule, of one that covers the ports in passing, and of a controller's; the last two with words.
+fn verdicts_of(clause: &Clause) -> [(Verdict, &'static str); 3] {
+    let milder = |particular: Option<Verdict>| particular.map_or(clause.verdict, |verdict| verdict.min(clause.verdict));
+    [
+        (clause.verdict, ""),
+        (milder(clause.in_passing), " in passing"),
+        (milder(clause.for_controller), " as a controller's rule"),
+    ]
+}
+
+/// How the clause is milder than the guard, with the verdict; first of every rule.
+fn milder(clause: &Clause, guard: &Clause) -> Option<(Verdict, &'static str)> {
+    let pairs = verdicts_of(clause).into_iter().zip(verdicts_of(guard));
+    pairs.filter(|((ours, _), (theirs, _))| ours < theirs).map(|(ours, _)| ours).next()
+}
+
+/// Whether nothing narrows it down to some clusters, groups or locations. A day does not, nor do clusters that are left out.
 fn holds_everywhere(limits: &Limits) -> bool {
-    let every = |glob: &String| glob.chars().all(|c| c == '*');
     limits.group.is_none()
         && limits.account.is_none()
         && limits.region.is_none()
-        && limits.cluster.as_ref().is_none_or(every)
+        && limits.cluster.as_deref().is_none_or(is_universal)
+        && !limits.not_clusters.iter().any(|glob| is_universal(glob))
 }
 
-fn warn_of_world(clause: &Clause, at: At, opened: &[(&Clause, Traffic)], ids: &Ids, problems: &mut Problems) {
-    let Some((first, _)) = opened.first() else { return };
-    let what: Vec<String> = opened.iter().map(named).collect();
+/// A clause that is opened, with its traffic, and the verdict that is milder with the rules that get it.
+type Opened<'c> = ((Verdict, &'static str), &'c Clause, Traffic);
+
+fn warn_of_world(clause: &Clause, at: At, opened: &[Opened<'_>], ids: &Ids, problems: &mut Problems) {
+    // What concerns every rule is told before what concerns some.
+    let Some(((verdict, rules), first, _)) = opened.iter().min_by_key(|((_, rules), ..)| *rules) else { return };
+    let what = opened.iter().filter(|((_, other), ..)| other == rules);
+    let what: Vec<String> = what.map(|(_, guard, traffic)| named(guard, traffic)).collect();
     let kind = if clause.origin == Origin::Exception { "exception" } else { "clause" };
-    let does = if clause.verdict == Verdict::Allow { "allows" } else { "only reports" };
+    let does = if *verdict == Verdict::Allow { "allows" } else { "only reports" };
+    let clusters = if clause.limits.not_clusters.is_empty() { "every cluster" } else { "all clusters but some" };
     let id = &clause.id;
     let message = format!(
-        "the {kind} `{id}` {does}, from a large part of the internet and in every cluster, what the inherited policy \
+        "the {kind} `{id}` {does}{rules}, from a large part of the internet and in {clusters}, what the inherited policy \
          revokes: {}",
         and(&what)
     );
@@ -132,7 +164,7 @@ fn warn_of_world(clause: &Clause, at: At, opened: &[(&Clause, Traffic)], ids: &I
 }
 
 /// A clause with a part of its traffic.
-fn named((clause, traffic): &(&Clause, Traffic)) -> String {
+fn named(clause: &Clause, traffic: &Traffic) -> String {
     let pairs = traffic.by_protocol().into_iter();
     let ports: Vec<String> =
         pairs.map(|(protocol, ports)| format!("{protocol} {}", ports.replace(',', ", "))).collect();
@@ -144,6 +176,7 @@ fn revokes_whole_rules(clause: &Clause) -> bool {
     clause.verdict == Verdict::Revoke
         && clause.direction == Direction::Ingress
         && clause.traffic != Traffic::all()
+        && clause.width.holds(Packets::All.port_count())
         && WIDE_INSIDE.iter().any(|role| clause.roles.contains(role))
         && clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Itself | PeerTerm::SameCluster | PeerTerm::Role(_)))
 }
@@ -152,7 +185,8 @@ fn revokes_whole_rules(clause: &Clause) -> bool {
 /// the inherited traffic was written on purpose and does not count, nor does what an `earlier` clause of the user decides.
 fn allowed_in_passing(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Reach<'_>]) -> Traffic {
     let mut found = Traffic::default();
-    if !clause.overlaps(inherited) || !inherited.holds_beside(clause) {
+    let both_hold = inherited.holds_beside(clause) || clause.holds_beside(inherited);
+    if !clause.overlaps(inherited) || !both_hold {
         return found;
     }
     for ours in &clause.clause.peers {
@@ -179,7 +213,7 @@ fn allowed_in_passing(clause: &Reach<'_>, inherited: &Reach<'_>, earlier: &[&Rea
 
 fn warn(id: &str, at: At, overridden: &[(&Clause, Traffic)], ids: &Ids, problems: &mut Problems) {
     let Some((first, _)) = overridden.first() else { return };
-    let what: Vec<String> = overridden.iter().map(named).collect();
+    let what: Vec<String> = overridden.iter().map(|(clause, traffic)| named(clause, traffic)).collect();
     let message =
         format!("the clause `{id}` allows traffic that the inherited policy revokes as critical: {}", and(&what));
     let mut problem = Diagnostic::warning("allows-critical", at, message)

@@ -296,8 +296,20 @@ fn starts_id(text: &str, kind: &str) -> bool {
         || lower.split_once('/').is_some_and(|(account, id)| is_account(account) && id.starts_with(kind))
 }
 
+/// In a number of an IPv4 address, or in the length of a block.
+fn has_leading_zero(text: &str) -> bool {
+    let (address, len) = text.split_once('/').unwrap_or((text, ""));
+    let starts_with_zero = |number: &str| number.len() > 1 && number.starts_with('0');
+    starts_with_zero(len) || !address.contains(':') && address.split('.').any(starts_with_zero)
+}
+
 fn block(text: &str, at: At, problems: &mut Problems) -> Option<IpNet> {
     let problem = match text.parse::<IpNet>() {
+        Ok(net) if has_leading_zero(text) => {
+            let message =
+                format!("{} has a number with a leading zero, which some programs read as octal", quoted(text));
+            Diagnostic::error("bad-cidr", at, message).help(format!("write `{net}`, if that is meant"))
+        }
         Ok(net) if net == net.trunc() => return Some(net),
         Ok(net) => {
             let message = format!("{} has host bits set: which addresses are meant?", quoted(text));

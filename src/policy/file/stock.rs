@@ -9,7 +9,6 @@ use crate::model::group::{Evidence, Group, PeerGroup, Role, RoleEvidence};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 
-const CLUSTER: &str = "stock";
 const OWN: &str = "sg-00000000000000001";
 const CONTROL_PLANE: &str = "sg-00000000000000002";
 const NODES: &str = "sg-00000000000000003";
@@ -21,9 +20,9 @@ pub(super) struct SetUp {
 }
 
 /// Of EKS alone: one group for the control plane and the nodes. Of terraform-aws-eks: groups of their own for both.
-pub(super) fn set_ups() -> [SetUp; 2] {
+pub(super) fn set_ups(cluster: &str) -> [SetUp; 2] {
     let all = || vec![inside(OWN, Packets::All)];
-    let alone = set_up(&[(OWN, &[Role::Cluster, Role::Node], all())], &[OWN], &[OWN]);
+    let alone = set_up(cluster, &[(OWN, &[Role::Cluster, Role::Node], all())], &[OWN], &[OWN]);
     let from_control_plane = [(443, 443), (4443, 4443), (6443, 6443), (8443, 8443), (9443, 9443), (10250, 10250)];
     let mut nodes: Vec<Rule> =
         from_control_plane.into_iter().map(|(from, to)| inside(CONTROL_PLANE, Packets::Tcp(from, to))).collect();
@@ -34,10 +33,10 @@ pub(super) fn set_ups() -> [SetUp; 2] {
         (CONTROL_PLANE, &[Role::ControlPlane], vec![inside(NODES, Packets::Tcp(443, 443))]),
         (NODES, &[Role::Node], nodes),
     ];
-    [alone, set_up(&apart, &[OWN, CONTROL_PLANE], &[NODES])]
+    [alone, set_up(cluster, &apart, &[OWN, CONTROL_PLANE], &[NODES])]
 }
 
-fn set_up(written: &[(&str, &[Role], Vec<Rule>)], control_plane: &[&str], nodes: &[&str]) -> SetUp {
+fn set_up(cluster: &str, written: &[(&str, &[Role], Vec<Rule>)], control_plane: &[&str], nodes: &[&str]) -> SetUp {
     let peers: BTreeMap<String, PeerGroup> = written
         .iter()
         .map(|(id, roles, _)| {
@@ -50,7 +49,7 @@ fn set_up(written: &[(&str, &[Role], Vec<Rule>)], control_plane: &[&str], nodes:
     let vpc_ranges: Addresses = "10.0.0.0/16".parse().ok().into_iter().collect();
     let group = |(id, roles, ingress): &(&str, &[Role], Vec<Rule>)| Group {
         id: (*id).to_owned(),
-        clusters: [CLUSTER.to_owned()].into(),
+        clusters: [cluster.to_owned()].into(),
         roles: roles
             .iter()
             .map(|role| RoleEvidence { role: *role, evidence: Evidence::Configured, strong: true })
@@ -63,7 +62,7 @@ fn set_up(written: &[(&str, &[Role], Vec<Rule>)], control_plane: &[&str], nodes:
     let groups: Vec<Group> = written.iter().map(group).collect();
     let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<GroupSet>();
     let topology = Topology {
-        cluster: CLUSTER.to_owned(),
+        cluster: cluster.to_owned(),
         control_plane: set(control_plane),
         nodes: BTreeSet::from([set(nodes)]),
         rules: groups.iter().map(|group| (group.id.clone(), group.rules.clone())).collect(),

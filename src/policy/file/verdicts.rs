@@ -8,7 +8,8 @@ use crate::policy::file::clause::{DEFAULT_SEVERITY, HELP_VERDICT, Ids, MILDER, r
 use crate::policy::file::fields::{Fields, choice, kind, scalar};
 use crate::policy::file::hazard::is_guard;
 use crate::policy::file::problems::Problems;
-use crate::policy::model::{Clause, PeerTerm, Policy, Severity, Verdict};
+use crate::policy::globs::is_universal;
+use crate::policy::model::{Clause, Limits, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::tree::{Node, Value};
 
 const OF_VERDICTS: [&str; 4] = ["verdict", "in_passing", "for_controller", "severity"];
@@ -75,16 +76,44 @@ pub(super) fn change(node: &Node, own: &Ids, inherited: &mut Policy, problems: &
 /// or the last that objects to something open to the internet.
 fn weakened(clause: &Clause, change: Change) -> Option<String> {
     let (id, verdict) = (&clause.id, change.verdict);
-    let before = clause.in_passing.unwrap_or(clause.verdict);
-    let is_milder_in_passing = change.in_passing.is_some_and(|milder| milder < before);
-    if is_guard(clause) && (verdict < Verdict::Revoke || is_milder_in_passing) {
+    let particular = [(clause.in_passing, change.in_passing), (clause.for_controller, change.for_controller)];
+    let is_milder = |(before, after): (Option<Verdict>, Option<Verdict>)| {
+        after.is_some_and(|after| after < before.unwrap_or(clause.verdict))
+    };
+    if is_guard(clause) && (verdict < Verdict::Revoke || particular.into_iter().any(is_milder)) {
         return Some(format!("`{id}` no longer closes what it is there to keep the world out of: {}", clause.reason));
     }
-    let severity = clause.severity.max(clause.severity_of_ranges);
+    let particular = [clause.severity_of_ranges, clause.severity_of_broad, clause.severity_for_controller];
+    let severity = particular.into_iter().fold(clause.severity, Option::max);
     let is_public = clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Internet | PeerTerm::WideInternet));
     let was_grave = clause.verdict > Verdict::Allow && severity >= Some(Severity::High) && is_public;
     (verdict == Verdict::Allow && was_grave)
         .then(|| format!("nobody will hear of what `{id}` is there to find: {}", clause.reason))
+}
+
+/// Warns of each inherited clause that is changed and decides nowhere: `extends` of an entry of `clusters` gives every
+/// cluster the same clause, as it is written, before it.
+pub(super) fn report_shadowed(node: &Node, inherited: &Policy, of_clusters: &[Clause], problems: &mut Problems) {
+    for (id, at) in
+        positions(node).into_iter().filter(|(id, _)| inherited.clauses.iter().any(|clause| clause.id == *id))
+    {
+        let has_it = |limits: &Limits| of_clusters.iter().any(|clause| clause.id == id && clause.limits == *limits);
+        let last = of_clusters.iter().map(|clause| &clause.limits).find(|limits| {
+            let others = limits.not_clusters.iter();
+            let mut others =
+                others.map(|name| of_clusters.iter().find(|clause| clause.limits.cluster.as_ref() == Some(name)));
+            let every = limits.cluster.as_deref().is_some_and(is_universal);
+            every && has_it(limits) && others.all(|other| other.is_some_and(|other| has_it(&other.limits)))
+        });
+        if last.is_some() {
+            let message = format!(
+                "what `verdicts` says of {} counts in no cluster: `extends` gives each of them that clause as it is written",
+                quoted(id)
+            );
+            let help = "change the policy that the file extends, or write a clause of your own, which is read first";
+            problems.add(Diagnostic::warning("shadowed", at, message).about(id).help(help));
+        }
+    }
 }
 
 /// Where the file changes each inherited clause.
