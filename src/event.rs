@@ -118,7 +118,7 @@ pub struct Actor {
     pub session_issuer: Option<String>,
     /// The identity provider that vouched for the session, by ARN: of a pod with a web identity, its cluster's. The policy
     /// asks for it; no record has it.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federated_provider: Option<String>,
     /// An address, or the host name of an AWS service.
     pub source_ip: Option<String>,
