@@ -9,6 +9,7 @@ mod group;
 mod handled;
 pub mod inventory;
 mod invocation;
+pub mod modes;
 mod needs;
 mod news;
 mod notify;

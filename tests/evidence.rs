@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::cluster::membership::{Facts, Membership, membership};
 use eks_sg_guard::event::Named;
-use eks_sg_guard::guard::plan::{Intent, Modes, PlanContext, plan};
+use eks_sg_guard::guard::modes::Modes;
+use eks_sg_guard::guard::plan::{Intent, PlanContext, plan};
 use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, Tags};
 use eks_sg_guard::model::group::Group;
 use eks_sg_guard::model::ids::Location;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use eks_sg_guard::guard::Guard;
 use eks_sg_guard::guard::dispatch::{Dispatcher, FunctionResponse};
-use eks_sg_guard::guard::plan::Modes;
+use eks_sg_guard::guard::modes::Modes;
 use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;

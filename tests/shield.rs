@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::cluster::topology::{GroupSet, Topology};
 use eks_sg_guard::event::{Named, NamedRule};
-use eks_sg_guard::guard::plan::{Intent, Modes, PlanContext, Step, plan};
+use eks_sg_guard::guard::modes::Modes;
+use eks_sg_guard::guard::plan::{Intent, PlanContext, Step, plan};
 use eks_sg_guard::guard::shield::Shield;
 use eks_sg_guard::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;

@@ -1,10 +1,11 @@
-//! Turns findings into steps: what we intend to do, as a value. Modes, guards and limits live here and change the plan,
-//! never the verdict. Must not: do any of it.
+//! Turns findings into steps: what we intend to do, as a value. Guards and limits live here and, with the mode, change the
+//! plan and never the verdict. Must not: do any of it.
 
 use std::collections::BTreeMap;
 
 use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Claim, Named, NamedRule};
+use crate::guard::modes::Modes;
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
 use crate::model::region::Addresses;
@@ -15,36 +16,6 @@ use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Severity, Verdict};
 use crate::policy::peers::private_everywhere;
 use jiff::Timestamp;
-
-/// The two modes of the environment, already capped: the sweep mode never does more than the mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Modes {
-    /// What named rules follow (`GUARD_MODE`).
-    pub named: Mode,
-    /// What all other rules follow (`GUARD_SWEEP_MODE`).
-    pub others: Mode,
-}
-
-impl Modes {
-    /// `GUARD_MODE=report` is the stop button: it caps sweeps too.
-    pub fn new(mode: Mode, sweep_mode: Mode) -> Self {
-        Self { named: mode, others: mode.min(sweep_mode) }
-    }
-
-    /// The mode of a rule of this group, and the setting that decided: always one for `report`, for `enforce` only where
-    /// another setting of the policy says `report`.
-    pub fn of(self, policy: &Policy, group: &Group, named: bool) -> (Mode, Option<String>) {
-        let (mode, setting) = policy.mode_of(group);
-        let report = |setting: &str| (Mode::Report, Some(setting.to_owned()));
-        if self.named == Mode::Report {
-            report("`GUARD_MODE` is `report`")
-        } else if mode == Mode::Enforce && !named && self.others == Mode::Report {
-            report("rules that no event names are only reported (`GUARD_SWEEP_MODE`)")
-        } else {
-            (mode, setting)
-        }
-    }
-}
 
 /// What we intend to do about one finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,33 +221,41 @@ pub(super) fn worst_first(revokes: &mut [&mut Step]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::group::{ConfiguredGroup, Evidence, Role, RoleEvidence};
+    use crate::model::group::{Evidence, Role, RoleEvidence};
     use crate::model::rule::Packets;
     use crate::policy::builtin;
-    use crate::policy::model::ClusterSetting;
+
+    /// Open to the world.
+    fn rule(port: u16) -> Rule {
+        Rule {
+            id: format!("sgr-{port}"),
+            direction: Direction::Ingress,
+            packets: Packets::Tcp(port, port),
+            peer: Peer::cidr("0.0.0.0/0").unwrap(),
+            description: None,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// In mode `enforce`, after an event that names every rule.
+    fn steps(group: &Group) -> Vec<Step> {
+        let context = PlanContext {
+            policy: builtin::policy("standard").unwrap(),
+            location: &Location::new("111122223333", "eu-west-1"),
+            now: Timestamp::UNIX_EPOCH,
+            modes: Modes::new(Mode::Enforce, Mode::Enforce),
+            actor: None,
+            named: &Named::Everything,
+        };
+        plan(context, group)
+    }
 
     #[test]
     fn the_internal_group_of_outposts_is_known_by_its_name() {
         let weak = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: false };
-        let rule = Rule {
-            id: "sgr-1".to_owned(),
-            direction: Direction::Ingress,
-            packets: Packets::Tcp(10250, 10250),
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
-            description: None,
-            tags: BTreeMap::new(),
-        };
         for (name, word) in [(format!("{INTERNAL_GROUP}prod"), "Outposts"), ("nodes".to_owned(), "weak evidence")] {
-            let group = Group { name, roles: [weak].into(), rules: vec![rule.clone()], ..Group::default() };
-            let context = PlanContext {
-                policy: builtin::policy("standard").unwrap(),
-                location: &Location::new("111122223333", "eu-west-1"),
-                now: Timestamp::UNIX_EPOCH,
-                modes: Modes::new(Mode::Enforce, Mode::Enforce),
-                actor: None,
-                named: &Named::Everything,
-            };
-            let steps = plan(context, &group);
+            let group = Group { name, roles: [weak].into(), rules: vec![rule(10250)], ..Group::default() };
+            let steps = steps(&group);
             assert!(matches!(&steps[0].intent, Intent::Report(Some(why)) if why.contains(word)), "{steps:?}");
         }
     }
@@ -284,14 +263,6 @@ mod tests {
     /// Such as a load balancer's group, whose rules exist before its interfaces.
     #[test]
     fn of_a_group_that_only_tags_claim_and_nothing_is_attached_to_only_forbidden_rules_are_told() {
-        let rule = |port| Rule {
-            id: format!("sgr-{port}"),
-            direction: Direction::Ingress,
-            packets: Packets::Tcp(port, port),
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
-            description: None,
-            tags: BTreeMap::new(),
-        };
         for (is_unattached, strong, https, kubelet) in [
             (true, false, None, Some(Severity::Medium)),
             (false, false, Some(Severity::High), Some(Severity::Critical)),
@@ -300,15 +271,7 @@ mod tests {
             let role = RoleEvidence { role: Role::Node, evidence: Evidence::Tag, strong };
             let rules = vec![rule(443), rule(10250)];
             let group = Group { is_unattached, roles: [role].into(), rules, ..Group::default() };
-            let context = PlanContext {
-                policy: builtin::policy("standard").unwrap(),
-                location: &Location::new("111122223333", "eu-west-1"),
-                now: Timestamp::UNIX_EPOCH,
-                modes: Modes::new(Mode::Enforce, Mode::Enforce),
-                actor: None,
-                named: &Named::Everything,
-            };
-            let steps = plan(context, &group);
+            let steps = steps(&group);
             let told = |step: &Step| (step.intent != Intent::None).then_some(step.finding.severity).flatten();
             assert_eq!([told(&steps[0]), told(&steps[1])], [https, kubelet], "{is_unattached} {strong}");
             assert_eq!(steps[1].finding.verdict, Verdict::Revoke, "the plan never changes a verdict");
@@ -332,95 +295,13 @@ mod tests {
             (&["2000::/3"], false),
             (&["2001:db8::/48"], true),
         ] {
-            let rule = Rule {
-                id: "sgr-1".to_owned(),
-                direction: Direction::Ingress,
-                packets: Packets::Tcp(10250, 10250),
-                peer: Peer::PrefixList("pl-1".to_owned()),
-                description: None,
-                tags: BTreeMap::new(),
-            };
+            let rule = Rule { peer: Peer::PrefixList("pl-1".to_owned()), ..rule(10250) };
             let list = PrefixList::Entries(nets(entries));
             let prefix_lists = BTreeMap::from([("pl-1".to_owned(), list)]);
             let group = Group { roles: vec![strong], rules: vec![rule], prefix_lists, ..Group::default() };
-            let context = PlanContext {
-                policy: builtin::policy("standard").unwrap(),
-                location: &Location::new("111122223333", "eu-west-1"),
-                now: Timestamp::UNIX_EPOCH,
-                modes: Modes::new(Mode::Enforce, Mode::Enforce),
-                actor: None,
-                named: &Named::Everything,
-            };
-            assert_eq!(plan(context, &group)[0].intent, Intent::Revoke, "{entries:?}");
+            assert_eq!(steps(&group)[0].intent, Intent::Revoke, "{entries:?}");
             let unread = Group { ranges_unread: true, ..group };
-            assert_eq!(plan(context, &unread)[0].intent != Intent::Revoke, waits, "{entries:?}");
-        }
-    }
-
-    #[test]
-    fn whatever_keeps_a_rule_from_being_revoked_is_named() {
-        let mut policy = builtin::policy("standard").unwrap().clone();
-        let dev = ClusterSetting { name: "dev-*".into(), environment: None, mode: Some(Mode::Report) };
-        policy.clusters = vec![dev];
-        let group = |cluster: &str| Group { clusters: [cluster.to_owned()].into(), ..Group::default() };
-        let (enforce, report) = (Mode::Enforce, Mode::Report);
-        for (mode, sweep_mode, cluster, named, expected, word) in [
-            (enforce, report, "prod", true, enforce, ""),
-            (enforce, report, "prod", false, report, "GUARD_SWEEP_MODE"),
-            (enforce, enforce, "prod", false, enforce, ""),
-            (report, enforce, "prod", false, report, "GUARD_MODE"),
-            (report, enforce, "prod", true, report, "GUARD_MODE"),
-            (enforce, enforce, "dev-1", true, report, "cluster"),
-        ] {
-            let (mode, setting) = Modes::new(mode, sweep_mode).of(&policy, &group(cluster), named);
-            assert_eq!(mode, expected, "{cluster} {named}");
-            assert_eq!(
-                setting.is_some(),
-                mode == report,
-                "what is only reported has a reason, and what is not needs none"
-            );
-            assert!(setting.unwrap_or_default().contains(word), "{cluster} {named}");
-        }
-    }
-
-    #[test]
-    fn of_several_clusters_the_stricter_mode_counts_and_an_entry_of_the_group_wins() {
-        let mut policy = builtin::policy("standard").unwrap().clone();
-        let dev = ClusterSetting { name: "dev-*".into(), environment: None, mode: Some(Mode::Report) };
-        policy.clusters = vec![dev];
-        let entry = |id: &str, mode| ConfiguredGroup { id: id.into(), cluster: "prod".into(), role: Role::Node, mode };
-        let (enforce, report) = (Mode::Enforce, Mode::Report);
-        policy.groups = vec![
-            entry("sg-e", Some(enforce)),
-            entry("sg-r", Some(report)),
-            entry("sg-n", None),
-            entry("sg-both", Some(report)),
-            entry("sg-both", None),
-            entry("sg-both", Some(enforce)),
-        ];
-        let of_cluster = |names: &str, mode: &str| Some(format!("the policy sets the mode of {names} to `{mode}`"));
-        let own = |id: &str, mode: &str| of_cluster(&format!("group `{id}` (in `groups`)"), mode);
-        for (id, clusters, expected, setting) in [
-            ("sg-0", &["prod"][..], enforce, None),
-            ("sg-0", &[], enforce, None),
-            ("sg-0", &["prod", "test"], enforce, None),
-            ("sg-0", &["dev-1"], report, of_cluster("cluster `dev-1`", "report")),
-            ("sg-0", &["dev-1", "dev-2"], report, of_cluster("clusters `dev-1` and `dev-2`", "report")),
-            ("sg-0", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
-            ("sg-n", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
-            ("sg-e", &["dev-1"], enforce, own("sg-e", "enforce")),
-            ("sg-e", &["dev-1", "prod"], enforce, own("sg-e", "enforce")),
-            ("sg-e", &["prod"], enforce, None),
-            ("sg-r", &["prod"], report, own("sg-r", "report")),
-            ("sg-r", &["dev-1", "prod"], report, own("sg-r", "report")),
-            ("sg-both", &["dev-1"], enforce, own("sg-both", "enforce")),
-        ] {
-            let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
-            let group = Group { id: id.to_owned(), clusters, ..Group::default() };
-            let modes = Modes::new(enforce, enforce);
-            assert_eq!(modes.of(&policy, &group, true), (expected, setting), "{id} {:?}", group.clusters);
-            let stopped = Modes::new(report, enforce).of(&policy, &group, true);
-            assert!(stopped.0 == report && stopped.1.is_some_and(|why| why.contains("GUARD_MODE")), "the stop button");
+            assert_eq!(steps(&unread)[0].intent != Intent::Revoke, waits, "{entries:?}");
         }
     }
 }
