@@ -210,7 +210,7 @@ fn configured(policy: &Policy, group: &Group) -> Group {
         group.clusters.insert(entry.cluster.clone());
         group.roles.push(RoleEvidence { role: entry.role, evidence: Evidence::Configured, strong: true });
     }
-    for (id, known) in claims::peers(policy, &group.clusters) {
+    for (id, known) in claims::peers(&policy.groups, &group.clusters) {
         let peer = group.peers.entry(id).or_default();
         peer.same_cluster = true;
         peer.roles.extend(known.roles);

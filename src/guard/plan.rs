@@ -1,15 +1,12 @@
 //! Turns findings into steps: what we intend to do, as a value. Guards and limits live here and, with the mode, change the
 //! plan and never the verdict. Must not: do any of it.
 
-use std::collections::BTreeMap;
-
 use crate::cluster::membership::INTERNAL_GROUP;
-use crate::event::{Actor, Claim, Named, NamedRule};
+use crate::event::{Actor, Named, NamedRule};
 use crate::guard::modes::Modes;
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
-use crate::model::region::Addresses;
-use crate::model::rule::{Direction, Peer, Rule};
+use crate::model::rule::{Peer, Rule};
 use crate::policy::controller::Author;
 use crate::policy::exposure;
 use crate::policy::judge::{JudgedRule, Portion, judge};
@@ -94,14 +91,7 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
 /// The group as if it had exactly these rules that the event claims. Nothing is ever done about them; they are judged only
 /// to know whether people need to hear of them.
 pub fn claims(group: &Group, missing: &[NamedRule]) -> Group {
-    let rule = |named: &NamedRule| {
-        let Claim { direction, packets, peer } = named.claim.clone()?;
-        // Only a modified rule comes without direction; of the two, ingress is the one to worry about.
-        let direction = direction.unwrap_or(Direction::Ingress);
-        let id = named.id.clone().unwrap_or_default();
-        Some(Rule { id, direction, packets, peer, description: None, tags: BTreeMap::new() })
-    };
-    Group { rules: missing.iter().filter_map(rule).collect(), ..group.clone() }
+    Group { rules: missing.iter().filter_map(NamedRule::claimed).collect(), ..group.clone() }
 }
 
 /// Whether the event names this live rule: by id, or without id by equal content.
@@ -187,16 +177,11 @@ fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
 
 /// Whether the verdict stands, whatever ranges VPCs and remote networks have.
 fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
-    let is_beyond = |addresses: &Addresses| exposure::is_beyond_any_vpc(&addresses.without(&private_everywhere()));
-    match peer {
-        Peer::Cidr(net) => is_beyond(&Addresses::from_iter([*net])),
-        Peer::PrefixList(id) => match group.prefix_lists.get(id) {
-            Some(PrefixList::Entries(entries)) => is_beyond(entries),
-            // Of an AWS-owned list it is known whose it is.
-            Some(PrefixList::Aws(_)) => true,
-            Some(PrefixList::Unreadable { .. }) | None => false,
-        },
-        Peer::Group { .. } => true,
+    match (group.addresses_of(peer), peer) {
+        (Some(addresses), _) => exposure::is_beyond_any_vpc(&addresses.without(&private_everywhere())),
+        // Of an AWS-owned list it is known whose it is.
+        (None, Peer::PrefixList(id)) => matches!(group.prefix_lists.get(id), Some(PrefixList::Aws(_))),
+        (None, Peer::Cidr(_) | Peer::Group { .. }) => true,
     }
 }
 
@@ -220,21 +205,18 @@ pub(super) fn worst_first(revokes: &mut [&mut Step]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::group::{Evidence, Role, RoleEvidence};
-    use crate::model::rule::Packets;
+    use crate::model::region::Addresses;
+    use crate::model::rule::{Direction, Packets};
     use crate::policy::builtin;
 
     /// Open to the world.
     fn rule(port: u16) -> Rule {
-        Rule {
-            id: format!("sgr-{port}"),
-            direction: Direction::Ingress,
-            packets: Packets::Tcp(port, port),
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
-            description: None,
-            tags: BTreeMap::new(),
-        }
+        let world = Peer::cidr("0.0.0.0/0").unwrap();
+        Rule { id: format!("sgr-{port}"), ..Rule::new(Direction::Ingress, Packets::Tcp(port, port), world) }
     }
 
     /// In mode `enforce`, after an event that names every rule.

@@ -2,8 +2,9 @@
 //!
 //! Must not: judge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use crate::cli::claims;
 use crate::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
@@ -72,10 +73,7 @@ pub(super) fn rules(policies: [&Policy; 2]) -> Vec<Rule> {
         named.extend(peer.filter(|peer| !peers.contains(peer) && !named.contains(peer)));
     }
     peers.extend(named.into_iter().take(MAX_NAMED));
-    let rule = |direction, peer: &Peer| {
-        let (id, peer) = (String::new(), peer.clone());
-        Rule { id, direction, packets: Packets::All, peer, description: None, tags: BTreeMap::new() }
-    };
+    let rule = |direction, peer: &Peer| Rule::new(direction, Packets::All, peer.clone());
     [Direction::Ingress, Direction::Egress].iter().flat_map(|way| peers.iter().map(|peer| rule(*way, peer))).collect()
 }
 
@@ -84,15 +82,12 @@ pub(super) fn group(roles: &BTreeSet<Role>, cluster: &str, rules: &[Rule], polic
     let peer = |role: Role| {
         (same_cluster(role), PeerGroup { same_cluster: true, roles: [role].into(), ..PeerGroup::default() })
     };
-    let mut peers: BTreeMap<String, PeerGroup> = Role::ALL.map(peer).into();
-    for entry in policies.into_iter().flat_map(|policy| &policy.groups).filter(|entry| entry.cluster == cluster) {
-        let peer = peers.entry(entry.id.clone()).or_default();
-        peer.same_cluster = true;
-        peer.roles.insert(entry.role);
-    }
+    let clusters = BTreeSet::from([cluster.to_owned()]);
+    let mut peers = claims::peers(policies.into_iter().flat_map(|policy| &policy.groups), &clusters);
+    peers.extend(Role::ALL.map(peer));
     Group {
         id: OWN.to_owned(),
-        clusters: [cluster.to_owned()].into(),
+        clusters,
         roles: roles.iter().map(strong).collect(),
         rules: rules.to_vec(),
         vpc_ranges: Addresses::default(),
