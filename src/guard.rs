@@ -110,10 +110,7 @@ impl Guard {
                 for Touched { group, named } in touched {
                     match self.find(group).await {
                         // The other groups still count.
-                        Err(error) => {
-                            self.notify_if_blind(Some(event), &error).await;
-                            invocation.problem(chain(&error));
-                        }
+                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
                         Ok(Some(looked)) => {
                             for snapshot in self.seen(looked, Some(event), &mut invocation).await {
@@ -135,17 +132,14 @@ impl Guard {
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 for ids in users.chunks(MAX_GROUPS) {
-                    // What was done for the others has to be told.
-                    let looked = match self.read(ids).await {
-                        Ok(looked) => looked,
-                        Err(error) => {
-                            self.notify_if_blind(Some(event), &error).await;
-                            invocation.problem(chain(&error));
-                            continue;
+                    match self.read(ids).await {
+                        // What was done for the others has to be told.
+                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
+                        Ok(looked) => {
+                            for snapshot in self.seen(looked, Some(event), &mut invocation).await {
+                                invocation.in_scope(snapshot, &Named::Using(list.clone()), &mut out_of_scope).await;
+                            }
                         }
-                    };
-                    for snapshot in self.seen(looked, Some(event), &mut invocation).await {
-                        invocation.in_scope(snapshot, &Named::Using(list.clone()), &mut out_of_scope).await;
                     }
                 }
             }
@@ -174,11 +168,15 @@ impl Guard {
     /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
     async fn seen(&self, looked: Looked, event: Option<&Event>, invocation: &mut Invocation<'_>) -> Vec<GroupSnapshot> {
         for Unread { what, source } in looked.unread {
-            let error = read_failed(what, source);
-            self.notify_if_blind(event, &error).await;
-            invocation.problem(chain(&error));
+            self.could_not_read(&read_failed(what, source), event, invocation).await;
         }
         looked.snapshots
+    }
+
+    /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
+    async fn could_not_read(&self, error: &GuardError, event: Option<&Event>, invocation: &mut Invocation<'_>) {
+        self.notify_if_blind(event, error).await;
+        invocation.problem(chain(error));
     }
 
     /// The groups that were put on an attachment, and the ids of those for which it is the first EKS interface. Waits a

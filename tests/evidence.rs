@@ -82,6 +82,7 @@ impl World {
             peer: Peer::Group { id: id.clone(), owner: None },
             ..rule(Packets::Tcp(10250, 10250))
         };
+        let rules: Vec<Rule> = self.lets_in.iter().map(peer).collect();
         membership(Facts {
             account: ACCOUNT,
             clusters: &clusters(),
@@ -92,7 +93,7 @@ impl World {
                 tags: self.group.clone(),
                 ..GroupFacts::default()
             },
-            rules: &self.lets_in.iter().map(peer).collect::<Vec<_>>(),
+            rules: &rules.iter().collect::<Vec<_>>(),
             let_in_by: &self.let_in_by,
             proven: &BTreeMap::new(),
             interfaces: &interfaces.iter().collect::<Vec<_>>(),

@@ -182,7 +182,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         is_unattached: view.is_unattached(facts),
         clusters: names,
         roles,
-        rules: view.rules_of(&facts.id).to_vec(),
+        rules: view.rules_of(&facts.id).iter().copied().cloned().collect(),
         unreadable_rules: of_group(&raw.rules, &facts.id),
         ..Group::default()
     }
