@@ -20,6 +20,7 @@ use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
+use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
@@ -48,6 +49,8 @@ pub(super) struct MendedGroup {
     /// When rules were first read back as gone.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
+    /// Rules that could not be judged, in one.
+    pub(super) unreadable: Option<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
 }
@@ -69,9 +72,10 @@ pub(super) async fn mend(
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
+    let unreadable = mending.unreadable();
     let Mending { snapshot, results, closed_at, problems, .. } = mending;
     let results = results.into_values().chain(gone).collect();
-    MendedGroup { group: snapshot.group, named: *named != Named::Nothing, closed_at, results, problems }
+    MendedGroup { group: snapshot.group, named: *named != Named::Nothing, closed_at, results, unreadable, problems }
 }
 
 /// The work on one group.
@@ -175,13 +179,27 @@ impl<'a> Mending<'a> {
     /// The rules that the event names and that were neither there nor handled.
     fn missing(&self) -> Vec<NamedRule> {
         let Named::Rules(rules) = self.named else { return Vec::new() };
-        let Group { rules: there, unreadable_rules: unreadable, .. } = &self.snapshot.group;
         let is_there = |named: &NamedRule| {
-            let is_unreadable = named.id.is_some() && unreadable.iter().any(|rule| rule.id == named.id);
-            is_unreadable || there.iter().any(|rule| names(named, rule))
+            self.is_unreadable(named) || self.snapshot.group.rules.iter().any(|rule| names(named, rule))
         };
         let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
         rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
+    }
+
+    /// Whether it is there, and nobody can say what it is.
+    fn is_unreadable(&self, named: &NamedRule) -> bool {
+        named.id.is_some() && self.snapshot.group.unreadable_rules.iter().any(|rule| rule.id == named.id)
+    }
+
+    /// What is to be said of all rules of which EC2's answer could not be understood.
+    fn unreadable(&self) -> Option<Finding> {
+        let rules: Vec<String> = self.snapshot.group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
+        let is_named = match self.named {
+            Named::Rules(named) => named.iter().any(|named| self.is_unreadable(named)),
+            Named::Everything => true,
+            Named::Nothing | Named::Using(_) => false,
+        };
+        (!rules.is_empty()).then(|| Finding::unreadable(&rules, is_named))
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.

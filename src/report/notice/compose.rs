@@ -139,7 +139,7 @@ fn section(finding: &Finding, record: &Record) -> Section {
     let actor = record.actor.as_ref();
     let is_missing = finding.is_missing();
     let mut lines = Vec::new();
-    if actor.is_some() && !finding.named_by_event && !is_missing {
+    if actor.is_some() && !finding.named_by_event && finding.rule().is_some() {
         lines.push("It was there before this call; who wrote it is not known".to_owned());
     }
     lines.extend(finding.detail.as_deref().map(|detail| capital(&plain(detail))));
