@@ -120,7 +120,8 @@ impl Group {
         self.roles.iter().map(|known| known.role).collect()
     }
 
-    /// The addresses that a peer is, itself or by the entries of its list. `None`: it is no addresses, or they are not known.
+    /// The addresses that a peer is, itself or by the entries of its list. `None`: it is no addresses, or they are not
+    /// known.
     pub fn addresses_of(&self, peer: &Peer) -> Option<Cow<'_, Addresses>> {
         match peer {
             Peer::Cidr(net) => Some(Cow::Owned(Addresses::from_iter([*net]))),
