@@ -19,6 +19,7 @@ mod show;
 mod snapshot;
 mod style;
 mod test;
+mod widths;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};

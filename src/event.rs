@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::Location;
-use crate::model::rule::{Direction, Packets, Peer};
+use crate::model::rule::{Direction, Packets, Peer, Rule};
 pub use calls::{CALLS, Call};
 
 /// What an invocation asks of us.
@@ -118,7 +118,7 @@ pub struct Actor {
     pub session_issuer: Option<String>,
     /// The identity provider that vouched for the session, by ARN: of a pod with a web identity, its cluster's. The policy
     /// asks for it; no record has it.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub federated_provider: Option<String>,
     /// An address, or the host name of an AWS service.
     pub source_ip: Option<String>,
@@ -176,6 +176,16 @@ pub struct NamedRule {
     /// What the event says the rule is. Used to find a rule whose id the event lacks, and to describe one that is gone. The
     /// policy judges the live rule, never this.
     pub claim: Option<Claim>,
+}
+
+impl NamedRule {
+    /// The rule as the event describes it. `None`: it does not.
+    pub fn claimed(&self) -> Option<Rule> {
+        let Claim { direction, packets, peer } = self.claim.clone()?;
+        // Only a modified rule comes without direction; of the two, ingress is the one to worry about.
+        let rule = Rule::new(direction.unwrap_or(Direction::Ingress), packets, peer);
+        Some(Rule { id: self.id.clone().unwrap_or_default(), ..rule })
+    }
 }
 
 /// The content of a rule as an event describes it, in normal form.

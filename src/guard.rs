@@ -10,6 +10,7 @@ mod handled;
 pub mod inventory;
 mod invocation;
 mod memory;
+pub mod modes;
 mod needs;
 mod news;
 mod notify;
@@ -117,10 +118,7 @@ impl Guard {
                     let mut asked = self.ask(ids);
                     match asked.beside(self.find(group)).await {
                         // The other groups still count.
-                        Err(error) => {
-                            self.notify_if_blind(Some(event), &error).await;
-                            invocation.problem(chain(&error));
-                        }
+                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
                         Ok(Some(looked)) => {
                             let snapshots = self.seen(looked, Some(event), &mut invocation).await;
@@ -148,20 +146,17 @@ impl Guard {
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 for ids in users.chunks(MAX_GROUPS) {
-                    // What was done for the others has to be told.
-                    let looked = match self.read(ids).await {
-                        Ok(looked) => looked,
-                        Err(error) => {
-                            self.notify_if_blind(Some(event), &error).await;
-                            invocation.problem(chain(&error));
-                            continue;
+                    match self.read(ids).await {
+                        // What was done for the others has to be told.
+                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
+                        Ok(looked) => {
+                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                            let mut asked = self.ask_about(&snapshots);
+                            let named = Named::Using(list.clone());
+                            for snapshot in snapshots {
+                                invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
+                            }
                         }
-                    };
-                    let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                    let mut asked = self.ask_about(&snapshots);
-                    let named = Named::Using(list.clone());
-                    for snapshot in snapshots {
-                        invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
                     }
                 }
             }
@@ -200,11 +195,15 @@ impl Guard {
     /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
     async fn seen(&self, looked: Looked, event: Option<&Event>, invocation: &mut Invocation<'_>) -> Vec<GroupSnapshot> {
         for Unread { what, source } in looked.unread {
-            let error = read_failed(what, source);
-            self.notify_if_blind(event, &error).await;
-            invocation.problem(chain(&error));
+            self.could_not_read(&read_failed(what, source), event, invocation).await;
         }
         looked.snapshots
+    }
+
+    /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
+    async fn could_not_read(&self, error: &GuardError, event: Option<&Event>, invocation: &mut Invocation<'_>) {
+        self.notify_if_blind(event, error).await;
+        invocation.problem(chain(error));
     }
 
     /// The groups that were put on an attachment, and the ids of those for which it is the first EKS interface. Waits a

@@ -59,6 +59,33 @@ fn warnings_count_as_they_are_told_to() {
     assert!(out.contains("no problem found, 2 warnings accepted"), "{out}");
 }
 
+/// What is accepted is named: an entry takes one warning, and never two of which one was not thought of.
+#[test]
+fn an_entry_accepts_one_warning() {
+    let clause = |key: &str, port: u16| {
+        format!("{{id: c, {key}, protocol: tcp, ports: [{port}], from: [anywhere], verdict: allow, reason: r}}")
+    };
+    let clauses = [clause("cluster: \"*\"", 10250), clause("except_cluster: [x]", 22)].join(", ");
+    let entry = "{warning: opens-to-world, about: c, reason: r}";
+    for (entries, said) in [
+        (String::new(), "usable, 2 warnings"),
+        (entry.to_owned(), "usable, 1 warning, 1 warning accepted"),
+        (format!("{entry}, {entry}"), "no problem found, 2 warnings accepted"),
+    ] {
+        let accepted = if entries.is_empty() { String::new() } else { format!("accepted: [{entries}]\n") };
+        let file = written("one.yaml", &format!("version: 1\nclauses: [{clauses}]\n{accepted}"));
+        let (_, out, _) = run(&["policy", "check", &file]);
+        assert!(out.trim_end().ends_with(said), "{entries}: {out}");
+    }
+}
+
+#[test]
+fn a_built_in_policy_is_no_file_to_check() {
+    let (code, _, err) = run(&["policy", "check", "strict"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("built-in policy") && err.contains("policy show strict"), "{err}");
+}
+
 #[test]
 fn several_files_are_checked_and_the_worst_decides() {
     let warned = written("warned.yaml", TWO_WARNINGS);

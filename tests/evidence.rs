@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::cluster::membership::{Facts, Membership, membership};
 use eks_sg_guard::event::Named;
-use eks_sg_guard::guard::plan::{Intent, Modes, PlanContext, plan};
+use eks_sg_guard::guard::modes::Modes;
+use eks_sg_guard::guard::plan::{Intent, PlanContext, plan};
 use eks_sg_guard::guard::standing::{Led, Memory};
 use eks_sg_guard::model::facts::{Cluster, GroupFacts, Instance, Interface, Tags};
 use eks_sg_guard::model::group::Group;
@@ -82,6 +83,7 @@ impl World {
             peer: Peer::Group { id: id.clone(), owner: None },
             ..rule(Packets::Tcp(10250, 10250))
         };
+        let rules: Vec<Rule> = self.lets_in.iter().map(peer).collect();
         membership(Facts {
             account: ACCOUNT,
             clusters: &clusters(),
@@ -92,7 +94,7 @@ impl World {
                 tags: self.group.clone(),
                 ..GroupFacts::default()
             },
-            rules: &self.lets_in.iter().map(peer).collect::<Vec<_>>(),
+            rules: &rules.iter().collect::<Vec<_>>(),
             let_in_by: &self.let_in_by,
             proven: &BTreeMap::new(),
             interfaces: &interfaces.iter().collect::<Vec<_>>(),

@@ -18,17 +18,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use eks_sg_guard::guard::Guard;
 use eks_sg_guard::guard::dispatch::{Dispatcher, FunctionResponse};
-use eks_sg_guard::guard::plan::Modes;
+use eks_sg_guard::guard::modes::Modes;
 use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::setup::{Ports, Setup};
-use eks_sg_guard::model::baseline::{Baseline, KnownGroups, Lesson, Place};
+use eks_sg_guard::model::baseline::{Baseline, KnownGroups, Lesson, LocationState};
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::error::{Cause, CloudError};
 use eks_sg_guard::model::facts::{
     Cluster, GroupFacts, Instance, Instances, Interface, Interfaces, NodeGroup, NodeGroups, PrefixListFacts, Rules,
     Selector,
 };
-use eks_sg_guard::model::group::{ConfiguredGroup, Role};
+use eks_sg_guard::model::group::{ConfiguredGroup, Role, UnreadableRule};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -75,6 +75,8 @@ struct World {
     /// Only an ordinary tag says that the node is one.
     node_is_only_tagged: Mutex<bool>,
     interfaces: Mutex<Vec<Interface>>,
+    /// What EC2 shows of rules of the group beside those.
+    unreadable: Mutex<Vec<UnreadableRule>>,
     /// The rules of `sg-0bb`.
     rules_beside: Mutex<Vec<Rule>>,
     /// Who may call the public endpoint of the cluster.
@@ -86,7 +88,7 @@ struct World {
     milliseconds: AtomicI64,
     handled: Mutex<Vec<String>>,
     histories: Mutex<BTreeMap<Key, History>>,
-    place: Mutex<Place>,
+    place: Mutex<LocationState>,
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
     state_is_down: Mutex<bool>,
@@ -197,7 +199,9 @@ impl Ec2 for Fake {
             *left -= 1;
             rules.push(rule.clone());
         }
-        Ok(Rules { rules: rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect(), unreadable: vec![] })
+        let unreadable = self.0.unreadable.lock().unwrap().clone();
+        let unreadable = unreadable.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect();
+        Ok(Rules { rules: rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect(), unreadable })
     }
     async fn interfaces(&self, _: &Selector) -> Result<Interfaces, CloudError> {
         self.0.call("interfaces".into());
@@ -1370,6 +1374,32 @@ async fn ec2_is_asked_for_the_groups_of_an_attachment_that_the_event_does_not_na
     let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     assert_eq!(case.world.calls("interfaces_of"), ["interfaces_of eni-0a", "interfaces_of eni-0a"]);
+}
+
+/// A rule that the event made and that nobody understands is told at once, and not as gone; an older one waits for a digest.
+#[tokio::test]
+async fn a_rule_that_cannot_be_understood_is_a_finding_and_the_others_are_closed() {
+    for (id, is_told) in [("sgr-2", true), ("sgr-9", false)] {
+        let case = Case::new(vec![kubelet("sgr-1")]);
+        let why = format!("rule {id} cannot be read: `quic` is not a protocol");
+        *case.world.unreadable.lock().unwrap() = vec![UnreadableRule { id: Some(id.into()), why }];
+        let named: &[&str] = if is_told { &["sgr-1", "sgr-2"] } else { &["sgr-1"] };
+        let response = case.event(named).await.unwrap();
+        assert!(case.world.left().is_empty());
+        let findings = &response.records[0].findings;
+        let subjects: Vec<&Subject> = findings.iter().map(|finding| &finding.subject).collect();
+        assert!(
+            matches!(
+                subjects.as_slice(),
+                [_, Subject::Check(Check::UnreadableRule)] | [Subject::Check(Check::UnreadableRule), _]
+            ),
+            "{subjects:?}"
+        );
+        let unreadable = findings.iter().find(|finding| finding.rule().is_none()).unwrap();
+        assert_eq!(unreadable.named_by_event, is_told);
+        let text = email::text(&case.world.notices()[0]);
+        assert!(text.contains("`quic` is not a protocol") && !text.contains("was there before"), "{text}");
+    }
 }
 
 /// Of 201 groups the last one cannot be read: what was done about the first has to be told all the same.

@@ -7,16 +7,20 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod rule_text;
+
 use std::collections::BTreeMap;
 
 use eks_sg_guard::cluster::topology::{Topology, candidates, groups};
 use eks_sg_guard::model::facts::{Cluster, Instance, NodeGroup};
 use eks_sg_guard::model::group::PrefixList;
-use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::model::rule::Rule;
 use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::requirement::unmet;
 use eks_sg_guard::policy::{builtin, file};
 use jiff::civil::date;
+
+use crate::rule_text::rule;
 
 /// A cluster in words: additional control-plane groups, the groups attached to each node, and the rules of each group.
 struct Setup {
@@ -127,27 +131,6 @@ const BY_ADDRESS: Setup = Setup {
         ("node", "out all to 2001:db8::/56"),
     ],
 };
-
-fn rule(text: &str) -> Rule {
-    let words: Vec<&str> = text.split(' ').collect();
-    let ports = |text: &str| {
-        let (from, to) = text.split_once('-').unwrap_or((text, text));
-        (from.parse().unwrap(), to.parse().unwrap())
-    };
-    let packets = match words[1] {
-        "all" => Packets::All,
-        "tcp" => Packets::Tcp(ports(words[2]).0, ports(words[2]).1),
-        "udp" => Packets::Udp(ports(words[2]).0, ports(words[2]).1),
-        other => panic!("{other}"),
-    };
-    let peer = match *words.last().unwrap() {
-        block if block.contains('/') => Peer::cidr(block).unwrap(),
-        list if list.starts_with("pl-") => Peer::PrefixList(list.to_owned()),
-        group => Peer::Group { id: group.to_owned(), owner: None },
-    };
-    let direction = if words[0] == "in" { Direction::Ingress } else { Direction::Egress };
-    Rule { id: String::new(), direction, packets, peer, description: None, tags: BTreeMap::new() }
-}
 
 fn texts(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()

@@ -7,16 +7,19 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod rule_text;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::cluster::topology::{GroupSet, Topology};
 use eks_sg_guard::event::{Named, NamedRule};
-use eks_sg_guard::guard::plan::{Intent, Modes, PlanContext, Step, plan};
+use eks_sg_guard::guard::modes::Modes;
+use eks_sg_guard::guard::plan::{Intent, PlanContext, Step, plan};
 use eks_sg_guard::guard::shield::Shield;
 use eks_sg_guard::guard::standing::{Led, Memory};
 use eks_sg_guard::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
-use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
+use eks_sg_guard::model::rule::Rule;
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::model::{Mode, Policy};
 use eks_sg_guard::policy::requirement::{Unmet, lost_without, unmet};
@@ -25,26 +28,8 @@ use proptest::prelude::*;
 
 const NODE: &str = "sg-node";
 
-/// `in tcp 0-100 from 10.0.0.0/8`.
 fn rule(id: &str, text: &str) -> Rule {
-    let words: Vec<&str> = text.split(' ').collect();
-    let ports = || {
-        let (from, to) = words[2].split_once('-').unwrap_or((words[2], words[2]));
-        (from.parse().unwrap(), to.parse().unwrap())
-    };
-    let packets = match words[1] {
-        "all" => Packets::All,
-        "tcp" => Packets::Tcp(ports().0, ports().1),
-        "udp" => Packets::Udp(ports().0, ports().1),
-        other => panic!("{other}"),
-    };
-    let peer = match *words.last().unwrap() {
-        block if block.contains('/') => Peer::cidr(block).unwrap(),
-        list if list.starts_with("pl-") => Peer::PrefixList(list.to_owned()),
-        group => Peer::Group { id: group.to_owned(), owner: None },
-    };
-    let direction = if words[0] == "in" { Direction::Ingress } else { Direction::Egress };
-    Rule { id: id.to_owned(), direction, packets, peer, description: None, tags: BTreeMap::new() }
+    Rule { id: id.to_owned(), ..rule_text::rule(text) }
 }
 
 fn rules(texts: &[&str]) -> Vec<Rule> {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::{cloud_error, unusable};
-use crate::model::baseline::{Baseline, KnownGroups, Lesson, Place};
+use crate::model::baseline::{Baseline, KnownGroups, Learnt, Lesson, LocationState};
 use crate::model::error::CloudError;
 use crate::model::ids::Location;
 use crate::ports::{Clock, StateStore};
@@ -189,7 +189,7 @@ impl Table {
         }
     }
 
-    fn place_key(&self, kind: &str, of: &[&str]) -> String {
+    fn location_key(&self, kind: &str, of: &[&str]) -> String {
         let Location { account, region, .. } = &self.location;
         let parts = [kind, account.as_str(), region.as_str()].into_iter().chain(of.iter().copied());
         parts.collect::<Vec<_>>().join("#")
@@ -254,9 +254,9 @@ impl Table {
 #[async_trait]
 impl StateStore for Table {
     async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
-        let place = self.place_key("location", &[]);
+        let place = self.location_key("location", &[]);
         let keys: BTreeMap<String, &String> =
-            groups.iter().map(|group| (self.place_key("baseline", &[group]), group)).collect();
+            groups.iter().map(|group| (self.location_key("baseline", &[group]), group)).collect();
         let items = self.read(keys.keys().chain([&place]).cloned().collect()).await?;
         let baseline = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
         Ok(KnownGroups {
@@ -266,26 +266,28 @@ impl StateStore for Table {
     }
 
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
-        let key = self.place_key("look", &[vpc]);
+        let key = self.location_key("look", &[vpc]);
         let items = self.read(BTreeSet::from([key.clone()])).await?;
         Ok(items.get(&key).and_then(state).unwrap_or_default())
     }
 
     /// What the groups teach comes first and that they were looked at last: a look counts only with all that it saw.
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
-        let groups = lesson.groups.iter().map(|(group, learnt)| {
-            self.change(self.place_key("baseline", &[group]), |stored| Baseline::with(stored, learnt))
-        });
+        let write = |(group, learnt): (&String, &Learnt)| {
+            let (key, learnt) = (self.location_key("baseline", &[group]), learnt.clone());
+            async move { self.change(key, |stored| Baseline::with(stored, &learnt)).await }
+        };
+        let groups: Vec<_> = lesson.groups.iter().map(write).collect();
         let written: Vec<Result<(), CloudError>> = stream::iter(groups).buffer_unordered(MAX_WRITES).collect().await;
         written.into_iter().collect::<Result<(), _>>()?;
         for (vpc, groups) in &lesson.looks {
-            self.change(self.place_key("look", &[vpc]), |_| Some(groups.clone())).await?;
+            self.change(self.location_key("look", &[vpc]), |_| Some(groups.clone())).await?;
         }
-        if lesson.place == Place::default() {
+        if lesson.place == LocationState::default() {
             return Ok(());
         }
-        let place = |stored: Option<Place>| Some(stored.unwrap_or_default().with(&lesson.place));
-        self.change(self.place_key("location", &[]), place).await
+        let place = |stored: Option<LocationState>| Some(stored.unwrap_or_default().with(&lesson.place));
+        self.change(self.location_key("location", &[]), place).await
     }
 
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {

@@ -13,6 +13,7 @@ use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::Style;
 use crate::model::text::count;
+use crate::policy::builtin;
 use crate::policy::codes::Code;
 use crate::policy::diagnostic::{Diagnostic, Level};
 use crate::policy::file;
@@ -94,6 +95,9 @@ fn warning(text: &str) -> Result<String, String> {
 
 fn check(path: &Path, arguments: &Arguments) -> anyhow::Result<Checked> {
     let name = input::shown(path);
+    if !path.exists() && builtin::NAMES.contains(&name.as_str()) {
+        bail!("`{name}` is a built-in policy and no file; `eks-sg-guard policy show {name}` prints it");
+    }
     if !path.exists() {
         bail!("there is no policy file `{name}`; name one, or begin with a file that holds only `version: 1`");
     }

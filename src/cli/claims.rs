@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::event::{Change, Claim, Event, GroupRef, Named, NamedRule};
-use crate::model::group::{Evidence, Group, PeerGroup, Role, RoleEvidence};
-use crate::model::rule::{Direction, Peer, Rule};
+use crate::event::{Change, Event, GroupRef, Named, NamedRule};
+use crate::model::group::{ConfiguredGroup, Evidence, Group, PeerGroup, Role, RoleEvidence};
+use crate::model::rule::{Peer, Rule};
 use crate::policy::controller::Author;
 use crate::policy::model::Policy;
 
@@ -75,13 +75,13 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         Named::Rules(rules) => rules.as_slice(),
         Named::Nothing | Named::Using(_) | Named::Everything => &[],
     };
-    let rules: Vec<Rule> = rules_named.iter().filter_map(rule).collect();
+    let rules: Vec<Rule> = rules_named.iter().filter_map(NamedRule::claimed).collect();
     let without_content = rules_named.len() - rules.len();
     let strong = |role| RoleEvidence { role, evidence: Evidence::Configured, strong: true };
     let group = Group {
         id: id.to_owned(),
         owner: event.location.account.clone(),
-        peers: peers(policy, &clusters),
+        peers: peers(&policy.groups, &clusters),
         clusters,
         roles: roles.into_iter().map(strong).collect(),
         rules,
@@ -100,23 +100,18 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
     Claimed { group, named: named.clone(), roles_from, without_content, of_caller }
 }
 
-/// The other groups that the policy itself puts into these clusters.
-pub(super) fn peers(policy: &Policy, clusters: &BTreeSet<String>) -> BTreeMap<String, PeerGroup> {
+/// The other groups that policies themselves put into these clusters, by their entries of `groups`.
+pub(super) fn peers<'p>(
+    entries: impl IntoIterator<Item = &'p ConfiguredGroup>,
+    clusters: &BTreeSet<String>,
+) -> BTreeMap<String, PeerGroup> {
     let mut peers: BTreeMap<String, PeerGroup> = BTreeMap::new();
-    for entry in policy.groups.iter().filter(|entry| clusters.contains(&entry.cluster)) {
+    for entry in entries.into_iter().filter(|entry| clusters.contains(&entry.cluster)) {
         let peer = peers.entry(entry.id.clone()).or_default();
         peer.same_cluster = true;
         peer.roles.insert(entry.role);
     }
     peers
-}
-
-fn rule(named: &NamedRule) -> Option<Rule> {
-    let Claim { direction, packets, peer } = named.claim.clone()?;
-    // Only a modified rule comes without direction; of the two, ingress is the one to worry about.
-    let direction = direction.unwrap_or(Direction::Ingress);
-    let id = named.id.clone().unwrap_or_default();
-    Some(Rule { id, direction, packets, peer, description: None, tags: BTreeMap::new() })
 }
 
 /// What the verdicts rest on that is not known offline, in whole sentences.

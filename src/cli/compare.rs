@@ -120,7 +120,7 @@ fn pieces<'a>(old: Judged<'a>, new: Judged<'a>) -> Vec<Piece<'a>> {
         for (new, new_traffic, new_addresses) in &after {
             let traffic = old_traffic & new_traffic;
             let addresses = match (old_addresses, new_addresses) {
-                (Some(one), Some(other)) => Some(one.without(&one.without(other))),
+                (Some(one), Some(other)) => Some(one.shared_with(other)),
                 _ => None,
             };
             let meets = !traffic.is_empty() && addresses.as_ref().is_none_or(|shared| !shared.is_empty());

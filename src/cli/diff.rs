@@ -15,7 +15,8 @@ use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, decision, traffic};
 use crate::cli::{input, snapshot};
 use crate::event::{Actor, Change, Named, Parsed, Trigger, payload};
-use crate::guard::plan::{Modes, PlanContext, Step, plan};
+use crate::guard::modes::Modes;
+use crate::guard::plan::{PlanContext, Step, plan};
 use crate::guard::standing::{Led, Memory};
 use crate::model::group::{Evidence, Group, RoleEvidence};
 use crate::model::ids::Location;
@@ -211,7 +212,7 @@ fn configured(policy: &Policy, group: &Group) -> Group {
         group.clusters.insert(entry.cluster.clone());
         group.roles.push(RoleEvidence { role: entry.role, evidence: Evidence::Configured, strong: true });
     }
-    for (id, known) in claims::peers(policy, &group.clusters) {
+    for (id, known) in claims::peers(&policy.groups, &group.clusters) {
         let peer = group.peers.entry(id).or_default();
         peer.same_cluster = true;
         peer.roles.extend(known.roles);

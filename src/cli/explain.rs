@@ -13,7 +13,8 @@ use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
 use crate::cli::style::{Style, decision, traffic};
 use crate::event::payload;
 use crate::event::{Change, Event, Parsed, Target, Trigger};
-use crate::guard::plan::{Intent, Modes, PlanContext, Step, plan};
+use crate::guard::modes::Modes;
+use crate::guard::plan::{Intent, PlanContext, Step, plan};
 use crate::guard::standing::{Led, Memory};
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
@@ -167,14 +168,16 @@ fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &
         let whole = Traffic::from(finding.rule.packets);
         let mut last = None;
         for part in &finding.portions {
-            if last != Some(&part.clause) {
+            // In other clusters another clause may have the same id.
+            let decided = (part.position, &part.clause, part.verdict);
+            if last != Some(decided) {
                 let says = style.of(part.verdict, &format!("{:<6}", part.verdict.word()));
                 let _ = writeln!(out, "    {says}  `{}`: {}", part.clause, plain(&part.reason));
             }
             let what = traffic(&part.traffic, &whole);
             let peers = part.addresses.as_deref().unwrap_or_else(|| part.peer_class.word());
             let _ = writeln!(out, "              {what} {} {peers}", way(finding.rule.direction));
-            last = Some(&part.clause);
+            last = Some(decided);
         }
     }
     let caveats = claims::caveats(claimed);

@@ -48,7 +48,7 @@ pub struct Facts<'a> {
     /// The group.
     pub group: &'a GroupFacts,
     /// Its rules.
-    pub rules: &'a [Rule],
+    pub rules: &'a [&'a Rule],
     /// Groups with an ingress rule that names it.
     pub let_in_by: &'a BTreeSet<String>,
     /// Groups that an instance proves to be a cluster's, by the cluster's name.
@@ -188,7 +188,7 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
     // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane, or is let in by
     // them. Whoever rewrites the rules of the one need not be able to rewrite those of the other. Letting traffic out to the
     // control plane proves nothing: a bastion does that too.
-    let lets_in = |rule: &Rule| {
+    let lets_in = |rule: &&Rule| {
         rule.direction == Direction::Ingress && matches!(&rule.peer, Peer::Group { id, .. } if is_own(id))
     };
     let shares = own.contains(&&facts.group.id)

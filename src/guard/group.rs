@@ -23,6 +23,7 @@ use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
+use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
@@ -54,6 +55,8 @@ pub(super) struct MendedGroup {
     pub(super) results: Vec<StepResult>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
+    /// Rules that could not be judged, in one.
+    pub(super) unreadable: Option<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
 }
@@ -77,12 +80,13 @@ pub(super) async fn mend(
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
+    let unreadable = mending.unreadable();
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
     let Mending { snapshot, closed_at, problems, .. } = mending;
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
-    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, problems }
+    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, unreadable, problems }
 }
 
 /// The work on one group.
@@ -195,13 +199,27 @@ impl<'a> Mending<'a> {
     /// The rules that the event names and that were neither there nor handled.
     fn missing(&self) -> Vec<NamedRule> {
         let Named::Rules(rules) = self.named else { return Vec::new() };
-        let Group { rules: there, unreadable_rules: unreadable, .. } = &self.snapshot.group;
         let is_there = |named: &NamedRule| {
-            let is_unreadable = named.id.is_some() && unreadable.iter().any(|rule| rule.id == named.id);
-            is_unreadable || there.iter().any(|rule| names(named, rule))
+            self.is_unreadable(named) || self.snapshot.group.rules.iter().any(|rule| names(named, rule))
         };
         let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
         rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
+    }
+
+    /// Whether it is there, and nobody can say what it is.
+    fn is_unreadable(&self, named: &NamedRule) -> bool {
+        named.id.is_some() && self.snapshot.group.unreadable_rules.iter().any(|rule| rule.id == named.id)
+    }
+
+    /// What is to be said of all rules of which EC2's answer could not be understood.
+    fn unreadable(&self) -> Option<Finding> {
+        let rules: Vec<String> = self.snapshot.group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
+        let is_named = match self.named {
+            Named::Rules(named) => named.iter().any(|named| self.is_unreadable(named)),
+            Named::Everything => true,
+            Named::Nothing | Named::Using(_) => false,
+        };
+        (!rules.is_empty()).then(|| Finding::unreadable(&rules, is_named))
     }
 
     /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.

@@ -185,7 +185,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         ties: names.iter().cloned().chain(view.attachments(facts)).collect(),
         clusters: names,
         roles,
-        rules: view.rules_of(&facts.id).to_vec(),
+        rules: view.rules_of(&facts.id).iter().copied().cloned().collect(),
         unreadable_rules: of_group(&raw.rules, &facts.id),
         ..Group::default()
     }

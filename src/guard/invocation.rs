@@ -158,7 +158,13 @@ impl<'a> Invocation<'a> {
     }
 
     /// What is to be said of a group.
-    fn findings(&mut self, group: &Group, results: Vec<StepResult>, missing: Missing) -> Vec<Finding> {
+    fn findings(
+        &mut self,
+        group: &Group,
+        results: Vec<StepResult>,
+        unreadable: Option<Finding>,
+        missing: Missing,
+    ) -> Vec<Finding> {
         for result in results.iter().filter(|result| result.is_unfinished) {
             let why = result.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", result.finding.rule.id, group.id));
@@ -166,10 +172,7 @@ impl<'a> Invocation<'a> {
         // What lets nobody in yet is not told, although the policy would mind.
         let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
         let mut findings: Vec<Finding> = results.into_iter().filter(is_told).map(finding).collect();
-        if !group.unreadable_rules.is_empty() {
-            let rules: Vec<String> = group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
-            findings.push(Finding::unreadable(&rules, false));
-        }
+        findings.extend(unreadable);
         findings.extend(missing.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
         findings
@@ -199,11 +202,11 @@ impl<'a> Invocation<'a> {
         let mut missing = self.missing().await;
         let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
-        for MendedGroup { group, known, closed_at, results, .. } in std::mem::take(&mut self.looked_at) {
+        for MendedGroup { group, known, closed_at, results, unreadable, .. } in std::mem::take(&mut self.looked_at) {
             // Reported once, with the first group that it concerns.
             let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             missing = rest;
-            let mut findings = self.findings(&group, results, here);
+            let mut findings = self.findings(&group, results, unreadable, here);
             if let Some(at) = closed_at {
                 for finding in &mut findings {
                     finding.close(at, &group.rules);

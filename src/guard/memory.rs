@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::guard::plan::PlanContext;
 use crate::guard::remediate::StepResult;
 use crate::guard::standing::{Memory, Standing, Told, is_equal};
-use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, Mark, Place, Remembered};
+use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, LocationState, Mark, Remembered};
 use crate::model::error::chain;
 use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
@@ -124,10 +124,10 @@ impl Asked {
     }
 
     /// When the guard began here, if nobody has written that yet.
-    pub(super) async fn beginning(&mut self, now: Timestamp) -> Place {
+    pub(super) async fn beginning(&mut self, now: Timestamp) -> LocationState {
         let is_unknown =
             self.state.is_some() && matches!(self.answer().await, Ok(known) if known.place.began.is_none());
-        Place { began: is_unknown.then_some(now), ..Place::default() }
+        LocationState { began: is_unknown.then_some(now), ..LocationState::default() }
     }
 }
 

@@ -1,51 +1,19 @@
-//! Turns findings into steps: what we intend to do, as a value. Modes, guards and limits live here and change the plan,
-//! never the verdict. Must not: do any of it.
-
-use std::collections::BTreeMap;
+//! Turns findings into steps: what we intend to do, as a value. Guards and limits live here and, with the mode, change the
+//! plan and never the verdict. Must not: do any of it.
 
 use crate::cluster::membership::INTERNAL_GROUP;
-use crate::event::{Actor, Claim, Named, NamedRule};
+use crate::event::{Actor, Named, NamedRule};
+use crate::guard::modes::Modes;
 use crate::guard::standing::{Led, Memory, Standing, standing};
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
-use crate::model::region::Addresses;
-use crate::model::rule::{Direction, Peer, Rule};
+use crate::model::rule::{Peer, Rule};
 use crate::policy::controller::Author;
 use crate::policy::exposure;
 use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Severity, Verdict};
 use crate::policy::peers::private_everywhere;
 use jiff::Timestamp;
-
-/// The two modes of the environment, already capped: the sweep mode never does more than the mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Modes {
-    /// What new rules follow (`GUARD_MODE`).
-    pub new: Mode,
-    /// What known rules follow (`GUARD_SWEEP_MODE`).
-    pub known: Mode,
-}
-
-impl Modes {
-    /// `GUARD_MODE=report` is the stop button: it caps sweeps too.
-    pub fn new(mode: Mode, sweep_mode: Mode) -> Self {
-        Self { new: mode, known: mode.min(sweep_mode) }
-    }
-
-    /// The mode of a rule of this group, and the setting that decided: always one for `report`, for `enforce` only where
-    /// another setting of the policy says `report`.
-    pub fn of(self, policy: &Policy, group: &Group, known: bool) -> (Mode, Option<String>) {
-        let (mode, setting) = policy.mode_of(group);
-        let report = |setting: &str| (Mode::Report, Some(setting.to_owned()));
-        if self.new == Mode::Report {
-            report("`GUARD_MODE` is `report`")
-        } else if mode == Mode::Enforce && known && self.known == Mode::Report {
-            report("known rules are only reported (`GUARD_SWEEP_MODE`)")
-        } else {
-            (mode, setting)
-        }
-    }
-}
 
 /// What we intend to do about one finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,14 +151,7 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
 /// The group as if it had exactly these rules that the event claims. Nothing is ever done about them; they are judged only
 /// to know whether people need to hear of them.
 pub fn claims(group: &Group, missing: &[NamedRule]) -> Group {
-    let rule = |named: &NamedRule| {
-        let Claim { direction, packets, peer } = named.claim.clone()?;
-        // Only a modified rule comes without direction; of the two, ingress is the one to worry about.
-        let direction = direction.unwrap_or(Direction::Ingress);
-        let id = named.id.clone().unwrap_or_default();
-        Some(Rule { id, direction, packets, peer, description: None, tags: BTreeMap::new() })
-    };
-    Group { rules: missing.iter().filter_map(rule).collect(), ..group.clone() }
+    Group { rules: missing.iter().filter_map(NamedRule::claimed).collect(), ..group.clone() }
 }
 
 /// Whether the event names this live rule: by id, or without id by equal content.
@@ -276,16 +237,11 @@ fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
 
 /// Whether the verdict stands, whatever ranges VPCs and remote networks have.
 fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
-    let is_beyond = |addresses: &Addresses| exposure::is_beyond_any_vpc(&addresses.without(&private_everywhere()));
-    match peer {
-        Peer::Cidr(net) => is_beyond(&Addresses::from_iter([*net])),
-        Peer::PrefixList(id) => match group.prefix_lists.get(id) {
-            Some(PrefixList::Entries(entries)) => is_beyond(entries),
-            // Of an AWS-owned list it is known whose it is.
-            Some(PrefixList::Aws(_)) => true,
-            Some(PrefixList::Unreadable { .. }) | None => false,
-        },
-        Peer::Group { .. } => true,
+    match (group.addresses_of(peer), peer) {
+        (Some(addresses), _) => exposure::is_beyond_any_vpc(&addresses.without(&private_everywhere())),
+        // Of an AWS-owned list it is known whose it is.
+        (None, Peer::PrefixList(id)) => matches!(group.prefix_lists.get(id), Some(PrefixList::Aws(_))),
+        (None, Peer::Cidr(_) | Peer::Group { .. }) => true,
     }
 }
 
@@ -309,36 +265,41 @@ pub(super) fn worst_first(revokes: &mut [&mut Step]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::model::group::{ConfiguredGroup, Evidence, Role, RoleEvidence};
-    use crate::model::rule::Packets;
+    use crate::model::group::{Evidence, Role, RoleEvidence};
+    use crate::model::region::Addresses;
+    use crate::model::rule::{Direction, Packets};
     use crate::policy::builtin;
-    use crate::policy::model::ClusterSetting;
+
+    /// Open to the world.
+    fn rule(port: u16) -> Rule {
+        let world = Peer::cidr("0.0.0.0/0").unwrap();
+        Rule { id: format!("sgr-{port}"), ..Rule::new(Direction::Ingress, Packets::Tcp(port, port), world) }
+    }
+
+    /// In mode `enforce`, after an event that names every rule.
+    fn steps(group: &Group) -> Vec<Step> {
+        let context = PlanContext {
+            policy: builtin::policy("standard").unwrap(),
+            location: &Location::new("111122223333", "eu-west-1"),
+            now: Timestamp::UNIX_EPOCH,
+            modes: Modes::new(Mode::Enforce, Mode::Enforce),
+            actor: None,
+            named: &Named::Everything,
+            led: Led::Named,
+            memory: &Memory::None,
+        };
+        plan(context, group)
+    }
 
     #[test]
     fn the_internal_group_of_outposts_is_known_by_its_name() {
         let weak = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: false };
-        let rule = Rule {
-            id: "sgr-1".to_owned(),
-            direction: Direction::Ingress,
-            packets: Packets::Tcp(10250, 10250),
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
-            description: None,
-            tags: BTreeMap::new(),
-        };
         for (name, word) in [(format!("{INTERNAL_GROUP}prod"), "Outposts"), ("nodes".to_owned(), "weak evidence")] {
-            let group = Group { name, roles: [weak].into(), rules: vec![rule.clone()], ..Group::default() };
-            let context = PlanContext {
-                policy: builtin::policy("standard").unwrap(),
-                location: &Location::new("111122223333", "eu-west-1"),
-                now: Timestamp::UNIX_EPOCH,
-                modes: Modes::new(Mode::Enforce, Mode::Enforce),
-                actor: None,
-                named: &Named::Everything,
-                led: Led::Named,
-                memory: &Memory::None,
-            };
-            let steps = plan(context, &group);
+            let group = Group { name, roles: [weak].into(), rules: vec![rule(10250)], ..Group::default() };
+            let steps = steps(&group);
             assert!(matches!(&steps[0].intent, Intent::Report(Some(why)) if why.contains(word)), "{steps:?}");
         }
     }
@@ -346,14 +307,6 @@ mod tests {
     /// Such as a load balancer's group, whose rules exist before its interfaces.
     #[test]
     fn of_a_group_that_only_tags_claim_and_nothing_is_attached_to_only_forbidden_rules_are_told() {
-        let rule = |port| Rule {
-            id: format!("sgr-{port}"),
-            direction: Direction::Ingress,
-            packets: Packets::Tcp(port, port),
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
-            description: None,
-            tags: BTreeMap::new(),
-        };
         for (is_unattached, strong, https, kubelet) in [
             (true, false, None, Some(Severity::Medium)),
             (false, false, Some(Severity::High), Some(Severity::Critical)),
@@ -362,17 +315,7 @@ mod tests {
             let role = RoleEvidence { role: Role::Node, evidence: Evidence::Tag, strong };
             let rules = vec![rule(443), rule(10250)];
             let group = Group { is_unattached, roles: [role].into(), rules, ..Group::default() };
-            let context = PlanContext {
-                policy: builtin::policy("standard").unwrap(),
-                location: &Location::new("111122223333", "eu-west-1"),
-                now: Timestamp::UNIX_EPOCH,
-                modes: Modes::new(Mode::Enforce, Mode::Enforce),
-                actor: None,
-                named: &Named::Everything,
-                led: Led::Named,
-                memory: &Memory::None,
-            };
-            let steps = plan(context, &group);
+            let steps = steps(&group);
             let told = |step: &Step| (step.intent != Intent::None).then_some(step.finding.severity).flatten();
             assert_eq!([told(&steps[0]), told(&steps[1])], [https, kubelet], "{is_unattached} {strong}");
             assert_eq!(steps[1].finding.verdict, Verdict::Revoke, "the plan never changes a verdict");
@@ -396,97 +339,13 @@ mod tests {
             (&["2000::/3"], false),
             (&["2001:db8::/48"], true),
         ] {
-            let rule = Rule {
-                id: "sgr-1".to_owned(),
-                direction: Direction::Ingress,
-                packets: Packets::Tcp(10250, 10250),
-                peer: Peer::PrefixList("pl-1".to_owned()),
-                description: None,
-                tags: BTreeMap::new(),
-            };
+            let rule = Rule { peer: Peer::PrefixList("pl-1".to_owned()), ..rule(10250) };
             let list = PrefixList::Entries(nets(entries));
             let prefix_lists = BTreeMap::from([("pl-1".to_owned(), list)]);
             let group = Group { roles: vec![strong], rules: vec![rule], prefix_lists, ..Group::default() };
-            let context = PlanContext {
-                policy: builtin::policy("standard").unwrap(),
-                location: &Location::new("111122223333", "eu-west-1"),
-                now: Timestamp::UNIX_EPOCH,
-                modes: Modes::new(Mode::Enforce, Mode::Enforce),
-                actor: None,
-                named: &Named::Everything,
-                led: Led::Named,
-                memory: &Memory::None,
-            };
-            assert_eq!(plan(context, &group)[0].intent, Intent::Revoke, "{entries:?}");
+            assert_eq!(steps(&group)[0].intent, Intent::Revoke, "{entries:?}");
             let unread = Group { ranges_unread: true, ..group };
-            assert_eq!(plan(context, &unread)[0].intent != Intent::Revoke, waits, "{entries:?}");
-        }
-    }
-
-    #[test]
-    fn whatever_keeps_a_rule_from_being_revoked_is_named() {
-        let mut policy = builtin::policy("standard").unwrap().clone();
-        let dev = ClusterSetting { name: "dev-*".into(), environment: None, mode: Some(Mode::Report) };
-        policy.clusters = vec![dev];
-        let group = |cluster: &str| Group { clusters: [cluster.to_owned()].into(), ..Group::default() };
-        let (enforce, report) = (Mode::Enforce, Mode::Report);
-        for (mode, sweep_mode, cluster, known, expected, word) in [
-            (enforce, report, "prod", false, enforce, ""),
-            (enforce, report, "prod", true, report, "GUARD_SWEEP_MODE"),
-            (enforce, enforce, "prod", true, enforce, ""),
-            (report, enforce, "prod", true, report, "GUARD_MODE"),
-            (report, enforce, "prod", false, report, "GUARD_MODE"),
-            (enforce, enforce, "dev-1", false, report, "cluster"),
-        ] {
-            let (mode, setting) = Modes::new(mode, sweep_mode).of(&policy, &group(cluster), known);
-            assert_eq!(mode, expected, "{cluster} {known}");
-            assert_eq!(
-                setting.is_some(),
-                mode == report,
-                "what is only reported has a reason, and what is not needs none"
-            );
-            assert!(setting.unwrap_or_default().contains(word), "{cluster} {known}");
-        }
-    }
-
-    #[test]
-    fn of_several_clusters_the_stricter_mode_counts_and_an_entry_of_the_group_wins() {
-        let mut policy = builtin::policy("standard").unwrap().clone();
-        let dev = ClusterSetting { name: "dev-*".into(), environment: None, mode: Some(Mode::Report) };
-        policy.clusters = vec![dev];
-        let entry = |id: &str, mode| ConfiguredGroup { id: id.into(), cluster: "prod".into(), role: Role::Node, mode };
-        let (enforce, report) = (Mode::Enforce, Mode::Report);
-        policy.groups = vec![
-            entry("sg-e", Some(enforce)),
-            entry("sg-r", Some(report)),
-            entry("sg-n", None),
-            entry("sg-both", Some(report)),
-            entry("sg-both", None),
-            entry("sg-both", Some(enforce)),
-        ];
-        let of_cluster = |names: &str, mode: &str| Some(format!("the policy sets the mode of {names} to `{mode}`"));
-        let own = |id: &str, mode: &str| of_cluster(&format!("group `{id}` (in `groups`)"), mode);
-        for (id, clusters, expected, setting) in [
-            ("sg-0", &["prod"][..], enforce, None),
-            ("sg-0", &[], enforce, None),
-            ("sg-0", &["prod", "test"], enforce, None),
-            ("sg-0", &["dev-1"], report, of_cluster("cluster `dev-1`", "report")),
-            ("sg-0", &["dev-1", "dev-2"], report, of_cluster("clusters `dev-1` and `dev-2`", "report")),
-            ("sg-0", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
-            ("sg-n", &["dev-1", "prod"], enforce, of_cluster("cluster `prod`", "enforce")),
-            ("sg-e", &["dev-1"], enforce, own("sg-e", "enforce")),
-            ("sg-e", &["dev-1", "prod"], enforce, own("sg-e", "enforce")),
-            ("sg-e", &["prod"], enforce, None),
-            ("sg-r", &["prod"], report, own("sg-r", "report")),
-            ("sg-r", &["dev-1", "prod"], report, own("sg-r", "report")),
-            ("sg-both", &["dev-1"], enforce, own("sg-both", "enforce")),
-        ] {
-            let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
-            let group = Group { id: id.to_owned(), clusters, ..Group::default() };
-            let modes = Modes::new(enforce, enforce);
-            assert_eq!(modes.of(&policy, &group, false), (expected, setting), "{id} {:?}", group.clusters);
-            let stopped = Modes::new(report, enforce).of(&policy, &group, false);
-            assert!(stopped.0 == report && stopped.1.is_some_and(|why| why.contains("GUARD_MODE")), "the stop button");
+            assert_eq!(steps(&unread)[0].intent != Intent::Revoke, waits, "{entries:?}");
         }
     }
 }

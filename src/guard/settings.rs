@@ -3,7 +3,7 @@
 //! Owns: the table of variables, which errors, README, template and tests follow. Must not: read files or the environment by
 //! itself; the caller passes a look-up.
 
-use crate::guard::plan::Modes;
+use crate::guard::modes::Modes;
 use crate::model::ids::{Arn, is_account, is_region, is_role_name, is_table_name};
 use crate::policy::model::Mode;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::guard::plan::Modes;
+use crate::guard::modes::Modes;
 use crate::model::ids::Location;
 use crate::policy::model::Policy;
 use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};

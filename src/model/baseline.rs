@@ -76,7 +76,7 @@ pub struct Baseline {
 
 /// What is remembered of an account and region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct LocationState {
     /// When the guard began there.
     pub began: Option<Timestamp>,
     /// When every group of a VPC was last looked at, by `vpc-…`.
@@ -102,14 +102,14 @@ pub struct Learnt {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lesson {
     /// When the guard began, and which VPCs were looked at.
-    pub place: Place,
+    pub place: LocationState,
     /// The groups that each of these looks saw.
     pub looks: BTreeMap<String, BTreeSet<String>>,
     /// By `sg-…`.
     pub groups: BTreeMap<String, Learnt>,
 }
 
-impl Place {
+impl LocationState {
     /// With what was learnt: the first beginning and the last looks count, whoever writes first.
     #[must_use]
     pub fn with(mut self, learnt: &Self) -> Self {
@@ -146,7 +146,7 @@ impl Baseline {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownGroups {
     /// Of the account and region.
-    pub place: Place,
+    pub place: LocationState,
     /// By `sg-…`; one without a baseline is left out.
     pub groups: BTreeMap<String, Baseline>,
 }
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_first_beginning_and_the_last_looks_count_whoever_writes_first() {
-        let place = |began: i64, look: i64| Place {
+        let place = |began: i64, look: i64| LocationState {
             began: Some(Timestamp::from_second(began).unwrap()),
             looks: [("vpc-1".to_owned(), Timestamp::from_second(look).unwrap())].into(),
         };
@@ -237,6 +237,6 @@ mod tests {
         let baseline = Baseline::with(None, &learnt(&["a"], None, true)).unwrap();
         let json = serde_json::to_string(&baseline).unwrap();
         assert_eq!(serde_json::from_str::<Baseline>(&json).unwrap(), baseline, "{json}");
-        assert_eq!(serde_json::from_str::<Place>("{}").unwrap(), Place::default());
+        assert_eq!(serde_json::from_str::<LocationState>("{}").unwrap(), LocationState::default());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: the words role and evidence. Must not: read anything; inventory fills these values.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::mode::Mode;
 use crate::model::region::Addresses;
-use crate::model::rule::Rule;
+use crate::model::rule::{Peer, Rule};
 use crate::model::words;
 
 words! {
@@ -124,6 +125,19 @@ impl Group {
     /// Its roles, each once.
     pub fn role_set(&self) -> BTreeSet<Role> {
         self.roles.iter().map(|known| known.role).collect()
+    }
+
+    /// The addresses that a peer is, itself or by the entries of its list. `None`: it is no addresses, or they are not
+    /// known.
+    pub fn addresses_of(&self, peer: &Peer) -> Option<Cow<'_, Addresses>> {
+        match peer {
+            Peer::Cidr(net) => Some(Cow::Owned(Addresses::from_iter([*net]))),
+            Peer::PrefixList(id) => match self.prefix_lists.get(id) {
+                Some(PrefixList::Entries(entries)) => Some(Cow::Borrowed(entries)),
+                Some(PrefixList::Aws(_) | PrefixList::Unreadable { .. }) | None => None,
+            },
+            Peer::Group { .. } => None,
+        }
     }
 
     /// Whether any role has strong evidence. Without it the group is reported on, never changed.

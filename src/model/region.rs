@@ -208,6 +208,12 @@ impl Addresses {
         Self { v4: &self.v4 - &other.v4, v6: &self.v6 - &other.v6 }
     }
 
+    /// What both have.
+    #[must_use]
+    pub fn shared_with(&self, other: &Self) -> Self {
+        Self { v4: &self.v4 & &other.v4, v6: &self.v6 & &other.v6 }
+    }
+
     /// Whether every address of `other` is here.
     pub fn covers(&self, other: &Self) -> bool {
         self.v4.is_superset(&other.v4) && self.v6.is_superset(&other.v6)

@@ -211,6 +211,13 @@ pub enum Peer {
     },
 }
 
+impl Rule {
+    /// One without id, description and tags: not read from EC2.
+    pub fn new(direction: Direction, packets: Packets, peer: Peer) -> Self {
+        Self { id: String::new(), direction, packets, peer, description: None, tags: BTreeMap::new() }
+    }
+}
+
 impl Peer {
     /// A block or a bare address; host bits are cleared (`1.2.3.4/0` is `0.0.0.0/0`).
     ///

@@ -3,13 +3,11 @@
 //! Worked out from the verdict, not for it: what each clause took of the addresses that the ones before it left. Must not:
 //! decide anything.
 
-use std::borrow::Cow;
-
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::Group;
 use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::Peer;
 use crate::policy::model::{Clause, PeerClass, PeerTerm, Policy};
-use crate::policy::peers::private_everywhere;
+use crate::policy::peers::private;
 
 /// More blocks are not listed.
 const MAX_BLOCKS: usize = 3;
@@ -50,7 +48,7 @@ pub(super) fn name(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_
         return vec![None; parts.len()];
     }
     let cells = cells(policy, group, peer, parts);
-    let all = addresses(group, peer).unwrap_or_default();
+    let all = group.addresses_of(peer).unwrap_or_default();
     let words = |(at, part): (usize, &Part<'_>)| {
         let own = cells.iter().filter(|cell| cell.portion == at);
         let own = own.fold(Addresses::default(), |all, cell| all.with(&cell.addresses));
@@ -61,7 +59,7 @@ pub(super) fn name(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_
 
 /// The rule cut by parts and addresses. Empty where the peer is no addresses.
 pub fn cells(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) -> Vec<Cell> {
-    let Some(all) = addresses(group, peer) else { return Vec::new() };
+    let Some(all) = group.addresses_of(peer) else { return Vec::new() };
     let mut cells = Vec::new();
     for class in [PeerClass::Internet, PeerClass::Private] {
         let of_it = || parts.iter().enumerate().filter(|(_, part)| part.class == class);
@@ -72,7 +70,7 @@ pub fn cells(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) ->
             let mut left = Vec::new();
             for (traffic, addresses) in rest {
                 let (taken, missed) = (&traffic & part.traffic, &traffic - part.traffic);
-                let here = intersection(&addresses, &covered);
+                let here = addresses.shared_with(&covered);
                 left.extend((!missed.is_empty()).then(|| (missed, addresses.clone())));
                 if taken.is_empty() {
                     continue;
@@ -94,29 +92,9 @@ fn clause<'p>(policy: &'p Policy, part: &Part<'_>) -> Option<&'p Clause> {
     policy.clauses.get(part.clause?)
 }
 
-fn intersection(one: &Addresses, other: &Addresses) -> Addresses {
-    one.without(&one.without(other))
-}
-
-/// The addresses that a peer is, itself or by the entries of its list.
-fn addresses<'g>(group: &'g Group, peer: &Peer) -> Option<Cow<'g, Addresses>> {
-    match peer {
-        Peer::Cidr(net) => Some(Cow::Owned(std::iter::once(*net).collect())),
-        Peer::PrefixList(id) => match group.prefix_lists.get(id) {
-            Some(PrefixList::Entries(entries)) => Some(Cow::Borrowed(entries)),
-            _ => None,
-        },
-        Peer::Group { .. } => None,
-    }
-}
-
-fn private(group: &Group) -> Addresses {
-    private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks)
-}
-
 fn of_class(all: &Addresses, class: PeerClass, group: &Group) -> Addresses {
     match class {
-        PeerClass::Private => intersection(all, &private(group)),
+        PeerClass::Private => all.shared_with(&private(group)),
         PeerClass::Internet => all.without(&private(group)),
         _ => Addresses::default(),
     }
@@ -147,7 +125,7 @@ pub fn words(policies: &[&Policy], some: &Addresses, whole: &Addresses, class: P
     let listed = || blocks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match network {
         Some((name, _)) if blocks.len() <= MAX_BLOCKS => Some(format!("{}, network `{name}`", listed())),
-        Some((name, set)) if intersection(set, whole) == *some => Some(format!("network `{name}`")),
+        Some((name, set)) if set.shared_with(whole) == *some => Some(format!("network `{name}`")),
         Some((name, _)) => Some(format!("a part of network `{name}`")),
         None if some == whole => None,
         None if blocks.len() <= MAX_BLOCKS => Some(listed()),

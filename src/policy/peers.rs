@@ -2,7 +2,6 @@
 //!
 //! Owns: `private`, the cut of the address spaces, the meaning of each peer term. Must not: decide anything.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
@@ -40,10 +39,14 @@ pub(crate) fn private_everywhere() -> Addresses {
     PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect()
 }
 
+/// What is private to a group: that, the ranges of its VPCs, and the remote networks of its clusters.
+pub(crate) fn private(group: &Group) -> Addresses {
+    private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks)
+}
+
 /// Whether addresses are public in part, and too few to be wide alone: what is let in beside them matters.
 pub(crate) fn counts_together(addresses: &Addresses, group: &Group) -> bool {
-    let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
-    exposure::is_small(&addresses.without(&private))
+    exposure::is_small(&addresses.without(&private(group)))
 }
 
 const SET_PRIVATE: usize = 0;
@@ -88,7 +91,7 @@ pub(super) enum PeerKind {
 impl<'a> Peers<'a> {
     /// `clauses`: those that speak of the group. Gives what each of them covers, too.
     pub(super) fn new(group: &'a Group, clauses: &[&Clause]) -> (Self, Vec<Covered>) {
-        let private = private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks);
+        let private = private(group);
         let mut sets = vec![&private, &group.vpc_ranges];
         sets.extend(clauses.iter().flat_map(|clause| &clause.peers).filter_map(|term| match term {
             PeerTerm::Addresses(addresses) => Some(addresses),
@@ -134,7 +137,7 @@ impl<'a> Peers<'a> {
         for direction in [Direction::Ingress, Direction::Egress] {
             let (mut peers, mut public) = (Vec::new(), Vec::new());
             for ((_, peer), traffic) in rules.iter().filter(|((of, _), _)| *of == direction) {
-                let Some(addresses) = self.addresses(peer) else { continue };
+                let Some(addresses) = self.group.addresses_of(peer) else { continue };
                 peers.push(((direction, *peer), self.classes.of(addresses.as_ref())));
                 public.push((Traffic::union(traffic.iter().cloned()), addresses.without(&self.private)));
             }
@@ -156,20 +159,8 @@ impl<'a> Peers<'a> {
 
     /// The traffic of an ingress rule and the public addresses it lets in.
     fn public(&self, rule: &'a Rule) -> Option<(Traffic, Addresses)> {
-        let addresses = self.addresses(&rule.peer).filter(|_| rule.direction == Direction::Ingress)?;
+        let addresses = self.group.addresses_of(&rule.peer).filter(|_| rule.direction == Direction::Ingress)?;
         Some((Traffic::from(rule.packets), addresses.without(&self.private)))
-    }
-
-    /// The addresses that a peer is, itself or as a list judged by entries.
-    fn addresses(&self, peer: &'a Peer) -> Option<Cow<'a, Addresses>> {
-        match (self.kind(peer), peer) {
-            (PeerKind::Addresses, Peer::Cidr(net)) => Some(Cow::Owned(std::iter::once(*net).collect())),
-            (PeerKind::Addresses, Peer::PrefixList(id)) => match self.group.prefix_lists.get(id) {
-                Some(PrefixList::Entries(entries)) => Some(Cow::Borrowed(entries)),
-                _ => None,
-            },
-            _ => None,
-        }
     }
 
     pub(super) fn kind(&self, peer: &Peer) -> PeerKind {

@@ -11,9 +11,11 @@ pub mod q;
 mod redo;
 pub mod slack;
 mod source;
+mod words;
 
-pub use compose::{notice, rule_in_words};
+pub use compose::notice;
 pub use digest::{digest, digests};
+pub use words::rule_in_words;
 
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};

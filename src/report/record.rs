@@ -177,7 +177,7 @@ impl Record {
             policy_hash: policy.hash.clone(),
             // What a guard refused or AWS denied needs a person now, whatever the rule is.
             severity: if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity },
-            actor: event.map(|event| event.actor.clone()),
+            actor: event.map(|event| Actor { federated_provider: None, ..event.actor.clone() }),
             clusters: about.clusters(),
             group: about.group().map(GroupRecord::from),
             findings,

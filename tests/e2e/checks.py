@@ -19,7 +19,6 @@ RECORD = {
     "severity", "actor", "clusters", "group", "findings", "outcome", "duration_ms", "part",
 }  # fmt: skip
 ACTOR = {"arn", "type", "session_issuer", "source_ip", "user_agent", "invoked_by"}
-OF_PODS = {"federated_provider"}  # only of a session by a web identity
 GROUP = {"id", "name", "vpc", "cluster", "roles"}
 FINDING = {
     "kind", "rule", "requirement", "check", "verdict", "severity", "named_by_event", "portions", "action", "detail",
@@ -80,7 +79,7 @@ def conforms(record: dict[str, Any], locations: set[tuple[str, str]]) -> None:
     assert record["policy_hash"]
     if record["trigger"] == "event":
         assert record["event_id"]
-        assert ACTOR <= record["actor"].keys() <= ACTOR | OF_PODS, record["actor"].keys() ^ ACTOR
+        assert record["actor"].keys() == ACTOR, record["actor"].keys() ^ ACTOR
     assert all(isinstance(name, str) for name in record["clusters"])
     group = record["group"]
     if group is None:

@@ -67,9 +67,9 @@ def test_a_vpc_knows_the_groups_that_can_be_used_in_it(world, aws):
 
 
 def test_a_group_is_attached_in_another_vpc_only_while_it_is_associated(world, aws):
-    assert refusal(world.interface, group=world.team_group, description="foreign") == "InvalidParameter"
-    assert refusal(world.instance, group=world.team_group, tags={"Name": "foreign"}) == "InvalidParameter"
-    assert refusal(world.interface, group=UNKNOWN["group"], description="unknown") == "InvalidGroup.NotFound"
+    assert refusal(world.interface, groups=world.team_group, description="foreign") == "InvalidParameter"
+    assert refusal(world.instance, groups=world.team_group, tags={"Name": "foreign"}) == "InvalidParameter"
+    assert refusal(world.interface, groups=UNKNOWN["group"], description="unknown") == "InvalidGroup.NotFound"
     interface = world.interface(world.bastion_group, "bastion")
     groups = {"NetworkInterfaceId": interface, "Groups": [world.bastion_group, world.team_group]}
     assert refusal(aws.ec2.modify_network_interface_attribute, **groups) == "InvalidParameter"

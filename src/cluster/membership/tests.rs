@@ -96,7 +96,7 @@ impl World {
             clusters: &self.clusters.unwrap_or_else(|| vec![prod()]),
             configured: &self.configured,
             group: &group,
-            rules: &self.rules,
+            rules: &self.rules.iter().collect::<Vec<_>>(),
             let_in_by: &self.let_in_by.into_iter().map(str::to_owned).collect(),
             proven: &self.proven.iter().map(|(name, group)| (*name, [(*group).to_owned()].into())).collect(),
             interfaces: &self.interfaces.iter().filter(|interface| is_attached(&interface.groups)).collect::<Vec<_>>(),

@@ -87,9 +87,7 @@ impl Clusters {
             is_local: true,
             ..Cluster::default()
         });
-        let ranges = |cluster: &Cluster| raw.ranges.get(&cluster.vpc).cloned().unwrap_or_default();
-        let known = self.found.values().cloned().chain(unread);
-        Arc::new(known.map(|cluster| Cluster { vpc_ranges: ranges(&cluster), ..cluster }).collect())
+        Arc::new(self.found.values().cloned().chain(unread).map(|cluster| raw.with_ranges(cluster)).collect())
     }
 }
 

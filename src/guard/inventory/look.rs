@@ -87,22 +87,7 @@ impl Inventory {
         raw.attach(interfaces.found, instances);
         raw.attach(attached.0, attached.1);
         raw.add_neighbours(neighbours);
-        let mut unread = Vec::new();
-        let mut noted = |what: &str, source| unread.push((None, Unread { what: what.to_owned(), source }));
-        match ranges {
-            Ok(ranges) => raw.ranges = ranges,
-            Err(error) => {
-                raw.ranges_unread = true;
-                noted("the ranges of the VPCs", error);
-            }
-        }
-        match associations {
-            Ok(associations) => raw.associations = associations,
-            Err(error) => {
-                raw.ranges_unread = true;
-                noted("the VPCs that the group is associated with", error);
-            }
-        }
+        let unread = raw.surround(ranges, associations).into_iter().map(|unread| (None, unread)).collect();
         Ok((raw, unread))
     }
 

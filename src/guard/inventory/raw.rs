@@ -11,6 +11,7 @@ use super::snapshot::Unread;
 use crate::cluster::membership::{
     Facts, Membership, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged, membership,
 };
+use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Rules};
 use crate::model::group::ConfiguredGroup;
 use crate::model::region::Addresses;
@@ -58,6 +59,11 @@ pub(super) struct Neighbours {
     pub(super) instances: Vec<Instance>,
 }
 
+/// Whether it counts together with small rules of the groups beside its own.
+pub(super) fn lets_in_addresses(rule: &Rule) -> bool {
+    rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. })
+}
+
 /// Whether this is the interface, or one of the instance.
 pub(super) fn is_of(interface: &Interface, attachment: &str) -> bool {
     interface.id == attachment || interface.instance.as_deref() == Some(attachment)
@@ -83,6 +89,30 @@ impl RawState {
             Instance { groups, ..instance.clone() }
         });
         Self { instances: instances.collect(), interfaces, ..self.clone() }
+    }
+
+    /// Adds what was read of VPCs: their ranges, and which groups are associated with them. Gives what could not be read.
+    pub(super) fn surround(
+        &mut self,
+        ranges: Result<BTreeMap<String, Addresses>, CloudError>,
+        associations: Result<BTreeMap<String, BTreeSet<String>>, CloudError>,
+    ) -> Vec<Unread> {
+        let mut unread = Vec::new();
+        match ranges {
+            Ok(ranges) => self.ranges = ranges,
+            Err(source) => unread.push(Unread { what: "the ranges of the VPCs".to_owned(), source }),
+        }
+        match associations {
+            Ok(associations) => self.associations = associations,
+            Err(source) => unread.push(Unread { what: "which VPCs groups are associated with".to_owned(), source }),
+        }
+        self.ranges_unread = !unread.is_empty();
+        unread
+    }
+
+    /// The cluster with the ranges of its VPC.
+    pub(super) fn with_ranges(&self, cluster: Cluster) -> Cluster {
+        Cluster { vpc_ranges: self.ranges.get(&cluster.vpc).cloned().unwrap_or_default(), ..cluster }
     }
 
     /// Adds attachments, each once.
@@ -155,7 +185,7 @@ pub(super) struct View<'a> {
     clusters: &'a [Cluster],
     interfaces: HashMap<&'a str, Vec<&'a Interface>>,
     instances: HashMap<&'a str, Vec<&'a Instance>>,
-    rules: HashMap<&'a str, Vec<Rule>>,
+    rules: HashMap<&'a str, Vec<&'a Rule>>,
     /// By cluster.
     proven: BTreeMap<&'a str, BTreeSet<String>>,
 }
@@ -179,9 +209,9 @@ impl<'a> View<'a> {
                 instances.entry(group).or_default().push(instance);
             }
         }
-        let mut rules: HashMap<&str, Vec<Rule>> = HashMap::new();
+        let mut rules: HashMap<&str, Vec<&Rule>> = HashMap::new();
         for (group, rule) in &raw.rules.rules {
-            rules.entry(group).or_default().push(rule.clone());
+            rules.entry(group).or_default().push(rule);
         }
         let mut proven: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for instance in raw.instances.iter().chain(&raw.of_neighbours) {
@@ -192,7 +222,7 @@ impl<'a> View<'a> {
         Self { account, configured, raw, clusters, interfaces, instances, rules, proven }
     }
 
-    pub(super) fn rules_of(&self, group: &str) -> &[Rule] {
+    pub(super) fn rules_of(&self, group: &str) -> &[&'a Rule] {
         self.rules.get(group).map_or(&[], Vec::as_slice)
     }
 

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _};
 
-use super::raw::RawState;
+use super::raw::{RawState, lets_in_addresses};
 use super::{GroupSnapshot, Inventory, Unresolved};
 use crate::cluster::membership::{Membership, Rank};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::{Cluster, GroupFacts, Instances, Rules, Selector};
 use crate::model::group::{AwsList, Group, PeerGroup, PrefixList, Role};
-use crate::model::rule::{Direction, Peer, Rule};
+use crate::model::rule::{Peer, Rule};
 
 /// Prefix lists that are read at the same time.
 const MAX_LISTS: usize = 8;
@@ -107,7 +107,7 @@ impl Inventory {
             }
         };
         for (group, rule) in rules.rules {
-            if rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. }) {
+            if lets_in_addresses(&rule) {
                 found.rules_beside.entry(group).or_default().push(rule);
             }
         }

@@ -7,8 +7,7 @@ use jiff::Timestamp;
 
 use crate::model::error::CloudError;
 use crate::model::facts::Cluster;
-use crate::model::group::{Group, PrefixList};
-use crate::model::region::Addresses;
+use crate::model::group::Group;
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::policy::peers;
 
@@ -121,14 +120,8 @@ impl GroupSnapshot {
         if rule.direction != Direction::Ingress || (self.beside.is_empty() && self.group.beside.is_empty()) {
             return false;
         }
-        match &rule.peer {
-            Peer::Cidr(net) => peers::counts_together(&Addresses::from_iter([*net]), &self.group),
-            Peer::PrefixList(id) => match self.group.prefix_lists.get(id) {
-                Some(PrefixList::Entries(entries)) => peers::counts_together(entries, &self.group),
-                _ => false,
-            },
-            Peer::Group { .. } => false,
-        }
+        let addresses = self.group.addresses_of(&rule.peer);
+        addresses.is_some_and(|addresses| peers::counts_together(&addresses, &self.group))
     }
 
     fn lists_beside(&self) -> impl Iterator<Item = &str> {

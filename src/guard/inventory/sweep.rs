@@ -1,18 +1,17 @@
 //! Every group of every cluster: what is attached in the VPC of a cluster, whatever VPC the group itself is of, and what the
 //! policy names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::{try_join, try_join3};
 use futures::stream::{self, StreamExt as _};
 
-use super::raw::RawState;
+use super::raw::{RawState, lets_in_addresses};
 use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group, snapshot};
 use crate::cluster::topology;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, NodeGroups, Selector};
-use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer};
 
 /// Clusters or VPCs read at the same time. EKS gives an account a handful of reads a second, shared with everything else
@@ -29,26 +28,17 @@ impl Inventory {
     /// A read without which nothing can be said.
     pub async fn read_all(&self) -> Result<Looked, CloudError> {
         let names = self.eks.names().await?;
-        let mut unread = Vec::new();
-        let mut noted = |what: String, source| unread.push(Unread { what, source });
         let all = Selector::Vpcs(Vec::new());
         let (ranges, associations) = futures::join!(self.ec2.vpc_ranges(), self.ec2.associations(&all));
         let mut raw = RawState { is_complete: true, vpcs: Some(BTreeSet::new()), ..RawState::default() };
-        raw.ranges_unread = ranges.is_err() || associations.is_err();
-        raw.ranges = ranges.unwrap_or_else(|error| {
-            noted("the ranges of the VPCs".to_owned(), error);
-            BTreeMap::new()
-        });
-        raw.associations = associations.unwrap_or_else(|error| {
-            noted("the VPCs that groups are associated with".to_owned(), error);
-            BTreeMap::new()
-        });
+        let mut unread = raw.surround(ranges, associations);
+        let mut noted = |what: String, source| unread.push(Unread { what, source });
         let clusters = stream::iter(names).map(|name| async move { (self.whole(&name).await, name) });
         let clusters: Vec<_> = clusters.buffered(MAX_CONCURRENT_READS).collect().await;
         let mut known: Vec<Cluster> = Vec::new();
         for (cluster, name) in clusters {
             match cluster {
-                Ok(cluster) => known.extend(cluster.map(|cluster| with_ranges(cluster, &raw.ranges))),
+                Ok(cluster) => known.extend(cluster.map(|cluster| raw.with_ranges(cluster))),
                 Err(error) => noted(format!("cluster `{name}`"), error),
             }
         }
@@ -137,10 +127,7 @@ impl Inventory {
         // What groups beside one let in was read already; the lists it names come with the second look.
         for snapshot in &mut snapshots {
             for set in std::mem::take(&mut snapshot.beside) {
-                let rules = set
-                    .iter()
-                    .flat_map(|id| view.rules_of(id))
-                    .filter(|rule| rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. }));
+                let rules = set.iter().flat_map(|id| view.rules_of(id)).copied().filter(|rule| lets_in_addresses(rule));
                 snapshot.group.beside.push(rules.cloned().collect());
             }
         }
@@ -160,8 +147,4 @@ impl Inventory {
         }
         snapshots
     }
-}
-
-fn with_ranges(cluster: Cluster, ranges: &BTreeMap<String, Addresses>) -> Cluster {
-    Cluster { vpc_ranges: ranges.get(&cluster.vpc).cloned().unwrap_or_default(), ..cluster }
 }

@@ -80,16 +80,15 @@ impl Problems {
         self.found.iter().any(|problem| problem.code == code && problem.at == at)
     }
 
-    /// Takes warnings out for a reason. `false`: there are none of that code about that.
+    /// Takes a warning out for a reason. `false`: there is none of that code about that.
     pub(super) fn accept(&mut self, code: &str, about: &str, reason: &str) -> bool {
-        let is_meant = |problem: &Diagnostic| problem.code == code && problem.about.as_deref() == Some(about);
-        let (meant, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.found)
-            .into_iter()
-            .partition(|problem| problem.severity == Level::Warning && is_meant(problem));
-        self.found = rest;
-        let before = self.accepted.len();
-        self.accepted.extend(meant.into_iter().map(|problem| (problem, reason.to_owned())));
-        self.accepted.len() > before
+        let is_meant = |problem: &Diagnostic| {
+            problem.severity == Level::Warning && problem.code == code && problem.about.as_deref() == Some(about)
+        };
+        let meant = self.found.iter().position(is_meant).map(|at| (self.found.remove(at), reason.to_owned()));
+        let is_accepted = meant.is_some();
+        self.accepted.extend(meant);
+        is_accepted
     }
 
     /// What was accepted so far, each with its reason.

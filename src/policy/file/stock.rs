@@ -74,15 +74,11 @@ fn set_up(cluster: &str, written: &[(&str, &[Role], Vec<Rule>)], control_plane: 
 
 /// From a group.
 fn inside(group: &str, packets: Packets) -> Rule {
-    rule(Direction::Ingress, packets, Peer::Group { id: group.to_owned(), owner: None })
+    Rule::new(Direction::Ingress, packets, Peer::Group { id: group.to_owned(), owner: None })
 }
 
 /// Everything to everybody.
 fn out() -> impl Iterator<Item = Rule> {
     let peers = ["0.0.0.0/0", "::/0"].into_iter().filter_map(|block| Peer::cidr(block).ok());
-    peers.map(|peer| rule(Direction::Egress, Packets::All, peer))
-}
-
-fn rule(direction: Direction, packets: Packets, peer: Peer) -> Rule {
-    Rule { id: String::new(), direction, packets, peer, description: None, tags: BTreeMap::new() }
+    peers.map(|peer| Rule::new(Direction::Egress, Packets::All, peer))
 }

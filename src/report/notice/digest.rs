@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compose::{clauses, headline, next_steps, status, subject, what};
+use super::words::{clauses, headline, next_steps, status, subject, what};
 use super::{Message, Notice, Section, cluster};
 use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
