@@ -20,6 +20,7 @@ use crate::model::hour::Hour;
 use crate::model::region::Addresses;
 use crate::model::rule::Direction;
 use crate::report::history::{History, Key};
+use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
 
 /// What we read from EC2, and the one thing we change there.
@@ -81,8 +82,11 @@ pub trait Channel: Send + Sync {
 /// silence a notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// What is known of these groups. An item that is not understood counts as missing.
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError>;
+    /// What is known of these groups, and their journals by `sg-…`. An item that is not understood counts as missing.
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError>;
+    /// Writes into the journal of a group. Others do so at the same time, and nothing of theirs is lost. The journal as it
+    /// is then.
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError>;
     /// The groups that the last complete look at this VPC saw; none, if nobody knows.
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError>;
     /// Adds what was learnt of rules to what is known. Others do so at the same time, and nothing of theirs is lost.

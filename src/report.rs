@@ -3,6 +3,7 @@
 
 pub mod finding;
 pub mod history;
+pub mod journal;
 pub mod metrics;
 pub mod notice;
 pub mod outcome;

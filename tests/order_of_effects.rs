@@ -8,6 +8,8 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+#[path = "order_of_effects/nothing_lost.rs"]
+mod nothing_lost;
 mod read_back;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +40,7 @@ use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
 use eks_sg_guard::report::finding::{Check, Subject};
 use eks_sg_guard::report::history::{History, Key};
+use eks_sg_guard::report::journal::{Journal, Note};
 use eks_sg_guard::report::notice::{Message, Notice, email};
 use eks_sg_guard::report::outcome::{Action, Outcome};
 use eks_sg_guard::report::record::Record;
@@ -92,12 +95,28 @@ struct World {
     place: Mutex<LocationState>,
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
+    journals: Mutex<BTreeMap<String, Journal>>,
     hour: Mutex<Hour>,
     state_is_down: Mutex<bool>,
+    /// EC2 revokes, and does not answer.
+    answers_are_lost: Mutex<bool>,
+    /// Writing into a journal takes for ever.
+    journal_hangs: Mutex<bool>,
+    /// So many calls later the process dies.
+    dies_in: Mutex<Option<usize>>,
 }
 
 impl World {
     fn call(&self, line: String) {
+        let dies = {
+            let mut left = self.dies_in.lock().unwrap();
+            *left = left.map(|left| left.wrapping_sub(1));
+            *left == Some(usize::MAX)
+        };
+        if dies {
+            // Without the hook of panics, which would print each.
+            std::panic::resume_unwind(Box::new("dead"));
+        }
         let due = {
             let mut surprise = self.surprise.lock().unwrap();
             match surprise.as_mut() {
@@ -254,7 +273,7 @@ impl Ec2 for Fake {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
         }
         rules.retain(|rule| !ids.contains(&rule.id));
-        Ok(())
+        if *self.0.answers_are_lost.lock().unwrap() { Err(failed("ec2:RevokeSecurityGroupIngress")) } else { Ok(()) }
     }
 }
 
@@ -293,6 +312,7 @@ impl Channel for Fake {
         "people"
     }
     async fn send(&self, message: &Message) -> Result<(), Cause> {
+        self.0.call("send".into());
         if *self.0.channel_is_down.lock().unwrap() {
             return Err("no route to host".into());
         }
@@ -314,11 +334,22 @@ impl World {
 
 #[async_trait]
 impl StateStore for Fake {
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError> {
         self.0.state_call("known")?;
         let baselines = self.0.baselines.lock().unwrap();
         let groups = groups.iter().filter_map(|id| Some((id.clone(), baselines.get(id)?.clone())));
-        Ok(KnownGroups { place: self.0.place.lock().unwrap().clone(), groups: groups.collect() })
+        let known = KnownGroups { place: self.0.place.lock().unwrap().clone(), groups: groups.collect() };
+        Ok((known, self.0.journals.lock().unwrap().clone()))
+    }
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
+        self.0.state_call("note")?;
+        if *self.0.journal_hangs.lock().unwrap() {
+            return std::future::pending().await;
+        }
+        let mut journals = self.0.journals.lock().unwrap();
+        let journal = journals.entry(group.to_owned()).or_default();
+        *journal = std::mem::take(journal).with(note, self.now());
+        Ok(journal.clone())
     }
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
         self.0.state_call("seen")?;
@@ -507,7 +538,7 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
         calls[..7],
         ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
     );
-    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(calls[7..10], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -522,7 +553,7 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let calls = case.world.calls.lock().unwrap().clone();
     let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[8..], requirements);
+    assert_eq!(calls[8..11], requirements);
 }
 
 #[tokio::test]
@@ -1059,7 +1090,7 @@ async fn only_what_every_channel_took_is_kept() {
     assert!(case.world.histories.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
     *case.world.channel_is_down.lock().unwrap() = false;
     let answer = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
-    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::Revoked)], "the journal says that it was us");
     assert_eq!((case.world.notices().len(), case.world.histories.lock().unwrap().len()), (1, 1));
     assert_eq!(*case.world.handled.lock().unwrap(), ["e-sgr-1"]);
 }
@@ -1096,8 +1127,8 @@ async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_ther
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
     assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
-    let expected = ["state known", "state is_handled", "state history", "state remember"];
-    assert_eq!(case.world.calls("state"), expected);
+    let expected = ["known", "note", "note", "is_handled", "history", "note", "remember"];
+    assert_eq!(case.world.calls("state"), expected.map(|call| format!("state {call}")));
 }
 
 #[tokio::test]

@@ -20,8 +20,9 @@ use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::policy::model::Severity;
 use eks_sg_guard::ports::{Clock, StateStore};
-use eks_sg_guard::report::finding::Finding;
+use eks_sg_guard::report::finding::{Finding, Subject};
 use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
+use eks_sg_guard::report::journal::{Entry, Note};
 use eks_sg_guard::report::outcome::Action;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -447,11 +448,42 @@ async fn what_is_known_of_groups_is_read_at_once_and_what_is_not_understood_is_m
     let good = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}}));
     let bad = state_item("baseline#111122223333#us-east-1#sg-2", 3, &json!([[]]));
     let Bench { table, wire, .. } = bench(vec![items(&[place, good, bad])], vec![]);
-    let known = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
+    let (known, journals) = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
     assert_eq!(wire.read().len(), 1);
     assert_eq!(known.place.looks.keys().collect::<Vec<_>>(), ["vpc-1"]);
     assert_eq!(known.groups.keys().collect::<Vec<_>>(), ["sg-1"]);
     assert!(known.groups["sg-1"].rules.contains_key("sgr-1"));
+    assert!(journals.is_empty());
+}
+
+const JOURNAL: &str = "journal#111122223333#us-east-1#sg-1";
+
+fn begun(event: &str) -> Note {
+    let rule: eks_sg_guard::model::rule::Rule = serde_json::from_value(known_rule("sgr-1")["rule"].clone()).unwrap();
+    let finding = Finding { subject: Subject::Rule(rule), ..Finding::exposed("prod", Severity::High, true) };
+    let at = Timestamp::from_second(NOW).unwrap();
+    let entry = Entry { finding, after: None, event: Some(event.to_owned()), at, done_at: None, told: false };
+    Note { entries: [("sgr-1".to_owned(), entry)].into(), ..Note::default() }
+}
+
+#[tokio::test]
+async fn a_journal_is_read_with_what_is_known_and_of_two_who_write_at_once_the_first_counts() {
+    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![put()]);
+    let journal = table.note("sg-1", &begun("e-1")).await.unwrap();
+    let [written]: [Value; 1] = wire.written().try_into().unwrap();
+    assert_eq!(written["Item"]["pk"]["S"], JOURNAL);
+    assert_eq!(written["Item"]["expires"]["N"], (NOW + 72 * 3600).to_string());
+    assert_eq!(written["ConditionExpression"], "attribute_not_exists(#version)");
+
+    let item = state_item(JOURNAL, 1, &serde_json::to_value(&journal).unwrap());
+    let Bench { table, wire, .. } = bench(vec![items(&[]), items(std::slice::from_ref(&item))], vec![conflict()]);
+    let second = table.note("sg-1", &begun("e-2")).await.unwrap();
+    assert_eq!((second, wire.written().len()), (journal.clone(), 1), "who comes second adds nothing");
+
+    let bad = state_item("journal#111122223333#us-east-1#sg-2", 1, &json!({"entries": {"sgr-1": {"told": true}}}));
+    let Bench { table, wire, .. } = bench(vec![items(&[item, bad])], vec![]);
+    let (_, journals) = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
+    assert_eq!((journals, wire.read().len()), ([("sg-1".to_owned(), journal)].into(), 1));
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use crate::model::hour::Hour;
 use crate::model::ids::Location;
 use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
+use crate::report::journal::{self, Journal, Note};
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -197,10 +198,11 @@ impl Table {
     }
 
     /// Changes one item by what was learnt, and says what it is then. Others do the same at the same time: the second one
-    /// reads again.
+    /// reads again. `life`: how long it is kept from now on, if not for ever.
     async fn change<T>(
         &self,
         key: String,
+        life: Option<SignedDuration>,
         change: impl Fn(Option<T>) -> Option<T> + Send + Sync,
     ) -> Result<Option<T>, CloudError>
     where
@@ -227,6 +229,10 @@ impl Table {
                 .item(VERSION, next(read.as_ref()))
                 .item(STATE, AttributeValue::S(json))
                 .expression_attribute_names("#version", VERSION);
+            let put = match life {
+                Some(life) => put.item(EXPIRES, seconds(self.clock.now().checked_add(life).unwrap_or(Timestamp::MAX))),
+                None => put,
+            };
             let put = match read {
                 None => put.condition_expression("attribute_not_exists(#version)"),
                 Some(read) => put.condition_expression("#version = :read").expression_attribute_values(":read", read),
@@ -255,16 +261,29 @@ impl Table {
 
 #[async_trait]
 impl StateStore for Table {
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError> {
         let place = self.location_key("location", &[]);
         let keys: BTreeMap<String, &String> =
             groups.iter().map(|group| (self.location_key("baseline", &[group]), group)).collect();
-        let items = self.read(keys.keys().chain([&place]).cloned().collect()).await?;
+        let journals: BTreeMap<String, &String> =
+            groups.iter().map(|group| (self.location_key("journal", &[group]), group)).collect();
+        let items = self.read(keys.keys().chain(journals.keys()).chain([&place]).cloned().collect()).await?;
         let baseline = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
-        Ok(KnownGroups {
+        let now = self.clock.now();
+        let journal =
+            |(key, group): (&String, &&String)| Some(((*group).clone(), state::<Journal>(items.get(key)?)?.alive(now)));
+        let known = KnownGroups {
             place: items.get(&place).and_then(state).unwrap_or_default(),
             groups: keys.iter().filter_map(baseline).collect(),
-        })
+        };
+        Ok((known, journals.iter().filter_map(journal).collect()))
+    }
+
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
+        let now = self.clock.now();
+        let with = |stored: Option<Journal>| Some(stored.unwrap_or_default().with(note, now));
+        let written = self.change(self.location_key("journal", &[group]), Some(journal::LIFE), with).await?;
+        Ok(written.unwrap_or_default())
     }
 
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
@@ -277,25 +296,25 @@ impl StateStore for Table {
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
         let write = |(group, learnt): (&String, &Learnt)| {
             let (key, learnt) = (self.location_key("baseline", &[group]), learnt.clone());
-            async move { self.change(key, |stored| Baseline::with(stored, &learnt)).await.map(|_| ()) }
+            async move { self.change(key, None, |stored| Baseline::with(stored, &learnt)).await.map(|_| ()) }
         };
         let groups: Vec<_> = lesson.groups.iter().map(write).collect();
         let written: Vec<Result<(), CloudError>> = stream::iter(groups).buffer_unordered(MAX_WRITES).collect().await;
         written.into_iter().collect::<Result<(), _>>()?;
         for (vpc, groups) in &lesson.looks {
-            self.change(self.location_key("look", &[vpc]), |_| Some(groups.clone())).await?;
+            self.change(self.location_key("look", &[vpc]), None, |_| Some(groups.clone())).await?;
         }
         if lesson.place == LocationState::default() {
             return Ok(());
         }
         let place = |stored: Option<LocationState>| Some(stored.unwrap_or_default().with(&lesson.place));
-        self.change(self.location_key("location", &[]), place).await.map(|_| ())
+        self.change(self.location_key("location", &[]), None, place).await.map(|_| ())
     }
 
     async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError> {
         let now = self.clock.now();
         let with = |stored: Option<Hour>| Some(stored.unwrap_or_default().with(rules, limit, now));
-        Ok(self.change(self.location_key("hour", &[]), with).await?.unwrap_or_default())
+        Ok(self.change(self.location_key("hour", &[]), None, with).await?.unwrap_or_default())
     }
 
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {

@@ -24,9 +24,10 @@ use crate::policy::controller::{Author, is_controllers};
 use crate::policy::judge::{JudgedRule, UNREADABLE_LIST};
 use crate::policy::model::{Origin, Policy, Verdict};
 use crate::ports::StateStore;
+use crate::report::journal::Journal;
 use crate::report::outcome::Action;
 
-type Answer = Result<KnownGroups, String>;
+type Answer = Result<(KnownGroups, BTreeMap<String, Journal>), String>;
 
 /// The state, asked about some groups. The answer comes when it comes.
 pub(super) struct Asked {
@@ -42,7 +43,7 @@ impl Asked {
         let asking = async move {
             match asked {
                 Some(state) => state.known(&groups).await.map_err(|error| chain(&error)),
-                None => Ok(KnownGroups::default()),
+                None => Ok(<_>::default()),
             }
         };
         Self { state: state.cloned(), asking: maybe_done(asking.boxed()), answer: None }
@@ -68,7 +69,7 @@ impl Asked {
     pub(super) async fn of(&mut self, group: &str, vpc: &str) -> Memory {
         let Some(state) = self.state.clone() else { return Memory::None };
         let known = match self.answer().await {
-            Ok(known) => known,
+            Ok((known, _)) => known,
             Err(why) => return Memory::Unreadable(why.clone()),
         };
         let baseline = known.groups.get(group).cloned();
@@ -82,6 +83,15 @@ impl Asked {
             }
         }
         Memory::Read(remembered)
+    }
+
+    /// The journal of this group; an empty one where nobody knows.
+    pub(super) async fn journal_of(&mut self, group: &str) -> Journal {
+        if self.state.is_none() {
+            return Journal::default();
+        }
+        let journals = self.answer().await.as_ref().ok();
+        journals.and_then(|(_, journals)| journals.get(group).cloned()).unwrap_or_default()
     }
 
     /// What a complete look at these VPCs teaches: all their groups, in scope or not. `judged`: those of them that were judged,
@@ -126,7 +136,7 @@ impl Asked {
     /// When the guard began here, if nobody has written that yet.
     pub(super) async fn beginning(&mut self, now: Timestamp) -> LocationState {
         let is_unknown =
-            self.state.is_some() && matches!(self.answer().await, Ok(known) if known.place.began.is_none());
+            self.state.is_some() && matches!(self.answer().await, Ok((known, _)) if known.place.began.is_none());
         LocationState { began: is_unknown.then_some(now), ..LocationState::default() }
     }
 }

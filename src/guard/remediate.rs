@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::journal::GroupJournal;
 use crate::guard::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
 use crate::guard::setup::Ports;
 use crate::guard::shield::Shield;
@@ -18,6 +19,7 @@ use crate::model::error::chain;
 use crate::model::rule::{Direction, Rule};
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Mode, Severity};
+use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
@@ -72,6 +74,8 @@ pub struct Remediation<'a> {
     pub inventory: &'a Inventory,
     /// How many rules that no event made may still be revoked.
     pub(super) hourly: &'a HourlyLimit,
+    /// What is about to be done is written here.
+    pub(super) journal: &'a GroupJournal<'a>,
     /// What a plan needs to know, since changed rules are judged again.
     pub context: PlanContext<'a>,
     /// No call to EC2 is begun after this, so that there is time left to say what was done.
@@ -109,9 +113,16 @@ impl Remediation<'_> {
         // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
         let rules: Vec<&Rule> = revokes.iter().map(|step| &step.finding.rule).collect();
         tracing::info!(group = %snapshot.group.id, rules = %serde_json::json!(rules), "about to revoke");
-        let answers = self.revoke(&snapshot.group.id, &revokes).await;
+        let changes = revokes.iter().map(|step| (about_to(step), None)).collect();
+        let act = self.revoke(&snapshot.group.id, &revokes);
+        let answers = self.journal.around(&snapshot.group, changes, act).await;
         let remaining = self.read_back(&snapshot.group.id, &answers).await;
-        results.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
+        let done: Vec<StepResult> = revokes.into_iter().map(|step| outcome(step, &answers, &remaining)).collect();
+        let is_refused = |id: &str| matches!(answers.get(id), Some(RevokeAnswer::Refused(_)));
+        let became: Vec<(&str, Action)> =
+            done.iter().map(|result| (result.finding.rule.id.as_str(), result.action)).collect();
+        self.journal.settle(&snapshot.group, &became, is_refused).await;
+        results.extend(done);
         results
     }
 
@@ -200,7 +211,7 @@ impl Remediation<'_> {
         group: &str,
         answers: &BTreeMap<String, RevokeAnswer>,
     ) -> Result<BTreeSet<String>, String> {
-        let may_go = |id: &String| !matches!(answers.get(id), Some(RevokeAnswer::Refused(_)));
+        let may_go = |id: &String| !matches!(answers.get(id), Some(RevokeAnswer::Refused(_) | RevokeAnswer::Lost(_)));
         let mut last = Err("the rules were never read back".to_owned());
         for wait in READ_BACK_DELAYS {
             self.ports.clock.sleep(wait).await;
@@ -236,6 +247,12 @@ fn overtaken(step: Step, now: &[Step], snapshot: &GroupSnapshot) -> Option<StepR
         // Still not fine: it speaks for itself, as it is now.
         Some(_) => None,
     }
+}
+
+/// What the journal holds of a step before its call leaves.
+fn about_to(step: &Step) -> Finding {
+    let known = step.standing.is_known();
+    Finding::of_rule(step.finding.clone(), (step.named, known), Action::Revoked, step.setting.clone())
 }
 
 fn unread(step: Step, why: &str) -> StepResult {
@@ -275,6 +292,8 @@ enum RevokeAnswer {
     Accepted,
     Gone,
     Refused(String),
+    /// No answer came, or one that says nothing: it may have done it.
+    Lost(String),
 }
 
 impl From<&Result<(), CloudError>> for RevokeAnswer {
@@ -282,6 +301,7 @@ impl From<&Result<(), CloudError>> for RevokeAnswer {
         match answer {
             Ok(()) => Self::Accepted,
             Err(CloudError::GroupGone(_) | CloudError::RuleGone(_)) => Self::Gone,
+            Err(error @ CloudError::Failed { .. }) => Self::Lost(chain(error)),
             Err(error) => Self::Refused(chain(error)),
         }
     }
@@ -296,13 +316,19 @@ fn outcome(
     let answer = answers.get(id);
     let (action, detail) = match (remaining.as_ref().map(|ids| ids.contains(id)), answer) {
         (Ok(false), Some(RevokeAnswer::Accepted)) => (Action::Revoked, step.setting),
+        (Ok(false), Some(RevokeAnswer::Lost(why))) => (
+            Action::Revoked,
+            Some(format!("the revoke was sent and the rule is gone, but EC2's answer was lost: {why}")),
+        ),
         (Ok(false), _) => (Action::AlreadyGone, None),
-        (Ok(true), Some(RevokeAnswer::Refused(why))) => (Action::Failed, Some(format!("still open: {why}"))),
+        (Ok(true), Some(RevokeAnswer::Refused(why) | RevokeAnswer::Lost(why))) => {
+            (Action::Failed, Some(format!("still open: {why}")))
+        }
         (Ok(true), _) => {
             let why = "still open: EC2 accepted the revoke, but the rule was still there when it was read back";
             (Action::Failed, Some(why.to_owned()))
         }
-        (Err(unread), Some(RevokeAnswer::Refused(why))) => {
+        (Err(unread), Some(RevokeAnswer::Refused(why) | RevokeAnswer::Lost(why))) => {
             (Action::Failed, Some(format!("not revoked: {why}; and the rules could not be read back: {unread}")))
         }
         (Err(unread), _) => {
