@@ -8,6 +8,7 @@ pub mod dispatch;
 mod effects;
 mod group;
 mod handled;
+mod hourly;
 pub mod inventory;
 mod invocation;
 mod memory;
@@ -26,7 +27,7 @@ pub mod shield;
 pub mod standing;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -34,6 +35,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
@@ -61,6 +63,7 @@ pub struct Guard {
     setup: Setup,
     inventory: Inventory,
     handled: HandledEvents,
+    hourly: HourlyLimit,
     /// Events after which people were notified that the guard may not look.
     blind: HandledEvents,
     looked_everywhere: Mutex<Option<Timestamp>>,
@@ -71,7 +74,9 @@ impl Guard {
     pub fn new(setup: Setup) -> Self {
         let inventory = Inventory::new(&setup.ports, setup.location.account.clone(), setup.policy.groups.clone());
         let (handled, blind) = (HandledEvents::default(), HandledEvents::default());
-        Self { setup, inventory, handled, blind, looked_everywhere: Mutex::default() }
+        let ports = &setup.ports;
+        let hourly = HourlyLimit::new(ports.state.clone(), Arc::clone(&ports.clock), setup.max_revokes);
+        Self { setup, inventory, handled, hourly, blind, looked_everywhere: Mutex::default() }
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -105,7 +110,8 @@ impl Guard {
 
     async fn change(&self, change: &Change, deadline: Timestamp) -> Result<Response, GuardError> {
         let event = &change.event;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, Some(event), deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), deadline);
         let mut out_of_scope = Vec::new();
         match &change.subject {
             Target::Unknown => {
@@ -124,10 +130,10 @@ impl Guard {
                         Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
                         Ok(Some(looked)) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
                             if let GroupRef::Name(_) = group {
-                                asked = self.ask_about(&snapshots);
+                                asked = self.ask_about(&looked);
                             }
+                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, named, &mut asked, &mut out_of_scope).await;
                             }
@@ -137,8 +143,8 @@ impl Guard {
             }
             Target::Attached { attachment, groups } => {
                 let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
@@ -153,8 +159,8 @@ impl Guard {
                         // What was done for the others has to be told.
                         Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
                         Ok(looked) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                            let mut asked = self.ask_about(&snapshots);
+                            let mut asked = self.ask_about(&looked);
+                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                             let named = Named::Using(list.clone());
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
@@ -167,8 +173,8 @@ impl Guard {
                 let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                 for snapshot in snapshots {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut out_of_scope).await;
                 }
@@ -187,8 +193,9 @@ impl Guard {
         Asked::about(self.setup.ports.state.as_ref(), groups)
     }
 
-    fn ask_about(&self, snapshots: &[GroupSnapshot]) -> Asked {
-        self.ask(snapshots.iter().map(|snapshot| snapshot.group.id.clone()).collect())
+    fn ask_about(&self, looked: &Looked) -> Asked {
+        let groups: BTreeSet<&String> = looked.groups().map(|group| &group.id).collect();
+        self.ask(groups.into_iter().cloned().collect())
     }
 
     async fn read(&self, ids: &[String]) -> Result<Looked, GuardError> {
@@ -196,11 +203,38 @@ impl Guard {
     }
 
     /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
-    async fn seen(&self, looked: Looked, event: Option<&Event>, invocation: &mut Invocation<'_>) -> Vec<GroupSnapshot> {
-        for Unread { what, source } in looked.unread {
-            self.could_not_read(&read_failed(what, source), event, invocation).await;
+    /// Groups of which nothing strong is said are looked at once more with what the state says that they were.
+    async fn seen(
+        &self,
+        looked: Looked,
+        asked: &mut Asked,
+        event: Option<&Event>,
+        invocation: &mut Invocation<'_>,
+    ) -> Vec<GroupSnapshot> {
+        let weak: BTreeSet<&str> =
+            looked.groups().filter(|group| !group.is_strong()).map(|group| group.id.as_str()).collect();
+        let members = asked.members(&weak, self.setup.ports.clock.now()).await;
+        let mut all = vec![looked];
+        if !members.is_empty() {
+            let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
+            match self.inventory.read_recalled(members).await {
+                Ok(again) => all.push(again),
+                Err(source) => self.could_not_read(&read_failed(what, source), event, invocation).await,
+            }
         }
-        looked.snapshots
+        let mut snapshots: Vec<GroupSnapshot> = Vec::new();
+        for looked in all {
+            for Unread { what, source } in looked.unread {
+                self.could_not_read(&read_failed(what, source), event, invocation).await;
+            }
+            for new in looked.snapshots {
+                match snapshots.iter_mut().find(|old| old.group.id == new.group.id) {
+                    Some(old) => *old = new,
+                    None => snapshots.push(new),
+                }
+            }
+        }
+        snapshots
     }
 
     /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
@@ -246,14 +280,14 @@ impl Guard {
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, deadline);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let snapshots = self.seen(looked, event, &mut invocation).await;
-        let of_all = all.iter().map(|group| group.id.clone());
-        let mut asked = if all.is_empty() { self.ask_about(&snapshots) } else { self.ask(of_all.collect()) };
+        let mut asked = self.ask_about(&looked);
+        let snapshots = self.seen(looked, &mut asked, event, &mut invocation).await;
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
         }

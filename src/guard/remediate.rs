@@ -10,8 +10,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::guard::effects::{Answer, close, target};
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
-use crate::guard::plan::{Intent, PlanContext, Step, is_named, limit, plan};
+use crate::guard::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
 use crate::guard::read_back::{Live, became, is_again, not_taken};
 use crate::guard::setup::Ports;
 use crate::guard::shield::Shield;
@@ -20,7 +21,7 @@ use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::Rule;
 use crate::policy::judge::JudgedRule;
-use crate::policy::model::Mode;
+use crate::policy::model::{Mode, Severity};
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
@@ -82,6 +83,8 @@ pub struct Remediation<'a> {
     pub ports: &'a Ports,
     /// Reads the group again.
     pub inventory: &'a Inventory,
+    /// How many rules that no event made may still be revoked.
+    pub(super) hourly: &'a HourlyLimit,
     /// What a plan needs to know, since changed rules are judged again.
     pub context: PlanContext<'a>,
     /// No call to EC2 is begun after this, so that there is time left to say what was done.
@@ -112,12 +115,13 @@ impl Remediation<'_> {
                 results.extend(steps.into_iter().filter_map(|step| overtaken(step, &now, snapshot)));
                 steps = now;
             }
+            self.keep_to_the_hour(&mut steps).await;
             let (closing, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent.closes());
             results.extend(rest.into_iter().map(without_effect));
             if closing.is_empty() {
                 break;
             }
-            *most = most.saturating_sub(closing.len());
+            *most = most.saturating_sub(made(&closing));
             say_what_is_about_to_change(&snapshot.group.id, &closing);
             let answers = close(self.ports, self.deadline, &snapshot.group.id, &closing).await;
             let live = self.read_back(&snapshot.group.id, &closing, &answers).await;
@@ -131,7 +135,7 @@ impl Remediation<'_> {
                 break;
             }
             // Each rule counts once.
-            *most = most.saturating_add(again.len());
+            *most = most.saturating_add(made(&again));
             let is_again = |id: &str| again.iter().any(|step| step.finding.rule.id == id);
             let others = snapshot.group.rules.iter().filter(|rule| !is_again(&rule.id));
             done.extend(others.map(|rule| rule.id.clone()));
@@ -139,6 +143,32 @@ impl Remediation<'_> {
             (steps, must_look) = (again, true);
         }
         results
+    }
+
+    /// Keeps what no event made to the limit of the hour. What is beyond it stays, and people have to know.
+    async fn keep_to_the_hour(self, steps: &mut [Step]) {
+        let is_counted = |step: &&mut Step| !step.made && step.intent.closes();
+        let mut counted: Vec<&mut Step> = steps.iter_mut().filter(is_counted).collect();
+        if counted.is_empty() {
+            return;
+        }
+        worst_first(&mut counted);
+        let ids: Vec<String> = counted.iter().map(|step| step.finding.rule.id.clone()).collect();
+        let refused = self.hourly.take(&ids).await;
+        for step in counted {
+            match &refused {
+                Ok(refused) if !refused.contains(&step.finding.rule.id) => {}
+                Ok(_) => {
+                    step.finding.severity = Some(Severity::Critical);
+                    step.intent = Intent::Refuse(self.hourly.why());
+                }
+                Err(why) => {
+                    let why =
+                        format!("how many rules were revoked within the hour could not be read or written: {why}");
+                    step.intent = Intent::Postpone(why);
+                }
+            }
+        }
     }
 
     /// Whether a known rule is to be revoked, so that it has to be known what the clusters need.
@@ -170,8 +200,7 @@ impl Remediation<'_> {
                 former.lost_because = Some(why.clone());
             }
         }
-        let waiting = snapshot.not_judgeable().filter(|rule| is_named(self.context.named, rule)).count();
-        limit(&mut steps, most, waiting);
+        limit(&mut steps, most);
         steps
     }
 
@@ -204,6 +233,11 @@ impl Remediation<'_> {
         }
         last
     }
+}
+
+/// How many of them the event made.
+fn made(steps: &[Step]) -> usize {
+    steps.iter().filter(|step| step.made).count()
 }
 
 /// Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
