@@ -106,8 +106,17 @@ impl PlanContext<'_> {
         match self.led {
             _ if !is_named(self.named, rule) => Led::Elsewhere,
             Led::Created | Led::Rewrote if !self.names_by_id(rule) => Led::Named,
+            Led::Created if self.is_other_than_said(rule) => Led::Rewrote,
             led => led,
         }
+    }
+
+    /// Whether the event says another content of this rule: somebody edited it since.
+    fn is_other_than_said(self, rule: &Rule) -> bool {
+        let Named::Rules(rules) = self.named else { return false };
+        let of_it = rules.iter().filter(|named| named.id.as_ref() == Some(&rule.id));
+        let mut said = of_it.filter_map(|named| named.claim.as_ref());
+        said.any(|claim| claim.packets != rule.packets || !claim.peer.same(&rule.peer))
     }
 
     /// Who wrote a rule: says this event, or one before it, says the state.

@@ -292,6 +292,17 @@ async fn nothing_is_put_back_to_what_was_not_known_for_that_very_rule() {
 }
 
 #[tokio::test]
+async fn what_an_event_made_is_what_it_made_and_not_what_somebody_made_of_it_since() {
+    let case = looked_at(vec![https()]).await;
+    becomes(&case.world, anybody("sgr-1", 2379));
+    let response = case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(of(&response, "sgr-1").action, Action::Restored, "the event that made it came again");
+    case.world.rules.lock().unwrap().push(anybody("sgr-2", 2379));
+    let response = case.guard.handle(&authorize("e-2", &["sgr-2"]), Timestamp::MAX).await.unwrap();
+    assert_eq!(of(&response, "sgr-2").action, Action::Revoked, "nobody knew it");
+}
+
+#[tokio::test]
 async fn a_list_that_gained_the_world_is_no_content_to_go_back_to() {
     let of_list = Rule { peer: Peer::PrefixList("pl-1".into()), ..https() };
     let entries = |cidr: &str| Some(Addresses::from_iter([cidr.parse::<ipnet::IpNet>().unwrap()]));
