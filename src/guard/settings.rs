@@ -60,7 +60,7 @@ pub const VARIABLES: [Variable; 14] = [
     },
     Variable {
         name: "GUARD_STATE_TABLE", expected: "the name or the ARN of a DynamoDB table", default: "",
-        parameter: "StateTable", meaning: "table that merges repeats; the template makes it unless told not to",
+        parameter: "StateTable", meaning: "table of what is known of rules and of what people were notified; the template makes it or takes yours",
     },
     Variable {
         name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas", default: "",

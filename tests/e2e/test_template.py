@@ -86,6 +86,13 @@ TOPICS = [
 SERVICES = [{"Fn::Sub": f"{name}.${{AWS::Region}}.${{AWS::URLSuffix}}"} for name in ("sns", "secretsmanager")]
 THROUGH_SNS = {"StringEquals": {"kms:ViaService": SERVICES}}
 LOG = {"Fn::GetAtt": ["GuardLogGroup", "Arn"]}
+TABLE = {
+    "Fn::If": [
+        "MakeStateTable",
+        {"Fn::GetAtt": ["GuardTable", "Arn"]},
+        {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${StateTable}"},
+    ]
+}
 WRITES = {
     "ec2:RevokeSecurityGroupEgress": (arn("ec2", "security-group"), None),
     "ec2:RevokeSecurityGroupIngress": (arn("ec2", "security-group"), None),
@@ -98,8 +105,8 @@ WRITES = {
     "kms:GenerateDataKey*": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
     "sts:AssumeRole": ({"Fn::Sub": "arn:${AWS::Partition}:iam::*:role/${GuardRoleName}"}, None),
     "secretsmanager:GetSecretValue": ({"Ref": "SlackSecretArn"}, None),
-    "dynamodb:BatchGetItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
-    "dynamodb:PutItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
+    "dynamodb:BatchGetItem": (TABLE, None),
+    "dynamodb:PutItem": (TABLE, None),
     "sqs:SendMessage": ({"Fn::GetAtt": ["FailureQueue", "Arn"]}, None),
     "logs:CreateLogStream": (LOG, None),
     "logs:PutLogEvents": (LOG, None),
@@ -110,7 +117,9 @@ def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
     """All statements of the role, those behind a condition included."""
     (policy,) = resources["GuardRole"]["Properties"]["Policies"]
     found = []
-    for statement in policy["PolicyDocument"]["Statement"]:
+    state = resources["GuardStatePolicy"]["Properties"]
+    assert state["RoleName"] == {"Ref": "GuardRole"}
+    for statement in policy["PolicyDocument"]["Statement"] + state["PolicyDocument"]["Statement"]:
         if "Fn::If" in statement:
             _, statement, otherwise = statement["Fn::If"]
             assert otherwise == {"Ref": "AWS::NoValue"}
@@ -177,7 +186,7 @@ def test_nothing_else_gives_the_function_rights(resources: dict[str, Any]) -> No
         "Action": "sts:AssumeRole",
     }
     identities = [name for name, resource in resources.items() if resource["Type"].startswith("AWS::IAM::")]
-    assert identities == ["GuardRole"]
+    assert identities == ["GuardRole", "GuardStatePolicy"]
 
 
 # ---------------------------------------------------------------- the events
@@ -390,7 +399,7 @@ def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> No
         "GUARD_OWN_ROLE_ARN": {"Fn::GetAtt": ["GuardRole", "Arn"]},
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
-        "GUARD_STATE_TABLE": {"Fn::If": ["MakeStateTable", {"Ref": "GuardTable"}, ""]},
+        "GUARD_STATE_TABLE": either("MakeStateTable", "GuardTable", "StateTable"),
         "AWS_SDK_UA_APP_ID": "eks-sg-guard",
     }
     assert template["Parameters"]["StateTable"]["Default"] == "true"
@@ -443,16 +452,26 @@ def test_everything_is_looked_at_on_a_schedule(template: dict[str, Any]) -> None
     assert permission["SourceArn"] == {"Fn::GetAtt": ["SweepRule", "Arn"]}
 
 
-def test_the_state_table_is_optional_and_its_items_end_by_themselves(template: dict[str, Any]) -> None:
+def test_the_state_table_is_made_or_adopted_stays_and_is_written_by_the_guard_alone(template: dict[str, Any]) -> None:
     table = template["Resources"]["GuardTable"]
     assert template["Conditions"][table["Condition"]] == {"Fn::Equals": [{"Ref": "StateTable"}, "true"]}
     properties = table["Properties"]
     assert properties["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    (policy,) = template["Resources"]["GuardRole"]["Properties"]["Policies"]
-    guarded = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
-    assert "MakeStateTable" in {condition for condition, statement, _ in guarded if statement["Sid"] == "KeepState"}
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain"), "it decides what is new"
+    (deny,) = properties["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Principal"]) == ("Deny", "*")
+    assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["GuardRole", "Arn"]}}}
+    writes = {"BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem", "PartiQLDelete", "PartiQLInsert", "PartiQLUpdate"}
+    assert set(deny["Action"]) == {f"dynamodb:{write}" for write in writes}
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted"), [("true", True), ("guard-GuardTable-1AB", True), ("false", False), ("", False), ("a b", False)]
+)
+def test_a_table_is_named_or_made(template: dict[str, Any], value: str, accepted: bool) -> None:
+    assert bool(re.match(template["Parameters"]["StateTable"]["AllowedPattern"], value)) == accepted
 
 
 @pytest.mark.parametrize(
