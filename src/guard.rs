@@ -5,6 +5,7 @@
 //! does).
 
 pub mod dispatch;
+mod effects;
 mod group;
 mod handled;
 mod hourly;
@@ -16,6 +17,8 @@ mod needs;
 mod news;
 mod notify;
 pub mod plan;
+pub mod put_back;
+mod read_back;
 pub mod remediate;
 pub mod response;
 pub mod settings;

@@ -8,6 +8,7 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod putting_back;
 mod read_back;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -272,6 +273,30 @@ impl Ec2 for Fake {
         rules.retain(|rule| !ids.contains(&rule.id));
         Ok(())
     }
+    async fn modify(&self, _: &str, changes: &[Rule]) -> Result<(), CloudError> {
+        let ids: Vec<&str> = changes.iter().map(|rule| rule.id.as_str()).collect();
+        self.0.call(format!("modify {}", ids.join(" ")));
+        let mut rules = self.0.rules.lock().unwrap();
+        if ids.iter().any(|id| self.0.denied.lock().unwrap().iter().any(|denied| denied == id)) {
+            let action = "ec2:ModifySecurityGroupRules".to_owned();
+            return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
+        }
+        if ids.iter().any(|id| rules.iter().all(|rule| rule.id != *id)) {
+            return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
+        }
+        let is_same = |one: &Rule, other: &Rule| {
+            one.id != other.id
+                && (one.direction, one.packets, &one.peer) == (other.direction, other.packets, &other.peer)
+        };
+        if changes.iter().any(|change| rules.iter().any(|rule| is_same(change, rule))) {
+            return Err(CloudError::NotTaken("InvalidPermission.Duplicate".into()));
+        }
+        for change in changes {
+            let rule = rules.iter_mut().find(|rule| rule.id == change.id).unwrap();
+            *rule = Rule { tags: rule.tags.clone(), ..change.clone() };
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -448,6 +473,10 @@ impl Case {
         max_revokes: usize,
         has_state: bool,
     ) -> Self {
+        Self::in_modes(policy, world, Modes::new(mode, sweep_mode), max_revokes, has_state)
+    }
+
+    fn in_modes(policy: Policy, world: Arc<World>, modes: Modes, max_revokes: usize, has_state: bool) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
@@ -461,7 +490,7 @@ impl Case {
                 record_log: read_back,
             },
             policy,
-            modes: Modes::new(mode, sweep_mode),
+            modes,
             max_revokes,
             location: location.clone(),
         });
@@ -1684,7 +1713,7 @@ async fn a_known_rule_is_known_by_what_it_lets_through_and_one_that_was_edited_i
     case.world.rules.lock().unwrap()[0].description = Some("edited".into());
     assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
     case.world.rules.lock().unwrap()[1] = kubelet("sgr-2");
-    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Revoked)];
+    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Restored)];
     assert_eq!(case.sweep().await, expected);
 }
 

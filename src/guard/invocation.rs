@@ -93,8 +93,8 @@ impl<'a> Invocation<'a> {
     async fn missing(&mut self) -> Missing {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
-            let has_revoked = looked.results.iter().any(|result| result.action == Action::Revoked);
-            (closes || has_revoked)
+            let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
+            (closes || has_closed)
                 && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
@@ -282,5 +282,6 @@ impl<'a> Invocation<'a> {
 }
 
 fn finding(result: StepResult) -> Finding {
-    Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
+    let before = result.before;
+    Finding { before, ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail) }
 }

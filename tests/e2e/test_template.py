@@ -96,6 +96,10 @@ TABLE = {
 WRITES = {
     "ec2:RevokeSecurityGroupEgress": (arn("ec2", "security-group"), None),
     "ec2:RevokeSecurityGroupIngress": (arn("ec2", "security-group"), None),
+    "ec2:ModifySecurityGroupRules": (
+        [arn("ec2", "security-group"), arn("ec2", "security-group-rule"), arn("ec2", "prefix-list", account="*")],
+        None,
+    ),
     "sns:Publish": (TOPICS, None),
     "kms:Decrypt": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
     "kms:GenerateDataKey*": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
@@ -134,6 +138,18 @@ def test_the_role_may_do_exactly_this(resources: dict[str, Any]) -> None:
     assert granted == READS | WRITES
 
 
+def test_rules_may_be_modified_only_where_they_are_put_back(template: dict[str, Any]) -> None:
+    member = yaml.load(TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8"), CloudFormationLoader)
+    for each, role in (template, "GuardRole"), (member, "MemberRole"):
+        assert each["Conditions"]["PutsBack"] == {"Fn::Equals": [{"Ref": "GuardRestore"}, "known"]}
+        assert each["Parameters"]["GuardRestore"]["AllowedValues"] == ["known", "never"]
+        (policy,) = each["Resources"][role]["Properties"]["Policies"]
+        found = [each for each in policy["PolicyDocument"]["Statement"] if "Modify" in json.dumps(each)]
+        (condition, statement, otherwise) = found[0]["Fn::If"]
+        assert len(found) == 1 and statement["Action"] == "ec2:ModifySecurityGroupRules"
+        assert (condition, otherwise) == ("PutsBack", {"Ref": "AWS::NoValue"})
+
+
 def test_no_write_has_a_wildcard_where_it_matters(resources: dict[str, Any]) -> None:
     for statement in statements(resources):
         for action in listed(statement["Action"]):
@@ -146,9 +162,13 @@ def test_no_write_has_a_wildcard_where_it_matters(resources: dict[str, Any]) -> 
                 continue
             for resource in listed(statement["Resource"]):
                 if "Fn::Sub" in resource:
-                    name = resource["Fn::Sub"].rsplit(":", 1)
-                    assert "*" not in name[0], f"{action}: partition, region and account are named"
-                    assert name[1] == "security-group/*"
+                    place, name = resource["Fn::Sub"].rsplit(":", 1)
+                    if (action, name) == ("ec2:ModifySecurityGroupRules", "prefix-list/*"):
+                        assert place.count("*") == 1 and place.endswith(":*"), "a list that the rule names, of any owner"
+                        continue
+                    assert "*" not in place, f"{action}: partition, region and account are named"
+                    may = {"security-group/*"} | ({"security-group-rule/*"} if "Modify" in action else set())
+                    assert name in may, action
                 else:
                     assert isinstance(resource, dict), f"{action}: one named resource"
 
@@ -392,9 +412,12 @@ def test_a_member_account_allows_what_the_guard_does_at_home_and_forwards_what_i
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"AWS": {"Ref": "GuardRoleArn"}}
     (policy,) = role["Policies"]
-    granted = {each["Sid"]: (each["Action"], each["Resource"]) for each in policy["PolicyDocument"]["Statement"]}
+    stated = [each["Fn::If"][1] if "Fn::If" in each else each for each in policy["PolicyDocument"]["Statement"]]
+    granted = {each["Sid"]: (each["Action"], each["Resource"]) for each in stated}
 
     def everywhere(resource: Any) -> Any:
+        if isinstance(resource, list):
+            return [everywhere(each) for each in resource]
         return {"Fn::Sub": resource["Fn::Sub"].replace("${AWS::Region}", "*")} if isinstance(resource, dict) else resource
 
     touches_ec2 = [each for each in statements(resources) if listed(each["Action"])[0].startswith(("ec2:", "eks:"))]

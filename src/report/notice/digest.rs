@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::words::{clauses, headline, next_steps, status, subject, what};
+use super::words::{before, clauses, headline, next_steps, status, subject, what};
 use super::{Message, Notice, Section, cluster};
 use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
+use crate::report::outcome::Action;
 use crate::report::record::Record;
 
 /// Groups written out; the rest is counted.
@@ -73,8 +74,10 @@ fn section(record: &Record) -> Section {
 }
 
 fn line(finding: &Finding) -> String {
-    let why =
-        finding.detail.as_deref().filter(|_| finding.rule().is_none()).map(|detail| format!(": {}", plain(detail)));
+    let detail = finding.detail.as_deref();
+    let why = detail.filter(|_| finding.rule().is_none()).map(|detail| format!(": {}", plain(detail)));
+    let lost = detail.filter(|_| finding.before.is_some() && finding.action == Action::Revoked).map(plain);
+    let more = before(finding).or(lost).map(|more| format!(". {}", capital(&more))).unwrap_or_default();
     let clauses = clauses(finding).map(|portion| format!("`{}`", portion.clause)).collect::<Vec<_>>().join(", ");
-    format!("{}{}. {} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
+    format!("{}{}. {}{more} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
 }
