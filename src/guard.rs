@@ -7,6 +7,7 @@
 pub mod dispatch;
 mod group;
 mod handled;
+mod hourly;
 pub mod inventory;
 mod invocation;
 mod memory;
@@ -23,7 +24,7 @@ pub mod shield;
 pub mod standing;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +32,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
@@ -58,6 +60,7 @@ pub struct Guard {
     setup: Setup,
     inventory: Inventory,
     handled: HandledEvents,
+    hourly: HourlyLimit,
     /// Events after which people were notified that the guard may not look.
     blind: HandledEvents,
     looked_everywhere: Mutex<Option<Timestamp>>,
@@ -68,7 +71,9 @@ impl Guard {
     pub fn new(setup: Setup) -> Self {
         let inventory = Inventory::new(&setup.ports, setup.location.account.clone(), setup.policy.groups.clone());
         let (handled, blind) = (HandledEvents::default(), HandledEvents::default());
-        Self { setup, inventory, handled, blind, looked_everywhere: Mutex::default() }
+        let ports = &setup.ports;
+        let hourly = HourlyLimit::new(ports.state.clone(), Arc::clone(&ports.clock), setup.max_revokes);
+        Self { setup, inventory, handled, hourly, blind, looked_everywhere: Mutex::default() }
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -102,7 +107,8 @@ impl Guard {
 
     async fn change(&self, change: &Change, deadline: Timestamp) -> Result<Response, GuardError> {
         let event = &change.event;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, Some(event), deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), deadline);
         let mut out_of_scope = Vec::new();
         match &change.subject {
             Target::Unknown => {
@@ -243,7 +249,8 @@ impl Guard {
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, deadline);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }

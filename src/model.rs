@@ -6,6 +6,7 @@ pub mod baseline;
 pub mod error;
 pub mod facts;
 pub mod group;
+pub mod hour;
 pub mod ids;
 pub mod mode;
 pub mod region;

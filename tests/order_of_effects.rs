@@ -29,6 +29,7 @@ use eks_sg_guard::model::facts::{
     Selector,
 };
 use eks_sg_guard::model::group::{ConfiguredGroup, Role, UnreadableRule};
+use eks_sg_guard::model::hour::Hour;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -91,6 +92,7 @@ struct World {
     place: Mutex<LocationState>,
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
+    hour: Mutex<Hour>,
     state_is_down: Mutex<bool>,
 }
 
@@ -321,6 +323,12 @@ impl StateStore for Fake {
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
         self.0.state_call("seen")?;
         Ok(self.0.looks.lock().unwrap().get(vpc).cloned().unwrap_or_default())
+    }
+    async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError> {
+        self.0.state_call("take")?;
+        let mut hour = self.0.hour.lock().unwrap();
+        *hour = hour.clone().with(rules, limit, self.now());
+        Ok(hour.clone())
     }
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
         self.0.state_call("learn")?;
@@ -737,16 +745,10 @@ async fn an_old_rule_is_closed_although_what_a_named_rule_refers_to_cannot_be_re
 
 #[tokio::test]
 async fn a_named_rule_that_waits_for_its_list_comes_first_and_delays_nobody_else() {
-    for (max_revokes, revokes) in
-        [(2, vec!["revoke ingress sgr-1", "revoke ingress sgr-old"]), (1, vec!["revoke ingress sgr-1"])]
-    {
-        let rules = vec![kubelet("sgr-old"), from_list("sgr-1")];
-        let case = Case::with(rules, Mode::Enforce, Mode::Enforce, max_revokes);
-        *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
-        let done = case.event(&["sgr-1"]).await;
-        assert_eq!(case.world.calls("revoke"), revokes, "{max_revokes}");
-        assert_eq!(done.is_ok(), max_revokes == 2, "the rest is tried again");
-    }
+    let case = Case::with(vec![kubelet("sgr-old"), from_list("sgr-1")], Mode::Enforce, Mode::Enforce, 1);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(case.world.calls("revoke"), ["revoke ingress sgr-1", "revoke ingress sgr-old"]);
 }
 
 #[tokio::test]
@@ -899,12 +901,55 @@ async fn in_report_mode_nothing_is_revoked_whatever_the_sweep_mode_says() {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_the_rest_is_refused_named_ones_first_and_the_invocation_ends_in_an_error() {
+async fn beyond_the_limit_what_an_event_made_is_refused_for_now_and_what_no_event_made_has_a_limit_of_its_own() {
     let rules = vec![kubelet("sgr-old"), rule("sgr-1", Packets::Udp(53, 53), "0.0.0.0/0"), kubelet("sgr-2")];
     let case = Case::with(rules, Mode::Enforce, Mode::Enforce, 1);
     let error = case.event(&["sgr-1", "sgr-2"]).await.unwrap_err();
     assert!(error.to_string().contains("GUARD_MAX_REVOKES"), "{error}");
-    assert_eq!(case.world.left(), ["sgr-old", "sgr-1"]);
+    assert_eq!(case.world.left(), ["sgr-1"], "the worst of the event's, and the old one");
+}
+
+#[tokio::test]
+async fn what_no_event_made_is_limited_by_the_hour_and_stays_refused_until_the_limit_is_raised() {
+    for has_state in [false, true] {
+        let rules = ["sgr-1", "sgr-2", "sgr-3"].map(kubelet).to_vec();
+        let world = Arc::new(World { rules: Mutex::new(rules), ..World::default() });
+        *world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+        let process = |limit| Case::process(Arc::clone(&world), (Mode::Enforce, Mode::Enforce), limit, has_state);
+        let case = process(1);
+        let refused = |id: &str| (id.to_owned(), Action::Refused);
+        let revoked = |id: &str| (id.to_owned(), Action::Revoked);
+        let first = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(actions(&first), [revoked("sgr-1"), refused("sgr-2"), refused("sgr-3")], "{has_state}");
+        let found = &first.records[0].findings[0];
+        assert_eq!((found.action, found.severity), (Action::Refused, Some(Severity::Critical)));
+        assert!(found.detail.as_deref().unwrap().contains("GUARD_MAX_REVOKES"), "{found:?}");
+
+        // What an event made is not held up, and the next hour takes another one.
+        world.rules.lock().unwrap().extend([kubelet("sgr-4"), kubelet("sgr-5")]);
+        let mut event = authorize("e-4", &["sgr-4"]);
+        event["detail"]["eventTime"] = "2026-11-23T02:59:58Z".into();
+        let made = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert!(actions(&made).contains(&revoked("sgr-4")), "{made:?}");
+        assert_eq!(case.sweep().await, [refused("sgr-2"), refused("sgr-3"), refused("sgr-5")]);
+        world.rules.lock().unwrap().push(kubelet("sgr-6"));
+        assert!(case.sweep().await.contains(&revoked("sgr-6")), "{has_state}");
+        assert_eq!(world.left(), ["sgr-2", "sgr-3", "sgr-5"]);
+
+        process(5).sweep().await;
+        assert!(world.left().is_empty(), "a raised limit");
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_count_what_was_revoked_revokes_nothing_more_that_no_event_made() {
+    let case = looked_at(vec![]).await;
+    case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    let goes_down = |world: &World| *world.state_is_down.lock().unwrap() = true;
+    *case.world.surprise.lock().unwrap() = Some(("state take", 0, Box::new(goes_down)));
+    let error = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap_err();
+    assert!(error.to_string().contains("within the hour"), "{error}");
+    assert_eq!(case.world.left(), ["sgr-1"]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use futures::future::join3;
 use jiff::Timestamp;
 
 use crate::event::{Event, Named, NamedRule};
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
@@ -37,6 +38,7 @@ const MAX_LOOKUPS: usize = 3;
 pub(super) struct InvocationContext<'a> {
     pub(super) setup: &'a Setup,
     pub(super) inventory: &'a Inventory,
+    pub(super) hourly: &'a HourlyLimit,
     /// None in a sweep.
     pub(super) event: Option<&'a Event>,
     pub(super) started: Timestamp,
@@ -61,7 +63,7 @@ pub(super) struct MendedGroup {
     pub(super) problems: Vec<String>,
 }
 
-/// Judges and mends one group. `max_revokes` is how many rules may still be revoked; it is counted down.
+/// Judges and mends one group. `max_revokes` is how many rules that the event made may still be revoked; it is counted down.
 pub(super) async fn mend(
     context: InvocationContext<'_>,
     snapshot: GroupSnapshot,
@@ -129,13 +131,13 @@ impl<'a> Mending<'a> {
     /// Judges and mends the rules as they were read. What they refer to is looked up beside the revoke of the rules that
     /// refer to nothing, so that no verdict waits for what it does not depend on.
     async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
-        let InvocationContext { setup, inventory, deadline, .. } = self.context;
+        let InvocationContext { setup, inventory, hourly, deadline, .. } = self.context;
         let (id, vpc) = (self.snapshot.group.id.clone(), self.snapshot.group.vpc.clone());
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
             let memory = self.memory.clone();
             let context = self.plan_context(&memory);
-            let remediation = Remediation { ports: &setup.ports, inventory, context, deadline };
+            let remediation = Remediation { ports: &setup.ports, inventory, hourly, context, deadline };
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let may_look_up = self.lookups_left > 0 && unread.is_none();
             let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };

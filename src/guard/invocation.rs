@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Named};
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
@@ -47,14 +48,14 @@ pub(super) struct Invocation<'a> {
 impl<'a> Invocation<'a> {
     pub(super) fn new(
         setup: &'a Setup,
-        inventory: &'a Inventory,
+        (inventory, hourly): (&'a Inventory, &'a HourlyLimit),
         handled: &'a HandledEvents,
         event: Option<&'a Event>,
         deadline: Timestamp,
     ) -> Self {
         let started = setup.ports.clock.now();
         Self {
-            context: InvocationContext { setup, inventory, event, started, deadline },
+            context: InvocationContext { setup, inventory, hourly, event, started, deadline },
             handled,
             max_revokes: setup.max_revokes,
             configured: None,

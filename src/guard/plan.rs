@@ -39,6 +39,8 @@ pub struct Step {
     pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
+    /// Whether the event made the rule what it is.
+    pub made: bool,
     /// Whether it is new or known.
     pub standing: Standing,
     /// What to do.
@@ -78,12 +80,20 @@ pub struct PlanContext<'a> {
 impl PlanContext<'_> {
     /// Whether a rule of this group is new.
     pub fn standing(self, rule: &Rule, group: &Group) -> Standing {
-        let led = match self.led {
+        standing(rule, group, self.memory, self.led_to(rule), self.gained(rule, group), self.now)
+    }
+
+    /// Whether the event made this rule what it is: created it, or gave it its content.
+    pub fn is_made(self, rule: &Rule) -> bool {
+        matches!(self.led_to(rule), Led::Created | Led::Rewrote)
+    }
+
+    fn led_to(self, rule: &Rule) -> Led {
+        match self.led {
             _ if !is_named(self.named, rule) => Led::Elsewhere,
-            Led::Created if !self.names_by_id(rule) => Led::Named,
+            Led::Created | Led::Rewrote if !self.names_by_id(rule) => Led::Named,
             led => led,
-        };
-        standing(rule, group, self.memory, led, self.gained(rule, group), self.now)
+        }
     }
 
     /// Whether new rules of this group are closed.
@@ -143,7 +153,8 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
             };
         }
         let setting = setting.filter(|_| intent == Intent::Revoke);
-        Step { finding, named, standing, intent, setting }
+        let made = context.is_made(&finding.rule);
+        Step { finding, named, made, standing, intent, setting }
     };
     findings.into_iter().map(step).collect()
 }
@@ -245,16 +256,14 @@ fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
     }
 }
 
-/// Keeps at most `max` revokes over all steps, named ones first, then by severity; the rest is refused. `waiting`: how many
-/// rules that the event names may still come, and get in before what it does not name.
-pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
-    let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(|step| step.intent == Intent::Revoke).collect();
+/// Keeps at most `max` revokes of what the event made, worst first; the rest comes later. Of all others the hour says how
+/// many.
+pub fn limit(steps: &mut [Step], max: usize) {
+    let is_counted = |step: &&mut Step| step.made && step.intent == Intent::Revoke;
+    let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(is_counted).collect();
     worst_first(&mut revokes);
-    for (before, step) in revokes.into_iter().enumerate() {
-        let most = if step.named { max } else { max.saturating_sub(waiting) };
-        if before >= most {
-            step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
-        }
+    for step in revokes.into_iter().skip(max) {
+        step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
     }
 }
 

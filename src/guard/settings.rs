@@ -75,7 +75,7 @@ pub const VARIABLES: [Variable; 13] = [
     },
     Variable {
         name: "GUARD_MAX_REVOKES", expected: "a whole number", default: "50", parameter: "GuardMaxRevokes",
-        meaning: "most rules that one invocation may revoke",
+        meaning: "most rules that one invocation may revoke; and, of rules that no event made, one location in an hour",
     },
 ];
 
