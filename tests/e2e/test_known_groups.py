@@ -2,11 +2,8 @@
 
 import pytest
 
-from checks import Guard, actions, closes, findings, leaves
+from checks import actions, closes, findings, leaves
 from events import rule_ids
-from state import State
-from stock.account import Account
-from stock.installers import terraform_groups
 from test_adoption import KUBELET, SWEEP, breaks_nothing, program, state  # noqa: F401
 from test_known import KUBELET_RULE, NODE, known, told  # noqa: F401
 from test_triggers import puts_on
@@ -131,28 +128,6 @@ def test_a_new_clusters_own_group_is_new_from_the_start(world, known):
     function = known()
     group = green(world)
     closes(function, SWEEP, world.open(group, KUBELET))
-
-
-@pytest.mark.parametrize("is_swept", [True, False], ids=["swept between", "not swept"])
-def test_what_terraform_wrote_before_the_cluster_is_closed_when_the_cluster_is_there(aws, is_swept):
-    account = Account.empty(aws)
-    state = State(aws, account.state_table())
-    account.guard = Guard(account, GUARD_STATE_TABLE=state.table)
-    try:
-        account.guard.invoke(SWEEP)
-        _, nodes = terraform_groups(account)
-        account.terraform.allows(nodes, KUBELET)
-        open_now = {rule for rule, content in account.rules(nodes).items() if content.get("CidrIpv4") == WORLD}
-        open_now -= {rule for rule, content in account.rules(nodes).items() if content["IsEgress"]}
-        assert len(open_now) == 1
-        if is_swept:
-            account.guard.invoke(SWEEP)
-        cluster = account.terraform.creates_cluster(public=False)
-        account.terraform.creates_node_group(cluster, [nodes])
-        account.guard.invoke(SWEEP)
-        assert not open_now & account.rules(nodes).keys()
-    finally:
-        account.guard.stop()
 
 
 # --- another team's group -------------------------------------------------------------------------------------------------
