@@ -8,6 +8,7 @@ pub mod facts;
 pub mod group;
 pub mod hour;
 pub mod ids;
+pub mod member;
 pub mod mode;
 pub mod region;
 pub mod rule;

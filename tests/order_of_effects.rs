@@ -31,12 +31,13 @@ use eks_sg_guard::model::facts::{
 use eks_sg_guard::model::group::{ConfiguredGroup, Role, UnreadableRule};
 use eks_sg_guard::model::hour::Hour;
 use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::member::{self, Member, Members};
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::model::{Mode, Policy, Severity};
 use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
-use eks_sg_guard::report::finding::{Check, Subject};
+use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::notice::{Message, Notice, email};
 use eks_sg_guard::report::outcome::{Action, Outcome};
@@ -75,6 +76,7 @@ struct World {
     node_groups: Mutex<Vec<String>>,
     /// Only an ordinary tag says that the node is one.
     node_is_only_tagged: Mutex<bool>,
+    node_has_no_tags: Mutex<bool>,
     interfaces: Mutex<Vec<Interface>>,
     /// What EC2 shows of rules of the group beside those.
     unreadable: Mutex<Vec<UnreadableRule>>,
@@ -92,7 +94,10 @@ struct World {
     place: Mutex<LocationState>,
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
+    /// Another group, `sg-0bb`, that only a tag makes the cluster's.
+    peer_is_tagged: Mutex<bool>,
     hour: Mutex<Hour>,
+    members: Mutex<BTreeMap<String, Members>>,
     state_is_down: Mutex<bool>,
 }
 
@@ -149,11 +154,21 @@ impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
         let Selector::Ids(ids) = selector else { return Ok(vec![]) };
-        let exists = |id: &&String| *id == CLUSTER_GROUP || *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
+        let has_peer = *self.0.peer_is_tagged.lock().unwrap();
+        let exists = |id: &&String| {
+            *id == CLUSTER_GROUP
+                || *id == GROUP && !*self.0.group_is_gone.lock().unwrap()
+                || *id == "sg-0bb" && has_peer
+        };
+        let tagged = |id: &String| id == "sg-0bb";
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
             name: "nodes".into(),
             vpc: "vpc-1".into(),
+            tags: tagged(id)
+                .then(|| ("kubernetes.io/cluster/prod".to_owned(), "owned".to_owned()))
+                .into_iter()
+                .collect(),
             ..GroupFacts::default()
         };
         Ok(ids.iter().filter(exists).map(facts).collect())
@@ -219,7 +234,8 @@ impl Ec2 for Fake {
         } else {
             ("aws:eks:cluster-name", "prod")
         };
-        let tags = [(tag.0.to_owned(), tag.1.to_owned())].into();
+        let has_tags = !*self.0.node_has_no_tags.lock().unwrap();
+        let tags = has_tags.then(|| (tag.0.to_owned(), tag.1.to_owned())).into_iter().collect();
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
@@ -318,7 +334,8 @@ impl StateStore for Fake {
         self.0.state_call("known")?;
         let baselines = self.0.baselines.lock().unwrap();
         let groups = groups.iter().filter_map(|id| Some((id.clone(), baselines.get(id)?.clone())));
-        Ok(KnownGroups { place: self.0.place.lock().unwrap().clone(), groups: groups.collect() })
+        let (place, members) = (self.0.place.lock().unwrap().clone(), self.0.members.lock().unwrap().clone());
+        Ok(KnownGroups { place, groups: groups.collect(), members })
     }
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
         self.0.state_call("seen")?;
@@ -335,8 +352,15 @@ impl StateStore for Fake {
         let mut place = self.0.place.lock().unwrap();
         *place = std::mem::take(&mut *place).with(&lesson.place);
         self.0.looks.lock().unwrap().extend(lesson.looks.clone());
-        let mut baselines = self.0.baselines.lock().unwrap();
+        let (mut baselines, mut members) = (self.0.baselines.lock().unwrap(), self.0.members.lock().unwrap());
         for (id, learnt) in &lesson.groups {
+            if !learnt.members.is_empty() {
+                let known = members.remove(id).unwrap_or_default();
+                members.insert(id.clone(), member::with(known, &learnt.members, self.now()));
+            }
+            if learnt.rules.is_empty() && learnt.seen.is_none() {
+                continue;
+            }
             let baseline = Baseline::with(baselines.remove(id), learnt);
             baselines.extend(baseline.map(|baseline| (id.clone(), baseline)));
         }
@@ -1738,4 +1762,102 @@ async fn one_bad_message_of_a_batch_fails_alone() {
     let sns = |body: &str| json!({"EventSource": "aws:sns", "Sns": {"MessageId": "n-1", "Message": body}});
     let error = case.guard.handle(&json!({"Records": [sns("{}")]}), Timestamp::MAX).await.unwrap_err();
     assert_eq!(error.kind(), "Unfinished", "SNS knows only the whole");
+}
+
+#[tokio::test]
+async fn who_takes_the_tags_off_a_node_does_not_lower_the_evidence_he_is_judged_on() {
+    let case = looked_at(vec![from_group("sgr-0", Packets::Tcp(443, 443), CLUSTER_GROUP)]).await;
+    *case.world.node_is_only_tagged.lock().unwrap() = true;
+    case.sweep().await;
+    let members = case.world.members.lock().unwrap()[GROUP].clone();
+    assert!(members.contains_key("prod"), "{members:?}");
+
+    *case.world.node_has_no_tags.lock().unwrap() = true;
+    *case.world.rules.lock().unwrap() = vec![kubelet("sgr-1")];
+    let cold = Case::with_state(Arc::clone(&case.world));
+    assert_eq!(actions(&cold.event(&["sgr-1"]).await.unwrap()), [("sgr-1".to_owned(), Action::Revoked)]);
+
+    // A day later it is nobody's.
+    case.world.milliseconds.fetch_add(25 * 3_600_000, Ordering::Relaxed);
+    let later = case.opens("sgr-2", 27 * 60).await.unwrap();
+    assert!(later.records.is_empty(), "{later:?}");
+}
+
+#[tokio::test]
+async fn a_group_that_comes_to_another_cluster_and_one_that_less_than_proof_makes_a_clusters_are_said_once() {
+    let checks = |response: &FunctionResponse| {
+        let findings = response.records.iter().flat_map(|record| &record.findings);
+        let check = |finding: &Finding| match finding.subject {
+            Subject::Check(check) => Some(check),
+            _ => None,
+        };
+        findings.filter_map(check).collect::<Vec<_>>()
+    };
+    let member = |cluster: &str| {
+        let at = "2026-11-22T00:00:00Z".parse().unwrap();
+        let roles = [Role::Node].into();
+        let member = Member {
+            created_at: None,
+            node_groups: BTreeSet::new(),
+            roles,
+            attachments: BTreeSet::new(),
+            is_proven: true,
+            since: at,
+            at,
+        };
+        Members::from([(cluster.to_owned(), member)])
+    };
+    for (known, expected) in
+        [(Members::new(), vec![]), (member("blue"), vec![Check::NewCluster]), (member("prod"), vec![])]
+    {
+        let case = looked_at(vec![]).await;
+        case.world.members.lock().unwrap().insert(GROUP.into(), known);
+        let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(checks(&sweep), expected);
+        let again = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(checks(&again), []);
+    }
+    let case = looked_at(vec![from_group("sgr-0", Packets::Tcp(443, 443), CLUSTER_GROUP)]).await;
+    case.world.members.lock().unwrap().clear();
+    *case.world.node_is_only_tagged.lock().unwrap() = true;
+    let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    assert_eq!(checks(&sweep), [Check::NewMember]);
+}
+
+#[tokio::test]
+async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_passed() {
+    let node = |since: i64| {
+        let now = Fake(Arc::default()).now();
+        let at = now - SignedDuration::from_hours(1);
+        let since = now - SignedDuration::from_hours(since);
+        let roles = [Role::Node].into();
+        let attachments = BTreeSet::from(["i-1".to_owned()]);
+        Member { created_at: None, node_groups: BTreeSet::new(), roles, attachments, is_proven: false, since, at }
+    };
+    for (member, expected) in [(None, vec!["sgr-1"]), (Some(node(2)), vec!["sgr-1"]), (Some(node(25)), vec![])] {
+        let case = Case::with_state(Arc::new(World {
+            rules: Mutex::new(vec![from_group("sgr-1", Packets::Tcp(10250, 10250), "sg-0bb")]),
+            ..World::default()
+        }));
+        *case.world.peer_is_tagged.lock().unwrap() = true;
+        if let Some(member) = member {
+            case.world.members.lock().unwrap().insert("sg-0bb".into(), [("prod".to_owned(), member)].into());
+        }
+        let response = case.event(&["sgr-1"]).await.unwrap();
+        let reported: Vec<String> = actions(&response).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(reported, expected, "the kubelet from another group is reported, from the cluster's own allowed");
+    }
+}
+
+#[tokio::test]
+async fn who_wrote_a_rule_is_remembered_and_its_marker_says_no_more_in_the_next_sweep() {
+    let case = looked_at(vec![]).await;
+    let reporting = Case::process(Arc::clone(&case.world), (Mode::Report, Mode::Report), 50, true);
+    let description = Some("elbv2.k8s.aws/targetGroupBinding=shared".to_owned());
+    let marked = Rule { description, ..rule("sgr-1", Packets::Tcp(22, 22), "0.0.0.0/0") };
+    case.world.rules.lock().unwrap().push(marked);
+    let would_revoke = [("sgr-1".to_owned(), Action::WouldRevoke)];
+    assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::Reported)], "nobody knows who wrote it");
+    assert_eq!(actions(&reporting.event(&["sgr-1"]).await.unwrap()), would_revoke, "no controller did");
+    assert_eq!(reporting.sweep().await, would_revoke);
 }

@@ -20,7 +20,7 @@ use crate::guard::shield::Shield;
 use crate::guard::standing::{Led, Memory};
 use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::{Group, PeerGroup, PrefixList};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
@@ -57,8 +57,8 @@ pub(super) struct MendedGroup {
     pub(super) results: Vec<StepResult>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
-    /// Rules that could not be judged, in one.
-    pub(super) unreadable: Option<Finding>,
+    /// What is to be said of the group as a whole.
+    pub(super) about: Vec<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
 }
@@ -82,13 +82,14 @@ pub(super) async fn mend(
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
-    let unreadable = mending.unreadable();
+    let mut about: Vec<Finding> = mending.unreadable().into_iter().collect();
+    about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
     let Mending { snapshot, closed_at, problems, .. } = mending;
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
-    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, unreadable, problems }
+    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, about, problems }
 }
 
 /// The work on one group.
@@ -152,6 +153,7 @@ impl<'a> Mending<'a> {
             let is_asked = remembered.is_some();
             self.memory = remembered.unwrap_or(memory.clone());
             references.resolve(&mut self.snapshot);
+            self.establish_peers(asked).await;
             unread = error.or(unread);
             let has_failed = |result: &&StepResult| result.action == Action::Failed;
             failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
@@ -177,6 +179,25 @@ impl<'a> Mending<'a> {
                     self.problems.push(format!("rules of `{group}` came to refer to `{ids}` while it was looked at"));
                 }
                 return Ok(());
+            }
+        }
+    }
+
+    /// Peers that only tags make the cluster's count as its own once they have been so for a day.
+    async fn establish_peers(&mut self, asked: &Asked) {
+        let now = self.context.started;
+        let clusters = self.snapshot.clusters();
+        let Group { clusters: names, peers, .. } = &mut self.snapshot.group;
+        let doubtful = peers.iter_mut().filter(|(_, peer)| peer.may_be_same_cluster && !peer.same_cluster);
+        let mut doubtful: BTreeMap<String, &mut PeerGroup> = doubtful.map(|(id, peer)| (id.clone(), peer)).collect();
+        let members = asked.members_of_peers(doubtful.keys().cloned().collect()).await;
+        let own =
+            |name: &String| names.contains(name).then(|| clusters.iter().find(|cluster| cluster.name == *name))?;
+        for (id, members) in members {
+            let mut established = members.iter().filter_map(|(name, member)| Some((own(name)?, member)));
+            let found = established.find(|(cluster, member)| member.is_established(cluster.created_at, now));
+            if let (Some((_, member)), Some(peer)) = (found, doubtful.get_mut(&id)) {
+                (peer.same_cluster, peer.roles) = (true, member.roles.clone());
             }
         }
     }

@@ -4,7 +4,8 @@
 use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Named, NamedRule};
 use crate::guard::modes::Modes;
-use crate::guard::standing::{Led, Memory, Standing, standing};
+use crate::guard::standing::{Led, Memory, Standing, is_equal, standing};
+use crate::model::baseline::Remembered;
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
 use crate::model::rule::{Peer, Rule};
@@ -96,6 +97,20 @@ impl PlanContext<'_> {
         }
     }
 
+    /// Who wrote a rule: says this event, or one before it, says the state.
+    pub fn author(self, rule: &Rule, group: &Group) -> Author {
+        // Who attaches a group or edits a list has not written its rules.
+        let speaks_of_it = matches!(self.named, Named::Rules(_)) && is_named(self.named, rule);
+        let caller = self.actor.filter(|_| speaks_of_it).map(|actor| Author::of(actor, self.policy, group));
+        let remembered = || {
+            let Memory::Read(Remembered { baseline: Some(baseline), .. }) = self.memory else { return None };
+            let known = baseline.rules.get(&rule.id).filter(|known| is_equal(&known.rule, rule));
+            Author::from_word(known?.author.as_deref()?)
+        };
+        let found = if self.is_made(rule) { caller } else { remembered().or(caller) };
+        found.unwrap_or(Author::Unknown)
+    }
+
     /// Whether new rules of this group are closed.
     pub fn is_enforced(self, group: &Group) -> bool {
         self.modes.of(self.policy, group, false).0 == Mode::Enforce
@@ -125,10 +140,7 @@ impl PlanContext<'_> {
 
 /// Judges the live rules of a group and says what to do about each.
 pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
-    let author = |rule: &Rule| match context.actor {
-        Some(actor) if is_named(context.named, rule) => Author::of(actor, context.policy, group),
-        _ => Author::Unknown,
-    };
+    let author = |rule: &Rule| context.author(rule, group);
     let findings = judge(context.policy, group, context.location, context.now, author);
     let step = |mut finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);

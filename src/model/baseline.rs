@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::group::{Group, Role};
+use crate::model::member::Members;
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 
@@ -60,6 +61,9 @@ pub struct KnownRule {
     /// Why it is not simply known.
     #[serde(default)]
     pub mark: Option<Mark>,
+    /// Who wrote it, if an event said so: the word of a policy's author.
+    #[serde(default)]
+    pub author: Option<String>,
     /// How many complete looks were without it since.
     #[serde(default)]
     pub missed: u8,
@@ -101,6 +105,8 @@ pub struct Learnt {
     pub read: BTreeMap<String, BTreeSet<IpNet>>,
     /// Those that the first look could not decode.
     pub undecoded: BTreeSet<String>,
+    /// What the group was found to be of which clusters, if that is news.
+    pub members: Members,
     /// Whether these are all rules of the group, or it has come since the last look: only then may a baseline begin with
     /// them, since what a baseline does not hold is new.
     pub may_begin: bool,
@@ -127,6 +133,13 @@ impl LocationState {
             *known = (*known).max(*at);
         }
         self
+    }
+}
+
+impl Learnt {
+    /// Whether there is anything to write.
+    pub fn is_anything(&self) -> bool {
+        !self.rules.is_empty() || self.seen.is_some() || !self.members.is_empty()
     }
 }
 
@@ -169,6 +182,8 @@ pub struct KnownGroups {
     pub place: LocationState,
     /// By `sg-…`; one without a baseline is left out.
     pub groups: BTreeMap<String, Baseline>,
+    /// What they were found to be of which clusters, by `sg-…`.
+    pub members: BTreeMap<String, Members>,
 }
 
 /// What is remembered of one group, as far as it says which of its rules are new.
@@ -182,6 +197,8 @@ pub struct Remembered {
     pub was_there: bool,
     /// Its known rules. `None`: there is no such item.
     pub baseline: Option<Baseline>,
+    /// What it was found to be of which clusters.
+    pub members: Members,
 }
 
 impl Remembered {
@@ -213,7 +230,7 @@ mod tests {
             tags: [("a".into(), "b".into())].into(),
         };
         let context = Context { clusters: ["prod".into()].into(), ..Context::default() };
-        KnownRule { rule, context, mark: Some(Mark::Claimed(["eni-1".into()].into())), missed: 0 }
+        KnownRule { rule, context, mark: Some(Mark::Claimed(["eni-1".into()].into())), author: None, missed: 0 }
     }
 
     fn learnt(ids: &[&str], seen: Option<&[&str]>, may_begin: bool) -> Learnt {

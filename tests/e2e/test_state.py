@@ -74,7 +74,7 @@ def test_without_an_answer_of_the_table_what_an_event_creates_is_closed_and_the_
 
 def test_a_table_that_answers_late_delays_no_revoke(world, somebody, known, aws):
     function = known()
-    aws.slow("BatchGetItem", 1.5)
+    aws.slow("BatchGetItem", 0.8)
     event = somebody.authorizes(world.node_group, KUBELET)
     closes(function, event, rule_ids(event))
     asked = aws.asked("BatchGetItem")
@@ -82,8 +82,9 @@ def test_a_table_that_answers_late_delays_no_revoke(world, somebody, known, aws)
     assert revoke.start < min(request.end for request in asked)
 
 
-def test_the_table_is_asked_beside_ec2_and_the_revoke_leaves_after_one_wave(world, somebody, known, aws):
-    function = known()
+def test_the_table_is_asked_beside_ec2_and_the_revoke_leaves_after_one_wave(world, somebody, known, program, aws):
+    known()
+    function = program()
     function.invoke(somebody.authorizes(world.node_group, allow("tcp", 8443, "10.0.0.0/8")))
     event = somebody.authorizes(world.node_group, KUBELET)
     aws.forget()

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::model::baseline::Baseline;
 use crate::model::group::{Evidence, Role, RoleEvidence};
+use crate::model::member::Members;
 use crate::model::rule::{Direction, Packets, Peer};
 
 const NOW: &str = "2026-11-23T12:00:00Z";
@@ -41,11 +42,12 @@ fn balancer(clusters: &[&str]) -> Group {
 /// A look an hour ago, of a guard that began in October, at a group that had `sgr-1` open to everybody.
 fn remembered() -> Remembered {
     let context = Context { clusters: names(&["prod"]), ..Context::default() };
-    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None, missed: 0 };
+    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None, author: None, missed: 0 };
     Remembered {
         began: Some(at("2026-10-01T00:00:00Z")),
         looked_at: Some(at("2026-11-23T11:00:00Z")),
         was_there: true,
+        members: Members::new(),
         baseline: Some(Baseline { rules: [("sgr-1".to_owned(), known)].into(), ..Baseline::default() }),
     }
 }
