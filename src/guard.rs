@@ -291,6 +291,7 @@ impl Guard {
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
         }
+        invocation.begins(&mut asked).await;
         if !complete.is_empty() {
             invocation.looked(&all, &complete, &mut asked).await;
         }

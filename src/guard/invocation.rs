@@ -82,9 +82,14 @@ impl<'a> Invocation<'a> {
             let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
             self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
-            self.lesson.place = asked.beginning(self.context.started).await;
             self.looked_at.push(mended);
         }
+        self.begins(asked).await;
+    }
+
+    /// Has written down when the guard began here: it begins with what it first sees, in scope or not.
+    pub(super) async fn begins(&mut self, asked: &mut Asked) {
+        self.lesson.place = asked.beginning(self.context.started).await;
     }
 
     /// What clusters need and do not have, each with the groups it can be reported with. Looked for after everything else,
@@ -239,6 +244,9 @@ impl<'a> Invocation<'a> {
             return Ok(Response::repeat(event));
         }
         let Setup { policy, modes, .. } = self.context.setup;
+        for (group, _, findings) in &found {
+            self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings));
+        }
         for (group, known, findings) in found {
             self.record(About::Group(&group), modes.of(policy, &group, known).0, findings);
         }
@@ -279,6 +287,17 @@ impl<'a> Invocation<'a> {
             Err(GuardError::Unfinished(self.problems))
         }
     }
+}
+
+/// A rule stays marked until people have heard why it is left: one whose finding is no news now is learnt the next time.
+fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding]) {
+    let is_unsaid = |id: &str| {
+        findings.iter().any(|finding| {
+            let is_it = finding.rule().is_some_and(|rule| rule.id == id);
+            is_it && finding.action == Action::WouldRevoke && finding.notified_at.is_some()
+        })
+    };
+    learnt.rules.retain(|known| known.mark.is_some() || !is_unsaid(&known.rule.id));
 }
 
 fn finding(result: StepResult) -> Finding {

@@ -65,7 +65,15 @@ fn section(record: &Record) -> Section {
         None if record.clusters.is_empty() => format!("account {}, {}", record.account, record.region),
         None => format!("cluster {}", cluster(record)),
     };
-    let mut lines: Vec<String> = record.findings.iter().take(MAX_FINDINGS).map(line).collect();
+    let mut lines = Vec::new();
+    for (at, finding) in record.findings.iter().take(MAX_FINDINGS).enumerate() {
+        lines.push(line(finding));
+        // Said once of all rules in a row that it holds for.
+        let next = record.findings.get(at + 1).filter(|_| at + 1 < MAX_FINDINGS);
+        if finding.rule().is_some() && next.is_none_or(|next| next.detail != finding.detail) {
+            lines.extend(finding.detail.as_deref().map(|detail| format!("  {}", capital(&plain(detail)))));
+        }
+    }
     let rest = record.findings.len().saturating_sub(MAX_FINDINGS);
     if rest > 0 {
         lines.push(format!("… and {rest} more, in the record of this group."));
