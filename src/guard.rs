@@ -5,6 +5,7 @@
 //! does).
 
 pub mod dispatch;
+mod effects;
 mod group;
 mod handled;
 mod hourly;
@@ -18,6 +19,8 @@ mod needs;
 mod news;
 mod notify;
 pub mod plan;
+pub mod put_back;
+mod read_back;
 pub mod remediate;
 pub mod response;
 pub mod settings;
@@ -135,10 +138,10 @@ impl Guard {
                             }
                         }
                         Ok(Some(looked)) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
                             if let GroupRef::Name(_) = group {
-                                asked = self.ask_about(&snapshots);
+                                asked = self.ask_about(&looked);
                             }
+                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, named, &mut asked, &mut out_of_scope).await;
                             }
@@ -148,8 +151,8 @@ impl Guard {
             }
             Target::Attached { attachment, groups } => {
                 let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
@@ -164,8 +167,8 @@ impl Guard {
                         // What was done for the others has to be told.
                         Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
                         Ok(looked) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                            let mut asked = self.ask_about(&snapshots);
+                            let mut asked = self.ask_about(&looked);
+                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                             let named = Named::Using(list.clone());
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
@@ -178,8 +181,8 @@ impl Guard {
                 let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                 for snapshot in snapshots {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut out_of_scope).await;
                 }
@@ -229,8 +232,9 @@ impl Guard {
         Asked::about(self.setup.ports.state.as_ref(), groups)
     }
 
-    fn ask_about(&self, snapshots: &[GroupSnapshot]) -> Asked {
-        self.ask(snapshots.iter().map(|snapshot| snapshot.group.id.clone()).collect())
+    fn ask_about(&self, looked: &Looked) -> Asked {
+        let groups: BTreeSet<&String> = looked.groups().map(|group| &group.id).collect();
+        self.ask(groups.into_iter().cloned().collect())
     }
 
     async fn read(&self, ids: &[String]) -> Result<Looked, GuardError> {
@@ -238,11 +242,38 @@ impl Guard {
     }
 
     /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
-    async fn seen(&self, looked: Looked, event: Option<&Event>, invocation: &mut Invocation<'_>) -> Vec<GroupSnapshot> {
-        for Unread { what, source } in looked.unread {
-            self.could_not_read(&read_failed(what, source), event, invocation).await;
+    /// Groups of which nothing strong is said are looked at once more with what the state says that they were.
+    async fn seen(
+        &self,
+        looked: Looked,
+        asked: &mut Asked,
+        event: Option<&Event>,
+        invocation: &mut Invocation<'_>,
+    ) -> Vec<GroupSnapshot> {
+        let weak: BTreeSet<&str> =
+            looked.groups().filter(|group| !group.is_strong()).map(|group| group.id.as_str()).collect();
+        let members = asked.members(&weak, self.setup.ports.clock.now()).await;
+        let mut all = vec![looked];
+        if !members.is_empty() {
+            let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
+            match self.inventory.read_recalled(members).await {
+                Ok(again) => all.push(again),
+                Err(source) => self.could_not_read(&read_failed(what, source), event, invocation).await,
+            }
         }
-        looked.snapshots
+        let mut snapshots: Vec<GroupSnapshot> = Vec::new();
+        for looked in all {
+            for Unread { what, source } in looked.unread {
+                self.could_not_read(&read_failed(what, source), event, invocation).await;
+            }
+            for new in looked.snapshots {
+                match snapshots.iter_mut().find(|old| old.group.id == new.group.id) {
+                    Some(old) => *old = new,
+                    None => snapshots.push(new),
+                }
+            }
+        }
+        snapshots
     }
 
     /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
@@ -294,12 +325,12 @@ impl Guard {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let snapshots = self.seen(looked, event, &mut invocation).await;
-        let of_all = all.iter().map(|group| group.id.clone());
-        let mut asked = if all.is_empty() { self.ask_about(&snapshots) } else { self.ask(of_all.collect()) };
+        let mut asked = self.ask_about(&looked);
+        let snapshots = self.seen(looked, &mut asked, event, &mut invocation).await;
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
         }
+        invocation.begins(&mut asked).await;
         if !complete.is_empty() {
             invocation.looked(&all, &complete, &mut asked).await;
         }

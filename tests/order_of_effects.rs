@@ -10,6 +10,7 @@
 
 #[path = "order_of_effects/nothing_lost.rs"]
 mod nothing_lost;
+mod putting_back;
 mod read_back;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,12 +34,13 @@ use eks_sg_guard::model::facts::{
 use eks_sg_guard::model::group::{ConfiguredGroup, Role, UnreadableRule};
 use eks_sg_guard::model::hour::Hour;
 use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::member::{self, Member, Members};
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::model::{Mode, Policy, Severity};
 use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
-use eks_sg_guard::report::finding::{Check, Subject};
+use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::journal::{Journal, Note};
 use eks_sg_guard::report::notice::{Message, Notice, email};
@@ -78,6 +80,7 @@ struct World {
     node_groups: Mutex<Vec<String>>,
     /// Only an ordinary tag says that the node is one.
     node_is_only_tagged: Mutex<bool>,
+    node_has_no_tags: Mutex<bool>,
     interfaces: Mutex<Vec<Interface>>,
     /// What EC2 shows of rules of the group beside those.
     unreadable: Mutex<Vec<UnreadableRule>>,
@@ -96,7 +99,10 @@ struct World {
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
     journals: Mutex<BTreeMap<String, Journal>>,
+    /// Another group, `sg-0bb`, that only a tag makes the cluster's.
+    peer_is_tagged: Mutex<bool>,
     hour: Mutex<Hour>,
+    members: Mutex<BTreeMap<String, Members>>,
     state_is_down: Mutex<bool>,
     /// EC2 revokes, and does not answer.
     answers_are_lost: Mutex<bool>,
@@ -168,11 +174,21 @@ impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
         let Selector::Ids(ids) = selector else { return Ok(vec![]) };
-        let exists = |id: &&String| *id == CLUSTER_GROUP || *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
+        let has_peer = *self.0.peer_is_tagged.lock().unwrap();
+        let exists = |id: &&String| {
+            *id == CLUSTER_GROUP
+                || *id == GROUP && !*self.0.group_is_gone.lock().unwrap()
+                || *id == "sg-0bb" && has_peer
+        };
+        let tagged = |id: &String| id == "sg-0bb";
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
             name: "nodes".into(),
             vpc: "vpc-1".into(),
+            tags: tagged(id)
+                .then(|| ("kubernetes.io/cluster/prod".to_owned(), "owned".to_owned()))
+                .into_iter()
+                .collect(),
             ..GroupFacts::default()
         };
         Ok(ids.iter().filter(exists).map(facts).collect())
@@ -238,7 +254,8 @@ impl Ec2 for Fake {
         } else {
             ("aws:eks:cluster-name", "prod")
         };
-        let tags = [(tag.0.to_owned(), tag.1.to_owned())].into();
+        let has_tags = !*self.0.node_has_no_tags.lock().unwrap();
+        let tags = has_tags.then(|| (tag.0.to_owned(), tag.1.to_owned())).into_iter().collect();
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
@@ -274,6 +291,30 @@ impl Ec2 for Fake {
         }
         rules.retain(|rule| !ids.contains(&rule.id));
         if *self.0.answers_are_lost.lock().unwrap() { Err(failed("ec2:RevokeSecurityGroupIngress")) } else { Ok(()) }
+    }
+    async fn modify(&self, _: &str, changes: &[Rule]) -> Result<(), CloudError> {
+        let ids: Vec<&str> = changes.iter().map(|rule| rule.id.as_str()).collect();
+        self.0.call(format!("modify {}", ids.join(" ")));
+        let mut rules = self.0.rules.lock().unwrap();
+        if ids.iter().any(|id| self.0.denied.lock().unwrap().iter().any(|denied| denied == id)) {
+            let action = "ec2:ModifySecurityGroupRules".to_owned();
+            return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
+        }
+        if ids.iter().any(|id| rules.iter().all(|rule| rule.id != *id)) {
+            return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
+        }
+        let is_same = |one: &Rule, other: &Rule| {
+            one.id != other.id
+                && (one.direction, one.packets, &one.peer) == (other.direction, other.packets, &other.peer)
+        };
+        if changes.iter().any(|change| rules.iter().any(|rule| is_same(change, rule))) {
+            return Err(CloudError::NotTaken("InvalidPermission.Duplicate".into()));
+        }
+        for change in changes {
+            let rule = rules.iter_mut().find(|rule| rule.id == change.id).unwrap();
+            *rule = Rule { tags: rule.tags.clone(), ..change.clone() };
+        }
+        Ok(())
     }
 }
 
@@ -338,7 +379,8 @@ impl StateStore for Fake {
         self.0.state_call("known")?;
         let baselines = self.0.baselines.lock().unwrap();
         let groups = groups.iter().filter_map(|id| Some((id.clone(), baselines.get(id)?.clone())));
-        let known = KnownGroups { place: self.0.place.lock().unwrap().clone(), groups: groups.collect() };
+        let (place, members) = (self.0.place.lock().unwrap().clone(), self.0.members.lock().unwrap().clone());
+        let known = KnownGroups { place, groups: groups.collect(), members };
         Ok((known, self.0.journals.lock().unwrap().clone()))
     }
     async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
@@ -366,8 +408,15 @@ impl StateStore for Fake {
         let mut place = self.0.place.lock().unwrap();
         *place = std::mem::take(&mut *place).with(&lesson.place);
         self.0.looks.lock().unwrap().extend(lesson.looks.clone());
-        let mut baselines = self.0.baselines.lock().unwrap();
+        let (mut baselines, mut members) = (self.0.baselines.lock().unwrap(), self.0.members.lock().unwrap());
         for (id, learnt) in &lesson.groups {
+            if !learnt.members.is_empty() {
+                let known = members.remove(id).unwrap_or_default();
+                members.insert(id.clone(), member::with(known, &learnt.members, self.now()));
+            }
+            if learnt.rules.is_empty() && learnt.seen.is_none() {
+                continue;
+            }
             let baseline = Baseline::with(baselines.remove(id), learnt);
             baselines.extend(baseline.map(|baseline| (id.clone(), baseline)));
         }
@@ -455,6 +504,10 @@ impl Case {
         max_revokes: usize,
         has_state: bool,
     ) -> Self {
+        Self::in_modes(policy, world, Modes::new(mode, sweep_mode), max_revokes, has_state)
+    }
+
+    fn in_modes(policy: Policy, world: Arc<World>, modes: Modes, max_revokes: usize, has_state: bool) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
@@ -468,7 +521,7 @@ impl Case {
                 record_log: read_back,
             },
             policy,
-            modes: Modes::new(mode, sweep_mode),
+            modes,
             max_revokes,
             location: location.clone(),
         });
@@ -1691,7 +1744,7 @@ async fn a_known_rule_is_known_by_what_it_lets_through_and_one_that_was_edited_i
     case.world.rules.lock().unwrap()[0].description = Some("edited".into());
     assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
     case.world.rules.lock().unwrap()[1] = kubelet("sgr-2");
-    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Revoked)];
+    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Restored)];
     assert_eq!(case.sweep().await, expected);
 }
 
@@ -1715,10 +1768,13 @@ async fn what_came_while_the_guard_only_reported_stays_and_is_told_once_as_criti
     let reporting = Case::process(Arc::clone(&enforcing.world), (Mode::Report, Mode::Report), 50, true);
     enforcing.world.rules.lock().unwrap().push(kubelet("sgr-1"));
     assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
-    for is_said in [true, false] {
+    // Within the hour people have heard of the rule itself, so that nobody would hear why it is left.
+    for (minutes, is_said, is_news) in [(0, true, false), (60, true, true), (60, false, true)] {
+        enforcing.world.milliseconds.fetch_add(minutes * 60_000, Ordering::Relaxed);
         let sweep = enforcing.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
         let finding = &sweep.records[0].findings[0];
         assert_eq!((finding.action, finding.known), (Action::WouldRevoke, true));
+        assert_eq!(finding.notified_at.is_none(), is_news, "{minutes} {finding:?}");
         assert_eq!(
             finding.detail.as_ref().unwrap().contains("only reported; close it by hand"),
             is_said,
@@ -1766,4 +1822,102 @@ async fn one_bad_message_of_a_batch_fails_alone() {
     let sns = |body: &str| json!({"EventSource": "aws:sns", "Sns": {"MessageId": "n-1", "Message": body}});
     let error = case.guard.handle(&json!({"Records": [sns("{}")]}), Timestamp::MAX).await.unwrap_err();
     assert_eq!(error.kind(), "Unfinished", "SNS knows only the whole");
+}
+
+#[tokio::test]
+async fn who_takes_the_tags_off_a_node_does_not_lower_the_evidence_he_is_judged_on() {
+    let case = looked_at(vec![from_group("sgr-0", Packets::Tcp(443, 443), CLUSTER_GROUP)]).await;
+    *case.world.node_is_only_tagged.lock().unwrap() = true;
+    case.sweep().await;
+    let members = case.world.members.lock().unwrap()[GROUP].clone();
+    assert!(members.contains_key("prod"), "{members:?}");
+
+    *case.world.node_has_no_tags.lock().unwrap() = true;
+    *case.world.rules.lock().unwrap() = vec![kubelet("sgr-1")];
+    let cold = Case::with_state(Arc::clone(&case.world));
+    assert_eq!(actions(&cold.event(&["sgr-1"]).await.unwrap()), [("sgr-1".to_owned(), Action::Revoked)]);
+
+    // A day later it is nobody's.
+    case.world.milliseconds.fetch_add(25 * 3_600_000, Ordering::Relaxed);
+    let later = case.opens("sgr-2", 27 * 60).await.unwrap();
+    assert!(later.records.is_empty(), "{later:?}");
+}
+
+#[tokio::test]
+async fn a_group_that_comes_to_another_cluster_and_one_that_less_than_proof_makes_a_clusters_are_said_once() {
+    let checks = |response: &FunctionResponse| {
+        let findings = response.records.iter().flat_map(|record| &record.findings);
+        let check = |finding: &Finding| match finding.subject {
+            Subject::Check(check) => Some(check),
+            _ => None,
+        };
+        findings.filter_map(check).collect::<Vec<_>>()
+    };
+    let member = |cluster: &str| {
+        let at = "2026-11-22T00:00:00Z".parse().unwrap();
+        let roles = [Role::Node].into();
+        let member = Member {
+            created_at: None,
+            node_groups: BTreeSet::new(),
+            roles,
+            attachments: BTreeSet::new(),
+            is_proven: true,
+            since: at,
+            at,
+        };
+        Members::from([(cluster.to_owned(), member)])
+    };
+    for (known, expected) in
+        [(Members::new(), vec![]), (member("blue"), vec![Check::NewCluster]), (member("prod"), vec![])]
+    {
+        let case = looked_at(vec![]).await;
+        case.world.members.lock().unwrap().insert(GROUP.into(), known);
+        let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(checks(&sweep), expected);
+        let again = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(checks(&again), []);
+    }
+    let case = looked_at(vec![from_group("sgr-0", Packets::Tcp(443, 443), CLUSTER_GROUP)]).await;
+    case.world.members.lock().unwrap().clear();
+    *case.world.node_is_only_tagged.lock().unwrap() = true;
+    let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    assert_eq!(checks(&sweep), [Check::NewMember]);
+}
+
+#[tokio::test]
+async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_passed() {
+    let node = |since: i64| {
+        let now = Fake(Arc::default()).now();
+        let at = now - SignedDuration::from_hours(1);
+        let since = now - SignedDuration::from_hours(since);
+        let roles = [Role::Node].into();
+        let attachments = BTreeSet::from(["i-1".to_owned()]);
+        Member { created_at: None, node_groups: BTreeSet::new(), roles, attachments, is_proven: false, since, at }
+    };
+    for (member, expected) in [(None, vec!["sgr-1"]), (Some(node(2)), vec!["sgr-1"]), (Some(node(25)), vec![])] {
+        let case = Case::with_state(Arc::new(World {
+            rules: Mutex::new(vec![from_group("sgr-1", Packets::Tcp(10250, 10250), "sg-0bb")]),
+            ..World::default()
+        }));
+        *case.world.peer_is_tagged.lock().unwrap() = true;
+        if let Some(member) = member {
+            case.world.members.lock().unwrap().insert("sg-0bb".into(), [("prod".to_owned(), member)].into());
+        }
+        let response = case.event(&["sgr-1"]).await.unwrap();
+        let reported: Vec<String> = actions(&response).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(reported, expected, "the kubelet from another group is reported, from the cluster's own allowed");
+    }
+}
+
+#[tokio::test]
+async fn who_wrote_a_rule_is_remembered_and_its_marker_says_no_more_in_the_next_sweep() {
+    let case = looked_at(vec![]).await;
+    let reporting = Case::process(Arc::clone(&case.world), (Mode::Report, Mode::Report), 50, true);
+    let description = Some("elbv2.k8s.aws/targetGroupBinding=shared".to_owned());
+    let marked = Rule { description, ..rule("sgr-1", Packets::Tcp(22, 22), "0.0.0.0/0") };
+    case.world.rules.lock().unwrap().push(marked);
+    let would_revoke = [("sgr-1".to_owned(), Action::WouldRevoke)];
+    assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::Reported)], "nobody knows who wrote it");
+    assert_eq!(actions(&reporting.event(&["sgr-1"]).await.unwrap()), would_revoke, "no controller did");
+    assert_eq!(reporting.sweep().await, would_revoke);
 }

@@ -164,7 +164,7 @@ fn pk(n: usize) -> String {
 /// Opened so many seconds ago.
 fn opened(seconds: i64) -> History {
     let at = Timestamp::from_second(NOW - seconds).unwrap();
-    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))) };
+    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))), is_left: false };
     History::default().with(&sighting, &Notification::Send, at)
 }
 

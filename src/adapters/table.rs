@@ -22,6 +22,7 @@ use crate::model::baseline::{Baseline, KnownGroups, Learnt, Lesson, LocationStat
 use crate::model::error::CloudError;
 use crate::model::hour::Hour;
 use crate::model::ids::Location;
+use crate::model::member::{self, Members};
 use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
 use crate::report::journal::{self, Journal, Note};
@@ -265,16 +266,21 @@ impl StateStore for Table {
         let place = self.location_key("location", &[]);
         let keys: BTreeMap<String, &String> =
             groups.iter().map(|group| (self.location_key("baseline", &[group]), group)).collect();
+        let of_members: BTreeMap<String, &String> =
+            groups.iter().map(|group| (self.location_key("member", &[group]), group)).collect();
         let journals: BTreeMap<String, &String> =
             groups.iter().map(|group| (self.location_key("journal", &[group]), group)).collect();
-        let items = self.read(keys.keys().chain(journals.keys()).chain([&place]).cloned().collect()).await?;
+        let all = keys.keys().chain(of_members.keys()).chain(journals.keys()).chain([&place]);
+        let items = self.read(all.cloned().collect()).await?;
         let baseline = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
+        let members = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
         let now = self.clock.now();
         let journal =
             |(key, group): (&String, &&String)| Some(((*group).clone(), state::<Journal>(items.get(key)?)?.alive(now)));
         let known = KnownGroups {
             place: items.get(&place).and_then(state).unwrap_or_default(),
             groups: keys.iter().filter_map(baseline).collect(),
+            members: of_members.iter().filter_map(members).collect(),
         };
         Ok((known, journals.iter().filter_map(journal).collect()))
     }
@@ -295,8 +301,19 @@ impl StateStore for Table {
     /// What the groups teach comes first and that they were looked at last: a look counts only with all that it saw.
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
         let write = |(group, learnt): (&String, &Learnt)| {
-            let (key, learnt) = (self.location_key("baseline", &[group]), learnt.clone());
-            async move { self.change(key, None, |stored| Baseline::with(stored, &learnt)).await.map(|_| ()) }
+            let (group, learnt, now) = (group.clone(), learnt.clone(), self.clock.now());
+            async move {
+                if !learnt.members.is_empty() {
+                    let with =
+                        |stored: Option<Members>| Some(member::with(stored.unwrap_or_default(), &learnt.members, now));
+                    self.change(self.location_key("member", &[&group]), None, with).await?;
+                }
+                if learnt.rules.is_empty() && learnt.seen.is_none() {
+                    return Ok(());
+                }
+                let with = |stored| Baseline::with(stored, &learnt);
+                self.change(self.location_key("baseline", &[&group]), None, with).await.map(|_| ())
+            }
         };
         let groups: Vec<_> = lesson.groups.iter().map(write).collect();
         let written: Vec<Result<(), CloudError>> = stream::iter(groups).buffer_unordered(MAX_WRITES).collect().await;

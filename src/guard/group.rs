@@ -22,7 +22,7 @@ use crate::guard::shield::Shield;
 use crate::guard::standing::{Led, Memory};
 use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::{Group, PeerGroup, PrefixList};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
@@ -55,7 +55,7 @@ pub(super) struct MendedGroup {
     pub(super) group: Group,
     /// Whether all that was to be said of it is known, and not new.
     pub(super) known: bool,
-    /// When rules were first read back as gone.
+    /// When rules were first read back as closed.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
     /// The journal of the group, with what this invocation wrote.
@@ -66,8 +66,8 @@ pub(super) struct MendedGroup {
     pub(super) left_over: BTreeMap<String, Entry>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
-    /// Rules that could not be judged, in one.
-    pub(super) unreadable: Option<Finding>,
+    /// What is to be said of the group as a whole.
+    pub(super) about: Vec<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
 }
@@ -101,8 +101,9 @@ pub(super) async fn mend(
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
-    let unreadable = mending.unreadable();
     let left_over = mending.join();
+    let mut about: Vec<Finding> = mending.unreadable().into_iter().collect();
+    about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
     let Mending { snapshot, closed_at, problems, journal, .. } = mending;
@@ -118,7 +119,7 @@ pub(super) async fn mend(
         unwritten,
         left_over,
         learnt,
-        unreadable,
+        about,
         problems,
     }
 }
@@ -189,7 +190,12 @@ impl<'a> Mending<'a> {
             if is_asked {
                 self.journal.read(asked.journal_of(&id).await);
             }
+            if let (true, Memory::Read(remembered)) = (is_asked, &self.memory) {
+                let known = remembered.baseline.iter().flat_map(|baseline| baseline.rules.values());
+                self.snapshot.remember(known.map(|known| &known.rule));
+            }
             references.resolve(&mut self.snapshot);
+            self.establish_peers(asked).await;
             unread = error.or(unread);
             let has_failed = |result: &&StepResult| result.action == Action::Failed;
             failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
@@ -219,21 +225,48 @@ impl<'a> Mending<'a> {
         }
     }
 
+    /// Peers that only tags make the cluster's count as its own once they have been so for a day.
+    async fn establish_peers(&mut self, asked: &Asked) {
+        let now = self.context.started;
+        let clusters = self.snapshot.clusters();
+        let Group { clusters: names, peers, .. } = &mut self.snapshot.group;
+        let doubtful = peers.iter_mut().filter(|(_, peer)| peer.may_be_same_cluster && !peer.same_cluster);
+        let mut doubtful: BTreeMap<String, &mut PeerGroup> = doubtful.map(|(id, peer)| (id.clone(), peer)).collect();
+        let members = asked.members_of_peers(doubtful.keys().cloned().collect()).await;
+        let own =
+            |name: &String| names.contains(name).then(|| clusters.iter().find(|cluster| cluster.name == *name))?;
+        for (id, members) in members {
+            let mut established = members.iter().filter_map(|(name, member)| Some((own(name)?, member)));
+            let found = established.find(|(cluster, member)| member.is_established(cluster.created_at, now));
+            if let (Some((_, member)), Some(peer)) = (found, doubtful.get_mut(&id)) {
+                (peer.same_cluster, peer.roles) = (true, member.roles.clone());
+            }
+        }
+    }
+
     /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
     fn keep(&mut self, done: Vec<StepResult>) {
         for new in done {
             let id = &new.finding.rule.id;
             let is_news =
-                |old: &StepResult| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
+                |old: &StepResult| new.action.is_closed_by_us() || new.action.outcome() > old.action.outcome();
             if self.results.get(id).is_none_or(is_news) {
                 self.results.insert(id.clone(), new);
             }
         }
-        if self.results.values().any(|result| result.action == Action::Revoked) {
+        if self.results.values().any(|result| result.action.is_closed_by_us()) {
             self.closed_at.get_or_insert(self.context.setup.ports.clock.now());
         }
         let is_gone = |rule: &Rule| self.results.get(&rule.id).is_some_and(|result| result.action.says_gone());
         self.snapshot.group.rules.retain(|rule| !is_gone(rule));
+        let restored = self.results.values().filter(|result| result.action == Action::Restored);
+        let restored: BTreeMap<&str, &Rule> =
+            restored.filter_map(|result| Some((result.finding.rule.id.as_str(), result.before.as_ref()?))).collect();
+        for rule in &mut self.snapshot.group.rules {
+            if let Some(before) = restored.get(rule.id.as_str()) {
+                *rule = (*before).clone();
+            }
+        }
     }
 
     /// The rules that the event names and that were neither there nor handled.
@@ -258,7 +291,7 @@ impl<'a> Mending<'a> {
         let InvocationContext { setup, event, .. } = self.context;
         let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
         let mut left_over = journal.left_over(event, live, setup.ports.clock.now());
-        left_over.retain(|id, _| self.results.get(id).is_none_or(|result| result.action != Action::Revoked));
+        left_over.retain(|id, _| self.results.get(id).is_none_or(|result| !result.action.is_closed_by_us()));
         left_over
     }
 

@@ -98,7 +98,6 @@ impl<'a> Invocation<'a> {
             let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
             self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
-            self.lesson.place = asked.beginning(self.context.started).await;
             let left_over = std::mem::take(&mut mended.left_over);
             self.left_over.extend(left_over::tries(&mended.group, &mended.journal, left_over));
             self.unwritten.append(&mut mended.unwritten);
@@ -106,6 +105,12 @@ impl<'a> Invocation<'a> {
             self.is_told |= event.is_some_and(|event| mended.journal.has_told(event));
             self.looked_at.push(mended);
         }
+        self.begins(asked).await;
+    }
+
+    /// Has written down when the guard began here: it begins with what it first sees, in scope or not.
+    pub(super) async fn begins(&mut self, asked: &mut Asked) {
+        self.lesson.place = asked.beginning(self.context.started).await;
     }
 
     /// Joins what other tries did, and nobody told, in a group that is gone by now or out of scope.
@@ -128,8 +133,8 @@ impl<'a> Invocation<'a> {
     async fn missing(&mut self) -> Missing {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
-            let has_revoked = looked.results.iter().any(|result| result.action == Action::Revoked);
-            (closes || has_revoked)
+            let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
+            (closes || has_closed)
                 && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
@@ -222,7 +227,7 @@ impl<'a> Invocation<'a> {
         &mut self,
         group: &Group,
         results: Vec<StepResult>,
-        unreadable: Option<Finding>,
+        about: Vec<Finding>,
         missing: Missing,
     ) -> Vec<Finding> {
         for result in results.iter().filter(|result| result.is_unfinished) {
@@ -232,7 +237,7 @@ impl<'a> Invocation<'a> {
         // What lets nobody in yet is not told, although the policy would mind.
         let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
         let mut findings: Vec<Finding> = results.into_iter().filter(is_told).map(finding).collect();
-        findings.extend(unreadable);
+        findings.extend(about);
         findings.extend(missing.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
         findings
@@ -262,14 +267,14 @@ impl<'a> Invocation<'a> {
         let mut missing = self.missing().await;
         let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
-        for MendedGroup { group, known, closed_at, results, unreadable, .. } in std::mem::take(&mut self.looked_at) {
+        for MendedGroup { group, known, closed_at, results, about, .. } in std::mem::take(&mut self.looked_at) {
             // Reported once, with the first group that it concerns.
             let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             missing = rest;
-            let is_changed = |result: &&StepResult| result.action == Action::Revoked;
+            let is_changed = |result: &&StepResult| result.action.is_closed_by_us();
             let changed = results.iter().filter(is_changed).map(|result| result.finding.rule.id.clone());
             self.changed.entry(group.id.clone()).or_default().extend(changed);
-            let mut findings = self.findings(&group, results, unreadable, here);
+            let mut findings = self.findings(&group, results, about, here);
             if let Some(at) = closed_at {
                 for finding in &mut findings {
                     finding.close(at, &group.rules);
@@ -303,6 +308,9 @@ impl<'a> Invocation<'a> {
             return Ok(Response::repeat(event));
         }
         let Setup { policy, modes, .. } = self.context.setup;
+        for (group, _, findings) in &found {
+            self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings));
+        }
         for (group, known, findings) in found {
             self.record(About::Group(&group), modes.of(policy, &group, known).0, findings, self.context.event);
         }
@@ -330,7 +338,7 @@ impl<'a> Invocation<'a> {
             if let Some(state) = &self.context.setup.ports.state {
                 let unsaid = journal::said(&self.context.setup.ports, std::mem::take(&mut self.changed)).await;
                 self.unwritten.extend(unsaid);
-                self.lesson.groups.retain(|_, learnt| !learnt.rules.is_empty() || learnt.seen.is_some());
+                self.lesson.groups.retain(|_, learnt| learnt.is_anything());
                 if self.lesson != Lesson::default()
                     && let Err(error) = state.learn(&self.lesson).await
                 {
@@ -352,6 +360,18 @@ impl<'a> Invocation<'a> {
     }
 }
 
+/// A rule stays marked until people have heard why it is left: one whose finding is no news now is learnt the next time.
+fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding]) {
+    let is_unsaid = |id: &str| {
+        findings.iter().any(|finding| {
+            let is_it = finding.rule().is_some_and(|rule| rule.id == id);
+            is_it && finding.action == Action::WouldRevoke && finding.notified_at.is_some()
+        })
+    };
+    learnt.rules.retain(|known| known.mark.is_some() || !is_unsaid(&known.rule.id));
+}
+
 fn finding(result: StepResult) -> Finding {
-    Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
+    let before = result.before;
+    Finding { before, ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail) }
 }

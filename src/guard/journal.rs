@@ -125,17 +125,17 @@ impl<'a> GroupJournal<'a> {
         let mut note = self.note_of(group, BTreeMap::new());
         for (id, mut entry) in begun {
             match became.iter().find(|(rule, _)| *rule == id).map(|(_, action)| action) {
-                Some(Action::Revoked) => {
+                Some(action) if action.is_closed_by_us() => {
                     entry.done_at = Some(self.clock.now());
                     note.entries.insert(id, entry);
                 }
                 Some(Action::Failed) if !is_refused(&id) => {
                     note.entries.insert(id, entry);
                 }
-                Some(_) => {
+                // Nothing came of it, or it is judged again, and then it begins anew.
+                Some(_) | None => {
                     note.struck.insert(id, entry);
                 }
-                None => {}
             }
         }
         self.known(|known| known.struck.extend(note.struck.clone()));
