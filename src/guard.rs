@@ -41,7 +41,7 @@ use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
-use crate::guard::notify::notify;
+use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
@@ -389,7 +389,7 @@ impl Guard {
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
-        let unsent = notify(ports, &[message]).await;
+        let unsent = notify(ports, &[Outgoing::once(message)]).await;
         for error in &unsent {
             tracing::error!(error, "nobody could be notified that the guard may not look");
         }

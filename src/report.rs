@@ -6,5 +6,6 @@ pub mod history;
 pub mod journal;
 pub mod metrics;
 pub mod notice;
+pub mod outbox;
 pub mod outcome;
 pub mod record;

@@ -44,6 +44,7 @@ use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::journal::{Journal, Note};
 use eks_sg_guard::report::notice::{Message, Notice, email};
+use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox};
 use eks_sg_guard::report::outcome::{Action, Outcome};
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp};
@@ -99,6 +100,10 @@ struct World {
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
     journals: Mutex<BTreeMap<String, Journal>>,
+    /// Whether the next messages are refused, the last entry first.
+    failing_sends: Mutex<Vec<bool>>,
+    /// As JSON, by key.
+    outboxes: Mutex<BTreeMap<String, String>>,
     /// Another group, `sg-0bb`, that only a tag makes the cluster's.
     peer_is_tagged: Mutex<bool>,
     hour: Mutex<Hour>,
@@ -354,6 +359,9 @@ impl Channel for Fake {
     }
     async fn send(&self, message: &Message) -> Result<(), Cause> {
         self.0.call("send".into());
+        if self.0.failing_sends.lock().unwrap().pop().is_some_and(|fails| fails) {
+            return Err("throttled".into());
+        }
         if *self.0.channel_is_down.lock().unwrap() {
             return Err("no route to host".into());
         }
@@ -420,6 +428,24 @@ impl StateStore for Fake {
             let baseline = Baseline::with(baselines.remove(id), learnt);
             baselines.extend(baseline.map(|baseline| (id.clone(), baseline)));
         }
+        Ok(())
+    }
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
+        self.0.state_call("claim")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let kept = outboxes.get(key).map_or_else(|| "{}".to_owned(), Clone::clone);
+        let mut outbox: Outbox = serde_json::from_str(&kept).unwrap();
+        assert!(outbox.letters.iter().all(|letter| letter.message.is_some()), "every word comes back");
+        let claimed = outbox.claim(letter, channels, self.now());
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
+        Ok(claimed)
+    }
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+        self.0.state_call("settle")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let mut outbox: Outbox = serde_json::from_str(&outboxes[key]).unwrap();
+        outbox.settle(letter, channel, is_sent);
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(())
     }
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
@@ -1152,8 +1178,8 @@ async fn only_what_every_channel_took_is_kept() {
 async fn what_failed_is_a_notice_each_time_and_its_event_is_not_kept() {
     let case = Case::with_state(Arc::default());
     *case.world.denied.lock().unwrap() = vec!["sgr-1".into()];
-    for notices in [1, 2] {
-        assert!(case.opens("sgr-1", 0).await.is_err());
+    for (minutes, notices) in [(0, 1), (1, 2)] {
+        assert!(case.opens("sgr-1", minutes).await.is_err());
         assert_eq!(case.world.notices().len(), notices);
     }
     assert!(case.world.handled.lock().unwrap().is_empty());
@@ -1180,7 +1206,7 @@ async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_ther
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
     assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
-    let expected = ["known", "note", "note", "is_handled", "history", "note", "remember"];
+    let expected = ["known", "note", "note", "is_handled", "history", "claim", "settle", "note", "remember"];
     assert_eq!(case.world.calls("state"), expected.map(|call| format!("state {call}")));
 }
 

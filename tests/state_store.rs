@@ -23,6 +23,8 @@ use eks_sg_guard::ports::{Clock, StateStore};
 use eks_sg_guard::report::finding::{Finding, Subject};
 use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
 use eks_sg_guard::report::journal::{Entry, Note};
+use eks_sg_guard::report::notice::Message;
+use eks_sg_guard::report::outbox::Letter;
 use eks_sg_guard::report::outcome::Action;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -454,6 +456,38 @@ async fn what_is_known_of_groups_is_read_at_once_and_what_is_not_understood_is_m
     assert_eq!(known.groups.keys().collect::<Vec<_>>(), ["sg-1"]);
     assert!(known.groups["sg-1"].rules.contains_key("sgr-1"));
     assert!(journals.is_empty());
+}
+
+fn letter(what: &str) -> Letter {
+    Letter { said: [what.to_owned()].into(), message: Some(Message::default()), channels: BTreeMap::new() }
+}
+
+#[tokio::test]
+async fn a_message_is_claimed_by_one_conditional_write_and_who_comes_second_sends_nothing() {
+    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![put()]);
+    let first = table.claim("d", &letter("a"), &["people"]).await.unwrap();
+    assert_eq!((first.mine.len(), first.others.len()), (1, 0));
+    let [written]: [Value; 1] = wire.written().try_into().unwrap();
+    assert_eq!(written["Item"]["pk"]["S"], "notice#d");
+    assert_eq!(written["Item"]["expires"]["N"], (NOW + 72 * 3600).to_string());
+    assert_eq!(written["ConditionExpression"], "attribute_not_exists(#version)");
+
+    let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+    let claimed = state_item("notice#d", 1, &state);
+    let Bench { table, wire, .. } = bench(vec![items(&[]), items(std::slice::from_ref(&claimed))], vec![conflict()]);
+    let second = table.claim("d", &letter("a"), &["people"]).await.unwrap();
+    assert_eq!((second.mine.len(), second.others.len(), wire.written().len()), (0, 1, 1), "the first was faster");
+
+    let Bench { table, wire, .. } = bench(vec![items(&[claimed])], vec![put()]);
+    table.settle("d", 0, "people", true).await.unwrap();
+    let [written]: [Value; 1] = wire.written().try_into().unwrap();
+    assert_eq!(written["ExpressionAttributeValues"], json!({":read": {"N": "1"}}));
+    let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!(state["letters"][0]["channels"], json!({"people": "sent"}));
+
+    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![]);
+    table.settle("d", 0, "people", true).await.unwrap();
+    assert!(wire.written().is_empty(), "an item that is gone is not made again");
 }
 
 const JOURNAL: &str = "journal#111122223333#us-east-1#sg-1";

@@ -4,7 +4,7 @@
 //! may be anything: an item that cannot be understood is an empty one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use crate::model::member::{self, Members};
 use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
 use crate::report::journal::{self, Journal, Note};
+use crate::report::outbox::{self, Claimed, Letter, Outbox};
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -332,6 +333,28 @@ impl StateStore for Table {
         let now = self.clock.now();
         let with = |stored: Option<Hour>| Some(stored.unwrap_or_default().with(rules, limit, now));
         Ok(self.change(self.location_key("hour", &[]), None, with).await?.unwrap_or_default())
+    }
+
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
+        let now = self.clock.now();
+        // What the last attempt claimed counts: those before it came second.
+        let claimed = Mutex::new(Claimed::default());
+        let claim = |stored: Option<Outbox>| {
+            let mut outbox = stored.unwrap_or_default();
+            *claimed.lock().unwrap_or_else(PoisonError::into_inner) = outbox.claim(letter, channels, now);
+            Some(outbox)
+        };
+        self.change(format!("notice#{key}"), Some(outbox::LIFE), claim).await?;
+        Ok(claimed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+        let settle = |stored: Option<Outbox>| {
+            let mut outbox = stored?;
+            outbox.settle(letter, channel, is_sent);
+            Some(outbox)
+        };
+        self.change(format!("notice#{key}"), Some(outbox::LIFE), settle).await.map(|_| ())
     }
 
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, Named};
 use crate::guard::group::{self, InvocationContext, MendedGroup};
@@ -14,7 +14,7 @@ use crate::guard::left_over::{self, Tried};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
 use crate::guard::news::News;
-use crate::guard::notify::notify;
+use crate::guard::notify::{Outgoing, notify};
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
@@ -24,12 +24,15 @@ use crate::model::group::{Group, Role};
 use crate::policy::model::{Mode, Verdict};
 use crate::report::finding::{Finding, worst_first};
 use crate::report::journal::Journal;
-use crate::report::notice::{self, Message};
+use crate::report::notice;
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{About, Record};
 
 /// Groups of these roles are attached to interfaces that have requirements.
 const ROLES_WITH_REQUIREMENTS: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
+
+/// What a group may take beyond the deadline, since what is begun in it is read back.
+const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
 
 /// Grows group by group.
 pub(super) struct Invocation<'a> {
@@ -48,7 +51,7 @@ pub(super) struct Invocation<'a> {
     /// What is to be remembered of rules.
     lesson: Lesson,
     pub(super) records: Vec<Record>,
-    messages: Vec<Message>,
+    messages: Vec<Outgoing>,
     problems: Vec<String>,
     /// What could not be written into journals: it was told, so the event counts as handled all the same.
     unwritten: Vec<String>,
@@ -94,6 +97,10 @@ impl<'a> Invocation<'a> {
         if snapshot.group.roles.is_empty() {
             out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", snapshot.group.id));
             self.join(&snapshot.group, asked).await;
+        } else if self.is_late() {
+            // What was done has to be told. One group is always begun, so that what is open is said at least.
+            let id = &snapshot.group.id;
+            self.problem(format!("security group `{id}` was not begun: the time ran out; the next try goes on"));
         } else {
             let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
@@ -106,6 +113,13 @@ impl<'a> Invocation<'a> {
             self.looked_at.push(mended);
         }
         self.begins(asked).await;
+    }
+
+    /// Whether the time that is left is needed to tell what was done.
+    fn is_late(&self) -> bool {
+        let InvocationContext { setup, deadline, .. } = self.context;
+        let last = deadline.checked_sub(TIME_FOR_A_GROUP).unwrap_or(Timestamp::MIN);
+        !self.looked_at.is_empty() && setup.ports.clock.now() > last
     }
 
     /// Has written down when the guard began here: it begins with what it first sees, in scope or not.
@@ -256,7 +270,8 @@ impl<'a> Invocation<'a> {
             (self.context.setup.ports.record_log)(&record);
             if record.outcome > Outcome::Compliant {
                 // People are notified once, of the whole; machines get every part.
-                self.messages.push(notice::message(&record, for_people.take()));
+                let message = notice::message(&record, for_people.take());
+                self.messages.push(Outgoing::of(&record, message, ports.clock.now()));
             }
             self.records.push(record);
         }
@@ -324,7 +339,7 @@ impl<'a> Invocation<'a> {
             self.record(About::Cluster(&cluster), mode, vec![finding], self.context.event);
         }
         if self.context.event.is_none() {
-            self.messages.extend(notice::digests(&self.records));
+            self.messages.extend(notice::digests(&self.records).into_iter().map(Outgoing::once));
         }
         let unsent = notify(&self.context.setup.ports, &self.messages).await;
         let is_notified = unsent.is_empty();

@@ -1,4 +1,4 @@
-//! Nothing is lost: the process dies at each of its calls in turn, channels and the table fail, others are faster; in the end
+//! Nothing is lost: the process dies at each of its calls in turn, channels and the table fail, others are faster. In the end
 //! what was done is told, as ours, with the event that it began with.
 
 use std::panic::AssertUnwindSafe;
@@ -173,6 +173,82 @@ async fn a_table_that_hangs_or_fails_delays_no_revoke_and_it_is_said() {
         assert!(error.contains("the journal of `sg-0a1` could not be written"), "{error}");
         assert!(waited.load(Ordering::Relaxed) - before <= 100, "hangs: {hangs}");
         assert_eq!(told(&world), revoked("e-1", &["sgr-1"]));
+    }
+}
+
+/// Another channel of the same world.
+struct Beside(Fake, Mutex<Vec<Message>>);
+
+#[async_trait]
+impl Channel for Beside {
+    fn name(&self) -> &'static str {
+        "records"
+    }
+    async fn send(&self, message: &Message) -> Result<(), Cause> {
+        self.0.0.call("send".into());
+        self.1.lock().unwrap().push(message.clone());
+        Ok(())
+    }
+}
+
+/// A process with two channels, the first of which may fail.
+fn with_two_channels(world: &Arc<World>, beside: &Arc<Beside>) -> Dispatcher {
+    let fake = || Arc::new(Fake(Arc::clone(world)));
+    let location = Location::new("111122223333", "us-east-1");
+    let guard = Guard::new(Setup {
+        ports: Ports {
+            ec2: fake(),
+            eks: fake(),
+            state: Some(fake()),
+            channels: vec![fake(), Arc::clone(beside) as Arc<dyn Channel>],
+            clock: fake(),
+            metrics: Arc::default(),
+            record_log: read_back,
+        },
+        policy: builtin::policy("standard").unwrap().clone(),
+        modes: Modes::new(Mode::Enforce, Mode::Report),
+        max_revokes: 50,
+        location: location.clone(),
+    });
+    Dispatcher::new([(location, guard)].into(), None)
+}
+
+#[tokio::test]
+async fn a_channel_that_failed_gets_what_is_missing_once_and_as_it_was_and_the_others_nothing() {
+    for failures in 0..4 {
+        let world = world(vec![kubelet("sgr-1")]);
+        let beside = Arc::new(Beside(Fake(Arc::clone(&world)), Mutex::default()));
+        *world.failing_sends.lock().unwrap() = vec![true; failures];
+        let event = authorize("e-1", &["sgr-1"]);
+        for n in 0..=failures {
+            world.milliseconds.fetch_add(1000, Ordering::Relaxed);
+            let done = with_two_channels(&world, &beside).handle(&event, Timestamp::MAX).await;
+            assert_eq!(done.is_ok(), n == failures, "{failures} failures, try {n}");
+            assert_eq!(beside.1.lock().unwrap().len(), 1, "{failures} failures, try {n}");
+        }
+        assert_eq!(told(&world), revoked("e-1", &["sgr-1"]));
+        assert_eq!(*world.sent.lock().unwrap(), *beside.1.lock().unwrap(), "as it was");
+    }
+}
+
+/// Two processes get the same event at the same time.
+#[tokio::test]
+async fn of_two_processes_one_tells() {
+    let event = authorize("e-1", &["sgr-1"]);
+    for n in 0..14 {
+        let world = world(vec![kubelet("sgr-1")]);
+        let second = Case::with_state(Arc::clone(&world));
+        let other = event.clone();
+        // The second one runs from its start to its end before the nth call of the first one.
+        let runs: Box<dyn Fn(&World) + Send> = Box::new(move |_| {
+            let done = second.guard.handle(&other, Timestamp::MAX).now_or_never();
+            assert!(done.is_some(), "nothing of the fakes waits");
+        });
+        *world.surprise.lock().unwrap() = Some(("", n, runs));
+        let first = Case::with_state(Arc::clone(&world));
+        let _ = first.guard.handle(&event, Timestamp::MAX).await;
+        retried(&world, &event).await;
+        assert_eq!(told(&world), revoked("e-1", &["sgr-1"]), "{n}: {:?}", world.calls(""));
     }
 }
 
