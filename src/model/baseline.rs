@@ -105,6 +105,8 @@ pub struct Learnt {
     pub read: BTreeMap<String, BTreeSet<IpNet>>,
     /// Those that the first look could not decode.
     pub undecoded: BTreeSet<String>,
+    /// Those of `rules` that lose their mark, once people have heard why they are left.
+    pub unmarked: BTreeSet<String>,
     /// What the group was found to be of which clusters, if that is news.
     pub members: Members,
     /// Whether these are all rules of the group, or it has come since the last look: only then may a baseline begin with
