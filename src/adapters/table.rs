@@ -280,7 +280,11 @@ impl StateStore for Table {
             |(key, group): (&String, &&String)| Some(((*group).clone(), state::<Journal>(items.get(key)?)?.alive(now)));
         let known = KnownGroups {
             place: items.get(&place).and_then(state).unwrap_or_default(),
-            groups: keys.iter().filter_map(baseline).collect(),
+            groups: keys
+                .iter()
+                .filter_map(baseline)
+                .filter(|(_, baseline): &(String, Baseline)| baseline.is_whole())
+                .collect(),
             members: of_members.iter().filter_map(members).collect(),
         };
         Ok((known, journals.iter().filter_map(journal).collect()))

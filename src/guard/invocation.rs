@@ -380,10 +380,10 @@ fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding]) {
     let is_unsaid = |id: &str| {
         findings.iter().any(|finding| {
             let is_it = finding.rule().is_some_and(|rule| rule.id == id);
-            is_it && finding.action == Action::WouldRevoke && finding.notified_at.is_some()
+            is_it && finding.notified_at.is_some()
         })
     };
-    learnt.rules.retain(|known| known.mark.is_some() || !is_unsaid(&known.rule.id));
+    learnt.rules.retain(|known| !learnt.unmarked.contains(&known.rule.id) || !is_unsaid(&known.rule.id));
 }
 
 fn finding(result: StepResult) -> Finding {

@@ -228,7 +228,18 @@ pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepRes
         (!is_there || gained(group, remembered, &entering.rule)).then_some(entering)
     });
     let rules: Vec<KnownRule> = entering.collect();
-    Learnt { lists: lists(group, &rules), rules, members, may_begin: !remembered.was_there, ..Learnt::default() }
+    let is_left =
+        |id: &str| results.iter().any(|result| result.finding.rule.id == id && result.action == Action::WouldRevoke);
+    let unmarked = rules.iter().filter(|known| known.mark.is_none() && is_left(&known.rule.id));
+    let unmarked = unmarked.map(|known| known.rule.id.clone()).collect();
+    Learnt {
+        unmarked,
+        lists: lists(group, &rules),
+        rules,
+        members,
+        may_begin: !remembered.was_there,
+        ..Learnt::default()
+    }
 }
 
 /// Whether nothing says what is new: for the first time, or because what was known is lost.

@@ -80,6 +80,8 @@ pub struct Baseline {
     /// The rules that the first look saw and could not decode, by id: they are not new when a later version can.
     #[serde(default)]
     pub undecoded: BTreeSet<String>,
+    /// How many rules it was written with: one that holds another number has lost some, and they would be new.
+    pub holds: usize,
 }
 
 /// What is remembered of an account and region.
@@ -105,6 +107,8 @@ pub struct Learnt {
     pub read: BTreeMap<String, BTreeSet<IpNet>>,
     /// Those that the first look could not decode.
     pub undecoded: BTreeSet<String>,
+    /// Those of `rules` that lose their mark, once people have heard why they are left.
+    pub unmarked: BTreeSet<String>,
     /// What the group was found to be of which clusters, if that is news.
     pub members: Members,
     /// Whether these are all rules of the group, or it has come since the last look: only then may a baseline begin with
@@ -165,7 +169,13 @@ impl Baseline {
         all.lists.retain(|list, _| used.contains(list.as_str()));
         all.undecoded.extend(learnt.undecoded.iter().cloned());
         all.undecoded.retain(|id| !all.rules.contains_key(id));
+        all.holds = all.rules.len();
         Some(all)
+    }
+
+    /// Whether it holds what it was written with.
+    pub fn is_whole(&self) -> bool {
+        self.holds == self.rules.len()
     }
 }
 
@@ -308,6 +318,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_back_as_it_was() {
         let baseline = Baseline::with(None, &learnt(&["a"], None, true)).unwrap();
+        assert!(baseline.is_whole() && !Baseline { rules: BTreeMap::new(), ..baseline.clone() }.is_whole());
         let json = serde_json::to_string(&baseline).unwrap();
         assert_eq!(serde_json::from_str::<Baseline>(&json).unwrap(), baseline, "{json}");
         assert_eq!(serde_json::from_str::<LocationState>("{}").unwrap(), LocationState::default());

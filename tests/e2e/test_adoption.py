@@ -150,6 +150,15 @@ def test_a_page_that_cannot_be_read_makes_the_look_incomplete(world, program, st
     closes(function, SWEEP, world.open(world.node_group, KUBELET))
 
 
+def test_what_could_not_be_decoded_at_the_first_look_is_not_new_when_it_can(world, program, aws):
+    old = world.open(world.node_group, KUBELET)
+    aws.garble(old[0], ip_protocol="carp?")
+    leaves(program(), SWEEP)
+    aws.garble(old[0])
+    answer = leaves(program(), SWEEP)
+    assert actions(answer) == {old[0]: "would-revoke"}
+
+
 def test_nodes_that_come_up_from_zero_bring_nothing_new(world, program, aws):
     aws.ec2.terminate_instances(InstanceIds=world.node_instances)
     karpenter = world.group("karpenter", {"karpenter.sh/discovery": "prod", "kubernetes.io/cluster/prod": "owned"})

@@ -48,6 +48,7 @@ fn notified(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
 type Row<'a> = (&'a str, &'a [(i64, Sighting)], &'a [&'a str]);
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_told() {
     use Action::{AlreadyGone, Changed, Failed, Refused, Reported, Revoked, WouldRevoke};
     let day = 24 * 60;
