@@ -1746,6 +1746,20 @@ async fn what_an_event_created_does_not_wait_for_a_state_that_is_down_and_what_i
 }
 
 #[tokio::test]
+async fn a_known_rule_that_an_event_names_waits_for_the_digest() {
+    let case = looked_at(vec![kubelet("sgr-1")]).await;
+    let told = case.world.notices().len();
+    case.world.milliseconds.fetch_add(2 * 3_600_000, Ordering::Relaxed);
+    let mut old = authorize("e-old", &["sgr-1"]);
+    old["detail"]["eventTime"] = "2026-11-22T02:00:00Z".into();
+    let response = case.guard.handle(&old, Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    assert_eq!(case.world.notices().len(), told, "machines have the record, people the digest");
+    case.sweep().await;
+    assert_eq!(case.world.notices().len(), told + 1);
+}
+
+#[tokio::test]
 async fn a_warm_revoke_leaves_after_one_wave_also_with_a_state() {
     let case = looked_at(vec![]).await;
     case.world.rules.lock().unwrap().push(kubelet("sgr-1"));

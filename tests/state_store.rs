@@ -523,7 +523,11 @@ async fn a_journal_is_read_with_what_is_known_and_of_two_who_write_at_once_the_f
 #[tokio::test]
 async fn two_who_learn_at_once_lose_nothing_and_what_is_known_already_is_not_written() {
     let one = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}, "holds": 1}));
-    let two = state_item(BASELINE, 4, &json!({"rules": {"sgr-1": known_rule("sgr-1"), "sgr-2": known_rule("sgr-2")}, "holds": 2}));
+    let two = state_item(
+        BASELINE,
+        4,
+        &json!({"rules": {"sgr-1": known_rule("sgr-1"), "sgr-2": known_rule("sgr-2")}, "holds": 2}),
+    );
     let Bench { table, wire, .. } = bench(vec![items(&[one]), items(&[two])], vec![conflict(), put()]);
     let rule = serde_json::from_value(known_rule("sgr-3")).unwrap();
     let learnt = Learnt { rules: vec![rule], ..Learnt::default() };

@@ -323,8 +323,9 @@ impl<'a> Invocation<'a> {
             return Ok(Response::repeat(event));
         }
         let Setup { policy, modes, .. } = self.context.setup;
+        let is_event = self.context.event.is_some();
         for (group, _, findings) in &found {
-            self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings));
+            self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings, is_event));
         }
         for (group, known, findings) in found {
             self.record(About::Group(&group), modes.of(policy, &group, known).0, findings, self.context.event);
@@ -376,11 +377,11 @@ impl<'a> Invocation<'a> {
 }
 
 /// A rule stays marked until people have heard why it is left: one whose finding is no news now is learnt the next time.
-fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding]) {
+fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding], is_event: bool) {
     let is_unsaid = |id: &str| {
         findings.iter().any(|finding| {
             let is_it = finding.rule().is_some_and(|rule| rule.id == id);
-            is_it && finding.notified_at.is_some()
+            is_it && (finding.notified_at.is_some() || !notice::is_due(finding, is_event))
         })
     };
     learnt.rules.retain(|known| !learnt.unmarked.contains(&known.rule.id) || !is_unsaid(&known.rule.id));

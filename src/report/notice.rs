@@ -110,13 +110,13 @@ pub fn message_kept<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Message
     Ok(kept.and_then(|kept| serde_json::from_value(kept).ok()))
 }
 
-/// Whether people hear of this finding. After an event: a rule the event named, anything that should go, or something left
-/// undone; older `report` findings wait for the sweep, so that controller churn does not repeat them. In a sweep: all.
+/// Whether people hear of this finding. After an event: what the guard closed or left undone, and of new rules those that
+/// the event named or that should go. Known rules wait for the sweep's digest. In a sweep: all.
 pub fn is_due(finding: &Finding, is_event: bool) -> bool {
     !is_event
-        || finding.named_by_event
-        || finding.verdict == Verdict::Revoke
         || finding.action.outcome() >= Outcome::Refused
+        || finding.action.is_closed_by_us()
+        || !finding.known && (finding.named_by_event || finding.verdict == Verdict::Revoke)
 }
 
 /// Whether people are notified of this record: it has a finding that they hear of and did not hear of a moment ago.
