@@ -5,6 +5,8 @@
 //! does).
 
 pub mod dispatch;
+mod everything;
+mod failure;
 mod group;
 mod handled;
 pub mod inventory;
@@ -17,18 +19,18 @@ mod notify;
 pub mod plan;
 pub mod remediate;
 pub mod response;
+pub mod round;
 pub mod settings;
 pub mod setup;
 pub mod shield;
 pub mod standing;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
-use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
+use crate::event::work::{Task, Work};
+use crate::event::{Change, GroupRef, Named, Target, Touched, Trigger};
+use crate::guard::everything::{Everywhere, Who};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
@@ -36,16 +38,13 @@ use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
 use crate::guard::notify::notify;
 use crate::guard::response::{GuardError, Response};
+use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
-use crate::report::finding::Finding;
 use crate::report::notice;
 use crate::report::record::{About, Record};
 
-/// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again
-/// after one minute and after two more, so the last try always looks.
-const FULL_LOOK_INTERVAL: SignedDuration = SignedDuration::from_secs(150);
 /// Groups read at once where many are concerned.
 const MAX_GROUPS: usize = 200;
 
@@ -58,9 +57,9 @@ pub struct Guard {
     setup: Setup,
     inventory: Inventory,
     handled: HandledEvents,
-    /// Events after which people were notified that the guard may not look.
+    /// Events after which people were notified that they could not be looked at.
     blind: HandledEvents,
-    looked_everywhere: Mutex<Option<Timestamp>>,
+    everywhere: Everywhere,
 }
 
 impl Guard {
@@ -68,7 +67,7 @@ impl Guard {
     pub fn new(setup: Setup) -> Self {
         let inventory = Inventory::new(&setup.ports, setup.location.account.clone(), setup.policy.groups.clone());
         let (handled, blind) = (HandledEvents::default(), HandledEvents::default());
-        Self { setup, inventory, handled, blind, looked_everywhere: Mutex::default() }
+        Self { setup, inventory, handled, blind, everywhere: Everywhere::default() }
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -76,39 +75,56 @@ impl Guard {
     ///
     /// # Errors
     /// A state that cannot be read, or anything that should be done and is not.
-    pub async fn look(&self, trigger: &Trigger, deadline: Timestamp) -> Result<Response, GuardError> {
-        let looked = self.look_at(trigger, deadline).await;
+    pub async fn look(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
+        let (change, looked) = match trigger {
+            Trigger::Sweep { groups } => (None, self.sweep(groups.clone(), None, round).await),
+            Trigger::Lost => (None, self.everything(None, round).await),
+            Trigger::Change(change) if self.handled.contains(&change.event.id) => {
+                return Ok(Response::repeat(&change.event));
+            }
+            Trigger::Change(change) => (Some(change), self.change(change, round).await),
+        };
         if let Err(error) = &looked {
-            let event = match trigger {
-                Trigger::Change(change) => Some(&change.event),
-                Trigger::Sweep { .. } => None,
-            };
-            self.notify_if_blind(event, error).await;
+            self.notify_of_failure(change, error, round.attempt).await;
         }
         looked
     }
 
-    async fn look_at(&self, trigger: &Trigger, deadline: Timestamp) -> Result<Response, GuardError> {
-        let change = match trigger {
-            Trigger::Sweep { groups } => return self.sweep(groups.clone(), None, deadline).await,
-            Trigger::Change(change) => change,
+    /// Does what a message of the work queue asks for.
+    ///
+    /// # Errors
+    /// As [`Guard::look`].
+    pub async fn work(&self, work: &Work, round: Round) -> Result<Response, GuardError> {
+        let change = work.task.change();
+        let looked = match &work.task {
+            Task::Look { change, look, why } => {
+                self.change(change, Round { look: *look, why: Some(*why), hops: work.hops, ..round }).await
+            }
+            Task::Everything { change, .. } => {
+                self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
+            }
         };
-        let event = &change.event;
-        if self.handled.contains(&event.id) {
-            return Ok(Response::repeat(event));
+        if let Err(error) = &looked {
+            self.notify_of_failure(change, error, round.attempt).await;
         }
-        self.change(change, deadline).await
+        looked
     }
 
-    async fn change(&self, change: &Change, deadline: Timestamp) -> Result<Response, GuardError> {
+    /// Looks at everything for an event that does not say what it changed, or sees to it that somebody does.
+    async fn everything(&self, change: Option<&Change>, round: Round) -> Result<Response, GuardError> {
+        match self.everywhere.who(&self.setup, change, round).await {
+            Who::Us => self.sweep(Vec::new(), change, round).await,
+            Who::Another(why) => Ok(Response::ignored(why.to_owned())),
+            Who::Nobody { last } => Err(GuardError::Postponed { last }),
+        }
+    }
+
+    async fn change(&self, change: &Change, round: Round) -> Result<Response, GuardError> {
         let event = &change.event;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, Some(event), deadline);
+        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, Some(event), round.deadline);
         let mut out_of_scope = Vec::new();
         match &change.subject {
-            Target::Unknown => {
-                self.may_look_everywhere()?;
-                return self.sweep(Vec::new(), Some(change), deadline).await;
-            }
+            Target::Unknown => return self.everything(Some(change), round).await,
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
                     let ids = match group {
@@ -118,10 +134,10 @@ impl Guard {
                     let mut asked = self.ask(ids);
                     match asked.beside(self.find(group)).await {
                         // The other groups still count.
-                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
+                        Err(error) => self.could_not_read(&error, Some(change), &mut invocation).await,
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
                         Ok(Some(looked)) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                            let snapshots = self.seen(looked, Some(change), &mut invocation).await;
                             if let GroupRef::Name(_) = group {
                                 asked = self.ask_about(&snapshots);
                             }
@@ -134,7 +150,7 @@ impl Guard {
             }
             Target::Attached { attachment, groups } => {
                 let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                let snapshots = self.seen(looked, Some(change), &mut invocation).await;
                 let mut asked = self.ask_about(&snapshots);
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
@@ -148,9 +164,9 @@ impl Guard {
                 for ids in users.chunks(MAX_GROUPS) {
                     match self.read(ids).await {
                         // What was done for the others has to be told.
-                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
+                        Err(error) => self.could_not_read(&error, Some(change), &mut invocation).await,
                         Ok(looked) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                            let snapshots = self.seen(looked, Some(change), &mut invocation).await;
                             let mut asked = self.ask_about(&snapshots);
                             let named = Named::Using(list.clone());
                             for snapshot in snapshots {
@@ -164,7 +180,7 @@ impl Guard {
                 let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
+                let snapshots = self.seen(looked, Some(change), &mut invocation).await;
                 let mut asked = self.ask_about(&snapshots);
                 for snapshot in snapshots {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut out_of_scope).await;
@@ -193,16 +209,23 @@ impl Guard {
     }
 
     /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
-    async fn seen(&self, looked: Looked, event: Option<&Event>, invocation: &mut Invocation<'_>) -> Vec<GroupSnapshot> {
+    async fn seen(
+        &self,
+        looked: Looked,
+        change: Option<&Change>,
+        invocation: &mut Invocation<'_>,
+    ) -> Vec<GroupSnapshot> {
         for Unread { what, source } in looked.unread {
-            self.could_not_read(&read_failed(what, source), event, invocation).await;
+            self.could_not_read(&read_failed(what, source), change, invocation).await;
         }
         looked.snapshots
     }
 
     /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
-    async fn could_not_read(&self, error: &GuardError, event: Option<&Event>, invocation: &mut Invocation<'_>) {
-        self.notify_if_blind(event, error).await;
+    async fn could_not_read(&self, error: &GuardError, change: Option<&Change>, invocation: &mut Invocation<'_>) {
+        if let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error {
+            self.notify_of_failure(change, error, Attempt::Again).await;
+        }
         invocation.problem(chain(error));
     }
 
@@ -233,22 +256,17 @@ impl Guard {
     }
 
     /// Looks at these groups, or at every group with a role and every cluster, naming no rule.
-    async fn sweep(
-        &self,
-        ids: Vec<String>,
-        change: Option<&Change>,
-        deadline: Timestamp,
-    ) -> Result<Response, GuardError> {
+    async fn sweep(&self, ids: Vec<String>, change: Option<&Change>, round: Round) -> Result<Response, GuardError> {
         let event = change.map(|change| &change.event);
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
+        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, round.deadline);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let snapshots = self.seen(looked, event, &mut invocation).await;
+        let snapshots = self.seen(looked, change, &mut invocation).await;
         let of_all = all.iter().map(|group| group.id.clone());
         let mut asked = if all.is_empty() { self.ask_about(&snapshots) } else { self.ask(of_all.collect()) };
         for snapshot in snapshots {
@@ -284,40 +302,28 @@ impl Guard {
         Ok(Some(self.inventory.read(&[id]).await?).filter(|looked| !looked.snapshots.is_empty()))
     }
 
-    /// Events that do not name their group make us look at every group. Padded requests must not drain the request buckets
-    /// that the cluster's own controllers share, so this happens once per window; the platform's retry comes back later.
-    fn may_look_everywhere(&self) -> Result<(), GuardError> {
-        let now = self.setup.ports.clock.now();
-        let mut last = self.looked_everywhere.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = *last
-            && now.duration_since(last) < FULL_LOOK_INTERVAL
-        {
-            return Err(GuardError::Postponed { last });
-        }
-        *last = Some(now);
-        Ok(())
-    }
-
-    /// A refused read leaves nothing to judge, so the refusal itself is the finding, once for an event and its retries.
-    async fn notify_if_blind(&self, event: Option<&Event>, error: &GuardError) {
-        let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error else { return };
-        let key = event.map_or("sweep", |event| event.id.as_str());
-        if self.blind.contains(key) {
+    /// An event that could not be handled leaves nothing to judge, so that itself is the finding, once for each of its tries
+    /// of which people are to hear.
+    async fn notify_of_failure(&self, change: Option<&Change>, error: &GuardError, attempt: Attempt) {
+        let Some(finding) = failure::finding(change, error, attempt) else { return };
+        let event = change.map(|change| &change.event);
+        let is_last = if attempt == Attempt::Last { "last" } else { "" };
+        let key = format!("{}{is_last}", event.map_or("sweep", |event| event.id.as_str()));
+        if self.blind.contains(&key) {
             return;
         }
         let Setup { ports, policy, modes, location, .. } = &self.setup;
         let mode = modes.of(policy, &Group::default(), event.is_none()).0;
-        let findings = vec![Finding::read_denied(chain(error))];
-        let record = Record::of(location, policy, mode, About::Account, findings, event);
+        let record = Record::of(location, policy, mode, About::Account, vec![finding], event);
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
         let unsent = notify(ports, &[message]).await;
         for error in &unsent {
-            tracing::error!(error, "nobody could be notified that the guard may not look");
+            tracing::error!(error, "nobody could be notified that something could not be looked at");
         }
         if unsent.is_empty() {
-            self.blind.insert(key);
+            self.blind.insert(&key);
         }
     }
 }

@@ -90,9 +90,20 @@ pub trait StateStore: Send + Sync {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError>;
+    /// Takes something that only one may do until then; `false`: somebody has it. It ends by itself.
+    async fn claim(&self, what: &str, until: Timestamp) -> Result<bool, CloudError>;
     /// Remembers that an event was handled, and adds these histories to what is known. To be called once everybody was
     /// notified: what is remembered is not sent again. An error does not say that nothing was kept.
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError>;
+}
+
+/// The guard's own to-do list. What is sent comes back as an invocation, at least once, in any order.
+#[async_trait]
+pub trait WorkQueue: Send + Sync {
+    /// Adds a message that comes after `delay`, at most 15 minutes.
+    async fn send(&self, message: &str, delay: Duration) -> Result<(), CloudError>;
+    /// Lets a message that came, by its receipt, come again after `delay`, at most 12 hours, if it is not taken as done.
+    async fn put_off(&self, receipt: &str, delay: Duration) -> Result<(), CloudError>;
 }
 
 /// Time, so that tests own it.

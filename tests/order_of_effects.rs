@@ -9,6 +9,7 @@
 )]
 
 mod read_back;
+mod work_queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -34,7 +35,7 @@ use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::model::{Mode, Policy, Severity};
 use eks_sg_guard::policy::{builtin, file};
-use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
 use eks_sg_guard::report::finding::{Check, Subject};
 use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::notice::{Message, Notice, email};
@@ -92,6 +93,8 @@ struct World {
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
     state_is_down: Mutex<bool>,
+    claims: Mutex<BTreeMap<String, Timestamp>>,
+    queue: Mutex<work_queue::Messages>,
 }
 
 impl World {
@@ -338,6 +341,16 @@ impl StateStore for Fake {
         self.0.state_call("is_handled")?;
         Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
     }
+    async fn claim(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
+        self.0.state_call("claim")?;
+        let now = self.now();
+        let mut claims = self.0.claims.lock().unwrap();
+        let is_free = claims.get(what).is_none_or(|held| *held <= now);
+        if is_free {
+            claims.insert(what.to_owned(), until);
+        }
+        Ok(is_free)
+    }
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         self.0.state_call("history")?;
         let histories = self.0.histories.lock().unwrap();
@@ -417,12 +430,14 @@ impl Case {
         has_state: bool,
     ) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
+        let has_queue = world.queue.lock().unwrap().is_there;
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
             ports: Ports {
                 ec2: fake(),
                 eks: fake(),
                 state: has_state.then(|| fake() as Arc<dyn StateStore>),
+                queue: has_queue.then(|| fake() as Arc<dyn WorkQueue>),
                 channels: vec![fake()],
                 clock: fake(),
                 metrics: Arc::default(),
@@ -433,7 +448,13 @@ impl Case {
             max_revokes,
             location: location.clone(),
         });
-        Self { world, guard: Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned())) }
+        let queue = has_queue.then(|| fake() as Arc<dyn WorkQueue>);
+        let guard = Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned()));
+        let guard = match queue {
+            Some(queue) => guard.with_queue(queue, work_queue::name()),
+            None => guard,
+        };
+        Self { world, guard }
     }
 
     /// An authorize event that names these rule ids as open kubelet ports.

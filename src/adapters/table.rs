@@ -297,6 +297,21 @@ impl StateStore for Table {
         Ok(items.get(&key).is_some_and(|item| !is_over(item, now)))
     }
 
+    async fn claim(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put
+            .item(PK, AttributeValue::S(self.location_key("claim", &[what])))
+            .item(EXPIRES, seconds(until))
+            .expression_attribute_names("#expires", EXPIRES)
+            .expression_attribute_values(":now", seconds(self.clock.now()))
+            .condition_expression("attribute_not_exists(#expires) OR #expires <= :now");
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+            Err(error) => Err(self.failed(WRITE, &error)),
+        }
+    }
+
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         let known =
             |(key, stored): (Key, Stored)| (stored.history != History::default()).then_some((key, stored.history));

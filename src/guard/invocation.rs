@@ -251,6 +251,7 @@ impl<'a> Invocation<'a> {
         }
         let unsent = notify(&self.context.setup.ports, &self.messages).await;
         let is_notified = unsent.is_empty();
+        let is_told = !is_notified || self.messages.iter().any(|message| message.notice.is_some());
         self.problems.extend(unsent);
         if is_notified {
             // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
@@ -275,7 +276,7 @@ impl<'a> Invocation<'a> {
             let ignored = ignored.filter(|_| self.records.is_empty());
             Ok(Response { records: self.records, ignored })
         } else {
-            Err(GuardError::Unfinished(self.problems))
+            Err(GuardError::Unfinished { problems: self.problems, is_told })
         }
     }
 }

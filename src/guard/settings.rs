@@ -4,7 +4,7 @@
 //! itself; the caller passes a look-up.
 
 use crate::guard::modes::Modes;
-use crate::model::ids::{Arn, is_account, is_region, is_role_name, is_table_name};
+use crate::model::ids::{Arn, Queue, is_account, is_region, is_role_name, is_table_name};
 use crate::policy::model::Mode;
 
 /// One environment variable, in the words that people read of it.
@@ -24,7 +24,7 @@ pub struct Variable {
 
 /// Every variable that the function reads of its own.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 13] = [
+pub const VARIABLES: [Variable; 14] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
         meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
@@ -56,6 +56,10 @@ pub const VARIABLES: [Variable; 13] = [
     Variable {
         name: "GUARD_STATE_TABLE", expected: "the name or the ARN of a DynamoDB table", default: "",
         parameter: "StateTable", meaning: "table that merges repeats; the template makes it unless told not to",
+    },
+    Variable {
+        name: "GUARD_QUEUE_URL", expected: "the address of an SQS queue", default: "", parameter: "",
+        meaning: "the guard's work queue: what has to be tried or looked at again waits there; the template makes it",
     },
     Variable {
         name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas", default: "",
@@ -106,6 +110,8 @@ pub struct Settings {
     pub slack_secret: Option<String>,
     /// A name or an ARN.
     pub state_table: Option<String>,
+    /// An address.
+    pub queue: Option<String>,
     /// Empty: only the function's own.
     pub accounts: Vec<String>,
     /// Empty: only the function's own.
@@ -139,7 +145,7 @@ impl Settings {
         let values = Values { look_up };
         let [mode, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
             &VARIABLES;
-        let [accounts, regions, role_name, own_role, max_revokes] = more;
+        let [queue, accounts, regions, role_name, own_role, max_revokes] = more;
         let settings = Self {
             modes: Modes::new(values.needed(mode, a_mode)?, values.needed(sweep_mode, a_mode)?),
             policy: values.needed(policy, |text| Some(text.to_owned()))?,
@@ -149,6 +155,7 @@ impl Settings {
             slack_secret: values
                 .text(slack_secret, |text| Arn::parse(text).is_some_and(|arn| arn.secret().is_some()))?,
             state_table: values.text(state_table, is_table)?,
+            queue: values.text(queue, |text| Queue::of_url(text).is_some())?,
             accounts: values.list(accounts, is_account)?,
             regions: values.list(regions, is_region)?,
             role_name: values.text(role_name, is_role_name)?,
@@ -264,6 +271,8 @@ mod tests {
             ("GUARD_REGIONS", "eu-west-1,eu-west-1a"),
             ("GUARD_REGIONS", "eu-west-1;us-east-1"),
             ("GUARD_ROLE_NAME", "path/to/role"),
+            ("GUARD_QUEUE_URL", "guard-WorkQueue"),
+            ("GUARD_QUEUE_URL", "arn:aws:sqs:us-east-1:111122223333:guard"),
             ("GUARD_STATE_TABLE", "ab"),
             ("GUARD_STATE_TABLE", "a table"),
             ("GUARD_STATE_TABLE", "arn:aws:dynamodb:us-east-1:111122223333:global-table/guard"),

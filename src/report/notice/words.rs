@@ -60,7 +60,7 @@ pub(super) fn headline(findings: &[&Finding]) -> String {
 
 /// Whether it could not be looked at, so that nothing is known of it.
 fn is_unread(finding: &Finding) -> bool {
-    matches!(finding.subject, Subject::Check(Check::ReadDenied))
+    matches!(finding.subject, Subject::Check(Check::ReadDenied | Check::Unfinished))
 }
 
 /// What the finding is about.
@@ -70,6 +70,7 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Requirement(id) => format!("Missing: {}", plain(id)),
         Subject::Check(Check::PublicEndpoint) => "The public endpoint of the API".to_owned(),
         Subject::Check(Check::ReadDenied) => "What the guard may read".to_owned(),
+        Subject::Check(Check::Unfinished) => "What could not be handled".to_owned(),
         Subject::Check(Check::UnreadableRule) => "Rules that can't be read".to_owned(),
     }
 }
@@ -77,6 +78,7 @@ pub(super) fn what(finding: &Finding) -> String {
 /// Whether it is closed.
 pub(super) fn status(finding: &Finding) -> &'static str {
     match finding.action {
+        _ if finding.subject == Subject::Check(Check::Unfinished) => "NOT LOOKED AT, or not to the end",
         _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
         _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
         Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
@@ -136,11 +138,13 @@ pub fn rule_in_words(rule: &Rule) -> String {
 /// In the order in which they are to be done.
 pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
     let has = |action: Action| findings.iter().any(|finding| finding.action == action);
-    let is_denied = findings.iter().any(|finding| is_unread(finding));
+    let is = |check: Check| findings.iter().any(|finding| finding.subject == Subject::Check(check));
+    let (is_denied, is_unfinished) = (is(Check::ReadDenied), is(Check::Unfinished));
     let has_failed = findings.iter().any(|finding| finding.action == Action::Failed && !is_unread(finding));
     let steps = [
         (is_denied, "Grant what is missing: until then nothing in this account and region is guarded."),
         (is_denied, "Look at the rules of this account by hand, and at what the call above opened."),
+        (is_unfinished, "Look at what the call above opened by hand: until the guard can look, nobody closes it."),
         (has_failed, "Close the rule by hand now, then look at why the revoke did not work (see above)."),
         (has(Action::Refused), "Look at the rules that were left open; a guard stopped here so that a person decides."),
         (

@@ -1,0 +1,275 @@
+//! The work queue, on a fake of it with the clock of the account: what waits, what comes back and when, and what is in the
+//! dead-letter queue in the end.
+
+use eks_sg_guard::guard::dispatch::MAX_RECEIVES;
+use eks_sg_guard::model::ids::Queue;
+
+use super::*;
+
+const ARN: &str = "arn:aws:sqs:us-east-1:111122223333:guard";
+
+pub(crate) fn name() -> Queue {
+    Queue::of_arn(ARN).unwrap()
+}
+
+/// What is in the queue.
+#[derive(Default)]
+pub(crate) struct Messages {
+    pub(crate) is_there: bool,
+    is_down: bool,
+    waiting: Vec<Waiting>,
+    dead: Vec<String>,
+    sent: usize,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    id: String,
+    due: Timestamp,
+    body: String,
+    receives: u64,
+}
+
+#[async_trait]
+impl WorkQueue for Fake {
+    async fn send(&self, message: &str, delay: Duration) -> Result<(), CloudError> {
+        assert!(delay <= Duration::from_mins(15), "{delay:?}");
+        let due = self.now() + delay;
+        let mut queue = self.0.queue.lock().unwrap();
+        if queue.is_down {
+            return Err(failed("sqs:SendMessage"));
+        }
+        queue.sent += 1;
+        let id = format!("m-{}", queue.sent);
+        queue.waiting.push(Waiting { id, due, body: message.to_owned(), receives: 0 });
+        Ok(())
+    }
+    async fn put_off(&self, receipt: &str, delay: Duration) -> Result<(), CloudError> {
+        let due = self.now() + delay;
+        let mut queue = self.0.queue.lock().unwrap();
+        if queue.is_down {
+            return Err(failed("sqs:ChangeMessageVisibility"));
+        }
+        queue.waiting.iter_mut().filter(|message| message.id == receipt).for_each(|message| message.due = due);
+        Ok(())
+    }
+}
+
+fn batch(message: &Waiting) -> Value {
+    json!({"Records": [{"messageId": message.id, "receiptHandle": message.id, "body": message.body,
+        "attributes": {"ApproximateReceiveCount": message.receives.to_string()},
+        "eventSource": "aws:sqs", "eventSourceARN": ARN, "awsRegion": "us-east-1"}]})
+}
+
+impl Case {
+    /// With a work queue, and a table if asked for.
+    pub(crate) fn queued(rules: Vec<Rule>, has_state: bool) -> Self {
+        let world = Arc::new(World { rules: Mutex::new(rules), ..World::default() });
+        world.queue.lock().unwrap().is_there = true;
+        Self::process(world, (Mode::Enforce, Mode::Report), 50, has_state)
+    }
+
+    /// Puts a message into the queue.
+    async fn put(&self, body: &str) {
+        WorkQueue::send(&Fake(Arc::clone(&self.world)), body, Duration::ZERO).await.unwrap();
+    }
+
+    fn waiting(&self) -> usize {
+        self.world.queue.lock().unwrap().waiting.len()
+    }
+
+    fn now(&self) -> Timestamp {
+        Fake(Arc::clone(&self.world)).now()
+    }
+
+    /// Lets time pass, and plays Lambda's event source meanwhile. What came, after how many seconds, with the answer.
+    async fn pass(&self, seconds: i64) -> Vec<(i64, FunctionResponse)> {
+        let (start, mut answers) = (self.now(), Vec::new());
+        let end = start + SignedDuration::from_secs(seconds);
+        loop {
+            let message = {
+                let mut queue = self.world.queue.lock().unwrap();
+                let due =
+                    queue.waiting.iter_mut().filter(|message| message.due <= end).min_by_key(|message| message.due);
+                let Some(message) = due else { break };
+                message.receives += 1;
+                let copy = message.clone();
+                message.due = message.due.max(self.now()) + SignedDuration::from_secs(360);
+                if copy.receives > MAX_RECEIVES {
+                    queue.waiting.retain(|message| message.id != copy.id);
+                    queue.dead.push(copy.body);
+                    continue;
+                }
+                copy
+            };
+            let early = message.due.duration_since(self.now()).as_millis().max(0);
+            self.world.milliseconds.fetch_add(i64::try_from(early).unwrap(), Ordering::Relaxed);
+            let at = self.now().duration_since(start).as_secs();
+            let answer = self.guard.handle(&batch(&message), Timestamp::MAX).await.unwrap();
+            if answer.failures.as_ref().unwrap().batch_item_failures.is_empty() {
+                self.world.queue.lock().unwrap().waiting.retain(|waiting| waiting.id != message.id);
+            }
+            answers.push((at, answer));
+        }
+        let left = end.duration_since(self.now()).as_millis().max(0);
+        self.world.milliseconds.fetch_add(i64::try_from(left).unwrap(), Ordering::Relaxed);
+        answers
+    }
+
+    /// An invocation on an event by EventBridge; what fails goes where Lambda puts it.
+    async fn invoke(&self, payload: &Value) -> Option<FunctionResponse> {
+        match self.guard.handle(payload, Timestamp::MAX).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                let body = json!({"version": "1.0", "timestamp": "2026-11-23T03:00:00Z",
+                    "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 1},
+                    "requestPayload": payload, "responseContext": {"functionError": "Unhandled"},
+                    "responsePayload": {"errorType": error.kind(), "errorMessage": chain(&error)}});
+                self.put(&body.to_string()).await;
+                None
+            }
+        }
+    }
+}
+
+fn unfinished(case: &Case) -> Vec<String> {
+    let about = |notice: &Notice| notice.headline.contains("could not be handled").then(|| email::text(notice));
+    case.world.notices().iter().filter_map(about).collect()
+}
+
+#[tokio::test]
+async fn what_fails_is_tried_again_for_more_than_an_hour_and_told_at_the_first_failure_and_at_the_last() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.reads_fail.lock().unwrap() = true;
+    assert!(case.invoke(&authorize("e-1", &["sgr-1"])).await.is_none());
+    let told = unfinished(&case);
+    assert_eq!(told.len(), 1);
+    for word in ["user/kim", GROUP, "AuthorizeSecurityGroupIngress", "10250", "connection reset", "tried again"] {
+        assert!(told[0].contains(word), "{word}: {}", told[0]);
+    }
+    let tries = case.pass(3600).await;
+    assert_eq!(tries.iter().map(|(at, _)| *at).take(5).collect::<Vec<_>>(), [0, 60, 180, 420, 900], "later each time");
+    assert_eq!((unfinished(&case).len(), case.world.queue.lock().unwrap().dead.len()), (1, 0));
+    case.pass(4 * 3600).await;
+    assert_eq!((case.waiting(), case.world.queue.lock().unwrap().dead.len()), (0, 1));
+    let told = unfinished(&case);
+    assert!(told.len() == 2 && told[1].contains("given up") && told[1].contains("user/kim"), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_failed_for_a_while_is_closed_when_it_can_be() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.reads_fail.lock().unwrap() = true;
+    case.invoke(&authorize("e-1", &["sgr-1"])).await;
+    case.pass(600).await;
+    *case.world.reads_fail.lock().unwrap() = false;
+    let tries = case.pass(600).await;
+    assert_eq!(actions(&tries[0].1), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert_eq!((case.waiting(), unfinished(&case).len()), (0, 1));
+}
+
+#[tokio::test]
+async fn one_whose_invocation_was_killed_is_told_at_its_first_failure_too() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.reads_fail.lock().unwrap() = true;
+    let killed = json!({"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": authorize("e-1", &["sgr-1"]),
+                        "responsePayload": {"errorType": "Sandbox.Timedout"}});
+    case.put(&killed.to_string()).await;
+    case.pass(1800).await;
+    assert_eq!(unfinished(&case).len(), 1);
+}
+
+/// Whatever it is, it is an error that says what was expected, and nothing is done.
+#[tokio::test]
+async fn what_is_no_message_of_ours_is_an_error_and_an_order_from_elsewhere_too() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    case.invoke(&padded("e-1")).await.unwrap();
+    let good: Value = serde_json::from_str(&case.world.queue.lock().unwrap().waiting[0].body).unwrap();
+    let changed = |pointer: &str, value: Value| {
+        let mut message = good.clone();
+        *message.pointer_mut(pointer).unwrap() = value;
+        message
+    };
+    let with = |body: &Value, arn: &str| {
+        let mut payload = batch(&Waiting { id: "m".into(), due: case.now(), body: body.to_string(), receives: 1 });
+        payload["Records"][0]["eventSourceARN"] = arn.into();
+        payload
+    };
+    for (body, arn) in [
+        (good.clone(), "arn:aws:sqs:us-east-1:111122223333:another"),
+        (good.clone(), "arn:aws:sqs:us-east-1:444455556666:guard"),
+        (good.clone(), ""),
+        (json!({"Type": "Notification", "Message": good.to_string()}), ARN),
+        (json!({"requestPayload": good.clone()}), ARN),
+        (changed("/eks-sg-guard/hops", json!(101)), ARN),
+        (changed("/eks-sg-guard/hops", json!(-1)), ARN),
+        (changed("/eks-sg-guard/version", json!(2)), ARN),
+        (changed("/eks-sg-guard/task", json!({"revoke": "sgr-1"})), ARN),
+        (changed("/eks-sg-guard/task/everything/change/event/call/1", json!("TerminateInstances")), ARN),
+        (changed("/eks-sg-guard", json!(null)), ARN),
+        (json!({"requestPayload": {}}), ARN),
+        (json!("x"), ARN),
+        (json!({}), ARN),
+    ] {
+        let answer = case.guard.handle(&with(&body, arn), Timestamp::MAX).await.unwrap();
+        assert_eq!(answer.failures.unwrap().batch_item_failures.len(), 1, "{body} {arn}");
+        assert!(case.guard.handle(&body, Timestamp::MAX).await.is_err(), "alone, too: {body}");
+    }
+    let nested = json!({"requestPayload": with(&good, ARN)});
+    assert!(
+        case.guard.handle(&nested, Timestamp::MAX).await.is_err(),
+        "only what Lambda itself says of a message counts"
+    );
+    assert!(case.world.calls("names").is_empty());
+    let elsewhere = changed("/eks-sg-guard/task/everything/location/region", json!("eu-west-1"));
+    let answer = case.guard.handle(&with(&elsewhere, ARN), Timestamp::MAX).await.unwrap();
+    assert!(answer.ignored.unwrap().contains("eu-west-1"));
+}
+
+fn padded(id: &str) -> Value {
+    let mut payload = authorize(id, &[]);
+    payload["detail"]["requestParameters"] = json!({"omitted": true, "reason": "requestParameters too large"});
+    payload["detail"]["responseElements"] = json!({"omitted": true, "reason": "responseElements too large"});
+    payload
+}
+
+#[tokio::test]
+async fn padded_requests_are_one_look_through_the_queue_whoever_gets_them_and_no_error() {
+    let case = Case::queued(vec![], true);
+    let other = Case::process(Arc::clone(&case.world), (Mode::Enforce, Mode::Report), 50, true);
+    for n in 0..6 {
+        case.invoke(&padded(&format!("e-{n}"))).await.unwrap();
+        other.invoke(&padded(&format!("f-{n}"))).await.unwrap();
+        case.pass(5).await;
+    }
+    assert_eq!((case.waiting(), case.world.calls("names").len()), (1, 0));
+    let answers = case.pass(60).await;
+    assert_eq!((answers.len(), answers[0].0), (1, 30));
+    assert_eq!((case.waiting(), case.world.calls("names").len()), (0, 1));
+    case.invoke(&padded("g")).await.unwrap();
+    assert_eq!(case.waiting(), 1, "what comes later is looked at, too");
+}
+
+#[tokio::test]
+async fn with_a_queue_that_is_down_a_padded_request_is_looked_at_at_once() {
+    let case = Case::queued(vec![], true);
+    case.world.queue.lock().unwrap().is_down = true;
+    case.invoke(&padded("e-1")).await.unwrap();
+    assert_eq!(case.world.calls("names").len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_lambda_could_not_keep_is_a_look_at_everything_and_a_message_of_sns_is_tried_again() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    let lost = json!({"version": "1.0", "requestContext": {"condition": "RetriesExhausted", "functionArn": "arn"}});
+    for _ in 0..3 {
+        case.put(&lost.to_string()).await;
+    }
+    case.pass(120).await;
+    assert_eq!((case.waiting(), case.world.calls("names").len()), (0, 1));
+    let message = authorize("e-1", &["sgr-1"]).to_string();
+    let sns = json!({"requestPayload": {"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "m", "Message": message}}]}});
+    case.put(&sns.to_string()).await;
+    let answers = case.pass(1).await;
+    assert_eq!(actions(&answers[0].1), [("sgr-1".to_owned(), Action::Revoked)]);
+}
