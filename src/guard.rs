@@ -9,6 +9,7 @@ mod everything;
 mod failure;
 mod group;
 mod handled;
+mod hourly;
 pub mod inventory;
 mod invocation;
 mod memory;
@@ -26,6 +27,7 @@ pub mod shield;
 pub mod standing;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::work::{Task, Work};
@@ -33,6 +35,7 @@ use crate::event::{Change, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::everything::{Everywhere, Who};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
@@ -57,6 +60,7 @@ pub struct Guard {
     setup: Setup,
     inventory: Inventory,
     handled: HandledEvents,
+    hourly: HourlyLimit,
     /// Events after which people were notified that they could not be looked at.
     blind: HandledEvents,
     everywhere: Everywhere,
@@ -67,7 +71,9 @@ impl Guard {
     pub fn new(setup: Setup) -> Self {
         let inventory = Inventory::new(&setup.ports, setup.location.account.clone(), setup.policy.groups.clone());
         let (handled, blind) = (HandledEvents::default(), HandledEvents::default());
-        Self { setup, inventory, handled, blind, everywhere: Everywhere::default() }
+        let ports = &setup.ports;
+        let hourly = HourlyLimit::new(ports.state.clone(), Arc::clone(&ports.clock), setup.max_revokes);
+        Self { setup, inventory, handled, hourly, blind, everywhere: Everywhere::default() }
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -121,7 +127,8 @@ impl Guard {
 
     async fn change(&self, change: &Change, round: Round) -> Result<Response, GuardError> {
         let event = &change.event;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, Some(event), round.deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), round.deadline);
         let mut out_of_scope = Vec::new();
         match &change.subject {
             Target::Unknown => return self.everything(Some(change), round).await,
@@ -137,10 +144,10 @@ impl Guard {
                         Err(error) => self.could_not_read(&error, Some(change), &mut invocation).await,
                         Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
                         Ok(Some(looked)) => {
-                            let snapshots = self.seen(looked, Some(change), &mut invocation).await;
                             if let GroupRef::Name(_) = group {
-                                asked = self.ask_about(&snapshots);
+                                asked = self.ask_about(&looked);
                             }
+                            let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, named, &mut asked, &mut out_of_scope).await;
                             }
@@ -150,8 +157,8 @@ impl Guard {
             }
             Target::Attached { attachment, groups } => {
                 let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
-                let snapshots = self.seen(looked, Some(change), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
@@ -166,8 +173,8 @@ impl Guard {
                         // What was done for the others has to be told.
                         Err(error) => self.could_not_read(&error, Some(change), &mut invocation).await,
                         Ok(looked) => {
-                            let snapshots = self.seen(looked, Some(change), &mut invocation).await;
-                            let mut asked = self.ask_about(&snapshots);
+                            let mut asked = self.ask_about(&looked);
+                            let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                             let named = Named::Using(list.clone());
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
@@ -180,8 +187,8 @@ impl Guard {
                 let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
-                let snapshots = self.seen(looked, Some(change), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                 for snapshot in snapshots {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut out_of_scope).await;
                 }
@@ -200,8 +207,9 @@ impl Guard {
         Asked::about(self.setup.ports.state.as_ref(), groups)
     }
 
-    fn ask_about(&self, snapshots: &[GroupSnapshot]) -> Asked {
-        self.ask(snapshots.iter().map(|snapshot| snapshot.group.id.clone()).collect())
+    fn ask_about(&self, looked: &Looked) -> Asked {
+        let groups: BTreeSet<&String> = looked.groups().map(|group| &group.id).collect();
+        self.ask(groups.into_iter().cloned().collect())
     }
 
     async fn read(&self, ids: &[String]) -> Result<Looked, GuardError> {
@@ -209,16 +217,38 @@ impl Guard {
     }
 
     /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
+    /// Groups of which nothing strong is said are looked at once more with what the state says that they were.
     async fn seen(
         &self,
         looked: Looked,
+        asked: &mut Asked,
         change: Option<&Change>,
         invocation: &mut Invocation<'_>,
     ) -> Vec<GroupSnapshot> {
-        for Unread { what, source } in looked.unread {
-            self.could_not_read(&read_failed(what, source), change, invocation).await;
+        let weak: BTreeSet<&str> =
+            looked.groups().filter(|group| !group.is_strong()).map(|group| group.id.as_str()).collect();
+        let members = asked.members(&weak, self.setup.ports.clock.now()).await;
+        let mut all = vec![looked];
+        if !members.is_empty() {
+            let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
+            match self.inventory.read_recalled(members).await {
+                Ok(again) => all.push(again),
+                Err(source) => self.could_not_read(&read_failed(what, source), change, invocation).await,
+            }
         }
-        looked.snapshots
+        let mut snapshots: Vec<GroupSnapshot> = Vec::new();
+        for looked in all {
+            for Unread { what, source } in looked.unread {
+                self.could_not_read(&read_failed(what, source), change, invocation).await;
+            }
+            for new in looked.snapshots {
+                match snapshots.iter_mut().find(|old| old.group.id == new.group.id) {
+                    Some(old) => *old = new,
+                    None => snapshots.push(new),
+                }
+            }
+        }
+        snapshots
     }
 
     /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
@@ -261,14 +291,14 @@ impl Guard {
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, round.deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, round.deadline);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let snapshots = self.seen(looked, change, &mut invocation).await;
-        let of_all = all.iter().map(|group| group.id.clone());
-        let mut asked = if all.is_empty() { self.ask_about(&snapshots) } else { self.ask(of_all.collect()) };
+        let mut asked = self.ask_about(&looked);
+        let snapshots = self.seen(looked, &mut asked, change, &mut invocation).await;
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
         }

@@ -16,6 +16,7 @@ use crate::model::facts::{
     Cluster, GroupFacts, Instance, Instances, Interface, Interfaces, NodeGroup, NodeGroups, PrefixListFacts, Rules,
     Selector,
 };
+use crate::model::hour::Hour;
 use crate::model::region::Addresses;
 use crate::model::rule::Direction;
 use crate::report::history::{History, Key};
@@ -86,6 +87,9 @@ pub trait StateStore: Send + Sync {
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError>;
     /// Adds what was learnt of rules to what is known. Others do so at the same time, and nothing of theirs is lost.
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError>;
+    /// Takes rules, the worst first, that no event made and that are about to be revoked, into the hour, of which `limit` may
+    /// be. The hour as it is then.
+    async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError>;
     /// Whether this event was handled to its end, by its id.
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.

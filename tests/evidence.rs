@@ -100,6 +100,8 @@ impl World {
             interfaces: &interfaces.iter().collect::<Vec<_>>(),
             is_complete: true,
             instances: &instances.iter().collect::<Vec<_>>(),
+            recalled: &BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
         })
     }
 

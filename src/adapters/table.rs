@@ -20,7 +20,9 @@ use serde::de::DeserializeOwned;
 use super::failure::{cloud_error, unusable};
 use crate::model::baseline::{Baseline, KnownGroups, Learnt, Lesson, LocationState};
 use crate::model::error::CloudError;
+use crate::model::hour::Hour;
 use crate::model::ids::Location;
+use crate::model::member::{self, Members};
 use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
 
@@ -195,12 +197,13 @@ impl Table {
         parts.collect::<Vec<_>>().join("#")
     }
 
-    /// Changes one item by what was learnt. Others do the same at the same time: the second one reads again.
+    /// Changes one item by what was learnt, and says what it is then. Others do the same at the same time: the second one
+    /// reads again.
     async fn change<T>(
         &self,
         key: String,
         change: impl Fn(Option<T>) -> Option<T> + Send + Sync,
-    ) -> Result<(), CloudError>
+    ) -> Result<Option<T>, CloudError>
     where
         T: DeserializeOwned + Serialize + Clone + PartialEq + Send + Sync,
     {
@@ -209,7 +212,7 @@ impl Table {
             let mut item = self.read(BTreeSet::from([key.clone()])).await?.remove(&key).unwrap_or_default();
             let stored: Option<T> = state(&item);
             let Some(changed) = change(stored.clone()).filter(|changed| Some(changed) != stored.as_ref()) else {
-                return Ok(());
+                return Ok(stored);
             };
             let json = serde_json::to_string(&changed).map_err(|error| unusable(WRITE, error))?;
             if json.len() > MAX_STATE_BYTES {
@@ -230,7 +233,7 @@ impl Table {
                 Some(read) => put.condition_expression("#version = :read").expression_attribute_values(":read", read),
             };
             match put.send().await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(Some(changed)),
                 Err(error) if error.code() == Some("ConditionalCheckFailedException") => {}
                 Err(error) => return Err(self.failed(WRITE, &error)),
             }
@@ -257,11 +260,15 @@ impl StateStore for Table {
         let place = self.location_key("location", &[]);
         let keys: BTreeMap<String, &String> =
             groups.iter().map(|group| (self.location_key("baseline", &[group]), group)).collect();
-        let items = self.read(keys.keys().chain([&place]).cloned().collect()).await?;
+        let of_members: BTreeMap<String, &String> =
+            groups.iter().map(|group| (self.location_key("member", &[group]), group)).collect();
+        let items = self.read(keys.keys().chain(of_members.keys()).chain([&place]).cloned().collect()).await?;
         let baseline = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
+        let members = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
         Ok(KnownGroups {
             place: items.get(&place).and_then(state).unwrap_or_default(),
             groups: keys.iter().filter_map(baseline).collect(),
+            members: of_members.iter().filter_map(members).collect(),
         })
     }
 
@@ -274,8 +281,19 @@ impl StateStore for Table {
     /// What the groups teach comes first and that they were looked at last: a look counts only with all that it saw.
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
         let write = |(group, learnt): (&String, &Learnt)| {
-            let (key, learnt) = (self.location_key("baseline", &[group]), learnt.clone());
-            async move { self.change(key, |stored| Baseline::with(stored, &learnt)).await }
+            let (group, learnt, now) = (group.clone(), learnt.clone(), self.clock.now());
+            async move {
+                if !learnt.members.is_empty() {
+                    let with =
+                        |stored: Option<Members>| Some(member::with(stored.unwrap_or_default(), &learnt.members, now));
+                    self.change(self.location_key("member", &[&group]), with).await?;
+                }
+                if learnt.rules.is_empty() && learnt.seen.is_none() {
+                    return Ok(());
+                }
+                let with = |stored| Baseline::with(stored, &learnt);
+                self.change(self.location_key("baseline", &[&group]), with).await.map(|_| ())
+            }
         };
         let groups: Vec<_> = lesson.groups.iter().map(write).collect();
         let written: Vec<Result<(), CloudError>> = stream::iter(groups).buffer_unordered(MAX_WRITES).collect().await;
@@ -287,7 +305,13 @@ impl StateStore for Table {
             return Ok(());
         }
         let place = |stored: Option<LocationState>| Some(stored.unwrap_or_default().with(&lesson.place));
-        self.change(self.location_key("location", &[]), place).await
+        self.change(self.location_key("location", &[]), place).await.map(|_| ())
+    }
+
+    async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError> {
+        let now = self.clock.now();
+        let with = |stored: Option<Hour>| Some(stored.unwrap_or_default().with(rules, limit, now));
+        Ok(self.change(self.location_key("hour", &[]), with).await?.unwrap_or_default())
     }
 
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {

@@ -10,6 +10,7 @@ use futures::future::join3;
 use jiff::Timestamp;
 
 use crate::event::{Event, Named, NamedRule};
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
@@ -19,7 +20,7 @@ use crate::guard::shield::Shield;
 use crate::guard::standing::{Led, Memory};
 use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::{Group, PeerGroup, PrefixList};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
@@ -37,6 +38,7 @@ const MAX_LOOKUPS: usize = 3;
 pub(super) struct InvocationContext<'a> {
     pub(super) setup: &'a Setup,
     pub(super) inventory: &'a Inventory,
+    pub(super) hourly: &'a HourlyLimit,
     /// None in a sweep.
     pub(super) event: Option<&'a Event>,
     pub(super) started: Timestamp,
@@ -55,13 +57,13 @@ pub(super) struct MendedGroup {
     pub(super) results: Vec<StepResult>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
-    /// Rules that could not be judged, in one.
-    pub(super) unreadable: Option<Finding>,
+    /// What is to be said of the group as a whole.
+    pub(super) about: Vec<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
 }
 
-/// Judges and mends one group. `max_revokes` is how many rules may still be revoked; it is counted down.
+/// Judges and mends one group. `max_revokes` is how many rules that the event made may still be revoked; it is counted down.
 pub(super) async fn mend(
     context: InvocationContext<'_>,
     snapshot: GroupSnapshot,
@@ -80,13 +82,14 @@ pub(super) async fn mend(
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
-    let unreadable = mending.unreadable();
+    let mut about: Vec<Finding> = mending.unreadable().into_iter().collect();
+    about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
     let Mending { snapshot, closed_at, problems, .. } = mending;
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
-    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, unreadable, problems }
+    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, about, problems }
 }
 
 /// The work on one group.
@@ -129,13 +132,13 @@ impl<'a> Mending<'a> {
     /// Judges and mends the rules as they were read. What they refer to is looked up beside the revoke of the rules that
     /// refer to nothing, so that no verdict waits for what it does not depend on.
     async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
-        let InvocationContext { setup, inventory, deadline, .. } = self.context;
+        let InvocationContext { setup, inventory, hourly, deadline, .. } = self.context;
         let (id, vpc) = (self.snapshot.group.id.clone(), self.snapshot.group.vpc.clone());
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
             let memory = self.memory.clone();
             let context = self.plan_context(&memory);
-            let remediation = Remediation { ports: &setup.ports, inventory, context, deadline };
+            let remediation = Remediation { ports: &setup.ports, inventory, hourly, context, deadline };
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let may_look_up = self.lookups_left > 0 && unread.is_none();
             let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };
@@ -150,6 +153,7 @@ impl<'a> Mending<'a> {
             let is_asked = remembered.is_some();
             self.memory = remembered.unwrap_or(memory.clone());
             references.resolve(&mut self.snapshot);
+            self.establish_peers(asked).await;
             unread = error.or(unread);
             let has_failed = |result: &&StepResult| result.action == Action::Failed;
             failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
@@ -175,6 +179,25 @@ impl<'a> Mending<'a> {
                     self.problems.push(format!("rules of `{group}` came to refer to `{ids}` while it was looked at"));
                 }
                 return Ok(());
+            }
+        }
+    }
+
+    /// Peers that only tags make the cluster's count as its own once they have been so for a day.
+    async fn establish_peers(&mut self, asked: &Asked) {
+        let now = self.context.started;
+        let clusters = self.snapshot.clusters();
+        let Group { clusters: names, peers, .. } = &mut self.snapshot.group;
+        let doubtful = peers.iter_mut().filter(|(_, peer)| peer.may_be_same_cluster && !peer.same_cluster);
+        let mut doubtful: BTreeMap<String, &mut PeerGroup> = doubtful.map(|(id, peer)| (id.clone(), peer)).collect();
+        let members = asked.members_of_peers(doubtful.keys().cloned().collect()).await;
+        let own =
+            |name: &String| names.contains(name).then(|| clusters.iter().find(|cluster| cluster.name == *name))?;
+        for (id, members) in members {
+            let mut established = members.iter().filter_map(|(name, member)| Some((own(name)?, member)));
+            let found = established.find(|(cluster, member)| member.is_established(cluster.created_at, now));
+            if let (Some((_, member)), Some(peer)) = (found, doubtful.get_mut(&id)) {
+                (peer.same_cluster, peer.roles) = (true, member.roles.clone());
             }
         }
     }

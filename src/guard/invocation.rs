@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Named};
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
@@ -47,14 +48,14 @@ pub(super) struct Invocation<'a> {
 impl<'a> Invocation<'a> {
     pub(super) fn new(
         setup: &'a Setup,
-        inventory: &'a Inventory,
+        (inventory, hourly): (&'a Inventory, &'a HourlyLimit),
         handled: &'a HandledEvents,
         event: Option<&'a Event>,
         deadline: Timestamp,
     ) -> Self {
         let started = setup.ports.clock.now();
         Self {
-            context: InvocationContext { setup, inventory, event, started, deadline },
+            context: InvocationContext { setup, inventory, hourly, event, started, deadline },
             handled,
             max_revokes: setup.max_revokes,
             configured: None,
@@ -162,7 +163,7 @@ impl<'a> Invocation<'a> {
         &mut self,
         group: &Group,
         results: Vec<StepResult>,
-        unreadable: Option<Finding>,
+        about: Vec<Finding>,
         missing: Missing,
     ) -> Vec<Finding> {
         for result in results.iter().filter(|result| result.is_unfinished) {
@@ -172,7 +173,7 @@ impl<'a> Invocation<'a> {
         // What lets nobody in yet is not told, although the policy would mind.
         let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
         let mut findings: Vec<Finding> = results.into_iter().filter(is_told).map(finding).collect();
-        findings.extend(unreadable);
+        findings.extend(about);
         findings.extend(missing.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
         findings
@@ -202,11 +203,11 @@ impl<'a> Invocation<'a> {
         let mut missing = self.missing().await;
         let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
-        for MendedGroup { group, known, closed_at, results, unreadable, .. } in std::mem::take(&mut self.looked_at) {
+        for MendedGroup { group, known, closed_at, results, about, .. } in std::mem::take(&mut self.looked_at) {
             // Reported once, with the first group that it concerns.
             let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             missing = rest;
-            let mut findings = self.findings(&group, results, unreadable, here);
+            let mut findings = self.findings(&group, results, about, here);
             if let Some(at) = closed_at {
                 for finding in &mut findings {
                     finding.close(at, &group.rules);
@@ -260,7 +261,7 @@ impl<'a> Invocation<'a> {
                 self.handled.insert(&event.id);
             }
             if let Some(state) = &self.context.setup.ports.state {
-                self.lesson.groups.retain(|_, learnt| !learnt.rules.is_empty() || learnt.seen.is_some());
+                self.lesson.groups.retain(|_, learnt| learnt.is_anything());
                 if self.lesson != Lesson::default()
                     && let Err(error) = state.learn(&self.lesson).await
                 {

@@ -19,11 +19,13 @@ use crate::guard::standing::{Memory, Standing, Told, is_equal};
 use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, LocationState, Mark, Remembered};
 use crate::model::error::chain;
 use crate::model::group::{Group, PrefixList};
+use crate::model::member::{Members, is_news};
 use crate::model::rule::Rule;
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::judge::{JudgedRule, UNREADABLE_LIST};
 use crate::policy::model::{Origin, Policy, Verdict};
 use crate::ports::StateStore;
+use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 
 type Answer = Result<KnownGroups, String>;
@@ -73,8 +75,9 @@ impl Asked {
         };
         let baseline = known.groups.get(group).cloned();
         let looked_at = known.place.looks.get(vpc).copied();
-        let mut remembered =
-            Remembered { began: known.place.began, looked_at, was_there: baseline.is_some(), baseline };
+        let members = known.members.get(group).cloned().unwrap_or_default();
+        let was_there = baseline.is_some();
+        let mut remembered = Remembered { began: known.place.began, looked_at, was_there, baseline, members };
         if remembered.baseline.is_none() && looked_at.is_some() {
             match state.seen(vpc).await {
                 Ok(seen) => remembered.was_there = seen.contains(group),
@@ -82,6 +85,28 @@ impl Asked {
             }
         }
         Memory::Read(remembered)
+    }
+
+    /// What these groups were found to be of which clusters, as far as it is of use. Waits for the answer.
+    pub(super) async fn members(&mut self, groups: &BTreeSet<&str>, now: Timestamp) -> BTreeMap<String, Members> {
+        if self.state.is_none() || groups.is_empty() {
+            return BTreeMap::new();
+        }
+        // Who can't read it says so where it matters: a group that is weak without it is only reported.
+        let Ok(known) = self.answer().await else { return BTreeMap::new() };
+        let of_use = |members: &&Members| members.values().any(|member| member.is_of_use(now));
+        let of = |id: &&str| Some(((*id).to_owned(), known.members.get(*id).filter(of_use)?.clone()));
+        groups.iter().filter_map(of).collect()
+    }
+
+    /// The same of groups that rules name, which nobody knew before these were read. What cannot be read counts for nothing.
+    pub(super) async fn members_of_peers(&self, peers: Vec<String>) -> BTreeMap<String, Members> {
+        match &self.state {
+            Some(state) if !peers.is_empty() => {
+                state.known(&peers).await.map(|known| known.members).unwrap_or_default()
+            }
+            _ => BTreeMap::new(),
+        }
     }
 
     /// What a complete look at these VPCs teaches: all their groups, in scope or not. `judged`: those of them that were judged,
@@ -131,8 +156,25 @@ impl Asked {
     }
 }
 
+/// What is to be said of a group because it counts for clusters that it did not count for before. Before the first look
+/// everything is new to us, and nothing is said.
+pub(super) fn about(memory: &Memory, group: &Group) -> Vec<Finding> {
+    let Memory::Read(remembered) = memory else { return Vec::new() };
+    let known = &remembered.members;
+    if remembered.looked_at.is_none() {
+        return Vec::new();
+    }
+    let new = group.members.iter().filter(|(cluster, _)| !known.contains_key(*cluster));
+    let said = new.filter_map(|(cluster, member)| match (known.is_empty(), member.is_proven) {
+        (false, _) => Some(Finding::new_cluster(cluster)),
+        (true, false) => Some(Finding::new_member(cluster)),
+        (true, true) => None,
+    });
+    said.collect()
+}
+
 fn entry(rule: &Rule, group: &Group, mark: Option<Mark>) -> KnownRule {
-    KnownRule { rule: rule.clone(), context: Context::from(group), mark, missed: 0 }
+    KnownRule { rule: rule.clone(), context: Context::from(group), mark, author: None, missed: 0 }
 }
 
 /// The entries of the customers' lists that these rules use.
@@ -149,9 +191,11 @@ fn lists(group: &Group, rules: &[KnownRule]) -> BTreeMap<String, BTreeSet<IpNet>
 /// is lost, only a complete look teaches anything.
 pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepResult]) -> Learnt {
     let Memory::Read(remembered) = context.memory else { return Learnt::default() };
+    let found = &group.members;
+    let members = if is_news(&remembered.members, found, context.now) { found.clone() } else { Members::new() };
     let is_lost = remembered.was_there && remembered.baseline.is_none();
     if remembered.counts_from(context.now).is_none() || is_lost {
-        return Learnt::default();
+        return Learnt { members, ..Learnt::default() };
     }
     let known = |rule: &Rule| remembered.baseline.as_ref().and_then(|baseline| baseline.rules.get(&rule.id));
     let entering = results.iter().filter_map(|result| {
@@ -165,7 +209,7 @@ pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepRes
         (!is_there || gained(group, remembered, &entering.rule)).then_some(entering)
     });
     let rules: Vec<KnownRule> = entering.collect();
-    Learnt { lists: lists(group, &rules), rules, seen: None, may_begin: !remembered.was_there }
+    Learnt { lists: lists(group, &rules), rules, seen: None, members, may_begin: !remembered.was_there }
 }
 
 fn gained(group: &Group, remembered: &Remembered, rule: &Rule) -> bool {
@@ -187,14 +231,16 @@ fn enters(context: PlanContext<'_>, group: &Group, result: &StepResult) -> Optio
         (Action::WouldRevoke, Standing::Known(Some(Told::WhileReporting))) if context.is_enforced(group) => None,
         _ => return None,
     };
-    Some(entry(rule, group, mark))
+    let author = Some(context.author(rule, group)).filter(|author| *author != Author::Unknown);
+    let author = author.map(|author| author.word().to_owned());
+    Some(KnownRule { author, ..entry(rule, group, mark) })
 }
 
 /// Whether nothing that ends by itself, or that nobody knows now, makes the verdict.
 fn is_final(context: PlanContext<'_>, group: &Group, finding: &JudgedRule) -> bool {
     let is_excepted = finding.portions.iter().any(|portion| is_exception(context.policy, &portion.clause));
     let is_unread = finding.portions.iter().any(|portion| portion.clause == UNREADABLE_LIST);
-    let is_marked = context.actor.is_none()
+    let is_marked = context.author(&finding.rule, group) == Author::Unknown
         && finding.verdict > Verdict::Allow
         && is_controllers(&finding.rule, Author::Unknown, group);
     !is_excepted && !is_unread && !is_marked

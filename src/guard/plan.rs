@@ -4,7 +4,8 @@
 use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Named, NamedRule};
 use crate::guard::modes::Modes;
-use crate::guard::standing::{Led, Memory, Standing, standing};
+use crate::guard::standing::{Led, Memory, Standing, is_equal, standing};
+use crate::model::baseline::Remembered;
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
 use crate::model::rule::{Peer, Rule};
@@ -39,6 +40,8 @@ pub struct Step {
     pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
+    /// Whether the event made the rule what it is.
+    pub made: bool,
     /// Whether it is new or known.
     pub standing: Standing,
     /// What to do.
@@ -78,12 +81,34 @@ pub struct PlanContext<'a> {
 impl PlanContext<'_> {
     /// Whether a rule of this group is new.
     pub fn standing(self, rule: &Rule, group: &Group) -> Standing {
-        let led = match self.led {
+        standing(rule, group, self.memory, self.led_to(rule), self.gained(rule, group), self.now)
+    }
+
+    /// Whether the event made this rule what it is: created it, or gave it its content.
+    pub fn is_made(self, rule: &Rule) -> bool {
+        matches!(self.led_to(rule), Led::Created | Led::Rewrote)
+    }
+
+    fn led_to(self, rule: &Rule) -> Led {
+        match self.led {
             _ if !is_named(self.named, rule) => Led::Elsewhere,
-            Led::Created if !self.names_by_id(rule) => Led::Named,
+            Led::Created | Led::Rewrote if !self.names_by_id(rule) => Led::Named,
             led => led,
+        }
+    }
+
+    /// Who wrote a rule: says this event, or one before it, says the state.
+    pub fn author(self, rule: &Rule, group: &Group) -> Author {
+        // Who attaches a group or edits a list has not written its rules.
+        let speaks_of_it = matches!(self.named, Named::Rules(_)) && is_named(self.named, rule);
+        let caller = self.actor.filter(|_| speaks_of_it).map(|actor| Author::of(actor, self.policy, group));
+        let remembered = || {
+            let Memory::Read(Remembered { baseline: Some(baseline), .. }) = self.memory else { return None };
+            let known = baseline.rules.get(&rule.id).filter(|known| is_equal(&known.rule, rule));
+            Author::from_word(known?.author.as_deref()?)
         };
-        standing(rule, group, self.memory, led, self.gained(rule, group), self.now)
+        let found = if self.is_made(rule) { caller } else { remembered().or(caller) };
+        found.unwrap_or(Author::Unknown)
     }
 
     /// Whether new rules of this group are closed.
@@ -115,10 +140,7 @@ impl PlanContext<'_> {
 
 /// Judges the live rules of a group and says what to do about each.
 pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
-    let author = |rule: &Rule| match context.actor {
-        Some(actor) if is_named(context.named, rule) => Author::of(actor, context.policy, group),
-        _ => Author::Unknown,
-    };
+    let author = |rule: &Rule| context.author(rule, group);
     let findings = judge(context.policy, group, context.location, context.now, author);
     let step = |mut finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);
@@ -143,7 +165,8 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
             };
         }
         let setting = setting.filter(|_| intent == Intent::Revoke);
-        Step { finding, named, standing, intent, setting }
+        let made = context.is_made(&finding.rule);
+        Step { finding, named, made, standing, intent, setting }
     };
     findings.into_iter().map(step).collect()
 }
@@ -245,16 +268,14 @@ fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
     }
 }
 
-/// Keeps at most `max` revokes over all steps, named ones first, then by severity; the rest is refused. `waiting`: how many
-/// rules that the event names may still come, and get in before what it does not name.
-pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
-    let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(|step| step.intent == Intent::Revoke).collect();
+/// Keeps at most `max` revokes of what the event made, worst first; the rest comes later. Of all others the hour says how
+/// many.
+pub fn limit(steps: &mut [Step], max: usize) {
+    let is_counted = |step: &&mut Step| step.made && step.intent == Intent::Revoke;
+    let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(is_counted).collect();
     worst_first(&mut revokes);
-    for (before, step) in revokes.into_iter().enumerate() {
-        let most = if step.named { max } else { max.saturating_sub(waiting) };
-        if before >= most {
-            step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
-        }
+    for step in revokes.into_iter().skip(max) {
+        step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
     }
 }
 

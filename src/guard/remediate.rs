@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
-use crate::guard::plan::{Intent, PlanContext, Step, is_named, limit, plan};
+use crate::guard::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
 use crate::guard::setup::Ports;
 use crate::guard::shield::Shield;
 use crate::guard::standing::Standing;
@@ -16,7 +17,7 @@ use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::{Direction, Rule};
 use crate::policy::judge::JudgedRule;
-use crate::policy::model::Mode;
+use crate::policy::model::{Mode, Severity};
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
@@ -69,6 +70,8 @@ pub struct Remediation<'a> {
     pub ports: &'a Ports,
     /// Reads the group again.
     pub inventory: &'a Inventory,
+    /// How many rules that no event made may still be revoked.
+    pub(super) hourly: &'a HourlyLimit,
     /// What a plan needs to know, since changed rules are judged again.
     pub context: PlanContext<'a>,
     /// No call to EC2 is begun after this, so that there is time left to say what was done.
@@ -96,12 +99,13 @@ impl Remediation<'_> {
             results.extend(steps.into_iter().filter_map(|step| overtaken(step, &now, snapshot)));
             steps = now;
         }
+        self.keep_to_the_hour(&mut steps).await;
         let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
         results.extend(rest.into_iter().map(without_effect));
         if revokes.is_empty() {
             return results;
         }
-        *most = most.saturating_sub(revokes.len());
+        *most = most.saturating_sub(revokes.iter().filter(|step| step.made).count());
         // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
         let rules: Vec<&Rule> = revokes.iter().map(|step| &step.finding.rule).collect();
         tracing::info!(group = %snapshot.group.id, rules = %serde_json::json!(rules), "about to revoke");
@@ -109,6 +113,32 @@ impl Remediation<'_> {
         let remaining = self.read_back(&snapshot.group.id, &answers).await;
         results.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
         results
+    }
+
+    /// Keeps what no event made to the limit of the hour. What is beyond it stays, and people have to know.
+    async fn keep_to_the_hour(self, steps: &mut [Step]) {
+        let is_counted = |step: &&mut Step| !step.made && step.intent == Intent::Revoke;
+        let mut counted: Vec<&mut Step> = steps.iter_mut().filter(is_counted).collect();
+        if counted.is_empty() {
+            return;
+        }
+        worst_first(&mut counted);
+        let ids: Vec<String> = counted.iter().map(|step| step.finding.rule.id.clone()).collect();
+        let refused = self.hourly.take(&ids).await;
+        for step in counted {
+            match &refused {
+                Ok(refused) if !refused.contains(&step.finding.rule.id) => {}
+                Ok(_) => {
+                    step.finding.severity = Some(Severity::Critical);
+                    step.intent = Intent::Refuse(self.hourly.why());
+                }
+                Err(why) => {
+                    let why =
+                        format!("how many rules were revoked within the hour could not be read or written: {why}");
+                    step.intent = Intent::Postpone(why);
+                }
+            }
+        }
     }
 
     /// Whether a known rule is to be revoked, so that it has to be known what the clusters need.
@@ -126,8 +156,7 @@ impl Remediation<'_> {
     fn steps(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>, shield: &Shield, most: usize) -> Vec<Step> {
         let is_new = |rule: &Rule| !self.context.standing(rule, &snapshot.group).is_known();
         let mut steps = shield.over(self.context.policy, &snapshot.group, is_new, self.planned(snapshot, done));
-        let waiting = snapshot.not_judgeable().filter(|rule| is_named(self.context.named, rule)).count();
-        limit(&mut steps, most, waiting);
+        limit(&mut steps, most);
         steps
     }
 

@@ -79,7 +79,7 @@ pub const VARIABLES: [Variable; 14] = [
     },
     Variable {
         name: "GUARD_MAX_REVOKES", expected: "a whole number", default: "50", parameter: "GuardMaxRevokes",
-        meaning: "most rules that one invocation may revoke",
+        meaning: "most rules that one invocation may revoke; and, of rules that no event made, one location in an hour",
     },
 ];
 

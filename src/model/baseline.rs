@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::group::{Group, Role};
+use crate::model::member::Members;
 use crate::model::rule::Rule;
 
 /// So many complete looks in a row without a rule, and it is forgotten.
@@ -59,6 +60,9 @@ pub struct KnownRule {
     /// Why it is not simply known.
     #[serde(default)]
     pub mark: Option<Mark>,
+    /// Who wrote it, if an event said so: the word of a policy's author.
+    #[serde(default)]
+    pub author: Option<String>,
     /// How many complete looks were without it since.
     #[serde(default)]
     pub missed: u8,
@@ -93,6 +97,8 @@ pub struct Learnt {
     pub lists: BTreeMap<String, BTreeSet<IpNet>>,
     /// The rules that a complete look saw, by id.
     pub seen: Option<BTreeSet<String>>,
+    /// What the group was found to be of which clusters, if that is news.
+    pub members: Members,
     /// Whether these are all rules of the group, or it has come since the last look: only then may a baseline begin with
     /// them, since what a baseline does not hold is new.
     pub may_begin: bool,
@@ -119,6 +125,13 @@ impl LocationState {
             *known = (*known).max(*at);
         }
         self
+    }
+}
+
+impl Learnt {
+    /// Whether there is anything to write.
+    pub fn is_anything(&self) -> bool {
+        !self.rules.is_empty() || self.seen.is_some() || !self.members.is_empty()
     }
 }
 
@@ -149,6 +162,8 @@ pub struct KnownGroups {
     pub place: LocationState,
     /// By `sg-…`; one without a baseline is left out.
     pub groups: BTreeMap<String, Baseline>,
+    /// What they were found to be of which clusters, by `sg-…`.
+    pub members: BTreeMap<String, Members>,
 }
 
 /// What is remembered of one group, as far as it says which of its rules are new.
@@ -162,6 +177,8 @@ pub struct Remembered {
     pub was_there: bool,
     /// Its known rules. `None`: there is no such item.
     pub baseline: Option<Baseline>,
+    /// What it was found to be of which clusters.
+    pub members: Members,
 }
 
 impl Remembered {
@@ -186,7 +203,7 @@ mod tests {
             tags: [("a".into(), "b".into())].into(),
         };
         let context = Context { clusters: ["prod".into()].into(), ..Context::default() };
-        KnownRule { rule, context, mark: Some(Mark::Claimed(["eni-1".into()].into())), missed: 0 }
+        KnownRule { rule, context, mark: Some(Mark::Claimed(["eni-1".into()].into())), author: None, missed: 0 }
     }
 
     fn learnt(ids: &[&str], seen: Option<&[&str]>, may_begin: bool) -> Learnt {
@@ -194,7 +211,7 @@ mod tests {
         let rules = ids.iter().map(|id| known(id, &format!("pl-{id}"))).collect();
         let entries: BTreeSet<IpNet> = ["10.0.0.0/8".parse().unwrap()].into();
         let lists = ids.iter().map(|id| (format!("pl-{id}"), entries.clone())).collect();
-        Learnt { rules, lists, seen, may_begin }
+        Learnt { rules, lists, seen, may_begin, ..Learnt::default() }
     }
 
     fn ids(baseline: Option<&Baseline>) -> Option<String> {

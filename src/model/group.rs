@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::member::Members;
 use crate::model::mode::Mode;
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
@@ -44,6 +45,8 @@ words! {
         AwsTag = "aws-tag",
         /// An interface or instance that the group is attached to.
         Attachment = "attachment",
+        /// The state: it was found to be so within a day, the cluster is the same, and one of the attachments is still there.
+        State = "state",
         /// The `groups` entry of the policy.
         Configured = "configured",
         /// An ordinary tag, which anybody with `ec2:CreateTags` can write.
@@ -98,6 +101,8 @@ pub struct Group {
     pub clusters_since: Option<Timestamp>,
     /// What ties it to anything: names of clusters, ids of interfaces and instances.
     pub ties: BTreeSet<String>,
+    /// What it was found to be of which cluster by this look alone, for later ones.
+    pub members: Members,
     /// Its live rules.
     pub rules: Vec<Rule>,
     /// The ingress rules of the groups that are attached together with it, by each interface's set of groups, as far as they

@@ -43,6 +43,10 @@ words! {
         Unfinished = "unfinished",
         /// Rules of a group cannot be understood, so nobody can judge them.
         UnreadableRule = "unreadable-rule",
+        /// A group has come to another cluster.
+        NewCluster = "new-cluster",
+        /// Less than proof makes a group one of a cluster's.
+        NewMember = "new-member",
     }
 }
 
@@ -52,7 +56,7 @@ impl Check {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
             Self::ReadDenied | Self::Unfinished => Kind::Account,
-            Self::UnreadableRule => Kind::Group,
+            Self::UnreadableRule | Self::NewCluster | Self::NewMember => Kind::Group,
         }
     }
 }
@@ -252,6 +256,24 @@ impl Finding {
         );
         let subject = Subject::Check(Check::UnreadableRule);
         Self { named_by_event, ..Self::reported(subject, Some(Severity::High), detail) }
+    }
+
+    /// The group counts for a cluster that it did not count for before, and did for another one.
+    pub fn new_cluster(cluster: &str) -> Self {
+        let detail = format!(
+            "the group has come to cluster `{cluster}` too: the stricter mode of its clusters counts now, and exceptions have to \
+             hold for each of them"
+        );
+        Self::reported(Subject::Check(Check::NewCluster), Some(Severity::High), detail)
+    }
+
+    /// The group counts for a cluster from now on, although only ordinary tags and what it is beside say so.
+    pub fn new_member(cluster: &str) -> Self {
+        let detail = format!(
+            "ordinary tags, and what it is attached to, make the group one of cluster `{cluster}`; rules that name it count as \
+             the cluster's own from tomorrow on. If nobody meant that, take the tags off"
+        );
+        Self::reported(Subject::Check(Check::NewMember), Some(Severity::Medium), detail)
     }
 
     fn reported(subject: Subject, severity: Option<Severity>, detail: String) -> Self {

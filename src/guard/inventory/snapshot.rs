@@ -35,6 +35,13 @@ pub struct Unread {
     pub source: CloudError,
 }
 
+impl Looked {
+    /// Every group that was seen, some of them twice.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.snapshots.iter().map(|snapshot| &snapshot.group).chain(&self.all)
+    }
+}
+
 /// A group as it was read.
 #[derive(Clone, Debug)]
 pub struct GroupSnapshot {

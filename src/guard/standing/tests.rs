@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::model::baseline::Baseline;
 use crate::model::group::{Evidence, Role, RoleEvidence};
+use crate::model::member::Members;
 use crate::model::rule::{Direction, Packets, Peer};
 
 const NOW: &str = "2026-11-23T12:00:00Z";
@@ -41,11 +42,12 @@ fn balancer(clusters: &[&str]) -> Group {
 /// A look an hour ago, of a guard that began in October, at a group that had `sgr-1` open to everybody.
 fn remembered() -> Remembered {
     let context = Context { clusters: names(&["prod"]), ..Context::default() };
-    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None, missed: 0 };
+    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None, author: None, missed: 0 };
     Remembered {
         began: Some(at("2026-10-01T00:00:00Z")),
         looked_at: Some(at("2026-11-23T11:00:00Z")),
         was_there: true,
+        members: Members::new(),
         baseline: Some(Baseline { rules: [("sgr-1".to_owned(), known)].into(), ..Baseline::default() }),
     }
 }
@@ -98,6 +100,7 @@ fn each_sentence_of_the_design() {
         ("what an event created is new, without asking", &old, prod(), was_known(), created, NEW),
         ("also before the first look", &old, prod(), looked(None), created, NEW),
         ("no table: what the event names is new", &old, prod(), Memory::None, named, NEW),
+        ("no table: what it rewrote too", &old, prod(), Memory::None, Led::Rewrote, NEW),
         ("no table: what it puts on an attachment too", &old, prod(), Memory::None, attached, NEW),
         ("no table: everything else is known", &old, prod(), Memory::None, elsewhere, KNOWN),
         ("no table: a group attached outside now", &old, shared(prod()), Memory::None, attached, "refused"),
@@ -205,7 +208,8 @@ fn only_a_young_authorize_creates() {
         ("AuthorizeSecurityGroupEgress", Some("2026-11-23T11:00:00Z"), Led::Created),
         ("AuthorizeSecurityGroupIngress", Some("2026-11-23T10:59:59Z"), Led::Named),
         ("AuthorizeSecurityGroupIngress", None, Led::Named),
-        ("ModifySecurityGroupRules", Some(NOW), Led::Named),
+        ("ModifySecurityGroupRules", Some(NOW), Led::Rewrote),
+        ("ModifySecurityGroupRules", Some("2026-11-23T10:59:59Z"), Led::Named),
         ("ModifyNetworkInterfaceAttribute", Some(NOW), Led::Attached),
         ("AttachNetworkInterface", Some(NOW), Led::Attached),
         ("ModifyManagedPrefixList", Some(NOW), Led::Named),
