@@ -201,6 +201,12 @@ pub struct NamedRule {
 }
 
 impl NamedRule {
+    /// A rule that is named by its content alone.
+    pub fn of(rule: &Rule) -> Self {
+        let Rule { direction, packets, peer, .. } = rule.clone();
+        Self { id: None, claim: Some(Claim { direction: Some(direction), packets, peer }) }
+    }
+
     /// The rule as the event describes it. `None`: it does not.
     pub fn claimed(&self) -> Option<Rule> {
         let Claim { direction, packets, peer } = self.claim.clone()?;

@@ -4,6 +4,8 @@
 //! Owns: waiting for what EC2 does not show yet. Must not: order effects on EC2 (remediate does) or write text (notice
 //! does).
 
+mod again;
+mod claimed;
 pub mod dispatch;
 mod everything;
 mod failure;
@@ -30,8 +32,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::work::{Task, Work};
-use crate::event::{Change, GroupRef, Named, Target, Touched, Trigger};
+use crate::event::work::{Task, Why, Work};
+use crate::event::{Change, GroupRef, Named, NamedRule, Target, Touched, Trigger};
 use crate::guard::everything::{Everywhere, Who};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
@@ -44,7 +46,8 @@ use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::Group;
+use crate::model::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::member::Member;
 use crate::report::notice;
 use crate::report::record::{About, Record};
 
@@ -128,8 +131,9 @@ impl Guard {
     async fn change(&self, change: &Change, round: Round) -> Result<Response, GuardError> {
         let event = &change.event;
         let mut invocation =
-            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), round.deadline);
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), round);
         let mut out_of_scope = Vec::new();
+        let now = self.setup.ports.clock.now();
         match &change.subject {
             Target::Unknown => return self.everything(Some(change), round).await,
             Target::Groups(touched) => {
@@ -139,10 +143,14 @@ impl Guard {
                         GroupRef::Name(_) => Vec::new(),
                     };
                     let mut asked = self.ask(ids);
-                    match asked.beside(self.find(group)).await {
+                    let claims = claimed::judged(&self.setup, &Group::default(), named.rules(), Some(event), now);
+                    match asked.beside(self.find(group, claimed::objects(&claims))).await {
                         // The other groups still count.
                         Err(error) => self.could_not_read(&error, Some(change), &mut invocation).await,
-                        Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
+                        Ok(None) => {
+                            self.gone(group, named, &mut asked, &mut invocation).await;
+                            out_of_scope.push(format!("security group `{}` is already gone", group.text()));
+                        }
                         Ok(Some(looked)) => {
                             if let GroupRef::Name(_) = group {
                                 asked = self.ask_about(&looked);
@@ -156,7 +164,10 @@ impl Guard {
                 }
             }
             Target::Attached { attachment, groups } => {
-                let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
+                let (looked, first, is_shown) = self.attached(attachment.as_deref(), groups).await?;
+                if !is_shown && invocation.may_look_again(Why::Missing) {
+                    invocation.again.add_missing(change.subject.clone());
+                }
                 let mut asked = self.ask_about(&looked);
                 let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                 for snapshot in snapshots {
@@ -259,14 +270,14 @@ impl Guard {
         invocation.problem(chain(error));
     }
 
-    /// The groups that were put on an attachment, and the ids of those for which it is the first EKS interface. Waits a
-    /// little for EC2 to show it; in the end the groups count without it.
+    /// The groups that were put on an attachment, the ids of those for which it is the first EKS interface, and whether EC2
+    /// shows it. It is waited for a moment if these groups let in what the policy objects to; in the end they count without it.
     async fn attached(
         &self,
         attachment: Option<&str>,
         groups: &[String],
-    ) -> Result<(Looked, BTreeSet<String>), GuardError> {
-        let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new())) };
+    ) -> Result<(Looked, BTreeSet<String>, bool), GuardError> {
+        let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new(), true)) };
         let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
         let groups = match groups {
             [] => {
@@ -276,13 +287,49 @@ impl Guard {
             }
             named => named.to_vec(),
         };
-        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
-            self.setup.ports.clock.sleep(wait).await;
-            if let Some(found) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
-                return Ok(found);
+        if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+            return Ok((looked, first, true));
+        }
+        let looked = self.read(&groups).await?;
+        let clock = &self.setup.ports.clock;
+        let lets_in = |group: &Group| {
+            let named: Vec<NamedRule> = group.rules.iter().map(NamedRule::of).collect();
+            claimed::objects(&claimed::judged(&self.setup, group, &named, None, clock.now()))
+        };
+        if !looked.groups().any(lets_in) {
+            return Ok((looked, BTreeSet::new(), true));
+        }
+        for wait in RETRY_DELAYS {
+            clock.sleep(wait).await;
+            if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+                return Ok((looked, first, true));
             }
         }
-        Ok((self.read(&groups).await?, BTreeSet::new()))
+        Ok((looked, BTreeSet::new(), false))
+    }
+
+    /// A group that is not there. What the event says of its rules is looked at once more, and told in the end if the group is
+    /// known to have been a cluster's.
+    async fn gone(&self, group: &GroupRef, named: &Named, asked: &mut Asked, invocation: &mut Invocation<'_>) {
+        let GroupRef::Id(id) = group else { return };
+        let now = self.setup.ports.clock.now();
+        let members = asked.members(&BTreeSet::from([id.as_str()]), now).await.remove(id).unwrap_or_default();
+        let role = |member: &Member| {
+            let (strong, evidence) = (member.is_proven, Evidence::Attachment);
+            let of = move |role: &Role| RoleEvidence { role: *role, evidence, strong };
+            member.roles.iter().map(of).collect::<Vec<_>>()
+        };
+        let (roles, clusters) = (members.values().flat_map(role).collect(), members.keys().cloned().collect());
+        let group = Group { id: id.clone(), roles, clusters, ..Group::default() };
+        let claims = claimed::judged(&self.setup, &group, named.rules(), invocation.event(), now);
+        if !claimed::objects(&claims) {
+            return;
+        }
+        if invocation.may_look_again(Why::Missing) {
+            invocation.again.add(Why::Missing, id, Named::Rules(claimed::of_interest(named.rules(), &claims)));
+        } else if !group.clusters.is_empty() {
+            invocation.was_open(group, claimed::results(claims));
+        }
     }
 
     /// Looks at these groups, or at every group with a role and every cluster, naming no rule.
@@ -291,8 +338,7 @@ impl Guard {
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation =
-            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, round.deadline);
+        let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, round);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
@@ -310,9 +356,9 @@ impl Guard {
         invocation.finish(ignored).await
     }
 
-    /// The group, waited for a little when EC2 does not show it yet. `None`: it is gone.
-    async fn find(&self, group: &GroupRef) -> Result<Option<Looked>, GuardError> {
-        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
+    /// The group, waited for a moment when EC2 does not show it yet, and it matters. `None`: it is gone.
+    async fn find(&self, group: &GroupRef, matters: bool) -> Result<Option<Looked>, GuardError> {
+        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS.into_iter().filter(|_| matters)) {
             self.setup.ports.clock.sleep(wait).await;
             let read = self.look_for(group).await;
             let what = || format!("security group `{}`", group.text());

@@ -67,6 +67,7 @@ struct World {
     restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
     list_is_gone: Mutex<bool>,
+    list_is_changing: Mutex<bool>,
     /// Groups besides that use the prefix list, and are gone.
     other_users: Mutex<usize>,
     reads_fail: Mutex<bool>,
@@ -250,6 +251,9 @@ impl Ec2 for Fake {
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
         self.0.call("prefix_list".into());
+        if *self.0.list_is_changing.lock().unwrap() {
+            return Err(CloudError::ListChanging { state: "modify-in-progress".into() });
+        }
         if *self.0.list_is_gone.lock().unwrap() {
             return Err(CloudError::ListGone("InvalidPrefixListID.NotFound".into()));
         }
@@ -510,6 +514,22 @@ fn authorize(event_id: &str, ids: &[&str]) -> Value {
         "responseElements": {"_return": true, "securityGroupRuleSet": {"items": ids.iter().map(item).collect::<Vec<_>>()}}}})
 }
 
+/// The event says of the only rule in it that it is this one.
+fn claims(mut event: Value, rule: &Rule) -> Value {
+    let wire = json!(rule);
+    let item = &mut event["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0];
+    item.as_object_mut().unwrap().remove("cidrIpv4");
+    for (field, value) in [("ipProtocol", "protocol"), ("fromPort", "from_port"), ("toPort", "to_port")] {
+        item[field] = wire[value].clone();
+    }
+    match &rule.peer {
+        Peer::Cidr(net) => item["cidrIpv4"] = net.to_string().into(),
+        Peer::PrefixList(id) => item["prefixListId"] = id.clone().into(),
+        Peer::Group { id, .. } => item["referencedGroupInfo"] = json!({"groupId": id}),
+    }
+    event
+}
+
 /// The same call with another name, and nothing in it but the group.
 fn call(name: &str, event_id: &str) -> Value {
     let mut event = authorize(event_id, &[]);
@@ -592,9 +612,10 @@ async fn what_groups_beside_it_let_in_is_looked_up_for_small_rules_alone_and_bes
 async fn a_prefix_list_that_cannot_be_read_is_reported_and_nothing_is_revoked() {
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-1".into());
+    let event = claims(authorize("e-1", &["sgr-1"]), &by_list);
     let case = Case::new(vec![by_list]);
     *case.world.list_is_gone.lock().unwrap() = true;
-    let response = case.event(&["sgr-1"]).await.unwrap();
+    let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Reported)]);
     assert_eq!(response.records[0].findings[0].portions[0].clause, "unreadable-prefix-list");
     assert!(case.world.calls("revoke").is_empty());
@@ -646,7 +667,7 @@ async fn a_revoke_that_is_denied_and_then_works_is_reported_as_done() {
     let allow: Box<dyn Fn(&World) + Send> = Box::new(|world| world.denied.lock().unwrap().clear());
     *case.world.surprise.lock().unwrap() = Some(("rules", 2, allow));
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)];
+    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)];
     assert_eq!(actions(&response), expected);
 }
 
@@ -879,12 +900,12 @@ async fn when_the_read_back_fails_the_rule_is_not_called_revoked() {
 }
 
 #[tokio::test]
-async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_reported_as_gone() {
+async fn a_forbidden_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_told_as_open_for_a_while() {
     let case = Case::new(vec![]);
     let response = case.event(&["sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::WasOpen)]);
     assert!(case.world.calls("revoke").is_empty());
-    assert_eq!(case.world.calls("rules").len(), 4);
+    assert_eq!(case.world.calls("rules").len(), 3);
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let case = Case::new(vec![]);
@@ -898,7 +919,7 @@ async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_repo
 async fn what_is_there_is_closed_before_what_is_missing_is_waited_for() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)]);
     let calls = case.world.calls.lock().unwrap().clone();
     assert_eq!(calls[5], "revoke ingress sgr-1");
 }
@@ -920,7 +941,7 @@ async fn a_rule_that_turns_bad_while_another_is_waited_for_is_closed_with_a_noti
     let widen: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap()[0] = kubelet("sgr-1"));
     *case.world.surprise.lock().unwrap() = Some(("rules", 1, widen));
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)]);
 }
 
 #[tokio::test]
@@ -1007,7 +1028,7 @@ async fn the_same_event_is_one_notice_but_sent_again_when_a_channel_failed() {
 
     *case.world.channel_is_down.lock().unwrap() = false;
     let again = case.event(&["sgr-1"]).await.unwrap();
-    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::WasOpen)]);
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let third = case.event(&["sgr-1"]).await.unwrap();
@@ -1104,7 +1125,7 @@ async fn only_what_every_channel_took_is_kept() {
     assert!(case.world.histories.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
     *case.world.channel_is_down.lock().unwrap() = false;
     let answer = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
-    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::WasOpen)]);
     assert_eq!((case.world.notices().len(), case.world.histories.lock().unwrap().len()), (1, 1));
     assert_eq!(*case.world.handled.lock().unwrap(), ["e-sgr-1"]);
 }
@@ -1180,7 +1201,7 @@ async fn what_the_guard_may_not_read_is_a_finding_about_the_account_once_for_an_
 #[tokio::test]
 async fn a_compliant_record_is_kept_and_sent_to_nobody() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
-    let response = case.event(&["sgr-1"]).await.unwrap();
+    let response = case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
     assert_eq!(response.records[0].outcome, Outcome::Compliant);
     assert!(case.world.sent.lock().unwrap().is_empty());
 }
@@ -1377,9 +1398,9 @@ async fn a_pod_of_the_groups_own_cluster_may_be_a_controller_and_no_other_pod() 
             description: Some("elbv2.k8s.aws/targetGroupBinding=shared".into()),
             ..rule("sgr-1", packets, "0.0.0.0/0")
         };
+        let mut event = claims(authorize("e-1", &["sgr-1"]), &marked);
         let case = Case::new(vec![marked, from_group("sgr-2", Packets::Tcp(10250, 10250), CLUSTER_GROUP)]);
         *case.world.node_is_only_tagged.lock().unwrap() = only_tagged;
-        let mut event = authorize("e-1", &["sgr-1"]);
         event["detail"]["userIdentity"] = json!({"type": "AssumedRole",
             "arn": "arn:aws:sts::111122223333:assumed-role/balancers/1767322800",
             "sessionContext": {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/balancers"},
@@ -1861,7 +1882,7 @@ async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_p
         if let Some(member) = member {
             case.world.members.lock().unwrap().insert("sg-0bb".into(), [("prod".to_owned(), member)].into());
         }
-        let response = case.event(&["sgr-1"]).await.unwrap();
+        let response = case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
         let reported: Vec<String> = actions(&response).into_iter().map(|(id, _)| id).collect();
         assert_eq!(reported, expected, "the kubelet from another group is reported, from the cluster's own allowed");
     }

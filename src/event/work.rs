@@ -63,7 +63,7 @@ pub enum Task {
 }
 
 /// Why something is looked at again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// EC2 did not show what the event speaks of.

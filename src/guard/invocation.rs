@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
+use crate::event::work::Why;
 use crate::event::{Event, Named};
+use crate::guard::again::Again;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
@@ -15,6 +15,7 @@ use crate::guard::news::News;
 use crate::guard::notify::notify;
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
+use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
@@ -43,6 +44,8 @@ pub(super) struct Invocation<'a> {
     pub(super) records: Vec<Record>,
     messages: Vec<Message>,
     problems: Vec<String>,
+    /// What has to be looked at again.
+    pub(super) again: Again,
 }
 
 impl<'a> Invocation<'a> {
@@ -51,11 +54,11 @@ impl<'a> Invocation<'a> {
         (inventory, hourly): (&'a Inventory, &'a HourlyLimit),
         handled: &'a HandledEvents,
         event: Option<&'a Event>,
-        deadline: Timestamp,
+        round: Round,
     ) -> Self {
         let started = setup.ports.clock.now();
         Self {
-            context: InvocationContext { setup, inventory, hourly, event, started, deadline },
+            context: InvocationContext { setup, inventory, hourly, event, started, round, deadline: round.deadline },
             handled,
             max_revokes: setup.max_revokes,
             configured: None,
@@ -65,6 +68,7 @@ impl<'a> Invocation<'a> {
             records: vec![],
             messages: vec![],
             problems: vec![],
+            again: Again::default(),
         }
     }
 
@@ -81,10 +85,41 @@ impl<'a> Invocation<'a> {
         } else {
             let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
+            for (why, named) in mended.again.drain(..) {
+                self.again.add(why, &mended.group.id, named);
+            }
             self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
             self.lesson.place = asked.beginning(self.context.started).await;
             self.looked_at.push(mended);
         }
+    }
+
+    /// A group that is gone, with what the event says of its rules.
+    pub(super) fn was_open(&mut self, group: Group, results: Vec<StepResult>) {
+        let (learnt, about, problems, again) = (Learnt::default(), Vec::new(), Vec::new(), Vec::new());
+        let gone = MendedGroup { group, known: false, closed_at: None, results, learnt, about, problems, again };
+        self.looked_at.push(gone);
+    }
+
+    /// None in a sweep.
+    pub(super) fn event(&self) -> Option<&'a Event> {
+        self.context.event
+    }
+
+    /// Whether there may be another look for this reason.
+    pub(super) fn may_look_again(&self, why: Why) -> bool {
+        self.context.may_look_again(why)
+    }
+
+    /// Puts what has to be looked at again into the queue, before anything is said of it.
+    async fn send_again(&mut self) {
+        let InvocationContext { setup, event, round, .. } = self.context;
+        let (Some(queue), Some(event)) = (&setup.ports.queue, event) else { return };
+        let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
+        let has_done = results.any(|result| result.action == Action::Revoked);
+        let again = std::mem::take(&mut self.again);
+        let now = setup.ports.clock.now();
+        self.problems.extend(again.send(queue.as_ref(), event, round, has_done, now).await);
     }
 
     /// What clusters need and do not have, each with the groups it can be reported with. Looked for after everything else,
@@ -200,6 +235,7 @@ impl<'a> Invocation<'a> {
 
     /// Notifies everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
+        self.send_again().await;
         let mut missing = self.missing().await;
         let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
@@ -232,7 +268,7 @@ impl<'a> Invocation<'a> {
             .await;
         }
         let has_done = |finding: &Finding| finding.action.outcome() > Outcome::Reported;
-        if let Some(event) = self.context.event.filter(|_| news.is_handled)
+        if let Some(event) = self.context.event.filter(|_| news.is_handled && self.context.round.why.is_none())
             && self.problems.is_empty()
             && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
         {

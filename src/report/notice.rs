@@ -20,7 +20,7 @@ pub use words::rule_in_words;
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::Finding;
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{Record, TriggerKind};
 
 /// What the channels send. Each takes the form its audience reads.
@@ -81,8 +81,9 @@ pub struct Code {
 /// Whether people hear of this finding. After an event: a rule the event named, anything that should go, or something left
 /// undone; older `report` findings wait for the sweep, so that controller churn does not repeat them. In a sweep: all.
 pub fn is_due(finding: &Finding, is_event: bool) -> bool {
+    let was_harmless = finding.action == Action::WasOpen && finding.verdict < Verdict::Revoke;
     !is_event
-        || finding.named_by_event
+        || finding.named_by_event && !was_harmless
         || finding.verdict == Verdict::Revoke
         || finding.action.outcome() >= Outcome::Refused
 }

@@ -3,6 +3,7 @@
 
 use eks_sg_guard::guard::dispatch::MAX_RECEIVES;
 use eks_sg_guard::model::ids::Queue;
+use eks_sg_guard::model::member::Member;
 
 use super::*;
 
@@ -272,4 +273,167 @@ async fn an_event_that_lambda_could_not_keep_is_a_look_at_everything_and_a_messa
     case.put(&sns.to_string()).await;
     let answers = case.pass(1).await;
     assert_eq!(actions(&answers[0].1), [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+impl Case {
+    fn told(&self) -> Vec<String> {
+        self.world.notices().iter().map(email::text).collect()
+    }
+
+    fn changes(&self, rules: Vec<Rule>) {
+        *self.world.rules.lock().unwrap() = rules;
+    }
+}
+
+#[tokio::test]
+async fn what_was_open_and_is_gone_is_looked_at_once_more_and_then_told_as_the_event_says_it_was() {
+    for has_state in [false, true] {
+        let case = Case::queued(vec![], has_state);
+        let before = case.now();
+        case.invoke(&authorize("e-1", &["sgr-1"])).await.unwrap();
+        assert!(case.now().duration_since(before) <= SignedDuration::from_secs(1), "nobody waits for longer");
+        assert_eq!((case.waiting(), case.told().len()), (1, 0));
+        let answers = case.pass(60).await;
+        assert_eq!(answers[0].0, 15);
+        assert_eq!(actions(&answers[0].1), [("sgr-1".to_owned(), Action::WasOpen)]);
+        let told = case.told();
+        assert!(
+            told.len() == 1 && told[0].contains("according to the event") && told[0].contains("user/kim"),
+            "{told:?}"
+        );
+        assert_eq!((case.waiting(), case.world.calls("revoke").len()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_ec2_shows_late_is_closed_at_the_second_look() {
+    let case = Case::queued(vec![], true);
+    case.invoke(&authorize("e-1", &["sgr-1"])).await.unwrap();
+    case.changes(vec![kubelet("sgr-1")]);
+    let answers = case.pass(60).await;
+    assert_eq!(actions(&answers[0].1), [("sgr-1".to_owned(), Action::Revoked)]);
+    assert_eq!(case.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_harmless_rule_that_is_gone_holds_nobody_up() {
+    let case = Case::queued(vec![], true);
+    let harmless = rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8");
+    let mut payload = claims(authorize("e-1", &["sgr-1"]), &harmless);
+    let before = case.now();
+    case.invoke(&payload).await.unwrap();
+    assert_eq!((case.now(), case.waiting(), case.told().len()), (before, 0, 0));
+    *case.world.group_is_gone.lock().unwrap() = true;
+    payload["detail"]["eventID"] = "e-2".into();
+    case.invoke(&payload).await.unwrap();
+    assert_eq!((case.now(), case.waiting(), case.told().len()), (before, 0, 0), "nor a group made and deleted");
+}
+
+/// Whatever call said so: the rule is there by its id, and lets in nobody that matters.
+#[tokio::test]
+async fn a_rule_that_was_edited_and_edited_back_before_we_look_is_told() {
+    let case = Case::queued(vec![rule("sgr-1", Packets::Tcp(10250, 10250), "10.0.0.0/8")], true);
+    let mut payload = call("ModifySecurityGroupRules", "e-1");
+    payload["detail"]["requestParameters"] = json!({"ModifySecurityGroupRulesRequest": {"GroupId": GROUP,
+        "SecurityGroupRule": {"SecurityGroupRuleId": "sgr-1", "SecurityGroupRule": {
+            "IpProtocol": "tcp", "FromPort": 10250, "ToPort": 10250, "CidrIpv4": "0.0.0.0/0"}}}});
+    case.invoke(&payload).await.unwrap();
+    let answers = case.pass(60).await;
+    let findings = &answers[0].1.records[0].findings;
+    assert!(findings.iter().any(|finding| finding.action == Action::WasOpen), "{findings:?}");
+    assert_eq!(case.world.left(), ["sgr-1"], "never acted on");
+}
+
+#[tokio::test]
+async fn a_group_that_is_gone_is_told_if_it_was_a_clusters() {
+    for (is_known, expected) in [(true, vec![Action::WasOpen]), (false, vec![])] {
+        let case = Case::queued(vec![], true);
+        if is_known {
+            let (now, roles) = (case.now(), BTreeSet::from([Role::Node]));
+            let (attachments, node_groups) = (BTreeSet::new(), BTreeSet::new());
+            let member =
+                Member { created_at: None, node_groups, roles, attachments, is_proven: true, since: now, at: now };
+            case.world.members.lock().unwrap().insert(GROUP.into(), [("prod".to_owned(), member)].into());
+        }
+        *case.world.group_is_gone.lock().unwrap() = true;
+        case.invoke(&authorize("e-1", &["sgr-1"])).await.unwrap();
+        let answers = case.pass(60).await;
+        let found: Vec<Action> = actions(&answers[0].1).into_iter().map(|(_, action)| action).collect();
+        assert_eq!((found, case.told().len()), (expected.clone(), expected.len()), "{is_known}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_ec2_does_not_show_on_the_interface_is_looked_at_again() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    let before = case.now();
+    case.invoke(&attaches_to("eni-1", "e-1")).await.unwrap();
+    assert!(case.now().duration_since(before) <= SignedDuration::from_secs(1));
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-1", Some("i-1"))];
+    assert_eq!(case.pass(60).await.len(), 1);
+    assert_eq!(case.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_list_that_is_being_changed_is_looked_at_again_three_times_and_then_left_to_the_sweep() {
+    let mut by_list = kubelet("sgr-1");
+    by_list.peer = Peer::PrefixList("pl-1".into());
+    let case = Case::queued(vec![by_list.clone()], true);
+    *case.world.list_is_changing.lock().unwrap() = true;
+    let event = claims(authorize("e-1", &["sgr-1"]), &by_list);
+    case.invoke(&event).await.unwrap();
+    let answers = case.pass(7200).await;
+    assert_eq!(answers.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [60, 360, 1260]);
+    assert_eq!((case.waiting(), case.world.queue.lock().unwrap().dead.len()), (0, 0));
+
+    let case = Case::queued(vec![by_list], true);
+    *case.world.list_is_changing.lock().unwrap() = true;
+    case.invoke(&event).await.unwrap();
+    *case.world.list_is_changing.lock().unwrap() = false;
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let answers = case.pass(7200).await;
+    assert_eq!((answers.len(), actions(&answers[0].1)), (1, vec![("sgr-1".to_owned(), Action::Revoked)]));
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_limit_comes_back_at_once_until_nothing_is_left() {
+    let ids: Vec<String> = (0..180).map(|n| format!("sgr-{n:03}")).collect();
+    let case = Case::queued(ids.iter().map(|id| kubelet(id)).collect(), true);
+    let answer = case.invoke(&authorize("e-1", &ids.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap();
+    let count =
+        |answer: &FunctionResponse, is: Action| actions(answer).iter().filter(|(_, action)| *action == is).count();
+    assert_eq!((count(&answer, Action::Revoked), count(&answer, Action::Postponed)), (50, 130));
+    let answers = case.pass(60).await;
+    assert_eq!((answers.len(), case.world.left().len(), case.waiting()), (3, 0, 0));
+    assert!(answers.iter().all(|(_, answer)| count(answer, Action::WasOpen) == 0));
+}
+
+#[tokio::test]
+async fn what_hangs_on_a_state_that_is_down_comes_back_until_it_answers() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.state_is_down.lock().unwrap() = true;
+    let duplicate = {
+        let mut event = call("ModifySecurityGroupRules", "e-1");
+        event["detail"]["requestParameters"] = json!({"ModifySecurityGroupRulesRequest": {"GroupId": GROUP,
+            "SecurityGroupRule": {"SecurityGroupRuleId": "sgr-1", "SecurityGroupRule": {
+                "IpProtocol": "tcp", "FromPort": 10250, "ToPort": 10250, "CidrIpv4": "0.0.0.0/0"}}}});
+        event["detail"]["eventTime"] = "2026-11-22T02:00:00Z".into();
+        event
+    };
+    case.invoke(&duplicate).await;
+    assert!(case.waiting() > 0);
+    assert_eq!(case.world.left(), ["sgr-1"]);
+    *case.world.state_is_down.lock().unwrap() = false;
+    case.pass(7200).await;
+    assert_eq!(case.waiting(), 0);
+}
+
+#[tokio::test]
+async fn where_the_queue_is_down_what_has_to_be_looked_at_again_is_an_error() {
+    let case = Case::queued(vec![kubelet("sgr-2")], true);
+    case.world.queue.lock().unwrap().is_down = true;
+    let error = case.guard.handle(&authorize("e-1", &["sgr-1", "sgr-2"]), Timestamp::MAX).await.unwrap_err();
+    assert!(chain(&error).contains("work queue"), "{}", chain(&error));
+    assert!(case.world.left().is_empty(), "what is there is closed all the same");
+    assert_eq!(case.told().len(), 1, "and told");
 }
