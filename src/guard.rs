@@ -19,6 +19,7 @@ pub mod modes;
 mod needs;
 mod news;
 mod notify;
+mod parts;
 pub mod plan;
 pub mod remediate;
 pub mod response;
@@ -32,7 +33,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::work::{Task, Why, Work};
+use crate::event::work::{Part, Task, Why, Work};
 use crate::event::{Change, GroupRef, Named, NamedRule, Target, Touched, Trigger};
 use crate::guard::everything::{Everywhere, Who};
 use crate::guard::group::RETRY_DELAYS;
@@ -48,7 +49,9 @@ use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::{Evidence, Group, Role, RoleEvidence};
 use crate::model::member::Member;
+use crate::model::text::count;
 use crate::report::notice;
+use crate::report::part::EndedPart;
 use crate::report::record::{About, Record};
 
 /// Groups read at once where many are concerned.
@@ -67,6 +70,8 @@ pub struct Guard {
     /// Events after which people were notified that they could not be looked at.
     blind: HandledEvents,
     everywhere: Everywhere,
+    /// When this process asked whether somebody has looked at everything.
+    looks: Everywhere,
 }
 
 impl Guard {
@@ -76,7 +81,15 @@ impl Guard {
         let (handled, blind) = (HandledEvents::default(), HandledEvents::default());
         let ports = &setup.ports;
         let hourly = HourlyLimit::new(ports.state.clone(), Arc::clone(&ports.clock), setup.max_revokes);
-        Self { setup, inventory, handled, hourly, blind, everywhere: Everywhere::default() }
+        Self {
+            setup,
+            inventory,
+            handled,
+            hourly,
+            blind,
+            everywhere: Everywhere::default(),
+            looks: Everywhere::default(),
+        }
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -86,6 +99,9 @@ impl Guard {
     /// A state that cannot be read, or anything that should be done and is not.
     pub async fn look(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
         let (change, looked) = match trigger {
+            Trigger::Sweep { groups } if groups.is_empty() && parts::begin(&self.setup).await => {
+                return Ok(Response::ignored("a look at everything is under way, in parts".to_owned()));
+            }
             Trigger::Sweep { groups } => (None, self.sweep(groups.clone(), None, round).await),
             Trigger::Lost => (None, self.everything(None, round).await),
             Trigger::Change(change) if self.handled.contains(&change.event.id) => {
@@ -93,10 +109,21 @@ impl Guard {
             }
             Trigger::Change(change) => (Some(change), self.change(change, round).await),
         };
+        self.look_by_itself().await;
         if let Err(error) = &looked {
             self.notify_of_failure(change, error, round.attempt).await;
         }
         looked
+    }
+
+    /// Begins a look at everything where nobody has looked for long, or never. A process asks the state once an hour.
+    async fn look_by_itself(&self) {
+        if self.setup.ports.queue.is_some()
+            && self.looks.take(self.setup.ports.clock.now(), parts::ASK_AFTER).is_none()
+            && let Some(place) = self.ask(Vec::new()).place().await
+        {
+            parts::begin_if_due(&self.setup, &place).await;
+        }
     }
 
     /// Does what a message of the work queue asks for.
@@ -112,6 +139,10 @@ impl Guard {
             Task::Everything { change, .. } => {
                 self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
             }
+            Task::Sweep { .. } => parts::plan(&self.setup, &self.inventory, work)
+                .await
+                .map(|parts| Response::ignored(format!("{} of a sweep are under way", count(parts, "part")))),
+            Task::Part(part) => self.part(part, Round { hops: work.hops, ..round }).await,
         };
         if let Err(error) = &looked {
             self.notify_of_failure(change, error, round.attempt).await;
@@ -354,6 +385,41 @@ impl Guard {
         let ignored =
             invocation.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
         invocation.finish(ignored).await
+    }
+
+    /// One part of a sweep. One that fails for good ends too, so that what the others found is told.
+    async fn part(&self, part: &Part, round: Round) -> Result<Response, GuardError> {
+        let looked = self.look_at_part(part, round).await;
+        let found = match (&looked, round.attempt) {
+            (Ok((response, is_complete)), _) => {
+                EndedPart::new(part.groups.iter().cloned().collect(), *is_complete, response.records.clone())
+            }
+            (Err(_), Attempt::Last) => EndedPart::default(),
+            (Err(_), _) => return looked.map(|(response, _)| response),
+        };
+        let ended = parts::ended(&self.setup, part, found).await;
+        let (response, _) = looked?;
+        ended.map(|()| response)
+    }
+
+    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Response, bool), GuardError> {
+        let read = self.inventory.read_part(part).await;
+        let looked = read.map_err(|source| read_failed(format!("the groups of `{}`", part.vpc), source))?;
+        let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, None, round);
+        invocation.is_part = true;
+        if part.n == 1 {
+            invocation.endpoints_of.clone_from(&looked.clusters);
+        }
+        let (all, complete) = (looked.all.clone(), looked.complete.clone());
+        let mut asked = self.ask_about(&looked);
+        let snapshots = self.seen(looked, &mut asked, None, &mut invocation).await;
+        for snapshot in snapshots {
+            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
+        }
+        let is_complete = part.knows_clusters
+            && !complete.is_empty()
+            && (all.is_empty() || invocation.looked(&all, &complete, &mut asked).await);
+        invocation.finish(None).await.map(|response| (response, is_complete))
     }
 
     /// The group, waited for a moment when EC2 does not show it yet, and it matters. `None`: it is gone.

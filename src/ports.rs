@@ -21,6 +21,7 @@ use crate::model::region::Addresses;
 use crate::model::rule::Direction;
 use crate::report::history::{History, Key};
 use crate::report::notice::Message;
+use crate::report::part::EndedPart;
 
 /// What we read from EC2, and the one thing we change there.
 #[async_trait]
@@ -96,6 +97,15 @@ pub trait StateStore: Send + Sync {
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError>;
     /// Takes something that only one may do until then; `false`: somebody has it. It ends by itself.
     async fn claim(&self, what: &str, until: Timestamp) -> Result<bool, CloudError>;
+    /// Notes that a part of a look ended, from 1, with what it found. What all `of` of them found, once they have ended; a part
+    /// that ends twice is one.
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError>;
     /// Remembers that an event was handled, and adds these histories to what is known. To be called once everybody was
     /// notified: what is remembered is not sent again. An error does not say that nothing was kept.
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError>;

@@ -6,4 +6,5 @@ pub mod history;
 pub mod metrics;
 pub mod notice;
 pub mod outcome;
+pub mod part;
 pub mod record;

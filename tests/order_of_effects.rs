@@ -40,8 +40,10 @@ use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
 use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
+use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::notice::{Message, Notice, email};
 use eks_sg_guard::report::outcome::{Action, Outcome};
+use eks_sg_guard::report::part::EndedPart;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -103,6 +105,10 @@ struct World {
     state_is_down: Mutex<bool>,
     claims: Mutex<BTreeMap<String, Timestamp>>,
     queue: Mutex<work_queue::Messages>,
+    metrics: Arc<Metrics>,
+    parts: Mutex<BTreeMap<String, BTreeMap<usize, EndedPart>>>,
+    /// Groups besides that are in the VPC.
+    idle_groups: Mutex<usize>,
 }
 
 impl World {
@@ -157,10 +163,14 @@ fn failed(action: &str) -> CloudError {
 impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
-        let Selector::Ids(ids) = selector else { return Ok(vec![]) };
+        let ids = &match selector {
+            Selector::Ids(ids) => ids.clone(),
+            Selector::Vpcs(_) => self.0.in_vpc(),
+        };
         let has_peer = *self.0.peer_is_tagged.lock().unwrap();
         let exists = |id: &&String| {
             *id == CLUSTER_GROUP
+                || id.starts_with("sg-1d1e")
                 || *id == GROUP && !*self.0.group_is_gone.lock().unwrap()
                 || *id == "sg-0bb" && has_peer
         };
@@ -297,6 +307,13 @@ impl Eks for Fake {
 }
 
 impl World {
+    /// The groups of the VPC, if it is one where they matter.
+    fn in_vpc(&self) -> Vec<String> {
+        let idle = *self.idle_groups.lock().unwrap();
+        let named = [GROUP, CLUSTER_GROUP].into_iter().filter(|_| idle > 0).map(str::to_owned);
+        named.chain((0..idle).map(|n| format!("sg-1d1e{n:013x}"))).collect()
+    }
+
     fn prod(&self) -> Cluster {
         Cluster {
             name: "prod".into(),
@@ -387,6 +404,19 @@ impl StateStore for Fake {
         }
         Ok(is_free)
     }
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError> {
+        self.0.state_call("ended")?;
+        let mut parts = self.0.parts.lock().unwrap();
+        let parts = parts.entry(look.to_owned()).or_default();
+        parts.insert(part, found.clone());
+        Ok((parts.len() >= of).then(|| parts.values().cloned().collect()))
+    }
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         self.0.state_call("history")?;
         let histories = self.0.histories.lock().unwrap();
@@ -476,7 +506,7 @@ impl Case {
                 queue: has_queue.then(|| fake() as Arc<dyn WorkQueue>),
                 channels: vec![fake()],
                 clock: fake(),
-                metrics: Arc::default(),
+                metrics: Arc::clone(&world.metrics),
                 record_log: read_back,
             },
             policy,

@@ -25,6 +25,7 @@ use crate::model::ids::Location;
 use crate::model::member::{self, Members};
 use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
+use crate::report::part::EndedPart;
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -334,6 +335,29 @@ impl StateStore for Table {
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
             Err(error) => Err(self.failed(WRITE, &error)),
         }
+    }
+
+    /// What the part found is written first: who comes last reads all of them.
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError> {
+        let key = |part: usize| self.location_key("part", &[look, &part.to_string()]);
+        let json = serde_json::to_string(found).map_err(|error| unusable(WRITE, error))?;
+        let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put
+            .item(PK, AttributeValue::S(key(part)))
+            .item(EXPIRES, seconds(ends))
+            .item(STATE, AttributeValue::S(json));
+        put.send().await.map_err(|error| self.failed(WRITE, &error))?;
+        let items = self.read((1..=of).map(key).collect()).await?;
+        // One that is not understood has ended all the same.
+        let found = |item: &Item| state(item).unwrap_or_default();
+        Ok((items.len() >= of).then(|| items.values().map(found).collect()))
     }
 
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {

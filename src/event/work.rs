@@ -60,6 +60,39 @@ pub enum Task {
         /// The first event that asked for it, if that is known.
         change: Option<Change>,
     },
+    /// Look at everything in a location, in parts.
+    Sweep {
+        /// Where.
+        location: Location,
+    },
+    /// A part of that.
+    Part(Part),
+}
+
+/// A part of a sweep: groups of one VPC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Where.
+    pub location: Location,
+    /// When the sweep began: its name.
+    pub sweep: Timestamp,
+    /// The VPC.
+    pub vpc: String,
+    /// Which one it is, from 1, of those that the sweep looks at.
+    pub nth: usize,
+    /// How many these are.
+    pub vpcs: usize,
+    /// The clusters in the VPC.
+    pub clusters: Vec<String>,
+    /// Whether these are surely all.
+    pub knows_clusters: bool,
+    /// The groups, at most [`MAX_GROUPS`].
+    pub groups: Vec<String>,
+    /// Which part of the VPC it is, from 1. The first one looks at groups of other VPCs, too, that are attached here.
+    pub n: usize,
+    /// How many parts the VPC has.
+    pub of: usize,
 }
 
 /// Why something is looked at again.
@@ -79,7 +112,8 @@ impl Task {
     pub fn location(&self) -> &Location {
         match self {
             Self::Look { change, .. } => &change.event.location,
-            Self::Everything { location, .. } => location,
+            Self::Everything { location, .. } | Self::Sweep { location } => location,
+            Self::Part(part) => &part.location,
         }
     }
 
@@ -88,6 +122,7 @@ impl Task {
         match self {
             Self::Look { change, .. } => Some(change),
             Self::Everything { change, .. } => change.as_ref(),
+            Self::Sweep { .. } | Self::Part(_) => None,
         }
     }
 }
@@ -143,6 +178,9 @@ impl Work {
             Ok(work) if work.hops > MAX_HOPS => {
                 let expected = "at most 100: messages that follow from each other without end; look at this by hand";
                 Err(error(".hops", format!("`{}`", work.hops), expected))
+            }
+            Ok(Self { task: Task::Part(part), .. }) if part.groups.len() > MAX_GROUPS => {
+                Err(error(".task.part.groups", format!("`{}` groups", part.groups.len()), "at most 200"))
             }
             Ok(work) => Ok(work),
         })

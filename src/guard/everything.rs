@@ -26,7 +26,7 @@ pub(super) struct Everywhere(Mutex<Option<Timestamp>>);
 
 impl Everywhere {
     /// Takes the time from now on; gives who has it, if somebody has.
-    fn take(&self, now: Timestamp, time: SignedDuration) -> Option<Timestamp> {
+    pub(super) fn take(&self, now: Timestamp, time: SignedDuration) -> Option<Timestamp> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *last {
             Some(last) if now.duration_since(last) < time => Some(last),

@@ -46,6 +46,8 @@ pub(super) struct Invocation<'a> {
     problems: Vec<String>,
     /// What has to be looked at again.
     pub(super) again: Again,
+    /// It is a part of a sweep: the digests, and that everything was looked at, wait for the others.
+    pub(super) is_part: bool,
 }
 
 impl<'a> Invocation<'a> {
@@ -69,6 +71,7 @@ impl<'a> Invocation<'a> {
             messages: vec![],
             problems: vec![],
             again: Again::default(),
+            is_part: false,
         }
     }
 
@@ -170,17 +173,22 @@ impl<'a> Invocation<'a> {
         found
     }
 
-    /// Adds what a complete look at these VPCs teaches, when all their groups were judged.
-    pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) {
+    /// Adds what a complete look at these VPCs teaches, when all their groups were judged; `false`: nothing, for
+    /// the state could not be read.
+    pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) -> bool {
         let mut judged: BTreeMap<String, (Group, Learnt)> = BTreeMap::new();
         for looked in &self.looked_at {
             let learnt = self.lesson.groups.get(&looked.group.id).cloned().unwrap_or_default();
             judged.insert(looked.group.id.clone(), (looked.group.clone(), learnt));
         }
         let lesson = asked.looked(all, vpcs, &mut judged, self.context.started).await;
-        self.lesson.place.looks = lesson.place.looks;
-        self.lesson.looks = lesson.looks;
+        let is_known = !lesson.groups.is_empty();
+        if !self.is_part {
+            self.lesson.place.looks = lesson.place.looks;
+            self.lesson.looks = lesson.looks;
+        }
         self.lesson.groups.extend(lesson.groups);
+        is_known
     }
 
     /// Something that is not done; the invocation goes on and ends in an error.
@@ -252,7 +260,8 @@ impl<'a> Invocation<'a> {
             found.push((group, known, findings));
         }
         let mut news = News::default();
-        if let Some(state) = &self.context.setup.ports.state {
+        // What a part finds is told with the others, and counts as told then.
+        if let Some(state) = self.context.setup.ports.state.as_ref().filter(|_| !self.is_part) {
             let mut each = Vec::new();
             for (group, _, findings) in &mut found {
                 each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), finding)));
@@ -283,7 +292,7 @@ impl<'a> Invocation<'a> {
             let mode = modes.of(policy, &group, self.context.event.is_none()).0;
             self.record(About::Cluster(&cluster), mode, vec![finding]);
         }
-        if self.context.event.is_none() {
+        if self.context.event.is_none() && !self.is_part {
             self.messages.extend(notice::digests(&self.records));
         }
         let unsent = notify(&self.context.setup.ports, &self.messages).await;

@@ -67,6 +67,8 @@ impl Case {
     pub(crate) fn queued(rules: Vec<Rule>, has_state: bool) -> Self {
         let world = Arc::new(World { rules: Mutex::new(rules), ..World::default() });
         world.queue.lock().unwrap().is_there = true;
+        // Somebody has begun the first look; what that is, is a case of its own.
+        world.claims.lock().unwrap().insert("look".into(), Timestamp::MAX);
         Self::process(world, (Mode::Enforce, Mode::Report), 50, has_state)
     }
 
@@ -276,6 +278,11 @@ async fn an_event_that_lambda_could_not_keep_is_a_look_at_everything_and_a_messa
 }
 
 impl Case {
+    /// Locations whose sweep ended.
+    fn ended(&self) -> u64 {
+        self.world.metrics.document("guard", false, self.now())["SweepsEnded"].as_u64().unwrap()
+    }
+
     fn told(&self) -> Vec<String> {
         self.world.notices().iter().map(email::text).collect()
     }
@@ -436,4 +443,88 @@ async fn where_the_queue_is_down_what_has_to_be_looked_at_again_is_an_error() {
     assert!(chain(&error).contains("work queue"), "{}", chain(&error));
     assert!(case.world.left().is_empty(), "what is there is closed all the same");
     assert_eq!(case.told().len(), 1, "and told");
+}
+
+fn digests(case: &Case) -> Vec<Notice> {
+    case.world.notices().into_iter().filter(|notice| notice.headline.starts_with("a sweep")).collect()
+}
+
+#[tokio::test]
+async fn a_sweep_is_parts_of_two_hundred_groups_and_one_digest_when_the_last_has_ended() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.idle_groups.lock().unwrap() = 450;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    assert_eq!((case.waiting(), case.world.calls("names").len()), (1, 0), "nobody waits for it");
+    let answers = case.pass(5).await;
+    assert_eq!((answers.len(), case.waiting()), (2, 2), "the first part follows at once, the others later");
+    assert_eq!(actions(&answers[1].1), [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    assert_eq!((digests(&case).len(), case.world.place.lock().unwrap().looks.len()), (0, 0), "not yet");
+    case.pass(600).await;
+    assert_eq!(digests(&case).len(), 1);
+    assert_eq!(case.world.looks.lock().unwrap()["vpc-1"].len(), 452);
+    assert_eq!((case.waiting(), case.ended()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_message_of_a_sweep_that_comes_twice_is_one_digest() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.idle_groups.lock().unwrap() = 250;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    let twice = |case: &Case| {
+        let mut queue = case.world.queue.lock().unwrap();
+        let copies: Vec<Waiting> = queue
+            .waiting
+            .iter()
+            .map(|message| Waiting { id: format!("{}-2", message.id), ..message.clone() })
+            .collect();
+        queue.waiting.extend(copies);
+    };
+    twice(&case);
+    case.pass(0).await;
+    twice(&case);
+    case.pass(600).await;
+    assert_eq!((digests(&case).len(), case.waiting(), case.ended()), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn a_part_that_fails_delays_no_other_and_its_vpc_does_not_count_as_looked_at() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.idle_groups.lock().unwrap() = 250;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(5).await;
+    *case.world.reads_fail.lock().unwrap() = true;
+    case.pass(5 * 3600).await;
+    assert_eq!((digests(&case).len(), case.world.place.lock().unwrap().looks.len()), (1, 0), "what is known is told");
+    assert_eq!((case.world.queue.lock().unwrap().dead.len(), case.ended()), (1, 1));
+}
+
+#[tokio::test]
+async fn without_a_schedule_the_guard_looks_by_itself_at_first_and_every_three_days() {
+    let case = Case::queued(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")], true);
+    case.world.claims.lock().unwrap().clear();
+    *case.world.idle_groups.lock().unwrap() = 1;
+    let harmless = |n: usize| call("AuthorizeSecurityGroupIngress", &format!("e-{n}"));
+    for n in 0..3 {
+        case.invoke(&harmless(n)).await.unwrap();
+    }
+    assert_eq!(case.waiting(), 1, "one look, whoever asks for it");
+    case.pass(60).await;
+    assert_eq!(case.world.place.lock().unwrap().looks.len(), 1);
+    case.pass(2 * 24 * 3600).await;
+    case.invoke(&harmless(3)).await.unwrap();
+    assert_eq!(case.waiting(), 0);
+    case.pass(24 * 3600 + 60).await;
+    case.invoke(&harmless(4)).await.unwrap();
+    assert_eq!(case.waiting(), 1);
+}
+
+#[tokio::test]
+async fn without_a_table_or_a_queue_that_answers_a_sweep_is_done_at_once() {
+    let case = Case::queued(vec![kubelet("sgr-1")], false);
+    *case.world.idle_groups.lock().unwrap() = 1;
+    assert_eq!(case.invoke(&json!({"sweep": true})).await.unwrap().records.len(), 2);
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.idle_groups.lock().unwrap() = 1;
+    case.world.queue.lock().unwrap().is_down = true;
+    assert_eq!(case.invoke(&json!({"sweep": true})).await.unwrap().records.len(), 2);
 }
