@@ -7,6 +7,7 @@
 mod again;
 mod claimed;
 pub mod dispatch;
+mod effects;
 mod everything;
 mod failure;
 mod group;
@@ -21,6 +22,8 @@ mod news;
 mod notify;
 mod parts;
 pub mod plan;
+pub mod put_back;
+mod read_back;
 pub mod remediate;
 pub mod response;
 pub mod round;
@@ -379,6 +382,7 @@ impl Guard {
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
         }
+        invocation.begins(&mut asked).await;
         if !complete.is_empty() {
             invocation.looked(&all, &complete, &mut asked).await;
         }

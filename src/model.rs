@@ -11,6 +11,7 @@ pub mod ids;
 pub mod member;
 pub mod mode;
 pub mod region;
+pub mod role;
 pub mod rule;
 pub mod text;
 mod words;

@@ -1,4 +1,4 @@
-//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we notify, what is
+//! The narrow doors to the outside: what we read from EC2 and EKS, the two things we change, whom we notify, what is
 //! remembered, and time.
 //!
 //! Owns: the traits, each of them fit for `dyn`. Must not: know the AWS SDK (adapters do). Fakes of these traits drive
@@ -18,12 +18,12 @@ use crate::model::facts::{
 };
 use crate::model::hour::Hour;
 use crate::model::region::Addresses;
-use crate::model::rule::Direction;
+use crate::model::rule::{Direction, Rule};
 use crate::report::history::{History, Key};
 use crate::report::notice::Message;
 use crate::report::part::EndedPart;
 
-/// What we read from EC2, and the one thing we change there.
+/// What we read from EC2, and the two things we change there.
 #[async_trait]
 pub trait Ec2: Send + Sync {
     /// The groups, without their rules.
@@ -55,6 +55,8 @@ pub trait Ec2: Send + Sync {
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError>;
     /// Revokes these rules of one group and direction, all or none.
     async fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> Result<(), CloudError>;
+    /// Makes of these rules of one group, found by their ids, what they are here, all or none. Tags stay as they are.
+    async fn modify(&self, group: &str, rules: &[Rule]) -> Result<(), CloudError>;
 }
 
 /// What we read from EKS.

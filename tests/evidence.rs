@@ -130,7 +130,7 @@ impl World {
             Intent::Report(_) => 1,
             Intent::WouldRevoke(_) => 2,
             Intent::Refuse(_) | Intent::Postpone(_) => 3,
-            Intent::Revoke => 4,
+            Intent::Revoke | Intent::PutBack => 4,
         };
         steps.map(|step| done(step.intent)).collect()
     }

@@ -163,7 +163,7 @@ fn pk(n: usize) -> String {
 /// Opened so many seconds ago.
 fn opened(seconds: i64) -> History {
     let at = Timestamp::from_second(NOW - seconds).unwrap();
-    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))) };
+    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))), is_left: false };
     History::default().with(&sighting, &Notification::Send, at)
 }
 
@@ -444,7 +444,7 @@ const BASELINE: &str = "baseline#111122223333#us-east-1#sg-1";
 async fn what_is_known_of_groups_is_read_at_once_and_what_is_not_understood_is_missing() {
     let place =
         state_item(PLACE, 1, &json!({"began": "2026-10-01T00:00:00Z", "looks": {"vpc-1": "2026-10-02T00:00:00Z"}}));
-    let good = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}}));
+    let good = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}, "holds": 1}));
     let bad = state_item("baseline#111122223333#us-east-1#sg-2", 3, &json!([[]]));
     let Bench { table, wire, .. } = bench(vec![items(&[place, good, bad])], vec![]);
     let known = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
@@ -456,8 +456,12 @@ async fn what_is_known_of_groups_is_read_at_once_and_what_is_not_understood_is_m
 
 #[tokio::test]
 async fn two_who_learn_at_once_lose_nothing_and_what_is_known_already_is_not_written() {
-    let one = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}}));
-    let two = state_item(BASELINE, 4, &json!({"rules": {"sgr-1": known_rule("sgr-1"), "sgr-2": known_rule("sgr-2")}}));
+    let one = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}, "holds": 1}));
+    let two = state_item(
+        BASELINE,
+        4,
+        &json!({"rules": {"sgr-1": known_rule("sgr-1"), "sgr-2": known_rule("sgr-2")}, "holds": 2}),
+    );
     let Bench { table, wire, .. } = bench(vec![items(&[one]), items(&[two])], vec![conflict(), put()]);
     let rule = serde_json::from_value(known_rule("sgr-3")).unwrap();
     let learnt = Learnt { rules: vec![rule], ..Learnt::default() };

@@ -268,7 +268,11 @@ impl StateStore for Table {
         let members = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
         Ok(KnownGroups {
             place: items.get(&place).and_then(state).unwrap_or_default(),
-            groups: keys.iter().filter_map(baseline).collect(),
+            groups: keys
+                .iter()
+                .filter_map(baseline)
+                .filter(|(_, baseline): &(String, Baseline)| baseline.is_whole())
+                .collect(),
             members: of_members.iter().filter_map(members).collect(),
         })
     }

@@ -56,7 +56,7 @@ pub(super) struct MendedGroup {
     pub(super) group: Group,
     /// Whether all that was to be said of it is known, and not new.
     pub(super) known: bool,
-    /// When rules were first read back as gone.
+    /// When rules were first read back as closed.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
     /// What of its rules is to be remembered.
@@ -211,6 +211,10 @@ impl<'a> Mending<'a> {
             self.keep(done);
             let is_asked = remembered.is_some();
             self.memory = remembered.unwrap_or(memory.clone());
+            if let (true, Memory::Read(remembered)) = (is_asked, &self.memory) {
+                let known = remembered.baseline.iter().flat_map(|baseline| baseline.rules.values());
+                self.snapshot.remember(known.map(|known| &known.rule));
+            }
             references.resolve(&mut self.snapshot);
             self.establish_peers(asked).await;
             unread = error.or(unread);
@@ -266,16 +270,24 @@ impl<'a> Mending<'a> {
         for new in done {
             let id = &new.finding.rule.id;
             let is_news =
-                |old: &StepResult| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
+                |old: &StepResult| new.action.is_closed_by_us() || new.action.outcome() > old.action.outcome();
             if self.results.get(id).is_none_or(is_news) {
                 self.results.insert(id.clone(), new);
             }
         }
-        if self.results.values().any(|result| result.action == Action::Revoked) {
+        if self.results.values().any(|result| result.action.is_closed_by_us()) {
             self.closed_at.get_or_insert(self.context.setup.ports.clock.now());
         }
         let is_gone = |rule: &Rule| self.results.get(&rule.id).is_some_and(|result| result.action.says_gone());
         self.snapshot.group.rules.retain(|rule| !is_gone(rule));
+        let restored = self.results.values().filter(|result| result.action == Action::Restored);
+        let restored: BTreeMap<&str, &Rule> =
+            restored.filter_map(|result| Some((result.finding.rule.id.as_str(), result.before.as_ref()?))).collect();
+        for rule in &mut self.snapshot.group.rules {
+            if let Some(before) = restored.get(rule.id.as_str()) {
+                *rule = (*before).clone();
+            }
+        }
     }
 
     /// The rules that the event names and that are not there as it says, nor were handled.

@@ -92,9 +92,14 @@ impl<'a> Invocation<'a> {
                 self.again.add(why, &mended.group.id, named);
             }
             self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
-            self.lesson.place = asked.beginning(self.context.started).await;
             self.looked_at.push(mended);
         }
+        self.begins(asked).await;
+    }
+
+    /// Has written down when the guard began here: it begins with what it first sees, in scope or not.
+    pub(super) async fn begins(&mut self, asked: &mut Asked) {
+        self.lesson.place = asked.beginning(self.context.started).await;
     }
 
     /// A group that is gone, with what the event says of its rules.
@@ -119,7 +124,7 @@ impl<'a> Invocation<'a> {
         let InvocationContext { setup, event, round, .. } = self.context;
         let (Some(queue), Some(event)) = (&setup.ports.queue, event) else { return };
         let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
-        let has_done = results.any(|result| result.action == Action::Revoked);
+        let has_done = results.any(|result| result.action.is_closed_by_us());
         let again = std::mem::take(&mut self.again);
         let now = setup.ports.clock.now();
         self.problems.extend(again.send(queue.as_ref(), event, round, has_done, now).await);
@@ -131,8 +136,8 @@ impl<'a> Invocation<'a> {
     async fn missing(&mut self) -> Missing {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
-            let has_revoked = looked.results.iter().any(|result| result.action == Action::Revoked);
-            (closes || has_revoked)
+            let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
+            (closes || has_closed)
                 && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
@@ -284,6 +289,9 @@ impl<'a> Invocation<'a> {
             return Ok(Response::repeat(event));
         }
         let Setup { policy, modes, .. } = self.context.setup;
+        for (group, _, findings) in &found {
+            self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings));
+        }
         for (group, known, findings) in found {
             self.record(About::Group(&group), modes.of(policy, &group, known).0, findings);
         }
@@ -327,6 +335,18 @@ impl<'a> Invocation<'a> {
     }
 }
 
+/// A rule stays marked until people have heard why it is left: one whose finding is no news now is learnt the next time.
+fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding]) {
+    let is_unsaid = |id: &str| {
+        findings.iter().any(|finding| {
+            let is_it = finding.rule().is_some_and(|rule| rule.id == id);
+            is_it && finding.notified_at.is_some()
+        })
+    };
+    learnt.rules.retain(|known| !learnt.unmarked.contains(&known.rule.id) || !is_unsaid(&known.rule.id));
+}
+
 fn finding(result: StepResult) -> Finding {
-    Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
+    let before = result.before;
+    Finding { before, ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail) }
 }

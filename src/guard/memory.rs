@@ -80,7 +80,8 @@ impl Asked {
         let mut remembered = Remembered { began: known.place.began, looked_at, was_there, baseline, members };
         if remembered.baseline.is_none() && looked_at.is_some() {
             match state.seen(vpc).await {
-                Ok(seen) => remembered.was_there = seen.contains(group),
+                // A look that saw nothing was lost: each VPC has a group.
+                Ok(seen) => remembered.was_there = seen.is_empty() || seen.contains(group),
                 Err(error) => return Memory::Unreadable(chain(&error)),
             }
         }
@@ -131,8 +132,10 @@ impl Asked {
             let ids = group.rules.iter().map(|rule| rule.id.clone());
             learnt.seen = Some(ids.chain(group.unreadable_rules.iter().filter_map(|rule| rule.id.clone())).collect());
             // For the first time, and where what was known is lost, everything enters, and nothing is marked.
-            let is_first =
-                remembered.counts_from(at).is_none() || remembered.was_there && remembered.baseline.is_none();
+            let is_first = is_first_time(&remembered, &group, at);
+            let undecoded = || group.unreadable_rules.iter().filter_map(|rule| rule.id.clone()).collect();
+            learnt.undecoded = if is_first { undecoded() } else { BTreeSet::new() };
+            learnt.read = lists_of(&group, group.rules.iter());
             if is_first || !is_in_scope {
                 let known = remembered.baseline.as_ref();
                 let is_kept = |rule: &&Rule| {
@@ -142,6 +145,9 @@ impl Asked {
                 let entering = group.rules.iter().filter(|rule| !is_kept(rule));
                 learnt.rules = entering.map(|rule| entry(rule, &group, None)).collect();
                 learnt.lists = lists(&group, &learnt.rules);
+            } else if let Some(baseline) = &remembered.baseline {
+                let is_decoded = |rule: &&Rule| baseline.undecoded.contains(&rule.id);
+                learnt.rules.extend(group.rules.iter().filter(is_decoded).map(|rule| entry(rule, &group, None)));
             }
             lesson.groups.insert(group.id.clone(), learnt);
         }
@@ -185,7 +191,11 @@ fn entry(rule: &Rule, group: &Group, mark: Option<Mark>) -> KnownRule {
 
 /// The entries of the customers' lists that these rules use.
 fn lists(group: &Group, rules: &[KnownRule]) -> BTreeMap<String, BTreeSet<IpNet>> {
-    let used = rules.iter().filter_map(|known| known.rule.peer.prefix_list());
+    lists_of(group, rules.iter().map(|known| &known.rule))
+}
+
+fn lists_of<'r>(group: &Group, rules: impl Iterator<Item = &'r Rule>) -> BTreeMap<String, BTreeSet<IpNet>> {
+    let used = rules.filter_map(|rule| rule.peer.prefix_list());
     let entries = used.filter_map(|id| match group.prefix_lists.get(id) {
         Some(PrefixList::Entries(entries)) => Some((id.to_owned(), entries.blocks().into_iter().collect())),
         Some(PrefixList::Aws(_) | PrefixList::Unreadable { .. }) | None => None,
@@ -199,8 +209,7 @@ pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepRes
     let Memory::Read(remembered) = context.memory else { return Learnt::default() };
     let found = &group.members;
     let members = if is_news(&remembered.members, found, context.now) { found.clone() } else { Members::new() };
-    let is_lost = remembered.was_there && remembered.baseline.is_none();
-    if remembered.counts_from(context.now).is_none() || is_lost {
+    if is_first_time(remembered, group, context.now) {
         return Learnt { members, ..Learnt::default() };
     }
     let known = |rule: &Rule| remembered.baseline.as_ref().and_then(|baseline| baseline.rules.get(&rule.id));
@@ -215,7 +224,23 @@ pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepRes
         (!is_there || gained(group, remembered, &entering.rule)).then_some(entering)
     });
     let rules: Vec<KnownRule> = entering.collect();
-    Learnt { lists: lists(group, &rules), rules, seen: None, members, may_begin: !remembered.was_there }
+    let is_left =
+        |id: &str| results.iter().any(|result| result.finding.rule.id == id && result.action == Action::WouldRevoke);
+    let unmarked = rules.iter().filter(|known| known.mark.is_none() && is_left(&known.rule.id));
+    let unmarked = unmarked.map(|known| known.rule.id.clone()).collect();
+    Learnt {
+        unmarked,
+        lists: lists(group, &rules),
+        rules,
+        members,
+        may_begin: !remembered.was_there,
+        ..Learnt::default()
+    }
+}
+
+/// Whether nothing says what is new: for the first time, or because what was known is lost.
+fn is_first_time(remembered: &Remembered, group: &Group, now: Timestamp) -> bool {
+    remembered.is_first_time(group.clusters_since, now) || remembered.was_there && remembered.baseline.is_none()
 }
 
 fn gained(group: &Group, remembered: &Remembered, rule: &Rule) -> bool {

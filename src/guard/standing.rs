@@ -119,18 +119,15 @@ pub fn standing(
         (Memory::Unasked, _) => return Standing::Unasked,
         (Memory::Read(remembered), _) => remembered,
     };
-    if remembered.looked_at.is_none() {
-        return Standing::Known(None);
-    }
-    if remembered.counts_from(now).is_none() {
-        return Standing::Known(Some(Told::WhileNotLooking));
+    if remembered.is_first_time(group.clusters_since, now) {
+        return Standing::Known(remembered.looked_at.map(|_| Told::WhileNotLooking));
     }
     let Some(baseline) = &remembered.baseline else {
         return if remembered.was_there { Standing::Known(Some(Told::WhileNotLooking)) } else { Standing::New };
     };
     let is_it = |known: &&KnownRule| is_equal(&known.rule, rule);
     let Some(KnownRule { context, mark, .. }) = baseline.rules.get(&rule.id).filter(is_it) else {
-        return Standing::New;
+        return if baseline.undecoded.contains(&rule.id) { Standing::Known(None) } else { Standing::New };
     };
     if gained == Some(Verdict::Revoke) {
         return Standing::New;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::group::Role;
+use crate::model::role::Role;
 
 /// So long what a group was counts beside what it is.
 const COUNTS_FOR: SignedDuration = SignedDuration::from_hours(24);

@@ -160,10 +160,14 @@ pub struct Finding {
     pub action: Action,
     /// Why, where the action alone does not say it.
     pub detail: Option<String>,
-    /// When it was read back as gone after our revoke.
+    /// What the rule was known as before it was edited in place to what it was found as. That is what `restored` put it back
+    /// to, and what a revoke lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Rule>,
+    /// When it was read back as gone or put back, after we closed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
-    /// What our revoke did to connections.
+    /// What that did to connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
     /// When people were notified of it, if it is no news now.
@@ -286,6 +290,7 @@ impl Finding {
             portions: Vec::new(),
             action: Action::Reported,
             detail: Some(detail),
+            before: None,
             closed_at: None,
             connections: None,
             notified_at: None,
@@ -293,10 +298,12 @@ impl Finding {
         }
     }
 
-    /// Notes when a rule that was revoked was read back as gone, and what became of its connections; nothing of any other
+    /// Notes when a rule that we closed was read back as closed, and what became of its connections; nothing of any other
     /// finding.
     pub fn close(&mut self, at: Timestamp, rules_of_group: &[Rule]) {
-        if let (Subject::Rule(rule), Action::Revoked) = (&self.subject, self.action) {
+        if let Subject::Rule(rule) = &self.subject
+            && self.action.is_closed_by_us()
+        {
             self.connections = Some(Connections::of(rule, rules_of_group));
             self.closed_at = Some(at);
         }

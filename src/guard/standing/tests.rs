@@ -84,6 +84,11 @@ fn each_sentence_of_the_design() {
     let down = || Memory::Unreadable("connection reset".to_owned());
     let was_known = || Memory::Read(remembered());
     let looked = |looked_at: Option<&str>| Memory::Read(Remembered { looked_at: looked_at.map(at), ..remembered() });
+    let undecoded = || {
+        let mut remembered = remembered();
+        remembered.baseline.iter_mut().for_each(|baseline| baseline.undecoded = names(&["sgr-2"]));
+        Memory::Read(remembered)
+    };
     let without = |was_there| Memory::Read(Remembered { baseline: None, was_there, ..remembered() });
     let shared = |group: Group| Group { is_shared: true, ..group };
     let since = |group: Group, time: &str| Group { clusters_since: Some(at(time)), ..group };
@@ -114,6 +119,15 @@ fn each_sentence_of_the_design() {
         ("not answered yet: everything else waits", &old, prod(), Memory::Unasked, named, "waits"),
         // First look.
         ("until the first look ends, what no event created is known", &other, prod(), looked(None), named, KNOWN),
+        (
+            "but for a group of which all clusters were made after the guard began",
+            &other,
+            since(prod(), "2026-11-01T00:00:00Z"),
+            Memory::Read(Remembered { looked_at: None, was_there: false, baseline: None, ..remembered() }),
+            elsewhere,
+            NEW,
+        ),
+        ("what that look could not decode", &other, prod(), undecoded(), elsewhere, KNOWN),
         // Known and new.
         ("a sweep finds a rule whose event was lost", &other, prod(), was_known(), elsewhere, NEW),
         ("an identical rule under a new id is new", &other, prod(), was_known(), named, NEW),

@@ -47,6 +47,7 @@ pub(super) fn headline(findings: &[&Finding]) -> String {
         with(Action::Failed, "NOT closed"),
         with(Action::Refused, "left open"),
         with(Action::Revoked, "revoked"),
+        with(Action::Restored, "put back"),
         with(Action::WouldRevoke, "should be closed"),
         with(Action::Postponed, "NOT closed yet"),
         with(Action::WasOpen, "open for a while"),
@@ -90,12 +91,25 @@ pub(super) fn status(finding: &Finding) -> &'static str {
         Action::None | Action::Reported => "Open, reported only",
         Action::WouldRevoke => "STILL OPEN, only reported",
         Action::Revoked => "Closed: revoked, and read back as gone",
+        Action::Restored => "Closed: put back to what it was, and read back as that",
         Action::AlreadyGone => "Not open: it was not there any more when we looked",
         Action::WasOpen => "Not open any more: it was, according to the event, and was gone or harmless when we looked",
         Action::Postponed => "STILL OPEN, the guard comes back to it",
         Action::Changed => "Changed while we looked, and judged again",
         Action::Refused => "STILL OPEN, a guard kept us from revoking it",
+        Action::Failed if finding.before.is_some() => "STILL OPEN, closing it did not work",
         Action::Failed => "STILL OPEN, the revoke did not work",
+    }
+}
+
+/// What a rule was before it was edited in place, where nothing else says so.
+pub(super) fn before(finding: &Finding) -> Option<String> {
+    let before = finding.before.as_ref()?;
+    let before = rule_in_words(&Rule { id: String::new(), ..before.clone() });
+    match finding.action {
+        Action::Restored => Some(format!("It is again what it was known as before it was edited: {before}")),
+        Action::Refused | Action::Failed => Some(format!("Before it was edited it was known as {before}")),
+        _ => None,
     }
 }
 
@@ -145,6 +159,7 @@ pub fn rule_in_words(rule: &Rule) -> String {
 /// In the order in which they are to be done.
 pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
     let has = |action: Action| findings.iter().any(|finding| finding.action == action);
+    let has_closed = findings.iter().any(|finding| finding.action.is_closed_by_us());
     let is = |check: Check| findings.iter().any(|finding| finding.subject == Subject::Check(check));
     let (is_denied, is_unfinished) = (is(Check::ReadDenied), is(Check::Unfinished));
     let has_failed = findings.iter().any(|finding| finding.action == Action::Failed && !is_unread(finding));
@@ -163,11 +178,15 @@ pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
             "Look for connections made meanwhile: revoking a rule does not always cut what is already open.",
         ),
         (
-            has(Action::Revoked) || has(Action::WouldRevoke),
+            has(Action::Restored) && !has(Action::Revoked),
+            "Look for connections made meanwhile: putting a rule back does not always cut what is already open.",
+        ),
+        (
+            has_closed || has(Action::WouldRevoke),
             "Fix it at the source (Terraform, CloudFormation, a controller), or it will come back.",
         ),
         (
-            has(Action::Revoked) || has(Action::WouldRevoke),
+            has_closed || has(Action::WouldRevoke),
             "If it has to be open: ask the owners of the policy for an exception with a reason and an end.",
         ),
         (
