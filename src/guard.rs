@@ -59,6 +59,8 @@ use crate::report::record::{About, Record};
 
 /// Groups read at once where many are concerned.
 const MAX_GROUPS: usize = 200;
+/// What is answered where others look.
+const IN_PARTS: &str = "a look at everything is under way, in parts";
 
 fn read_failed(what: String, source: CloudError) -> GuardError {
     GuardError::ReadFailed { what, source }
@@ -103,7 +105,7 @@ impl Guard {
     pub async fn look(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
         let (change, looked) = match trigger {
             Trigger::Sweep { groups } if groups.is_empty() && parts::begin(&self.setup).await => {
-                return Ok(Response::ignored("a look at everything is under way, in parts".to_owned()));
+                return Ok(Response::ignored(IN_PARTS.to_owned()));
             }
             Trigger::Sweep { groups } => (None, self.sweep(groups.clone(), None, round).await),
             Trigger::Lost => (None, self.everything(None, round).await),
@@ -138,6 +140,10 @@ impl Guard {
         let looked = match &work.task {
             Task::Look { change, look, why } => {
                 self.change(change, Round { look: *look, why: Some(*why), hops: work.hops, ..round }).await
+            }
+            // Of an event that nobody knows a sweep finds what it opened.
+            Task::Everything { change: None, .. } if parts::begin(&self.setup).await => {
+                return Ok(Response::ignored(IN_PARTS.to_owned()));
             }
             Task::Everything { change, .. } => {
                 self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
@@ -305,7 +311,7 @@ impl Guard {
     }
 
     /// The groups that were put on an attachment, the ids of those for which it is the first EKS interface, and whether EC2
-    /// shows it. It is waited for a moment if these groups let in what the policy objects to; in the end they count without it.
+    /// shows it. It is waited for a moment if these groups let in what the policy objects to; in the end they count without.
     async fn attached(
         &self,
         attachment: Option<&str>,
@@ -342,8 +348,8 @@ impl Guard {
         Ok((looked, BTreeSet::new(), false))
     }
 
-    /// A group that is not there. What the event says of its rules is looked at once more, and told in the end if the group is
-    /// known to have been a cluster's.
+    /// A group that is not there. What the event says of its rules is looked at once more, and told in the end if the group
+    /// is known to have been a cluster's.
     async fn gone(&self, group: &GroupRef, named: &Named, asked: &mut Asked, invocation: &mut Invocation<'_>) {
         let GroupRef::Id(id) = group else { return };
         let now = self.setup.ports.clock.now();

@@ -1,5 +1,5 @@
-//! The guard's own messages in its work queue: what has to be looked at again, and parts of larger looks. Written and read by
-//! this one definition.
+//! The guard's own messages in its work queue: what has to be looked at again, and parts of larger looks. Written and read
+//! by this one definition.
 //!
 //! Must not: decide what is put off and for how long. A message is an order only where it comes from the guard's own queue,
 //! which the dispatcher knows; anywhere else it is nothing we know.

@@ -22,8 +22,8 @@ pub(super) fn is_as_claimed(named: &NamedRule, rule: &Rule) -> bool {
     names(named, rule) && (named.claim.is_none() || names(&fits, rule))
 }
 
-/// What the policy says of what the event claims of this group, whose author is who made the call. Without a role it is judged
-/// as a node's.
+/// What the policy says of what the event claims of this group, whose author is who made the call. Without a role it is
+/// judged as a node's.
 pub(super) fn judged(
     setup: &Setup,
     group: &Group,

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::record::Record;
 
-/// Records that are kept for the digest, in bytes; the state takes some 400 KB. The others were recorded, and are in no digest.
+/// Records that are kept for the digest, in bytes; the state takes some 400 KB. The others were recorded, and are in no
+/// digest.
 const MAX_BYTES: usize = 300_000;
 
 /// What a part found.

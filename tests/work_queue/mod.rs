@@ -271,7 +271,8 @@ async fn an_event_that_lambda_could_not_keep_is_a_look_at_everything_and_a_messa
     case.pass(120).await;
     assert_eq!((case.waiting(), case.world.calls("names").len()), (0, 1));
     let message = authorize("e-1", &["sgr-1"]).to_string();
-    let sns = json!({"requestPayload": {"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "m", "Message": message}}]}});
+    let record = json!({"EventSource": "aws:sns", "Sns": {"MessageId": "m", "Message": message}});
+    let sns = json!({"requestPayload": {"Records": [record]}});
     case.put(&sns.to_string()).await;
     let answers = case.pass(1).await;
     assert_eq!(actions(&answers[0].1), [("sgr-1".to_owned(), Action::Revoked)]);
