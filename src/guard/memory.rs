@@ -164,6 +164,12 @@ impl Asked {
         lesson
     }
 
+    /// What is known of the location; `None` where nobody can say.
+    pub(super) async fn place(&mut self) -> Option<LocationState> {
+        self.state.as_ref()?;
+        self.answer().await.as_ref().ok().map(|(known, _)| known.place.clone())
+    }
+
     /// When the guard began here, if nobody has written that yet.
     pub(super) async fn beginning(&mut self, now: Timestamp) -> LocationState {
         let is_unknown =

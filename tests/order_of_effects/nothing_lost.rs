@@ -144,7 +144,7 @@ async fn what_others_closed_is_never_ours() {
     denied.rules.lock().unwrap().clear();
     retried(&denied, &event).await;
     let actions: BTreeSet<Action> = told(&denied).into_iter().map(|(.., action)| action).collect();
-    assert_eq!(actions, [Action::Failed, Action::AlreadyGone].into());
+    assert_eq!(actions, [Action::Failed, Action::WasOpen].into());
 
     let faster = world(vec![kubelet("sgr-1")]);
     let vanish: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap().clear());
@@ -199,6 +199,7 @@ fn with_two_channels(world: &Arc<World>, beside: &Arc<Beside>) -> Dispatcher {
         ports: Ports {
             ec2: fake(),
             eks: fake(),
+            queue: None,
             state: Some(fake()),
             channels: vec![fake(), Arc::clone(beside) as Arc<dyn Channel>],
             clock: fake(),
