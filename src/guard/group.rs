@@ -95,7 +95,7 @@ impl MendedGroup {
             results: Vec::new(),
             journal: Journal::default(),
             unwritten: Vec::new(),
-            left_over: Default::default(),
+            left_over: BTreeMap::new(),
             learnt: Learnt::default(),
             about: Vec::new(),
             problems: Vec::new(),
