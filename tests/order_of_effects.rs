@@ -8,6 +8,7 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod not_known;
 mod putting_back;
 mod read_back;
 
@@ -66,6 +67,8 @@ struct World {
     /// At each look there is one more rule that refers to a new prefix list, and the look takes long.
     restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
+    /// The VPC of the group, if it is not the cluster's: it is associated with that.
+    group_vpc: Mutex<Option<String>>,
     list_is_gone: Mutex<bool>,
     /// Groups besides that use the prefix list, and are gone.
     other_users: Mutex<usize>,
@@ -165,7 +168,7 @@ impl Ec2 for Fake {
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
             name: "nodes".into(),
-            vpc: "vpc-1".into(),
+            vpc: self.0.group_vpc.lock().unwrap().clone().filter(|_| id == GROUP).unwrap_or("vpc-1".into()),
             tags: tagged(id)
                 .then(|| ("kubernetes.io/cluster/prod".to_owned(), "owned".to_owned()))
                 .into_iter()
