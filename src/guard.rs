@@ -11,6 +11,8 @@ mod handled;
 mod hourly;
 pub mod inventory;
 mod invocation;
+mod journal;
+mod left_over;
 mod memory;
 pub mod modes;
 mod needs;
@@ -39,7 +41,7 @@ use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
-use crate::guard::notify::notify;
+use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
@@ -128,7 +130,13 @@ impl Guard {
                     match asked.beside(self.find(group)).await {
                         // The other groups still count.
                         Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
-                        Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
+                        Ok(None) => {
+                            out_of_scope.push(format!("security group `{}` is already gone", group.text()));
+                            if let GroupRef::Id(id) = group {
+                                let gone = Group { id: id.clone(), ..Group::default() };
+                                invocation.join(&gone, &mut asked).await;
+                            }
+                        }
                         Ok(Some(looked)) => {
                             if let GroupRef::Name(_) = group {
                                 asked = self.ask_about(&looked);
@@ -187,6 +195,37 @@ impl Guard {
         }
         let ignored = invocation.is_empty().then(|| out_of_scope.join("; "));
         invocation.finish(ignored).await
+    }
+
+    /// The guard's own call came back as an event: what it did, if nobody told it. `None`: there is nothing to say.
+    ///
+    /// # Errors
+    /// A state that cannot be read, or people that cannot be notified.
+    pub async fn own_doing(&self, change: &Change, deadline: Timestamp) -> Result<Option<Response>, GuardError> {
+        let event = &change.event;
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), deadline);
+        let ids = change.touched().iter().filter_map(|touched| match &touched.group {
+            GroupRef::Id(id) => Some(id.clone()),
+            GroupRef::Name(_) => None,
+        });
+        let ids: BTreeSet<String> = ids.collect();
+        let mut asked = self.ask(ids.iter().cloned().collect());
+        for id in ids {
+            let journal = asked.journal_of(&id).await;
+            if journal.entries.values().all(|entry| entry.told) {
+                continue;
+            }
+            // That the call came back does not say that EC2 shows what it did.
+            let rules = match self.inventory.rules(&id).await {
+                Ok(rules) => rules,
+                Err(CloudError::GroupGone(_)) => Vec::new(),
+                Err(source) => return Err(read_failed(format!("the rules of `{id}`"), source)),
+            };
+            invocation.join_own(&Group { id, rules, ..Group::default() }, &journal);
+        }
+        let response = invocation.finish(None).await?;
+        Ok((!response.records.is_empty()).then_some(response))
     }
 
     fn ask(&self, groups: Vec<String>) -> Asked {
@@ -350,7 +389,7 @@ impl Guard {
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
-        let unsent = notify(ports, &[message]).await;
+        let unsent = notify(ports, &[Outgoing::once(message)]).await;
         for error in &unsent {
             tracing::error!(error, "nobody could be notified that the guard may not look");
         }

@@ -9,6 +9,8 @@
 )]
 
 mod not_known;
+#[path = "order_of_effects/nothing_lost.rs"]
+mod nothing_lost;
 mod putting_back;
 mod read_back;
 
@@ -41,7 +43,9 @@ use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
 use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
+use eks_sg_guard::report::journal::{Journal, Note};
 use eks_sg_guard::report::notice::{Message, Notice, email};
+use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox};
 use eks_sg_guard::report::outcome::{Action, Outcome};
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp};
@@ -98,15 +102,35 @@ struct World {
     place: Mutex<LocationState>,
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
+    journals: Mutex<BTreeMap<String, Journal>>,
+    /// Whether the next messages are refused, the last entry first.
+    failing_sends: Mutex<Vec<bool>>,
+    /// As JSON, by key.
+    outboxes: Mutex<BTreeMap<String, String>>,
     /// Another group, `sg-0bb`, that only a tag makes the cluster's.
     peer_is_tagged: Mutex<bool>,
     hour: Mutex<Hour>,
     members: Mutex<BTreeMap<String, Members>>,
     state_is_down: Mutex<bool>,
+    /// EC2 revokes, and does not answer.
+    answers_are_lost: Mutex<bool>,
+    /// Writing into a journal takes for ever.
+    journal_hangs: Mutex<bool>,
+    /// So many calls later the process dies.
+    dies_in: Mutex<Option<usize>>,
 }
 
 impl World {
     fn call(&self, line: String) {
+        let dies = {
+            let mut left = self.dies_in.lock().unwrap();
+            *left = left.map(|left| left.wrapping_sub(1));
+            *left == Some(usize::MAX)
+        };
+        if dies {
+            // Without the hook of panics, which would print each.
+            std::panic::resume_unwind(Box::new("dead"));
+        }
         let due = {
             let mut surprise = self.surprise.lock().unwrap();
             match surprise.as_mut() {
@@ -274,7 +298,7 @@ impl Ec2 for Fake {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
         }
         rules.retain(|rule| !ids.contains(&rule.id));
-        Ok(())
+        if *self.0.answers_are_lost.lock().unwrap() { Err(failed("ec2:RevokeSecurityGroupIngress")) } else { Ok(()) }
     }
     async fn modify(&self, _: &str, changes: &[Rule]) -> Result<(), CloudError> {
         let ids: Vec<&str> = changes.iter().map(|rule| rule.id.as_str()).collect();
@@ -337,6 +361,10 @@ impl Channel for Fake {
         "people"
     }
     async fn send(&self, message: &Message) -> Result<(), Cause> {
+        self.0.call("send".into());
+        if self.0.failing_sends.lock().unwrap().pop().is_some_and(|fails| fails) {
+            return Err("throttled".into());
+        }
         if *self.0.channel_is_down.lock().unwrap() {
             return Err("no route to host".into());
         }
@@ -358,12 +386,23 @@ impl World {
 
 #[async_trait]
 impl StateStore for Fake {
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError> {
         self.0.state_call("known")?;
         let baselines = self.0.baselines.lock().unwrap();
         let groups = groups.iter().filter_map(|id| Some((id.clone(), baselines.get(id)?.clone())));
         let (place, members) = (self.0.place.lock().unwrap().clone(), self.0.members.lock().unwrap().clone());
-        Ok(KnownGroups { place, groups: groups.collect(), members })
+        let known = KnownGroups { place, groups: groups.collect(), members };
+        Ok((known, self.0.journals.lock().unwrap().clone()))
+    }
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
+        self.0.state_call("note")?;
+        if *self.0.journal_hangs.lock().unwrap() {
+            return std::future::pending().await;
+        }
+        let mut journals = self.0.journals.lock().unwrap();
+        let journal = journals.entry(group.to_owned()).or_default();
+        *journal = std::mem::take(journal).with(note, self.now());
+        Ok(journal.clone())
     }
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
         self.0.state_call("seen")?;
@@ -392,6 +431,24 @@ impl StateStore for Fake {
             let baseline = Baseline::with(baselines.remove(id), learnt);
             baselines.extend(baseline.map(|baseline| (id.clone(), baseline)));
         }
+        Ok(())
+    }
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
+        self.0.state_call("claim")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let kept = outboxes.get(key).map_or_else(|| "{}".to_owned(), Clone::clone);
+        let mut outbox: Outbox = serde_json::from_str(&kept).unwrap();
+        assert!(outbox.letters.iter().all(|letter| letter.message.is_some()), "every word comes back");
+        let claimed = outbox.claim(letter, channels, self.now());
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
+        Ok(claimed)
+    }
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+        self.0.state_call("settle")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let mut outbox: Outbox = serde_json::from_str(&outboxes[key]).unwrap();
+        outbox.settle(letter, channel, is_sent);
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(())
     }
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
@@ -563,7 +620,7 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
         calls[..7],
         ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
     );
-    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(calls[7..10], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -578,7 +635,7 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let calls = case.world.calls.lock().unwrap().clone();
     let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[8..], requirements);
+    assert_eq!(calls[8..11], requirements);
 }
 
 #[tokio::test]
@@ -1115,7 +1172,7 @@ async fn only_what_every_channel_took_is_kept() {
     assert!(case.world.histories.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
     *case.world.channel_is_down.lock().unwrap() = false;
     let answer = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
-    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::Revoked)], "the journal says that it was us");
     assert_eq!((case.world.notices().len(), case.world.histories.lock().unwrap().len()), (1, 1));
     assert_eq!(*case.world.handled.lock().unwrap(), ["e-sgr-1"]);
 }
@@ -1124,8 +1181,8 @@ async fn only_what_every_channel_took_is_kept() {
 async fn what_failed_is_a_notice_each_time_and_its_event_is_not_kept() {
     let case = Case::with_state(Arc::default());
     *case.world.denied.lock().unwrap() = vec!["sgr-1".into()];
-    for notices in [1, 2] {
-        assert!(case.opens("sgr-1", 0).await.is_err());
+    for (minutes, notices) in [(0, 1), (1, 2)] {
+        assert!(case.opens("sgr-1", minutes).await.is_err());
         assert_eq!(case.world.notices().len(), notices);
     }
     assert!(case.world.handled.lock().unwrap().is_empty());
@@ -1152,8 +1209,8 @@ async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_ther
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
     assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
-    let expected = ["state known", "state is_handled", "state history", "state remember"];
-    assert_eq!(case.world.calls("state"), expected);
+    let expected = ["known", "note", "note", "is_handled", "history", "claim", "settle", "note", "remember"];
+    assert_eq!(case.world.calls("state"), expected.map(|call| format!("state {call}")));
 }
 
 #[tokio::test]
@@ -1689,6 +1746,20 @@ async fn what_an_event_created_does_not_wait_for_a_state_that_is_down_and_what_i
         case.guard.handle(&event, Timestamp::MAX).await.unwrap();
         assert!(case.world.left().is_empty(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_known_rule_that_an_event_names_waits_for_the_digest() {
+    let case = looked_at(vec![kubelet("sgr-1")]).await;
+    let told = case.world.notices().len();
+    case.world.milliseconds.fetch_add(2 * 3_600_000, Ordering::Relaxed);
+    let mut old = authorize("e-old", &["sgr-1"]);
+    old["detail"]["eventTime"] = "2026-11-22T02:00:00Z".into();
+    let response = case.guard.handle(&old, Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    assert_eq!(case.world.notices().len(), told, "machines have the record, people the digest");
+    case.sweep().await;
+    assert_eq!(case.world.notices().len(), told + 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! Must not: order effects (remediate does), or tell anybody (the invocation does).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join3;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Named, NamedRule};
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
+use crate::guard::journal::GroupJournal;
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
@@ -25,6 +27,7 @@ use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::report::finding::Finding;
+use crate::report::journal::{Entry, Journal};
 use crate::report::outcome::Action;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
@@ -55,6 +58,12 @@ pub(super) struct MendedGroup {
     /// When rules were first read back as closed.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
+    /// The journal of the group, with what this invocation wrote.
+    pub(super) journal: Journal,
+    /// Why that could not be written.
+    pub(super) unwritten: Vec<String>,
+    /// What other tries did and nobody told, by rule id.
+    pub(super) left_over: BTreeMap<String, Entry>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
     /// What is to be said of the group as a whole.
@@ -73,8 +82,18 @@ pub(super) async fn mend(
 ) -> MendedGroup {
     let (results, problems) = (BTreeMap::new(), Vec::new());
     let memory = if context.setup.ports.state.is_some() { Memory::Unasked } else { Memory::None };
-    let mut mending =
-        Mending { context, named, snapshot, memory, lookups_left: MAX_LOOKUPS, results, closed_at: None, problems };
+    let journal = Arc::new(GroupJournal::new(&context.setup.ports, context.event));
+    let mut mending = Mending {
+        context,
+        named,
+        snapshot,
+        memory,
+        journal,
+        lookups_left: MAX_LOOKUPS,
+        results,
+        closed_at: None,
+        problems,
+    };
     let missing = mending.with_what_is_missing(asked, max_revokes).await;
     let gone = mending.claimed(&missing).await;
     for (id, list) in &mending.snapshot.group.prefix_lists {
@@ -82,14 +101,27 @@ pub(super) async fn mend(
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
+    let left_over = mending.join();
     let mut about: Vec<Finding> = mending.unreadable().into_iter().collect();
     about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
-    let Mending { snapshot, closed_at, problems, .. } = mending;
+    let Mending { snapshot, closed_at, problems, journal, .. } = mending;
+    let (unwritten, journal) = (journal.problems(), journal.journal());
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
-    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, about, problems }
+    MendedGroup {
+        group: snapshot.group,
+        known,
+        closed_at,
+        results,
+        journal,
+        unwritten,
+        left_over,
+        learnt,
+        about,
+        problems,
+    }
 }
 
 /// The work on one group.
@@ -98,6 +130,7 @@ struct Mending<'a> {
     named: &'a Named,
     snapshot: GroupSnapshot,
     memory: Memory,
+    journal: Arc<GroupJournal<'a>>,
     lookups_left: usize,
     /// By rule id.
     results: BTreeMap<String, StepResult>,
@@ -134,11 +167,13 @@ impl<'a> Mending<'a> {
     async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
         let InvocationContext { setup, inventory, hourly, deadline, .. } = self.context;
         let (id, vpcs) = (self.snapshot.group.id.clone(), self.snapshot.vpcs());
+        let journal = Arc::clone(&self.journal);
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
             let memory = self.memory.clone();
             let context = self.plan_context(&memory);
-            let remediation = Remediation { ports: &setup.ports, inventory, hourly, context, deadline };
+            let remediation =
+                Remediation { ports: &setup.ports, inventory, hourly, journal: &journal, context, deadline };
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let may_look_up = self.lookups_left > 0 && unread.is_none();
             let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };
@@ -152,6 +187,9 @@ impl<'a> Mending<'a> {
             self.keep(done);
             let is_asked = remembered.is_some();
             self.memory = remembered.unwrap_or(memory.clone());
+            if is_asked {
+                self.journal.read(asked.journal_of(&id).await);
+            }
             if let (true, Memory::Read(remembered)) = (is_asked, &self.memory) {
                 let known = remembered.baseline.iter().flat_map(|baseline| baseline.rules.values());
                 self.snapshot.remember(known.map(|known| &known.rule));
@@ -237,8 +275,24 @@ impl<'a> Mending<'a> {
         let is_there = |named: &NamedRule| {
             self.is_unreadable(named) || self.snapshot.group.rules.iter().any(|rule| names(named, rule))
         };
-        let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
+        // What the journal holds as our doing, an earlier try has seen.
+        let journal = self.journal.journal();
+        let is_done = |named: &NamedRule| {
+            self.results.values().any(|result| names(named, &result.finding.rule))
+                || named.id.as_ref().is_some_and(|id| journal.holds(id))
+        };
         rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
+    }
+
+    /// What was gone and is our doing, says the journal, is no finding of its own. What of that nobody told.
+    fn join(&mut self) -> BTreeMap<String, Entry> {
+        let journal = self.journal.journal();
+        self.results.retain(|id, result| result.action != Action::AlreadyGone || !journal.holds(id));
+        let InvocationContext { setup, event, .. } = self.context;
+        let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
+        let mut left_over = journal.left_over(event, live, setup.ports.clock.now());
+        left_over.retain(|id, _| self.results.get(id).is_none_or(|result| !result.action.is_closed_by_us()));
+        left_over
     }
 
     /// Whether it is there, and nobody can say what it is.

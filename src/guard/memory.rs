@@ -26,9 +26,10 @@ use crate::policy::judge::{JudgedRule, UNREADABLE_LIST};
 use crate::policy::model::{Origin, Policy, Verdict};
 use crate::ports::StateStore;
 use crate::report::finding::Finding;
+use crate::report::journal::Journal;
 use crate::report::outcome::Action;
 
-type Answer = Result<KnownGroups, String>;
+type Answer = Result<(KnownGroups, BTreeMap<String, Journal>), String>;
 
 /// The state, asked about some groups. The answer comes when it comes.
 pub(super) struct Asked {
@@ -44,7 +45,7 @@ impl Asked {
         let asking = async move {
             match asked {
                 Some(state) => state.known(&groups).await.map_err(|error| chain(&error)),
-                None => Ok(KnownGroups::default()),
+                None => Ok(<_>::default()),
             }
         };
         Self { state: state.cloned(), asking: maybe_done(asking.boxed()), answer: None }
@@ -70,7 +71,7 @@ impl Asked {
     pub(super) async fn of(&mut self, group: &str, vpcs: &BTreeSet<String>) -> Memory {
         let Some(state) = self.state.clone() else { return Memory::None };
         let known = match self.answer().await {
-            Ok(known) => known,
+            Ok((known, _)) => known,
             Err(why) => return Memory::Unreadable(why.clone()),
         };
         let baseline = known.groups.get(group).cloned();
@@ -90,13 +91,22 @@ impl Asked {
         Memory::Read(remembered)
     }
 
+    /// The journal of this group; an empty one where nobody knows.
+    pub(super) async fn journal_of(&mut self, group: &str) -> Journal {
+        if self.state.is_none() {
+            return Journal::default();
+        }
+        let journals = self.answer().await.as_ref().ok();
+        journals.and_then(|(_, journals)| journals.get(group).cloned()).unwrap_or_default()
+    }
+
     /// What these groups were found to be of which clusters, as far as it is of use. Waits for the answer.
     pub(super) async fn members(&mut self, groups: &BTreeSet<&str>, now: Timestamp) -> BTreeMap<String, Members> {
         if self.state.is_none() || groups.is_empty() {
             return BTreeMap::new();
         }
         // Who can't read it says so where it matters: a group that is weak without it is only reported.
-        let Ok(known) = self.answer().await else { return BTreeMap::new() };
+        let Ok((known, _)) = self.answer().await else { return BTreeMap::new() };
         let of_use = |members: &&Members| members.values().any(|member| member.is_of_use(now));
         let of = |id: &&str| Some(((*id).to_owned(), known.members.get(*id).filter(of_use)?.clone()));
         groups.iter().filter_map(of).collect()
@@ -106,7 +116,7 @@ impl Asked {
     pub(super) async fn members_of_peers(&self, peers: Vec<String>) -> BTreeMap<String, Members> {
         match &self.state {
             Some(state) if !peers.is_empty() => {
-                state.known(&peers).await.map(|known| known.members).unwrap_or_default()
+                state.known(&peers).await.map(|(known, _)| known.members).unwrap_or_default()
             }
             _ => BTreeMap::new(),
         }
@@ -164,7 +174,7 @@ impl Asked {
     /// When the guard began here, if nobody has written that yet.
     pub(super) async fn beginning(&mut self, now: Timestamp) -> LocationState {
         let is_unknown =
-            self.state.is_some() && matches!(self.answer().await, Ok(known) if known.place.began.is_none());
+            self.state.is_some() && matches!(self.answer().await, Ok((known, _)) if known.place.began.is_none());
         LocationState { began: is_unknown.then_some(now), ..LocationState::default() }
     }
 }
@@ -224,27 +234,31 @@ pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepRes
             });
         (!is_there || gained(group, remembered, &entering.rule)).then_some(entering)
     });
-    let rules: Vec<KnownRule> = entering.collect();
+    // What a list gained enters with the last of the rules that use it: one that is not done yet would be known by it. Until
+    // then nothing enters that has no other entries to go by.
+    let waits = |list: &str| is_pending(context, group, results, list);
+    let has_entries = |list: &str| remembered.baseline.as_ref().is_some_and(|known| known.lists.contains_key(list));
+    let may_enter =
+        |known: &KnownRule| known.rule.peer.prefix_list().is_none_or(|list| has_entries(list) || !waits(list));
+    let rules: Vec<KnownRule> = entering.filter(may_enter).collect();
     let is_left =
         |id: &str| results.iter().any(|result| result.finding.rule.id == id && result.action == Action::WouldRevoke);
     let unmarked = rules.iter().filter(|known| known.mark.is_none() && is_left(&known.rule.id));
     let unmarked = unmarked.map(|known| known.rule.id.clone()).collect();
-    // What a list gained enters with the last of the rules that use it: one that is not done yet would be known by it.
-    let waits = |list: &str| {
-        let uses = group.rules.iter().filter(|rule| rule.peer.prefix_list() == Some(list));
-        uses.map(|rule| (rule, results.iter().find(|result| result.finding.rule.id == rule.id))).any(
-            |(rule, result)| {
-                let is_pending = |result: &StepResult| {
-                    let is_new = context.standing(rule, group) == Standing::New;
-                    (is_new || !is_final(context, group, &result.finding)) && enters(context, group, result).is_none()
-                };
-                result.is_none_or(is_pending)
-            },
-        )
-    };
     let mut lists = lists(group, &rules);
     lists.retain(|list, _| !waits(list));
     Learnt { unmarked, lists, rules, members, may_begin: !remembered.was_there, ..Learnt::default() }
+}
+
+/// Whether a rule of the group that uses the list is still to be closed, or its verdict is not final.
+fn is_pending(context: PlanContext<'_>, group: &Group, results: &[StepResult], list: &str) -> bool {
+    let mut uses = group.rules.iter().filter(|rule| rule.peer.prefix_list() == Some(list));
+    uses.any(|rule| {
+        results.iter().find(|result| result.finding.rule.id == rule.id).is_none_or(|result| {
+            let is_new = context.standing(rule, group) == Standing::New;
+            (is_new || !is_final(context, group, &result.finding)) && enters(context, group, result).is_none()
+        })
+    })
 }
 
 /// Whether nothing says what is new: for the first time, or because what was known is lost.
