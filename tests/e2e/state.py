@@ -1,13 +1,31 @@
 """The state table in a test's hands: which items there are, and what becomes of them behind the guard's back."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from emulator import Emulator
 
 Item = dict[str, Any]
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+NAME = re.compile(r'\\?"(?:sweep|at)\\?": ?\\?"$')  # before moments that are names: of a sweep
+
+
+def older(text: str, seconds: float) -> str:
+    """The text with each moment in it so much earlier, but for those that name a sweep."""
+
+    def earlier(found: re.Match[str]) -> str:
+        if NAME.search(text[max(0, found.start() - 16) : found.start()]):
+            return found[0]
+        whole, dot, fraction = found[0].rstrip("Z").partition(".")
+        moment = datetime.fromisoformat(whole) - timedelta(seconds=round(seconds))
+        return f"{moment.isoformat()}{dot}{fraction}Z"
+
+    return MOMENT.sub(earlier, text)
 
 
 @dataclass
@@ -50,3 +68,15 @@ class State:
     def known(self, group: str) -> set[str]:
         """The ids of the group's known rules."""
         return {rule for baseline in self.holds("baseline", group) for rule in baseline["rules"]}
+
+    def age(self, seconds: float) -> None:
+        """Every moment that the table holds is so much earlier, which is what a reader finds so much later."""
+        for item in self.items():
+            aged = {
+                name: {"S": older(value["S"], seconds)} if "S" in value and name != "pk" else value
+                for name, value in item.items()
+            }
+            if "expires" in item:
+                aged["expires"] = {"N": str(int(item["expires"]["N"]) - round(seconds))}
+            if aged != item:
+                self.put(aged)
