@@ -115,8 +115,7 @@ class Emulator:
                     group.ingress_rules, group.egress_rules = list(ingress), list(egress)
                 for each, content in contents:
                     each.__dict__ = dict(content)
-                for topic in sns_backends[ACCOUNT][REGION].topics.values():
-                    topic.sent_notifications = []
+                self.forget_messages()
                 self.forget()
 
         return put_back
@@ -171,6 +170,11 @@ class Emulator:
             Message(subject, text, {name: value["Value"] for name, value in (attributes or {}).items()})
             for _, text, subject, attributes, _ in list(sent)
         ]
+
+    def forget_messages(self) -> None:
+        """Forget what was published so far, to any topic."""
+        for topic in sns_backends[ACCOUNT][REGION].topics.values():
+            topic.sent_notifications = []
 
     # --- what the guard asked ---
 

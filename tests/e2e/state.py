@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from emulator import Emulator
+from moto.dynamodb import dynamodb_backends
+
+from emulator import ACCOUNT, REGION, Emulator
 
 Item = dict[str, Any]
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-NAME = re.compile(r'\\?"(?:sweep|at)\\?": ?\\?"$')  # before moments that are names: of a sweep
+# What stands before moments that are names, of a sweep: in its parts, and in the message that begins it.
+NAME = re.compile(r'(?:\\?"sweep|eks-sg-guard\\?": ?\{[^{}]*\\?"at)\\?": ?\\?"$')
 
 
 def older(text: str, seconds: float) -> str:
     """The text with each moment in it so much earlier, but for those that name a sweep."""
 
     def earlier(found: re.Match[str]) -> str:
-        if NAME.search(text[max(0, found.start() - 16) : found.start()]):
+        if NAME.search(text[max(0, found.start() - 80) : found.start()]):
             return found[0]
         whole, dot, fraction = found[0].rstrip("Z").partition(".")
         moment = datetime.fromisoformat(whole) - timedelta(seconds=round(seconds))
@@ -71,12 +74,9 @@ class State:
 
     def age(self, seconds: float) -> None:
         """Every moment that the table holds is so much earlier, which is what a reader finds so much later."""
-        for item in self.items():
-            aged = {
-                name: {"S": older(value["S"], seconds)} if "S" in value and name != "pk" else value
-                for name, value in item.items()
-            }
-            if "expires" in item:
-                aged["expires"] = {"N": str(int(item["expires"]["N"]) - round(seconds))}
-            if aged != item:
-                self.put(aged)
+        for item in dynamodb_backends[ACCOUNT][REGION].tables[self.table].all_items():
+            for name, attribute in item.attrs.items():
+                if name == "expires":
+                    attribute.value = str(int(attribute.value) - round(seconds))
+                elif name != "pk" and attribute.type == "S":
+                    attribute.value = older(attribute.value, seconds)

@@ -7,9 +7,10 @@ from botocore.exceptions import ClientError
 
 import template
 from emulator import GUARD_KEY
+from fleet import Fleet, shuffled
 from lambda_runtime import Answer
 from state import State, older
-from work_queue import Lambda, WorkQueue
+from work_queue import Lambda
 
 FINE = Answer(response={"records": [], "ignored": None})
 ERROR = Answer(error_type="Unfinished", error_message="not yet")
@@ -39,11 +40,6 @@ class Program:
     @property
     def receives(self):
         return [int(each["Records"][0]["attributes"]["ApproximateReceiveCount"]) for each in self.got]
-
-
-@pytest.fixture
-def queue(world):
-    return world.work_queue()
 
 
 def service(queue, *answers):
@@ -179,13 +175,14 @@ def test_what_table_and_queue_hold_becomes_older_but_for_the_names_of_sweeps(wor
     state = State(world.emulator, world.state_table())
     began = '{"began": "2026-11-26T12:00:00.25Z", "n": 1}'
     state.put({"pk": {"S": "location#2026-11-26T12:00:00Z"}, "state": {"S": began}, "expires": {"N": "1000"}})
-    queue.send('{"at":"2026-11-26T12:00:00Z","eventTime":"2026-11-26T12:00:00Z"}')
+    order = '{"eks-sg-guard":{"hops":1,"at":"2026-11-26T12:00:00Z","task":{"at":"2026-11-26T%s:00:00Z"}}}'
+    queue.send(order % 12)
     Lambda(lambda: Program(FINE), queue, state).passes(3600)
     [item] = state.items()
     assert item["pk"]["S"] == "location#2026-11-26T12:00:00Z"
     assert item["state"]["S"] == '{"began": "2026-11-26T11:00:00.25Z", "n": 1}'
     assert item["expires"]["N"] == "-2600"
-    assert queue.waiting == ['{"at":"2026-11-26T12:00:00Z","eventTime":"2026-11-26T11:00:00Z"}']
+    assert queue.waiting == [order % 11]
     assert older('"{\\"sweep\\":\\"2026-11-26T12:00:00Z\\"}"', 60) == '"{\\"sweep\\":\\"2026-11-26T12:00:00Z\\"}"'
 
 
@@ -207,3 +204,24 @@ def test_the_guard_may_only_do_what_the_template_grants(world, queue):
         world.emulator.client("dynamodb", GUARD_KEY).list_tables()
     world.emulator.client("sqs", GUARD_KEY).send_message(QueueUrl=queue.url, MessageBody="a")
     assert queue.waiting == ["a"]
+
+
+# --- several processes ----------------------------------------------------------------------------------------------------
+
+
+def test_each_event_is_delivered_up_to_three_times_in_any_order():
+    events = list(range(100))
+    copies = shuffled(events, seed=1)
+    assert set(copies) == set(events) and copies != sorted(copies)
+    assert {copies.count(each) for each in events} == {1, 2, 3}
+
+
+def test_a_fleet_delivers_each_event_once_and_empties_the_queue(world, queue):
+    programs = []
+    fleet = Fleet(lambda: programs.append(Program(FINE)) or programs[-1], queue, state=None, processes=3)
+    queue.send("work")
+    fleet.handles([(0.3, {"late": True}), (0, {"n": 1}), (0, lambda: {"n": 2})])
+    fleet.finishes()
+    got = [each for program in programs for each in program.got]
+    assert len(got) == len(fleet.answers) == 4 and not queue.waiting
+    assert all(each in got for each in ({"late": True}, {"n": 1}, {"n": 2}))

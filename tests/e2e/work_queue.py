@@ -106,6 +106,11 @@ class WorkQueue:
         """The bodies of the messages that were given up."""
         return [message.body for message in list(self._model("guard-failures")._messages)]
 
+    def purge(self) -> None:
+        """Nothing waits, and nothing was given up."""
+        for name in ("guard-work", "guard-failures"):
+            self._model(name)._messages = []
+
     def until_next(self) -> float | None:
         """Seconds until a message can be seen: 0 if there is one now; `None` if there is none at all."""
         now = datetime.now(UTC).timestamp() * 1000
