@@ -20,7 +20,10 @@ use crate::model::hour::Hour;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
 use crate::report::history::{History, Key};
+use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
+use crate::report::outbox::{Claimed, Letter};
+use crate::report::part::EndedPart;
 
 /// What we read from EC2, and the two things we change there.
 #[async_trait]
@@ -83,8 +86,11 @@ pub trait Channel: Send + Sync {
 /// silence a notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// What is known of these groups. An item that is not understood counts as missing.
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError>;
+    /// What is known of these groups, and their journals by `sg-…`. An item that is not understood counts as missing.
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError>;
+    /// Writes into the journal of a group. Others do so at the same time, and nothing of theirs is lost. The journal as it
+    /// is then.
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError>;
     /// The groups that the last complete look at this VPC saw; none, if nobody knows.
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError>;
     /// Adds what was learnt of rules to what is known. Others do so at the same time, and nothing of theirs is lost.
@@ -92,13 +98,38 @@ pub trait StateStore: Send + Sync {
     /// Takes rules, the worst first, that no event made and that are about to be revoked, into the hour, of which `limit` may
     /// be. The hour as it is then.
     async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError>;
+    /// Keeps a message that is to be sent, unless it is kept already, and claims what of all that is kept under the same key
+    /// these channels do not have.
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError>;
+    /// Says what came of sending a letter that was claimed.
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
     /// Whether this event was handled to its end, by its id.
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError>;
+    /// Takes something that only one may do until then; `false`: somebody has it. It ends by itself.
+    async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError>;
+    /// Notes that a part of a look ended, from 1, with what it found. What all `of` of them found, once they have ended; a
+    /// part that ends twice is one.
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError>;
     /// Remembers that an event was handled, and adds these histories to what is known. To be called once everybody was
     /// notified: what is remembered is not sent again. An error does not say that nothing was kept.
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError>;
+}
+
+/// The guard's own to-do list. What is sent comes back as an invocation, at least once, in any order.
+#[async_trait]
+pub trait WorkQueue: Send + Sync {
+    /// Adds a message that comes after `delay`, at most 15 minutes.
+    async fn send(&self, message: &str, delay: Duration) -> Result<(), CloudError>;
+    /// Lets a message that came, by its receipt, come again after `delay`, at most 12 hours, if it is not taken as done.
+    async fn put_off(&self, receipt: &str, delay: Duration) -> Result<(), CloudError>;
 }
 
 /// Time, so that tests own it.

@@ -3,7 +3,10 @@
 
 pub mod finding;
 pub mod history;
+pub mod journal;
 pub mod metrics;
 pub mod notice;
+pub mod outbox;
 pub mod outcome;
+pub mod part;
 pub mod record;

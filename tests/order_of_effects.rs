@@ -8,8 +8,11 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+#[path = "order_of_effects/nothing_lost.rs"]
+mod nothing_lost;
 mod putting_back;
 mod read_back;
+mod work_queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -37,11 +40,15 @@ use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::model::{Mode, Policy, Severity};
 use eks_sg_guard::policy::{builtin, file};
-use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
 use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
+use eks_sg_guard::report::journal::{Journal, Note};
+use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::notice::{Message, Notice, email};
+use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox};
 use eks_sg_guard::report::outcome::{Action, Outcome};
+use eks_sg_guard::report::part::EndedPart;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -67,6 +74,7 @@ struct World {
     restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
     list_is_gone: Mutex<bool>,
+    list_is_changing: Mutex<bool>,
     /// Groups besides that use the prefix list, and are gone.
     other_users: Mutex<usize>,
     reads_fail: Mutex<bool>,
@@ -95,15 +103,41 @@ struct World {
     place: Mutex<LocationState>,
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
+    journals: Mutex<BTreeMap<String, Journal>>,
+    /// Whether the next messages are refused, the last entry first.
+    failing_sends: Mutex<Vec<bool>>,
+    /// As JSON, by key.
+    outboxes: Mutex<BTreeMap<String, String>>,
     /// Another group, `sg-0bb`, that only a tag makes the cluster's.
     peer_is_tagged: Mutex<bool>,
     hour: Mutex<Hour>,
     members: Mutex<BTreeMap<String, Members>>,
     state_is_down: Mutex<bool>,
+    /// EC2 revokes, and does not answer.
+    answers_are_lost: Mutex<bool>,
+    /// Writing into a journal takes for ever.
+    journal_hangs: Mutex<bool>,
+    /// So many calls later the process dies.
+    dies_in: Mutex<Option<usize>>,
+    claims: Mutex<BTreeMap<String, Timestamp>>,
+    queue: Mutex<work_queue::Messages>,
+    metrics: Arc<Metrics>,
+    parts: Mutex<BTreeMap<String, BTreeMap<usize, EndedPart>>>,
+    /// Groups besides that are in the VPC.
+    idle_groups: Mutex<usize>,
 }
 
 impl World {
     fn call(&self, line: String) {
+        let dies = {
+            let mut left = self.dies_in.lock().unwrap();
+            *left = left.map(|left| left.wrapping_sub(1));
+            *left == Some(usize::MAX)
+        };
+        if dies {
+            // Without the hook of panics, which would print each.
+            std::panic::resume_unwind(Box::new("dead"));
+        }
         let due = {
             let mut surprise = self.surprise.lock().unwrap();
             match surprise.as_mut() {
@@ -154,10 +188,14 @@ fn failed(action: &str) -> CloudError {
 impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
-        let Selector::Ids(ids) = selector else { return Ok(vec![]) };
+        let ids = &match selector {
+            Selector::Ids(ids) => ids.clone(),
+            Selector::Vpcs(_) => self.0.in_vpc(),
+        };
         let has_peer = *self.0.peer_is_tagged.lock().unwrap();
         let exists = |id: &&String| {
             *id == CLUSTER_GROUP
+                || id.starts_with("sg-1d1e")
                 || *id == GROUP && !*self.0.group_is_gone.lock().unwrap()
                 || *id == "sg-0bb" && has_peer
         };
@@ -248,6 +286,9 @@ impl Ec2 for Fake {
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
         self.0.call("prefix_list".into());
+        if *self.0.list_is_changing.lock().unwrap() {
+            return Err(CloudError::ListChanging { state: "modify-in-progress".into() });
+        }
         if *self.0.list_is_gone.lock().unwrap() {
             return Err(CloudError::ListGone("InvalidPrefixListID.NotFound".into()));
         }
@@ -271,7 +312,7 @@ impl Ec2 for Fake {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
         }
         rules.retain(|rule| !ids.contains(&rule.id));
-        Ok(())
+        if *self.0.answers_are_lost.lock().unwrap() { Err(failed("ec2:RevokeSecurityGroupIngress")) } else { Ok(()) }
     }
     async fn modify(&self, _: &str, changes: &[Rule]) -> Result<(), CloudError> {
         let ids: Vec<&str> = changes.iter().map(|rule| rule.id.as_str()).collect();
@@ -315,6 +356,13 @@ impl Eks for Fake {
 }
 
 impl World {
+    /// The groups of the VPC, if it is one where they matter.
+    fn in_vpc(&self) -> Vec<String> {
+        let idle = *self.idle_groups.lock().unwrap();
+        let named = [GROUP, CLUSTER_GROUP].into_iter().filter(|_| idle > 0).map(str::to_owned);
+        named.chain((0..idle).map(|n| format!("sg-1d1e{n:013x}"))).collect()
+    }
+
     fn prod(&self) -> Cluster {
         Cluster {
             name: "prod".into(),
@@ -334,6 +382,10 @@ impl Channel for Fake {
         "people"
     }
     async fn send(&self, message: &Message) -> Result<(), Cause> {
+        self.0.call("send".into());
+        if self.0.failing_sends.lock().unwrap().pop().is_some_and(|fails| fails) {
+            return Err("throttled".into());
+        }
         if *self.0.channel_is_down.lock().unwrap() {
             return Err("no route to host".into());
         }
@@ -355,12 +407,23 @@ impl World {
 
 #[async_trait]
 impl StateStore for Fake {
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError> {
         self.0.state_call("known")?;
         let baselines = self.0.baselines.lock().unwrap();
         let groups = groups.iter().filter_map(|id| Some((id.clone(), baselines.get(id)?.clone())));
         let (place, members) = (self.0.place.lock().unwrap().clone(), self.0.members.lock().unwrap().clone());
-        Ok(KnownGroups { place, groups: groups.collect(), members })
+        let known = KnownGroups { place, groups: groups.collect(), members };
+        Ok((known, self.0.journals.lock().unwrap().clone()))
+    }
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
+        self.0.state_call("note")?;
+        if *self.0.journal_hangs.lock().unwrap() {
+            return std::future::pending().await;
+        }
+        let mut journals = self.0.journals.lock().unwrap();
+        let journal = journals.entry(group.to_owned()).or_default();
+        *journal = std::mem::take(journal).with(note, self.now());
+        Ok(journal.clone())
     }
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
         self.0.state_call("seen")?;
@@ -391,9 +454,50 @@ impl StateStore for Fake {
         }
         Ok(())
     }
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
+        self.0.state_call("claim")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let kept = outboxes.get(key).map_or_else(|| "{}".to_owned(), Clone::clone);
+        let mut outbox: Outbox = serde_json::from_str(&kept).unwrap();
+        assert!(outbox.letters.iter().all(|letter| letter.message.is_some()), "every word comes back");
+        let claimed = outbox.claim(letter, channels, self.now());
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
+        Ok(claimed)
+    }
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+        self.0.state_call("settle")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let mut outbox: Outbox = serde_json::from_str(&outboxes[key]).unwrap();
+        outbox.settle(letter, channel, is_sent);
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
+        Ok(())
+    }
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         self.0.state_call("is_handled")?;
         Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
+    }
+    async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
+        self.0.state_call("lease")?;
+        let now = self.now();
+        let mut claims = self.0.claims.lock().unwrap();
+        let is_free = claims.get(what).is_none_or(|held| *held <= now);
+        if is_free {
+            claims.insert(what.to_owned(), until);
+        }
+        Ok(is_free)
+    }
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError> {
+        self.0.state_call("ended")?;
+        let mut parts = self.0.parts.lock().unwrap();
+        let parts = parts.entry(look.to_owned()).or_default();
+        parts.insert(part, found.clone());
+        Ok((parts.len() >= of).then(|| parts.values().cloned().collect()))
     }
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         self.0.state_call("history")?;
@@ -478,15 +582,17 @@ impl Case {
 
     fn in_modes(policy: Policy, world: Arc<World>, modes: Modes, max_revokes: usize, has_state: bool) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
+        let has_queue = world.queue.lock().unwrap().is_there;
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
             ports: Ports {
                 ec2: fake(),
                 eks: fake(),
                 state: has_state.then(|| fake() as Arc<dyn StateStore>),
+                queue: has_queue.then(|| fake() as Arc<dyn WorkQueue>),
                 channels: vec![fake()],
                 clock: fake(),
-                metrics: Arc::default(),
+                metrics: Arc::clone(&world.metrics),
                 record_log: read_back,
             },
             policy,
@@ -494,7 +600,13 @@ impl Case {
             max_revokes,
             location: location.clone(),
         });
-        Self { world, guard: Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned())) }
+        let queue = has_queue.then(|| fake() as Arc<dyn WorkQueue>);
+        let guard = Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned()));
+        let guard = match queue {
+            Some(queue) => guard.with_queue(queue, work_queue::name()),
+            None => guard,
+        };
+        Self { world, guard }
     }
 
     /// An authorize event that names these rule ids as open kubelet ports.
@@ -516,6 +628,22 @@ fn authorize(event_id: &str, ids: &[&str]) -> Value {
         "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/kim"},
         "requestParameters": {"groupId": GROUP, "ipPermissions": {"items": []}},
         "responseElements": {"_return": true, "securityGroupRuleSet": {"items": ids.iter().map(item).collect::<Vec<_>>()}}}})
+}
+
+/// The event says of the only rule in it that it is this one.
+fn claims(mut event: Value, rule: &Rule) -> Value {
+    let wire = json!(rule);
+    let item = &mut event["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0];
+    item.as_object_mut().unwrap().remove("cidrIpv4");
+    for (field, value) in [("ipProtocol", "protocol"), ("fromPort", "from_port"), ("toPort", "to_port")] {
+        item[field] = wire[value].clone();
+    }
+    match &rule.peer {
+        Peer::Cidr(net) => item["cidrIpv4"] = net.to_string().into(),
+        Peer::PrefixList(id) => item["prefixListId"] = id.clone().into(),
+        Peer::Group { id, .. } => item["referencedGroupInfo"] = json!({"groupId": id}),
+    }
+    event
 }
 
 /// The same call with another name, and nothing in it but the group.
@@ -560,7 +688,7 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
         calls[..7],
         ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
     );
-    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(calls[7..10], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -575,7 +703,7 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let calls = case.world.calls.lock().unwrap().clone();
     let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[8..], requirements);
+    assert_eq!(calls[8..11], requirements);
 }
 
 #[tokio::test]
@@ -600,9 +728,10 @@ async fn what_groups_beside_it_let_in_is_looked_up_for_small_rules_alone_and_bes
 async fn a_prefix_list_that_cannot_be_read_is_reported_and_nothing_is_revoked() {
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-1".into());
+    let event = claims(authorize("e-1", &["sgr-1"]), &by_list);
     let case = Case::new(vec![by_list]);
     *case.world.list_is_gone.lock().unwrap() = true;
-    let response = case.event(&["sgr-1"]).await.unwrap();
+    let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Reported)]);
     assert_eq!(response.records[0].findings[0].portions[0].clause, "unreadable-prefix-list");
     assert!(case.world.calls("revoke").is_empty());
@@ -654,7 +783,7 @@ async fn a_revoke_that_is_denied_and_then_works_is_reported_as_done() {
     let allow: Box<dyn Fn(&World) + Send> = Box::new(|world| world.denied.lock().unwrap().clear());
     *case.world.surprise.lock().unwrap() = Some(("rules", 2, allow));
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)];
+    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)];
     assert_eq!(actions(&response), expected);
 }
 
@@ -887,12 +1016,12 @@ async fn when_the_read_back_fails_the_rule_is_not_called_revoked() {
 }
 
 #[tokio::test]
-async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_reported_as_gone() {
+async fn a_forbidden_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_told_as_open_for_a_while() {
     let case = Case::new(vec![]);
     let response = case.event(&["sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::WasOpen)]);
     assert!(case.world.calls("revoke").is_empty());
-    assert_eq!(case.world.calls("rules").len(), 4);
+    assert_eq!(case.world.calls("rules").len(), 3);
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let case = Case::new(vec![]);
@@ -906,7 +1035,7 @@ async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_repo
 async fn what_is_there_is_closed_before_what_is_missing_is_waited_for() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)]);
     let calls = case.world.calls.lock().unwrap().clone();
     assert_eq!(calls[5], "revoke ingress sgr-1");
 }
@@ -928,7 +1057,7 @@ async fn a_rule_that_turns_bad_while_another_is_waited_for_is_closed_with_a_noti
     let widen: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap()[0] = kubelet("sgr-1"));
     *case.world.surprise.lock().unwrap() = Some(("rules", 1, widen));
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)]);
 }
 
 #[tokio::test]
@@ -1015,7 +1144,7 @@ async fn the_same_event_is_one_notice_but_sent_again_when_a_channel_failed() {
 
     *case.world.channel_is_down.lock().unwrap() = false;
     let again = case.event(&["sgr-1"]).await.unwrap();
-    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::WasOpen)]);
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let third = case.event(&["sgr-1"]).await.unwrap();
@@ -1112,7 +1241,7 @@ async fn only_what_every_channel_took_is_kept() {
     assert!(case.world.histories.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
     *case.world.channel_is_down.lock().unwrap() = false;
     let answer = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
-    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::Revoked)], "the journal says that it was us");
     assert_eq!((case.world.notices().len(), case.world.histories.lock().unwrap().len()), (1, 1));
     assert_eq!(*case.world.handled.lock().unwrap(), ["e-sgr-1"]);
 }
@@ -1121,8 +1250,8 @@ async fn only_what_every_channel_took_is_kept() {
 async fn what_failed_is_a_notice_each_time_and_its_event_is_not_kept() {
     let case = Case::with_state(Arc::default());
     *case.world.denied.lock().unwrap() = vec!["sgr-1".into()];
-    for notices in [1, 2] {
-        assert!(case.opens("sgr-1", 0).await.is_err());
+    for (minutes, notices) in [(0, 1), (1, 2)] {
+        assert!(case.opens("sgr-1", minutes).await.is_err());
         assert_eq!(case.world.notices().len(), notices);
     }
     assert!(case.world.handled.lock().unwrap().is_empty());
@@ -1149,8 +1278,8 @@ async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_ther
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
     assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
-    let expected = ["state known", "state is_handled", "state history", "state remember"];
-    assert_eq!(case.world.calls("state"), expected);
+    let expected = ["known", "note", "note", "is_handled", "history", "claim", "settle", "note", "remember"];
+    assert_eq!(case.world.calls("state"), expected.map(|call| format!("state {call}")));
 }
 
 #[tokio::test]
@@ -1188,7 +1317,7 @@ async fn what_the_guard_may_not_read_is_a_finding_about_the_account_once_for_an_
 #[tokio::test]
 async fn a_compliant_record_is_kept_and_sent_to_nobody() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
-    let response = case.event(&["sgr-1"]).await.unwrap();
+    let response = case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
     assert_eq!(response.records[0].outcome, Outcome::Compliant);
     assert!(case.world.sent.lock().unwrap().is_empty());
 }
@@ -1385,9 +1514,9 @@ async fn a_pod_of_the_groups_own_cluster_may_be_a_controller_and_no_other_pod() 
             description: Some("elbv2.k8s.aws/targetGroupBinding=shared".into()),
             ..rule("sgr-1", packets, "0.0.0.0/0")
         };
+        let mut event = claims(authorize("e-1", &["sgr-1"]), &marked);
         let case = Case::new(vec![marked, from_group("sgr-2", Packets::Tcp(10250, 10250), CLUSTER_GROUP)]);
         *case.world.node_is_only_tagged.lock().unwrap() = only_tagged;
-        let mut event = authorize("e-1", &["sgr-1"]);
         event["detail"]["userIdentity"] = json!({"type": "AssumedRole",
             "arn": "arn:aws:sts::111122223333:assumed-role/balancers/1767322800",
             "sessionContext": {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/balancers"},
@@ -1689,6 +1818,20 @@ async fn what_an_event_created_does_not_wait_for_a_state_that_is_down_and_what_i
 }
 
 #[tokio::test]
+async fn a_known_rule_that_an_event_names_waits_for_the_digest() {
+    let case = looked_at(vec![kubelet("sgr-1")]).await;
+    let told = case.world.notices().len();
+    case.world.milliseconds.fetch_add(2 * 3_600_000, Ordering::Relaxed);
+    let mut old = authorize("e-old", &["sgr-1"]);
+    old["detail"]["eventTime"] = "2026-11-22T02:00:00Z".into();
+    let response = case.guard.handle(&old, Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    assert_eq!(case.world.notices().len(), told, "machines have the record, people the digest");
+    case.sweep().await;
+    assert_eq!(case.world.notices().len(), told + 1);
+}
+
+#[tokio::test]
 async fn a_warm_revoke_leaves_after_one_wave_also_with_a_state() {
     let case = looked_at(vec![]).await;
     case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
@@ -1872,7 +2015,7 @@ async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_p
         if let Some(member) = member {
             case.world.members.lock().unwrap().insert("sg-0bb".into(), [("prod".to_owned(), member)].into());
         }
-        let response = case.event(&["sgr-1"]).await.unwrap();
+        let response = case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
         let reported: Vec<String> = actions(&response).into_iter().map(|(id, _)| id).collect();
         assert_eq!(reported, expected, "the kubelet from another group is reported, from the cluster's own allowed");
     }

@@ -4,7 +4,7 @@
 //! may be anything: an item that cannot be understood is an empty one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,9 @@ use crate::model::ids::Location;
 use crate::model::member::{self, Members};
 use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
+use crate::report::journal::{self, Journal, Note};
+use crate::report::outbox::{self, Claimed, Letter, Outbox};
+use crate::report::part::EndedPart;
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -198,10 +201,11 @@ impl Table {
     }
 
     /// Changes one item by what was learnt, and says what it is then. Others do the same at the same time: the second one
-    /// reads again.
+    /// reads again. `life`: how long it is kept from now on, if not for ever.
     async fn change<T>(
         &self,
         key: String,
+        life: Option<SignedDuration>,
         change: impl Fn(Option<T>) -> Option<T> + Send + Sync,
     ) -> Result<Option<T>, CloudError>
     where
@@ -228,6 +232,10 @@ impl Table {
                 .item(VERSION, next(read.as_ref()))
                 .item(STATE, AttributeValue::S(json))
                 .expression_attribute_names("#version", VERSION);
+            let put = match life {
+                Some(life) => put.item(EXPIRES, seconds(self.clock.now().checked_add(life).unwrap_or(Timestamp::MAX))),
+                None => put,
+            };
             let put = match read {
                 None => put.condition_expression("attribute_not_exists(#version)"),
                 Some(read) => put.condition_expression("#version = :read").expression_attribute_values(":read", read),
@@ -256,16 +264,22 @@ impl Table {
 
 #[async_trait]
 impl StateStore for Table {
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError> {
         let place = self.location_key("location", &[]);
         let keys: BTreeMap<String, &String> =
             groups.iter().map(|group| (self.location_key("baseline", &[group]), group)).collect();
         let of_members: BTreeMap<String, &String> =
             groups.iter().map(|group| (self.location_key("member", &[group]), group)).collect();
-        let items = self.read(keys.keys().chain(of_members.keys()).chain([&place]).cloned().collect()).await?;
+        let journals: BTreeMap<String, &String> =
+            groups.iter().map(|group| (self.location_key("journal", &[group]), group)).collect();
+        let all = keys.keys().chain(of_members.keys()).chain(journals.keys()).chain([&place]);
+        let items = self.read(all.cloned().collect()).await?;
         let baseline = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
         let members = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
-        Ok(KnownGroups {
+        let now = self.clock.now();
+        let journal =
+            |(key, group): (&String, &&String)| Some(((*group).clone(), state::<Journal>(items.get(key)?)?.alive(now)));
+        let known = KnownGroups {
             place: items.get(&place).and_then(state).unwrap_or_default(),
             groups: keys
                 .iter()
@@ -273,7 +287,15 @@ impl StateStore for Table {
                 .filter(|(_, baseline): &(String, Baseline)| baseline.is_whole())
                 .collect(),
             members: of_members.iter().filter_map(members).collect(),
-        })
+        };
+        Ok((known, journals.iter().filter_map(journal).collect()))
+    }
+
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
+        let now = self.clock.now();
+        let with = |stored: Option<Journal>| Some(stored.unwrap_or_default().with(note, now));
+        let written = self.change(self.location_key("journal", &[group]), Some(journal::LIFE), with).await?;
+        Ok(written.unwrap_or_default())
     }
 
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
@@ -290,32 +312,54 @@ impl StateStore for Table {
                 if !learnt.members.is_empty() {
                     let with =
                         |stored: Option<Members>| Some(member::with(stored.unwrap_or_default(), &learnt.members, now));
-                    self.change(self.location_key("member", &[&group]), with).await?;
+                    self.change(self.location_key("member", &[&group]), None, with).await?;
                 }
                 if learnt.rules.is_empty() && learnt.seen.is_none() {
                     return Ok(());
                 }
                 let with = |stored| Baseline::with(stored, &learnt);
-                self.change(self.location_key("baseline", &[&group]), with).await.map(|_| ())
+                self.change(self.location_key("baseline", &[&group]), None, with).await.map(|_| ())
             }
         };
         let groups: Vec<_> = lesson.groups.iter().map(write).collect();
         let written: Vec<Result<(), CloudError>> = stream::iter(groups).buffer_unordered(MAX_WRITES).collect().await;
         written.into_iter().collect::<Result<(), _>>()?;
         for (vpc, groups) in &lesson.looks {
-            self.change(self.location_key("look", &[vpc]), |_| Some(groups.clone())).await?;
+            self.change(self.location_key("look", &[vpc]), None, |_| Some(groups.clone())).await?;
         }
         if lesson.place == LocationState::default() {
             return Ok(());
         }
         let place = |stored: Option<LocationState>| Some(stored.unwrap_or_default().with(&lesson.place));
-        self.change(self.location_key("location", &[]), place).await.map(|_| ())
+        self.change(self.location_key("location", &[]), None, place).await.map(|_| ())
     }
 
     async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError> {
         let now = self.clock.now();
         let with = |stored: Option<Hour>| Some(stored.unwrap_or_default().with(rules, limit, now));
-        Ok(self.change(self.location_key("hour", &[]), with).await?.unwrap_or_default())
+        Ok(self.change(self.location_key("hour", &[]), None, with).await?.unwrap_or_default())
+    }
+
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
+        let now = self.clock.now();
+        // What the last attempt claimed counts: those before it came second.
+        let claimed = Mutex::new(Claimed::default());
+        let claim = |stored: Option<Outbox>| {
+            let mut outbox = stored.unwrap_or_default();
+            *claimed.lock().unwrap_or_else(PoisonError::into_inner) = outbox.claim(letter, channels, now);
+            Some(outbox)
+        };
+        self.change(format!("notice#{key}"), Some(outbox::LIFE), claim).await?;
+        Ok(claimed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+        let settle = |stored: Option<Outbox>| {
+            let mut outbox = stored?;
+            outbox.settle(letter, channel, is_sent);
+            Some(outbox)
+        };
+        self.change(format!("notice#{key}"), Some(outbox::LIFE), settle).await.map(|_| ())
     }
 
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
@@ -323,6 +367,44 @@ impl StateStore for Table {
         let items = self.read(BTreeSet::from([key.clone()])).await?;
         let now = self.clock.now();
         Ok(items.get(&key).is_some_and(|item| !is_over(item, now)))
+    }
+
+    async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put
+            .item(PK, AttributeValue::S(self.location_key("lease", &[what])))
+            .item(EXPIRES, seconds(until))
+            .expression_attribute_names("#expires", EXPIRES)
+            .expression_attribute_values(":now", seconds(self.clock.now()))
+            .condition_expression("attribute_not_exists(#expires) OR #expires <= :now");
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+            Err(error) => Err(self.failed(WRITE, &error)),
+        }
+    }
+
+    /// What the part found is written first: who comes last reads all of them.
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError> {
+        let key = |part: usize| self.location_key("part", &[look, &part.to_string()]);
+        let json = serde_json::to_string(found).map_err(|error| unusable(WRITE, error))?;
+        let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put
+            .item(PK, AttributeValue::S(key(part)))
+            .item(EXPIRES, seconds(ends))
+            .item(STATE, AttributeValue::S(json));
+        put.send().await.map_err(|error| self.failed(WRITE, &error))?;
+        let items = self.read((1..=of).map(key).collect()).await?;
+        // One that is not understood has ended all the same.
+        let found = |item: &Item| state(item).unwrap_or_default();
+        Ok((items.len() >= of).then(|| items.values().map(found).collect()))
     }
 
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {

@@ -22,6 +22,8 @@ pub(super) enum Answer {
     /// It does not take the content that the rule was to become.
     NotTaken(String),
     Refused(String),
+    /// No answer came, or one that says nothing: it may have done it.
+    Lost(String),
 }
 
 impl From<&Result<(), CloudError>> for Answer {
@@ -30,6 +32,7 @@ impl From<&Result<(), CloudError>> for Answer {
             Ok(()) => Self::Accepted,
             Err(CloudError::GroupGone(_) | CloudError::RuleGone(_)) => Self::Gone,
             Err(error @ (CloudError::NotTaken(_) | CloudError::ListGone(_))) => Self::NotTaken(chain(error)),
+            Err(error @ CloudError::Failed { .. }) => Self::Lost(chain(error)),
             Err(error) => Self::Refused(chain(error)),
         }
     }

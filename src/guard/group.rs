@@ -4,32 +4,38 @@
 //! Must not: order effects (remediate does), or tell anybody (the invocation does).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join3;
 use jiff::Timestamp;
 
+use crate::event::work::Why;
 use crate::event::{Event, Named, NamedRule};
+use crate::guard::claimed;
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
+use crate::guard::journal::GroupJournal;
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
+use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::guard::shield::Shield;
 use crate::guard::standing::{Led, Memory};
 use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{Group, PeerGroup, PrefixList};
+use crate::model::group::{Group, Passes, PeerGroup, PrefixList};
 use crate::model::rule::Rule;
-use crate::policy::controller::Author;
-use crate::policy::judge::{JudgedRule, judge};
+use crate::policy::judge::JudgedRule;
+use crate::policy::model::Verdict;
 use crate::report::finding::Finding;
+use crate::report::journal::{Entry, Journal};
 use crate::report::outcome::Action;
 
-/// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
-pub(super) const RETRY_DELAYS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// Waits before EC2 is asked again for what an event speaks of, the policy would object to, and is not there: for longer it
+/// is waited in the work queue, and for anything else not at all.
+pub(super) const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(700)];
 /// How often what rules refer to is looked up for one group.
 const MAX_LOOKUPS: usize = 3;
 
@@ -42,6 +48,7 @@ pub(super) struct InvocationContext<'a> {
     /// None in a sweep.
     pub(super) event: Option<&'a Event>,
     pub(super) started: Timestamp,
+    pub(super) round: Round,
     /// No new call to EC2 is begun after this.
     pub(super) deadline: Timestamp,
 }
@@ -55,12 +62,46 @@ pub(super) struct MendedGroup {
     /// When rules were first read back as closed.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
+    /// The journal of the group, with what this invocation wrote.
+    pub(super) journal: Journal,
+    /// Why that could not be written.
+    pub(super) unwritten: Vec<String>,
+    /// What other tries did and nobody told, by rule id.
+    pub(super) left_over: BTreeMap<String, Entry>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
     /// What is to be said of the group as a whole.
     pub(super) about: Vec<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
+    /// What of it has to be looked at again.
+    pub(super) again: Vec<(Why, Named)>,
+}
+
+impl InvocationContext<'_> {
+    /// Whether there may be another look, at what an event opened.
+    pub(super) fn may_look_again(self, why: Why) -> bool {
+        self.setup.ports.queue.is_some() && self.event.is_some() && self.round.may_look_again(why)
+    }
+}
+
+impl MendedGroup {
+    /// With nothing to be said of it.
+    pub(super) fn of(group: Group) -> Self {
+        Self {
+            group,
+            known: false,
+            closed_at: None,
+            results: Vec::new(),
+            journal: Journal::default(),
+            unwritten: Vec::new(),
+            left_over: Default::default(),
+            learnt: Learnt::default(),
+            about: Vec::new(),
+            problems: Vec::new(),
+            again: Vec::new(),
+        }
+    }
 }
 
 /// Judges and mends one group. `max_revokes` is how many rules that the event made may still be revoked; it is counted down.
@@ -73,23 +114,50 @@ pub(super) async fn mend(
 ) -> MendedGroup {
     let (results, problems) = (BTreeMap::new(), Vec::new());
     let memory = if context.setup.ports.state.is_some() { Memory::Unasked } else { Memory::None };
-    let mut mending =
-        Mending { context, named, snapshot, memory, lookups_left: MAX_LOOKUPS, results, closed_at: None, problems };
-    let missing = mending.with_what_is_missing(asked, max_revokes).await;
-    let gone = mending.claimed(&missing).await;
-    for (id, list) in &mending.snapshot.group.prefix_lists {
-        if let PrefixList::Unreadable { why, may_pass: true } = list {
-            mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
-        }
+    let journal = Arc::new(GroupJournal::new(&context.setup.ports, context.event));
+    let mut mending = Mending {
+        context,
+        named,
+        snapshot,
+        memory,
+        journal,
+        lookups_left: MAX_LOOKUPS,
+        results,
+        closed_at: None,
+        problems,
+    };
+    let (missing, claimed) = mending.with_what_is_missing(asked, max_revokes).await;
+    let (mut again, mut gone) = (Vec::new(), Vec::new());
+    if context.may_look_again(Why::Missing) {
+        let missing = claimed::of_interest(&missing, &claimed);
+        again.extend((!missing.is_empty()).then_some((Why::Missing, Named::Rules(missing))));
+    } else {
+        gone = claimed::results(claimed);
     }
+    again.extend(mending.unread_lists());
+    again.extend(mending.postponed());
+    let left_over = mending.join();
     let mut about: Vec<Finding> = mending.unreadable().into_iter().collect();
     about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
-    let Mending { snapshot, closed_at, problems, .. } = mending;
+    let Mending { snapshot, closed_at, problems, journal, .. } = mending;
+    let (unwritten, journal) = (journal.problems(), journal.journal());
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
-    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, about, problems }
+    MendedGroup {
+        group: snapshot.group,
+        known,
+        closed_at,
+        results,
+        journal,
+        unwritten,
+        left_over,
+        learnt,
+        about,
+        problems,
+        again,
+    }
 }
 
 /// The work on one group.
@@ -98,6 +166,7 @@ struct Mending<'a> {
     named: &'a Named,
     snapshot: GroupSnapshot,
     memory: Memory,
+    journal: Arc<GroupJournal<'a>>,
     lookups_left: usize,
     /// By rule id.
     results: BTreeMap<String, StepResult>,
@@ -106,27 +175,70 @@ struct Mending<'a> {
 }
 
 impl<'a> Mending<'a> {
-    /// Mends what is there, and only then waits for rules that the event names and that are not there. What is still missing
-    /// in the end.
-    async fn with_what_is_missing(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Vec<NamedRule> {
-        let InvocationContext { setup, inventory, deadline, .. } = self.context;
+    /// Mends what is there, and only then waits a moment for rules that the event names, that are not there, and that the
+    /// policy would object to. What is still missing in the end, and what the policy says of it.
+    async fn with_what_is_missing(
+        &mut self,
+        asked: &mut Asked,
+        max_revokes: &mut usize,
+    ) -> (Vec<NamedRule>, Vec<JudgedRule>) {
+        let InvocationContext { setup, inventory, deadline, round, .. } = self.context;
         let mut waits = RETRY_DELAYS.into_iter();
         loop {
             let looked_up = self.what_is_there(asked, max_revokes).await;
             let missing = self.missing();
-            let may_wait = !missing.is_empty() && setup.ports.clock.now() < deadline;
+            let claimed = self.claimed(&missing).await;
+            let may_wait = claimed::objects(&claimed) && round.why.is_none() && setup.ports.clock.now() < deadline;
             if let Err(error) = looked_up {
                 self.problem("what the rules of", "refer to could not be read", &error);
-                return missing;
+                return (missing, claimed);
             }
-            let Some(wait) = waits.next().filter(|_| may_wait) else { return missing };
+            let Some(wait) = waits.next().filter(|_| may_wait) else { return (missing, claimed) };
             setup.ports.clock.sleep(wait).await;
             // What is done has to be reported, so an error ends the waiting and not the invocation.
             if let Err(error) = inventory.look_again(&mut self.snapshot).await {
                 self.problem("the rules of", "could not be read again", &error);
-                return Vec::new();
+                return (Vec::new(), Vec::new());
             }
         }
+    }
+
+    /// Lists that could not be read: one that is being changed is looked at again and then left to the sweep, any other that
+    /// may be readable the next time is not done.
+    fn unread_lists(&mut self) -> Option<(Why, Named)> {
+        let mut is_changing = false;
+        for (id, list) in &self.snapshot.group.prefix_lists {
+            match list {
+                PrefixList::Unreadable { passes: Passes::Surely, .. } if self.comes_back() => is_changing = true,
+                PrefixList::Unreadable { why, passes: Passes::Surely | Passes::Maybe } => {
+                    self.problems.push(format!("prefix list `{id}` could not be read: {why}"));
+                }
+                PrefixList::Unreadable { passes: Passes::Never, .. } | PrefixList::Aws(_) | PrefixList::Entries(_) => {}
+            }
+        }
+        let may_look_again = is_changing && self.context.may_look_again(Why::Changing);
+        may_look_again.then(|| (Why::Changing, self.named.clone()))
+    }
+
+    /// Whether what is not done now is a matter of the work queue.
+    fn comes_back(&self) -> bool {
+        self.context.setup.ports.queue.is_some() && self.context.event.is_some()
+    }
+
+    /// What was more than may be done at once, or hung on what could not be read, comes back.
+    fn postponed(&mut self) -> Option<(Why, Named)> {
+        if !self.context.may_look_again(Why::Postponed) {
+            return None;
+        }
+        let is_postponed = |result: &&mut StepResult| result.action == Action::Refused && result.is_unfinished;
+        let mut ids = Vec::new();
+        for result in self.results.values_mut().filter(is_postponed) {
+            (result.action, result.is_unfinished) = (Action::Postponed, false);
+            ids.extend(result.named.then(|| NamedRule { id: Some(result.finding.rule.id.clone()), claim: None }));
+        }
+        let is_any = self.results.values().any(|result| result.action == Action::Postponed);
+        let named = if ids.is_empty() { Named::Nothing } else { Named::Rules(ids) };
+        is_any.then_some((Why::Postponed, named))
     }
 
     /// Judges and mends the rules as they were read. What they refer to is looked up beside the revoke of the rules that
@@ -134,11 +246,13 @@ impl<'a> Mending<'a> {
     async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
         let InvocationContext { setup, inventory, hourly, deadline, .. } = self.context;
         let (id, vpc) = (self.snapshot.group.id.clone(), self.snapshot.group.vpc.clone());
+        let journal = Arc::clone(&self.journal);
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
             let memory = self.memory.clone();
             let context = self.plan_context(&memory);
-            let remediation = Remediation { ports: &setup.ports, inventory, hourly, context, deadline };
+            let remediation =
+                Remediation { ports: &setup.ports, inventory, hourly, journal: &journal, context, deadline };
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let may_look_up = self.lookups_left > 0 && unread.is_none();
             let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };
@@ -152,6 +266,9 @@ impl<'a> Mending<'a> {
             self.keep(done);
             let is_asked = remembered.is_some();
             self.memory = remembered.unwrap_or(memory.clone());
+            if is_asked {
+                self.journal.read(asked.journal_of(&id).await);
+            }
             if let (true, Memory::Read(remembered)) = (is_asked, &self.memory) {
                 let known = remembered.baseline.iter().flat_map(|baseline| baseline.rules.values());
                 self.snapshot.remember(known.map(|known| &known.rule));
@@ -231,14 +348,38 @@ impl<'a> Mending<'a> {
         }
     }
 
-    /// The rules that the event names and that were neither there nor handled.
+    /// The rules that the event names and that are not there as it says, nor were handled.
     fn missing(&self) -> Vec<NamedRule> {
         let Named::Rules(rules) = self.named else { return Vec::new() };
+        if !self.context.round.is_about_everything() {
+            return Vec::new();
+        }
         let is_there = |named: &NamedRule| {
-            self.is_unreadable(named) || self.snapshot.group.rules.iter().any(|rule| names(named, rule))
+            self.is_unreadable(named)
+                || self.snapshot.group.rules.iter().any(|rule| claimed::is_as_claimed(named, rule))
         };
-        let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
-        rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
+        let is_done = |named: &NamedRule| {
+            let is_it = |result: &StepResult| {
+                let rule = &result.finding.rule;
+                names(named, rule) && (result.finding.verdict == Verdict::Revoke || claimed::is_as_claimed(named, rule))
+            };
+            self.results.values().any(is_it)
+        };
+        // What the journal holds as our doing, an earlier try has seen.
+        let journal = self.journal.journal();
+        let is_ours = |named: &NamedRule| named.id.as_ref().is_some_and(|id| journal.holds(id));
+        rules.iter().filter(|named| !is_there(named) && !is_done(named) && !is_ours(named)).cloned().collect()
+    }
+
+    /// What was gone and is our doing, says the journal, is no finding of its own. What of that nobody told.
+    fn join(&mut self) -> BTreeMap<String, Entry> {
+        let journal = self.journal.journal();
+        self.results.retain(|id, result| result.action != Action::AlreadyGone || !journal.holds(id));
+        let InvocationContext { setup, event, .. } = self.context;
+        let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
+        let mut left_over = journal.left_over(event, live, setup.ports.clock.now());
+        left_over.retain(|id, _| self.results.get(id).is_none_or(|result| !result.action.is_closed_by_us()));
+        left_over
     }
 
     /// Whether it is there, and nobody can say what it is.
@@ -257,23 +398,18 @@ impl<'a> Mending<'a> {
         (!rules.is_empty()).then(|| Finding::unreadable(&rules, is_named))
     }
 
-    /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
-    async fn claimed(&mut self, missing: &[NamedRule]) -> Vec<StepResult> {
-        let claimed = claims(&self.snapshot.group, missing);
-        if claimed.rules.is_empty() {
+    /// What the policy says of rules that the event names and that are not there.
+    async fn claimed(&mut self, missing: &[NamedRule]) -> Vec<JudgedRule> {
+        let claims = claims(&self.snapshot.group, missing);
+        if claims.rules.is_empty() {
             return Vec::new();
         }
-        let mut claimed = self.snapshot.with_rules_of(claimed);
-        if let Err(error) = self.context.inventory.resolve(&mut claimed).await {
+        let mut snapshot = self.snapshot.with_rules_of(claims);
+        if let Err(error) = self.context.inventory.resolve(&mut snapshot).await {
             self.problem("what the event says of", "could not be looked up", &error);
             return Vec::new();
         }
-        let gone = |judged: JudgedRule| {
-            let detail = "the event names this rule; this is what it says it was".to_owned();
-            StepResult::without_effect(judged, (true, false), Action::AlreadyGone, Some(detail))
-        };
-        let PlanContext { policy, location, now, .. } = self.plan_context(&self.memory);
-        judge(policy, &claimed.group, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
+        claimed::judged(self.context.setup, &snapshot.group, missing, self.context.event, self.context.started)
     }
 
     fn plan_context<'m>(&self, memory: &'m Memory) -> PlanContext<'m>

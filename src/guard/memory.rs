@@ -26,9 +26,10 @@ use crate::policy::judge::{JudgedRule, UNREADABLE_LIST};
 use crate::policy::model::{Origin, Policy, Verdict};
 use crate::ports::StateStore;
 use crate::report::finding::Finding;
+use crate::report::journal::Journal;
 use crate::report::outcome::Action;
 
-type Answer = Result<KnownGroups, String>;
+type Answer = Result<(KnownGroups, BTreeMap<String, Journal>), String>;
 
 /// The state, asked about some groups. The answer comes when it comes.
 pub(super) struct Asked {
@@ -44,7 +45,7 @@ impl Asked {
         let asking = async move {
             match asked {
                 Some(state) => state.known(&groups).await.map_err(|error| chain(&error)),
-                None => Ok(KnownGroups::default()),
+                None => Ok(<_>::default()),
             }
         };
         Self { state: state.cloned(), asking: maybe_done(asking.boxed()), answer: None }
@@ -70,7 +71,7 @@ impl Asked {
     pub(super) async fn of(&mut self, group: &str, vpc: &str) -> Memory {
         let Some(state) = self.state.clone() else { return Memory::None };
         let known = match self.answer().await {
-            Ok(known) => known,
+            Ok((known, _)) => known,
             Err(why) => return Memory::Unreadable(why.clone()),
         };
         let baseline = known.groups.get(group).cloned();
@@ -88,13 +89,22 @@ impl Asked {
         Memory::Read(remembered)
     }
 
+    /// The journal of this group; an empty one where nobody knows.
+    pub(super) async fn journal_of(&mut self, group: &str) -> Journal {
+        if self.state.is_none() {
+            return Journal::default();
+        }
+        let journals = self.answer().await.as_ref().ok();
+        journals.and_then(|(_, journals)| journals.get(group).cloned()).unwrap_or_default()
+    }
+
     /// What these groups were found to be of which clusters, as far as it is of use. Waits for the answer.
     pub(super) async fn members(&mut self, groups: &BTreeSet<&str>, now: Timestamp) -> BTreeMap<String, Members> {
         if self.state.is_none() || groups.is_empty() {
             return BTreeMap::new();
         }
         // Who can't read it says so where it matters: a group that is weak without it is only reported.
-        let Ok(known) = self.answer().await else { return BTreeMap::new() };
+        let Ok((known, _)) = self.answer().await else { return BTreeMap::new() };
         let of_use = |members: &&Members| members.values().any(|member| member.is_of_use(now));
         let of = |id: &&str| Some(((*id).to_owned(), known.members.get(*id).filter(of_use)?.clone()));
         groups.iter().filter_map(of).collect()
@@ -104,7 +114,7 @@ impl Asked {
     pub(super) async fn members_of_peers(&self, peers: Vec<String>) -> BTreeMap<String, Members> {
         match &self.state {
             Some(state) if !peers.is_empty() => {
-                state.known(&peers).await.map(|known| known.members).unwrap_or_default()
+                state.known(&peers).await.map(|(known, _)| known.members).unwrap_or_default()
             }
             _ => BTreeMap::new(),
         }
@@ -154,10 +164,16 @@ impl Asked {
         lesson
     }
 
+    /// What is known of the location; `None` where nobody can say.
+    pub(super) async fn place(&mut self) -> Option<LocationState> {
+        self.state.as_ref()?;
+        self.answer().await.as_ref().ok().map(|(known, _)| known.place.clone())
+    }
+
     /// When the guard began here, if nobody has written that yet.
     pub(super) async fn beginning(&mut self, now: Timestamp) -> LocationState {
         let is_unknown =
-            self.state.is_some() && matches!(self.answer().await, Ok(known) if known.place.began.is_none());
+            self.state.is_some() && matches!(self.answer().await, Ok((known, _)) if known.place.began.is_none());
         LocationState { began: is_unknown.then_some(now), ..LocationState::default() }
     }
 }

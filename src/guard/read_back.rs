@@ -23,7 +23,7 @@ pub(super) fn is_again(step: &Step, answers: &BTreeMap<String, Answer>, live: &L
     match answers.get(&rule.id) {
         Some(Answer::NotTaken(_)) => is_other,
         Some(Answer::Accepted | Answer::Gone) => is_other && !is_equal(now, rule),
-        Some(Answer::Refused(_)) | None => false,
+        Some(Answer::Refused(_) | Answer::Lost(_)) | None => false,
     }
 }
 
@@ -56,13 +56,16 @@ fn revoked(step: &Step, now: Result<Option<&Rule>, &String>, answer: Option<&Ans
             let said: Vec<String> = lost.into_iter().chain(step.setting.clone()).collect();
             (Action::Revoked, (!said.is_empty()).then(|| said.join("; ")))
         }
+        (Ok(None), Some(Answer::Lost(why))) => (Action::Revoked, Some(lost(why))),
         (Ok(None), _) => (Action::AlreadyGone, None),
-        (Ok(Some(_)), Some(Answer::Refused(why) | Answer::NotTaken(why))) => failed(format!("still open: {why}")),
+        (Ok(Some(_)), Some(Answer::Refused(why) | Answer::NotTaken(why) | Answer::Lost(why))) => {
+            failed(format!("still open: {why}"))
+        }
         (Ok(Some(_)), _) => {
             let why = "still open: EC2 accepted the revoke, but the rule was still there when it was read back";
             failed(why.to_owned())
         }
-        (Err(unread), Some(Answer::Refused(why) | Answer::NotTaken(why))) => {
+        (Err(unread), Some(Answer::Refused(why) | Answer::NotTaken(why) | Answer::Lost(why))) => {
             failed(format!("not revoked: {why}; and the rules could not be read back: {unread}"))
         }
         (Err(unread), _) => failed(format!("the revoke was sent, but the rules could not be read back: {unread}")),
@@ -73,23 +76,28 @@ fn put_back(target: &Rule, now: Result<Option<&Rule>, &String>, answer: Option<&
     match (now, answer) {
         (Ok(None), _) => (Action::AlreadyGone, None),
         (Ok(Some(now)), Some(Answer::Accepted)) if is_equal(now, target) => (Action::Restored, None),
+        (Ok(Some(now)), Some(Answer::Lost(why))) if is_equal(now, target) => (Action::Restored, Some(lost(why))),
         (Ok(Some(now)), _) if is_equal(now, target) => {
             (Action::Changed, Some("somebody else put it back while it was judged".to_owned()))
         }
-        (Ok(Some(_)), Some(Answer::Refused(why) | Answer::NotTaken(why))) => {
+        (Ok(Some(_)), Some(Answer::Refused(why) | Answer::NotTaken(why) | Answer::Lost(why))) => {
             failed(format!("still open, not put back: {why}"))
         }
         (Ok(Some(_)), _) => {
             let why = "still open: EC2 accepted that it was put back, but it was something else when it was read back";
             failed(why.to_owned())
         }
-        (Err(unread), Some(Answer::Refused(why) | Answer::NotTaken(why))) => {
+        (Err(unread), Some(Answer::Refused(why) | Answer::NotTaken(why) | Answer::Lost(why))) => {
             failed(format!("not put back: {why}; and the rules could not be read back: {unread}"))
         }
         (Err(unread), _) => {
             failed(format!("it was sent to be put back, but the rules could not be read back: {unread}"))
         }
     }
+}
+
+fn lost(why: &str) -> String {
+    format!("the call was sent and did what it should, but EC2's answer was lost: {why}")
 }
 
 fn failed(why: String) -> (Action, Option<String>) {

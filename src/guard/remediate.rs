@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::guard::effects::{Answer, close, target};
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::journal::GroupJournal;
 use crate::guard::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
 use crate::guard::read_back::{Live, became, is_again, not_taken};
 use crate::guard::setup::Ports;
@@ -22,6 +23,7 @@ use crate::model::error::chain;
 use crate::model::rule::Rule;
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Mode, Severity};
+use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
@@ -85,6 +87,8 @@ pub struct Remediation<'a> {
     pub inventory: &'a Inventory,
     /// How many rules that no event made may still be revoked.
     pub(super) hourly: &'a HourlyLimit,
+    /// What is about to be done is written here.
+    pub(super) journal: &'a GroupJournal<'a>,
     /// What a plan needs to know, since changed rules are judged again.
     pub context: PlanContext<'a>,
     /// No call to EC2 is begun after this, so that there is time left to say what was done.
@@ -123,14 +127,24 @@ impl Remediation<'_> {
             }
             *most = most.saturating_sub(made(&closing));
             say_what_is_about_to_change(&snapshot.group.id, &closing);
-            let answers = close(self.ports, self.deadline, &snapshot.group.id, &closing).await;
+            let changes = closing.iter().map(|step| (about_to(step), target(step).cloned())).collect();
+            let act = close(self.ports, self.deadline, &snapshot.group.id, &closing);
+            let answers = self.journal.around(&snapshot.group, changes, act).await;
             let live = self.read_back(&snapshot.group.id, &closing, &answers).await;
             let (again, over): (Vec<Step>, Vec<Step>) =
                 closing.into_iter().partition(|step| rounds_left > 0 && is_again(step, &answers, &live));
-            results.extend(over.into_iter().map(|step| {
-                let (action, detail) = became(&step, &answers, &live);
-                StepResult::of(step, action, detail)
-            }));
+            let over: Vec<StepResult> = over
+                .into_iter()
+                .map(|step| {
+                    let (action, detail) = became(&step, &answers, &live);
+                    StepResult::of(step, action, detail)
+                })
+                .collect();
+            let actions: Vec<(&str, Action)> =
+                over.iter().map(|result| (result.finding.rule.id.as_str(), result.action)).collect();
+            let is_refused = |id: &str| matches!(answers.get(id), Some(Answer::Refused(_) | Answer::NotTaken(_)));
+            self.journal.settle(&snapshot.group, &actions, is_refused).await;
+            results.extend(over);
             if again.is_empty() {
                 break;
             }
@@ -271,6 +285,14 @@ fn overtaken(step: Step, now: &[Step], snapshot: &GroupSnapshot) -> Option<StepR
         // Still not fine: it speaks for itself, as it is now.
         Some(_) => None,
     }
+}
+
+/// What the journal holds of a step before its call leaves.
+fn about_to(step: &Step) -> Finding {
+    let known = step.standing.is_known();
+    let action = if target(step).is_some() { Action::Restored } else { Action::Revoked };
+    let before = step.former.as_ref().map(|former| former.rule.clone());
+    Finding { before, ..Finding::of_rule(step.finding.clone(), (step.named, known), action, step.setting.clone()) }
 }
 
 fn unread(step: Step, why: &str) -> StepResult {

@@ -14,7 +14,10 @@ from world import World
 
 SEVERITIES = ("low", "medium", "high", "critical")
 OUTCOMES = ("compliant", "reported", "remediated", "refused", "failed")  # from good to bad
-ACTIONS = {"none", "reported", "would-revoke", "revoked", "already-gone", "changed", "refused", "failed"}
+ACTIONS = {
+    "none", "reported", "would-revoke", "revoked", "restored", "already-gone", "was-open", "postponed", "changed", "refused",
+    "failed",
+}  # fmt: skip
 RECORD = {
     "version", "event_id", "event_name", "event_time", "trigger", "account", "region", "mode", "policy", "policy_hash",
     "severity", "actor", "clusters", "group", "findings", "outcome", "duration_ms", "part",

@@ -63,6 +63,7 @@ TOPICS = [
 ]
 SERVICES = [{"Fn::Sub": f"{name}.${{AWS::Region}}.${{AWS::URLSuffix}}"} for name in ("sns", "secretsmanager")]
 THROUGH_SNS = {"StringEquals": {"kms:ViaService": SERVICES}}
+WORK_QUEUE = {"Fn::GetAtt": ["WorkQueue", "Arn"]}
 LOG = {"Fn::GetAtt": ["GuardLogGroup", "Arn"]}
 TABLE = {
     "Fn::If": [
@@ -85,7 +86,11 @@ WRITES = {
     "secretsmanager:GetSecretValue": ({"Ref": "SlackSecretArn"}, None),
     "dynamodb:BatchGetItem": (TABLE, None),
     "dynamodb:PutItem": (TABLE, None),
-    "sqs:SendMessage": ({"Fn::GetAtt": ["FailureQueue", "Arn"]}, None),
+    "sqs:ChangeMessageVisibility": (WORK_QUEUE, None),
+    "sqs:DeleteMessage": (WORK_QUEUE, None),
+    "sqs:GetQueueAttributes": (WORK_QUEUE, None),
+    "sqs:ReceiveMessage": (WORK_QUEUE, None),
+    "sqs:SendMessage": (WORK_QUEUE, None),
     "logs:CreateLogStream": (LOG, None),
     "logs:PutLogEvents": (LOG, None),
 }
@@ -346,11 +351,42 @@ def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) ->
 
 def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) -> None:
     invoke = resources["GuardFunction"]["Properties"]["EventInvokeConfig"]
-    assert invoke["MaximumRetryAttempts"] == 2
-    assert invoke["DestinationConfig"]["OnFailure"] == {
-        "Type": "SQS",
-        "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]},
+    assert invoke["MaximumRetryAttempts"] == 0, "the work queue is the only retry"
+    assert invoke["DestinationConfig"]["OnFailure"] == {"Type": "SQS", "Destination": WORK_QUEUE}
+
+
+def test_what_waits_in_the_work_queue_comes_back_and_is_kept_in_the_end(template: dict[str, Any]) -> None:
+    resources = template["Resources"]
+    function, queue = resources["GuardFunction"]["Properties"], resources["WorkQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    most = re.search(r"MAX_RECEIVES: u64 = (\d+);", (TEMPLATE.parent / "src/guard/dispatch.rs").read_text(encoding="utf-8"))
+    assert most
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["FailureQueue", "Arn"]},
+        "maxReceiveCount": int(most[1]),
     }
+    assert queue["VisibilityTimeout"] * (int(most[1]) - 1) >= 3600, "an hour, also if each try is killed"
+    assert function["Environment"]["Variables"]["GUARD_QUEUE_URL"] == {"Ref": "WorkQueue"}
+    assert function["RecursiveLoop"] == "Allow", "Lambda would stop a chain after 16 messages"
+    mapping = resources["WorkQueueMapping"]["Properties"]
+    assert mapping["EventSourceArn"] == WORK_QUEUE
+    assert mapping["BatchSize"] == 1
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert mapping["Enabled"] == {"Fn::If": ["IsEnabled", True, False]}
+    assert template["Conditions"]["IsEnabled"] == {"Fn::Equals": [{"Ref": "RuleState"}, "ENABLED"]}
+
+
+def test_nobody_else_gives_the_guard_orders(resources: dict[str, Any]) -> None:
+    policy = resources["WorkQueuePolicy"]["Properties"]
+    assert policy["Queues"] == [{"Ref": "WorkQueue"}]
+    senders, transport = policy["PolicyDocument"]["Statement"]
+    for statement in (senders, transport):
+        assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", "*", WORK_QUEUE)
+    assert senders["Action"] == "sqs:SendMessage"
+    assert senders["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["GuardRole", "Arn"]}}}
+    assert transport["Action"] == "sqs:*"
+    assert transport["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 @pytest.mark.parametrize(
@@ -363,7 +399,9 @@ def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) 
 )
 def test_each_net_notifies_people(resources: dict[str, Any], alarm: str, watched: dict[str, Any]) -> None:
     properties = resources[alarm]["Properties"]
-    assert properties["Dimensions"] == [watched]
+    counted = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
+    (metric,) = counted or [properties]
+    assert metric["Dimensions"] == [watched]
     assert properties["AlarmActions"] == [either("MakeTopic", "Topic", "TopicArn")]
 
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp, tz::Offset};
 use serde_json::{Map, Value, json};
 
 use super::Code;
+use super::kept::{EXCEPTION, FORMER, UNDO};
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::model::text::is_harmless;
 use crate::policy::model::Verdict;
@@ -29,20 +30,15 @@ pub(super) fn code(record: &Record, group: &str, now: Timestamp) -> Vec<Code> {
     let Some(rule) = finding.rule() else { return Vec::new() };
     let mut code = Vec::new();
     if let (Action::Revoked, Some(before)) = (finding.action, &finding.before) {
-        let title = "This opens again what the rule was before it was edited:";
-        code.push(Code { title, text: authorize(&record.region, group, before) });
+        code.push(Code { title: FORMER, text: authorize(&record.region, group, before) });
     }
-    code.push(Code {
-        title: "If it has to be open, the owners of the policy can add:",
-        text: exception(group, finding, rule, now),
-    });
+    code.push(Code { title: EXCEPTION, text: exception(group, finding, rule, now) });
     let again = match finding.action {
         Action::Revoked => Some(authorize(&record.region, group, rule)),
         Action::Restored => Some(modify(&record.region, group, rule)),
         _ => None,
     };
-    let title = "This opens the rule again; do it after the exception is in force, or it is closed once more:";
-    code.extend(again.map(|text| Code { title, text }));
+    code.extend(again.map(|text| Code { title: UNDO, text }));
     code
 }
 
