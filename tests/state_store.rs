@@ -495,7 +495,9 @@ const JOURNAL: &str = "journal#111122223333#us-east-1#sg-1";
 
 fn begun(event: &str) -> Note {
     let rule: eks_sg_guard::model::rule::Rule = serde_json::from_value(known_rule("sgr-1")["rule"].clone()).unwrap();
-    let finding = Finding { subject: Subject::Rule(rule), ..Finding::exposed("prod", Severity::High, true) };
+    // The reason of a portion is the policy's, and not kept.
+    let finding =
+        Finding { subject: Subject::Rule(rule), portions: vec![], ..Finding::exposed("prod", Severity::High, true) };
     let at = Timestamp::from_second(NOW).unwrap();
     let entry = Entry { finding, after: None, event: Some(event.to_owned()), at, done_at: None, told: false };
     Note { entries: [("sgr-1".to_owned(), entry)].into(), ..Note::default() }

@@ -66,13 +66,8 @@ impl Action {
     /// What this alone makes of the record.
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::None => Outcome::Compliant,
-            Self::Reported
-            | Self::WouldRevoke
-            | Self::AlreadyGone
-            | Self::WasOpen
-            | Self::Postponed
-            | Self::Changed => Outcome::Reported,
+            Self::None | Self::AlreadyGone => Outcome::Compliant,
+            Self::Reported | Self::WouldRevoke | Self::WasOpen | Self::Postponed | Self::Changed => Outcome::Reported,
             Self::Revoked | Self::Restored => Outcome::Remediated,
             Self::Refused => Outcome::Refused,
             Self::Failed => Outcome::Failed,
