@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import template
 from emulator import ACCOUNT, REGION
 from lambda_runtime import Answer, Function
 from recorded import Request
@@ -49,6 +50,7 @@ class Guard(Function):
         topics = {"GUARD_TOPIC_ARN": world.people_topic, "GUARD_RECORD_TOPIC_ARN": world.record_topic}
         super().__init__(world.emulator.url, **{**topics, **environment})
         self.world = world
+        world.emulator.granted = template.granted()
         self.locations = {(ACCOUNT, REGION)}
 
     def invoke(self, event: Any, timeout: float = 30) -> Answer:

@@ -214,6 +214,15 @@ class Function:
         """What the program wrote to its standard output (and standard error) since the mark."""
         return os.pread(self._output.fileno(), 1 << 26, mark).decode(errors="replace")
 
+    @property
+    def memory(self) -> int:
+        """Kilobytes that the process has in memory; 0 when none runs."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text() if self._process else ""
+        except OSError:
+            return 0
+        return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), 0)
+
     def kill(self) -> None:
         """End the process at once, as a timeout or a lost host does."""
         if self._process:

@@ -5,38 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from template import TEMPLATE, read
 
 ACCOUNT = "111122223333"
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
-
-
-class CloudFormationLoader(yaml.SafeLoader):
-    """YAML with the short forms of CloudFormation's functions: `!Ref x` reads as `{"Ref": "x"}`."""
-
-
-def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-        if name == "GetAtt":
-            value = value.split(".", 1)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
-
-
-CloudFormationLoader.add_multi_constructor("!", _function)
-
 
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
-    return yaml.load(TEMPLATE.read_text(encoding="utf-8"), CloudFormationLoader)
+    return read()
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +122,7 @@ def test_the_role_may_do_exactly_this(resources: dict[str, Any]) -> None:
 
 
 def test_rules_may_be_modified_only_where_they_are_put_back(template: dict[str, Any]) -> None:
-    member = yaml.load(TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8"), CloudFormationLoader)
+    member = read(TEMPLATE.with_name("member.yaml"))
     for each, role in (template, "GuardRole"), (member, "MemberRole"):
         assert each["Conditions"]["PutsBack"] == {"Fn::Equals": [{"Ref": "GuardRestore"}, "known"]}
         assert each["Parameters"]["GuardRestore"]["AllowedValues"] == ["known", "never"]
@@ -444,8 +422,7 @@ def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> No
 
 
 def test_a_member_account_allows_what_the_guard_does_at_home_and_forwards_what_it_follows(resources: dict[str, Any]) -> None:
-    text = TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8")
-    member = yaml.load(text, CloudFormationLoader)["Resources"]
+    member = read(TEMPLATE.with_name("member.yaml"))["Resources"]
     role = member["MemberRole"]["Properties"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"AWS": {"Ref": "GuardRoleArn"}}
