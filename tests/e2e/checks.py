@@ -53,7 +53,7 @@ class Guard(Function):
         world.emulator.granted = template.granted()
         self.locations = {(ACCOUNT, REGION)}
 
-    def invoke(self, event: Any, timeout: float = 30) -> Answer:
+    def invoke(self, event: Any, timeout: float = 60) -> Answer:
         answer = super().invoke(event, timeout)
         for line in answer.log:
             assert {"timestamp", "level", "target"} <= line.keys(), line
