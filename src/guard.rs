@@ -11,7 +11,7 @@ pub mod inventory;
 mod invocation;
 mod memory;
 pub mod modes;
-mod needs;
+pub(crate) mod needs;
 mod news;
 mod notify;
 pub mod plan;

@@ -47,13 +47,17 @@ pub(super) enum FailOn {
 
 impl FailOn {
     pub(super) fn is_met_by(self, finding: &JudgedRule) -> bool {
+        self.is_met(finding.verdict, finding.severity)
+    }
+
+    pub(super) fn is_met(self, verdict: Verdict, severity: Option<Severity>) -> bool {
         match self {
-            Self::Revoke => finding.verdict == Verdict::Revoke,
-            Self::Report => finding.verdict >= Verdict::Report,
-            Self::Low => finding.severity >= Some(Severity::Low),
-            Self::Medium => finding.severity >= Some(Severity::Medium),
-            Self::High => finding.severity >= Some(Severity::High),
-            Self::Critical => finding.severity >= Some(Severity::Critical),
+            Self::Revoke => verdict == Verdict::Revoke,
+            Self::Report => verdict >= Verdict::Report,
+            Self::Low => severity >= Some(Severity::Low),
+            Self::Medium => severity >= Some(Severity::Medium),
+            Self::High => severity >= Some(Severity::High),
+            Self::Critical => severity >= Some(Severity::Critical),
         }
     }
 }

@@ -17,15 +17,12 @@ use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
-use crate::model::group::{Group, Role};
+use crate::model::group::Group;
 use crate::policy::model::{Mode, Verdict};
 use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message};
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{About, Record};
-
-/// Groups of these roles are attached to interfaces that have requirements.
-const ROLES_WITH_REQUIREMENTS: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
 
 /// Grows group by group.
 pub(super) struct Invocation<'a> {
@@ -93,8 +90,7 @@ impl<'a> Invocation<'a> {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
             let has_revoked = looked.results.iter().any(|result| result.action == Action::Revoked);
-            (closes || has_revoked)
-                && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
+            (closes || has_revoked) && needs::hang_on(&looked.group)
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());

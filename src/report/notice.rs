@@ -8,7 +8,7 @@ mod compose;
 mod digest;
 pub mod email;
 pub mod q;
-mod redo;
+pub(crate) mod redo;
 pub mod slack;
 mod source;
 mod words;

@@ -90,8 +90,8 @@ fn numbers_of(range: &str) -> String {
     (from..=to).map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn command(region: &str, group: &str, rule: &Rule) -> String {
-    let way = rule.direction.word();
+/// The rule as calls of EC2 write it.
+pub(crate) fn permission(rule: &Rule) -> Value {
     let mut permission = Map::new();
     let (from, to) = match rule.packets {
         Packets::Tcp(from, to) | Packets::Udp(from, to) => (Some(i32::from(from)), Some(i32::from(to))),
@@ -114,9 +114,14 @@ fn command(region: &str, group: &str, rule: &Rule) -> String {
         peer.insert("Description".to_owned(), description.clone().into());
     }
     permission.insert(field.to_owned(), json!([peer]));
+    Value::Object(permission)
+}
+
+fn command(region: &str, group: &str, rule: &Rule) -> String {
+    let way = rule.direction.word();
     let mut command = format!(
         "aws ec2 authorize-security-group-{way} --region {region} --group-id {group} --ip-permissions {}",
-        quoted(&json!([permission]))
+        quoted(&json!([permission(rule)]))
     );
     // Nobody but AWS can write tags that begin with `aws:`.
     let tags: Vec<Value> = rule.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(tag).collect();
@@ -132,7 +137,7 @@ fn tag((key, value): (&String, &String)) -> Value {
 }
 
 /// One word for a shell, whatever is in it. What a terminal might obey is left to JSON's own escapes.
-fn quoted(value: &Value) -> String {
+pub(crate) fn quoted(value: &Value) -> String {
     let mut text = String::new();
     for c in value.to_string().chars() {
         match c {

@@ -1,0 +1,113 @@
+//! An audit for people: the totals, then cluster by cluster what to look at, worst first, then what was not there to be read.
+//!
+//! Must not: show text of others raw; each piece is cleaned where it is quoted.
+
+use std::fmt::Write as _;
+
+use crate::cli::style::{Style, decision};
+use crate::model::text::{capital, count, plain};
+use crate::policy::model::Verdict;
+use crate::report::audit::{Audit, AuditFinding, AuditedLocation};
+use crate::report::finding::{Kind, Subject};
+use crate::report::notice::rule_in_words;
+use crate::report::outcome::Action;
+
+pub(super) fn written(audit: &Audit, style: Style) -> String {
+    let totals = audit.totals();
+    let line = totals.to_string();
+    let mut out = if totals.would_revoke > 0 { style.bad(&line) } else { style.bold(&line) } + "\n";
+    let others: Vec<String> = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::Rule)
+        .map(|kind| (kind, audit.findings().filter(|found| found.finding.subject.kind() == kind).count()))
+        .filter(|(_, many)| *many > 0)
+        .map(|(kind, many)| count(many, &format!("{} finding", kind.word())))
+        .collect();
+    if !others.is_empty() {
+        let _ = writeln!(out, "and {}", others.join(", "));
+    }
+    for location in &audit.locations {
+        in_location(location, style, &mut out);
+    }
+    if !audit.warnings.is_empty() {
+        out.push_str("\nWhat to know\n");
+        for warning in &audit.warnings {
+            let _ = writeln!(out, "  - {}", shown(warning));
+        }
+    }
+    missing(audit, &mut out);
+    out
+}
+
+fn in_location(found: &AuditedLocation, style: Style, out: &mut String) {
+    let place = format!("account {}, {}", plain(&found.location.account), plain(&found.location.region));
+    let mut last: Option<&Vec<String>> = None;
+    for finding in &found.findings {
+        if last != Some(&finding.clusters) {
+            let names: Vec<String> = finding.clusters.iter().map(|name| plain(name)).collect();
+            let names = if names.is_empty() { "No cluster".to_owned() } else { names.join(", ") };
+            let _ = writeln!(out, "\n{}  ({place})", style.bold(&names));
+            last = Some(&finding.clusters);
+        }
+        one(finding, style, out);
+    }
+    let quiet: Vec<String> = found
+        .clusters
+        .iter()
+        .filter(|name| !found.findings.iter().any(|finding| finding.clusters.contains(name)))
+        .map(|name| plain(name))
+        .collect();
+    if !quiet.is_empty() {
+        let _ = writeln!(out, "\n{}  ({place})\n  nothing to say", style.bold(&quiet.join(", ")));
+    }
+}
+
+fn one(found: &AuditFinding, style: Style, out: &mut String) {
+    let (verdict, severity) = found.weight();
+    let says = style.of(verdict, &format!("{:<17}", decision(verdict, severity)));
+    let what = match &found.finding.subject {
+        Subject::Rule(rule) => rule_in_words(&crate::model::rule::Rule { id: plain(&rule.id), ..rule.clone() }),
+        Subject::Requirement(_) => "a requirement is not met".to_owned(),
+        Subject::Check(check) => capital(&check.word().replace('-', " ")),
+    };
+    let group = found.group.as_ref().map(|group| {
+        let name = group.name.as_deref().map(plain).filter(|name| !name.is_empty());
+        let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
+        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        format!("{}{name} ({})", plain(&group.id), roles.join(", "))
+    });
+    let on = group.map(|group| format!(" on {group}")).unwrap_or_default();
+    let _ = writeln!(out, "  {says} {what}{on}");
+    let _ = writeln!(out, "                    `{}`: {}", plain(found.check_id()), shown(&found.reason));
+    if let Some(detail) = found.finding.detail.as_deref().filter(|detail| *detail != found.reason) {
+        let _ = writeln!(out, "                    {}", shown(detail));
+    }
+    if let Some(fix) = &found.fix {
+        let if_so = match (verdict, found.finding.action) {
+            (Verdict::Revoke, Action::WouldRevoke) => "",
+            _ => "if nobody needs it: ",
+        };
+        let _ = writeln!(out, "                    {if_so}{fix}");
+    }
+}
+
+/// Longest sentence.
+const MAX_LEN: usize = 600;
+
+/// Sentences of ours with words of others: longer than a name, and as harmless.
+fn shown(text: &str) -> String {
+    let line = text.replace(['\n', '\r', '\t'], " ");
+    crate::model::text::cut(&crate::model::text::lines(&line, false), MAX_LEN)
+}
+
+fn missing(audit: &Audit, out: &mut String) {
+    if audit.missing.is_empty() {
+        return;
+    }
+    out.push_str("\nWhat was not there to be read\n");
+    let widest = audit.missing.iter().map(|row| row.what.chars().count()).max().unwrap_or_default();
+    for row in &audit.missing {
+        let _ = writeln!(out, "  {:<widest$}  {}", row.what, row.costs);
+        let _ = writeln!(out, "  {:<widest$}  {}", "", row.command);
+    }
+}
