@@ -3,6 +3,7 @@
 //!
 //! Owns: what is looked at, and what is said of what was not there. Must not: change anything, or judge by itself.
 
+mod checks;
 pub mod commands;
 mod look;
 mod missing;

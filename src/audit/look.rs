@@ -9,10 +9,10 @@ use futures::executor::block_on;
 use jiff::Timestamp;
 use wildmatch::WildMatch;
 
-use super::missing;
 use super::saved::Kind;
 use super::saved::facts::Facts;
 use super::saved::ports::{SavedAws, Still};
+use super::{checks, missing};
 use crate::event::Named;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked};
 use crate::guard::modes::Modes;
@@ -24,7 +24,7 @@ use crate::model::error::{CloudError, chain};
 use crate::model::ids::Location;
 use crate::policy::judge::UNREADABLE_LIST;
 use crate::policy::model::{Mode, Policy, Verdict};
-use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate};
+use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
 use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 
@@ -68,6 +68,10 @@ pub fn look(facts: &Arc<Facts>, policy: &Policy, scope: &Scope, now: Timestamp) 
         }
     }
     audit.missing = missing::inputs(facts, &audit);
+    let mut of_input = checks::of_input(facts, policy, &audit, scope.0.is_none(), now);
+    if let Some(first) = audit.locations.first_mut() {
+        first.findings.append(&mut of_input);
+    }
     Ok(audit)
 }
 
@@ -116,6 +120,7 @@ impl Here<'_> {
         let (mut of_clusters, unlooked) = self.of_clusters(&inventory, &clusters, &groups).await;
         warnings.extend(unlooked);
         findings.append(&mut of_clusters);
+        findings.extend(checks::of_groups(facts, self.policy, &self.location, &groups));
         sort(&mut findings);
         Ok(AuditedLocation { location: self.location, clusters, groups, findings })
     }
@@ -139,10 +144,15 @@ impl Here<'_> {
         AuditedGroup { origin: facts.origins.get(&group.id).cloned(), group, rules }
     }
 
+    fn place<'p>(&'p self, clusters: &'p BTreeSet<String>, audited: Option<&'p AuditedGroup>) -> Place<'p> {
+        let (group, origin) = (audited.map(|audited| &audited.group), audited.and_then(|found| found.origin.as_ref()));
+        Place { location: &self.location, clusters, group, origin }
+    }
+
     fn of_groups(&self, groups: &[AuditedGroup]) -> Vec<AuditFinding> {
         let mut findings = Vec::new();
         for audited in groups {
-            let of = |finding| AuditFinding::of(&self.location, &audited.group.clusters, Some(audited), finding);
+            let of = |finding| AuditFinding::of(self.place(&audited.group.clusters, Some(audited)), finding);
             let is_told = |rule: &&AuditedRule| rule.judged.verdict > Verdict::Allow && rule.action != Action::None;
             let rules =
                 audited.rules.iter().filter(is_told).map(|rule| {
@@ -171,7 +181,7 @@ impl Here<'_> {
                 match needs::missing(inventory, self.policy, name, None).await {
                     Ok(missing) => findings.extend(missing.into_iter().map(|(attached, finding)| {
                         let first = groups.iter().find(|audited| attached.contains(&audited.group.id));
-                        AuditFinding::of(&self.location, &of, first, finding)
+                        AuditFinding::of(self.place(&of, first), finding)
                     })),
                     Err(error) => {
                         let why = chain(&error);
@@ -181,7 +191,7 @@ impl Here<'_> {
             }
             match needs::exposed(inventory, self.policy, name, false).await {
                 Ok(exposed) => {
-                    findings.extend(exposed.map(|finding| AuditFinding::of(&self.location, &of, None, finding)));
+                    findings.extend(exposed.map(|finding| AuditFinding::of(self.place(&of, None), finding)));
                 }
                 Err(error) => {
                     let why = chain(&error);
@@ -197,9 +207,9 @@ impl Here<'_> {
 fn sort(findings: &mut [AuditFinding]) {
     findings.sort_by_cached_key(|found| {
         let group = found.group.as_ref().map(|group| group.id.clone());
-        let rule = found.finding.rule().map(|rule| (rule.id.clone(), rule.packets.to_string(), rule.peer.to_string()));
-        let (verdict, severity) = found.weight();
-        (found.clusters.clone(), std::cmp::Reverse((verdict, severity)), found.finding.subject.kind(), group, rule)
+        let rule = found.rule.as_ref().map(|rule| (rule.id.clone(), rule.packets.to_string(), rule.peer.to_string()));
+        let weight = std::cmp::Reverse((found.verdict, found.severity));
+        (found.clusters.clone(), weight, found.kind, group, rule)
     });
 }
 

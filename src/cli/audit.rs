@@ -21,7 +21,7 @@ use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
 use crate::cli::style::Style;
 use crate::model::text::plain;
 use crate::policy::builtin;
-use crate::report::audit::{Audit, AuditFinding};
+use crate::report::audit::Audit;
 
 /// Arguments of `audit`.
 #[derive(Args)]
@@ -102,10 +102,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         let known = if names.is_empty() { "no cluster at all".to_owned() } else { names.join(", ") };
         bail!("no cluster in these files matches `{}`; there is {known}", plain(glob));
     }
-    let fails = audit
-        .findings()
-        .map(AuditFinding::weight)
-        .any(|(verdict, severity)| arguments.fail_on.is_met(verdict, severity));
+    let fails = audit.findings().any(|found| arguments.fail_on.is_met(found.verdict, found.severity));
     let exit = if fails { Exit::Findings } else { Exit::Clean };
     match arguments.format {
         Written::Text => Ok(CommandOutput::new(text::written(&audit, style), exit)),

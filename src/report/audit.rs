@@ -3,6 +3,7 @@
 //! Owns: what is counted, and which findings are the same from one audit to the next. Must not: read, judge, or write text
 //! for one format (the files below do).
 
+pub mod checks;
 mod fix;
 
 use std::collections::BTreeSet;
@@ -12,10 +13,14 @@ use serde::Serialize;
 
 use crate::model::group::Group;
 use crate::model::ids::Location;
+use crate::model::rule::Rule;
+use crate::model::text::{capital, plain};
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Severity, Verdict};
-use crate::report::finding::{Finding, PortionRecord, Subject};
+use crate::report::audit::checks::AuditCheck;
+use crate::report::finding::{Finding, Kind, PortionRecord, Subject};
 use crate::report::history::digest;
+use crate::report::notice::rule_in_words;
 use crate::report::outcome::Action;
 use crate::report::record::GroupRecord;
 
@@ -95,7 +100,7 @@ pub enum Fate {
     Revoke,
 }
 
-/// Something to say, with all that a reader of it alone needs.
+/// Something to say, with all that a reader of it alone needs. Fields that records have, too, are named as there.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditFinding {
     /// Equal for the same finding of another audit.
@@ -108,13 +113,30 @@ pub struct AuditFinding {
     pub clusters: Vec<String>,
     /// The group that it is about, if it is about one.
     pub group: Option<GroupRecord>,
-    /// As in a record.
-    #[serde(flatten)]
-    pub finding: Finding,
-    /// Why it is one.
+    /// What it is about.
+    pub kind: Kind,
+    /// The rule, if it is about one.
+    pub rule: Option<Rule>,
+    /// The requirement that is not met.
+    pub requirement: Option<String>,
+    /// What was looked at besides.
+    pub check: Option<String>,
+    /// What the policy says.
+    pub verdict: Verdict,
+    /// How bad it is.
+    pub severity: Option<Severity>,
+    /// What decided each portion; none where it is about no traffic.
+    pub portions: Vec<PortionRecord>,
+    /// What the guard would do.
+    pub action: Action,
+    /// What was found, where the rest does not say it.
+    pub detail: Option<String>,
+    /// Why it matters.
     pub reason: String,
     /// What to do, as a command where there is one.
     pub fix: Option<String>,
+    /// Controls that others have published about it.
+    pub controls: &'static [&'static str],
     /// Where it was read.
     pub origin: Option<Origin>,
 }
@@ -175,68 +197,142 @@ impl std::fmt::Display for Totals {
     }
 }
 
+/// What a finding is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Account and region.
+    pub location: &'a Location,
+    /// The clusters.
+    pub clusters: &'a BTreeSet<String>,
+    /// The group.
+    pub group: Option<&'a Group>,
+    /// Where that was read.
+    pub origin: Option<&'a Origin>,
+}
+
 impl AuditFinding {
-    /// A finding of a group of these clusters, or of clusters alone.
-    pub fn of(
-        location: &Location,
-        clusters: &BTreeSet<String>,
-        group: Option<&AuditedGroup>,
-        finding: Finding,
-    ) -> Self {
-        let id = group.map(|group| group.group.id.as_str());
+    /// What the function would say, too.
+    pub fn of(place: Place<'_>, finding: Finding) -> Self {
+        let reason = worst(&finding.portions, finding.verdict).map(|portion| portion.reason.clone());
+        let reason = reason.filter(|reason| !reason.is_empty());
+        let (reason, detail) = match (reason, finding.detail.clone()) {
+            (Some(reason), detail) => (reason, detail),
+            (None, detail) => (detail.clone().unwrap_or_default(), detail),
+        };
+        let fix = fix::fix(place.location, place.clusters, place.group.map(|group| group.id.as_str()), &finding);
+        let (rule, requirement, check) = match &finding.subject {
+            Subject::Rule(rule) => (Some(rule.clone()), None, None),
+            Subject::Requirement(id) => (None, Some(id.clone()), None),
+            Subject::Check(check) if check.kind() == Kind::Endpoint => {
+                (None, Some(check.word().to_owned()), Some(check.word().to_owned()))
+            }
+            Subject::Check(check) => (None, None, Some(check.word().to_owned())),
+        };
         Self {
-            fingerprint: fingerprint(location, clusters, id, &finding),
-            account: location.account.clone(),
-            region: location.region.clone(),
-            clusters: clusters.iter().cloned().collect(),
-            group: group.map(|group| GroupRecord::from(&group.group)),
-            reason: reason(&finding),
-            fix: fix::fix(location, clusters, id, &finding),
-            origin: group.and_then(|group| group.origin.clone()),
-            finding,
+            kind: finding.subject.kind(),
+            rule,
+            requirement,
+            check,
+            verdict: finding.verdict,
+            severity: finding.severity,
+            detail,
+            portions: finding.portions,
+            action: finding.action,
+            reason,
+            fix,
+            ..Self::at(place)
         }
+        .named()
+    }
+
+    /// What a check found.
+    pub fn checked(place: Place<'_>, check: AuditCheck, detail: String) -> Self {
+        let about = check.about();
+        Self {
+            kind: about.kind,
+            check: Some(check.word().to_owned()),
+            severity: Some(about.severity),
+            detail: Some(detail),
+            reason: about.reason.to_owned(),
+            fix: Some(about.fix.to_owned()),
+            ..Self::at(place)
+        }
+        .named()
+    }
+
+    fn at(place: Place<'_>) -> Self {
+        Self {
+            fingerprint: String::new(),
+            account: place.location.account.clone(),
+            region: place.location.region.clone(),
+            clusters: place.clusters.iter().cloned().collect(),
+            group: place.group.map(GroupRecord::from),
+            kind: Kind::Account,
+            rule: None,
+            requirement: None,
+            check: None,
+            verdict: Verdict::Report,
+            severity: None,
+            portions: Vec::new(),
+            action: Action::Reported,
+            detail: None,
+            reason: String::new(),
+            fix: None,
+            controls: &[],
+            origin: place.origin.cloned(),
+        }
+    }
+
+    fn named(self) -> Self {
+        let controls = checks::controls(self.check_id());
+        Self { fingerprint: fingerprint(&self), controls, ..self }
     }
 
     /// The worst portion's clause, the requirement or the check: what tools call the rule that was broken.
     pub fn check_id(&self) -> &str {
-        match &self.finding.subject {
-            Subject::Rule(_) => worst(&self.finding).map_or("uncovered", |portion| portion.clause.as_str()),
-            Subject::Requirement(id) => id,
-            Subject::Check(check) => check.word(),
+        let named = self.check.as_ref().or(self.requirement.as_ref());
+        named.map_or_else(
+            || worst(&self.portions, self.verdict).map_or("uncovered", |portion| portion.clause.as_str()),
+            String::as_str,
+        )
+    }
+
+    /// What it is, in a few words.
+    pub fn title(&self) -> String {
+        if let Some(rule) = &self.rule {
+            return rule_in_words(&Rule { id: plain(&rule.id), ..rule.clone() });
         }
+        match self.check.as_deref().map(|id| (id, AuditCheck::from_word(id))) {
+            Some((_, Some(check))) => check.about().title.to_owned(),
+            Some((id, None)) => capital(&id.replace('-', " ")),
+            None => "A requirement is not met".to_owned(),
+        }
+    }
+
+    /// Whether the fix is a command.
+    pub fn is_fixed_by_command(&self) -> bool {
+        self.fix.as_ref().is_some_and(|fix| fix.starts_with("aws "))
     }
 }
 
 /// The portion that makes the verdict.
-pub(crate) fn worst(finding: &Finding) -> Option<&PortionRecord> {
-    finding.portions.iter().find(|portion| portion.verdict == finding.verdict).or(finding.portions.first())
-}
-
-fn reason(finding: &Finding) -> String {
-    let detail = || finding.detail.clone().unwrap_or_default();
-    worst(finding).map(|portion| portion.reason.clone()).filter(|reason| !reason.is_empty()).unwrap_or_else(detail)
+fn worst(portions: &[PortionRecord], verdict: Verdict) -> Option<&PortionRecord> {
+    portions.iter().find(|portion| portion.verdict == verdict).or(portions.first())
 }
 
 /// Which finding it is. A rule that is made again has a new id and is the same; what is missing may grow and is the same.
-fn fingerprint(location: &Location, clusters: &BTreeSet<String>, group: Option<&str>, finding: &Finding) -> String {
-    let names = clusters.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-    let mut parts = vec!["audit 1".to_owned(), location.account.clone(), location.region.clone()];
-    parts.push(group.map_or(names, str::to_owned));
-    parts.push(finding.subject.kind().word().to_owned());
-    parts.extend(match &finding.subject {
-        Subject::Rule(rule) => {
-            vec![rule.direction.word().to_owned(), rule.packets.to_string(), rule.peer.to_string()]
+fn fingerprint(finding: &AuditFinding) -> String {
+    let clusters = finding.clusters.join(",");
+    let about = finding.group.as_ref().map_or(&clusters, |group| &group.id);
+    let mut parts = vec!["audit 1", &finding.account, &finding.region, about, finding.kind.word()];
+    let said = match (&finding.rule, &finding.check) {
+        (Some(rule), _) => vec![rule.direction.word().to_owned(), rule.packets.to_string(), rule.peer.to_string()],
+        // Of the account as a whole there may be several, each about something else.
+        (None, Some(check)) if finding.kind == Kind::Account => {
+            vec![check.clone(), finding.detail.clone().unwrap_or_default()]
         }
-        Subject::Requirement(id) => vec![id.clone()],
-        Subject::Check(check) => vec![check.word().to_owned()],
-    });
-    digest(&parts.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-/// Whether it is at least this bad, for what ends in an exit code.
-impl AuditFinding {
-    /// What the policy says, and how bad it is.
-    pub fn weight(&self) -> (Verdict, Option<Severity>) {
-        (self.finding.verdict, self.finding.severity)
-    }
+        (None, check) => vec![check.clone().or_else(|| finding.requirement.clone()).unwrap_or_default()],
+    };
+    parts.extend(said.iter().map(String::as_str));
+    digest(&parts)
 }

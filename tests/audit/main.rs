@@ -8,6 +8,8 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod checks;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -56,6 +56,8 @@ pub struct Facts {
     pub(crate) vpcs: BTreeMap<String, Addresses>,
     pub(crate) has_vpcs: bool,
     pub(crate) associations: BTreeMap<String, BTreeSet<String>>,
+    /// Groups, each with a group that its rules name over a peering that is gone.
+    pub(crate) stale: BTreeSet<(String, String)>,
     pub(crate) lists: BTreeMap<String, KnownList>,
     pub(crate) clusters: Vec<(Location, Cluster)>,
     /// Clusters of which nothing was saved but what names them.
@@ -86,9 +88,9 @@ impl Facts {
         facts.groups(&saved);
         facts.clusters(&saved);
         facts.lists(&saved);
-        let Saved { interfaces, instances, vpcs, associations, .. } = saved;
+        let Saved { interfaces, instances, vpcs, associations, stale, .. } = saved;
         (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
-        (facts.vpcs, facts.associations) = (vpcs, associations);
+        (facts.vpcs, facts.associations, facts.stale) = (vpcs, associations, stale);
         facts.index();
         facts
     }
@@ -100,8 +102,12 @@ impl Facts {
 
     /// Whether there is something to judge, or it is known that there is not.
     pub fn knows_clusters(&self) -> bool {
-        let all_are_listed = self.kinds.get(&Kind::Clusters).is_some_and(|presence| !presence.is_cut);
-        !self.clusters.is_empty() || all_are_listed && self.undescribed.is_empty()
+        !self.clusters.is_empty() || self.is_whole(Kind::Clusters) && self.undescribed.is_empty()
+    }
+
+    /// Whether everything of this kind was saved.
+    pub(crate) fn is_whole(&self, kind: Kind) -> bool {
+        self.kinds.get(&kind).is_some_and(|presence| !presence.is_cut)
     }
 
     /// Names of the clusters.

@@ -69,6 +69,8 @@ pub struct Saved {
     pub(super) rules: BTreeMap<String, Vec<Rule>>,
     pub(super) permissions: BTreeMap<String, Vec<Rule>>,
     pub(super) unreadable: Vec<(String, UnreadableRule)>,
+    /// Groups, each with a group that its rules name over a peering that is gone.
+    pub(super) stale: BTreeSet<(String, String)>,
     pub(super) rule_owners: BTreeMap<String, String>,
     pub(super) interfaces: BTreeMap<String, Interface>,
     /// The names of groups that interfaces mention.

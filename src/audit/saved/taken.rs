@@ -77,6 +77,10 @@ fn group(saved: &mut Saved, source: &Source, item: &Item<'_>) -> Result<(), Stri
     needed(&facts.id, Resource::Group)?;
     seen(saved, &facts.vpc, &facts.id, Some(&facts.owner), region_of(shape.security_group_arn.as_deref()).as_ref());
     origin(saved, &facts.id, source, item.line);
+    let permissions = shape.ip_permissions.iter().chain(shape.ip_permissions_egress.iter());
+    for peer in permissions.flat_map(|permission| permission.user_id_group_pairs.iter()).filter(|peer| is_stale(peer)) {
+        saved.stale.insert((facts.id.clone(), decode::text(peer.group_id.as_ref())));
+    }
     let (rules, unreadable) = decode::permissions(&shape);
     let id = facts.id.clone();
     let is_new = !saved.permissions.contains_key(&id);
@@ -112,6 +116,9 @@ fn rule(saved: &mut Saved, source: &Source, item: &Item<'_>) -> Result<(), Strin
             saved.differs(Kind::Rules, &id);
         }
         return Ok(());
+    }
+    if let Some(peer) = shape.referenced_group_info.as_ref().filter(|peer| is_stale(peer)) {
+        saved.stale.insert((group.clone(), decode::text(peer.group_id.as_ref())));
     }
     saved.rule_ids.insert(id.clone(), group.clone());
     let rules = saved.rules.entry(group.clone()).or_default();
@@ -279,6 +286,11 @@ fn node_group(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
         saved.nodes.push(SavedNodes { cluster, arn: shape.nodegroup_arn, nodes, template });
     }
     Ok(())
+}
+
+/// Whether the peering over which a rule names a group is gone.
+fn is_stale(peer: &shapes::Range) -> bool {
+    peer.peering_status.as_deref() == Some("deleted")
 }
 
 /// Notes where a VPC, and a group, live.

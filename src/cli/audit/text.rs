@@ -5,11 +5,10 @@
 use std::fmt::Write as _;
 
 use crate::cli::style::{Style, decision};
-use crate::model::text::{capital, count, plain};
+use crate::model::text::{count, plain};
 use crate::policy::model::Verdict;
 use crate::report::audit::{Audit, AuditFinding, AuditedLocation};
-use crate::report::finding::{Kind, Subject};
-use crate::report::notice::rule_in_words;
+use crate::report::finding::Kind;
 use crate::report::outcome::Action;
 
 pub(super) fn written(audit: &Audit, style: Style) -> String {
@@ -19,7 +18,7 @@ pub(super) fn written(audit: &Audit, style: Style) -> String {
     let others: Vec<String> = Kind::ALL
         .into_iter()
         .filter(|kind| *kind != Kind::Rule)
-        .map(|kind| (kind, audit.findings().filter(|found| found.finding.subject.kind() == kind).count()))
+        .map(|kind| (kind, audit.findings().filter(|found| found.kind == kind).count()))
         .filter(|(_, many)| *many > 0)
         .map(|(kind, many)| count(many, &format!("{} finding", kind.word())))
         .collect();
@@ -63,31 +62,26 @@ fn in_location(found: &AuditedLocation, style: Style, out: &mut String) {
 }
 
 fn one(found: &AuditFinding, style: Style, out: &mut String) {
-    let (verdict, severity) = found.weight();
-    let says = style.of(verdict, &format!("{:<17}", decision(verdict, severity)));
-    let what = match &found.finding.subject {
-        Subject::Rule(rule) => rule_in_words(&crate::model::rule::Rule { id: plain(&rule.id), ..rule.clone() }),
-        Subject::Requirement(_) => "a requirement is not met".to_owned(),
-        Subject::Check(check) => capital(&check.word().replace('-', " ")),
-    };
+    let says = style.of(found.verdict, &format!("{:<17}", decision(found.verdict, found.severity)));
     let group = found.group.as_ref().map(|group| {
         let name = group.name.as_deref().map(plain).filter(|name| !name.is_empty());
         let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
         let name = name.map(|name| format!(" {name}")).unwrap_or_default();
-        format!("{}{name} ({})", plain(&group.id), roles.join(", "))
+        let roles = if roles.is_empty() { String::new() } else { format!(" ({})", roles.join(", ")) };
+        format!(" on {}{name}{roles}", plain(&group.id))
     });
-    let on = group.map(|group| format!(" on {group}")).unwrap_or_default();
-    let _ = writeln!(out, "  {says} {what}{on}");
-    let _ = writeln!(out, "                    `{}`: {}", plain(found.check_id()), shown(&found.reason));
-    if let Some(detail) = found.finding.detail.as_deref().filter(|detail| *detail != found.reason) {
-        let _ = writeln!(out, "                    {}", shown(detail));
+    let _ = writeln!(out, "  {says} {}{}", found.title(), group.unwrap_or_default());
+    let mut line = |text: &str| {
+        let _ = writeln!(out, "{:20}{}", "", shown(text));
+    };
+    line(&format!("`{}`: {}", plain(found.check_id()), found.reason));
+    if let Some(detail) = found.detail.as_deref().filter(|detail| *detail != found.reason) {
+        line(detail);
     }
     if let Some(fix) = &found.fix {
-        let if_so = match (verdict, found.finding.action) {
-            (Verdict::Revoke, Action::WouldRevoke) => "",
-            _ => "if nobody needs it: ",
-        };
-        let _ = writeln!(out, "                    {if_so}{fix}");
+        let is_forbidden = found.verdict == Verdict::Revoke && found.action == Action::WouldRevoke;
+        let if_so = if is_forbidden || !found.is_fixed_by_command() { "" } else { "if nobody needs it: " };
+        line(&format!("{if_so}{fix}"));
     }
 }
 
