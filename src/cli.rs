@@ -22,6 +22,7 @@ mod style;
 mod test;
 mod widths;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -141,7 +142,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn print(answer: &CommandOutput, style: Style) -> ExitCode {
     // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
-    match io::stdout().write_all(text::lines(&answer.text, style.colours).as_bytes()) {
+    let text =
+        if answer.is_file { Cow::Borrowed(&answer.text) } else { Cow::Owned(text::lines(&answer.text, style.colours)) };
+    match io::stdout().write_all(text.as_bytes()) {
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
         _ => answer.exit.into(),

@@ -55,6 +55,7 @@ pub fn look(facts: &Arc<Facts>, policy: &Policy, scope: &Scope, now: Timestamp) 
     let mut audit = Audit {
         policy: policy.name.clone(),
         policy_hash: policy.hash.clone(),
+        networks: policy.networks.clone(),
         at: now,
         locations: Vec::new(),
         missing: Vec::new(),

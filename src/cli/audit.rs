@@ -5,10 +5,11 @@
 mod progress;
 mod text;
 
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -21,7 +22,8 @@ use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
 use crate::cli::style::Style;
 use crate::model::text::plain;
 use crate::policy::builtin;
-use crate::report::audit::Audit;
+use crate::report::audit::compare::{Comparison, OldAudit};
+use crate::report::audit::{Audit, AuditFinding, csv, mermaid, sarif};
 
 /// Arguments of `audit`.
 #[derive(Args)]
@@ -54,6 +56,10 @@ pub(super) struct Arguments {
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
     format: Written,
+    /// An audit that was saved with `--format json`: say what is new, gone and changed since, and end in exit code 2 only for
+    /// what is new or worse.
+    #[arg(long, value_name = "OLD.json")]
+    compare: Option<PathBuf>,
     /// Print the commands that save what an audit reads, for a shell, and do nothing else.
     #[arg(long, conflicts_with_all = ["from", "permissions"])]
     commands: bool,
@@ -70,6 +76,12 @@ enum Written {
     Text,
     /// For tools.
     Json,
+    /// For spreadsheets: a line for each rule and portion, allowed ones included.
+    Csv,
+    /// For code scanning: SARIF 2.1.0.
+    Sarif,
+    /// A picture for Markdown: who may talk to whom.
+    Mermaid,
 }
 
 impl Arguments {
@@ -102,11 +114,30 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         let known = if names.is_empty() { "no cluster at all".to_owned() } else { names.join(", ") };
         bail!("no cluster in these files matches `{}`; there is {known}", plain(glob));
     }
-    let fails = audit.findings().any(|found| arguments.fail_on.is_met(found.verdict, found.severity));
+    let old = arguments.compare.as_deref().map(old).transpose()?;
+    let comparison = old.as_ref().map(|old| Comparison::of(old, &audit));
+    let fails = |found: &AuditFinding| arguments.fail_on.is_met(found.verdict, found.severity);
+    let fails = match &comparison {
+        Some(comparison) => comparison.worse().any(fails),
+        None => audit.findings().any(fails),
+    };
     let exit = if fails { Exit::Findings } else { Exit::Clean };
     match arguments.format {
-        Written::Text => Ok(CommandOutput::new(text::written(&audit, style), exit)),
-        Written::Json => CommandOutput::answer("audit", &for_tools(&audit), exit),
+        Written::Text => Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), style), exit)),
+        Written::Json => CommandOutput::answer("audit", &for_tools(&audit, comparison.as_ref()), exit),
+        _ if comparison.is_some() => bail!("`--compare` is for the formats `text` and `json`"),
+        Written::Csv => Ok(CommandOutput::file(csv::written(&audit)?, exit)),
+        Written::Sarif => {
+            let (sarif, left_out) = sarif::written(&audit);
+            if left_out > 0 {
+                say(&format!("{left_out} findings were left out, the mildest: code scanning takes no more"));
+            }
+            CommandOutput::json(&sarif, exit)
+        }
+        Written::Mermaid => match mermaid::written(&audit) {
+            Some(diagram) => Ok(CommandOutput::new(diagram, exit)),
+            None => bail!("the picture is larger than Mermaid takes; choose clusters with `--cluster`"),
+        },
     }
 }
 
@@ -127,7 +158,25 @@ fn read(from: &[PathBuf]) -> anyhow::Result<Facts> {
     Ok(Facts::of(saved))
 }
 
-fn for_tools(audit: &Audit) -> Value {
+/// A remark beside the answer.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// An audit that was saved.
+fn old(path: &Path) -> anyhow::Result<OldAudit> {
+    let value = input::json(path, "old audit")?;
+    let name = input::shown(path);
+    let hint = "save one with `eks-sg-guard audit --format json`";
+    let old: OldAudit = serde_path_to_error::deserialize(value)
+        .with_context(|| format!("old audit `{name}` is not understood ({hint})"))?;
+    if old.version != 1 || old.command != "audit" {
+        bail!("old audit `{name}` is version {} of `{}`; {hint}", old.version, plain(&old.command));
+    }
+    Ok(old)
+}
+
+fn for_tools(audit: &Audit, comparison: Option<&Comparison<'_>>) -> Value {
     let locations = audit.locations.iter().map(|found| {
         json!({
             "account": found.location.account,
@@ -145,5 +194,6 @@ fn for_tools(audit: &Audit) -> Value {
         "findings": audit.findings().collect::<Vec<_>>(),
         "missing": audit.missing,
         "warnings": audit.warnings,
+        "compared": comparison,
     })
 }

@@ -82,11 +82,17 @@ pub(super) struct CommandOutput {
     /// For standard output; ends with a line break.
     pub(super) text: String,
     pub(super) exit: Exit,
+    /// A file of another format, cleaned by its own rules: written as it is.
+    pub(super) is_file: bool,
 }
 
 impl CommandOutput {
     pub(super) fn new(text: String, exit: Exit) -> Self {
-        Self { text, exit }
+        Self { text, exit, is_file: false }
+    }
+
+    pub(super) fn file(text: String, exit: Exit) -> Self {
+        Self { text, exit, is_file: true }
     }
 
     /// An answer for tools: the envelope, which is the same for every verb, then the verb's own keys.

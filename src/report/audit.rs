@@ -4,7 +4,12 @@
 //! for one format (the files below do).
 
 pub mod checks;
+pub mod compare;
+pub mod csv;
 mod fix;
+pub(crate) mod flows;
+pub mod mermaid;
+pub mod sarif;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +18,7 @@ use serde::Serialize;
 
 use crate::model::group::Group;
 use crate::model::ids::Location;
+use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::model::text::{capital, plain};
 use crate::policy::judge::JudgedRule;
@@ -40,6 +46,8 @@ pub struct Audit {
     pub policy: String,
     /// SHA-256 of its text.
     pub policy_hash: String,
+    /// The named networks of the policy.
+    pub networks: Vec<(String, Addresses)>,
     /// When it was made.
     pub at: Timestamp,
     /// In the order of their names.

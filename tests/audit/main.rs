@@ -9,6 +9,7 @@
 )]
 
 mod checks;
+mod formats;
 
 use std::fs;
 use std::io::Write as _;

@@ -7,11 +7,12 @@ use std::fmt::Write as _;
 use crate::cli::style::{Style, decision};
 use crate::model::text::{count, plain};
 use crate::policy::model::Verdict;
+use crate::report::audit::compare::Comparison;
 use crate::report::audit::{Audit, AuditFinding, AuditedLocation};
 use crate::report::finding::Kind;
 use crate::report::outcome::Action;
 
-pub(super) fn written(audit: &Audit, style: Style) -> String {
+pub(super) fn written(audit: &Audit, comparison: Option<&Comparison<'_>>, style: Style) -> String {
     let totals = audit.totals();
     let line = totals.to_string();
     let mut out = if totals.would_revoke > 0 { style.bad(&line) } else { style.bold(&line) } + "\n";
@@ -25,6 +26,7 @@ pub(super) fn written(audit: &Audit, style: Style) -> String {
     if !others.is_empty() {
         let _ = writeln!(out, "and {}", others.join(", "));
     }
+    out.push_str(&comparison.map(|comparison| compared(comparison, style)).unwrap_or_default());
     for location in &audit.locations {
         in_location(location, style, &mut out);
     }
@@ -35,6 +37,37 @@ pub(super) fn written(audit: &Audit, style: Style) -> String {
         }
     }
     missing(audit, &mut out);
+    out
+}
+
+/// What changed since an older audit.
+fn compared(comparison: &Comparison<'_>, style: Style) -> String {
+    let Comparison { new, gone, changed, unchanged, policy_changed } = comparison;
+    let line = format!("new {}, gone {}, changed {}, unchanged {unchanged}", new.len(), gone.len(), changed.len());
+    let mut out = format!("\n{}\n", style.bold(&line));
+    if *policy_changed {
+        out.push_str("The older audit was judged by another policy, or by another version of it\n");
+    }
+    let on = |found: &AuditFinding| {
+        let group = found.group.as_ref().map(|group| format!(" on {}", plain(&group.id))).unwrap_or_default();
+        format!("{}{group}", found.title())
+    };
+    for found in new {
+        let _ = writeln!(
+            out,
+            "  new      {} {}",
+            style.of(found.verdict, &decision(found.verdict, found.severity)),
+            on(found)
+        );
+    }
+    for found in changed {
+        let ([before, now], [was, is]) = (found.verdict, found.severity);
+        let (before, now) = (decision(before, was), decision(now, is));
+        let _ = writeln!(out, "  changed  {before} -> {} {}", style.of(found.now.verdict, &now), on(found.now));
+    }
+    for found in gone {
+        let _ = writeln!(out, "  gone     {} {}", decision(found.verdict, found.severity), found.title());
+    }
     out
 }
 
