@@ -23,7 +23,7 @@ use crate::cli::style::Style;
 use crate::model::text::plain;
 use crate::policy::builtin;
 use crate::report::audit::compare::{Comparison, OldAudit};
-use crate::report::audit::{Audit, AuditFinding, csv, mermaid, sarif};
+use crate::report::audit::{Audit, AuditFinding, csv, html, mermaid, sarif};
 
 /// Arguments of `audit`.
 #[derive(Args)]
@@ -82,6 +82,8 @@ enum Written {
     Sarif,
     /// A picture for Markdown: who may talk to whom.
     Mermaid,
+    /// A page for browsers, in one file: pictures, findings with filters, all rules.
+    Html,
 }
 
 impl Arguments {
@@ -134,6 +136,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
             }
             CommandOutput::json(&sarif, exit)
         }
+        Written::Html => Ok(CommandOutput::file(html::written(&audit)?, exit)),
         Written::Mermaid => match mermaid::written(&audit) {
             Some(diagram) => Ok(CommandOutput::new(diagram, exit)),
             None => bail!("the picture is larger than Mermaid takes; choose clusters with `--cluster`"),

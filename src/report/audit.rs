@@ -8,6 +8,7 @@ pub mod compare;
 pub mod csv;
 mod fix;
 pub(crate) mod flows;
+pub mod html;
 pub mod mermaid;
 pub mod sarif;
 

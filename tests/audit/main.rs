@@ -10,6 +10,7 @@
 
 mod checks;
 mod formats;
+mod page;
 
 use std::fs;
 use std::io::Write as _;
