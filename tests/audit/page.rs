@@ -82,7 +82,7 @@ fn text_of_strangers_stays_text() {
 /// Lightness of a colour, by which contrast is measured. <https://www.w3.org/TR/WCAG22/#dfn-relative-luminance>
 fn lightness(colour: &str) -> f64 {
     let part = |at: usize| {
-        let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+        let value = f64::from(u8::from_str_radix(colour.get(at..at + 2).unwrap(), 16).unwrap()) / 255.0;
         if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
     };
     0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
