@@ -18,6 +18,7 @@ mod preview;
 mod schema;
 mod show;
 mod snapshot;
+mod state;
 mod style;
 mod test;
 mod widths;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use jiff::Timestamp;
 
 use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::Style;
@@ -71,6 +73,9 @@ enum Verb {
     /// See what people would be notified of.
     #[command(subcommand)]
     Notice(NoticeVerb),
+    /// Ask what the guard remembers.
+    #[command(subcommand)]
+    State(StateVerb),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
 }
@@ -79,6 +84,12 @@ enum Verb {
 enum NoticeVerb {
     /// Print what would be sent about an event: e-mail, chat, or the record.
     Preview(preview::Arguments),
+}
+
+#[derive(Subcommand)]
+enum StateVerb {
+    /// Say what is known of a group and its rules, and since when.
+    Show(state::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -109,6 +120,7 @@ impl Verb {
             Self::Policy(PolicyVerb::Explain(arguments)) => ("policy explain", arguments.format),
             Self::Policy(PolicyVerb::Test(arguments)) => ("policy test", arguments.format),
             Self::Policy(PolicyVerb::Diff(arguments)) => ("policy diff", arguments.format),
+            Self::State(StateVerb::Show(arguments)) => ("state show", arguments.format),
             _ => return None,
         };
         (format == Format::Json).then_some(name)
@@ -175,6 +187,7 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
         Verb::Policy(PolicyVerb::Test(arguments)) => test::run(&arguments, style),
         Verb::Policy(PolicyVerb::Diff(arguments)) => diff::run(&arguments, style),
         Verb::Notice(NoticeVerb::Preview(arguments)) => preview::run(&arguments),
+        Verb::State(StateVerb::Show(arguments)) => state::run(&arguments, Timestamp::now()),
         Verb::Completions(arguments) => completions::run(&arguments, Arguments::command()),
     }
 }

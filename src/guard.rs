@@ -5,16 +5,22 @@
 //! does).
 
 pub mod dispatch;
+mod effects;
 mod group;
 mod handled;
+mod hourly;
 pub mod inventory;
 mod invocation;
+mod journal;
+mod left_over;
 mod memory;
 pub mod modes;
 pub(crate) mod needs;
 mod news;
 mod notify;
 pub mod plan;
+pub mod put_back;
+mod read_back;
 pub mod remediate;
 pub mod response;
 pub mod settings;
@@ -23,7 +29,7 @@ pub mod shield;
 pub mod standing;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,10 +37,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
 use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
-use crate::guard::notify::notify;
+use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
@@ -58,6 +65,7 @@ pub struct Guard {
     setup: Setup,
     inventory: Inventory,
     handled: HandledEvents,
+    hourly: HourlyLimit,
     /// Events after which people were notified that the guard may not look.
     blind: HandledEvents,
     looked_everywhere: Mutex<Option<Timestamp>>,
@@ -68,7 +76,9 @@ impl Guard {
     pub fn new(setup: Setup) -> Self {
         let inventory = Inventory::new(&setup.ports, setup.location.account.clone(), setup.policy.groups.clone());
         let (handled, blind) = (HandledEvents::default(), HandledEvents::default());
-        Self { setup, inventory, handled, blind, looked_everywhere: Mutex::default() }
+        let ports = &setup.ports;
+        let hourly = HourlyLimit::new(ports.state.clone(), Arc::clone(&ports.clock), setup.max_revokes);
+        Self { setup, inventory, handled, hourly, blind, looked_everywhere: Mutex::default() }
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -102,7 +112,8 @@ impl Guard {
 
     async fn change(&self, change: &Change, deadline: Timestamp) -> Result<Response, GuardError> {
         let event = &change.event;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, Some(event), deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), deadline);
         let mut out_of_scope = Vec::new();
         match &change.subject {
             Target::Unknown => {
@@ -119,12 +130,18 @@ impl Guard {
                     match asked.beside(self.find(group)).await {
                         // The other groups still count.
                         Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
-                        Ok(None) => out_of_scope.push(format!("security group `{}` is already gone", group.text())),
-                        Ok(Some(looked)) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                            if let GroupRef::Name(_) = group {
-                                asked = self.ask_about(&snapshots);
+                        Ok(None) => {
+                            out_of_scope.push(format!("security group `{}` is already gone", group.text()));
+                            if let GroupRef::Id(id) = group {
+                                let gone = Group { id: id.clone(), ..Group::default() };
+                                invocation.join(&gone, &mut asked).await;
                             }
+                        }
+                        Ok(Some(looked)) => {
+                            if let GroupRef::Name(_) = group {
+                                asked = self.ask_about(&looked);
+                            }
+                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, named, &mut asked, &mut out_of_scope).await;
                             }
@@ -134,8 +151,8 @@ impl Guard {
             }
             Target::Attached { attachment, groups } => {
                 let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
@@ -150,8 +167,8 @@ impl Guard {
                         // What was done for the others has to be told.
                         Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
                         Ok(looked) => {
-                            let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                            let mut asked = self.ask_about(&snapshots);
+                            let mut asked = self.ask_about(&looked);
+                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                             let named = Named::Using(list.clone());
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
@@ -164,8 +181,8 @@ impl Guard {
                 let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
-                let snapshots = self.seen(looked, Some(event), &mut invocation).await;
-                let mut asked = self.ask_about(&snapshots);
+                let mut asked = self.ask_about(&looked);
+                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
                 for snapshot in snapshots {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut out_of_scope).await;
                 }
@@ -180,12 +197,44 @@ impl Guard {
         invocation.finish(ignored).await
     }
 
+    /// The guard's own call came back as an event: what it did, if nobody told it. `None`: there is nothing to say.
+    ///
+    /// # Errors
+    /// A state that cannot be read, or people that cannot be notified.
+    pub async fn own_doing(&self, change: &Change, deadline: Timestamp) -> Result<Option<Response>, GuardError> {
+        let event = &change.event;
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), deadline);
+        let ids = change.touched().iter().filter_map(|touched| match &touched.group {
+            GroupRef::Id(id) => Some(id.clone()),
+            GroupRef::Name(_) => None,
+        });
+        let ids: BTreeSet<String> = ids.collect();
+        let mut asked = self.ask(ids.iter().cloned().collect());
+        for id in ids {
+            let journal = asked.journal_of(&id).await;
+            if journal.entries.values().all(|entry| entry.told) {
+                continue;
+            }
+            // That the call came back does not say that EC2 shows what it did.
+            let rules = match self.inventory.rules(&id).await {
+                Ok(rules) => rules,
+                Err(CloudError::GroupGone(_)) => Vec::new(),
+                Err(source) => return Err(read_failed(format!("the rules of `{id}`"), source)),
+            };
+            invocation.join_own(&Group { id, rules, ..Group::default() }, &journal);
+        }
+        let response = invocation.finish(None).await?;
+        Ok((!response.records.is_empty()).then_some(response))
+    }
+
     fn ask(&self, groups: Vec<String>) -> Asked {
         Asked::about(self.setup.ports.state.as_ref(), groups)
     }
 
-    fn ask_about(&self, snapshots: &[GroupSnapshot]) -> Asked {
-        self.ask(snapshots.iter().map(|snapshot| snapshot.group.id.clone()).collect())
+    fn ask_about(&self, looked: &Looked) -> Asked {
+        let groups: BTreeSet<&String> = looked.groups().map(|group| &group.id).collect();
+        self.ask(groups.into_iter().cloned().collect())
     }
 
     async fn read(&self, ids: &[String]) -> Result<Looked, GuardError> {
@@ -193,11 +242,38 @@ impl Guard {
     }
 
     /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
-    async fn seen(&self, looked: Looked, event: Option<&Event>, invocation: &mut Invocation<'_>) -> Vec<GroupSnapshot> {
-        for Unread { what, source } in looked.unread {
-            self.could_not_read(&read_failed(what, source), event, invocation).await;
+    /// Groups of which nothing strong is said are looked at once more with what the state says that they were.
+    async fn seen(
+        &self,
+        looked: Looked,
+        asked: &mut Asked,
+        event: Option<&Event>,
+        invocation: &mut Invocation<'_>,
+    ) -> Vec<GroupSnapshot> {
+        let weak: BTreeSet<&str> =
+            looked.groups().filter(|group| !group.is_strong()).map(|group| group.id.as_str()).collect();
+        let members = asked.members(&weak, self.setup.ports.clock.now()).await;
+        let mut all = vec![looked];
+        if !members.is_empty() {
+            let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
+            match self.inventory.read_recalled(members).await {
+                Ok(again) => all.push(again),
+                Err(source) => self.could_not_read(&read_failed(what, source), event, invocation).await,
+            }
         }
-        looked.snapshots
+        let mut snapshots: Vec<GroupSnapshot> = Vec::new();
+        for looked in all {
+            for Unread { what, source } in looked.unread {
+                self.could_not_read(&read_failed(what, source), event, invocation).await;
+            }
+            for new in looked.snapshots {
+                match snapshots.iter_mut().find(|old| old.group.id == new.group.id) {
+                    Some(old) => *old = new,
+                    None => snapshots.push(new),
+                }
+            }
+        }
+        snapshots
     }
 
     /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
@@ -243,17 +319,18 @@ impl Guard {
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation = Invocation::new(&self.setup, &self.inventory, &self.handled, event, deadline);
+        let mut invocation =
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, deadline);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let snapshots = self.seen(looked, event, &mut invocation).await;
-        let of_all = all.iter().map(|group| group.id.clone());
-        let mut asked = if all.is_empty() { self.ask_about(&snapshots) } else { self.ask(of_all.collect()) };
+        let mut asked = self.ask_about(&looked);
+        let snapshots = self.seen(looked, &mut asked, event, &mut invocation).await;
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
         }
+        invocation.begins(&mut asked).await;
         if !complete.is_empty() {
             invocation.looked(&all, &complete, &mut asked).await;
         }
@@ -312,7 +389,7 @@ impl Guard {
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
-        let unsent = notify(ports, &[message]).await;
+        let unsent = notify(ports, &[Outgoing::once(message)]).await;
         for error in &unsent {
             tracing::error!(error, "nobody could be notified that the guard may not look");
         }

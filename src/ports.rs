@@ -1,4 +1,4 @@
-//! The narrow doors to the outside: what we read from EC2 and EKS, the one thing we change, whom we notify, what is
+//! The narrow doors to the outside: what we read from EC2 and EKS, the two things we change, whom we notify, what is
 //! remembered, and time.
 //!
 //! Owns: the traits, each of them fit for `dyn`. Must not: know the AWS SDK (adapters do). Fakes of these traits drive
@@ -16,12 +16,15 @@ use crate::model::facts::{
     Cluster, GroupFacts, Instance, Instances, Interface, Interfaces, NodeGroup, NodeGroups, PrefixListFacts, Rules,
     Selector,
 };
+use crate::model::hour::Hour;
 use crate::model::region::Addresses;
-use crate::model::rule::Direction;
+use crate::model::rule::{Direction, Rule};
 use crate::report::history::{History, Key};
+use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
+use crate::report::outbox::{Claimed, Letter};
 
-/// What we read from EC2, and the one thing we change there.
+/// What we read from EC2, and the two things we change there.
 #[async_trait]
 pub trait Ec2: Send + Sync {
     /// The groups, without their rules.
@@ -53,6 +56,8 @@ pub trait Ec2: Send + Sync {
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError>;
     /// Revokes these rules of one group and direction, all or none.
     async fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> Result<(), CloudError>;
+    /// Makes of these rules of one group, found by their ids, what they are here, all or none. Tags stay as they are.
+    async fn modify(&self, group: &str, rules: &[Rule]) -> Result<(), CloudError>;
 }
 
 /// What we read from EKS.
@@ -80,12 +85,23 @@ pub trait Channel: Send + Sync {
 /// silence a notice: whoever asks goes on as if it were empty, and says in the end that it could not be read.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// What is known of these groups. An item that is not understood counts as missing.
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError>;
+    /// What is known of these groups, and their journals by `sg-…`. An item that is not understood counts as missing.
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError>;
+    /// Writes into the journal of a group. Others do so at the same time, and nothing of theirs is lost. The journal as it
+    /// is then.
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError>;
     /// The groups that the last complete look at this VPC saw; none, if nobody knows.
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError>;
     /// Adds what was learnt of rules to what is known. Others do so at the same time, and nothing of theirs is lost.
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError>;
+    /// Takes rules, the worst first, that no event made and that are about to be revoked, into the hour, of which `limit` may
+    /// be. The hour as it is then.
+    async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError>;
+    /// Keeps a message that is to be sent, unless it is kept already, and claims what of all that is kept under the same key
+    /// these channels do not have.
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError>;
+    /// Says what came of sending a letter that was claimed.
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
     /// Whether this event was handled to its end, by its id.
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.

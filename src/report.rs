@@ -5,7 +5,9 @@
 pub mod audit;
 pub mod finding;
 pub mod history;
+pub mod journal;
 pub mod metrics;
 pub mod notice;
+pub mod outbox;
 pub mod outcome;
 pub mod record;

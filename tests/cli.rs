@@ -95,6 +95,7 @@ fn every_help_teaches() {
         ("help_policy_test", &["policy", "test", "--help"]),
         ("help_policy_diff", &["policy", "diff", "--help"]),
         ("help_notice_preview", &["notice", "preview", "--help"]),
+        ("help_state_show", &["state", "show", "--help"]),
         ("help_completions", &["completions", "--help"]),
     ] {
         let text = printed(arguments);

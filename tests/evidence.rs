@@ -100,6 +100,8 @@ impl World {
             interfaces: &interfaces.iter().collect::<Vec<_>>(),
             is_complete: true,
             instances: &instances.iter().collect::<Vec<_>>(),
+            recalled: &BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
         })
     }
 
@@ -128,7 +130,7 @@ impl World {
             Intent::Report(_) => 1,
             Intent::WouldRevoke(_) => 2,
             Intent::Refuse(_) | Intent::Postpone(_) => 3,
-            Intent::Revoke => 4,
+            Intent::Revoke | Intent::PutBack => 4,
         };
         steps.map(|step| done(step.intent)).collect()
     }

@@ -127,6 +127,7 @@ fn every_outcome_in_every_form() {
     let event = event(kim());
     for (name, action) in [
         ("remediated", Action::Revoked),
+        ("restored", Action::Restored),
         ("reported", Action::WouldRevoke),
         ("already_gone", Action::AlreadyGone),
         ("refused", Action::Refused),
@@ -136,6 +137,9 @@ fn every_outcome_in_every_form() {
         if name == "remediated" {
             let by = vec![Opener { arn: "arn:aws:sts::111122223333:assumed-role/Admin/kim".to_owned(), times: 3 }];
             findings[0].contested = Some(Contested { times: 3, since: at(0), by });
+        }
+        if name == "restored" {
+            findings[0].before = Some(rule("sgr-0a1", Packets::Tcp(10250, 10250), "10.0.0.0/16"));
         }
         let mut record = record(&group, findings, Some(&event));
         record.policy_hash = "(hash)".to_owned();

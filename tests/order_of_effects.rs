@@ -8,6 +8,9 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+#[path = "order_of_effects/nothing_lost.rs"]
+mod nothing_lost;
+mod putting_back;
 mod read_back;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,15 +32,19 @@ use eks_sg_guard::model::facts::{
     Selector,
 };
 use eks_sg_guard::model::group::{ConfiguredGroup, Role, UnreadableRule};
+use eks_sg_guard::model::hour::Hour;
 use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::member::{self, Member, Members};
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::model::{Mode, Policy, Severity};
 use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
-use eks_sg_guard::report::finding::{Check, Subject};
+use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
+use eks_sg_guard::report::journal::{Journal, Note};
 use eks_sg_guard::report::notice::{Message, Notice, email};
+use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox};
 use eks_sg_guard::report::outcome::{Action, Outcome};
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp};
@@ -74,6 +81,7 @@ struct World {
     node_groups: Mutex<Vec<String>>,
     /// Only an ordinary tag says that the node is one.
     node_is_only_tagged: Mutex<bool>,
+    node_has_no_tags: Mutex<bool>,
     interfaces: Mutex<Vec<Interface>>,
     /// What EC2 shows of rules of the group beside those.
     unreadable: Mutex<Vec<UnreadableRule>>,
@@ -91,11 +99,35 @@ struct World {
     place: Mutex<LocationState>,
     looks: Mutex<BTreeMap<String, BTreeSet<String>>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
+    journals: Mutex<BTreeMap<String, Journal>>,
+    /// Whether the next messages are refused, the last entry first.
+    failing_sends: Mutex<Vec<bool>>,
+    /// As JSON, by key.
+    outboxes: Mutex<BTreeMap<String, String>>,
+    /// Another group, `sg-0bb`, that only a tag makes the cluster's.
+    peer_is_tagged: Mutex<bool>,
+    hour: Mutex<Hour>,
+    members: Mutex<BTreeMap<String, Members>>,
     state_is_down: Mutex<bool>,
+    /// EC2 revokes, and does not answer.
+    answers_are_lost: Mutex<bool>,
+    /// Writing into a journal takes for ever.
+    journal_hangs: Mutex<bool>,
+    /// So many calls later the process dies.
+    dies_in: Mutex<Option<usize>>,
 }
 
 impl World {
     fn call(&self, line: String) {
+        let dies = {
+            let mut left = self.dies_in.lock().unwrap();
+            *left = left.map(|left| left.wrapping_sub(1));
+            *left == Some(usize::MAX)
+        };
+        if dies {
+            // Without the hook of panics, which would print each.
+            std::panic::resume_unwind(Box::new("dead"));
+        }
         let due = {
             let mut surprise = self.surprise.lock().unwrap();
             match surprise.as_mut() {
@@ -147,11 +179,21 @@ impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
         let Selector::Ids(ids) = selector else { return Ok(vec![]) };
-        let exists = |id: &&String| *id == CLUSTER_GROUP || *id == GROUP && !*self.0.group_is_gone.lock().unwrap();
+        let has_peer = *self.0.peer_is_tagged.lock().unwrap();
+        let exists = |id: &&String| {
+            *id == CLUSTER_GROUP
+                || *id == GROUP && !*self.0.group_is_gone.lock().unwrap()
+                || *id == "sg-0bb" && has_peer
+        };
+        let tagged = |id: &String| id == "sg-0bb";
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
             name: "nodes".into(),
             vpc: "vpc-1".into(),
+            tags: tagged(id)
+                .then(|| ("kubernetes.io/cluster/prod".to_owned(), "owned".to_owned()))
+                .into_iter()
+                .collect(),
             ..GroupFacts::default()
         };
         Ok(ids.iter().filter(exists).map(facts).collect())
@@ -217,7 +259,8 @@ impl Ec2 for Fake {
         } else {
             ("aws:eks:cluster-name", "prod")
         };
-        let tags = [(tag.0.to_owned(), tag.1.to_owned())].into();
+        let has_tags = !*self.0.node_has_no_tags.lock().unwrap();
+        let tags = has_tags.then(|| (tag.0.to_owned(), tag.1.to_owned())).into_iter().collect();
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
         Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
     }
@@ -252,6 +295,30 @@ impl Ec2 for Fake {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
         }
         rules.retain(|rule| !ids.contains(&rule.id));
+        if *self.0.answers_are_lost.lock().unwrap() { Err(failed("ec2:RevokeSecurityGroupIngress")) } else { Ok(()) }
+    }
+    async fn modify(&self, _: &str, changes: &[Rule]) -> Result<(), CloudError> {
+        let ids: Vec<&str> = changes.iter().map(|rule| rule.id.as_str()).collect();
+        self.0.call(format!("modify {}", ids.join(" ")));
+        let mut rules = self.0.rules.lock().unwrap();
+        if ids.iter().any(|id| self.0.denied.lock().unwrap().iter().any(|denied| denied == id)) {
+            let action = "ec2:ModifySecurityGroupRules".to_owned();
+            return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
+        }
+        if ids.iter().any(|id| rules.iter().all(|rule| rule.id != *id)) {
+            return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
+        }
+        let is_same = |one: &Rule, other: &Rule| {
+            one.id != other.id
+                && (one.direction, one.packets, &one.peer) == (other.direction, other.packets, &other.peer)
+        };
+        if changes.iter().any(|change| rules.iter().any(|rule| is_same(change, rule))) {
+            return Err(CloudError::NotTaken("InvalidPermission.Duplicate".into()));
+        }
+        for change in changes {
+            let rule = rules.iter_mut().find(|rule| rule.id == change.id).unwrap();
+            *rule = Rule { tags: rule.tags.clone(), ..change.clone() };
+        }
         Ok(())
     }
 }
@@ -291,6 +358,10 @@ impl Channel for Fake {
         "people"
     }
     async fn send(&self, message: &Message) -> Result<(), Cause> {
+        self.0.call("send".into());
+        if self.0.failing_sends.lock().unwrap().pop().is_some_and(|fails| fails) {
+            return Err("throttled".into());
+        }
         if *self.0.channel_is_down.lock().unwrap() {
             return Err("no route to host".into());
         }
@@ -312,26 +383,69 @@ impl World {
 
 #[async_trait]
 impl StateStore for Fake {
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError> {
         self.0.state_call("known")?;
         let baselines = self.0.baselines.lock().unwrap();
         let groups = groups.iter().filter_map(|id| Some((id.clone(), baselines.get(id)?.clone())));
-        Ok(KnownGroups { place: self.0.place.lock().unwrap().clone(), groups: groups.collect() })
+        let (place, members) = (self.0.place.lock().unwrap().clone(), self.0.members.lock().unwrap().clone());
+        let known = KnownGroups { place, groups: groups.collect(), members };
+        Ok((known, self.0.journals.lock().unwrap().clone()))
+    }
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
+        self.0.state_call("note")?;
+        if *self.0.journal_hangs.lock().unwrap() {
+            return std::future::pending().await;
+        }
+        let mut journals = self.0.journals.lock().unwrap();
+        let journal = journals.entry(group.to_owned()).or_default();
+        *journal = std::mem::take(journal).with(note, self.now());
+        Ok(journal.clone())
     }
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
         self.0.state_call("seen")?;
         Ok(self.0.looks.lock().unwrap().get(vpc).cloned().unwrap_or_default())
+    }
+    async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError> {
+        self.0.state_call("take")?;
+        let mut hour = self.0.hour.lock().unwrap();
+        *hour = hour.clone().with(rules, limit, self.now());
+        Ok(hour.clone())
     }
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
         self.0.state_call("learn")?;
         let mut place = self.0.place.lock().unwrap();
         *place = std::mem::take(&mut *place).with(&lesson.place);
         self.0.looks.lock().unwrap().extend(lesson.looks.clone());
-        let mut baselines = self.0.baselines.lock().unwrap();
+        let (mut baselines, mut members) = (self.0.baselines.lock().unwrap(), self.0.members.lock().unwrap());
         for (id, learnt) in &lesson.groups {
+            if !learnt.members.is_empty() {
+                let known = members.remove(id).unwrap_or_default();
+                members.insert(id.clone(), member::with(known, &learnt.members, self.now()));
+            }
+            if learnt.rules.is_empty() && learnt.seen.is_none() {
+                continue;
+            }
             let baseline = Baseline::with(baselines.remove(id), learnt);
             baselines.extend(baseline.map(|baseline| (id.clone(), baseline)));
         }
+        Ok(())
+    }
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
+        self.0.state_call("claim")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let kept = outboxes.get(key).map_or_else(|| "{}".to_owned(), Clone::clone);
+        let mut outbox: Outbox = serde_json::from_str(&kept).unwrap();
+        assert!(outbox.letters.iter().all(|letter| letter.message.is_some()), "every word comes back");
+        let claimed = outbox.claim(letter, channels, self.now());
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
+        Ok(claimed)
+    }
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+        self.0.state_call("settle")?;
+        let mut outboxes = self.0.outboxes.lock().unwrap();
+        let mut outbox: Outbox = serde_json::from_str(&outboxes[key]).unwrap();
+        outbox.settle(letter, channel, is_sent);
+        outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(())
     }
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
@@ -416,6 +530,10 @@ impl Case {
         max_revokes: usize,
         has_state: bool,
     ) -> Self {
+        Self::in_modes(policy, world, Modes::new(mode, sweep_mode), max_revokes, has_state)
+    }
+
+    fn in_modes(policy: Policy, world: Arc<World>, modes: Modes, max_revokes: usize, has_state: bool) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
@@ -429,7 +547,7 @@ impl Case {
                 record_log: read_back,
             },
             policy,
-            modes: Modes::new(mode, sweep_mode),
+            modes,
             max_revokes,
             location: location.clone(),
         });
@@ -499,7 +617,7 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
         calls[..7],
         ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
     );
-    assert_eq!(calls[7..], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(calls[7..10], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -514,7 +632,7 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let calls = case.world.calls.lock().unwrap().clone();
     let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[8..], requirements);
+    assert_eq!(calls[8..11], requirements);
 }
 
 #[tokio::test]
@@ -737,16 +855,10 @@ async fn an_old_rule_is_closed_although_what_a_named_rule_refers_to_cannot_be_re
 
 #[tokio::test]
 async fn a_named_rule_that_waits_for_its_list_comes_first_and_delays_nobody_else() {
-    for (max_revokes, revokes) in
-        [(2, vec!["revoke ingress sgr-1", "revoke ingress sgr-old"]), (1, vec!["revoke ingress sgr-1"])]
-    {
-        let rules = vec![kubelet("sgr-old"), from_list("sgr-1")];
-        let case = Case::with(rules, Mode::Enforce, Mode::Enforce, max_revokes);
-        *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
-        let done = case.event(&["sgr-1"]).await;
-        assert_eq!(case.world.calls("revoke"), revokes, "{max_revokes}");
-        assert_eq!(done.is_ok(), max_revokes == 2, "the rest is tried again");
-    }
+    let case = Case::with(vec![kubelet("sgr-old"), from_list("sgr-1")], Mode::Enforce, Mode::Enforce, 1);
+    *case.world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    case.event(&["sgr-1"]).await.unwrap();
+    assert_eq!(case.world.calls("revoke"), ["revoke ingress sgr-1", "revoke ingress sgr-old"]);
 }
 
 #[tokio::test]
@@ -899,12 +1011,55 @@ async fn in_report_mode_nothing_is_revoked_whatever_the_sweep_mode_says() {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_the_rest_is_refused_named_ones_first_and_the_invocation_ends_in_an_error() {
+async fn beyond_the_limit_what_an_event_made_is_refused_for_now_and_what_no_event_made_has_a_limit_of_its_own() {
     let rules = vec![kubelet("sgr-old"), rule("sgr-1", Packets::Udp(53, 53), "0.0.0.0/0"), kubelet("sgr-2")];
     let case = Case::with(rules, Mode::Enforce, Mode::Enforce, 1);
     let error = case.event(&["sgr-1", "sgr-2"]).await.unwrap_err();
     assert!(error.to_string().contains("GUARD_MAX_REVOKES"), "{error}");
-    assert_eq!(case.world.left(), ["sgr-old", "sgr-1"]);
+    assert_eq!(case.world.left(), ["sgr-1"], "the worst of the event's, and the old one");
+}
+
+#[tokio::test]
+async fn what_no_event_made_is_limited_by_the_hour_and_stays_refused_until_the_limit_is_raised() {
+    for has_state in [false, true] {
+        let rules = ["sgr-1", "sgr-2", "sgr-3"].map(kubelet).to_vec();
+        let world = Arc::new(World { rules: Mutex::new(rules), ..World::default() });
+        *world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+        let process = |limit| Case::process(Arc::clone(&world), (Mode::Enforce, Mode::Enforce), limit, has_state);
+        let case = process(1);
+        let refused = |id: &str| (id.to_owned(), Action::Refused);
+        let revoked = |id: &str| (id.to_owned(), Action::Revoked);
+        let first = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(actions(&first), [revoked("sgr-1"), refused("sgr-2"), refused("sgr-3")], "{has_state}");
+        let found = &first.records[0].findings[0];
+        assert_eq!((found.action, found.severity), (Action::Refused, Some(Severity::Critical)));
+        assert!(found.detail.as_deref().unwrap().contains("GUARD_MAX_REVOKES"), "{found:?}");
+
+        // What an event made is not held up, and the next hour takes another one.
+        world.rules.lock().unwrap().extend([kubelet("sgr-4"), kubelet("sgr-5")]);
+        let mut event = authorize("e-4", &["sgr-4"]);
+        event["detail"]["eventTime"] = "2026-11-23T02:59:58Z".into();
+        let made = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert!(actions(&made).contains(&revoked("sgr-4")), "{made:?}");
+        assert_eq!(case.sweep().await, [refused("sgr-2"), refused("sgr-3"), refused("sgr-5")]);
+        world.rules.lock().unwrap().push(kubelet("sgr-6"));
+        assert!(case.sweep().await.contains(&revoked("sgr-6")), "{has_state}");
+        assert_eq!(world.left(), ["sgr-2", "sgr-3", "sgr-5"]);
+
+        process(5).sweep().await;
+        assert!(world.left().is_empty(), "a raised limit");
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_count_what_was_revoked_revokes_nothing_more_that_no_event_made() {
+    let case = looked_at(vec![]).await;
+    case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    let goes_down = |world: &World| *world.state_is_down.lock().unwrap() = true;
+    *case.world.surprise.lock().unwrap() = Some(("state take", 0, Box::new(goes_down)));
+    let error = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap_err();
+    assert!(error.to_string().contains("within the hour"), "{error}");
+    assert_eq!(case.world.left(), ["sgr-1"]);
 }
 
 #[tokio::test]
@@ -1014,7 +1169,7 @@ async fn only_what_every_channel_took_is_kept() {
     assert!(case.world.histories.lock().unwrap().is_empty() && case.world.handled.lock().unwrap().is_empty());
     *case.world.channel_is_down.lock().unwrap() = false;
     let answer = case.guard.handle(&authorize("e-sgr-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
-    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::Revoked)], "the journal says that it was us");
     assert_eq!((case.world.notices().len(), case.world.histories.lock().unwrap().len()), (1, 1));
     assert_eq!(*case.world.handled.lock().unwrap(), ["e-sgr-1"]);
 }
@@ -1023,8 +1178,8 @@ async fn only_what_every_channel_took_is_kept() {
 async fn what_failed_is_a_notice_each_time_and_its_event_is_not_kept() {
     let case = Case::with_state(Arc::default());
     *case.world.denied.lock().unwrap() = vec!["sgr-1".into()];
-    for notices in [1, 2] {
-        assert!(case.opens("sgr-1", 0).await.is_err());
+    for (minutes, notices) in [(0, 1), (1, 2)] {
+        assert!(case.opens("sgr-1", minutes).await.is_err());
         assert_eq!(case.world.notices().len(), notices);
     }
     assert!(case.world.handled.lock().unwrap().is_empty());
@@ -1051,8 +1206,8 @@ async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_ther
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
     assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
-    let expected = ["state known", "state is_handled", "state history", "state remember"];
-    assert_eq!(case.world.calls("state"), expected);
+    let expected = ["known", "note", "note", "is_handled", "history", "claim", "settle", "note", "remember"];
+    assert_eq!(case.world.calls("state"), expected.map(|call| format!("state {call}")));
 }
 
 #[tokio::test]
@@ -1591,6 +1746,20 @@ async fn what_an_event_created_does_not_wait_for_a_state_that_is_down_and_what_i
 }
 
 #[tokio::test]
+async fn a_known_rule_that_an_event_names_waits_for_the_digest() {
+    let case = looked_at(vec![kubelet("sgr-1")]).await;
+    let told = case.world.notices().len();
+    case.world.milliseconds.fetch_add(2 * 3_600_000, Ordering::Relaxed);
+    let mut old = authorize("e-old", &["sgr-1"]);
+    old["detail"]["eventTime"] = "2026-11-22T02:00:00Z".into();
+    let response = case.guard.handle(&old, Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    assert_eq!(case.world.notices().len(), told, "machines have the record, people the digest");
+    case.sweep().await;
+    assert_eq!(case.world.notices().len(), told + 1);
+}
+
+#[tokio::test]
 async fn a_warm_revoke_leaves_after_one_wave_also_with_a_state() {
     let case = looked_at(vec![]).await;
     case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
@@ -1615,7 +1784,7 @@ async fn a_known_rule_is_known_by_what_it_lets_through_and_one_that_was_edited_i
     case.world.rules.lock().unwrap()[0].description = Some("edited".into());
     assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
     case.world.rules.lock().unwrap()[1] = kubelet("sgr-2");
-    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Revoked)];
+    let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-2".to_owned(), Action::Restored)];
     assert_eq!(case.sweep().await, expected);
 }
 
@@ -1639,10 +1808,13 @@ async fn what_came_while_the_guard_only_reported_stays_and_is_told_once_as_criti
     let reporting = Case::process(Arc::clone(&enforcing.world), (Mode::Report, Mode::Report), 50, true);
     enforcing.world.rules.lock().unwrap().push(kubelet("sgr-1"));
     assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
-    for is_said in [true, false] {
+    // Within the hour people have heard of the rule itself, so that nobody would hear why it is left.
+    for (minutes, is_said, is_news) in [(0, true, false), (60, true, true), (60, false, true)] {
+        enforcing.world.milliseconds.fetch_add(minutes * 60_000, Ordering::Relaxed);
         let sweep = enforcing.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
         let finding = &sweep.records[0].findings[0];
         assert_eq!((finding.action, finding.known), (Action::WouldRevoke, true));
+        assert_eq!(finding.notified_at.is_none(), is_news, "{minutes} {finding:?}");
         assert_eq!(
             finding.detail.as_ref().unwrap().contains("only reported; close it by hand"),
             is_said,
@@ -1690,4 +1862,102 @@ async fn one_bad_message_of_a_batch_fails_alone() {
     let sns = |body: &str| json!({"EventSource": "aws:sns", "Sns": {"MessageId": "n-1", "Message": body}});
     let error = case.guard.handle(&json!({"Records": [sns("{}")]}), Timestamp::MAX).await.unwrap_err();
     assert_eq!(error.kind(), "Unfinished", "SNS knows only the whole");
+}
+
+#[tokio::test]
+async fn who_takes_the_tags_off_a_node_does_not_lower_the_evidence_he_is_judged_on() {
+    let case = looked_at(vec![from_group("sgr-0", Packets::Tcp(443, 443), CLUSTER_GROUP)]).await;
+    *case.world.node_is_only_tagged.lock().unwrap() = true;
+    case.sweep().await;
+    let members = case.world.members.lock().unwrap()[GROUP].clone();
+    assert!(members.contains_key("prod"), "{members:?}");
+
+    *case.world.node_has_no_tags.lock().unwrap() = true;
+    *case.world.rules.lock().unwrap() = vec![kubelet("sgr-1")];
+    let cold = Case::with_state(Arc::clone(&case.world));
+    assert_eq!(actions(&cold.event(&["sgr-1"]).await.unwrap()), [("sgr-1".to_owned(), Action::Revoked)]);
+
+    // A day later it is nobody's.
+    case.world.milliseconds.fetch_add(25 * 3_600_000, Ordering::Relaxed);
+    let later = case.opens("sgr-2", 27 * 60).await.unwrap();
+    assert!(later.records.is_empty(), "{later:?}");
+}
+
+#[tokio::test]
+async fn a_group_that_comes_to_another_cluster_and_one_that_less_than_proof_makes_a_clusters_are_said_once() {
+    let checks = |response: &FunctionResponse| {
+        let findings = response.records.iter().flat_map(|record| &record.findings);
+        let check = |finding: &Finding| match finding.subject {
+            Subject::Check(check) => Some(check),
+            _ => None,
+        };
+        findings.filter_map(check).collect::<Vec<_>>()
+    };
+    let member = |cluster: &str| {
+        let at = "2026-11-22T00:00:00Z".parse().unwrap();
+        let roles = [Role::Node].into();
+        let member = Member {
+            created_at: None,
+            node_groups: BTreeSet::new(),
+            roles,
+            attachments: BTreeSet::new(),
+            is_proven: true,
+            since: at,
+            at,
+        };
+        Members::from([(cluster.to_owned(), member)])
+    };
+    for (known, expected) in
+        [(Members::new(), vec![]), (member("blue"), vec![Check::NewCluster]), (member("prod"), vec![])]
+    {
+        let case = looked_at(vec![]).await;
+        case.world.members.lock().unwrap().insert(GROUP.into(), known);
+        let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(checks(&sweep), expected);
+        let again = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+        assert_eq!(checks(&again), []);
+    }
+    let case = looked_at(vec![from_group("sgr-0", Packets::Tcp(443, 443), CLUSTER_GROUP)]).await;
+    case.world.members.lock().unwrap().clear();
+    *case.world.node_is_only_tagged.lock().unwrap() = true;
+    let sweep = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    assert_eq!(checks(&sweep), [Check::NewMember]);
+}
+
+#[tokio::test]
+async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_passed() {
+    let node = |since: i64| {
+        let now = Fake(Arc::default()).now();
+        let at = now - SignedDuration::from_hours(1);
+        let since = now - SignedDuration::from_hours(since);
+        let roles = [Role::Node].into();
+        let attachments = BTreeSet::from(["i-1".to_owned()]);
+        Member { created_at: None, node_groups: BTreeSet::new(), roles, attachments, is_proven: false, since, at }
+    };
+    for (member, expected) in [(None, vec!["sgr-1"]), (Some(node(2)), vec!["sgr-1"]), (Some(node(25)), vec![])] {
+        let case = Case::with_state(Arc::new(World {
+            rules: Mutex::new(vec![from_group("sgr-1", Packets::Tcp(10250, 10250), "sg-0bb")]),
+            ..World::default()
+        }));
+        *case.world.peer_is_tagged.lock().unwrap() = true;
+        if let Some(member) = member {
+            case.world.members.lock().unwrap().insert("sg-0bb".into(), [("prod".to_owned(), member)].into());
+        }
+        let response = case.event(&["sgr-1"]).await.unwrap();
+        let reported: Vec<String> = actions(&response).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(reported, expected, "the kubelet from another group is reported, from the cluster's own allowed");
+    }
+}
+
+#[tokio::test]
+async fn who_wrote_a_rule_is_remembered_and_its_marker_says_no_more_in_the_next_sweep() {
+    let case = looked_at(vec![]).await;
+    let reporting = Case::process(Arc::clone(&case.world), (Mode::Report, Mode::Report), 50, true);
+    let description = Some("elbv2.k8s.aws/targetGroupBinding=shared".to_owned());
+    let marked = Rule { description, ..rule("sgr-1", Packets::Tcp(22, 22), "0.0.0.0/0") };
+    case.world.rules.lock().unwrap().push(marked);
+    let would_revoke = [("sgr-1".to_owned(), Action::WouldRevoke)];
+    assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::Reported)], "nobody knows who wrote it");
+    assert_eq!(actions(&reporting.event(&["sgr-1"]).await.unwrap()), would_revoke, "no controller did");
+    assert_eq!(reporting.sweep().await, would_revoke);
 }

@@ -20,8 +20,11 @@ use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::policy::model::Severity;
 use eks_sg_guard::ports::{Clock, StateStore};
-use eks_sg_guard::report::finding::Finding;
+use eks_sg_guard::report::finding::{Finding, Subject};
 use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
+use eks_sg_guard::report::journal::{Entry, Note};
+use eks_sg_guard::report::notice::Message;
+use eks_sg_guard::report::outbox::Letter;
 use eks_sg_guard::report::outcome::Action;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -163,7 +166,7 @@ fn pk(n: usize) -> String {
 /// Opened so many seconds ago.
 fn opened(seconds: i64) -> History {
     let at = Timestamp::from_second(NOW - seconds).unwrap();
-    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))) };
+    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))), is_left: false };
     History::default().with(&sighting, &Notification::Send, at)
 }
 
@@ -444,20 +447,87 @@ const BASELINE: &str = "baseline#111122223333#us-east-1#sg-1";
 async fn what_is_known_of_groups_is_read_at_once_and_what_is_not_understood_is_missing() {
     let place =
         state_item(PLACE, 1, &json!({"began": "2026-10-01T00:00:00Z", "looks": {"vpc-1": "2026-10-02T00:00:00Z"}}));
-    let good = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}}));
+    let good = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}, "holds": 1}));
     let bad = state_item("baseline#111122223333#us-east-1#sg-2", 3, &json!([[]]));
     let Bench { table, wire, .. } = bench(vec![items(&[place, good, bad])], vec![]);
-    let known = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
+    let (known, journals) = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
     assert_eq!(wire.read().len(), 1);
     assert_eq!(known.place.looks.keys().collect::<Vec<_>>(), ["vpc-1"]);
     assert_eq!(known.groups.keys().collect::<Vec<_>>(), ["sg-1"]);
     assert!(known.groups["sg-1"].rules.contains_key("sgr-1"));
+    assert!(journals.is_empty());
+}
+
+fn letter(what: &str) -> Letter {
+    Letter { said: [what.to_owned()].into(), message: Some(Message::default()), channels: BTreeMap::new() }
+}
+
+#[tokio::test]
+async fn a_message_is_claimed_by_one_conditional_write_and_who_comes_second_sends_nothing() {
+    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![put()]);
+    let first = table.claim("d", &letter("a"), &["people"]).await.unwrap();
+    assert_eq!((first.mine.len(), first.others.len()), (1, 0));
+    let [written]: [Value; 1] = wire.written().try_into().unwrap();
+    assert_eq!(written["Item"]["pk"]["S"], "notice#d");
+    assert_eq!(written["Item"]["expires"]["N"], (NOW + 72 * 3600).to_string());
+    assert_eq!(written["ConditionExpression"], "attribute_not_exists(#version)");
+
+    let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+    let claimed = state_item("notice#d", 1, &state);
+    let Bench { table, wire, .. } = bench(vec![items(&[]), items(std::slice::from_ref(&claimed))], vec![conflict()]);
+    let second = table.claim("d", &letter("a"), &["people"]).await.unwrap();
+    assert_eq!((second.mine.len(), second.others.len(), wire.written().len()), (0, 1, 1), "the first was faster");
+
+    let Bench { table, wire, .. } = bench(vec![items(&[claimed])], vec![put()]);
+    table.settle("d", 0, "people", true).await.unwrap();
+    let [written]: [Value; 1] = wire.written().try_into().unwrap();
+    assert_eq!(written["ExpressionAttributeValues"], json!({":read": {"N": "1"}}));
+    let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!(state["letters"][0]["channels"], json!({"people": "sent"}));
+
+    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![]);
+    table.settle("d", 0, "people", true).await.unwrap();
+    assert!(wire.written().is_empty(), "an item that is gone is not made again");
+}
+
+const JOURNAL: &str = "journal#111122223333#us-east-1#sg-1";
+
+fn begun(event: &str) -> Note {
+    let rule: eks_sg_guard::model::rule::Rule = serde_json::from_value(known_rule("sgr-1")["rule"].clone()).unwrap();
+    let finding = Finding { subject: Subject::Rule(rule), ..Finding::exposed("prod", Severity::High, true) };
+    let at = Timestamp::from_second(NOW).unwrap();
+    let entry = Entry { finding, after: None, event: Some(event.to_owned()), at, done_at: None, told: false };
+    Note { entries: [("sgr-1".to_owned(), entry)].into(), ..Note::default() }
+}
+
+#[tokio::test]
+async fn a_journal_is_read_with_what_is_known_and_of_two_who_write_at_once_the_first_counts() {
+    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![put()]);
+    let journal = table.note("sg-1", &begun("e-1")).await.unwrap();
+    let [written]: [Value; 1] = wire.written().try_into().unwrap();
+    assert_eq!(written["Item"]["pk"]["S"], JOURNAL);
+    assert_eq!(written["Item"]["expires"]["N"], (NOW + 72 * 3600).to_string());
+    assert_eq!(written["ConditionExpression"], "attribute_not_exists(#version)");
+
+    let item = state_item(JOURNAL, 1, &serde_json::to_value(&journal).unwrap());
+    let Bench { table, wire, .. } = bench(vec![items(&[]), items(std::slice::from_ref(&item))], vec![conflict()]);
+    let second = table.note("sg-1", &begun("e-2")).await.unwrap();
+    assert_eq!((second, wire.written().len()), (journal.clone(), 1), "who comes second adds nothing");
+
+    let bad = state_item("journal#111122223333#us-east-1#sg-2", 1, &json!({"entries": {"sgr-1": {"told": true}}}));
+    let Bench { table, wire, .. } = bench(vec![items(&[item, bad])], vec![]);
+    let (_, journals) = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
+    assert_eq!((journals, wire.read().len()), ([("sg-1".to_owned(), journal)].into(), 1));
 }
 
 #[tokio::test]
 async fn two_who_learn_at_once_lose_nothing_and_what_is_known_already_is_not_written() {
-    let one = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}}));
-    let two = state_item(BASELINE, 4, &json!({"rules": {"sgr-1": known_rule("sgr-1"), "sgr-2": known_rule("sgr-2")}}));
+    let one = state_item(BASELINE, 3, &json!({"rules": {"sgr-1": known_rule("sgr-1")}, "holds": 1}));
+    let two = state_item(
+        BASELINE,
+        4,
+        &json!({"rules": {"sgr-1": known_rule("sgr-1"), "sgr-2": known_rule("sgr-2")}, "holds": 2}),
+    );
     let Bench { table, wire, .. } = bench(vec![items(&[one]), items(&[two])], vec![conflict(), put()]);
     let rule = serde_json::from_value(known_rule("sgr-3")).unwrap();
     let learnt = Learnt { rules: vec![rule], ..Learnt::default() };

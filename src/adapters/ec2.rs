@@ -1,6 +1,7 @@
-//! EC2: the reads that everything rests on, and the one call that changes something.
+//! EC2: the reads that everything rests on, and the calls that change something.
 
 pub(super) mod decode;
+mod encode;
 mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +12,13 @@ use aws_sdk_ec2::types::{Filter, IpPermission, PrefixListState, SecurityGroupVpc
 use futures::future::{try_join, try_join3};
 
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
-use super::failure::{during, unusable};
+use super::failure::{during, taking, unusable};
 use crate::cluster::membership::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS, cluster_tag};
 use crate::model::error::CloudError;
 use crate::model::facts::{GroupFacts, Instance, Instances, Interface, Interfaces, PrefixListFacts, Rules, Selector};
 use crate::model::group::UnreadableRule;
 use crate::model::region::Addresses;
-use crate::model::rule::Direction;
+use crate::model::rule::{Direction, Rule};
 use crate::ports::Ec2;
 
 const GROUPS: &str = "ec2:DescribeSecurityGroups";
@@ -241,6 +242,21 @@ impl Ec2 for Client {
         };
         if answer == Some(false) {
             return Err(unusable(action, format!("EC2 answered `return: false` for {group}")));
+        }
+        Ok(())
+    }
+
+    /// As with a revoke, `Ok` says that EC2 took the call; reading back decides.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html>
+    async fn modify(&self, group: &str, rules: &[Rule]) -> Result<(), CloudError> {
+        const ACTION: &str = "ec2:ModifySecurityGroupRules";
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let updates = Some(rules.iter().map(encode::update).collect());
+        let call = self.modify_security_group_rules().group_id(group).set_security_group_rules(updates);
+        if call.send().await.map_err(taking(ACTION))?.r#return == Some(false) {
+            return Err(unusable(ACTION, format!("EC2 answered `return: false` for {group}")));
         }
         Ok(())
     }

@@ -21,6 +21,16 @@ const RULE_GONE: [&str; 2] = ["InvalidSecurityGroupRuleId.NotFound", "InvalidPer
 /// A prefix list is gone, or no longer shared with this account.
 const LIST_GONE: [&str; 2] = ["InvalidPrefixListID.NotFound", "InvalidPrefixListId.NotFound"];
 
+/// EC2 understood the call, and no repeat of it will make it take that content.
+const NOT_TAKEN: [&str; 6] = [
+    "InvalidPermission.Duplicate",
+    "InvalidPermission.Malformed",
+    "InvalidParameter",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "RulesPerSecurityGroupLimitExceeded",
+];
+
 /// What AWS answered, or why no answer came. `SdkError` itself prints only `service error`, and the SDK's
 /// `DisplayErrorContext` adds a dump of the whole response, headers included, which does not belong in a notice. So we
 /// keep the code, the message, the HTTP status and the request id, or else the whole chain of causes.
@@ -66,6 +76,17 @@ pub(super) fn cloud_error<E: ProvideErrorMetadata + Error + 'static>(action: &st
         Some(code) if is_denied(code) => CloudError::Denied { action, source },
         None if lacks_credentials(error) => CloudError::Denied { action: "sts:AssumeRole".to_owned(), source },
         _ => CloudError::Failed { action, source },
+    }
+}
+
+/// For `map_err`: the same of a call that gives rules a content, which EC2 may not take.
+pub(super) fn taking<E: ProvideErrorMetadata + Error + 'static>(action: &str) -> impl Fn(SdkError<E>) -> CloudError {
+    move |error| {
+        let is_not_taken = error.code().is_some_and(|code| NOT_TAKEN.contains(&code));
+        match cloud_error(action, &error) {
+            CloudError::Failed { source, .. } if is_not_taken => CloudError::NotTaken(source),
+            error => error,
+        }
     }
 }
 

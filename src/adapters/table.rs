@@ -4,7 +4,7 @@
 //! may be anything: an item that cannot be understood is an empty one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,9 +20,13 @@ use serde::de::DeserializeOwned;
 use super::failure::{cloud_error, unusable};
 use crate::model::baseline::{Baseline, KnownGroups, Learnt, Lesson, LocationState};
 use crate::model::error::CloudError;
+use crate::model::hour::Hour;
 use crate::model::ids::Location;
+use crate::model::member::{self, Members};
 use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
+use crate::report::journal::{self, Journal, Note};
+use crate::report::outbox::{self, Claimed, Letter, Outbox};
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -195,12 +199,14 @@ impl Table {
         parts.collect::<Vec<_>>().join("#")
     }
 
-    /// Changes one item by what was learnt. Others do the same at the same time: the second one reads again.
+    /// Changes one item by what was learnt, and says what it is then. Others do the same at the same time: the second one
+    /// reads again. `life`: how long it is kept from now on, if not for ever.
     async fn change<T>(
         &self,
         key: String,
+        life: Option<SignedDuration>,
         change: impl Fn(Option<T>) -> Option<T> + Send + Sync,
-    ) -> Result<(), CloudError>
+    ) -> Result<Option<T>, CloudError>
     where
         T: DeserializeOwned + Serialize + Clone + PartialEq + Send + Sync,
     {
@@ -209,7 +215,7 @@ impl Table {
             let mut item = self.read(BTreeSet::from([key.clone()])).await?.remove(&key).unwrap_or_default();
             let stored: Option<T> = state(&item);
             let Some(changed) = change(stored.clone()).filter(|changed| Some(changed) != stored.as_ref()) else {
-                return Ok(());
+                return Ok(stored);
             };
             let json = serde_json::to_string(&changed).map_err(|error| unusable(WRITE, error))?;
             if json.len() > MAX_STATE_BYTES {
@@ -225,12 +231,16 @@ impl Table {
                 .item(VERSION, next(read.as_ref()))
                 .item(STATE, AttributeValue::S(json))
                 .expression_attribute_names("#version", VERSION);
+            let put = match life {
+                Some(life) => put.item(EXPIRES, seconds(self.clock.now().checked_add(life).unwrap_or(Timestamp::MAX))),
+                None => put,
+            };
             let put = match read {
                 None => put.condition_expression("attribute_not_exists(#version)"),
                 Some(read) => put.condition_expression("#version = :read").expression_attribute_values(":read", read),
             };
             match put.send().await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(Some(changed)),
                 Err(error) if error.code() == Some("ConditionalCheckFailedException") => {}
                 Err(error) => return Err(self.failed(WRITE, &error)),
             }
@@ -253,16 +263,38 @@ impl Table {
 
 #[async_trait]
 impl StateStore for Table {
-    async fn known(&self, groups: &[String]) -> Result<KnownGroups, CloudError> {
+    async fn known(&self, groups: &[String]) -> Result<(KnownGroups, BTreeMap<String, Journal>), CloudError> {
         let place = self.location_key("location", &[]);
         let keys: BTreeMap<String, &String> =
             groups.iter().map(|group| (self.location_key("baseline", &[group]), group)).collect();
-        let items = self.read(keys.keys().chain([&place]).cloned().collect()).await?;
+        let of_members: BTreeMap<String, &String> =
+            groups.iter().map(|group| (self.location_key("member", &[group]), group)).collect();
+        let journals: BTreeMap<String, &String> =
+            groups.iter().map(|group| (self.location_key("journal", &[group]), group)).collect();
+        let all = keys.keys().chain(of_members.keys()).chain(journals.keys()).chain([&place]);
+        let items = self.read(all.cloned().collect()).await?;
         let baseline = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
-        Ok(KnownGroups {
+        let members = |(key, group): (&String, &&String)| Some(((*group).clone(), state(items.get(key)?)?));
+        let now = self.clock.now();
+        let journal =
+            |(key, group): (&String, &&String)| Some(((*group).clone(), state::<Journal>(items.get(key)?)?.alive(now)));
+        let known = KnownGroups {
             place: items.get(&place).and_then(state).unwrap_or_default(),
-            groups: keys.iter().filter_map(baseline).collect(),
-        })
+            groups: keys
+                .iter()
+                .filter_map(baseline)
+                .filter(|(_, baseline): &(String, Baseline)| baseline.is_whole())
+                .collect(),
+            members: of_members.iter().filter_map(members).collect(),
+        };
+        Ok((known, journals.iter().filter_map(journal).collect()))
+    }
+
+    async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
+        let now = self.clock.now();
+        let with = |stored: Option<Journal>| Some(stored.unwrap_or_default().with(note, now));
+        let written = self.change(self.location_key("journal", &[group]), Some(journal::LIFE), with).await?;
+        Ok(written.unwrap_or_default())
     }
 
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError> {
@@ -274,20 +306,59 @@ impl StateStore for Table {
     /// What the groups teach comes first and that they were looked at last: a look counts only with all that it saw.
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError> {
         let write = |(group, learnt): (&String, &Learnt)| {
-            let (key, learnt) = (self.location_key("baseline", &[group]), learnt.clone());
-            async move { self.change(key, |stored| Baseline::with(stored, &learnt)).await }
+            let (group, learnt, now) = (group.clone(), learnt.clone(), self.clock.now());
+            async move {
+                if !learnt.members.is_empty() {
+                    let with =
+                        |stored: Option<Members>| Some(member::with(stored.unwrap_or_default(), &learnt.members, now));
+                    self.change(self.location_key("member", &[&group]), None, with).await?;
+                }
+                if learnt.rules.is_empty() && learnt.seen.is_none() {
+                    return Ok(());
+                }
+                let with = |stored| Baseline::with(stored, &learnt);
+                self.change(self.location_key("baseline", &[&group]), None, with).await.map(|_| ())
+            }
         };
         let groups: Vec<_> = lesson.groups.iter().map(write).collect();
         let written: Vec<Result<(), CloudError>> = stream::iter(groups).buffer_unordered(MAX_WRITES).collect().await;
         written.into_iter().collect::<Result<(), _>>()?;
         for (vpc, groups) in &lesson.looks {
-            self.change(self.location_key("look", &[vpc]), |_| Some(groups.clone())).await?;
+            self.change(self.location_key("look", &[vpc]), None, |_| Some(groups.clone())).await?;
         }
         if lesson.place == LocationState::default() {
             return Ok(());
         }
         let place = |stored: Option<LocationState>| Some(stored.unwrap_or_default().with(&lesson.place));
-        self.change(self.location_key("location", &[]), place).await
+        self.change(self.location_key("location", &[]), None, place).await.map(|_| ())
+    }
+
+    async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError> {
+        let now = self.clock.now();
+        let with = |stored: Option<Hour>| Some(stored.unwrap_or_default().with(rules, limit, now));
+        Ok(self.change(self.location_key("hour", &[]), None, with).await?.unwrap_or_default())
+    }
+
+    async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
+        let now = self.clock.now();
+        // What the last attempt claimed counts: those before it came second.
+        let claimed = Mutex::new(Claimed::default());
+        let claim = |stored: Option<Outbox>| {
+            let mut outbox = stored.unwrap_or_default();
+            *claimed.lock().unwrap_or_else(PoisonError::into_inner) = outbox.claim(letter, channels, now);
+            Some(outbox)
+        };
+        self.change(format!("notice#{key}"), Some(outbox::LIFE), claim).await?;
+        Ok(claimed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+        let settle = |stored: Option<Outbox>| {
+            let mut outbox = stored?;
+            outbox.settle(letter, channel, is_sent);
+            Some(outbox)
+        };
+        self.change(format!("notice#{key}"), Some(outbox::LIFE), settle).await.map(|_| ())
     }
 
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {

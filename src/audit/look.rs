@@ -226,7 +226,7 @@ fn audited(step: Step) -> AuditedRule {
         Intent::Report(why) => (Fate::Report, Action::Reported, why),
         Intent::Refuse(why) => (Fate::Report, Action::Refused, Some(why)),
         Intent::WouldRevoke(why) => (Fate::Revoke, Action::WouldRevoke, Some(why)),
-        Intent::Revoke => (Fate::Revoke, Action::WouldRevoke, None),
+        Intent::Revoke | Intent::PutBack => (Fate::Revoke, Action::WouldRevoke, None),
         Intent::Postpone(_) => {
             let why = "whose addresses these are is not known: the ranges of the VPC were not read".to_owned();
             (Fate::Unjudged, Action::Reported, Some(why))

@@ -147,6 +147,11 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
     let has_no_direction = |rule: &NamedRule| rule.claim.as_ref().is_some_and(|claim| claim.direction.is_none());
     if matches!(named, Named::Rules(rules) if rules.iter().any(has_no_direction)) {
         caveats.push("a modified rule comes without its direction: it is taken for ingress".to_owned());
+        caveats.push(
+            "what a modified rule was before is not known here: a rule that the function knows is put back to that instead of \
+             revoked (`GUARD_RESTORE`)"
+                .to_owned(),
+        );
     }
     let is = |of: fn(&Peer) -> bool| group.rules.iter().any(|rule| of(&rule.peer));
     if is(|peer| matches!(peer, Peer::PrefixList(_))) {

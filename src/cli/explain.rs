@@ -188,7 +188,7 @@ fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &
         }
     }
     if !steps.is_empty() {
-        let close = steps.iter().filter(|step| step.intent == Intent::Revoke).count();
+        let close = steps.iter().filter(|step| step.intent.closes()).count();
         let _ = writeln!(out, "\n{} judged, {close} would be revoked", count(steps.len(), "rule"));
     }
 }
@@ -207,6 +207,7 @@ pub(super) fn would_be_done(intent: &Intent) -> String {
         Intent::Report(Some(why)) => format!("people would be notified; {why}"),
         Intent::WouldRevoke(why) => format!("people would be notified that it should go; {why}"),
         Intent::Revoke => "it would be revoked".to_owned(),
+        Intent::PutBack => "it would be put back to what it was known as".to_owned(),
         Intent::Refuse(why) | Intent::Postpone(why) => format!("a guard would leave it open; {why}"),
     }
 }
@@ -245,6 +246,7 @@ pub(super) fn intended(intent: &Intent) -> (&'static str, Option<&str>) {
         Intent::Report(why) => ("report", why.as_deref()),
         Intent::WouldRevoke(why) => ("would-revoke", Some(why.as_str())),
         Intent::Revoke => ("revoke", None),
+        Intent::PutBack => ("put-back", None),
         Intent::Refuse(why) | Intent::Postpone(why) => ("refuse", Some(why.as_str())),
     }
 }

@@ -128,6 +128,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
         Intent::Report(why) => (Action::Reported, why),
         Intent::WouldRevoke(why) => (Action::WouldRevoke, Some(why)),
         Intent::Revoke => (Action::Revoked, step.setting),
+        Intent::PutBack => (Action::Restored, None),
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
     let mut finding = Finding::of_rule(step.finding, (step.named, step.standing.is_known()), action, detail);

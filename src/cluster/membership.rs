@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Tags};
 use crate::model::group::ConfiguredGroup;
 use crate::model::group::{Evidence, Role, RoleEvidence};
+use crate::model::member::Members;
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
@@ -59,6 +62,10 @@ pub struct Facts<'a> {
     pub is_complete: bool,
     /// Instances that it is attached to.
     pub instances: &'a [&'a Instance],
+    /// What the state says that it was within a day.
+    pub recalled: &'a Members,
+    /// Of this look.
+    pub now: Timestamp,
 }
 
 /// The clusters a group belongs to, and its roles there.
@@ -87,7 +94,7 @@ pub enum Rank {
     #[default]
     Claimed,
     /// Ordinary tags on something of the cluster's VPC that shares an interface with, lets in or is let in by a group of the
-    /// cluster.
+    /// cluster; or it was found to be so a moment ago.
     Corroborated,
     /// What only EKS or AWS can say, or the policy does.
     Proven,
@@ -106,6 +113,7 @@ pub fn membership(facts: Facts<'_>) -> Membership {
     for cluster in facts.clusters {
         let mut known = described(cluster, facts.group);
         attached(cluster, facts, &mut known);
+        recalled(cluster, facts, &mut known);
         found.extend(known.into_iter().map(|(role, evidence, rank)| {
             (cluster.name.as_str(), RoleEvidence { role, evidence, strong: rank > Rank::Claimed }, rank)
         }));
@@ -226,6 +234,18 @@ fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
         && interfaces().all(|interface| is_load_balancer(interface) || is_of_cluster(interface));
     if balances && (!known.is_empty() || is_tagged(&facts.group.tags, &cluster.name)) {
         known.push((Role::LoadBalancer, Evidence::Attachment, Rank::Proven));
+    }
+}
+
+/// What it was found to be a moment ago counts on: whoever may write rules or tags must not be able to lower the evidence on
+/// which what they do is judged. It makes nothing immune.
+fn recalled(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
+    let member = facts.recalled.get(&cluster.name);
+    let Some(member) = member.filter(|member| member.counts(cluster.created_at, facts.now)) else { return };
+    let interfaces = facts.interfaces.iter().map(|interface| &interface.id);
+    let mut attachments = facts.instances.iter().map(|instance| &instance.id).chain(interfaces);
+    if attachments.any(|id| member.attachments.contains(id)) {
+        known.extend(member.roles.iter().map(|role| (*role, Evidence::State, Rank::Corroborated)));
     }
 }
 

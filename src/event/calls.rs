@@ -45,6 +45,11 @@ impl Call {
         matches!(self.changes, Changes::Adds(_))
     }
 
+    /// Whether it gives rules another content, whose ids stand in its request.
+    pub fn rewrites_rules(&self) -> bool {
+        self.changes == Changes::Rewrites
+    }
+
     /// Whether it puts groups on an interface or instance.
     pub fn attaches(&self) -> bool {
         matches!(self.changes, Changes::Attribute | Changes::Attachment)

@@ -91,6 +91,14 @@ impl Dispatcher {
         };
         match &trigger {
             Trigger::Sweep { .. } => self.sweep(&trigger, deadline).await,
+            Trigger::Change(change) if self.is_own(&change.event) => {
+                let told = match self.guards.get(&change.event.location) {
+                    Some(guard) => guard.own_doing(change, deadline).await?,
+                    None => None,
+                };
+                let own = || Response::ignored(format!("`{}` was the guard's own doing", change.event.call.name));
+                Ok(told.unwrap_or_else(own))
+            }
             Trigger::Change(change) => match self.guard_of(&change.event) {
                 Err(reason) => {
                     tracing::warn!(event = %change.event.id, %reason, "ignored");
@@ -101,14 +109,14 @@ impl Dispatcher {
         }
     }
 
-    /// The guard of an event, or why it is none of our business. Our own doing is recognised by the role behind the
-    /// session, which only IAM writes; names of sessions and programs are the caller's. Only revokes are left alone: a
-    /// misused role that opens a rule is looked at as anybody is.
+    /// Our own doing is recognised by the role behind the session, which only IAM writes; names of sessions and programs are
+    /// the caller's. Only revokes are left alone: a misused role that opens a rule is looked at as anybody is.
+    fn is_own(&self, event: &Event) -> bool {
+        self.own_role.is_some() && event.actor.session_issuer == self.own_role && event.call.is_revoke()
+    }
+
+    /// The guard of an event, or why it is none of our business.
     fn guard_of(&self, event: &Event) -> Result<&Guard, String> {
-        let is_own = self.own_role.is_some() && event.actor.session_issuer == self.own_role;
-        if is_own && event.call.is_revoke() {
-            return Err(format!("`{}` was the guard's own doing", event.call.name));
-        }
         self.guards.get(&event.location).ok_or_else(|| {
             let known = self.guards.keys().map(Location::to_string);
             format!(

@@ -4,13 +4,16 @@
 //! Must not: order effects (remediate does), or tell anybody (the invocation does).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join3;
 use jiff::Timestamp;
 
 use crate::event::{Event, Named, NamedRule};
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
+use crate::guard::journal::GroupJournal;
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
@@ -19,11 +22,12 @@ use crate::guard::shield::Shield;
 use crate::guard::standing::{Led, Memory};
 use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::{Group, PeerGroup, PrefixList};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::report::finding::Finding;
+use crate::report::journal::{Entry, Journal};
 use crate::report::outcome::Action;
 
 /// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
@@ -37,6 +41,7 @@ const MAX_LOOKUPS: usize = 3;
 pub(super) struct InvocationContext<'a> {
     pub(super) setup: &'a Setup,
     pub(super) inventory: &'a Inventory,
+    pub(super) hourly: &'a HourlyLimit,
     /// None in a sweep.
     pub(super) event: Option<&'a Event>,
     pub(super) started: Timestamp,
@@ -50,18 +55,24 @@ pub(super) struct MendedGroup {
     pub(super) group: Group,
     /// Whether all that was to be said of it is known, and not new.
     pub(super) known: bool,
-    /// When rules were first read back as gone.
+    /// When rules were first read back as closed.
     pub(super) closed_at: Option<Timestamp>,
     pub(super) results: Vec<StepResult>,
+    /// The journal of the group, with what this invocation wrote.
+    pub(super) journal: Journal,
+    /// Why that could not be written.
+    pub(super) unwritten: Vec<String>,
+    /// What other tries did and nobody told, by rule id.
+    pub(super) left_over: BTreeMap<String, Entry>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
-    /// Rules that could not be judged, in one.
-    pub(super) unreadable: Option<Finding>,
+    /// What is to be said of the group as a whole.
+    pub(super) about: Vec<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
 }
 
-/// Judges and mends one group. `max_revokes` is how many rules may still be revoked; it is counted down.
+/// Judges and mends one group. `max_revokes` is how many rules that the event made may still be revoked; it is counted down.
 pub(super) async fn mend(
     context: InvocationContext<'_>,
     snapshot: GroupSnapshot,
@@ -71,8 +82,18 @@ pub(super) async fn mend(
 ) -> MendedGroup {
     let (results, problems) = (BTreeMap::new(), Vec::new());
     let memory = if context.setup.ports.state.is_some() { Memory::Unasked } else { Memory::None };
-    let mut mending =
-        Mending { context, named, snapshot, memory, lookups_left: MAX_LOOKUPS, results, closed_at: None, problems };
+    let journal = Arc::new(GroupJournal::new(&context.setup.ports, context.event));
+    let mut mending = Mending {
+        context,
+        named,
+        snapshot,
+        memory,
+        journal,
+        lookups_left: MAX_LOOKUPS,
+        results,
+        closed_at: None,
+        problems,
+    };
     let missing = mending.with_what_is_missing(asked, max_revokes).await;
     let gone = mending.claimed(&missing).await;
     for (id, list) in &mending.snapshot.group.prefix_lists {
@@ -80,13 +101,27 @@ pub(super) async fn mend(
             mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
         }
     }
-    let unreadable = mending.unreadable();
+    let left_over = mending.join();
+    let mut about: Vec<Finding> = mending.unreadable().into_iter().collect();
+    about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
-    let Mending { snapshot, closed_at, problems, .. } = mending;
+    let Mending { snapshot, closed_at, problems, journal, .. } = mending;
+    let (unwritten, journal) = (journal.problems(), journal.journal());
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
-    MendedGroup { group: snapshot.group, known, closed_at, results, learnt, unreadable, problems }
+    MendedGroup {
+        group: snapshot.group,
+        known,
+        closed_at,
+        results,
+        journal,
+        unwritten,
+        left_over,
+        learnt,
+        about,
+        problems,
+    }
 }
 
 /// The work on one group.
@@ -95,6 +130,7 @@ struct Mending<'a> {
     named: &'a Named,
     snapshot: GroupSnapshot,
     memory: Memory,
+    journal: Arc<GroupJournal<'a>>,
     lookups_left: usize,
     /// By rule id.
     results: BTreeMap<String, StepResult>,
@@ -129,13 +165,15 @@ impl<'a> Mending<'a> {
     /// Judges and mends the rules as they were read. What they refer to is looked up beside the revoke of the rules that
     /// refer to nothing, so that no verdict waits for what it does not depend on.
     async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
-        let InvocationContext { setup, inventory, deadline, .. } = self.context;
+        let InvocationContext { setup, inventory, hourly, deadline, .. } = self.context;
         let (id, vpc) = (self.snapshot.group.id.clone(), self.snapshot.group.vpc.clone());
+        let journal = Arc::clone(&self.journal);
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
             let memory = self.memory.clone();
             let context = self.plan_context(&memory);
-            let remediation = Remediation { ports: &setup.ports, inventory, context, deadline };
+            let remediation =
+                Remediation { ports: &setup.ports, inventory, hourly, journal: &journal, context, deadline };
             // Rules may come to refer to something new at each look; at some point the others go on without them.
             let may_look_up = self.lookups_left > 0 && unread.is_none();
             let ids = if may_look_up { self.snapshot.unresolved() } else { Unresolved::default() };
@@ -149,7 +187,15 @@ impl<'a> Mending<'a> {
             self.keep(done);
             let is_asked = remembered.is_some();
             self.memory = remembered.unwrap_or(memory.clone());
+            if is_asked {
+                self.journal.read(asked.journal_of(&id).await);
+            }
+            if let (true, Memory::Read(remembered)) = (is_asked, &self.memory) {
+                let known = remembered.baseline.iter().flat_map(|baseline| baseline.rules.values());
+                self.snapshot.remember(known.map(|known| &known.rule));
+            }
             references.resolve(&mut self.snapshot);
+            self.establish_peers(asked).await;
             unread = error.or(unread);
             let has_failed = |result: &&StepResult| result.action == Action::Failed;
             failed = self.results.values().filter(has_failed).map(|result| result.finding.rule.id.clone()).collect();
@@ -179,21 +225,48 @@ impl<'a> Mending<'a> {
         }
     }
 
+    /// Peers that only tags make the cluster's count as its own once they have been so for a day.
+    async fn establish_peers(&mut self, asked: &Asked) {
+        let now = self.context.started;
+        let clusters = self.snapshot.clusters();
+        let Group { clusters: names, peers, .. } = &mut self.snapshot.group;
+        let doubtful = peers.iter_mut().filter(|(_, peer)| peer.may_be_same_cluster && !peer.same_cluster);
+        let mut doubtful: BTreeMap<String, &mut PeerGroup> = doubtful.map(|(id, peer)| (id.clone(), peer)).collect();
+        let members = asked.members_of_peers(doubtful.keys().cloned().collect()).await;
+        let own =
+            |name: &String| names.contains(name).then(|| clusters.iter().find(|cluster| cluster.name == *name))?;
+        for (id, members) in members {
+            let mut established = members.iter().filter_map(|(name, member)| Some((own(name)?, member)));
+            let found = established.find(|(cluster, member)| member.is_established(cluster.created_at, now));
+            if let (Some((_, member)), Some(peer)) = (found, doubtful.get_mut(&id)) {
+                (peer.same_cluster, peer.roles) = (true, member.roles.clone());
+            }
+        }
+    }
+
     /// A rule may be looked at more than once. What was done about it is not forgotten for what is seen of it later.
     fn keep(&mut self, done: Vec<StepResult>) {
         for new in done {
             let id = &new.finding.rule.id;
             let is_news =
-                |old: &StepResult| new.action == Action::Revoked || new.action.outcome() > old.action.outcome();
+                |old: &StepResult| new.action.is_closed_by_us() || new.action.outcome() > old.action.outcome();
             if self.results.get(id).is_none_or(is_news) {
                 self.results.insert(id.clone(), new);
             }
         }
-        if self.results.values().any(|result| result.action == Action::Revoked) {
+        if self.results.values().any(|result| result.action.is_closed_by_us()) {
             self.closed_at.get_or_insert(self.context.setup.ports.clock.now());
         }
         let is_gone = |rule: &Rule| self.results.get(&rule.id).is_some_and(|result| result.action.says_gone());
         self.snapshot.group.rules.retain(|rule| !is_gone(rule));
+        let restored = self.results.values().filter(|result| result.action == Action::Restored);
+        let restored: BTreeMap<&str, &Rule> =
+            restored.filter_map(|result| Some((result.finding.rule.id.as_str(), result.before.as_ref()?))).collect();
+        for rule in &mut self.snapshot.group.rules {
+            if let Some(before) = restored.get(rule.id.as_str()) {
+                *rule = (*before).clone();
+            }
+        }
     }
 
     /// The rules that the event names and that were neither there nor handled.
@@ -202,8 +275,24 @@ impl<'a> Mending<'a> {
         let is_there = |named: &NamedRule| {
             self.is_unreadable(named) || self.snapshot.group.rules.iter().any(|rule| names(named, rule))
         };
-        let is_done = |named: &NamedRule| self.results.values().any(|result| names(named, &result.finding.rule));
+        // What the journal holds as our doing, an earlier try has seen.
+        let journal = self.journal.journal();
+        let is_done = |named: &NamedRule| {
+            self.results.values().any(|result| names(named, &result.finding.rule))
+                || named.id.as_ref().is_some_and(|id| journal.holds(id))
+        };
         rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
+    }
+
+    /// What was gone and is our doing, says the journal, is no finding of its own. What of that nobody told.
+    fn join(&mut self) -> BTreeMap<String, Entry> {
+        let journal = self.journal.journal();
+        self.results.retain(|id, result| result.action != Action::AlreadyGone || !journal.holds(id));
+        let InvocationContext { setup, event, .. } = self.context;
+        let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
+        let mut left_over = journal.left_over(event, live, setup.ports.clock.now());
+        left_over.retain(|id, _| self.results.get(id).is_none_or(|result| !result.action.is_closed_by_us()));
+        left_over
     }
 
     /// Whether it is there, and nobody can say what it is.

@@ -8,13 +8,14 @@ mod index;
 mod look;
 mod needs;
 mod raw;
+mod recall;
 mod references;
 mod snapshot;
 mod sweep;
 
 pub use snapshot::{GroupSnapshot, Looked, Unread, Unresolved};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -52,7 +53,7 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries, and without which nothing can be said.
     pub async fn read(&self, ids: &[String]) -> Result<Looked, CloudError> {
-        Ok(self.looked(self.see(ids, None).await?))
+        Ok(self.looked(self.see(ids, None, BTreeMap::new()).await?))
     }
 
     /// These groups, which were put on an interface or instance, and those of them for which it is the first EKS interface.
@@ -65,7 +66,7 @@ impl Inventory {
         ids: &[String],
         attachment: &str,
     ) -> Result<Option<(Looked, BTreeSet<String>)>, CloudError> {
-        let seen = self.see(ids, Some(attachment)).await?;
+        let seen = self.see(ids, Some(attachment), BTreeMap::new()).await?;
         let is_shown = |interface: &Interface| {
             is_of(interface, attachment) && interface.groups.iter().any(|group| ids.contains(group))
         };
@@ -112,11 +113,12 @@ impl Inventory {
                 continue;
             }
             let of_found = clusters.iter().filter(|cluster| found.clusters.contains(&cluster.name));
-            let names_it = |nodes: &&NodeGroup| {
-                nodes.template_groups.contains(&group.id) || nodes.remote_access_group.as_ref() == Some(&group.id)
-            };
             let named = of_found.map(|cluster| {
-                let node_groups = cluster.node_groups.iter().filter(names_it).map(|nodes| nodes.name.clone());
+                let node_groups = cluster
+                    .node_groups
+                    .iter()
+                    .filter(|nodes| names_it(nodes, &group.id))
+                    .map(|nodes| nodes.name.clone());
                 (cluster.name.clone(), node_groups.collect())
             });
             let neighbours = match found.rank {
@@ -155,6 +157,11 @@ impl Inventory {
     }
 }
 
+/// Whether EKS names this group for the node group.
+fn names_it(nodes: &NodeGroup, group: &str) -> bool {
+    nodes.template_groups.iter().chain(&nodes.remote_access_group).any(|id| id == group)
+}
+
 fn of_group(rules: &Rules, group: &str) -> Vec<UnreadableRule> {
     rules.unreadable.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
 }
@@ -166,7 +173,9 @@ fn snapshot(group: Group, view: &View<'_>, rules_at: Timestamp, clusters: &Arc<V
 
 /// A group as the policy sees it.
 fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluster]) -> Group {
-    let Membership { clusters: names, roles, rank } = view.membership(facts);
+    let found = view.membership(facts);
+    let members = view.members(facts, &found, clusters);
+    let Membership { clusters: names, roles, rank } = found;
     let (vpc_ranges, is_all) = raw.ranges_around(facts);
     let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
     Group {
@@ -185,6 +194,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         ties: names.iter().cloned().chain(view.attachments(facts)).collect(),
         clusters: names,
         roles,
+        members,
         rules: view.rules_of(&facts.id).iter().copied().cloned().collect(),
         unreadable_rules: of_group(&raw.rules, &facts.id),
         ..Group::default()

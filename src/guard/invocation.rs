@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, Named};
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::journal;
+use crate::guard::left_over::{self, Tried};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
 use crate::guard::news::News;
-use crate::guard::notify::notify;
+use crate::guard::notify::{Outgoing, notify};
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
@@ -20,9 +23,13 @@ use crate::model::error::chain;
 use crate::model::group::Group;
 use crate::policy::model::{Mode, Verdict};
 use crate::report::finding::{Finding, worst_first};
-use crate::report::notice::{self, Message};
+use crate::report::journal::Journal;
+use crate::report::notice;
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{About, Record};
+
+/// What a group may take beyond the deadline, since what is begun in it is read back.
+const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
 
 /// Grows group by group.
 pub(super) struct Invocation<'a> {
@@ -34,33 +41,45 @@ pub(super) struct Invocation<'a> {
     /// The clusters whose public endpoint is to be looked at.
     pub(super) endpoints_of: Vec<String>,
     looked_at: Vec<MendedGroup>,
+    /// What other tries did and nobody told.
+    left_over: Vec<Tried>,
+    /// The rules that were changed, by group: in the journals they are to be marked as told.
+    changed: BTreeMap<String, BTreeSet<String>>,
     /// What is to be remembered of rules.
     lesson: Lesson,
     pub(super) records: Vec<Record>,
-    messages: Vec<Message>,
+    messages: Vec<Outgoing>,
     problems: Vec<String>,
+    /// What could not be written into journals: it was told, so the event counts as handled all the same.
+    unwritten: Vec<String>,
+    /// The journals hold what this very event led to, and that it was told.
+    is_told: bool,
 }
 
 impl<'a> Invocation<'a> {
     pub(super) fn new(
         setup: &'a Setup,
-        inventory: &'a Inventory,
+        (inventory, hourly): (&'a Inventory, &'a HourlyLimit),
         handled: &'a HandledEvents,
         event: Option<&'a Event>,
         deadline: Timestamp,
     ) -> Self {
         let started = setup.ports.clock.now();
         Self {
-            context: InvocationContext { setup, inventory, event, started, deadline },
+            context: InvocationContext { setup, inventory, hourly, event, started, deadline },
             handled,
             max_revokes: setup.max_revokes,
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],
+            left_over: vec![],
+            changed: BTreeMap::new(),
             lesson: Lesson::default(),
             records: vec![],
             messages: vec![],
             problems: vec![],
+            unwritten: vec![],
+            is_told: false,
         }
     }
 
@@ -74,13 +93,49 @@ impl<'a> Invocation<'a> {
     ) {
         if snapshot.group.roles.is_empty() {
             out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", snapshot.group.id));
+            self.join(&snapshot.group, asked).await;
+        } else if self.is_late() {
+            // What was done has to be told. One group is always begun, so that what is open is said at least.
+            let id = &snapshot.group.id;
+            self.problem(format!("security group `{id}` was not begun: the time ran out; the next try goes on"));
         } else {
             let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
             self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
-            self.lesson.place = asked.beginning(self.context.started).await;
+            let left_over = std::mem::take(&mut mended.left_over);
+            self.left_over.extend(left_over::tries(&mended.group, &mended.journal, left_over));
+            self.unwritten.append(&mut mended.unwritten);
+            let event = self.context.event.map(|event| event.id.as_str());
+            self.is_told |= event.is_some_and(|event| mended.journal.has_told(event));
             self.looked_at.push(mended);
         }
+        self.begins(asked).await;
+    }
+
+    /// Whether the time that is left is needed to tell what was done.
+    fn is_late(&self) -> bool {
+        let InvocationContext { setup, deadline, .. } = self.context;
+        let last = deadline.checked_sub(TIME_FOR_A_GROUP).unwrap_or(Timestamp::MIN);
+        !self.looked_at.is_empty() && setup.ports.clock.now() > last
+    }
+
+    /// Has written down when the guard began here: it begins with what it first sees, in scope or not.
+    pub(super) async fn begins(&mut self, asked: &mut Asked) {
+        self.lesson.place = asked.beginning(self.context.started).await;
+    }
+
+    /// Joins what other tries did, and nobody told, in a group that is gone by now or out of scope.
+    pub(super) async fn join(&mut self, group: &Group, asked: &mut Asked) {
+        let journal = asked.journal_of(&group.id).await;
+        let event = self.context.event.map(|event| event.id.as_str());
+        let left_over = journal.left_over(event, &group.rules, self.context.setup.ports.clock.now());
+        self.left_over.extend(left_over::tries(group, &journal, left_over));
+    }
+
+    /// Joins what any try did in a group, and nobody told: the call itself has come back.
+    pub(super) fn join_own(&mut self, group: &Group, journal: &Journal) {
+        let untold = journal.untold(&group.rules);
+        self.left_over.extend(left_over::tries(group, journal, untold));
     }
 
     /// What clusters need and do not have, each with the groups it can be reported with. Looked for after everything else,
@@ -89,8 +144,8 @@ impl<'a> Invocation<'a> {
     async fn missing(&mut self) -> Missing {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
-            let has_revoked = looked.results.iter().any(|result| result.action == Action::Revoked);
-            (closes || has_revoked) && needs::hang_on(&looked.group)
+            let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
+            (closes || has_closed) && needs::hang_on(&looked.group)
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
@@ -143,6 +198,30 @@ impl<'a> Invocation<'a> {
         self.lesson.groups.extend(lesson.groups);
     }
 
+    /// What other tries did, as findings: of this very event, or of an earlier sweep in a sweep, with what was found now; of
+    /// any other event, with that event.
+    fn joined(&mut self, found: &mut [(Group, bool, Vec<Finding>)]) -> Vec<(Group, Option<Event>, Vec<Finding>)> {
+        let InvocationContext { setup, event, .. } = self.context;
+        let now = setup.ports.clock.now();
+        let mut others = Vec::new();
+        for left in std::mem::take(&mut self.left_over) {
+            let Tried { group, id, caller, entries } = left;
+            self.changed.entry(group.id.clone()).or_default().extend(entries.keys().cloned());
+            let mut findings = left_over::findings(entries, &group, &setup.policy, now);
+            let is_ours = id.as_deref() == event.map(|event| event.id.as_str());
+            if let Some((_, known, with)) = found.iter_mut().find(|(known, ..)| is_ours && known.id == group.id) {
+                *known &= findings.iter().all(|finding| finding.known);
+                with.append(&mut findings);
+                worst_first(with);
+            } else {
+                let of = |id| caller?.event(id, &setup.location);
+                let by = if is_ours { event.cloned() } else { id.and_then(of) };
+                others.push((group, by, findings));
+            }
+        }
+        others
+    }
+
     /// Something that is not done; the invocation goes on and ends in an error.
     pub(super) fn problem(&mut self, problem: String) {
         self.problems.push(problem);
@@ -158,7 +237,7 @@ impl<'a> Invocation<'a> {
         &mut self,
         group: &Group,
         results: Vec<StepResult>,
-        unreadable: Option<Finding>,
+        about: Vec<Finding>,
         missing: Missing,
     ) -> Vec<Finding> {
         for result in results.iter().filter(|result| result.is_unfinished) {
@@ -168,26 +247,27 @@ impl<'a> Invocation<'a> {
         // What lets nobody in yet is not told, although the policy would mind.
         let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
         let mut findings: Vec<Finding> = results.into_iter().filter(is_told).map(finding).collect();
-        findings.extend(unreadable);
+        findings.extend(about);
         findings.extend(missing.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
         findings
     }
 
-    fn record(&mut self, about: About<'_>, mode: Mode, findings: Vec<Finding>) {
+    fn record(&mut self, about: About<'_>, mode: Mode, findings: Vec<Finding>, event: Option<&Event>) {
         let Setup { ports, policy, location, .. } = self.context.setup;
-        let mut record = Record::of(location, policy, mode, about, findings, self.context.event);
+        let mut record = Record::of(location, policy, mode, about, findings, event);
         let elapsed = ports.clock.now().duration_since(self.context.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         // A sweep makes one digest per cluster.
-        let is_notified = self.context.event.is_some() && notice::is_news(&record);
+        let is_notified = (event.is_some() || self.context.event.is_some()) && notice::is_news(&record);
         let mut for_people = is_notified.then(|| notice::notice(&record, self.context.setup.ports.clock.now()));
         self.context.setup.ports.metrics.record(&record);
         for record in record.split() {
             (self.context.setup.ports.record_log)(&record);
             if record.outcome > Outcome::Compliant {
                 // People are notified once, of the whole; machines get every part.
-                self.messages.push(notice::message(&record, for_people.take()));
+                let message = notice::message(&record, for_people.take());
+                self.messages.push(Outgoing::of(&record, message, ports.clock.now()));
             }
             self.records.push(record);
         }
@@ -198,11 +278,14 @@ impl<'a> Invocation<'a> {
         let mut missing = self.missing().await;
         let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
-        for MendedGroup { group, known, closed_at, results, unreadable, .. } in std::mem::take(&mut self.looked_at) {
+        for MendedGroup { group, known, closed_at, results, about, .. } in std::mem::take(&mut self.looked_at) {
             // Reported once, with the first group that it concerns.
             let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             missing = rest;
-            let mut findings = self.findings(&group, results, unreadable, here);
+            let is_changed = |result: &&StepResult| result.action.is_closed_by_us();
+            let changed = results.iter().filter(is_changed).map(|result| result.finding.rule.id.clone());
+            self.changed.entry(group.id.clone()).or_default().extend(changed);
+            let mut findings = self.findings(&group, results, about, here);
             if let Some(at) = closed_at {
                 for finding in &mut findings {
                     finding.close(at, &group.rules);
@@ -210,40 +293,50 @@ impl<'a> Invocation<'a> {
             }
             found.push((group, known, findings));
         }
+        let mut others = self.joined(&mut found);
         let mut news = News::default();
         if let Some(state) = &self.context.setup.ports.state {
             let mut each = Vec::new();
             for (group, _, findings) in &mut found {
-                each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), finding)));
+                each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), self.context.event, finding)));
             }
-            each.extend(exposed.iter_mut().map(|(cluster, finding)| (cluster.as_str(), finding)));
-            news = News::of(
-                state.as_ref(),
-                &self.context.setup.location,
-                self.context.event,
-                each,
-                self.context.setup.ports.clock.now(),
-            )
-            .await;
+            for (group, event, findings) in &mut others {
+                each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), event.as_ref(), finding)));
+            }
+            let event = self.context.event;
+            each.extend(exposed.iter_mut().map(|(cluster, finding)| (cluster.as_str(), event, finding)));
+            let Setup { ports, location, .. } = self.context.setup;
+            news = News::of(state.as_ref(), location, event, each, ports.clock.now()).await;
         }
+        // Nothing is left to be said.
+        news.is_handled |= self.is_told && found.iter().all(|(_, _, findings)| findings.is_empty());
         let has_done = |finding: &Finding| finding.action.outcome() > Outcome::Reported;
         if let Some(event) = self.context.event.filter(|_| news.is_handled)
             && self.problems.is_empty()
             && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
+            && others.is_empty()
         {
             return Ok(Response::repeat(event));
         }
         let Setup { policy, modes, .. } = self.context.setup;
+        let is_event = self.context.event.is_some();
+        for (group, _, findings) in &found {
+            self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings, is_event));
+        }
         for (group, known, findings) in found {
-            self.record(About::Group(&group), modes.of(policy, &group, known).0, findings);
+            self.record(About::Group(&group), modes.of(policy, &group, known).0, findings, self.context.event);
+        }
+        for (group, event, findings) in others {
+            let is_known = findings.iter().all(|finding| finding.known);
+            self.record(About::Group(&group), modes.of(policy, &group, is_known).0, findings, event.as_ref());
         }
         for (cluster, finding) in exposed {
             let group = Group { clusters: [cluster.clone()].into(), ..Group::default() };
             let mode = modes.of(policy, &group, self.context.event.is_none()).0;
-            self.record(About::Cluster(&cluster), mode, vec![finding]);
+            self.record(About::Cluster(&cluster), mode, vec![finding], self.context.event);
         }
         if self.context.event.is_none() {
-            self.messages.extend(notice::digests(&self.records));
+            self.messages.extend(notice::digests(&self.records).into_iter().map(Outgoing::once));
         }
         let unsent = notify(&self.context.setup.ports, &self.messages).await;
         let is_notified = unsent.is_empty();
@@ -255,7 +348,9 @@ impl<'a> Invocation<'a> {
                 self.handled.insert(&event.id);
             }
             if let Some(state) = &self.context.setup.ports.state {
-                self.lesson.groups.retain(|_, learnt| !learnt.rules.is_empty() || learnt.seen.is_some());
+                let unsaid = journal::said(&self.context.setup.ports, std::mem::take(&mut self.changed)).await;
+                self.unwritten.extend(unsaid);
+                self.lesson.groups.retain(|_, learnt| learnt.is_anything());
                 if self.lesson != Lesson::default()
                     && let Err(error) = state.learn(&self.lesson).await
                 {
@@ -266,6 +361,7 @@ impl<'a> Invocation<'a> {
             }
         }
         self.problems.append(&mut news.problems);
+        self.problems.append(&mut self.unwritten);
         if self.problems.is_empty() {
             // What is said of a cluster is said although no group was found.
             let ignored = ignored.filter(|_| self.records.is_empty());
@@ -276,6 +372,18 @@ impl<'a> Invocation<'a> {
     }
 }
 
+/// A rule stays marked until people have heard why it is left: one whose finding is no news now is learnt the next time.
+fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding], is_event: bool) {
+    let is_unsaid = |id: &str| {
+        findings.iter().any(|finding| {
+            let is_it = finding.rule().is_some_and(|rule| rule.id == id);
+            is_it && (finding.notified_at.is_some() || !notice::is_due(finding, is_event))
+        })
+    };
+    learnt.rules.retain(|known| !learnt.unmarked.contains(&known.rule.id) || !is_unsaid(&known.rule.id));
+}
+
 fn finding(result: StepResult) -> Finding {
-    Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
+    let before = result.before;
+    Finding { before, ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail) }
 }

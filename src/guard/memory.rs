@@ -19,14 +19,17 @@ use crate::guard::standing::{Memory, Standing, Told, is_equal};
 use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, LocationState, Mark, Remembered};
 use crate::model::error::chain;
 use crate::model::group::{Group, PrefixList};
+use crate::model::member::{Members, is_news};
 use crate::model::rule::Rule;
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::judge::{JudgedRule, UNREADABLE_LIST};
 use crate::policy::model::{Origin, Policy, Verdict};
 use crate::ports::StateStore;
+use crate::report::finding::Finding;
+use crate::report::journal::Journal;
 use crate::report::outcome::Action;
 
-type Answer = Result<KnownGroups, String>;
+type Answer = Result<(KnownGroups, BTreeMap<String, Journal>), String>;
 
 /// The state, asked about some groups. The answer comes when it comes.
 pub(super) struct Asked {
@@ -42,7 +45,7 @@ impl Asked {
         let asking = async move {
             match asked {
                 Some(state) => state.known(&groups).await.map_err(|error| chain(&error)),
-                None => Ok(KnownGroups::default()),
+                None => Ok(<_>::default()),
             }
         };
         Self { state: state.cloned(), asking: maybe_done(asking.boxed()), answer: None }
@@ -68,20 +71,53 @@ impl Asked {
     pub(super) async fn of(&mut self, group: &str, vpc: &str) -> Memory {
         let Some(state) = self.state.clone() else { return Memory::None };
         let known = match self.answer().await {
-            Ok(known) => known,
+            Ok((known, _)) => known,
             Err(why) => return Memory::Unreadable(why.clone()),
         };
         let baseline = known.groups.get(group).cloned();
         let looked_at = known.place.looks.get(vpc).copied();
-        let mut remembered =
-            Remembered { began: known.place.began, looked_at, was_there: baseline.is_some(), baseline };
+        let members = known.members.get(group).cloned().unwrap_or_default();
+        let was_there = baseline.is_some();
+        let mut remembered = Remembered { began: known.place.began, looked_at, was_there, baseline, members };
         if remembered.baseline.is_none() && looked_at.is_some() {
             match state.seen(vpc).await {
-                Ok(seen) => remembered.was_there = seen.contains(group),
+                // A look that saw nothing was lost: each VPC has a group.
+                Ok(seen) => remembered.was_there = seen.is_empty() || seen.contains(group),
                 Err(error) => return Memory::Unreadable(chain(&error)),
             }
         }
         Memory::Read(remembered)
+    }
+
+    /// The journal of this group; an empty one where nobody knows.
+    pub(super) async fn journal_of(&mut self, group: &str) -> Journal {
+        if self.state.is_none() {
+            return Journal::default();
+        }
+        let journals = self.answer().await.as_ref().ok();
+        journals.and_then(|(_, journals)| journals.get(group).cloned()).unwrap_or_default()
+    }
+
+    /// What these groups were found to be of which clusters, as far as it is of use. Waits for the answer.
+    pub(super) async fn members(&mut self, groups: &BTreeSet<&str>, now: Timestamp) -> BTreeMap<String, Members> {
+        if self.state.is_none() || groups.is_empty() {
+            return BTreeMap::new();
+        }
+        // Who can't read it says so where it matters: a group that is weak without it is only reported.
+        let Ok((known, _)) = self.answer().await else { return BTreeMap::new() };
+        let of_use = |members: &&Members| members.values().any(|member| member.is_of_use(now));
+        let of = |id: &&str| Some(((*id).to_owned(), known.members.get(*id).filter(of_use)?.clone()));
+        groups.iter().filter_map(of).collect()
+    }
+
+    /// The same of groups that rules name, which nobody knew before these were read. What cannot be read counts for nothing.
+    pub(super) async fn members_of_peers(&self, peers: Vec<String>) -> BTreeMap<String, Members> {
+        match &self.state {
+            Some(state) if !peers.is_empty() => {
+                state.known(&peers).await.map(|(known, _)| known.members).unwrap_or_default()
+            }
+            _ => BTreeMap::new(),
+        }
     }
 
     /// What a complete look at these VPCs teaches: all their groups, in scope or not. `judged`: those of them that were judged,
@@ -106,8 +142,10 @@ impl Asked {
             let ids = group.rules.iter().map(|rule| rule.id.clone());
             learnt.seen = Some(ids.chain(group.unreadable_rules.iter().filter_map(|rule| rule.id.clone())).collect());
             // For the first time, and where what was known is lost, everything enters, and nothing is marked.
-            let is_first =
-                remembered.counts_from(at).is_none() || remembered.was_there && remembered.baseline.is_none();
+            let is_first = is_first_time(&remembered, &group, at);
+            let undecoded = || group.unreadable_rules.iter().filter_map(|rule| rule.id.clone()).collect();
+            learnt.undecoded = if is_first { undecoded() } else { BTreeSet::new() };
+            learnt.read = lists_of(&group, group.rules.iter());
             if is_first || !is_in_scope {
                 let known = remembered.baseline.as_ref();
                 let is_kept = |rule: &&Rule| {
@@ -117,6 +155,9 @@ impl Asked {
                 let entering = group.rules.iter().filter(|rule| !is_kept(rule));
                 learnt.rules = entering.map(|rule| entry(rule, &group, None)).collect();
                 learnt.lists = lists(&group, &learnt.rules);
+            } else if let Some(baseline) = &remembered.baseline {
+                let is_decoded = |rule: &&Rule| baseline.undecoded.contains(&rule.id);
+                learnt.rules.extend(group.rules.iter().filter(is_decoded).map(|rule| entry(rule, &group, None)));
             }
             lesson.groups.insert(group.id.clone(), learnt);
         }
@@ -126,18 +167,39 @@ impl Asked {
     /// When the guard began here, if nobody has written that yet.
     pub(super) async fn beginning(&mut self, now: Timestamp) -> LocationState {
         let is_unknown =
-            self.state.is_some() && matches!(self.answer().await, Ok(known) if known.place.began.is_none());
+            self.state.is_some() && matches!(self.answer().await, Ok((known, _)) if known.place.began.is_none());
         LocationState { began: is_unknown.then_some(now), ..LocationState::default() }
     }
 }
 
+/// What is to be said of a group because it counts for clusters that it did not count for before. Before the first look
+/// everything is new to us, and nothing is said.
+pub(super) fn about(memory: &Memory, group: &Group) -> Vec<Finding> {
+    let Memory::Read(remembered) = memory else { return Vec::new() };
+    let known = &remembered.members;
+    if remembered.looked_at.is_none() {
+        return Vec::new();
+    }
+    let new = group.members.iter().filter(|(cluster, _)| !known.contains_key(*cluster));
+    let said = new.filter_map(|(cluster, member)| match (known.is_empty(), member.is_proven) {
+        (false, _) => Some(Finding::new_cluster(cluster)),
+        (true, false) => Some(Finding::new_member(cluster)),
+        (true, true) => None,
+    });
+    said.collect()
+}
+
 fn entry(rule: &Rule, group: &Group, mark: Option<Mark>) -> KnownRule {
-    KnownRule { rule: rule.clone(), context: Context::from(group), mark, missed: 0 }
+    KnownRule { rule: rule.clone(), context: Context::from(group), mark, author: None, missed: 0 }
 }
 
 /// The entries of the customers' lists that these rules use.
 fn lists(group: &Group, rules: &[KnownRule]) -> BTreeMap<String, BTreeSet<IpNet>> {
-    let used = rules.iter().filter_map(|known| known.rule.peer.prefix_list());
+    lists_of(group, rules.iter().map(|known| &known.rule))
+}
+
+fn lists_of<'r>(group: &Group, rules: impl Iterator<Item = &'r Rule>) -> BTreeMap<String, BTreeSet<IpNet>> {
+    let used = rules.filter_map(|rule| rule.peer.prefix_list());
     let entries = used.filter_map(|id| match group.prefix_lists.get(id) {
         Some(PrefixList::Entries(entries)) => Some((id.to_owned(), entries.blocks().into_iter().collect())),
         Some(PrefixList::Aws(_) | PrefixList::Unreadable { .. }) | None => None,
@@ -149,9 +211,10 @@ fn lists(group: &Group, rules: &[KnownRule]) -> BTreeMap<String, BTreeSet<IpNet>
 /// is lost, only a complete look teaches anything.
 pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepResult]) -> Learnt {
     let Memory::Read(remembered) = context.memory else { return Learnt::default() };
-    let is_lost = remembered.was_there && remembered.baseline.is_none();
-    if remembered.counts_from(context.now).is_none() || is_lost {
-        return Learnt::default();
+    let found = &group.members;
+    let members = if is_news(&remembered.members, found, context.now) { found.clone() } else { Members::new() };
+    if is_first_time(remembered, group, context.now) {
+        return Learnt { members, ..Learnt::default() };
     }
     let known = |rule: &Rule| remembered.baseline.as_ref().and_then(|baseline| baseline.rules.get(&rule.id));
     let entering = results.iter().filter_map(|result| {
@@ -165,7 +228,23 @@ pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepRes
         (!is_there || gained(group, remembered, &entering.rule)).then_some(entering)
     });
     let rules: Vec<KnownRule> = entering.collect();
-    Learnt { lists: lists(group, &rules), rules, seen: None, may_begin: !remembered.was_there }
+    let is_left =
+        |id: &str| results.iter().any(|result| result.finding.rule.id == id && result.action == Action::WouldRevoke);
+    let unmarked = rules.iter().filter(|known| known.mark.is_none() && is_left(&known.rule.id));
+    let unmarked = unmarked.map(|known| known.rule.id.clone()).collect();
+    Learnt {
+        unmarked,
+        lists: lists(group, &rules),
+        rules,
+        members,
+        may_begin: !remembered.was_there,
+        ..Learnt::default()
+    }
+}
+
+/// Whether nothing says what is new: for the first time, or because what was known is lost.
+fn is_first_time(remembered: &Remembered, group: &Group, now: Timestamp) -> bool {
+    remembered.is_first_time(group.clusters_since, now) || remembered.was_there && remembered.baseline.is_none()
 }
 
 fn gained(group: &Group, remembered: &Remembered, rule: &Rule) -> bool {
@@ -187,14 +266,16 @@ fn enters(context: PlanContext<'_>, group: &Group, result: &StepResult) -> Optio
         (Action::WouldRevoke, Standing::Known(Some(Told::WhileReporting))) if context.is_enforced(group) => None,
         _ => return None,
     };
-    Some(entry(rule, group, mark))
+    let author = Some(context.author(rule, group)).filter(|author| *author != Author::Unknown);
+    let author = author.map(|author| author.word().to_owned());
+    Some(KnownRule { author, ..entry(rule, group, mark) })
 }
 
 /// Whether nothing that ends by itself, or that nobody knows now, makes the verdict.
 fn is_final(context: PlanContext<'_>, group: &Group, finding: &JudgedRule) -> bool {
     let is_excepted = finding.portions.iter().any(|portion| is_exception(context.policy, &portion.clause));
     let is_unread = finding.portions.iter().any(|portion| portion.clause == UNREADABLE_LIST);
-    let is_marked = context.actor.is_none()
+    let is_marked = context.author(&finding.rule, group) == Author::Unknown
         && finding.verdict > Verdict::Allow
         && is_controllers(&finding.rule, Author::Unknown, group);
     !is_excepted && !is_unread && !is_marked

@@ -3,21 +3,31 @@
 //! Must not: judge, or know what is done.
 
 use crate::model::group::Group;
+use crate::model::mode::Restore;
 use crate::policy::model::{Mode, Policy};
 
-/// The two modes of the environment, already capped: the sweep mode never does more than the mode.
+/// What the environment says is done about rules. The two modes are already capped: the sweep mode never does more than the
+/// mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modes {
     /// What new rules follow (`GUARD_MODE`).
     pub new: Mode,
     /// What known rules follow (`GUARD_SWEEP_MODE`).
     pub known: Mode,
+    /// What becomes of rules that were edited in place (`GUARD_RESTORE`).
+    pub restore: Restore,
 }
 
 impl Modes {
     /// `GUARD_MODE=report` is the stop button: it caps sweeps too.
     pub fn new(mode: Mode, sweep_mode: Mode) -> Self {
-        Self { new: mode, known: mode.min(sweep_mode) }
+        Self { new: mode, known: mode.min(sweep_mode), restore: Restore::Known }
+    }
+
+    /// The same with another setting for rules that were edited in place.
+    #[must_use]
+    pub fn restoring(self, restore: Restore) -> Self {
+        Self { restore, ..self }
     }
 
     /// The mode of a rule of this group, and the setting that decided: always one for `report`, for `enforce` only where

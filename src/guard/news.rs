@@ -27,23 +27,23 @@ pub(super) struct News {
 }
 
 impl News {
-    /// Looks up the histories of these findings, each with its group, and marks those that are no news and those that are
-    /// contested. Asks nothing when there is nothing to say.
+    /// Looks up the histories of these findings, each with its group and the event it came with, and marks those that are
+    /// no news and those that are contested. Asks nothing when there is nothing to say.
     pub(super) async fn of<'f>(
         state: &dyn StateStore,
         location: &Location,
         event: Option<&Event>,
-        findings: Vec<(&'f str, &'f mut Finding)>,
+        findings: Vec<(&'f str, Option<&'f Event>, &'f mut Finding)>,
         now: Timestamp,
     ) -> Self {
-        let due = findings.into_iter().filter(|(_, finding)| notice::is_due(finding, event.is_some()));
-        let due: Vec<(Key, &mut Finding)> =
-            due.map(|(group, finding)| (Key::of(location, group, finding), finding)).collect();
+        let due = findings.into_iter().filter(|(_, by, finding)| notice::is_due(finding, by.is_some()));
+        let due: Vec<(Key, Option<&Event>, &mut Finding)> =
+            due.map(|(group, by, finding)| (Key::of(location, group, finding), by, finding)).collect();
         let mut news = Self::default();
         if due.is_empty() {
             return news;
         }
-        let keys: Vec<Key> = due.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Key> = due.iter().map(|(key, ..)| key.clone()).collect();
         let is_handled = async {
             match event {
                 Some(event) => state.is_handled(&event.id).await,
@@ -57,9 +57,9 @@ impl News {
                 news.problems.push(format!("the history could not be read, so people may be notified again: {why}"));
             }
         }
-        for (key, finding) in due {
+        for (key, by, finding) in due {
             let history = news.histories.entry(key).or_default();
-            let sighting = Sighting::of(finding, event, now);
+            let sighting = Sighting::of(finding, by, now);
             let notification = history.notification(&sighting, now);
             *history = history.with(&sighting, &notification, now);
             match notification {

@@ -1,32 +1,100 @@
-//! Sends messages to every channel, whatever another channel does.
+//! Sends messages to every channel, whatever another channel does. With a table each channel gets each message once, however
+//! many tries and processes there are: it is kept and claimed before it is sent, and marked when it was.
+
+use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, join_all, select};
 use futures::stream::{self, StreamExt as _};
+use jiff::Timestamp;
 
 use crate::guard::setup::Ports;
-use crate::model::error::{Cause, chain};
-use crate::ports::Channel;
+use crate::model::error::{Cause, CloudError, chain};
+use crate::ports::{Channel, StateStore};
 use crate::report::notice::Message;
+use crate::report::outbox::{self, Claimed, Letter};
+use crate::report::record::Record;
 
 /// Messages on their way at once.
 const MAX_SENDS: usize = 8;
+/// A table that takes longer is left alone: told twice is better than not told.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Sends every message through every channel. Gives what could not be sent, and why; nothing: everybody was notified.
-pub(super) async fn notify(ports: &Ports, messages: &[Message]) -> Vec<String> {
-    let mut sends: Vec<BoxFuture<'_, Result<(), String>>> = Vec::new();
-    for message in messages {
-        sends.extend(ports.channels.iter().map(|channel| send(channel.as_ref(), message).boxed()));
-    }
-    let sent: Vec<Result<(), String>> = stream::iter(sends).buffered(MAX_SENDS).collect().await;
-    for sent in &sent {
-        ports.metrics.notified(sent.is_ok());
-    }
-    sent.into_iter().filter_map(Result::err).collect()
+/// A message that is to be sent.
+pub(super) struct Outgoing {
+    message: Message,
+    /// Where it is kept, if another try would find it there.
+    kept: Option<(String, Letter)>,
 }
 
-async fn send(channel: &dyn Channel, message: &Message) -> Result<(), String> {
+impl Outgoing {
+    /// The message of this record.
+    pub(super) fn of(record: &Record, message: Message, now: Timestamp) -> Self {
+        let kept = outbox::key(record).map(|key| (key, Letter::of(record, message.clone(), now)));
+        Self { message, kept }
+    }
+
+    /// A message that no other try would know again.
+    pub(super) fn once(message: Message) -> Self {
+        Self { message, kept: None }
+    }
+}
+
+/// Sends every message through every channel. Gives what could not be sent, and why; nothing: everybody was notified.
+pub(super) async fn notify(ports: &Ports, messages: &[Outgoing]) -> Vec<String> {
+    let deliveries: Vec<BoxFuture<'_, Vec<String>>> =
+        messages.iter().map(|outgoing| deliver(ports, outgoing).boxed()).collect();
+    stream::iter(deliveries).buffered(MAX_SENDS).concat().await
+}
+
+async fn deliver(ports: &Ports, outgoing: &Outgoing) -> Vec<String> {
+    let Outgoing { message, kept } = outgoing;
+    let names: Vec<&str> = ports.channels.iter().map(|channel| channel.name()).collect();
+    if let (Some(state), Some((key, letter))) = (&ports.state, kept)
+        && !names.is_empty()
+    {
+        match in_time(ports, state.claim(key, letter, &names)).await {
+            Ok(claimed) => return send_claimed(ports, state.as_ref(), key, message, claimed).await,
+            Err(why) => tracing::warn!(%why, "a message is sent unclaimed, so it may be sent twice"),
+        }
+    }
+    let sends = ports.channels.iter().map(|channel| send(ports, channel.as_ref(), message));
+    join_all(sends).await.into_iter().filter_map(Result::err).collect()
+}
+
+/// Sends what was claimed, as it was composed first, and notes of each channel at once that it has it.
+async fn send_claimed(
+    ports: &Ports,
+    state: &dyn StateStore,
+    key: &str,
+    message: &Message,
+    Claimed { mine, others }: Claimed,
+) -> Vec<String> {
+    let sends = mine.into_iter().map(|(n, name, kept)| async move {
+        let channel = ports.channels.iter().find(|channel| channel.name() == name)?;
+        let sent = send(ports, channel.as_ref(), kept.as_ref().unwrap_or(message)).await;
+        if let Err(why) = in_time(ports, state.settle(key, n, &name, sent.is_ok())).await {
+            tracing::warn!(channel = name, %why, "what came of a message could not be noted, so it may be sent twice");
+        }
+        sent.err()
+    });
+    let mut unsent: Vec<String> = join_all(sends).await.into_iter().flatten().collect();
+    let busy = |name: String| format!("another process is sending the message to {name}; the next try sees to it");
+    unsent.extend(others.into_iter().map(busy));
+    unsent
+}
+
+async fn in_time<T>(ports: &Ports, asked: BoxFuture<'_, Result<T, CloudError>>) -> Result<T, String> {
+    match select(asked, ports.clock.sleep(PATIENCE)).await {
+        Either::Left((answer, _)) => answer.map_err(|error| chain(&error)),
+        Either::Right(_) => Err("the table did not answer in time".to_owned()),
+    }
+}
+
+async fn send(ports: &Ports, channel: &dyn Channel, message: &Message) -> Result<(), String> {
     let unsent =
         |error: Cause| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
-    channel.send(message).await.map_err(unsent)
+    let sent = channel.send(message).await.map_err(unsent);
+    ports.metrics.notified(sent.is_ok());
+    sent
 }

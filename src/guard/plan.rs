@@ -4,9 +4,12 @@
 use crate::cluster::membership::INTERNAL_GROUP;
 use crate::event::{Actor, Named, NamedRule};
 use crate::guard::modes::Modes;
-use crate::guard::standing::{Led, Memory, Standing, standing};
+use crate::guard::put_back::Former;
+use crate::guard::standing::{Led, Memory, Standing, is_equal, standing};
+use crate::model::baseline::Remembered;
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
+use crate::model::mode::Restore;
 use crate::model::rule::{Peer, Rule};
 use crate::policy::controller::Author;
 use crate::policy::exposure;
@@ -26,10 +29,19 @@ pub enum Intent {
     WouldRevoke(String),
     /// Revoke it.
     Revoke,
+    /// Make it what it was known as before it was edited in place.
+    PutBack,
     /// A guard forbids it.
     Refuse(String),
     /// Too many at once; another invocation may do it, so this one ends in an error.
     Postpone(String),
+}
+
+impl Intent {
+    /// Whether it is to be closed, in one way or the other.
+    pub fn closes(&self) -> bool {
+        matches!(self, Self::Revoke | Self::PutBack)
+    }
 }
 
 /// One finding with what we intend.
@@ -39,12 +51,16 @@ pub struct Step {
     pub finding: JudgedRule,
     /// Whether the event named the rule.
     pub named: bool,
+    /// Whether the event made the rule what it is.
+    pub made: bool,
     /// Whether it is new or known.
     pub standing: Standing,
     /// What to do.
     pub intent: Intent,
     /// Why it is to be revoked where another setting of the policy says that it is only to be reported.
     pub setting: Option<String>,
+    /// What it was known as, if it should be closed and was edited in place.
+    pub former: Option<Former>,
 }
 
 impl Step {
@@ -78,17 +94,73 @@ pub struct PlanContext<'a> {
 impl PlanContext<'_> {
     /// Whether a rule of this group is new.
     pub fn standing(self, rule: &Rule, group: &Group) -> Standing {
-        let led = match self.led {
+        standing(rule, group, self.memory, self.led_to(rule), self.gained(rule, group), self.now)
+    }
+
+    /// Whether the event made this rule what it is: created it, or gave it its content.
+    pub fn is_made(self, rule: &Rule) -> bool {
+        matches!(self.led_to(rule), Led::Created | Led::Rewrote)
+    }
+
+    fn led_to(self, rule: &Rule) -> Led {
+        match self.led {
             _ if !is_named(self.named, rule) => Led::Elsewhere,
-            Led::Created if !self.names_by_id(rule) => Led::Named,
+            Led::Created | Led::Rewrote if !self.names_by_id(rule) => Led::Named,
+            Led::Created if self.is_other_than_said(rule) => Led::Rewrote,
             led => led,
+        }
+    }
+
+    /// Whether the event says another content of this rule: somebody edited it since.
+    fn is_other_than_said(self, rule: &Rule) -> bool {
+        let Named::Rules(rules) = self.named else { return false };
+        let of_it = rules.iter().filter(|named| named.id.as_ref() == Some(&rule.id));
+        let mut said = of_it.filter_map(|named| named.claim.as_ref());
+        said.any(|claim| claim.packets != rule.packets || !claim.peer.same(&rule.peer))
+    }
+
+    /// Who wrote a rule: says this event, or one before it, says the state.
+    pub fn author(self, rule: &Rule, group: &Group) -> Author {
+        // Who attaches a group or edits a list has not written its rules.
+        let speaks_of_it = matches!(self.named, Named::Rules(_)) && is_named(self.named, rule);
+        let caller = self.actor.filter(|_| speaks_of_it).map(|actor| Author::of(actor, self.policy, group));
+        let remembered = || {
+            let Memory::Read(Remembered { baseline: Some(baseline), .. }) = self.memory else { return None };
+            let known = baseline.rules.get(&rule.id).filter(|known| is_equal(&known.rule, rule));
+            Author::from_word(known?.author.as_deref()?)
         };
-        standing(rule, group, self.memory, led, self.gained(rule, group), self.now)
+        let found = if self.is_made(rule) { caller } else { remembered().or(caller) };
+        found.unwrap_or(Author::Unknown)
     }
 
     /// Whether new rules of this group are closed.
     pub fn is_enforced(self, group: &Group) -> bool {
         self.modes.of(self.policy, group, false).0 == Mode::Enforce
+    }
+
+    /// What a new rule was known as, if it was edited in place.
+    fn former(self, rule: &Rule, group: &Group) -> Option<Former> {
+        Former::of(rule, self.memory, |known| self.lost_because(known, group))
+    }
+
+    /// Why a rule must not become again what it was known as. That it is forbidden is no reason as long as it is known: then
+    /// it was left open before, too.
+    fn lost_because(self, known: &Rule, group: &Group) -> Option<String> {
+        if self.modes.restore == Restore::Never {
+            return Some("`GUARD_RESTORE` is `never`".to_owned());
+        }
+        if known.peer.prefix_list().is_some_and(|id| !group.prefix_lists.contains_key(id)) {
+            return Some("what its prefix list holds now was not read".to_owned());
+        }
+        let gained = self.gained(known, group);
+        let is_new = standing(known, group, self.memory, Led::Named, gained, self.now) == Standing::New;
+        let is_forbidden = || {
+            let group = Group { rules: vec![known.clone()], ..group.clone() };
+            let judged = judge(self.policy, &group, self.location, self.now, |_| Author::Unknown);
+            judged.iter().any(|judged| judged.verdict == Verdict::Revoke)
+        };
+        let why = "that is forbidden and counts as new: its prefix list or its group is not what it was then";
+        (is_new && is_forbidden()).then(|| why.to_owned())
     }
 
     fn names_by_id(self, rule: &Rule) -> bool {
@@ -115,10 +187,7 @@ impl PlanContext<'_> {
 
 /// Judges the live rules of a group and says what to do about each.
 pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
-    let author = |rule: &Rule| match context.actor {
-        Some(actor) if is_named(context.named, rule) => Author::of(actor, context.policy, group),
-        _ => Author::Unknown,
-    };
+    let author = |rule: &Rule| context.author(rule, group);
     let findings = judge(context.policy, group, context.location, context.now, author);
     let step = |mut finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);
@@ -143,9 +212,31 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
             };
         }
         let setting = setting.filter(|_| intent == Intent::Revoke);
-        Step { finding, named, standing, intent, setting }
+        let is_to_go = matches!(intent, Intent::Revoke | Intent::WouldRevoke(_));
+        let is_new = standing == Standing::New;
+        let former = (is_to_go && is_new).then(|| context.former(&finding.rule, group)).flatten();
+        if let Some(former) = &former {
+            intent = instead_of(intent, former);
+        }
+        let made = context.is_made(&finding.rule);
+        Step { finding, named, made, standing, intent, setting, former }
     };
     findings.into_iter().map(step).collect()
+}
+
+/// What to do about a rule that should be closed and was edited in place.
+fn instead_of(intent: Intent, former: &Former) -> Intent {
+    match (intent, &former.lost_because) {
+        (Intent::Revoke, None) => Intent::PutBack,
+        (Intent::WouldRevoke(why), None) => {
+            Intent::WouldRevoke(format!("{why}; it would be put back to {}", former.in_words()))
+        }
+        (Intent::WouldRevoke(why), Some(lost_because)) => Intent::WouldRevoke(format!(
+            "{why}; it would not be put back to {}, because {lost_because}",
+            former.in_words()
+        )),
+        (other, _) => other,
+    }
 }
 
 /// The group as if it had exactly these rules that the event claims. Nothing is ever done about them; they are judged only
@@ -245,16 +336,14 @@ fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
     }
 }
 
-/// Keeps at most `max` revokes over all steps, named ones first, then by severity; the rest is refused. `waiting`: how many
-/// rules that the event names may still come, and get in before what it does not name.
-pub fn limit(steps: &mut [Step], max: usize, waiting: usize) {
-    let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(|step| step.intent == Intent::Revoke).collect();
+/// Lets at most `max` rules be closed that the event made, worst first; the rest comes later. Of all others the hour says how
+/// many.
+pub fn limit(steps: &mut [Step], max: usize) {
+    let is_counted = |step: &&mut Step| step.made && step.intent.closes();
+    let mut revokes: Vec<&mut Step> = steps.iter_mut().filter(is_counted).collect();
     worst_first(&mut revokes);
-    for (before, step) in revokes.into_iter().enumerate() {
-        let most = if step.named { max } else { max.saturating_sub(waiting) };
-        if before >= most {
-            step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
-        }
+    for step in revokes.into_iter().skip(max) {
+        step.intent = Intent::Postpone("one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)".to_owned());
     }
 }
 

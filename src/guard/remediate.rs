@@ -1,29 +1,36 @@
-//! The only place where effects are ordered: look again, revoke by rule id, read back, say what became of each rule.
+//! The only place where effects are ordered: look again, revoke or put back by rule id, read back, say what became of each
+//! rule.
 //!
-//! Must not: judge by itself (it asks the plan again), or call a rule revoked that was not read back as gone.
+//! Must not: judge by itself (it asks the plan again), or call a rule revoked that was not read back as gone, or restored
+//! that was not read back as what it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::guard::effects::{Answer, close, target};
+use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
-use crate::guard::plan::{Intent, PlanContext, Step, is_named, limit, plan};
+use crate::guard::journal::GroupJournal;
+use crate::guard::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
+use crate::guard::read_back::{Live, became, is_again, not_taken};
 use crate::guard::setup::Ports;
 use crate::guard::shield::Shield;
-use crate::guard::standing::Standing;
+use crate::guard::standing::{Standing, is_equal};
 use crate::model::error::CloudError;
 use crate::model::error::chain;
-use crate::model::rule::{Direction, Rule};
+use crate::model::rule::Rule;
 use crate::policy::judge::JudgedRule;
-use crate::policy::model::Mode;
+use crate::policy::model::{Mode, Severity};
+use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
 const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
-/// Ids in one call. EC2 documents no maximum; small batches keep a refusal small.
-const MAX_RULES_PER_CALL: usize = 20;
-/// Waits between reads of the group after a revoke: EC2 is eventually consistent.
+/// How often rules are closed that were edited again while they were, or that EC2 did not put back.
+const MAX_ROUNDS: usize = 3;
+/// Waits between reads of the group after a change: EC2 is eventually consistent.
 const READ_BACK_DELAYS: [Duration; 6] = [
     Duration::ZERO,
     Duration::from_millis(200),
@@ -42,6 +49,8 @@ pub struct StepResult {
     pub named: bool,
     /// Whether it is known, and not new.
     pub known: bool,
+    /// What it was known as before it was edited in place, if that matters.
+    pub before: Option<Rule>,
     /// What became of it.
     pub action: Action,
     /// Why, where the action alone does not say it.
@@ -58,7 +67,14 @@ impl StepResult {
         action: Action,
         detail: Option<String>,
     ) -> Self {
-        Self { finding, named, known, action, detail, is_unfinished: action == Action::Failed }
+        Self { finding, named, known, before: None, action, detail, is_unfinished: action == Action::Failed }
+    }
+
+    /// What became of a step.
+    fn of(step: Step, action: Action, detail: Option<String>) -> Self {
+        let Step { finding, named, standing, former, .. } = step;
+        let before = former.map(|former| former.rule);
+        Self { before, ..Self::without_effect(finding, (named, standing.is_known()), action, detail) }
     }
 }
 
@@ -69,6 +85,10 @@ pub struct Remediation<'a> {
     pub ports: &'a Ports,
     /// Reads the group again.
     pub inventory: &'a Inventory,
+    /// How many rules that no event made may still be revoked.
+    pub(super) hourly: &'a HourlyLimit,
+    /// What is about to be done is written here.
+    pub(super) journal: &'a GroupJournal<'a>,
     /// What a plan needs to know, since changed rules are judged again.
     pub context: PlanContext<'a>,
     /// No call to EC2 is begun after this, so that there is time left to say what was done.
@@ -76,7 +96,7 @@ pub struct Remediation<'a> {
 }
 
 impl Remediation<'_> {
-    /// Judges what can be judged and does what is to be done about it. `most` is how many rules may still be revoked; it is
+    /// Judges what can be judged and does what is to be done about it. `most` is how many rules may still be closed; it is
     /// counted down. Rules of `done` are left alone.
     pub async fn execute(
         self,
@@ -85,30 +105,84 @@ impl Remediation<'_> {
         shield: &Shield,
         most: &mut usize,
     ) -> Vec<StepResult> {
-        let mut results = Vec::new();
-        let mut steps = self.steps(snapshot, done, shield, *most);
-        if steps.iter().any(|step| step.intent == Intent::Revoke) && !self.is_last_look(snapshot) {
-            if let Err(error) = self.inventory.look_again(snapshot).await {
-                let why = format!("the rules could not be read once more just before: {}", chain(&error));
-                return steps.into_iter().map(|step| unread(step, &why)).collect();
+        let (mut results, mut done, mut lost) = (Vec::new(), done.clone(), BTreeMap::new());
+        let mut steps = self.steps(snapshot, &done, &lost, shield, *most);
+        let mut must_look = !self.is_last_look(snapshot);
+        for rounds_left in (0..MAX_ROUNDS).rev() {
+            if must_look && steps.iter().any(|step| step.intent.closes()) {
+                if let Err(error) = self.inventory.look_again(snapshot).await {
+                    let why = format!("the rules could not be read once more just before: {}", chain(&error));
+                    results.extend(steps.into_iter().map(|step| unread(step, &why)));
+                    return results;
+                }
+                let now = self.steps(snapshot, &done, &lost, shield, *most);
+                results.extend(steps.into_iter().filter_map(|step| overtaken(step, &now, snapshot)));
+                steps = now;
             }
-            let now = self.steps(snapshot, done, shield, *most);
-            results.extend(steps.into_iter().filter_map(|step| overtaken(step, &now, snapshot)));
-            steps = now;
+            self.keep_to_the_hour(&mut steps).await;
+            let (closing, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent.closes());
+            results.extend(rest.into_iter().map(without_effect));
+            if closing.is_empty() {
+                break;
+            }
+            *most = most.saturating_sub(made(&closing));
+            say_what_is_about_to_change(&snapshot.group.id, &closing);
+            let changes = closing.iter().map(|step| (about_to(step), target(step).cloned())).collect();
+            let act = close(self.ports, self.deadline, &snapshot.group.id, &closing);
+            let answers = self.journal.around(&snapshot.group, changes, act).await;
+            let live = self.read_back(&snapshot.group.id, &closing, &answers).await;
+            let (again, over): (Vec<Step>, Vec<Step>) =
+                closing.into_iter().partition(|step| rounds_left > 0 && is_again(step, &answers, &live));
+            let over: Vec<StepResult> = over
+                .into_iter()
+                .map(|step| {
+                    let (action, detail) = became(&step, &answers, &live);
+                    StepResult::of(step, action, detail)
+                })
+                .collect();
+            let actions: Vec<(&str, Action)> =
+                over.iter().map(|result| (result.finding.rule.id.as_str(), result.action)).collect();
+            let is_refused = |id: &str| matches!(answers.get(id), Some(Answer::Refused(_) | Answer::NotTaken(_)));
+            self.journal.settle(&snapshot.group, &actions, is_refused).await;
+            results.extend(over);
+            if again.is_empty() {
+                break;
+            }
+            // Each rule counts once.
+            *most = most.saturating_add(made(&again));
+            let is_again = |id: &str| again.iter().any(|step| step.finding.rule.id == id);
+            let others = snapshot.group.rules.iter().filter(|rule| !is_again(&rule.id));
+            done.extend(others.map(|rule| rule.id.clone()));
+            lost.extend(again.iter().filter_map(|step| not_taken(step, &answers, &live)));
+            (steps, must_look) = (again, true);
         }
-        let (revokes, rest): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| step.intent == Intent::Revoke);
-        results.extend(rest.into_iter().map(without_effect));
-        if revokes.is_empty() {
-            return results;
-        }
-        *most = most.saturating_sub(revokes.len());
-        // Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
-        let rules: Vec<&Rule> = revokes.iter().map(|step| &step.finding.rule).collect();
-        tracing::info!(group = %snapshot.group.id, rules = %serde_json::json!(rules), "about to revoke");
-        let answers = self.revoke(&snapshot.group.id, &revokes).await;
-        let remaining = self.read_back(&snapshot.group.id, &answers).await;
-        results.extend(revokes.into_iter().map(|step| outcome(step, &answers, &remaining)));
         results
+    }
+
+    /// Keeps what no event made to the limit of the hour. What is beyond it stays, and people have to know.
+    async fn keep_to_the_hour(self, steps: &mut [Step]) {
+        let is_counted = |step: &&mut Step| !step.made && step.intent.closes();
+        let mut counted: Vec<&mut Step> = steps.iter_mut().filter(is_counted).collect();
+        if counted.is_empty() {
+            return;
+        }
+        worst_first(&mut counted);
+        let ids: Vec<String> = counted.iter().map(|step| step.finding.rule.id.clone()).collect();
+        let refused = self.hourly.take(&ids).await;
+        for step in counted {
+            match &refused {
+                Ok(refused) if !refused.contains(&step.finding.rule.id) => {}
+                Ok(_) => {
+                    step.finding.severity = Some(Severity::Critical);
+                    step.intent = Intent::Refuse(self.hourly.why());
+                }
+                Err(why) => {
+                    let why =
+                        format!("how many rules were revoked within the hour could not be read or written: {why}");
+                    step.intent = Intent::Postpone(why);
+                }
+            }
+        }
     }
 
     /// Whether a known rule is to be revoked, so that it has to be known what the clusters need.
@@ -123,11 +197,24 @@ impl Remediation<'_> {
         steps
     }
 
-    fn steps(self, snapshot: &GroupSnapshot, done: &BTreeSet<String>, shield: &Shield, most: usize) -> Vec<Step> {
+    /// `lost`: the rules that EC2 does not put back, and why.
+    fn steps(
+        self,
+        snapshot: &GroupSnapshot,
+        done: &BTreeSet<String>,
+        lost: &BTreeMap<String, String>,
+        shield: &Shield,
+        most: usize,
+    ) -> Vec<Step> {
         let is_new = |rule: &Rule| !self.context.standing(rule, &snapshot.group).is_known();
         let mut steps = shield.over(self.context.policy, &snapshot.group, is_new, self.planned(snapshot, done));
-        let waiting = snapshot.not_judgeable().filter(|rule| is_named(self.context.named, rule)).count();
-        limit(&mut steps, most, waiting);
+        for step in steps.iter_mut().filter(|step| step.intent == Intent::PutBack) {
+            if let (Some(why), Some(former)) = (lost.get(&step.finding.rule.id), &mut step.former) {
+                step.intent = Intent::Revoke;
+                former.lost_because = Some(why.clone());
+            }
+        }
+        limit(&mut steps, most);
         steps
     }
 
@@ -135,54 +222,25 @@ impl Remediation<'_> {
         self.ports.clock.now().duration_since(snapshot.rules_at) < MAX_LAST_LOOK_AGE
     }
 
-    /// Revokes in batches. EC2 does a batch as a whole or not at all, so a batch that is refused is done again one by
-    /// one: one unknown or denied id must not stop the others.
-    async fn revoke(self, group: &str, steps: &[Step]) -> BTreeMap<String, RevokeAnswer> {
-        let ec2 = self.ports.ec2.as_ref();
-        let mut answers = BTreeMap::new();
-        for direction in [Direction::Ingress, Direction::Egress] {
-            let here = steps.iter().filter(|step| step.finding.rule.direction == direction);
-            let ids: Vec<String> = here.map(|step| step.finding.rule.id.clone()).collect();
-            for batch in ids.chunks(MAX_RULES_PER_CALL) {
-                if self.ports.clock.now() > self.deadline {
-                    let late =
-                        || RevokeAnswer::Refused("the time of the invocation ran out; the next try goes on".to_owned());
-                    answers.extend(batch.iter().map(|id| (id.clone(), late())));
-                    continue;
-                }
-                let mut answer = ec2.revoke(group, direction, batch).await;
-                if batch.len() > 1 && matches!(answer, Err(CloudError::RuleGone(_) | CloudError::Denied { .. })) {
-                    for id in batch {
-                        answer = ec2.revoke(group, direction, std::slice::from_ref(id)).await;
-                        answers.insert(id.clone(), RevokeAnswer::from(&answer));
-                    }
-                } else {
-                    answers.extend(batch.iter().map(|id| (id.clone(), RevokeAnswer::from(&answer))));
-                }
-            }
-        }
-        answers
-    }
-
-    /// Which of the rules are still there. Waits for EC2 to agree with itself, but not for rules whose revoke was
-    /// refused, not beyond `deadline`, and not for an EC2 that does not answer: the SDK has tried that often enough.
-    async fn read_back(
-        self,
-        group: &str,
-        answers: &BTreeMap<String, RevokeAnswer>,
-    ) -> Result<BTreeSet<String>, String> {
-        let may_go = |id: &String| !matches!(answers.get(id), Some(RevokeAnswer::Refused(_)));
+    /// The rules of the group as they are now. Waits for EC2 to agree with itself, but not for what it refused, not beyond
+    /// `deadline`, and not for an EC2 that does not answer: the SDK has tried that often enough.
+    async fn read_back(self, group: &str, steps: &[Step], answers: &BTreeMap<String, Answer>) -> Live {
+        let is_unchanged = |step: &Step, live: &BTreeMap<String, Rule>| {
+            let rule = &step.finding.rule;
+            let may_change = matches!(answers.get(&rule.id), Some(Answer::Accepted | Answer::Gone));
+            // One that is to be gone, whatever it became; one that is to be put back, as long as it is what it was.
+            let is_there = |now: &Rule| target(step).is_none() || is_equal(now, rule);
+            may_change && live.get(&rule.id).is_some_and(is_there)
+        };
         let mut last = Err("the rules were never read back".to_owned());
         for wait in READ_BACK_DELAYS {
             self.ports.clock.sleep(wait).await;
             last = match self.inventory.rules(group).await {
-                Ok(rules) => {
-                    Ok(rules.into_iter().map(|rule: Rule| rule.id).filter(|id| answers.contains_key(id)).collect())
-                }
-                Err(CloudError::GroupGone(_)) => Ok(BTreeSet::new()),
+                Ok(rules) => Ok(rules.into_iter().map(|rule| (rule.id.clone(), rule)).collect()),
+                Err(CloudError::GroupGone(_)) => Ok(BTreeMap::new()),
                 Err(error) => Err(chain(&error)),
             };
-            let is_settled = last.as_ref().map_or(true, |ids: &BTreeSet<String>| !ids.iter().any(may_go));
+            let is_settled = last.as_ref().map_or(true, |live| !steps.iter().any(|step| is_unchanged(step, live)));
             if is_settled || self.ports.clock.now() > self.deadline {
                 break;
             }
@@ -191,94 +249,69 @@ impl Remediation<'_> {
     }
 }
 
-/// What became of a rule that was to be revoked, if somebody else saw to that before the last look.
+/// How many of them the event made.
+fn made(steps: &[Step]) -> usize {
+    steps.iter().filter(|step| step.made).count()
+}
+
+/// Written before anything changes: enough to undo by hand, whatever becomes of this invocation.
+fn say_what_is_about_to_change(group: &str, closing: &[Step]) {
+    let revoked = closing.iter().filter(|step| target(step).is_none()).map(|step| &step.finding.rule);
+    let revoked: Vec<&Rule> = revoked.collect();
+    if !revoked.is_empty() {
+        tracing::info!(group = %group, rules = %serde_json::json!(revoked), "about to revoke");
+    }
+    let edited = closing.iter().filter_map(|step| Some((&step.finding.rule, target(step)?)));
+    let (rules, before): (Vec<&Rule>, Vec<&Rule>) = edited.unzip();
+    if !rules.is_empty() {
+        let (rules, before) = (serde_json::json!(rules), serde_json::json!(before));
+        tracing::info!(group = %group, %rules, %before, "about to put back");
+    }
+}
+
+/// What became of a rule that was to be closed, if somebody else saw to that before the last look.
 fn overtaken(step: Step, now: &[Step], snapshot: &GroupSnapshot) -> Option<StepResult> {
-    let Step { finding, named, standing, .. } = Some(step).filter(|step| step.intent == Intent::Revoke)?;
-    let known = standing.is_known();
-    let is_it = |rule: &Rule| rule.id == finding.rule.id;
+    let step = Some(step).filter(|step| step.intent.closes())?;
+    let id = &step.finding.rule.id;
+    let is_it = |rule: &Rule| rule.id == *id;
     match now.iter().find(|step| is_it(&step.finding.rule)) {
         // As it is now it refers to something that has to be looked up first: the next round judges it.
         None if snapshot.group.rules.iter().any(is_it) => None,
-        None => Some(StepResult::without_effect(finding, (named, known), Action::AlreadyGone, None)),
+        None => Some(StepResult::of(step, Action::AlreadyGone, None)),
         Some(now) if now.intent == Intent::None => {
             let detail = "the rule was changed while it was judged; as it is now it is allowed".to_owned();
-            Some(StepResult::without_effect(finding, (named, known), Action::Changed, Some(detail)))
+            Some(StepResult::of(step, Action::Changed, Some(detail)))
         }
         // Still not fine: it speaks for itself, as it is now.
         Some(_) => None,
     }
 }
 
+/// What the journal holds of a step before its call leaves.
+fn about_to(step: &Step) -> Finding {
+    let known = step.standing.is_known();
+    let action = if target(step).is_some() { Action::Restored } else { Action::Revoked };
+    let before = step.former.as_ref().map(|former| former.rule.clone());
+    Finding { before, ..Finding::of_rule(step.finding.clone(), (step.named, known), action, step.setting.clone()) }
+}
+
 fn unread(step: Step, why: &str) -> StepResult {
-    if step.intent == Intent::Revoke {
-        StepResult::without_effect(
-            step.finding,
-            (step.named, step.standing.is_known()),
-            Action::Failed,
-            Some(format!("not revoked: {why}")),
-        )
-    } else {
-        without_effect(step)
+    match step.intent {
+        Intent::Revoke => StepResult::of(step, Action::Failed, Some(format!("not revoked: {why}"))),
+        Intent::PutBack => StepResult::of(step, Action::Failed, Some(format!("not put back: {why}"))),
+        _ => without_effect(step),
     }
 }
 
-fn without_effect(step: Step) -> StepResult {
-    let (action, detail, is_unfinished) = match step.intent {
+fn without_effect(mut step: Step) -> StepResult {
+    let intent = std::mem::replace(&mut step.intent, Intent::None);
+    let (action, detail, is_unfinished) = match intent {
         Intent::None => (Action::None, None, false),
         Intent::Report(why) => (Action::Reported, why, false),
         Intent::WouldRevoke(why) => (Action::WouldRevoke, Some(why), false),
         Intent::Refuse(why) => (Action::Refused, Some(why), false),
         Intent::Postpone(why) => (Action::Refused, Some(why), true),
-        Intent::Revoke => (Action::Failed, Some("the revoke was not tried".to_owned()), true),
+        Intent::Revoke | Intent::PutBack => (Action::Failed, Some("closing it was not tried".to_owned()), true),
     };
-    StepResult {
-        finding: step.finding,
-        named: step.named,
-        known: step.standing.is_known(),
-        action,
-        detail,
-        is_unfinished,
-    }
-}
-
-/// What EC2 answered about one rule id.
-enum RevokeAnswer {
-    Accepted,
-    Gone,
-    Refused(String),
-}
-
-impl From<&Result<(), CloudError>> for RevokeAnswer {
-    fn from(answer: &Result<(), CloudError>) -> Self {
-        match answer {
-            Ok(()) => Self::Accepted,
-            Err(CloudError::GroupGone(_) | CloudError::RuleGone(_)) => Self::Gone,
-            Err(error) => Self::Refused(chain(error)),
-        }
-    }
-}
-
-fn outcome(
-    step: Step,
-    answers: &BTreeMap<String, RevokeAnswer>,
-    remaining: &Result<BTreeSet<String>, String>,
-) -> StepResult {
-    let id = &step.finding.rule.id;
-    let answer = answers.get(id);
-    let (action, detail) = match (remaining.as_ref().map(|ids| ids.contains(id)), answer) {
-        (Ok(false), Some(RevokeAnswer::Accepted)) => (Action::Revoked, step.setting),
-        (Ok(false), _) => (Action::AlreadyGone, None),
-        (Ok(true), Some(RevokeAnswer::Refused(why))) => (Action::Failed, Some(format!("still open: {why}"))),
-        (Ok(true), _) => {
-            let why = "still open: EC2 accepted the revoke, but the rule was still there when it was read back";
-            (Action::Failed, Some(why.to_owned()))
-        }
-        (Err(unread), Some(RevokeAnswer::Refused(why))) => {
-            (Action::Failed, Some(format!("not revoked: {why}; and the rules could not be read back: {unread}")))
-        }
-        (Err(unread), _) => {
-            (Action::Failed, Some(format!("the revoke was sent, but the rules could not be read back: {unread}")))
-        }
-    };
-    StepResult::without_effect(step.finding, (step.named, step.standing.is_known()), action, detail)
+    StepResult { is_unfinished, ..StepResult::of(step, action, detail) }
 }

@@ -5,6 +5,7 @@
 
 use crate::guard::modes::Modes;
 use crate::model::ids::{Arn, is_account, is_region, is_role_name, is_table_name};
+use crate::model::mode::Restore;
 use crate::policy::model::Mode;
 
 /// One environment variable, in the words that people read of it.
@@ -24,10 +25,14 @@ pub struct Variable {
 
 /// Every variable that the function reads of its own.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 13] = [
+pub const VARIABLES: [Variable; 14] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
         meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
+    },
+    Variable {
+        name: "GUARD_RESTORE", expected: "`known` or `never`", default: "known", parameter: "GuardRestore",
+        meaning: "whether a rule that was edited in place to something forbidden is put back to what it was known as",
     },
     Variable {
         name: "GUARD_SWEEP_MODE", expected: "`report` or `enforce`", default: "report", parameter: "GuardSweepMode",
@@ -55,7 +60,7 @@ pub const VARIABLES: [Variable; 13] = [
     },
     Variable {
         name: "GUARD_STATE_TABLE", expected: "the name or the ARN of a DynamoDB table", default: "",
-        parameter: "StateTable", meaning: "table that merges repeats; the template makes it unless told not to",
+        parameter: "StateTable", meaning: "table of what is known of rules and of what people were notified; the template makes it or takes yours",
     },
     Variable {
         name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas", default: "",
@@ -75,12 +80,12 @@ pub const VARIABLES: [Variable; 13] = [
     },
     Variable {
         name: "GUARD_MAX_REVOKES", expected: "a whole number", default: "50", parameter: "GuardMaxRevokes",
-        meaning: "most rules that one invocation may revoke",
+        meaning: "most rules that one invocation may revoke; and, of rules that no event made, one location in an hour",
     },
 ];
 
 /// The variable whose value is read as a file, by whoever may read files.
-pub const POLICY: Variable = VARIABLES[2];
+pub const POLICY: Variable = VARIABLES[3];
 
 impl Variable {
     /// It holds a value that cannot be used.
@@ -137,11 +142,13 @@ impl Settings {
     /// The first value that is not understood.
     pub fn from(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let values = Values { look_up };
-        let [mode, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
+        let [mode, restore, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
             &VARIABLES;
         let [accounts, regions, role_name, own_role, max_revokes] = more;
+        let new = values.needed(mode, a_mode)?;
+        let restore = values.needed(restore, Restore::from_word)?;
         let settings = Self {
-            modes: Modes::new(values.needed(mode, a_mode)?, values.needed(sweep_mode, a_mode)?),
+            modes: Modes::new(new, values.needed(sweep_mode, a_mode)?).restoring(restore),
             policy: values.needed(policy, |text| Some(text.to_owned()))?,
             topic: values.text(topic, is_topic)?,
             record_topic: values.text(record_topic, is_topic)?,
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn an_empty_environment_enforces_on_events_and_reports_in_sweeps() {
         let settings = read(&[("GUARD_TOPIC_ARN", "")]).unwrap();
-        assert_eq!(settings.modes, Modes { new: Mode::Enforce, known: Mode::Report });
+        assert_eq!(settings.modes, Modes::new(Mode::Enforce, Mode::Report));
         assert_eq!((settings.policy.as_str(), settings.max_revokes), ("standard", 50));
         assert_eq!((settings.topic, settings.record_topic, settings.state_table), (None, None, None));
     }
@@ -241,13 +248,21 @@ mod tests {
     #[test]
     fn report_mode_is_the_stop_button_for_sweeps_too() {
         let settings = read(&[("GUARD_MODE", "report"), ("GUARD_SWEEP_MODE", "enforce")]).unwrap();
-        assert_eq!(settings.modes, Modes { new: Mode::Report, known: Mode::Report });
+        assert_eq!(settings.modes, Modes::new(Mode::Report, Mode::Report));
+    }
+
+    #[test]
+    fn rules_that_were_edited_are_put_back_unless_told_not_to() {
+        for (value, restore) in [("", Restore::Known), ("known", Restore::Known), ("never", Restore::Never)] {
+            assert_eq!(read(&[("GUARD_RESTORE", value)]).unwrap().modes.restore, restore, "{value}");
+        }
     }
 
     #[test]
     fn an_unknown_value_names_the_variable_the_value_and_what_would_be_right() {
         for (variable, value) in [
             ("GUARD_MODE", "enforced"),
+            ("GUARD_RESTORE", "always"),
             ("GUARD_SWEEP_MODE", "off"),
             ("GUARD_MAX_REVOKES", "-1"),
             ("GUARD_TOPIC_ARN", "ops"),

@@ -74,7 +74,7 @@ fn keep(
     is_new: impl Fn(&Rule) -> bool,
     steps: &mut [Step],
 ) {
-    let stays = |id: &str| steps.iter().any(|step| step.finding.rule.id == id && step.intent != Intent::Revoke);
+    let stays = |id: &str| steps.iter().any(|step| step.finding.rule.id == id && !step.intent.closes());
     // The rules as they were judged, without the new ones that go or that nobody judged yet.
     let rules = group.rules.iter().filter(|rule| !is_new(rule) || stays(&rule.id));
     let rules: Vec<_> = rules.cloned().collect();

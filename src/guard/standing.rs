@@ -19,6 +19,8 @@ const CREATES_FOR: SignedDuration = SignedDuration::from_hours(1);
 pub enum Led {
     /// The event made it, says the response.
     Created,
+    /// The event gave it another content, by its id.
+    Rewrote,
     /// The event speaks of it.
     Named,
     /// The event put its group on an attachment.
@@ -28,13 +30,14 @@ pub enum Led {
 }
 
 impl Led {
-    /// What an event is to the rules that it names: `Created` holds for those it names by id alone.
+    /// What an event is to the rules that it names: `Created` and `Rewrote` hold for those it names by id alone.
     pub fn by(event: Option<&Event>, now: Timestamp) -> Self {
         let Some(event) = event else { return Self::Elsewhere };
         let is_fresh = event.time.is_some_and(|time| now.duration_since(time) <= CREATES_FOR);
-        match (event.call.adds_rules(), event.call.attaches()) {
-            (true, _) if is_fresh => Self::Created,
-            (_, true) => Self::Attached,
+        match event.call {
+            call if call.adds_rules() && is_fresh => Self::Created,
+            call if call.rewrites_rules() && is_fresh => Self::Rewrote,
+            call if call.attaches() => Self::Attached,
             _ => Self::Named,
         }
     }
@@ -108,7 +111,7 @@ pub fn standing(
 ) -> Standing {
     let remembered = match (memory, led) {
         (Memory::None, Led::Attached) if group.is_shared => return Standing::Refused(shared(group)),
-        (_, Led::Created) | (Memory::None, Led::Named | Led::Attached) => return Standing::New,
+        (_, Led::Created) | (Memory::None, Led::Rewrote | Led::Named | Led::Attached) => return Standing::New,
         (Memory::None | Memory::Unreadable(_), Led::Elsewhere) => return Standing::Known(None),
         (Memory::Unreadable(why), _) => {
             return Standing::Postponed(format!("the state can't be read, so nobody knows whether it is new: {why}"));
@@ -116,18 +119,15 @@ pub fn standing(
         (Memory::Unasked, _) => return Standing::Unasked,
         (Memory::Read(remembered), _) => remembered,
     };
-    if remembered.looked_at.is_none() {
-        return Standing::Known(None);
-    }
-    if remembered.counts_from(now).is_none() {
-        return Standing::Known(Some(Told::WhileNotLooking));
+    if remembered.is_first_time(group.clusters_since, now) {
+        return Standing::Known(remembered.looked_at.map(|_| Told::WhileNotLooking));
     }
     let Some(baseline) = &remembered.baseline else {
         return if remembered.was_there { Standing::Known(Some(Told::WhileNotLooking)) } else { Standing::New };
     };
     let is_it = |known: &&KnownRule| is_equal(&known.rule, rule);
     let Some(KnownRule { context, mark, .. }) = baseline.rules.get(&rule.id).filter(is_it) else {
-        return Standing::New;
+        return if baseline.undecoded.contains(&rule.id) { Standing::Known(None) } else { Standing::New };
     };
     if gained == Some(Verdict::Revoke) {
         return Standing::New;

@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::group::{Group, Role};
+use crate::model::member::Members;
+use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 
 /// So many complete looks in a row without a rule, and it is forgotten.
@@ -59,6 +61,9 @@ pub struct KnownRule {
     /// Why it is not simply known.
     #[serde(default)]
     pub mark: Option<Mark>,
+    /// Who wrote it, if an event said so: the word of a policy's author.
+    #[serde(default)]
+    pub author: Option<String>,
     /// How many complete looks were without it since.
     #[serde(default)]
     pub missed: u8,
@@ -72,6 +77,11 @@ pub struct Baseline {
     /// The entries of customers' prefix lists that these were judged with, by `pl-…`.
     #[serde(default)]
     pub lists: BTreeMap<String, BTreeSet<IpNet>>,
+    /// The rules that the first look saw and could not decode, by id: they are not new when a later version can.
+    #[serde(default)]
+    pub undecoded: BTreeSet<String>,
+    /// How many rules it was written with: one that holds another number has lost some, and they would be new.
+    pub holds: usize,
 }
 
 /// What is remembered of an account and region.
@@ -93,6 +103,14 @@ pub struct Learnt {
     pub lists: BTreeMap<String, BTreeSet<IpNet>>,
     /// The rules that a complete look saw, by id.
     pub seen: Option<BTreeSet<String>>,
+    /// What it read in customers' lists: what they have lost by then is no longer known.
+    pub read: BTreeMap<String, BTreeSet<IpNet>>,
+    /// Those that the first look could not decode.
+    pub undecoded: BTreeSet<String>,
+    /// Those of `rules` that lose their mark, once people have heard why they are left.
+    pub unmarked: BTreeSet<String>,
+    /// What the group was found to be of which clusters, if that is news.
+    pub members: Members,
     /// Whether these are all rules of the group, or it has come since the last look: only then may a baseline begin with
     /// them, since what a baseline does not hold is new.
     pub may_begin: bool,
@@ -122,6 +140,13 @@ impl LocationState {
     }
 }
 
+impl Learnt {
+    /// Whether there is anything to write.
+    pub fn is_anything(&self) -> bool {
+        !self.rules.is_empty() || self.seen.is_some() || !self.members.is_empty()
+    }
+}
+
 impl Baseline {
     /// What is stored, with what was learnt. `None`: nothing is to be stored.
     pub fn with(stored: Option<Self>, learnt: &Learnt) -> Option<Self> {
@@ -131,6 +156,10 @@ impl Baseline {
                 known.missed = if seen.contains(id) { 0 } else { known.missed.saturating_add(1) };
             }
             all.rules.retain(|_, known| known.missed < LOOKS_WITHOUT);
+            all.undecoded.retain(|id| seen.contains(id));
+        }
+        for (list, entries) in &learnt.read {
+            all.lists.entry(list.clone()).and_modify(|known| *known = in_both(known, entries));
         }
         all.rules.extend(learnt.rules.iter().map(|known| (known.rule.id.clone(), known.clone())));
         for (list, entries) in &learnt.lists {
@@ -138,8 +167,22 @@ impl Baseline {
         }
         let used: BTreeSet<&str> = all.rules.values().filter_map(|known| known.rule.peer.prefix_list()).collect();
         all.lists.retain(|list, _| used.contains(list.as_str()));
+        all.undecoded.extend(learnt.undecoded.iter().cloned());
+        all.undecoded.retain(|id| !all.rules.contains_key(id));
+        all.holds = all.rules.len();
         Some(all)
     }
+
+    /// Whether it holds what it was written with.
+    pub fn is_whole(&self) -> bool {
+        self.holds == self.rules.len()
+    }
+}
+
+/// The addresses of both, however their blocks are cut.
+fn in_both(one: &BTreeSet<IpNet>, other: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+    let [one, other] = [one, other].map(|blocks| blocks.iter().copied().collect::<Addresses>());
+    one.without(&one.without(&other)).blocks().into_iter().collect()
 }
 
 /// What the state says of some groups.
@@ -149,6 +192,8 @@ pub struct KnownGroups {
     pub place: LocationState,
     /// By `sg-…`; one without a baseline is left out.
     pub groups: BTreeMap<String, Baseline>,
+    /// What they were found to be of which clusters, by `sg-…`.
+    pub members: BTreeMap<String, Members>,
 }
 
 /// What is remembered of one group, as far as it says which of its rules are new.
@@ -162,9 +207,18 @@ pub struct Remembered {
     pub was_there: bool,
     /// Its known rules. `None`: there is no such item.
     pub baseline: Option<Baseline>,
+    /// What it was found to be of which clusters.
+    pub members: Members,
 }
 
 impl Remembered {
+    /// Whether nothing says what is new in a group: nobody has looked at its VPC lately, and it is not one of which all
+    /// clusters (the first since `clusters_since`) were made after the guard began.
+    pub fn is_first_time(&self, clusters_since: Option<Timestamp>, now: Timestamp) -> bool {
+        let came_later = || self.began.zip(clusters_since).is_some_and(|(began, since)| since > began);
+        self.counts_from(now).is_none() && !(self.looked_at.is_none() && came_later())
+    }
+
     /// The last complete look, if it is young enough to say what is new.
     pub fn counts_from(&self, now: Timestamp) -> Option<Timestamp> {
         self.looked_at.filter(|at| now.duration_since(*at) <= LOOK_COUNTS_FOR)
@@ -186,7 +240,7 @@ mod tests {
             tags: [("a".into(), "b".into())].into(),
         };
         let context = Context { clusters: ["prod".into()].into(), ..Context::default() };
-        KnownRule { rule, context, mark: Some(Mark::Claimed(["eni-1".into()].into())), missed: 0 }
+        KnownRule { rule, context, mark: Some(Mark::Claimed(["eni-1".into()].into())), author: None, missed: 0 }
     }
 
     fn learnt(ids: &[&str], seen: Option<&[&str]>, may_begin: bool) -> Learnt {
@@ -194,7 +248,7 @@ mod tests {
         let rules = ids.iter().map(|id| known(id, &format!("pl-{id}"))).collect();
         let entries: BTreeSet<IpNet> = ["10.0.0.0/8".parse().unwrap()].into();
         let lists = ids.iter().map(|id| (format!("pl-{id}"), entries.clone())).collect();
-        Learnt { rules, lists, seen, may_begin }
+        Learnt { rules, lists, seen, may_begin, ..Learnt::default() }
     }
 
     fn ids(baseline: Option<&Baseline>) -> Option<String> {
@@ -213,6 +267,35 @@ mod tests {
         let back = Baseline::with(once.clone(), &learnt(&[], Some(&["a", "b"]), true));
         let twice = Baseline::with(back, &learnt(&[], Some(&["a"]), true));
         assert_eq!(ids(twice.as_ref()).as_deref(), Some("a b"), "two in a row");
+    }
+
+    #[test]
+    fn what_a_list_lost_by_a_complete_look_is_no_longer_known() {
+        let net = |text: &str| text.parse::<IpNet>().unwrap();
+        let begun = Baseline::with(None, &learnt(&["a"], Some(&["a"]), true));
+        let read = |entries: &[&str]| Learnt {
+            seen: Some(["a".to_owned()].into()),
+            read: [("pl-a".to_owned(), entries.iter().map(|entry| net(entry)).collect())].into(),
+            ..Learnt::default()
+        };
+        let more = Baseline::with(begun, &read(&["10.0.0.0/9", "10.128.0.0/9", "192.0.2.0/24"])).unwrap();
+        assert_eq!(more.lists["pl-a"], [net("10.0.0.0/8")].into(), "what it gained does not enter by itself");
+        let less = Baseline::with(Some(more), &read(&["10.0.0.0/9"])).unwrap();
+        assert_eq!(less.lists["pl-a"], [net("10.0.0.0/9")].into());
+    }
+
+    #[test]
+    fn what_the_first_look_could_not_decode_is_kept_until_it_can_be_or_is_gone() {
+        let learns = |undecoded: &[&str]| Learnt {
+            undecoded: undecoded.iter().map(|id| (*id).to_owned()).collect(),
+            ..learnt(&["a"], Some(&["a", "b", "c"]), true)
+        };
+        let begun = Baseline::with(None, &learns(&["b", "c"])).unwrap();
+        assert_eq!(begun.undecoded, ["b".to_owned(), "c".to_owned()].into());
+        let decoded = Baseline::with(Some(begun), &learnt(&["b"], Some(&["a", "b", "c"]), true)).unwrap();
+        assert_eq!(decoded.undecoded, ["c".to_owned()].into());
+        let gone = Baseline::with(Some(decoded), &learnt(&[], Some(&["a", "b"]), true)).unwrap();
+        assert!(gone.undecoded.is_empty());
     }
 
     #[test]
@@ -235,6 +318,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_back_as_it_was() {
         let baseline = Baseline::with(None, &learnt(&["a"], None, true)).unwrap();
+        assert!(baseline.is_whole() && !Baseline { rules: BTreeMap::new(), ..baseline.clone() }.is_whole());
         let json = serde_json::to_string(&baseline).unwrap();
         assert_eq!(serde_json::from_str::<Baseline>(&json).unwrap(), baseline, "{json}");
         assert_eq!(serde_json::from_str::<LocationState>("{}").unwrap(), LocationState::default());

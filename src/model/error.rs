@@ -29,6 +29,9 @@ pub enum CloudError {
         #[source]
         source: Cause,
     },
+    /// EC2 does not take what a rule was to become: another rule is that already, or what it refers to is gone.
+    #[error("EC2 does not take that content")]
+    NotTaken(#[source] Cause),
     /// Anything else, after the SDK's own retries.
     #[error("`{action}` failed")]
     Failed {

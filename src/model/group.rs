@@ -1,66 +1,18 @@
 //! A security group as the policy sees it: its live rules, what it is to which cluster, and what its peers are.
 //!
-//! Owns: the words role and evidence. Must not: read anything; inventory fills these values.
+//! Must not: read anything; inventory fills these values.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
+use crate::model::member::Members;
 use crate::model::mode::Mode;
 use crate::model::region::Addresses;
+pub use crate::model::role::{Evidence, Role, RoleEvidence};
 use crate::model::rule::{Peer, Rule};
 use crate::model::words;
-
-words! {
-    /// What a group is to a cluster. A group can have several roles; a group with none is out of scope.
-    pub enum Role {
-        /// The group EKS made for the cluster.
-        Cluster = "cluster",
-        /// An additional group on the control-plane interfaces.
-        ControlPlane = "control-plane",
-        /// Attached to worker nodes.
-        Node = "node",
-        /// Made by EKS for SSH to a managed node group.
-        RemoteAccess = "remote-access",
-        /// Attached to pods.
-        Pod = "pod",
-        /// Attached to a load balancer.
-        LoadBalancer = "load-balancer",
-    }
-}
-
-words! {
-    /// Why we believe a role.
-    pub enum Evidence {
-        /// `DescribeCluster` names the group.
-        DescribeCluster = "describe-cluster",
-        /// `DescribeNodegroup` names the group.
-        DescribeNodegroup = "describe-nodegroup",
-        /// The launch template of a node group names the group.
-        LaunchTemplate = "launch-template",
-        /// The AWS-owned tag `aws:eks:cluster-name`.
-        AwsTag = "aws-tag",
-        /// An interface or instance that the group is attached to.
-        Attachment = "attachment",
-        /// The `groups` entry of the policy.
-        Configured = "configured",
-        /// An ordinary tag, which anybody with `ec2:CreateTags` can write.
-        Tag = "tag",
-    }
-}
-
-/// A role, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RoleEvidence {
-    /// The role.
-    pub role: Role,
-    /// The kind of evidence.
-    pub evidence: Evidence,
-    /// Strong evidence cannot be forged with tags alone. Only it lets us revoke.
-    pub strong: bool,
-}
 
 /// An entry of `groups` in the policy, which says what a group is: strong evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +50,8 @@ pub struct Group {
     pub clusters_since: Option<Timestamp>,
     /// What ties it to anything: names of clusters, ids of interfaces and instances.
     pub ties: BTreeSet<String>,
+    /// What it was found to be of which cluster by this look alone, for later ones.
+    pub members: Members,
     /// Its live rules.
     pub rules: Vec<Rule>,
     /// The ingress rules of the groups that are attached together with it, by each interface's set of groups, as far as they

@@ -1,4 +1,4 @@
-//! Whether the guard changes anything. Must not: know what sets it.
+//! Whether the guard changes anything, and how. Must not: know what sets it.
 
 use crate::model::words;
 
@@ -9,5 +9,15 @@ words! {
         Report = "report",
         /// Revoke what the policy forbids.
         Enforce = "enforce",
+    }
+}
+
+words! {
+    /// Whether a rule that was edited in place is put back to what it was.
+    pub enum Restore {
+        /// To what it was known as, where it was known.
+        Known = "known",
+        /// It is revoked as any other.
+        Never = "never",
     }
 }

@@ -123,6 +123,16 @@ impl Packets {
         }
     }
 
+    /// What EC2 takes for `FromPort` and `ToPort`; none where it ignores them.
+    pub fn ec2_ports(&self) -> Option<(i32, i32)> {
+        let byte = |value: Option<u8>| value.map_or(-1, i32::from);
+        match *self {
+            Self::Tcp(from, to) | Self::Udp(from, to) => Some((from.into(), to.into())),
+            Self::Icmp(kind, code) | Self::Icmpv6(kind, code) => Some((byte(kind), byte(code))),
+            Self::All | Self::Protocol(_) => None,
+        }
+    }
+
     /// The most ports of a rule that is written for each of them; also what is a few hundred to people.
     pub const FEW_HUNDRED: u32 = 256;
     /// Half of a protocol.

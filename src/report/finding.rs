@@ -41,6 +41,10 @@ words! {
         ReadDenied = "read-denied",
         /// Rules of a group cannot be understood, so nobody can judge them.
         UnreadableRule = "unreadable-rule",
+        /// A group has come to another cluster.
+        NewCluster = "new-cluster",
+        /// Less than proof makes a group one of a cluster's.
+        NewMember = "new-member",
     }
 }
 
@@ -50,7 +54,7 @@ impl Check {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
             Self::ReadDenied => Kind::Account,
-            Self::UnreadableRule => Kind::Group,
+            Self::UnreadableRule | Self::NewCluster | Self::NewMember => Kind::Group,
         }
     }
 }
@@ -154,10 +158,14 @@ pub struct Finding {
     pub action: Action,
     /// Why, where the action alone does not say it.
     pub detail: Option<String>,
-    /// When it was read back as gone after our revoke.
+    /// What the rule was known as before it was edited in place to what it was found as. That is what `restored` put it back
+    /// to, and what a revoke lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Rule>,
+    /// When it was read back as gone or put back, after we closed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
-    /// What our revoke did to connections.
+    /// What that did to connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
     /// When people were notified of it, if it is no news now.
@@ -246,6 +254,24 @@ impl Finding {
         Self { named_by_event, ..Self::reported(subject, Some(Severity::High), detail) }
     }
 
+    /// The group counts for a cluster that it did not count for before, and did for another one.
+    pub fn new_cluster(cluster: &str) -> Self {
+        let detail = format!(
+            "the group has come to cluster `{cluster}` too: the stricter mode of its clusters counts now, and exceptions have to \
+             hold for each of them"
+        );
+        Self::reported(Subject::Check(Check::NewCluster), Some(Severity::High), detail)
+    }
+
+    /// The group counts for a cluster from now on, although only ordinary tags and what it is beside say so.
+    pub fn new_member(cluster: &str) -> Self {
+        let detail = format!(
+            "ordinary tags, and what it is attached to, make the group one of cluster `{cluster}`; rules that name it count as \
+             the cluster's own from tomorrow on. If nobody meant that, take the tags off"
+        );
+        Self::reported(Subject::Check(Check::NewMember), Some(Severity::Medium), detail)
+    }
+
     fn reported(subject: Subject, severity: Option<Severity>, detail: String) -> Self {
         Self {
             subject,
@@ -256,6 +282,7 @@ impl Finding {
             portions: Vec::new(),
             action: Action::Reported,
             detail: Some(detail),
+            before: None,
             closed_at: None,
             connections: None,
             notified_at: None,
@@ -263,10 +290,12 @@ impl Finding {
         }
     }
 
-    /// Notes when a rule that was revoked was read back as gone, and what became of its connections; nothing of any other
+    /// Notes when a rule that we closed was read back as closed, and what became of its connections; nothing of any other
     /// finding.
     pub fn close(&mut self, at: Timestamp, rules_of_group: &[Rule]) {
-        if let (Subject::Rule(rule), Action::Revoked) = (&self.subject, self.action) {
+        if let Subject::Rule(rule) = &self.subject
+            && self.action.is_closed_by_us()
+        {
             self.connections = Some(Connections::of(rule, rules_of_group));
             self.closed_at = Some(at);
         }

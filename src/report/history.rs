@@ -85,6 +85,8 @@ pub struct Sighting {
     /// When it was opened and by whom. `None`: it stood there before, or it was gone when we came; then nobody opened it
     /// again, and it only counts as seen.
     pub opened: Option<(Timestamp, Option<String>)>,
+    /// Whether it was there before and nothing is done about it: a person has to, and hears of it once a [`DAY`].
+    pub is_left: bool,
 }
 
 impl Sighting {
@@ -94,7 +96,8 @@ impl Sighting {
         let is_open = !matches!(finding.action, Action::None | Action::AlreadyGone | Action::Changed);
         let named = event.filter(|_| is_open && finding.named_by_event && finding.rule().is_some());
         let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
-        Self { action: finding.action, opened: named.map(opened) }
+        let is_left = finding.known && finding.action == Action::Refused;
+        Self { action: finding.action, opened: named.map(opened), is_left }
     }
 }
 
@@ -134,8 +137,9 @@ impl History {
         if is_new && !is_said && openings.len() >= CONTESTED_FROM {
             return Notification::Contested(contested(&openings, now));
         }
+        let period = if sighting.is_left { DAY } else { QUIET_PERIOD };
         match self.notified {
-            Some((last, action)) if is_within(QUIET_PERIOD, last, now) && !is_news(sighting.action, action) => {
+            Some((last, action)) if is_within(period, last, now) && !is_news(sighting, action) => {
                 Notification::Quiet { last }
             }
             _ => Notification::Send,
@@ -191,10 +195,11 @@ fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
     at <= now && now.duration_since(at) < time
 }
 
-/// Whether people are notified although they were a moment ago. Of what needs a person they are each time.
-fn is_news(action: Action, notified: Action) -> bool {
+/// Whether people are notified although they were a moment ago. Of what needs a person now they are each time.
+fn is_news(sighting: &Sighting, notified: Action) -> bool {
+    let Sighting { action, is_left, .. } = *sighting;
     let is_over = matches!(action, Action::None | Action::AlreadyGone | Action::Changed);
-    action.outcome() >= Outcome::Refused || (action != notified && !is_over)
+    (action.outcome() >= Outcome::Refused && !is_left) || (action != notified && !is_over)
 }
 
 fn newest(mut openings: BTreeMap<Timestamp, Option<String>>) -> BTreeMap<Timestamp, Option<String>> {

@@ -20,7 +20,7 @@ pub const NAMESPACE: &str = "eks-sg-guard";
 type Metric = (&'static str, &'static str, fn(&Counts) -> Value);
 
 /// Names, units, values.
-const METRICS: [Metric; 18] = [
+const METRICS: [Metric; 19] = [
     ("Compliant", "Count", |counts| counts.outcomes[0].into()),
     ("Reported", "Count", |counts| counts.outcomes[1].into()),
     ("Remediated", "Count", |counts| counts.outcomes[2].into()),
@@ -33,6 +33,7 @@ const METRICS: [Metric; 18] = [
     ("SeverityHigh", "Count", |counts| counts.severities[2].into()),
     ("SeverityCritical", "Count", |counts| counts.severities[3].into()),
     ("RulesRevoked", "Count", |counts| counts.revoked.into()),
+    ("RulesRestored", "Count", |counts| counts.restored.into()),
     ("TimeOpen", "Seconds", |counts| counts.seconds_open.clone().into()),
     ("ApiCalls", "Count", |counts| counts.calls.into()),
     ("ApiRetries", "Count", |counts| counts.attempts.saturating_sub(counts.calls).into()),
@@ -51,6 +52,7 @@ struct Counts {
     verdicts: [u64; 2],
     severities: [u64; 4],
     revoked: u64,
+    restored: u64,
     seconds_open: Vec<i64>,
     calls: u64,
     attempts: u64,
@@ -95,6 +97,7 @@ impl Metrics {
                     None => {}
                 }
                 counts.revoked += u64::from(finding.action == Action::Revoked);
+                counts.restored += u64::from(finding.action == Action::Restored);
                 let open = finding.closed_at.zip(record.event_time.filter(|_| finding.named_by_event));
                 let seconds = open.map(|(closed, opened)| closed.duration_since(opened).as_secs().max(0));
                 if counts.seconds_open.len() < MAX_VALUES {

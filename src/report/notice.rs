@@ -7,6 +7,7 @@
 mod compose;
 mod digest;
 pub mod email;
+mod kept;
 pub mod q;
 pub(crate) mod redo;
 pub mod slack;
@@ -17,6 +18,8 @@ pub use compose::notice;
 pub use digest::{digest, digests};
 pub use words::rule_in_words;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::Finding;
@@ -24,25 +27,27 @@ use crate::report::outcome::Outcome;
 use crate::report::record::{Record, TriggerKind};
 
 /// What the channels send. Each takes the form its audience reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// For people, if they are to hear of it.
     pub notice: Option<Notice>,
     /// The record as JSON for machines. `None`: a digest of records that they have.
     pub record: Option<String>,
     /// For subscription filters: `severity`, `outcome`, `cluster`, `account`, `region`, `trigger`. No value is empty.
+    #[serde(deserialize_with = "kept::pairs")]
     pub attributes: Vec<(&'static str, String)>,
 }
 
 /// What people read, in the order in which they read it. All text in it is harmless to a terminal and of one line, but for
 /// code.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// At most 99 characters, without control characters, principals or ARNs.
     pub subject: String,
     /// What happened and to what, as a sentence.
     pub headline: String,
     /// `Cluster`, `Group`, `Who`, … with what is to be said of each.
+    #[serde(deserialize_with = "kept::pairs")]
     pub facts: Vec<(&'static str, String)>,
     /// The findings, worst first.
     pub sections: Vec<Section>,
@@ -59,7 +64,7 @@ pub struct Notice {
 }
 
 /// One finding, or all of a group in a digest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// The rule in words.
     pub title: String,
@@ -70,7 +75,7 @@ pub struct Section {
 }
 
 /// Something to copy into a file or a shell, of one or more lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Code {
     /// What it is good for.
     pub title: &'static str,
@@ -78,13 +83,40 @@ pub struct Code {
     pub text: String,
 }
 
-/// Whether people hear of this finding. After an event: a rule the event named, anything that should go, or something left
-/// undone; older `report` findings wait for the sweep, so that controller churn does not repeat them. In a sweep: all.
+/// What is kept of [`Code`].
+#[derive(Deserialize)]
+struct KeptCode {
+    #[serde(deserialize_with = "kept::title")]
+    title: Word,
+    text: String,
+}
+
+/// One of our own, of which there is a closed list.
+type Word = &'static str;
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let KeptCode { title, text } = KeptCode::deserialize(from)?;
+        Ok(Self { title, text })
+    }
+}
+
+/// A whole message that was kept; one that is not understood is as good as none.
+///
+/// # Errors
+/// None but what is no JSON.
+pub fn message_kept<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Message>, D::Error> {
+    let kept: Option<serde_json::Value> = Option::deserialize(from)?;
+    Ok(kept.and_then(|kept| serde_json::from_value(kept).ok()))
+}
+
+/// Whether people hear of this finding. After an event: what the guard closed or left undone, and of new rules those that
+/// the event named or that should go. Known rules wait for the sweep's digest. In a sweep: all.
 pub fn is_due(finding: &Finding, is_event: bool) -> bool {
     !is_event
-        || finding.named_by_event
-        || finding.verdict == Verdict::Revoke
         || finding.action.outcome() >= Outcome::Refused
+        || finding.action.is_closed_by_us()
+        || !finding.known && (finding.named_by_event || finding.verdict == Verdict::Revoke)
 }
 
 /// Whether people are notified of this record: it has a finding that they hear of and did not hear of a moment ago.

@@ -15,7 +15,7 @@ words! {
         Compliant = "compliant",
         /// People are notified, nothing changed.
         Reported = "reported",
-        /// Forbidden rules are gone, and read back as gone.
+        /// Forbidden rules are gone or put back, and read back as that.
         Remediated = "remediated",
         /// A guard kept us from revoking.
         Refused = "refused",
@@ -35,6 +35,8 @@ words! {
         WouldRevoke = "would-revoke",
         /// Revoked, and read back as gone.
         Revoked = "revoked",
+        /// Put back to what it was known as, and read back as that.
+        Restored = "restored",
         /// It was gone before we came.
         AlreadyGone = "already-gone",
         /// It changed between verdict and revoke and was judged again.
@@ -52,12 +54,17 @@ impl Action {
         matches!(self, Self::Revoked | Self::AlreadyGone)
     }
 
+    /// Whether we closed it.
+    pub fn is_closed_by_us(self) -> bool {
+        matches!(self, Self::Revoked | Self::Restored)
+    }
+
     /// What this alone makes of the record.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::None => Outcome::Compliant,
             Self::Reported | Self::WouldRevoke | Self::AlreadyGone | Self::Changed => Outcome::Reported,
-            Self::Revoked => Outcome::Remediated,
+            Self::Revoked | Self::Restored => Outcome::Remediated,
             Self::Refused => Outcome::Refused,
             Self::Failed => Outcome::Failed,
         }

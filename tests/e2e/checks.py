@@ -21,7 +21,8 @@ RECORD = {
 ACTOR = {"arn", "type", "session_issuer", "source_ip", "user_agent", "invoked_by"}
 GROUP = {"id", "name", "vpc", "cluster", "roles"}
 FINDING = {
-    "kind", "rule", "requirement", "check", "verdict", "severity", "named_by_event", "portions", "action", "detail",
+    "kind", "rule", "requirement", "check", "verdict", "severity", "named_by_event", "known", "portions", "action",
+    "detail",
 }  # fmt: skip
 # Which fields say what a finding of a kind is about. A public endpoint was called a requirement before there were checks.
 KINDS = {
@@ -101,6 +102,7 @@ def _conforms_finding(finding: dict[str, Any]) -> None:
     assert finding["severity"] in SEVERITIES
     assert finding["action"] in ACTIONS
     assert isinstance(finding["named_by_event"], bool)
+    assert isinstance(finding["known"], bool)
     rule = finding["rule"]
     about = {name for name in ("rule", "requirement", "check") if finding[name] is not None}
     assert about == KINDS[finding["kind"]], finding

@@ -8,7 +8,7 @@ import crowds
 from checks import actions, closes, findings, leaves
 from events import rule_ids
 from slow_calls import KUBELET, SCENARIOS
-from test_triggers import primary_interface, puts_on
+from test_triggers import puts_on
 from world import WORLD, allow
 
 TO_THE_WORLD = {"IpProtocol": "tcp", "FromPort": 10250, "ToPort": 10250, "CidrIpv4": WORLD}
@@ -104,7 +104,7 @@ def guest(world):
     """A group of another VPC, associated with the cluster's and attached to a node there."""
     group = world.group("guest", vpc=world.other_vpc)
     world.associate(group, world.vpc)
-    puts_on(world, primary_interface(world), world.node_group, group)
+    puts_on(world, world.interface_of(world.node_group), world.node_group, group)
     return group
 
 
@@ -183,7 +183,7 @@ def internal(world, cluster="prod", vpc=None):
     group = world.group(f"eks-local-internal-do-not-use-or-edit-{cluster}-0a1b2c3d", vpc=vpc)
     if vpc:
         world.associate(group, world.vpc)
-    puts_on(world, primary_interface(world), world.node_group, group)
+    puts_on(world, world.interface_of(world.node_group), world.node_group, group)
     return group
 
 

@@ -86,16 +86,27 @@ TOPICS = [
 SERVICES = [{"Fn::Sub": f"{name}.${{AWS::Region}}.${{AWS::URLSuffix}}"} for name in ("sns", "secretsmanager")]
 THROUGH_SNS = {"StringEquals": {"kms:ViaService": SERVICES}}
 LOG = {"Fn::GetAtt": ["GuardLogGroup", "Arn"]}
+TABLE = {
+    "Fn::If": [
+        "MakeStateTable",
+        {"Fn::GetAtt": ["GuardTable", "Arn"]},
+        {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${StateTable}"},
+    ]
+}
 WRITES = {
     "ec2:RevokeSecurityGroupEgress": (arn("ec2", "security-group"), None),
     "ec2:RevokeSecurityGroupIngress": (arn("ec2", "security-group"), None),
+    "ec2:ModifySecurityGroupRules": (
+        [arn("ec2", "security-group"), arn("ec2", "security-group-rule"), arn("ec2", "prefix-list", account="*")],
+        None,
+    ),
     "sns:Publish": (TOPICS, None),
     "kms:Decrypt": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
     "kms:GenerateDataKey*": ({"Ref": "KmsKeyArn"}, THROUGH_SNS),
     "sts:AssumeRole": ({"Fn::Sub": "arn:${AWS::Partition}:iam::*:role/${GuardRoleName}"}, None),
     "secretsmanager:GetSecretValue": ({"Ref": "SlackSecretArn"}, None),
-    "dynamodb:BatchGetItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
-    "dynamodb:PutItem": ({"Fn::GetAtt": ["GuardTable", "Arn"]}, None),
+    "dynamodb:BatchGetItem": (TABLE, None),
+    "dynamodb:PutItem": (TABLE, None),
     "sqs:SendMessage": ({"Fn::GetAtt": ["FailureQueue", "Arn"]}, None),
     "logs:CreateLogStream": (LOG, None),
     "logs:PutLogEvents": (LOG, None),
@@ -106,7 +117,9 @@ def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
     """All statements of the role, those behind a condition included."""
     (policy,) = resources["GuardRole"]["Properties"]["Policies"]
     found = []
-    for statement in policy["PolicyDocument"]["Statement"]:
+    state = resources["GuardStatePolicy"]["Properties"]
+    assert state["RoleName"] == {"Ref": "GuardRole"}
+    for statement in policy["PolicyDocument"]["Statement"] + state["PolicyDocument"]["Statement"]:
         if "Fn::If" in statement:
             _, statement, otherwise = statement["Fn::If"]
             assert otherwise == {"Ref": "AWS::NoValue"}
@@ -125,6 +138,18 @@ def test_the_role_may_do_exactly_this(resources: dict[str, Any]) -> None:
     assert granted == READS | WRITES
 
 
+def test_rules_may_be_modified_only_where_they_are_put_back(template: dict[str, Any]) -> None:
+    member = yaml.load(TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8"), CloudFormationLoader)
+    for each, role in (template, "GuardRole"), (member, "MemberRole"):
+        assert each["Conditions"]["PutsBack"] == {"Fn::Equals": [{"Ref": "GuardRestore"}, "known"]}
+        assert each["Parameters"]["GuardRestore"]["AllowedValues"] == ["known", "never"]
+        (policy,) = each["Resources"][role]["Properties"]["Policies"]
+        found = [each for each in policy["PolicyDocument"]["Statement"] if "Modify" in json.dumps(each)]
+        (condition, statement, otherwise) = found[0]["Fn::If"]
+        assert len(found) == 1 and statement["Action"] == "ec2:ModifySecurityGroupRules"
+        assert (condition, otherwise) == ("PutsBack", {"Ref": "AWS::NoValue"})
+
+
 def test_no_write_has_a_wildcard_where_it_matters(resources: dict[str, Any]) -> None:
     for statement in statements(resources):
         for action in listed(statement["Action"]):
@@ -137,9 +162,13 @@ def test_no_write_has_a_wildcard_where_it_matters(resources: dict[str, Any]) -> 
                 continue
             for resource in listed(statement["Resource"]):
                 if "Fn::Sub" in resource:
-                    name = resource["Fn::Sub"].rsplit(":", 1)
-                    assert "*" not in name[0], f"{action}: partition, region and account are named"
-                    assert name[1] == "security-group/*"
+                    place, name = resource["Fn::Sub"].rsplit(":", 1)
+                    if (action, name) == ("ec2:ModifySecurityGroupRules", "prefix-list/*"):
+                        assert place.count("*") == 1 and place.endswith(":*"), "a list that the rule names, of any owner"
+                        continue
+                    assert "*" not in place, f"{action}: partition, region and account are named"
+                    may = {"security-group/*"} | ({"security-group-rule/*"} if "Modify" in action else set())
+                    assert name in may, action
                 else:
                     assert isinstance(resource, dict), f"{action}: one named resource"
 
@@ -157,7 +186,7 @@ def test_nothing_else_gives_the_function_rights(resources: dict[str, Any]) -> No
         "Action": "sts:AssumeRole",
     }
     identities = [name for name, resource in resources.items() if resource["Type"].startswith("AWS::IAM::")]
-    assert identities == ["GuardRole"]
+    assert identities == ["GuardRole", "GuardStatePolicy"]
 
 
 # ---------------------------------------------------------------- the events
@@ -370,7 +399,7 @@ def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> No
         "GUARD_OWN_ROLE_ARN": {"Fn::GetAtt": ["GuardRole", "Arn"]},
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
-        "GUARD_STATE_TABLE": {"Fn::If": ["MakeStateTable", {"Ref": "GuardTable"}, ""]},
+        "GUARD_STATE_TABLE": either("MakeStateTable", "GuardTable", "StateTable"),
         "AWS_SDK_UA_APP_ID": "eks-sg-guard",
     }
     assert template["Parameters"]["StateTable"]["Default"] == "true"
@@ -383,9 +412,12 @@ def test_a_member_account_allows_what_the_guard_does_at_home_and_forwards_what_i
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"AWS": {"Ref": "GuardRoleArn"}}
     (policy,) = role["Policies"]
-    granted = {each["Sid"]: (each["Action"], each["Resource"]) for each in policy["PolicyDocument"]["Statement"]}
+    stated = [each["Fn::If"][1] if "Fn::If" in each else each for each in policy["PolicyDocument"]["Statement"]]
+    granted = {each["Sid"]: (each["Action"], each["Resource"]) for each in stated}
 
     def everywhere(resource: Any) -> Any:
+        if isinstance(resource, list):
+            return [everywhere(each) for each in resource]
         return {"Fn::Sub": resource["Fn::Sub"].replace("${AWS::Region}", "*")} if isinstance(resource, dict) else resource
 
     touches_ec2 = [each for each in statements(resources) if listed(each["Action"])[0].startswith(("ec2:", "eks:"))]
@@ -420,16 +452,26 @@ def test_everything_is_looked_at_on_a_schedule(template: dict[str, Any]) -> None
     assert permission["SourceArn"] == {"Fn::GetAtt": ["SweepRule", "Arn"]}
 
 
-def test_the_state_table_is_optional_and_its_items_end_by_themselves(template: dict[str, Any]) -> None:
+def test_the_state_table_is_made_or_adopted_stays_and_is_written_by_the_guard_alone(template: dict[str, Any]) -> None:
     table = template["Resources"]["GuardTable"]
     assert template["Conditions"][table["Condition"]] == {"Fn::Equals": [{"Ref": "StateTable"}, "true"]}
     properties = table["Properties"]
     assert properties["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    (policy,) = template["Resources"]["GuardRole"]["Properties"]["Policies"]
-    guarded = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
-    assert "MakeStateTable" in {condition for condition, statement, _ in guarded if statement["Sid"] == "KeepState"}
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain"), "it decides what is new"
+    (deny,) = properties["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Principal"]) == ("Deny", "*")
+    assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["GuardRole", "Arn"]}}}
+    writes = {"BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem", "PartiQLDelete", "PartiQLInsert", "PartiQLUpdate"}
+    assert set(deny["Action"]) == {f"dynamodb:{write}" for write in writes}
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted"), [("true", True), ("guard-GuardTable-1AB", True), ("false", False), ("", False), ("a b", False)]
+)
+def test_a_table_is_named_or_made(template: dict[str, Any], value: str, accepted: bool) -> None:
+    assert bool(re.match(template["Parameters"]["StateTable"]["AllowedPattern"], value)) == accepted
 
 
 @pytest.mark.parametrize(

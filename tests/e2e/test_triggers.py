@@ -9,13 +9,6 @@ from world import WORLD, allow
 KUBELET = allow("tcp", 10250, WORLD)
 
 
-def primary_interface(world):
-    pages = world.emulator.ec2.describe_network_interfaces(
-        Filters=[{"Name": "attachment.instance-id", "Values": [world.node_instances[0]]}]
-    )
-    return pages["NetworkInterfaces"][0]["NetworkInterfaceId"]
-
-
 def puts_on(world, interface, *groups):
     world.emulator.ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, Groups=list(groups))
     listed = {"items": [{"groupId": group} for group in groups]}
@@ -25,7 +18,7 @@ def puts_on(world, interface, *groups):
 def test_an_open_group_put_on_a_node_is_closed(world, guard):
     group = world.group("debug")
     rules = world.open(group, KUBELET)
-    closes(guard(), puts_on(world, primary_interface(world), world.node_group, group), rules)
+    closes(guard(), puts_on(world, world.interface_of(world.node_group), world.node_group, group), rules)
 
 
 def test_an_open_group_put_on_something_else_is_none_of_our_business(world, guard):

@@ -237,6 +237,11 @@ class World:
         pages = self.emulator.ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters)
         return {rule["SecurityGroupRuleId"]: rule for page in pages for rule in page["SecurityGroupRules"]}
 
+    def interface_of(self, group: str) -> str:
+        """The first interface that the group is attached to."""
+        pages = self.emulator.ec2.describe_network_interfaces(Filters=[{"Name": "group-id", "Values": [group]}])
+        return pages["NetworkInterfaces"][0]["NetworkInterfaceId"]
+
     # --- the state ---
 
     def state_table(self) -> str:

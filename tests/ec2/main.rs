@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers make canned answers")]
 
 mod errors;
+mod modify;
 mod reads;
 mod revoke;
 mod rules;

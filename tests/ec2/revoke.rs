@@ -1,4 +1,4 @@
-//! The one mutating call: what is sent, and what the answers mean.
+//! The call that revokes: what is sent, and what the answers mean.
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{mock, mock_client};

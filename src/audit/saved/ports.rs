@@ -21,7 +21,7 @@ use crate::model::facts::{
 use crate::model::group::AwsList;
 use crate::model::ids::Location;
 use crate::model::region::Addresses;
-use crate::model::rule::{Direction, Peer};
+use crate::model::rule::{Direction, Peer, Rule};
 use crate::ports::{Clock, Ec2, Eks};
 
 /// One location of the files.
@@ -36,6 +36,10 @@ fn not_saved(kind: Kind, what: impl Into<String>) -> CloudError {
     CloudError::Failed { action: kind.command().to_owned(), source: what.into().into() }
 }
 
+fn unchanged(group: &str) -> CloudError {
+    CloudError::Failed { action: format!("a change of {group}"), source: "saved answers change nothing".into() }
+}
+
 impl SavedAws {
     fn some<T: Clone>(all: &[T], at: impl IntoIterator<Item = usize>) -> Vec<T> {
         let at: BTreeSet<usize> = at.into_iter().collect();
@@ -48,7 +52,7 @@ impl SavedAws {
     }
 
     fn groups_with(&self, is_meant: impl Fn(&Peer, Direction) -> bool) -> Vec<String> {
-        let has = |rules: &[crate::model::rule::Rule]| rules.iter().any(|rule| is_meant(&rule.peer, rule.direction));
+        let has = |rules: &[Rule]| rules.iter().any(|rule| is_meant(&rule.peer, rule.direction));
         self.facts.groups.iter().filter(|(_, known)| has(&known.rules)).map(|(id, _)| id.clone()).collect()
     }
 
@@ -172,8 +176,11 @@ impl Ec2 for SavedAws {
     }
 
     async fn revoke(&self, group: &str, _: Direction, _: &[String]) -> Result<(), CloudError> {
-        let action = format!("aws ec2 revoke-security-group-ingress --group-id {group}");
-        Err(CloudError::Failed { action, source: "saved answers change nothing".into() })
+        Err(unchanged(group))
+    }
+
+    async fn modify(&self, group: &str, _: &[Rule]) -> Result<(), CloudError> {
+        Err(unchanged(group))
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::member::Member;
 
 const GROUP: &str = "sg-0aa";
 
@@ -61,6 +62,8 @@ struct World {
     proven: Vec<(&'static str, &'static str)>,
     /// There are more interfaces than were read.
     is_cut: bool,
+    /// What the state says.
+    recalled: Members,
 }
 
 impl World {
@@ -92,6 +95,8 @@ impl World {
         };
         let is_attached = |groups: &[String]| groups.contains(&group.id);
         membership(Facts {
+            recalled: &self.recalled,
+            now: Timestamp::UNIX_EPOCH,
             account: "111122223333",
             clusters: &self.clusters.unwrap_or_else(|| vec![prod()]),
             configured: &self.configured,
@@ -369,4 +374,30 @@ fn a_load_balancers_claim_by_tag_adds_no_cluster_to_corroborated_nodes() {
         ..World::default()
     };
     assert_eq!(world.clusters(), ["prod"]);
+}
+
+#[test]
+fn what_a_group_was_a_moment_ago_counts_on_while_the_cluster_and_an_attachment_are_the_same() {
+    let hour = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+    let member = |at: i64, created: Option<i64>, attachment: &str| Member {
+        created_at: created.map(hour),
+        node_groups: std::collections::BTreeSet::new(),
+        roles: [Role::Node].into(),
+        attachments: [attachment.to_owned()].into(),
+        is_proven: false,
+        since: hour(at),
+        at: hour(at),
+    };
+    for (what, member, bare, expected) in [
+        ("an hour ago", member(-1, None, "i-1"), true, "node state strong"),
+        ("a day ago", member(-25, None, "i-1"), true, ""),
+        ("another cluster of that name", member(-1, Some(-5), "i-1"), true, ""),
+        ("attached elsewhere now", member(-1, None, "i-2"), true, ""),
+        ("still tagged, and let in by nobody", member(-1, None, "i-1"), false, "node state strong"),
+    ] {
+        let tags: &[(&str, &str)] = if bare { &[] } else { &[("kubernetes.io/cluster/prod", "owned")] };
+        let recalled = [("prod".to_owned(), member)].into();
+        let world = World { instances: vec![instance(tags)], recalled, ..World::default() };
+        assert_eq!(world.roles().join(", "), expected, "{what}");
+    }
 }

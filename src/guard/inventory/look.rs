@@ -3,7 +3,7 @@
 //!
 //! Must not: say what a group is (the view does).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join;
 
@@ -17,16 +17,26 @@ use crate::cluster::names::{self, Named};
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, Selector};
 use crate::model::group::Evidence;
+use crate::model::member::Members;
 
 impl Inventory {
     /// The groups, what they are attached to, and the clusters that these name. Clusters named before are asked for beside
     /// EC2, so that a warm function has all in one wave.
-    pub(super) async fn see(&self, ids: &[String], attachment: Option<&str>) -> Result<Seen, CloudError> {
-        let hint = self.hint(ids);
+    pub(super) async fn see(
+        &self,
+        ids: &[String],
+        attachment: Option<&str>,
+        recalled: BTreeMap<String, Members>,
+    ) -> Result<Seen, CloudError> {
+        let mut hint = self.hint(ids);
+        for (cluster, member) in recalled.values().flatten() {
+            hint.named.entry(cluster.clone()).or_default().extend(member.node_groups.iter().cloned());
+        }
         let mut clusters = Clusters::default();
         let (read, ()) =
             futures::join!(self.raw(ids, attachment, &hint.neighbours), clusters.ask(self.eks.as_ref(), &hint.named));
         let (mut raw, mut unread) = read?;
+        raw.recalled = recalled;
         let mut noted = |what: &str, source| unread.push((None, Unread { what: what.to_owned(), source }));
         match self.named(&raw, &hint).await {
             Ok(named) => clusters.ask(self.eks.as_ref(), &named).await,

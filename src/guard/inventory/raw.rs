@@ -14,13 +14,14 @@ use crate::cluster::membership::{
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Rules};
 use crate::model::group::ConfiguredGroup;
+use crate::model::member::Members;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// Sets of groups attached together that are looked at for one group. Nodes have a few.
 const MAX_SETS: usize = 100;
 /// Attachments that are remembered of one group.
-const MAX_TIES: usize = 100;
+const MAX_ATTACHMENTS: usize = 100;
 
 /// Groups with what they are attached to, unjudged.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,8 @@ pub(super) struct RawState {
     pub(super) associations: BTreeMap<String, BTreeSet<String>>,
     /// Of these two, something could not be read.
     pub(super) ranges_unread: bool,
+    /// What the state says that groups were.
+    pub(super) recalled: BTreeMap<String, Members>,
 }
 
 /// Groups that may connect others with a cluster.
@@ -276,12 +279,18 @@ impl<'a> View<'a> {
 
     /// The ids of what it is attached to, the first of them.
     pub(super) fn attachments(&self, group: &GroupFacts) -> impl Iterator<Item = String> {
-        let interfaces = self.interfaces.get(group.id.as_str()).into_iter().flatten();
-        interfaces.map(|interface| interface.id.clone()).take(MAX_TIES)
+        let interfaces = self.interfaces.get(group.id.as_str()).into_iter().flatten().map(|interface| &interface.id);
+        let instances = self.instances.get(group.id.as_str()).into_iter().flatten().map(|instance| &instance.id);
+        interfaces.chain(instances).take(MAX_ATTACHMENTS).cloned()
+    }
+
+    /// When this was read.
+    pub(super) fn at(&self) -> Timestamp {
+        self.raw.rules_at
     }
 
     pub(super) fn membership(&self, group: &GroupFacts) -> Membership {
-        let none = BTreeSet::new();
+        let (none, nothing) = (BTreeSet::new(), Members::new());
         membership(Facts {
             account: self.account,
             clusters: self.clusters,
@@ -293,6 +302,8 @@ impl<'a> View<'a> {
             interfaces: self.interfaces.get(group.id.as_str()).map_or(&[], Vec::as_slice),
             is_complete: self.raw.is_complete(group),
             instances: self.instances.get(group.id.as_str()).map_or(&[], Vec::as_slice),
+            recalled: self.raw.recalled.get(&group.id).unwrap_or(&nothing),
+            now: self.at(),
         })
     }
 }

@@ -48,8 +48,9 @@ impl References {
             }
         }
         // A group takes what its own rules name: a sweep looks up thousands.
+        let former: Vec<Rule> = snapshot.former().cloned().collect();
         let Group { clusters, peers, prefix_lists, rules, beside, .. } = &mut snapshot.group;
-        for rule in rules.iter().chain(beside.iter().flatten()) {
+        for rule in rules.iter().chain(beside.iter().flatten()).chain(&former) {
             match &rule.peer {
                 Peer::Cidr(_) => {}
                 Peer::PrefixList(id) => {

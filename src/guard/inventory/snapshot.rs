@@ -1,10 +1,11 @@
 //! A group as it was read, and which of its rules can be judged already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::guard::standing::is_equal;
 use crate::model::error::CloudError;
 use crate::model::facts::Cluster;
 use crate::model::group::Group;
@@ -35,6 +36,13 @@ pub struct Unread {
     pub source: CloudError,
 }
 
+impl Looked {
+    /// Every group that was seen, some of them twice.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.snapshots.iter().map(|snapshot| &snapshot.group).chain(&self.all)
+    }
+}
+
 /// A group as it was read.
 #[derive(Clone, Debug)]
 pub struct GroupSnapshot {
@@ -48,6 +56,8 @@ pub struct GroupSnapshot {
     pub(super) resolved: BTreeSet<String>,
     /// The sets of groups that are attached together with it, without itself; gone when their rules were looked up.
     pub(super) beside: BTreeSet<BTreeSet<String>>,
+    /// What known rules were that refer to something, by id: a rule that was edited in place may become that again.
+    pub(super) known: BTreeMap<String, Rule>,
 }
 
 /// What has to be looked up before some rules can be judged.
@@ -74,7 +84,29 @@ impl Unresolved {
 impl GroupSnapshot {
     pub(super) fn new(group: Group, rules_at: Timestamp, clusters: &Arc<Vec<Cluster>>) -> Self {
         let resolved = BTreeSet::from([group.id.clone()]);
-        Self { group, rules_at, clusters: Arc::clone(clusters), resolved, beside: BTreeSet::new() }
+        Self {
+            group,
+            rules_at,
+            clusters: Arc::clone(clusters),
+            resolved,
+            beside: BTreeSet::new(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of what its rules are known as.
+    pub fn remember<'a>(&mut self, known: impl Iterator<Item = &'a Rule>) {
+        let known = known.filter(|rule| reference(rule).is_some());
+        self.known = known.map(|rule| (rule.id.clone(), rule.clone())).collect();
+    }
+
+    /// What rules that were edited in place were known as, where that refers to something.
+    pub(super) fn former(&self) -> impl Iterator<Item = &Rule> {
+        self.group.rules.iter().filter_map(|rule| self.former_of(rule))
+    }
+
+    fn former_of(&self, rule: &Rule) -> Option<&Rule> {
+        self.known.get(&rule.id).filter(|known| !is_equal(known, rule))
     }
 
     /// The clusters that it may be of.
@@ -102,7 +134,7 @@ impl GroupSnapshot {
     /// What rules depend on that was not looked up.
     pub fn unresolved(&self) -> Unresolved {
         let is_resolved = |id: &&str| self.resolved.contains(*id);
-        let of_rules = self.group.rules.iter().filter_map(reference).filter(|id| !is_resolved(id));
+        let of_rules = self.group.rules.iter().chain(self.former()).filter_map(reference).filter(|id| !is_resolved(id));
         let small = self.group.rules.iter().any(|rule| self.counts_together(rule));
         let beside = if small { self.beside.clone() } else { BTreeSet::new() };
         let of_beside = self.lists_beside().filter(|id| small && !is_resolved(id));
@@ -112,7 +144,8 @@ impl GroupSnapshot {
     fn is_judgeable(&self, rule: &Rule) -> bool {
         let is_resolved = |id: &str| self.resolved.contains(id);
         let knows_beside = || self.beside.is_empty() && self.lists_beside().all(is_resolved);
-        reference(rule).is_none_or(is_resolved) && (!self.counts_together(rule) || knows_beside())
+        let refers_to = |rule: &Rule| reference(rule).is_none_or(is_resolved);
+        refers_to(rule) && self.former_of(rule).is_none_or(refers_to) && (!self.counts_together(rule) || knows_beside())
     }
 
     /// Whether the rule is judged together with those of the groups beside this one.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::model::baseline::Baseline;
 use crate::model::group::{Evidence, Role, RoleEvidence};
+use crate::model::member::Members;
 use crate::model::rule::{Direction, Packets, Peer};
 
 const NOW: &str = "2026-11-23T12:00:00Z";
@@ -41,11 +42,12 @@ fn balancer(clusters: &[&str]) -> Group {
 /// A look an hour ago, of a guard that began in October, at a group that had `sgr-1` open to everybody.
 fn remembered() -> Remembered {
     let context = Context { clusters: names(&["prod"]), ..Context::default() };
-    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None, missed: 0 };
+    let known = KnownRule { rule: rule("sgr-1", "0.0.0.0/0"), context, mark: None, author: None, missed: 0 };
     Remembered {
         began: Some(at("2026-10-01T00:00:00Z")),
         looked_at: Some(at("2026-11-23T11:00:00Z")),
         was_there: true,
+        members: Members::new(),
         baseline: Some(Baseline { rules: [("sgr-1".to_owned(), known)].into(), ..Baseline::default() }),
     }
 }
@@ -82,6 +84,11 @@ fn each_sentence_of_the_design() {
     let down = || Memory::Unreadable("connection reset".to_owned());
     let was_known = || Memory::Read(remembered());
     let looked = |looked_at: Option<&str>| Memory::Read(Remembered { looked_at: looked_at.map(at), ..remembered() });
+    let undecoded = || {
+        let mut remembered = remembered();
+        remembered.baseline.iter_mut().for_each(|baseline| baseline.undecoded = names(&["sgr-2"]));
+        Memory::Read(remembered)
+    };
     let without = |was_there| Memory::Read(Remembered { baseline: None, was_there, ..remembered() });
     let shared = |group: Group| Group { is_shared: true, ..group };
     let since = |group: Group, time: &str| Group { clusters_since: Some(at(time)), ..group };
@@ -98,6 +105,7 @@ fn each_sentence_of_the_design() {
         ("what an event created is new, without asking", &old, prod(), was_known(), created, NEW),
         ("also before the first look", &old, prod(), looked(None), created, NEW),
         ("no table: what the event names is new", &old, prod(), Memory::None, named, NEW),
+        ("no table: what it rewrote too", &old, prod(), Memory::None, Led::Rewrote, NEW),
         ("no table: what it puts on an attachment too", &old, prod(), Memory::None, attached, NEW),
         ("no table: everything else is known", &old, prod(), Memory::None, elsewhere, KNOWN),
         ("no table: a group attached outside now", &old, shared(prod()), Memory::None, attached, "refused"),
@@ -111,6 +119,15 @@ fn each_sentence_of_the_design() {
         ("not answered yet: everything else waits", &old, prod(), Memory::Unasked, named, "waits"),
         // First look.
         ("until the first look ends, what no event created is known", &other, prod(), looked(None), named, KNOWN),
+        (
+            "but for a group of which all clusters were made after the guard began",
+            &other,
+            since(prod(), "2026-11-01T00:00:00Z"),
+            Memory::Read(Remembered { looked_at: None, was_there: false, baseline: None, ..remembered() }),
+            elsewhere,
+            NEW,
+        ),
+        ("what that look could not decode", &other, prod(), undecoded(), elsewhere, KNOWN),
         // Known and new.
         ("a sweep finds a rule whose event was lost", &other, prod(), was_known(), elsewhere, NEW),
         ("an identical rule under a new id is new", &other, prod(), was_known(), named, NEW),
@@ -205,7 +222,8 @@ fn only_a_young_authorize_creates() {
         ("AuthorizeSecurityGroupEgress", Some("2026-11-23T11:00:00Z"), Led::Created),
         ("AuthorizeSecurityGroupIngress", Some("2026-11-23T10:59:59Z"), Led::Named),
         ("AuthorizeSecurityGroupIngress", None, Led::Named),
-        ("ModifySecurityGroupRules", Some(NOW), Led::Named),
+        ("ModifySecurityGroupRules", Some(NOW), Led::Rewrote),
+        ("ModifySecurityGroupRules", Some("2026-11-23T10:59:59Z"), Led::Named),
         ("ModifyNetworkInterfaceAttribute", Some(NOW), Led::Attached),
         ("AttachNetworkInterface", Some(NOW), Led::Attached),
         ("ModifyManagedPrefixList", Some(NOW), Led::Named),

@@ -45,6 +45,7 @@ fn findings() -> impl Strategy<Value = Finding> {
         prop::sample::select(Verdict::ALL.to_vec()),
         prop::option::of(prop::sample::select(Severity::ALL.to_vec())),
         any::<(bool, bool)>(),
+        prop::option::of(prop::sample::select(subjects())),
         prop::collection::vec(portion, 0..3),
     );
     let became = (
@@ -55,12 +56,13 @@ fn findings() -> impl Strategy<Value = Finding> {
         time,
         contested,
     );
-    (said, became).prop_map(|((subject, verdict, severity, (named_by_event, known), portions), became)| {
+    (said, became).prop_map(|((subject, verdict, severity, (named_by_event, known), before, portions), became)| {
+        let before = before.and_then(|subject| if let Subject::Rule(rule) = subject { Some(rule) } else { None });
         let (action, detail, closed_at, connections, notified_at, contested) = became;
         #[rustfmt::skip]
         let finding = Finding {
-            subject, verdict, severity, named_by_event, known, portions, action, detail, closed_at, connections, notified_at,
-            contested,
+            subject, verdict, severity, named_by_event, known, portions, action, detail, before, closed_at, connections,
+            notified_at, contested,
         };
         finding
     })

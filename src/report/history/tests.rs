@@ -17,11 +17,15 @@ fn at(minutes: i64) -> Timestamp {
 }
 
 fn opened(minutes: i64) -> Sighting {
-    Sighting { action: Action::Revoked, opened: Some((at(minutes), Some("ann".to_owned()))) }
+    Sighting { action: Action::Revoked, opened: Some((at(minutes), Some("ann".to_owned()))), is_left: false }
 }
 
 fn seen(action: Action) -> Sighting {
-    Sighting { action, opened: None }
+    Sighting { action, opened: None, is_left: false }
+}
+
+fn left(action: Action) -> Sighting {
+    Sighting { is_left: true, ..seen(action) }
 }
 
 /// What people are notified of, sighting by sighting.
@@ -44,6 +48,7 @@ fn notified(sightings: &[(i64, Sighting)]) -> Vec<&'static str> {
 type Row<'a> = (&'a str, &'a [(i64, Sighting)], &'a [&'a str]);
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_told() {
     use Action::{AlreadyGone, Changed, Failed, Refused, Reported, Revoked, WouldRevoke};
     let day = 24 * 60;
@@ -62,6 +67,16 @@ fn what_is_told() {
                 (120, seen(Reported)),
             ],
             &["send", "quiet", "quiet", "send", "quiet", "send"],
+        ),
+        (
+            "what was there and is left to a person is sent once a day",
+            &[(0, left(Refused)), (61, left(Refused)), (day - 1, left(Refused)), (day, left(Refused))],
+            &["send", "quiet", "quiet", "send"],
+        ),
+        (
+            "and at once when it was something else before",
+            &[(0, seen(WouldRevoke)), (1, left(Refused)), (2, left(Refused))],
+            &["send", "send", "quiet"],
         ),
         (
             "the third opening in a day is contested, even within the hour",
@@ -156,6 +171,7 @@ fn contested_says_who_and_how_often_the_most_often_first() {
     let by = |name: &str, minutes| Sighting {
         action: Action::Revoked,
         opened: Some((at(minutes), Some(name.to_owned()).filter(|name| !name.is_empty()))),
+        is_left: false,
     };
     let mut history = History::default();
     for sighting in [by("old", -1440), by("bob", 1), by("zoe", 2), by("", 3)] {
@@ -321,7 +337,7 @@ fn sightings() -> impl Strategy<Value = Vec<(i64, Sighting)>> {
             now += pause;
             let opened = is_opened
                 .then(|| (at((now - late).div_euclid(60) * 60), (late % 3 > 0).then(|| format!("user {}", late % 3))));
-            (now, Sighting { action, opened })
+            (now, Sighting { action, opened, is_left: false })
         };
         steps.into_iter().map(sighting).collect()
     })

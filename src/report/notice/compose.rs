@@ -2,11 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::words::{clauses, headline, meanwhile, next_steps, rule_in_words, status, subject, what};
+use super::words::{before, clauses, headline, meanwhile, next_steps, rule_in_words, status, subject, what};
 use super::{Notice, Section, cluster, redo, source};
 use crate::event::Actor;
 use crate::model::text::{capital, plain};
 use crate::report::finding::{Check, Finding, Subject};
+use crate::report::outcome::Action;
 use crate::report::record::{GroupRecord, Record};
 
 /// Findings written out in one notice; the rest is counted.
@@ -142,6 +143,7 @@ fn section(finding: &Finding, record: &Record) -> Section {
     if actor.is_some() && !finding.named_by_event && finding.rule().is_some() {
         lines.push("Not named by this call; who wrote it is not known".to_owned());
     }
+    lines.extend(before(finding));
     lines.extend(finding.detail.as_deref().map(|detail| capital(&plain(detail))));
     let why = if is_missing { "Required" } else { "Not allowed" };
     lines.extend(clauses(finding).map(|portion| format!("{why} by `{}`: {}", portion.clause, plain(&portion.reason))));
@@ -160,11 +162,13 @@ fn repeated(finding: &Finding, actor: Option<&Actor>) -> Vec<String> {
     finding.contested.as_ref().map(lines).unwrap_or_default()
 }
 
-/// From the call to the read that showed the rule gone. CloudTrail gives the time of a call in whole seconds.
+/// From the call to the read that showed the rule closed. CloudTrail gives the time of a call in whole seconds.
 fn open_for(finding: &Finding, record: &Record) -> Option<String> {
     let time = finding.closed_at?.duration_since(record.event_time.filter(|_| finding.named_by_event)?);
     let time = SignedDuration::from_secs(time.as_secs());
-    (!time.is_negative()).then(|| format!("It was open for {time:#} (from the call to the read that showed it gone)"))
+    let closed = if finding.action == Action::Restored { "put back" } else { "gone" };
+    (!time.is_negative())
+        .then(|| format!("It was open for {time:#} (from the call to the read that showed it {closed})"))
 }
 
 /// The partitions besides `aws`: how the names of their regions begin, and the host of their console (`*`: the region).

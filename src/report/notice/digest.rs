@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::words::{clauses, headline, next_steps, status, subject, what};
+use super::words::{before, clauses, headline, next_steps, status, subject, what};
 use super::{Message, Notice, Section, cluster};
 use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
+use crate::report::outcome::Action;
 use crate::report::record::Record;
 
 /// Groups written out; the rest is counted.
@@ -64,7 +65,15 @@ fn section(record: &Record) -> Section {
         None if record.clusters.is_empty() => format!("account {}, {}", record.account, record.region),
         None => format!("cluster {}", cluster(record)),
     };
-    let mut lines: Vec<String> = record.findings.iter().take(MAX_FINDINGS).map(line).collect();
+    let mut lines = Vec::new();
+    for (at, finding) in record.findings.iter().take(MAX_FINDINGS).enumerate() {
+        lines.push(line(finding));
+        // Said once of all rules in a row that it holds for.
+        let next = record.findings.get(at + 1).filter(|_| at + 1 < MAX_FINDINGS);
+        if finding.rule().is_some() && next.is_none_or(|next| next.detail != finding.detail) {
+            lines.extend(finding.detail.as_deref().map(|detail| format!("  {}", capital(&plain(detail)))));
+        }
+    }
     let rest = record.findings.len().saturating_sub(MAX_FINDINGS);
     if rest > 0 {
         lines.push(format!("… and {rest} more, in the record of this group."));
@@ -73,8 +82,10 @@ fn section(record: &Record) -> Section {
 }
 
 fn line(finding: &Finding) -> String {
-    let why =
-        finding.detail.as_deref().filter(|_| finding.rule().is_none()).map(|detail| format!(": {}", plain(detail)));
+    let detail = finding.detail.as_deref();
+    let why = detail.filter(|_| finding.rule().is_none()).map(|detail| format!(": {}", plain(detail)));
+    let lost = detail.filter(|_| finding.before.is_some() && finding.action == Action::Revoked).map(plain);
+    let more = before(finding).or(lost).map(|more| format!(". {}", capital(&more))).unwrap_or_default();
     let clauses = clauses(finding).map(|portion| format!("`{}`", portion.clause)).collect::<Vec<_>>().join(", ");
-    format!("{}{}. {} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
+    format!("{}{}. {}{more} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
 }

@@ -1,4 +1,5 @@
-//! What to copy out of a notice: an exception for the policy, and the command that opens a rule again.
+//! What to copy out of a notice: an exception for the policy, and the commands that open a rule again, or what an edit of it
+//! took with it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +9,8 @@ use jiff::{SignedDuration, Timestamp, tz::Offset};
 use serde_json::{Map, Value, json};
 
 use super::Code;
-use crate::model::rule::{Direction, Packets, Peer, Rule};
+use super::kept::{EXCEPTION, FORMER, UNDO};
+use crate::model::rule::{Direction, Peer, Rule};
 use crate::model::text::is_harmless;
 use crate::policy::model::Verdict;
 use crate::report::finding::Finding;
@@ -18,22 +20,25 @@ use crate::report::record::Record;
 /// How long a proposed exception lasts.
 const EXCEPTION_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Both, for the worst rule of the record that should go or went. Others follow the same pattern.
+/// All, for the worst rule of the record that should go or went. Others follow the same pattern.
 pub(super) fn code(record: &Record, group: &str, now: Timestamp) -> Vec<Code> {
     let is_it = |finding: &&Finding| {
         finding.verdict == Verdict::Revoke
-            && matches!(finding.action, Action::Revoked | Action::WouldRevoke | Action::Refused)
+            && (finding.action.is_closed_by_us() || matches!(finding.action, Action::WouldRevoke | Action::Refused))
     };
     let Some(finding) = record.findings.iter().find(is_it) else { return Vec::new() };
     let Some(rule) = finding.rule() else { return Vec::new() };
-    let mut code = vec![Code {
-        title: "If it has to be open, the owners of the policy can add:",
-        text: exception(group, finding, rule, now),
-    }];
-    if finding.action == Action::Revoked {
-        let title = "This opens the rule again; do it after the exception is in force, or it is closed once more:";
-        code.push(Code { title, text: command(&record.region, group, rule) });
+    let mut code = Vec::new();
+    if let (Action::Revoked, Some(before)) = (finding.action, &finding.before) {
+        code.push(Code { title: FORMER, text: authorize(&record.region, group, before) });
     }
+    code.push(Code { title: EXCEPTION, text: exception(group, finding, rule, now) });
+    let again = match finding.action {
+        Action::Revoked => Some(authorize(&record.region, group, rule)),
+        Action::Restored => Some(modify(&record.region, group, rule)),
+        _ => None,
+    };
+    code.extend(again.map(|text| Code { title: UNDO, text }));
     code
 }
 
@@ -90,19 +95,37 @@ fn numbers_of(range: &str) -> String {
     (from..=to).map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// The rule as calls of EC2 write it.
-pub(crate) fn permission(rule: &Rule) -> Value {
-    let mut permission = Map::new();
-    let (from, to) = match rule.packets {
-        Packets::Tcp(from, to) | Packets::Udp(from, to) => (Some(i32::from(from)), Some(i32::from(to))),
-        Packets::Icmp(kind, code) | Packets::Icmpv6(kind, code) => {
-            (Some(kind.map_or(-1, i32::from)), Some(code.map_or(-1, i32::from)))
-        }
-        Packets::All | Packets::Protocol(_) => (None, None),
+/// Protocol and ports, as EC2 takes them.
+fn packets(rule: &Rule) -> Map<String, Value> {
+    let mut fields = Map::from_iter([("IpProtocol".to_owned(), Value::from(rule.packets.protocol()))]);
+    if let Some((from, to)) = rule.packets.ec2_ports() {
+        fields.insert("FromPort".to_owned(), from.into());
+        fields.insert("ToPort".to_owned(), to.into());
+    }
+    fields
+}
+
+/// The command that makes a rule this again, under its id.
+fn modify(region: &str, group: &str, rule: &Rule) -> String {
+    let mut body = packets(rule);
+    let (field, peer) = match &rule.peer {
+        Peer::Cidr(net @ IpNet::V4(_)) => ("CidrIpv4", net.to_string()),
+        Peer::Cidr(net @ IpNet::V6(_)) => ("CidrIpv6", net.to_string()),
+        Peer::PrefixList(id) => ("PrefixListId", id.clone()),
+        Peer::Group { id, .. } => ("ReferencedGroupId", id.clone()),
     };
-    permission.insert("IpProtocol".to_owned(), rule.packets.protocol().into());
-    permission.extend(from.map(|from| ("FromPort".to_owned(), Value::from(from))));
-    permission.extend(to.map(|to| ("ToPort".to_owned(), Value::from(to))));
+    body.insert(field.to_owned(), peer.into());
+    body.extend(rule.description.as_ref().map(|text| ("Description".to_owned(), text.clone().into())));
+    let update = json!([{"SecurityGroupRuleId": rule.id, "SecurityGroupRule": body}]);
+    format!(
+        "aws ec2 modify-security-group-rules --region {region} --group-id {group} --security-group-rules {}",
+        quoted(&update)
+    )
+}
+
+/// The rule as the calls that open and close rules write it.
+pub(crate) fn permission(rule: &Rule) -> Value {
+    let mut permission = packets(rule);
     let (field, mut peer) = match &rule.peer {
         Peer::Cidr(net @ IpNet::V4(_)) => ("IpRanges", json!({"CidrIp": net.to_string()})),
         Peer::Cidr(net @ IpNet::V6(_)) => ("Ipv6Ranges", json!({"CidrIpv6": net.to_string()})),
@@ -117,7 +140,8 @@ pub(crate) fn permission(rule: &Rule) -> Value {
     Value::Object(permission)
 }
 
-fn command(region: &str, group: &str, rule: &Rule) -> String {
+/// The command that opens a new rule like this one.
+fn authorize(region: &str, group: &str, rule: &Rule) -> String {
     let way = rule.direction.word();
     let mut command = format!(
         "aws ec2 authorize-security-group-{way} --region {region} --group-id {group} --ip-permissions {}",

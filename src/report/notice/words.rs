@@ -47,6 +47,7 @@ pub(super) fn headline(findings: &[&Finding]) -> String {
         with(Action::Failed, "NOT closed"),
         with(Action::Refused, "left open"),
         with(Action::Revoked, "revoked"),
+        with(Action::Restored, "put back"),
         with(Action::WouldRevoke, "should be closed"),
         with(Action::AlreadyGone, "already gone"),
         with(Action::Changed, "changed and judged again"),
@@ -71,6 +72,8 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Check(Check::PublicEndpoint) => "The public endpoint of the API".to_owned(),
         Subject::Check(Check::ReadDenied) => "What the guard may read".to_owned(),
         Subject::Check(Check::UnreadableRule) => "Rules that can't be read".to_owned(),
+        Subject::Check(Check::NewCluster) => "The clusters of the group".to_owned(),
+        Subject::Check(Check::NewMember) => "Whose the group is".to_owned(),
     }
 }
 
@@ -79,14 +82,28 @@ pub(super) fn status(finding: &Finding) -> &'static str {
     match finding.action {
         _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
         _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
+        _ if matches!(finding.subject, Subject::Check(Check::NewCluster | Check::NewMember)) => "Changed",
         Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
         Action::WouldRevoke => "STILL OPEN, only reported",
         Action::Revoked => "Closed: revoked, and read back as gone",
+        Action::Restored => "Closed: put back to what it was, and read back as that",
         Action::AlreadyGone => "Not open: it was not there any more when we looked",
         Action::Changed => "Changed while we looked, and judged again",
         Action::Refused => "STILL OPEN, a guard kept us from revoking it",
+        Action::Failed if finding.before.is_some() => "STILL OPEN, closing it did not work",
         Action::Failed => "STILL OPEN, the revoke did not work",
+    }
+}
+
+/// What a rule was before it was edited in place, where nothing else says so.
+pub(super) fn before(finding: &Finding) -> Option<String> {
+    let before = finding.before.as_ref()?;
+    let before = rule_in_words(&Rule { id: String::new(), ..before.clone() });
+    match finding.action {
+        Action::Restored => Some(format!("It is again what it was known as before it was edited: {before}")),
+        Action::Refused | Action::Failed => Some(format!("Before it was edited it was known as {before}")),
+        _ => None,
     }
 }
 
@@ -136,6 +153,7 @@ pub fn rule_in_words(rule: &Rule) -> String {
 /// In the order in which they are to be done.
 pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
     let has = |action: Action| findings.iter().any(|finding| finding.action == action);
+    let has_closed = findings.iter().any(|finding| finding.action.is_closed_by_us());
     let is_denied = findings.iter().any(|finding| is_unread(finding));
     let has_failed = findings.iter().any(|finding| finding.action == Action::Failed && !is_unread(finding));
     let steps = [
@@ -152,11 +170,15 @@ pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
             "Look for connections made meanwhile: revoking a rule does not always cut what is already open.",
         ),
         (
-            has(Action::Revoked) || has(Action::WouldRevoke),
+            has(Action::Restored) && !has(Action::Revoked),
+            "Look for connections made meanwhile: putting a rule back does not always cut what is already open.",
+        ),
+        (
+            has_closed || has(Action::WouldRevoke),
             "Fix it at the source (Terraform, CloudFormation, a controller), or it will come back.",
         ),
         (
-            has(Action::Revoked) || has(Action::WouldRevoke),
+            has_closed || has(Action::WouldRevoke),
             "If it has to be open: ask the owners of the policy for an exception with a reason and an end.",
         ),
         (

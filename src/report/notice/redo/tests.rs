@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::group::{Evidence, Group, Role, RoleEvidence};
 use crate::model::ids::Location;
+use crate::model::rule::Packets;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::{Mode, Policy};
@@ -97,7 +98,7 @@ fn the_command_restores_every_kind_of_rule() {
     ] {
         let rule = rule(packets, peer);
         let record = record(verdict(builtin::policy("standard").unwrap(), &rule), Action::Revoked);
-        let command = command(&record.region, GROUP, &rule);
+        let command = authorize(&record.region, GROUP, &rule);
         let start = format!(
             "aws ec2 authorize-security-group-ingress --region eu-west-1 --group-id {GROUP} --ip-permissions '"
         );
@@ -108,12 +109,37 @@ fn the_command_restores_every_kind_of_rule() {
 }
 
 #[test]
+fn the_command_that_makes_a_rule_this_again_says_all_of_it() {
+    for (packets, peer, expected) in [
+        (
+            Packets::Tcp(0, 65535),
+            "0.0.0.0/0",
+            r#"{"IpProtocol":"tcp","FromPort":0,"ToPort":65535,"CidrIpv4":"0.0.0.0/0"}"#,
+        ),
+        (Packets::All, "::/0", r#"{"IpProtocol":"-1","CidrIpv6":"::/0"}"#),
+        (Packets::Protocol(50), "pl-1", r#"{"IpProtocol":"50","PrefixListId":"pl-1"}"#),
+        (
+            Packets::Icmp(Some(8), None),
+            "sg-2",
+            r#"{"IpProtocol":"icmp","FromPort":8,"ToPort":-1,"ReferencedGroupId":"sg-2"}"#,
+        ),
+    ] {
+        let command = modify("eu-west-1", GROUP, &rule(packets, peer));
+        let update = format!(r#"[{{"SecurityGroupRuleId":"sgr-0a1","SecurityGroupRule":{expected}}}]"#);
+        let start = format!("aws ec2 modify-security-group-rules --region eu-west-1 --group-id {GROUP}");
+        assert_eq!(command, format!("{start} --security-group-rules '{update}'"));
+    }
+    let hostile = Rule { description: Some("'; reboot\u{1b}".to_owned()), ..rule(Packets::All, "10.0.0.0/8") };
+    assert!(modify("eu-west-1", GROUP, &hostile).ends_with(r#""Description":"'\''; reboot\u001b"}}]'"#));
+}
+
+#[test]
 fn no_description_and_no_tag_gets_out_of_its_quotes() {
     let mut rule = rule(Packets::Tcp(10250, 10250), "0.0.0.0/0");
     rule.description = Some("'; rm -rf /; '\u{1b}[31m\n$(reboot)\u{202e}".to_owned());
     rule.tags = [("team".to_owned(), "a'b".to_owned()), ("aws:owned".to_owned(), "x".to_owned())].into();
     let record = record(verdict(builtin::policy("standard").unwrap(), &rule), Action::Revoked);
-    let command = command(&record.region, GROUP, &rule);
+    let command = authorize(&record.region, GROUP, &rule);
     assert!(command.chars().all(is_harmless), "{command}");
     assert!(!command.contains("aws:owned"), "{command}");
     // What a shell would make of it: outside of single quotes there is nothing but the escaped quote.

@@ -1,0 +1,39 @@
+//! Putting back: what a rule that was edited in place was known as, and what a revoke of it would lose.
+//!
+//! Must not: decide whether it may become that again (the plan does), do it, or take anything for former content but what
+//! the baseline holds for that very rule.
+
+use crate::guard::standing::{Memory, is_equal};
+use crate::model::rule::Rule;
+use crate::report::notice::rule_in_words;
+
+/// What a rule was known as before somebody edited it in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// In full, under the same id.
+    pub rule: Rule,
+    /// Why it is not put back to that; none: it is.
+    pub lost_because: Option<String>,
+}
+
+impl Former {
+    /// Of a rule that was edited in place. `lost_because`: why it must not be what it is given again.
+    pub(super) fn of(rule: &Rule, memory: &Memory, lost_because: impl Fn(&Rule) -> Option<String>) -> Option<Self> {
+        let Memory::Read(remembered) = memory else { return None };
+        let known = &remembered.baseline.as_ref()?.rules.get(&rule.id)?.rule;
+        // A rule keeps its id and its direction for life. What says otherwise is not about this rule.
+        let is_it = known.id == rule.id && known.direction == rule.direction && !is_equal(known, rule);
+        is_it.then(|| Self { rule: known.clone(), lost_because: lost_because(known) })
+    }
+
+    /// What a revoke takes with it.
+    pub fn lost(&self) -> String {
+        let why = self.lost_because.as_ref().map(|why| format!("; it was not put back, because {why}"));
+        format!("lost is what the rule was before it was edited: {}{}", self.in_words(), why.unwrap_or_default())
+    }
+
+    /// Without the id, which is that of the rule.
+    pub fn in_words(&self) -> String {
+        rule_in_words(&Rule { id: String::new(), ..self.rule.clone() })
+    }
+}
