@@ -2036,3 +2036,15 @@ async fn who_wrote_a_rule_is_remembered_and_its_marker_says_no_more_in_the_next_
     assert_eq!(actions(&reporting.event(&["sgr-1"]).await.unwrap()), would_revoke, "no controller did");
     assert_eq!(reporting.sweep().await, would_revoke);
 }
+
+#[tokio::test]
+async fn a_known_rule_that_is_narrowed_is_left_and_one_that_is_widened_again_goes_back_to_that() {
+    let case = looked_at(vec![kubelet("sgr-1")]).await;
+    let narrow = rule("sgr-1", Packets::Tcp(10250, 10250), "198.51.100.7/32");
+    *case.world.rules.lock().unwrap() = vec![narrow.clone()];
+    assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    assert!(case.world.calls("modify").is_empty(), "the guard opens nothing");
+    *case.world.rules.lock().unwrap() = vec![kubelet("sgr-1")];
+    assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::Restored)]);
+    assert_eq!(*case.world.rules.lock().unwrap(), [narrow]);
+}

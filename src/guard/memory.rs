@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::guard::plan::PlanContext;
 use crate::guard::remediate::StepResult;
-use crate::guard::standing::{Memory, Standing, Told, is_equal};
+use crate::guard::standing::{Memory, Standing, Told, is_equal, is_narrowed};
 use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, LocationState, Mark, Remembered};
 use crate::model::error::chain;
 use crate::model::group::{Group, PrefixList};
@@ -287,6 +287,8 @@ fn enters(context: PlanContext<'_>, group: &Group, result: &StepResult) -> Optio
     let mark = match (action, context.standing(rule, group)) {
         (Action::None | Action::Reported, _) if is_final(context, group, finding) => claimed(),
         (Action::WouldRevoke, Standing::New) => Some(Mark::Reporting),
+        // What is known of it from now on lets through less.
+        (Action::WouldRevoke, Standing::Known(None)) if was_narrowed(context, rule) => None,
         // It was told, once.
         (Action::WouldRevoke, Standing::Known(Some(Told::WhileReporting))) if context.is_enforced(group) => None,
         _ => return None,
@@ -294,6 +296,12 @@ fn enters(context: PlanContext<'_>, group: &Group, result: &StepResult) -> Optio
     let author = Some(context.author(rule, group)).filter(|author| *author != Author::Unknown);
     let author = author.map(|author| author.word().to_owned());
     Some(KnownRule { author, ..entry(rule, group, mark) })
+}
+
+fn was_narrowed(context: PlanContext<'_>, rule: &Rule) -> bool {
+    let Memory::Read(remembered) = context.memory else { return false };
+    let known = remembered.baseline.as_ref().and_then(|baseline| baseline.rules.get(&rule.id));
+    known.is_some_and(|known| known.mark.is_none() && is_narrowed(&known.rule, rule))
 }
 
 /// Whether nothing that ends by itself, or that nobody knows now, makes the verdict.

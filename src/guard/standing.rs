@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::Event;
 use crate::model::baseline::{Context, KnownRule, Mark, Remembered};
 use crate::model::group::Group;
-use crate::model::rule::Rule;
+use crate::model::region::Traffic;
+use crate::model::rule::{Peer, Rule};
 use crate::policy::model::Verdict;
 
 /// An `Authorize…` creates the rules of its response so long after it completed; later it was kept, replayed or redriven
@@ -125,7 +126,7 @@ pub fn standing(
     let Some(baseline) = &remembered.baseline else {
         return if remembered.was_there { Standing::Known(Some(Told::WhileNotLooking)) } else { Standing::New };
     };
-    let is_it = |known: &&KnownRule| is_equal(&known.rule, rule);
+    let is_it = |known: &&KnownRule| is_equal(&known.rule, rule) || is_narrowed(&known.rule, rule);
     let Some(KnownRule { context, mark, .. }) = baseline.rules.get(&rule.id).filter(is_it) else {
         // It may be what it was, and only our version learnt to read it; of one that this event rewrote nobody knows that.
         let may_be_it = baseline.undecoded.contains(&rule.id) && led != Led::Rewrote;
@@ -161,6 +162,18 @@ fn in_context(then: &Context, group: &Group, remembered: &Remembered) -> Option<
 /// Whether a rule lets through the same. What is written beside it does not count.
 pub fn is_equal(one: &Rule, other: &Rule) -> bool {
     one.direction == other.direction && one.packets == other.packets && one.peer.same(&other.peer)
+}
+
+/// Whether an edit only took something away from what was known: it opened nothing, and putting it back would.
+pub fn is_narrowed(known: &Rule, rule: &Rule) -> bool {
+    let covers = |known: &Peer, peer: &Peer| match (known, peer) {
+        (Peer::Cidr(known), Peer::Cidr(net)) => known.contains(net),
+        _ => known.same(peer),
+    };
+    known.direction == rule.direction
+        && covers(&known.peer, &rule.peer)
+        && Traffic::from(known.packets).covers(&Traffic::from(rule.packets))
+        && !is_equal(known, rule)
 }
 
 fn shared(group: &Group) -> String {

@@ -95,7 +95,8 @@ fn each_sentence_of_the_design() {
     let tied = |ties: &[&str]| Group { ties: names(ties), ..of(&["prod"]) };
     let prod = || of(&["prod"]);
     let (old, other) = (rule("sgr-1", "0.0.0.0/0"), rule("sgr-2", "0.0.0.0/0"));
-    let edited = rule("sgr-1", "203.0.113.0/24");
+    let narrowed = rule("sgr-1", "203.0.113.0/24");
+    let edited = Rule { packets: Packets::Tcp(22, 23), ..old.clone() };
     let described = Rule { description: Some("edited".into()), tags: [("a".into(), "b".into())].into(), ..old.clone() };
     let (elsewhere, named, attached, created) = (Led::Elsewhere, Led::Named, Led::Attached, Led::Created);
     let (claimed, reporting) = (Mark::Claimed(names(&["prod"])), Mark::Reporting);
@@ -135,6 +136,7 @@ fn each_sentence_of_the_design() {
         ("an identical rule under a new id is new", &other, prod(), was_known(), named, NEW),
         ("known by id and content", &edited, prod(), was_known(), named, NEW),
         ("however we came to look", &edited, prod(), was_known(), elsewhere, NEW),
+        ("an edit that only narrows it opens nothing", &narrowed, prod(), was_known(), named, KNOWN),
         ("only its description was edited", &described, prod(), was_known(), named, KNOWN),
         // Came later.
         ("the look was without the group", &old, prod(), without(false), elsewhere, NEW),
