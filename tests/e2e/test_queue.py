@@ -154,7 +154,7 @@ def test_a_batch_of_ten_with_nine_that_are_gone_closes_the_tenth_at_once(world, 
             {"messageId": f"m-{at}", "eventSource": "aws:sqs", "body": json.dumps(body)} for at, body in enumerate(bodies)
         ]
     }
-    answer = service.program.invoke(batch)
+    answer = service.program.invoke(batch, service.timeout)
     assert not set(rule_ids(bodies[-1])) & world.rules().keys()
     assert answer.seconds < 15
     assert not answer.response["batchItemFailures"]
