@@ -8,6 +8,7 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod not_known;
 #[path = "order_of_effects/nothing_lost.rs"]
 mod nothing_lost;
 mod putting_back;
@@ -73,6 +74,8 @@ struct World {
     /// At each look there is one more rule that refers to a new prefix list, and the look takes long.
     restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
+    /// The VPC of the group, if it is not the cluster's: it is associated with that.
+    group_vpc: Mutex<Option<String>>,
     list_is_gone: Mutex<bool>,
     list_is_changing: Mutex<bool>,
     /// Groups besides that use the prefix list, and are gone.
@@ -203,7 +206,7 @@ impl Ec2 for Fake {
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
             name: "nodes".into(),
-            vpc: "vpc-1".into(),
+            vpc: self.0.group_vpc.lock().unwrap().clone().filter(|_| id == GROUP).unwrap_or("vpc-1".into()),
             tags: tagged(id)
                 .then(|| ("kubernetes.io/cluster/prod".to_owned(), "owned".to_owned()))
                 .into_iter()

@@ -317,7 +317,7 @@ impl StateStore for Table {
                 if learnt.rules.is_empty() && learnt.seen.is_none() {
                     return Ok(());
                 }
-                let with = |stored| Baseline::with(stored, &learnt);
+                let with = |stored| Baseline::with(stored, &learnt).map(|baseline| baseline.within(MAX_STATE_BYTES));
                 self.change(self.location_key("baseline", &[&group]), None, with).await.map(|_| ())
             }
         };

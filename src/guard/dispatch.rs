@@ -104,7 +104,7 @@ impl Dispatcher {
     /// of SQS these are in the answer.
     pub async fn handle(&self, payload: &Value, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
         if let Some(batch) = batch::read(payload) {
-            return self.batch(payload, batch?, deadline).await;
+            return Box::pin(self.batch(payload, batch?, deadline)).await;
         }
         let round = Round::first(Attempt::First, deadline);
         let Response { records, ignored } = self.message(payload::parse(payload)?, round).await?;

@@ -95,7 +95,7 @@ impl MendedGroup {
             results: Vec::new(),
             journal: Journal::default(),
             unwritten: Vec::new(),
-            left_over: Default::default(),
+            left_over: BTreeMap::new(),
             learnt: Learnt::default(),
             about: Vec::new(),
             problems: Vec::new(),
@@ -245,7 +245,7 @@ impl<'a> Mending<'a> {
     /// refer to nothing, so that no verdict waits for what it does not depend on.
     async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
         let InvocationContext { setup, inventory, hourly, deadline, .. } = self.context;
-        let (id, vpc) = (self.snapshot.group.id.clone(), self.snapshot.group.vpc.clone());
+        let (id, vpcs) = (self.snapshot.group.id.clone(), self.snapshot.vpcs());
         let journal = Arc::clone(&self.journal);
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
@@ -260,7 +260,7 @@ impl<'a> Mending<'a> {
             let clusters = self.snapshot.clusters();
             let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
             // What the event created waits neither for what others refer to nor for the state.
-            let remembered = async { if memory == Memory::Unasked { Some(asked.of(&id, &vpc).await) } else { None } };
+            let remembered = async { if memory == Memory::Unasked { Some(asked.of(&id, &vpcs).await) } else { None } };
             let (done, (references, error), remembered) =
                 join3(execute, inventory.references(&ids, &clusters), remembered).await;
             self.keep(done);

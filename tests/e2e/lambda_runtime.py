@@ -175,7 +175,7 @@ class Function:
             self._check_log()
             raise StartError(f"it ended with status {status} before it asked for an event; it said: {error_type} {said}")
 
-    def invoke(self, event: Any, timeout: float = 30) -> Answer:
+    def invoke(self, event: Any, timeout: float = 60) -> Answer:
         """Hand the program one event and wait until it has answered and asks for the next one, or has died.
 
         The event is anything that is JSON; bytes go to the program as they are. Every line that it has logged since the last
