@@ -19,7 +19,7 @@ mod journal;
 mod left_over;
 mod memory;
 pub mod modes;
-mod needs;
+pub(crate) mod needs;
 mod news;
 mod notify;
 mod parts;

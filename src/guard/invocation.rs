@@ -23,16 +23,13 @@ use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
-use crate::model::group::{Group, Role};
+use crate::model::group::Group;
 use crate::policy::model::{Mode, Verdict};
 use crate::report::finding::{Finding, worst_first};
 use crate::report::journal::Journal;
 use crate::report::notice;
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{About, Record};
-
-/// Groups of these roles are attached to interfaces that have requirements.
-const ROLES_WITH_REQUIREMENTS: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
 const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
@@ -187,8 +184,7 @@ impl<'a> Invocation<'a> {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
             let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
-            (closes || has_closed)
-                && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
+            (closes || has_closed) && needs::hang_on(&looked.group)
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());

@@ -9,7 +9,7 @@ mod digest;
 pub mod email;
 mod kept;
 pub mod q;
-mod redo;
+pub(crate) mod redo;
 pub mod slack;
 mod source;
 mod words;

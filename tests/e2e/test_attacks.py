@@ -1,4 +1,4 @@
-"""What somebody who has read the source does so that a new forbidden rule counts as known, or that the guard cuts what is."""
+"""What somebody who has read the source does so that what is new and forbidden counts as known, or what is known is cut."""
 
 import pytest
 

@@ -12,7 +12,7 @@ use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group, snapsho
 use crate::cluster::topology;
 use crate::event::work::Part;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, NodeGroups, Selector};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interfaces, NodeGroups, Selector};
 use crate::model::group::Group;
 use crate::model::rule::{Direction, Peer};
 
@@ -21,7 +21,7 @@ use crate::model::rule::{Direction, Peer};
 const MAX_CONCURRENT_READS: usize = 8;
 
 /// What lies in a VPC.
-type InVpc = (Vec<GroupFacts>, Vec<Interface>, Vec<Instance>);
+type InVpc = (Vec<GroupFacts>, Interfaces, Vec<Instance>);
 
 impl Inventory {
     /// Every group with a role in some cluster. A cluster or VPC that cannot be read is said, and the others count.
@@ -91,13 +91,15 @@ impl Inventory {
         for (found, vpc) in vpcs {
             match found {
                 Ok((groups, interfaces, instances)) => {
-                    raw.vpcs.get_or_insert_default().insert(vpc.clone());
+                    if interfaces.is_complete {
+                        raw.vpcs.get_or_insert_default().insert(vpc.clone());
+                    }
                     raw.groups.extend(groups);
                     for cluster in known.iter().filter(|cluster| cluster.vpc == vpc) {
                         let nodes = topology::candidates(cluster, &instances);
                         self.index.keep_cluster(cluster, nodes, self.clock.now());
                     }
-                    raw.interfaces.extend(interfaces);
+                    raw.interfaces.extend(interfaces.found);
                     raw.instances.extend(instances);
                 }
                 Err(error) => noted(format!("what is in `{vpc}`"), error),
@@ -142,10 +144,7 @@ impl Inventory {
         let vpcs = vec![vpc.to_owned()];
         let selector = Selector::Vpcs(vpcs.clone());
         let instances = Instances::Vpcs(vpcs);
-        let (groups, interfaces, instances) =
-            try_join3(self.ec2.groups(&selector), self.ec2.interfaces(&selector), self.ec2.instances(&instances))
-                .await?;
-        Ok((groups, interfaces.found, instances))
+        try_join3(self.ec2.groups(&selector), self.ec2.interfaces(&selector), self.ec2.instances(&instances)).await
     }
 
     /// The groups of other VPCs: those that are attached in one of these, and those that the policy names.
