@@ -221,6 +221,7 @@ impl Guard {
             Target::PrefixList(list) => {
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
+                let users = journal::concerned(&self.setup.ports, event, users).await;
                 for ids in users.chunks(MAX_GROUPS) {
                     match self.read(ids).await {
                         // What was done for the others has to be told.
@@ -239,6 +240,7 @@ impl Guard {
             Target::Cluster { name, node_group } => {
                 let groups = self.inventory.groups_of(name, node_group.as_deref()).await;
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
+                let groups = journal::concerned(&self.setup.ports, event, groups).await;
                 let looked = self.read(&groups).await?;
                 let mut asked = self.ask_about(&looked);
                 let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;

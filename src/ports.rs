@@ -91,6 +91,8 @@ pub trait StateStore: Send + Sync {
     /// Writes into the journal of a group. Others do so at the same time, and nothing of theirs is lost. The journal as it
     /// is then.
     async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError>;
+    /// Adds groups to those that an event concerned when it was looked at before. All of them.
+    async fn concerned(&self, event: &str, groups: &BTreeSet<String>) -> Result<BTreeSet<String>, CloudError>;
     /// The groups that the last complete look at this VPC saw; none, if nobody knows.
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError>;
     /// Adds what was learnt of rules to what is known. Others do so at the same time, and nothing of theirs is lost.

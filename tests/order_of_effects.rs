@@ -111,6 +111,7 @@ struct World {
     failing_sends: Mutex<Vec<bool>>,
     /// As JSON, by key.
     outboxes: Mutex<BTreeMap<String, String>>,
+    concerned: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// Another group, `sg-0bb`, that only a tag makes the cluster's.
     peer_is_tagged: Mutex<bool>,
     hour: Mutex<Hour>,
@@ -230,10 +231,12 @@ impl Ec2 for Fake {
     async fn associations(&self, _: &Selector) -> Result<BTreeMap<String, BTreeSet<String>>, CloudError> {
         Ok(BTreeMap::new())
     }
-    async fn groups_using(&self, _: &str) -> Result<Vec<String>, CloudError> {
+    async fn groups_using(&self, list: &str) -> Result<Vec<String>, CloudError> {
         self.0.call("groups_using".into());
         let others = (0..*self.0.other_users.lock().unwrap()).map(|n| format!("sg-{n:017x}"));
-        Ok(std::iter::once(GROUP.to_owned()).chain(others).collect())
+        let uses = |rule: &Rule| rule.peer == Peer::PrefixList(list.to_owned());
+        let is_user = self.0.rules.lock().unwrap().iter().any(uses);
+        Ok(is_user.then(|| GROUP.to_owned()).into_iter().chain(others).collect())
     }
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
         Ok(None)
@@ -474,6 +477,13 @@ impl StateStore for Fake {
         outbox.settle(letter, channel, is_sent);
         outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(())
+    }
+    async fn concerned(&self, event: &str, groups: &BTreeSet<String>) -> Result<BTreeSet<String>, CloudError> {
+        self.0.state_call("concerned")?;
+        let mut concerned = self.0.concerned.lock().unwrap();
+        let all = concerned.entry(event.to_owned()).or_default();
+        all.extend(groups.iter().cloned());
+        Ok(all.clone())
     }
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         self.0.state_call("is_handled")?;

@@ -84,8 +84,8 @@ impl Table {
     }
 
     /// The id is text from outside, so it is not the key itself.
-    fn event_key(&self, event: &str) -> String {
-        format!("event#{}", digest(&[&self.location.account, &self.location.region, event]))
+    fn event_key(&self, kind: &str, event: &str) -> String {
+        format!("{kind}#{}", digest(&[&self.location.account, &self.location.region, event]))
     }
 
     /// The items that are there, by key, those included whose time is over.
@@ -136,7 +136,7 @@ impl Table {
         let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
         // Whoever writes it writes the same, so no condition is needed.
         let put = self.client.put_item().table_name(&self.name);
-        let put = put.item(PK, AttributeValue::S(self.event_key(event))).item(EXPIRES, seconds(ends));
+        let put = put.item(PK, AttributeValue::S(self.event_key("event", event))).item(EXPIRES, seconds(ends));
         put.send().await.map_err(|error| self.failed(WRITE, &error))?;
         Ok(())
     }
@@ -362,8 +362,17 @@ impl StateStore for Table {
         self.change(format!("notice#{key}"), Some(outbox::LIFE), settle).await.map(|_| ())
     }
 
+    async fn concerned(&self, event: &str, groups: &BTreeSet<String>) -> Result<BTreeSet<String>, CloudError> {
+        let add = |stored: Option<BTreeSet<String>>| {
+            let all: BTreeSet<String> = stored.into_iter().flatten().chain(groups.iter().cloned()).collect();
+            (!all.is_empty()).then_some(all)
+        };
+        let key = self.event_key("concerned", event);
+        Ok(self.change(key, Some(journal::LIFE), add).await?.unwrap_or_default())
+    }
+
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
-        let key = self.event_key(event);
+        let key = self.event_key("event", event);
         let items = self.read(BTreeSet::from([key.clone()])).await?;
         let now = self.clock.now();
         Ok(items.get(&key).is_some_and(|item| !is_over(item, now)))

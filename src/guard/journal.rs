@@ -172,6 +172,24 @@ impl<'a> GroupJournal<'a> {
     }
 }
 
+/// These groups, with those that the event concerned at earlier tries: a rule that one of them revoked does not lead to its
+/// group any more, and may not be told yet.
+pub(super) async fn concerned(ports: &Ports, event: &Event, groups: Vec<String>) -> Vec<String> {
+    let Some(state) = &ports.state else { return groups };
+    let known = groups.iter().cloned().collect();
+    match select(state.concerned(&event.id, &known), ports.clock.sleep(PATIENCE)).await {
+        Either::Left((Ok(all), _)) => all.union(&known).cloned().collect(),
+        Either::Left((Err(error), _)) => {
+            tracing::warn!(error = %chain(&error), "which groups an event concerned before is not known");
+            groups
+        }
+        Either::Right(_) => {
+            tracing::warn!("which groups an event concerned before is not known in time");
+            groups
+        }
+    }
+}
+
 /// Marks in the journals that every channel took the message of these rules. Gives what could not be marked.
 pub(super) async fn said(ports: &Ports, changed: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let Some(state) = &ports.state else { return Vec::new() };

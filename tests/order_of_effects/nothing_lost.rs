@@ -33,10 +33,14 @@ fn world(rules: Vec<Rule>) -> Arc<World> {
 
 /// A process that dies at its nth call. Whether it lived to the end.
 async fn dies_at(world: &Arc<World>, n: usize, event: &Value) -> bool {
-    let process = Case::with_state(Arc::clone(world));
-    *world.dies_in.lock().unwrap() = Some(n);
+    lives(&Case::with_state(Arc::clone(world)), n, event).await
+}
+
+/// Whether this process lived to the end, or died at its nth call.
+async fn lives(process: &Case, n: usize, event: &Value) -> bool {
+    *process.world.dies_in.lock().unwrap() = Some(n);
     let done = AssertUnwindSafe(process.guard.handle(event, Timestamp::MAX)).catch_unwind().await;
-    *world.dies_in.lock().unwrap() = None;
+    *process.world.dies_in.lock().unwrap() = None;
     done.is_ok()
 }
 
@@ -80,6 +84,27 @@ async fn a_process_that_dies_at_any_call_leaves_nothing_untold_and_nothing_told_
             }
         }
         if alive {
+            return;
+        }
+    }
+}
+
+/// The group of a rule that was revoked does not use the list any more.
+#[tokio::test]
+async fn what_a_list_opened_is_told_although_nothing_leads_to_the_group_any_more() {
+    let mut event = call("ModifyManagedPrefixList", "e-1");
+    event["detail"]["requestParameters"] = json!({"ModifyManagedPrefixListRequest": {"PrefixListId": "pl-0a"}});
+    for dead_at in 0.. {
+        let world = world(vec![Rule { peer: Peer::PrefixList("pl-0a".into()), ..kubelet("sgr-1") }]);
+        *world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+        let process = || Case::process(Arc::clone(&world), (Mode::Enforce, Mode::Enforce), 50, true);
+        let lived = lives(&process(), dead_at, &event).await;
+        world.milliseconds.fetch_add(60_000, Ordering::Relaxed);
+        process().guard.handle(&event, Timestamp::MAX).await.unwrap();
+        let mut all = told(&world);
+        all.dedup();
+        assert_eq!(all, revoked("e-1", &["sgr-1"]), "dead at {dead_at}: {:?}", world.calls(""));
+        if lived {
             return;
         }
     }
