@@ -10,4 +10,5 @@ pub mod metrics;
 pub mod notice;
 pub mod outbox;
 pub mod outcome;
+pub mod part;
 pub mod record;

@@ -91,6 +91,7 @@ pub(crate) fn ports(facts: &Arc<Facts>, location: &Location, now: Timestamp) -> 
         ec2: aws.clone(),
         eks: aws,
         state: None,
+        queue: None,
         channels: Vec::new(),
         clock: Arc::new(Still(now)),
         metrics: Arc::default(),

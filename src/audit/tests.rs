@@ -14,6 +14,7 @@ use super::saved::{self, Saved};
 use crate::event::Trigger;
 use crate::guard::Guard;
 use crate::guard::modes::Modes;
+use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
 use crate::policy::builtin;
 use crate::policy::model::Mode;
@@ -66,7 +67,9 @@ fn an_audit_says_what_the_sweep_says_of_the_same_state() {
                 let ports = ports(&facts, &location, NOW);
                 let policy = builtin::policy(policy).unwrap().clone();
                 let guard = Guard::new(Setup { ports, policy, modes, max_revokes: 50, location });
-                let answer = block_on(guard.look(&Trigger::Sweep { groups: Vec::new() }, Timestamp::MAX));
+                let answer = block_on(
+                    guard.look(&Trigger::Sweep { groups: Vec::new() }, Round::first(Attempt::First, Timestamp::MAX)),
+                );
                 // Without its files a sweep ends in an error, after it said what it could.
                 let Ok(answer) = answer else { continue };
                 for record in answer.records {

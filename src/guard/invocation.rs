@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::event::work::Why;
 use crate::event::{Event, Named};
+use crate::guard::again::Again;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
@@ -17,6 +19,7 @@ use crate::guard::news::News;
 use crate::guard::notify::{Outgoing, notify};
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
+use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
@@ -54,6 +57,10 @@ pub(super) struct Invocation<'a> {
     unwritten: Vec<String>,
     /// The journals hold what this very event led to, and that it was told.
     is_told: bool,
+    /// What has to be looked at again.
+    pub(super) again: Again,
+    /// It is a part of a sweep: the digests, and that everything was looked at, wait for the others.
+    pub(super) is_part: bool,
 }
 
 impl<'a> Invocation<'a> {
@@ -62,11 +69,11 @@ impl<'a> Invocation<'a> {
         (inventory, hourly): (&'a Inventory, &'a HourlyLimit),
         handled: &'a HandledEvents,
         event: Option<&'a Event>,
-        deadline: Timestamp,
+        round: Round,
     ) -> Self {
         let started = setup.ports.clock.now();
         Self {
-            context: InvocationContext { setup, inventory, hourly, event, started, deadline },
+            context: InvocationContext { setup, inventory, hourly, event, started, round, deadline: round.deadline },
             handled,
             max_revokes: setup.max_revokes,
             configured: None,
@@ -80,6 +87,8 @@ impl<'a> Invocation<'a> {
             problems: vec![],
             unwritten: vec![],
             is_told: false,
+            again: Again::default(),
+            is_part: false,
         }
     }
 
@@ -101,6 +110,9 @@ impl<'a> Invocation<'a> {
         } else {
             let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
+            for (why, named) in mended.again.drain(..) {
+                self.again.add(why, &mended.group.id, named);
+            }
             self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
             let left_over = std::mem::take(&mut mended.left_over);
             self.left_over.extend(left_over::tries(&mended.group, &mended.journal, left_over));
@@ -125,17 +137,44 @@ impl<'a> Invocation<'a> {
     }
 
     /// Joins what other tries did, and nobody told, in a group that is gone by now or out of scope.
-    pub(super) async fn join(&mut self, group: &Group, asked: &mut Asked) {
+    pub(super) async fn join(&mut self, group: &Group, asked: &mut Asked) -> Journal {
         let journal = asked.journal_of(&group.id).await;
         let event = self.context.event.map(|event| event.id.as_str());
         let left_over = journal.left_over(event, &group.rules, self.context.setup.ports.clock.now());
         self.left_over.extend(left_over::tries(group, &journal, left_over));
+        journal
     }
 
     /// Joins what any try did in a group, and nobody told: the call itself has come back.
     pub(super) fn join_own(&mut self, group: &Group, journal: &Journal) {
         let untold = journal.untold(&group.rules);
         self.left_over.extend(left_over::tries(group, journal, untold));
+    }
+
+    /// A group that is gone, with what the event says of its rules.
+    pub(super) fn was_open(&mut self, group: Group, results: Vec<StepResult>) {
+        self.looked_at.push(MendedGroup { results, ..MendedGroup::of(group) });
+    }
+
+    /// None in a sweep.
+    pub(super) fn event(&self) -> Option<&'a Event> {
+        self.context.event
+    }
+
+    /// Whether there may be another look for this reason.
+    pub(super) fn may_look_again(&self, why: Why) -> bool {
+        self.context.may_look_again(why)
+    }
+
+    /// Puts what has to be looked at again into the queue, before anything is said of it.
+    async fn send_again(&mut self) {
+        let InvocationContext { setup, event, round, .. } = self.context;
+        let (Some(queue), Some(event)) = (&setup.ports.queue, event) else { return };
+        let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
+        let has_done = results.any(|result| result.action.is_closed_by_us());
+        let again = std::mem::take(&mut self.again);
+        let now = setup.ports.clock.now();
+        self.problems.extend(again.send(queue.as_ref(), event, round, has_done, now).await);
     }
 
     /// What clusters need and do not have, each with the groups it can be reported with. Looked for after everything else,
@@ -185,17 +224,22 @@ impl<'a> Invocation<'a> {
         found
     }
 
-    /// Adds what a complete look at these VPCs teaches, when all their groups were judged.
-    pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) {
+    /// Adds what a complete look at these VPCs teaches, when all their groups were judged; `false`: nothing, for
+    /// the state could not be read.
+    pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) -> bool {
         let mut judged: BTreeMap<String, (Group, Learnt)> = BTreeMap::new();
         for looked in &self.looked_at {
             let learnt = self.lesson.groups.get(&looked.group.id).cloned().unwrap_or_default();
             judged.insert(looked.group.id.clone(), (looked.group.clone(), learnt));
         }
         let lesson = asked.looked(all, vpcs, &mut judged, self.context.started).await;
-        self.lesson.place.looks = lesson.place.looks;
-        self.lesson.looks = lesson.looks;
+        let is_known = !lesson.groups.is_empty();
+        if !self.is_part {
+            self.lesson.place.looks = lesson.place.looks;
+            self.lesson.looks = lesson.looks;
+        }
         self.lesson.groups.extend(lesson.groups);
+        is_known
     }
 
     /// What other tries did, as findings: of this very event, or of an earlier sweep in a sweep, with what was found now; of
@@ -275,6 +319,7 @@ impl<'a> Invocation<'a> {
 
     /// Notifies everybody, whatever else failed, and says what is not done.
     pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
+        self.send_again().await;
         let mut missing = self.missing().await;
         let mut exposed = self.exposed().await;
         let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
@@ -295,7 +340,8 @@ impl<'a> Invocation<'a> {
         }
         let mut others = self.joined(&mut found);
         let mut news = News::default();
-        if let Some(state) = &self.context.setup.ports.state {
+        // What a part finds is told with the others, and counts as told then.
+        if let Some(state) = self.context.setup.ports.state.as_ref().filter(|_| !self.is_part) {
             let mut each = Vec::new();
             for (group, _, findings) in &mut found {
                 each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), self.context.event, finding)));
@@ -311,7 +357,7 @@ impl<'a> Invocation<'a> {
         // Nothing is left to be said.
         news.is_handled |= self.is_told && found.iter().all(|(_, _, findings)| findings.is_empty());
         let has_done = |finding: &Finding| finding.action.outcome() > Outcome::Reported;
-        if let Some(event) = self.context.event.filter(|_| news.is_handled)
+        if let Some(event) = self.context.event.filter(|_| news.is_handled && self.context.round.why.is_none())
             && self.problems.is_empty()
             && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
             && others.is_empty()
@@ -335,11 +381,12 @@ impl<'a> Invocation<'a> {
             let mode = modes.of(policy, &group, self.context.event.is_none()).0;
             self.record(About::Cluster(&cluster), mode, vec![finding], self.context.event);
         }
-        if self.context.event.is_none() {
+        if self.context.event.is_none() && !self.is_part {
             self.messages.extend(notice::digests(&self.records).into_iter().map(Outgoing::once));
         }
         let unsent = notify(&self.context.setup.ports, &self.messages).await;
         let is_notified = unsent.is_empty();
+        let is_told = !is_notified || self.messages.iter().any(Outgoing::is_for_people);
         self.problems.extend(unsent);
         if is_notified {
             // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
@@ -367,7 +414,7 @@ impl<'a> Invocation<'a> {
             let ignored = ignored.filter(|_| self.records.is_empty());
             Ok(Response { records: self.records, ignored })
         } else {
-            Err(GuardError::Unfinished(self.problems))
+            Err(GuardError::Unfinished { problems: self.problems, is_told })
         }
     }
 }

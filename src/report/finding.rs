@@ -39,6 +39,8 @@ words! {
         PublicEndpoint = "public-endpoint",
         /// The guard may not read what it has to judge.
         ReadDenied = "read-denied",
+        /// An event, or a look at everything, could not be handled to its end.
+        Unfinished = "unfinished",
         /// Rules of a group cannot be understood, so nobody can judge them.
         UnreadableRule = "unreadable-rule",
         /// A group has come to another cluster.
@@ -53,7 +55,7 @@ impl Check {
     pub fn kind(self) -> Kind {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
-            Self::ReadDenied => Kind::Account,
+            Self::ReadDenied | Self::Unfinished => Kind::Account,
             Self::UnreadableRule | Self::NewCluster | Self::NewMember => Kind::Group,
         }
     }
@@ -241,6 +243,12 @@ impl Finding {
     /// The guard may not look, so nothing was judged. `why`: the error with its causes.
     pub fn read_denied(why: String) -> Self {
         let subject = Subject::Check(Check::ReadDenied);
+        Self { action: Action::Failed, ..Self::reported(subject, Some(Severity::Critical), why) }
+    }
+
+    /// Something could not be handled to its end, so what it opened may still be open. `why`: what, and the error.
+    pub fn unfinished(why: String) -> Self {
+        let subject = Subject::Check(Check::Unfinished);
         Self { action: Action::Failed, ..Self::reported(subject, Some(Severity::Critical), why) }
     }
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::Finding;
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{Record, TriggerKind};
 
 /// What the channels send. Each takes the form its audience reads.
@@ -113,10 +113,11 @@ pub fn message_kept<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Message
 /// Whether people hear of this finding. After an event: what the guard closed or left undone, and of new rules those that
 /// the event named or that should go. Known rules wait for the sweep's digest. In a sweep: all.
 pub fn is_due(finding: &Finding, is_event: bool) -> bool {
+    let was_harmless = finding.action == Action::WasOpen && finding.verdict < Verdict::Revoke;
     !is_event
         || finding.action.outcome() >= Outcome::Refused
         || finding.action.is_closed_by_us()
-        || !finding.known && (finding.named_by_event || finding.verdict == Verdict::Revoke)
+        || !finding.known && (finding.named_by_event && !was_harmless || finding.verdict == Verdict::Revoke)
 }
 
 /// Whether people are notified of this record: it has a finding that they hear of and did not hear of a moment ago.
