@@ -30,8 +30,8 @@ const NEAR: usize = 54;
 /// An exception that ends within so many days is asked about.
 const SOON: i64 = 14;
 /// Whoever may still need a group that nothing here names.
-const NOT_LOOKED_AT: &str = "Lambda functions, databases, load balancers and Auto Scaling groups without interfaces now, launch \
-                             templates that no node group names, and peered VPCs of other accounts";
+const NOT_LOOKED_AT: &str = "Lambda functions, databases, load balancers and Auto Scaling groups without interfaces now, \
+                             launch templates that no node group names, and peered VPCs of other accounts";
 /// Karpenter picks groups by this tag, and says so inside of Kubernetes alone.
 const KARPENTER_TAG: &str = "karpenter.sh/discovery";
 
@@ -256,8 +256,8 @@ fn unused(facts: &Facts, policy: &Policy, group: &Group, named: &BTreeSet<&str>)
         facts.groups.get(&group.id).is_some_and(|known| known.facts.tags.contains_key(KARPENTER_TAG));
     (is_known && group.is_unattached && !is_named && !may_be_karpenters).then(|| {
         format!(
-            "it is attached to no interface and no instance, and no other group, cluster, node group or launch template of one \
-             names it; not looked at: {NOT_LOOKED_AT}"
+            "it is attached to no interface and no instance, and no other group, cluster, node group or launch template of \
+             one names it; not looked at: {NOT_LOOKED_AT}"
         )
     })
 }

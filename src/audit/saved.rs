@@ -1,7 +1,7 @@
 //! Answers of the AWS CLI that somebody saved, in any mix: read, recognised by what is in them, and kept as facts.
 //!
-//! Owns: what was read and how much of it. Must not: join facts (`facts` does) or judge. What a file holds may be wrong, cut,
-//! huge or foreign; each of these is said, and nothing is guessed.
+//! Owns: what was read and how much of it. Must not: join facts (`facts` does) or judge. What a file holds may be wrong,
+//! cut, huge or foreign; each of these is said, and nothing is guessed.
 
 mod bytes;
 mod decode;

@@ -56,8 +56,8 @@ pub(super) struct Arguments {
     /// How to write it.
     #[arg(long, value_enum, default_value_t)]
     format: Written,
-    /// An audit that was saved with `--format json`: say what is new, gone and changed since, and end in exit code 2 only for
-    /// what is new or worse.
+    /// An audit that was saved with `--format json`: say what is new, gone and changed since, and end in exit code 2 only
+    /// for what is new or worse.
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
     /// Print the commands that save what an audit reads, for a shell, and do nothing else.

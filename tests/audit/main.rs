@@ -1,5 +1,5 @@
-//! `audit` on the built command line: saved answers of the AWS CLI in every form that people have them in, and what is said of
-//! those that are cut, foreign, hostile or not there. `saved/` is one small account, written from the documented shapes.
+//! `audit` on the built command line: saved answers of the AWS CLI in every form that people have them in, and what is said
+//! of those that are cut, foreign, hostile or not there. `saved/` is one small account, written from the documented shapes.
 
 #![allow(
     clippy::unwrap_used,

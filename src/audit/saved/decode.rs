@@ -1,5 +1,5 @@
-//! From the shapes of the AWS CLI to our facts, as the adapters do it with those of the SDK: a field that only informs may be
-//! missing, one that a verdict rests on must be there and readable.
+//! From the shapes of the AWS CLI to our facts, as the adapters do it with those of the SDK: a field that only informs may
+//! be missing, one that a verdict rests on must be there and readable.
 //!
 //! Must not: read files, or join what several of them say.
 

@@ -1,4 +1,5 @@
-//! Takes the text of a file apart: one JSON document after the other, each recognised by what is in it, its items one by one.
+//! Takes the text of a file apart: one JSON document after the other, each recognised by what is in it, its items one by
+//! one.
 //!
 //! Must not: know what becomes of the items. Nothing of a document is held but the text itself: a file may be large.
 
@@ -123,8 +124,8 @@ fn object<'t>(
     let names: Vec<String> = keys.names.iter().take(MAX_KEYS_NAMED).map(|name| quoted(name)).collect();
     let has = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     Err(Trouble::Foreign(format!(
-        "it is no answer of the AWS CLI that an audit reads: at its top it has {has}; `eks-sg-guard audit --commands` prints \
-         what to save, without `--query`"
+        "it is no answer of the AWS CLI that an audit reads: at its top it has {has}; `eks-sg-guard audit --commands` \
+         prints what to save, without `--query`"
     )))
 }
 

@@ -207,8 +207,10 @@ impl Facts {
             .filter(is_listed)
             .chain(saved.names.iter().cloned())
             .collect();
-        let mut named_in = vpcs_by_name(facts(), &interfaces, &instances);
-        for name in named.into_iter().filter(|name| !described.contains(name)).collect::<Vec<_>>() {
+        let undescribed: Vec<String> = named.into_iter().filter(|name| !described.contains(name)).collect();
+        let mut named_in =
+            if undescribed.is_empty() { BTreeMap::new() } else { vpcs_by_name(facts(), &interfaces, &instances) };
+        for name in undescribed {
             let is_its = |nodes: &&SavedNodes| nodes.cluster == name;
             let node_groups: Vec<NodeGroup> =
                 saved.nodes.iter().filter(is_its).map(|nodes| self.with_template(saved, nodes)).collect();
@@ -315,7 +317,8 @@ fn peer_key(peer: &Peer) -> String {
     peer.to_string()
 }
 
-/// The VPCs where something names a cluster, by its name: first those of its instances, then of its interfaces, then of groups.
+/// The VPCs where something names a cluster, by its name: first those of its instances, then of its interfaces, then of
+/// groups.
 fn vpcs_by_name<'a>(
     groups: impl Iterator<Item = &'a GroupFacts>,
     interfaces: &[Interface],

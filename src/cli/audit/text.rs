@@ -1,4 +1,5 @@
-//! An audit for people: the totals, then cluster by cluster what to look at, worst first, then what was not there to be read.
+//! An audit for people: the totals, then cluster by cluster what to look at, worst first, then what was not there to be
+//! read.
 //!
 //! Must not: show text of others raw; each piece is cleaned where it is quoted.
 

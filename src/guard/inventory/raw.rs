@@ -188,6 +188,8 @@ pub(super) struct View<'a> {
     clusters: &'a [Cluster],
     interfaces: HashMap<&'a str, Vec<&'a Interface>>,
     instances: HashMap<&'a str, Vec<&'a Instance>>,
+    /// By the instance's own id. A region has thousands, and each interface asks for its one.
+    instance: HashMap<&'a str, &'a Instance>,
     rules: HashMap<&'a str, Vec<&'a Rule>>,
     /// By cluster.
     proven: BTreeMap<&'a str, BTreeSet<String>>,
@@ -222,7 +224,8 @@ impl<'a> View<'a> {
                 proven.entry(&cluster.name).or_default().extend(instance.groups.iter().cloned());
             }
         }
-        Self { account, configured, raw, clusters, interfaces, instances, rules, proven }
+        let instance = raw.instances.iter().map(|instance| (instance.id.as_str(), instance)).collect();
+        Self { account, configured, raw, clusters, interfaces, instances, instance, rules, proven }
     }
 
     pub(super) fn rules_of(&self, group: &str) -> &[&'a Rule] {
@@ -269,7 +272,7 @@ impl<'a> View<'a> {
     /// Whether it is of the cluster, if only by its tags. An instance that was not read names no cluster.
     fn is_of(&self, cluster: &Cluster, interface: &Interface) -> bool {
         let is_its = |id: &String| {
-            let instance = self.raw.instances.iter().find(|instance| instance.id == *id);
+            let instance = self.instance.get(id.as_str());
             instance.is_some_and(|node| is_node_by_aws(cluster, node) || is_tagged(&node.tags, &cluster.name))
         };
         is_control_plane(interface, cluster)

@@ -1,5 +1,5 @@
-//! What an audit looks at beyond what the policy says of rules: one row for each check, and the public controls that findings
-//! answer to.
+//! What an audit looks at beyond what the policy says of rules: one row for each check, and the public controls that
+//! findings answer to.
 //!
 //! Owns: ids, severities and words of the checks; ids are a contract with other programs: add, never rename. Must not: look.
 
@@ -82,7 +82,7 @@ const CHECKS: [Row; AuditCheck::ALL.len()] = [
         Severity::Medium,
         [
             "One group in several roles",
-            "who may reach the one may reach the other: a load balancer is there for everybody, a node or a control plane is not",
+            "who may reach the one may reach the other, and a load balancer is there for everybody",
             "give each role a group of its own, and let the groups name each other",
         ],
     ),

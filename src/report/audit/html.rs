@@ -1,5 +1,5 @@
-//! An audit as a page: one file that needs no network, for screens, printers and screen readers. Per cluster a picture of who
-//! may talk to whom, the same as a table, the findings, and all rules on demand.
+//! An audit as a page: one file that needs no network, for screens, printers and screen readers. Per cluster a picture of
+//! who may talk to whom, the same as a table, the findings, and all rules on demand.
 //!
 //! Text of strangers is escaped by the template, and set as text by the script; the page's own policy lets nothing else run.
 

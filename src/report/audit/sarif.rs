@@ -1,5 +1,5 @@
-//! An audit as SARIF 2.1.0, as code scanning of GitHub takes it: every result has a physical location and a fingerprint under
-//! the name that it reads, and no run has more results than it keeps.
+//! An audit as SARIF 2.1.0, as code scanning of GitHub takes it: every result has a physical location and a fingerprint
+//! under the name that it reads, and no run has more results than it keeps.
 //! <https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning>
 //!
 //! Must not: let text of strangers be read as a link or a placeholder.

@@ -1,6 +1,7 @@
 //! Where the boxes and arrows of a picture stand.
 //!
-//! Owns: sizes and the call of the layout, which is behind one function. Must not: know what is in the boxes, or write markup.
+//! Owns: sizes and the call of the layout, which is behind one function. Must not: know what is in the boxes, or write
+//! markup.
 
 use std::fmt::Write as _;
 
