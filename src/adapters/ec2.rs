@@ -12,6 +12,7 @@ use aws_sdk_ec2::types::{Filter, IpPermission, PrefixListState, SecurityGroupVpc
 use futures::future::{try_join, try_join3};
 
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
+use super::attempts::Attempts;
 use super::failure::{during, taking, unusable};
 use crate::cluster::membership::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS, cluster_tag};
 use crate::model::error::CloudError;
@@ -227,17 +228,19 @@ impl Ec2 for Client {
         if rules.is_empty() {
             return Ok(());
         }
-        let ids = Some(rules.to_vec());
+        let (ids, attempts) = (Some(rules.to_vec()), Attempts::default());
         let (action, answer) = match direction {
             Direction::Ingress => {
                 const ACTION: &str = "ec2:RevokeSecurityGroupIngress";
                 let call = self.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(ids);
-                (ACTION, call.send().await.map_err(during(ACTION))?.r#return)
+                let sent = call.customize().interceptor(attempts.clone()).send().await;
+                (ACTION, sent.map_err(|error| attempts.with(ACTION, during(ACTION)(error)))?.r#return)
             }
             Direction::Egress => {
                 const ACTION: &str = "ec2:RevokeSecurityGroupEgress";
                 let call = self.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(ids);
-                (ACTION, call.send().await.map_err(during(ACTION))?.r#return)
+                let sent = call.customize().interceptor(attempts.clone()).send().await;
+                (ACTION, sent.map_err(|error| attempts.with(ACTION, during(ACTION)(error)))?.r#return)
             }
         };
         if answer == Some(false) {

@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,6 +221,7 @@ def _kill_one(fleet: Fleet, chance: random.Random) -> None:
 
 
 if __name__ == "__main__":
+    warnings.filterwarnings("ignore", module="moto")  # it does not know the errors that are wanted
     sizes = [int(each) for each in sys.argv[1:]] or [10_000, 200, 4]
     emulator = Emulator()
     soaked = soak(emulator, *sizes, say=lambda text: print(text, flush=True))

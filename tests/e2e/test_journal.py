@@ -171,3 +171,20 @@ def test_a_journal_that_cannot_be_written_delays_no_revoke(world, somebody, aws,
         assert set(actions_told(world, rule)) == {"revoked"}
         assert mails(world, rule)
     assert not service.queue.waiting and not service.queue.dead
+
+
+# --- EC2's answer is lost -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_revoke_whose_answer_is_lost_is_told_as_ours(world, somebody, aws, looked, times):
+    """The SDK asks again, and EC2 says then that the rule is not there."""
+    service = looked()
+    delivered, expected = creates(world, somebody)
+    aws.on("RevokeSecurityGroupIngress", times=times, lose=True)
+    service.delivers(delivered)
+    service.works()
+    closed(world, expected)
+    for rule in expected:
+        assert dict(actions_told(world, rule)) == {"revoked": 1}
+        assert len(mails(world, rule)) == 1
