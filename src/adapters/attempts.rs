@@ -1,5 +1,5 @@
-//! Whether an attempt of a call ended without an answer. EC2 may have carried it out; when the SDK asks once more, EC2 says of
-//! what is gone only that it is gone.
+//! Whether an attempt of a call ended without an answer. EC2 may have carried it out; when the SDK asks once more, EC2 only
+//! says of what is gone that it is gone.
 //!
 //! Must not: decide whose doing it was (a read-back and the journal do).
 

@@ -32,8 +32,8 @@ def edited(world, somebody, rule):
 
 @pytest.fixture(params=["a rule is made", "a list grows", "a rule is edited"])
 def scene(request, world, somebody, looked):
-    """A service that has looked, how an event of it begins again, what has to become of which rule, and the call to be killed
-    at first: one scene is killed at all of its calls, the others from shortly before their first effect."""
+    """A service that has looked, how an event of it begins again, what has to become of which rule, and the first call to be
+    killed at: one scene is killed at all of its calls, the others from shortly before their first effect."""
     if request.param == "a list grows":
         partners = prefix_list(world, "10.20.0.0/16")
         used = [
