@@ -8,6 +8,8 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+#[path = "order_of_effects/news.rs"]
+mod news;
 #[path = "order_of_effects/nothing_lost.rs"]
 mod nothing_lost;
 mod putting_back;
@@ -216,7 +218,8 @@ impl Ec2 for Fake {
     async fn groups_using(&self, _: &str) -> Result<Vec<String>, CloudError> {
         self.0.call("groups_using".into());
         let others = (0..*self.0.other_users.lock().unwrap()).map(|n| format!("sg-{n:017x}"));
-        Ok(std::iter::once(GROUP.to_owned()).chain(others).collect())
+        let beside = self.0.peer_is_tagged.lock().unwrap().then(|| "sg-0bb".to_owned());
+        Ok(std::iter::once(GROUP.to_owned()).chain(beside).chain(others).collect())
     }
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
         Ok(None)
@@ -230,11 +233,11 @@ impl Ec2 for Fake {
             let action = "ec2:DescribeSecurityGroupRules".to_owned();
             return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
         }
+        let beside = self.0.rules_beside.lock().unwrap().clone();
+        let is_beside = groups.contains(&"sg-0bb".to_owned());
+        let beside = beside.into_iter().filter(|_| is_beside).map(|rule| ("sg-0bb".to_owned(), rule));
         if !groups.contains(&GROUP.to_owned()) {
-            let beside = self.0.rules_beside.lock().unwrap().clone();
-            let is_beside = groups.contains(&"sg-0bb".to_owned());
-            let rules = beside.into_iter().filter(|_| is_beside).map(|rule| ("sg-0bb".to_owned(), rule));
-            return Ok(Rules { rules: rules.collect(), unreadable: vec![] });
+            return Ok(Rules { rules: beside.collect(), unreadable: vec![] });
         }
         let mut rules = self.0.rules.lock().unwrap().clone();
         for (left, rule) in self.0.lagging.lock().unwrap().values_mut().filter(|(left, _)| *left > 0) {
@@ -243,7 +246,8 @@ impl Ec2 for Fake {
         }
         let unreadable = self.0.unreadable.lock().unwrap().clone();
         let unreadable = unreadable.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect();
-        Ok(Rules { rules: rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect(), unreadable })
+        let rules = rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).chain(beside);
+        Ok(Rules { rules: rules.collect(), unreadable })
     }
     async fn interfaces(&self, _: &Selector) -> Result<Interfaces, CloudError> {
         self.0.call("interfaces".into());

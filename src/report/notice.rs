@@ -4,6 +4,7 @@
 //! descriptions, sessions, user agents) format a message or break a line: every such value goes through
 //! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would obey.
 
+mod call;
 mod compose;
 mod digest;
 pub mod email;
@@ -14,9 +15,12 @@ pub mod slack;
 mod source;
 mod words;
 
+pub use call::notice_of_call;
 pub use compose::notice;
 pub use digest::{digest, digests};
 pub use words::rule_in_words;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -63,7 +67,7 @@ pub struct Notice {
     pub thread: String,
 }
 
-/// One finding, or all of a group in a digest.
+/// One finding, or all of a group where a notice is about many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// The rule in words.
@@ -131,8 +135,9 @@ pub fn message(record: &Record, notice: Option<Notice>) -> Message {
     Message { notice, record: Some(json), attributes: attributes(&[record]) }
 }
 
-/// The message of a digest of these records; they are of one cluster, account and region.
-pub fn digest_message(records: &[&Record], notice: Notice) -> Message {
+/// The message of many records, which machines have: those of one call, or of a sweep in one cluster. They are of one account
+/// and region.
+pub fn message_of_many(records: &[&Record], notice: Notice) -> Message {
     Message { notice: Some(notice), record: None, attributes: attributes(records) }
 }
 
@@ -143,7 +148,7 @@ fn attributes(records: &[&Record]) -> Vec<(&'static str, String)> {
     vec![
         ("severity", severity.map_or("none", Severity::word).to_owned()),
         ("outcome", outcome.word().to_owned()),
-        ("cluster", first(cluster)),
+        ("cluster", clusters(records)),
         ("account", first(|record| record.account.clone())),
         ("region", first(|record| record.region.clone())),
         ("trigger", first(|record| record.trigger.word().to_owned())),
@@ -151,6 +156,12 @@ fn attributes(records: &[&Record]) -> Vec<(&'static str, String)> {
 }
 
 fn cluster(record: &Record) -> String {
-    let names = plain(&record.clusters.join(","));
+    clusters(&[record])
+}
+
+/// All of them, each once.
+fn clusters(records: &[&Record]) -> String {
+    let names: BTreeSet<&str> = records.iter().flat_map(|record| &record.clusters).map(String::as_str).collect();
+    let names = plain(&names.into_iter().collect::<Vec<_>>().join(","));
     if names.is_empty() { "unknown".to_owned() } else { names }
 }

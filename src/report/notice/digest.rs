@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{before, clauses, headline, next_steps, status, subject, what};
-use super::{Message, Notice, Section, cluster};
+use super::{Message, Notice, Section, cluster, source};
 use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
 use crate::report::outcome::Action;
@@ -20,7 +20,7 @@ pub fn digests(records: &[Record]) -> Vec<Message> {
     for record in records {
         clusters.entry(&record.clusters).or_default().push(record);
     }
-    let message = |records: Vec<&Record>| Some(super::digest_message(&records, digest(&records)?));
+    let message = |records: Vec<&Record>| Some(super::message_of_many(&records, digest(&records)?));
     clusters.into_values().filter_map(message).collect()
 }
 
@@ -55,7 +55,7 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
     })
 }
 
-fn section(record: &Record) -> Section {
+pub(super) fn section(record: &Record) -> Section {
     let title = match &record.group {
         Some(group) => {
             let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
@@ -68,6 +68,7 @@ fn section(record: &Record) -> Section {
     let mut lines = Vec::new();
     for (at, finding) in record.findings.iter().take(MAX_FINDINGS).enumerate() {
         lines.push(line(finding));
+        lines.extend(finding.contested.as_ref().map(|contested| format!("  {}", source::again(contested))));
         // Said once of all rules in a row that it holds for.
         let next = record.findings.get(at + 1).filter(|_| at + 1 < MAX_FINDINGS);
         if finding.rule().is_some() && next.is_none_or(|next| next.detail != finding.detail) {
