@@ -1812,8 +1812,8 @@ async fn what_came_while_the_guard_only_reported_stays_and_is_told_once_as_criti
     let reporting = Case::process(Arc::clone(&enforcing.world), (Mode::Report, Mode::Report), 50, true);
     enforcing.world.rules.lock().unwrap().push(kubelet("sgr-1"));
     assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
-    // Within the hour people have heard of the rule itself, so that nobody would hear why it is left.
-    for (minutes, is_said, is_news) in [(0, true, false), (60, true, true), (60, false, true)] {
+    // That people have heard of the rule itself within the hour does not say why it is left now.
+    for (minutes, is_said, is_news) in [(0, true, true), (0, false, false), (60, false, true)] {
         enforcing.world.milliseconds.fetch_add(minutes * 60_000, Ordering::Relaxed);
         let sweep = enforcing.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
         let finding = &sweep.records[0].findings[0];

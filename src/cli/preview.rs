@@ -140,6 +140,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
     let mut finding = Finding::of_rule(step.finding, (step.named, step.standing.is_known()), action, detail);
+    finding.for_people = step.for_people;
     finding.close(now, &group.rules);
     finding
 }

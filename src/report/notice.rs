@@ -26,7 +26,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
-use crate::report::finding::Finding;
+use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::Outcome;
 use crate::report::record::{Record, TriggerKind};
 
@@ -115,12 +115,17 @@ pub fn message_kept<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Message
 }
 
 /// Whether people hear of this finding. After an event: what the guard closed or left undone, and of new rules those that
-/// the event named or that should go. Known rules wait for the sweep's digest. In a sweep: all.
+/// the event named or that should go. Known rules wait for the sweep's digest, unless it is critical that they were left; so
+/// does what a controller wrote and is only to be looked at. In a sweep: all.
 pub fn is_due(finding: &Finding, is_event: bool) -> bool {
+    let ForPeople { told, is_controllers, has_gained, .. } = &finding.for_people;
+    let is_new = !finding.known || *has_gained;
+    let is_of_interest = finding.verdict == Verdict::Revoke || (finding.named_by_event && !*is_controllers);
     !is_event
         || finding.action.outcome() >= Outcome::Refused
         || finding.action.is_closed_by_us()
-        || !finding.known && (finding.named_by_event || finding.verdict == Verdict::Revoke)
+        || told.is_some()
+        || (is_new && is_of_interest)
 }
 
 /// Whether people are notified of this record: it has a finding that they hear of and did not hear of a moment ago.
@@ -135,8 +140,8 @@ pub fn message(record: &Record, notice: Option<Notice>) -> Message {
     Message { notice, record: Some(json), attributes: attributes(&[record]) }
 }
 
-/// The message of many records, which machines have: those of one call, or of a sweep in one cluster. They are of one account
-/// and region.
+/// The message of many records, which machines have: those of one call, or of a sweep in one cluster. They are of one
+/// account and region.
 pub fn message_of_many(records: &[&Record], notice: Notice) -> Message {
     Message { notice: Some(notice), record: None, attributes: attributes(records) }
 }

@@ -60,3 +60,46 @@ async fn the_one_notice_of_a_call_reaches_each_channel_once_whichever_message_fa
         assert_eq!(sent(&world), (1, 2), "{failing:?}");
     }
 }
+
+#[tokio::test]
+async fn a_list_behind_a_reported_rule_that_grows_is_news_within_the_hour() {
+    let case = looked_at(vec![]).await;
+    case.world.rules.lock().unwrap().push(Rule { packets: Packets::Tcp(9000, 9000), ..from_list("sgr-1") });
+    let mut said = vec![];
+    for (n, entries) in
+        [&["198.51.100.0/24"][..], &["198.51.100.0/25"], &["0.0.0.0/0"], &["0.0.0.0/0"]].iter().enumerate()
+    {
+        holds(&case.world, entries);
+        let before = case.world.notices().len();
+        case.guard.handle(&edits_the_list(&format!("e-{n}")), Timestamp::MAX).await.unwrap();
+        said.push(case.world.notices().len() - before);
+    }
+    assert_eq!(said, [1, 0, 1, 0]);
+}
+
+#[tokio::test]
+async fn what_was_opened_while_the_guard_only_reported_is_heard_at_once_after_an_event() {
+    let enforcing = looked_at(vec![]).await;
+    let reporting = Case::process(Arc::clone(&enforcing.world), (Mode::Report, Mode::Report), 50, true);
+    enforcing.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    reporting.event(&["sgr-1"]).await.unwrap();
+    let told = enforcing.world.notices().len();
+    let response = enforcing.guard.handle(&call("AuthorizeSecurityGroupEgress", "e-2"), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::WouldRevoke)]);
+    let notices = enforcing.world.notices();
+    assert_eq!(notices.len(), told + 1);
+    assert!(email::text(&notices[told]).contains("while the guard only reported"));
+}
+
+#[tokio::test]
+async fn what_a_controller_writes_and_is_only_to_be_looked_at_waits_for_the_digest() {
+    let text = "version: 1\ncontrollers: [\"arn:aws:iam::111122223333:user/kim\"]\n";
+    let policy = file::load("own.yaml", text, "2026-11-23".parse().unwrap()).unwrap().policy;
+    for (description, notices) in [("elbv2.k8s.aws/targetGroupBinding=shared", 0), ("by hand", 1)] {
+        let own = rule("sgr-1", Packets::Tcp(9000, 9000), "0.0.0.0/0");
+        let case = Case::of_policy(policy.clone(), vec![Rule { description: Some(description.into()), ..own }]);
+        let response = case.event(&["sgr-1"]).await.unwrap();
+        assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Reported)], "{description}");
+        assert_eq!(case.world.notices().len(), notices, "{description}");
+    }
+}

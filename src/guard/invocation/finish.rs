@@ -1,7 +1,7 @@
 //! The end of an invocation: the records of what was done, the messages, and what is remembered once everybody has them.
 //!
-//! Owns: that a call is one message for people, however many groups it concerns, and that nothing is remembered before it was
-//! told. Must not: write text (the notice does), or do anything to a rule.
+//! Owns: that a call is one message for people, however many groups it concerns, and that nothing is remembered before it
+//! was told. Must not: write text (the notice does), or do anything to a rule.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
-use crate::model::group::Group;
+use crate::model::group::{Group, PrefixList};
 use crate::policy::model::Verdict;
 use crate::report::finding::{Finding, worst_first};
 use crate::report::notice;
@@ -131,7 +131,8 @@ impl Invocation<'_> {
         }
         // What lets nobody in yet is not told, although the policy would mind.
         let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
-        let mut findings: Vec<Finding> = results.into_iter().filter(is_told).map(finding).collect();
+        let results = results.into_iter().filter(is_told);
+        let mut findings: Vec<Finding> = results.map(|result| finding(result, group)).collect();
         findings.extend(about);
         findings.extend(missing.into_iter().map(|(_, finding)| finding));
         worst_first(&mut findings);
@@ -257,7 +258,16 @@ fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding], is_event: bool) {
     learnt.rules.retain(|known| !learnt.unmarked.contains(&known.rule.id) || !is_unsaid(&known.rule.id));
 }
 
-fn finding(result: StepResult) -> Finding {
-    let before = result.before;
-    Finding { before, ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail) }
+fn finding(result: StepResult, group: &Group) -> Finding {
+    let StepResult { before, mut for_people, .. } = result;
+    let list = result.finding.rule.peer.prefix_list().and_then(|id| group.prefix_lists.get(id));
+    // Those of AWS's own lists are AWS's business.
+    if let Some(PrefixList::Entries(entries)) = list {
+        for_people.lets_in = Some(entries.blocks());
+    }
+    Finding {
+        before,
+        for_people,
+        ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
+    }
 }
