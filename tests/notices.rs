@@ -184,6 +184,36 @@ fn a_sweep_is_one_digest_per_cluster() {
 }
 
 #[test]
+fn a_digest_has_what_is_new_first_and_the_rest_in_one_line() {
+    let node = group((0..9).map(|n| rule(&format!("sgr-0b{n}"), Packets::Tcp(9000, 9000), "0.0.0.0/0")).collect());
+    let mut other = group(vec![kubelet(), rule("sgr-0a2", Packets::Tcp(9000, 9000), "0.0.0.0/0")]);
+    other.id = "sg-0other".to_owned();
+    let mut records = [
+        record(&node, findings(&node, &[Action::WouldRevoke]), None),
+        record(&other, findings(&other, &[Action::WouldRevoke, Action::Reported]), None),
+    ];
+    for finding in records.iter_mut().flat_map(|record| &mut record.findings) {
+        finding.for_people.since = Some(at(0));
+        finding.for_people.is_unchanged = finding.rule().unwrap().id != "sgr-0a2";
+    }
+    let digest = notice::digest(&[&records[0], &records[1]]).unwrap();
+    let [new, old] = digest.sections.as_slice() else { panic!("{digest:?}") };
+    assert!(new.title.starts_with("sg-0other"), "{new:?}");
+    let [first, last] = new.lines.as_slice() else { panic!("{new:?}") };
+    assert!(first.contains("sgr-0a2. Open, reported only, seen since 2026-11-23T03:00:05Z"), "{first}");
+    assert!(
+        last.starts_with("Unchanged, and still open: 1 finding, the oldest since") && last.contains("sgr-0a1"),
+        "{last}"
+    );
+    assert_eq!(old.lines.len(), 1);
+    assert!(old.lines[0].contains("9 findings") && old.lines[0].ends_with("and 4 more"), "{old:?}");
+    // What needs a person is written out however often it was.
+    records[1].findings[0].action = Action::Refused;
+    let digest = notice::digest(&[&records[1]]).unwrap();
+    assert!(digest.sections[0].lines.iter().all(|line| !line.starts_with("Unchanged")), "{digest:?}");
+}
+
+#[test]
 fn a_call_that_concerns_many_groups_is_one_notice_in_every_form() {
     let node = group(vec![kubelet(), rule("sgr-0a2", Packets::Tcp(9000, 9000), "0.0.0.0/0")]);
     let mut other = group(vec![rule("sgr-0a3", Packets::Tcp(22, 22), "::/0")]);
