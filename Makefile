@@ -16,7 +16,7 @@ CARGO_DENY_VERSION := 0.20.2
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help programs build test test-core bench calls slow demo check fmt fmt-check lint lint-core template-lint deny \
+.PHONY: help programs build test test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
 	advisories release venv clean
 
 help: ## List the targets
@@ -52,6 +52,12 @@ calls: programs venv ## What an event asks of EC2 and EKS in small and large acc
 slow: programs venv ## One event with each of its calls made slow in turn (docs/benchmarks.md); some minutes
 	.venv/bin/python tests/e2e/slow_calls.py 5 managed-node-group
 	.venv/bin/python tests/e2e/slow_calls.py 0.5 karpenter-node control-plane-group pod-group
+
+soak: programs venv ## 10,000 events of 200 groups, shuffled and repeated, with calls that fail (docs/benchmarks.md); hours
+	.venv/bin/python tests/e2e/soak.py 10000 200 4
+
+apply: programs venv ## Terraform writes 1,000 rules in two minutes, against EC2's limits (docs/benchmarks.md); some minutes
+	.venv/bin/python tests/e2e/terraform.py 1000 100 120
 
 demo: programs venv ## Watch the real Lambda binary close real rules on an emulated AWS
 	@echo "Starting an emulated AWS and the function; this takes some seconds."

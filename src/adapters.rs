@@ -9,6 +9,7 @@ mod count;
 pub mod ec2;
 pub mod eks;
 mod failure;
+pub mod queue;
 pub mod slack;
 pub mod sns;
 pub mod table;

@@ -3,6 +3,7 @@
 //! Owns: the arguments, what goes to which stream. Must not: judge anything itself.
 
 mod alone;
+mod audit;
 mod check;
 mod claims;
 mod compare;
@@ -22,6 +23,7 @@ mod style;
 mod test;
 mod widths;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,8 +39,8 @@ use crate::policy::diagnostic::Rejected;
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
-/// The guard itself is a Lambda function. This program is for its policies: try one on a laptop, before it guards anything.
-/// Nothing here talks to AWS.
+/// The guard itself is a Lambda function. This program is for what it would say: audit an account from saved files, try a
+/// policy on a laptop, before it guards anything. Nothing here talks to AWS.
 #[derive(Parser)]
 #[command(name = "eks-sg-guard", version, arg_required_else_help = true, max_term_width = 100, after_help = HELP)]
 struct Arguments {
@@ -48,6 +50,8 @@ struct Arguments {
 
 const HELP: &str = "\
 Start here:
+  eks-sg-guard audit --commands > save.sh           save what an account shows, and
+  eks-sg-guard audit --from saved                   see what is open in it
   eks-sg-guard policy show                          read the built-in policy `standard`
   eks-sg-guard explain event.json --role node       see what it says of a recorded call
   eks-sg-guard policy init > policy.yaml            then write your own,
@@ -59,6 +63,8 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Say what is open in an account, from answers of the AWS CLI that were saved.
+    Audit(audit::Arguments),
     /// Say what a policy decides about the rules that an event names, and why.
     Explain(explain::Arguments),
     /// Read, check, test and compare policies.
@@ -108,6 +114,7 @@ impl Verb {
     /// What the verb is called, where its answer is wanted as JSON.
     fn named_for_tools(&self) -> Option<&'static str> {
         let (name, format) = match self {
+            Self::Audit(arguments) => ("audit", arguments.for_errors()),
             Self::Explain(arguments) => ("explain", arguments.format),
             Self::Policy(PolicyVerb::Check(arguments)) => ("policy check", arguments.format),
             Self::Policy(PolicyVerb::Explain(arguments)) => ("policy explain", arguments.format),
@@ -147,7 +154,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn print(answer: &CommandOutput, style: Style) -> ExitCode {
     // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
-    match io::stdout().write_all(text::lines(&answer.text, style.colours).as_bytes()) {
+    let text =
+        if answer.is_file { Cow::Borrowed(&answer.text) } else { Cow::Owned(text::lines(&answer.text, style.colours)) };
+    match io::stdout().write_all(text.as_bytes()) {
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
         _ => answer.exit.into(),
@@ -168,6 +177,7 @@ fn why(error: &anyhow::Error) -> serde_json::Value {
 
 fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
+        Verb::Audit(arguments) => audit::run(&arguments, style),
         Verb::Explain(arguments) => explain::run(&arguments, style),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
         Verb::Policy(PolicyVerb::Init(arguments)) => init::run(&arguments),

@@ -8,10 +8,12 @@ pub mod batch;
 mod calls;
 mod change;
 mod claim;
+mod envelope;
 mod fields;
 pub mod json;
 pub mod payload;
 mod rules;
+pub mod work;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,8 @@ pub enum Trigger {
         /// `sg-…` ids; empty means every EKS group of the account and region.
         groups: Vec<String>,
     },
+    /// There was an event, and nobody knows what it was: look at everything, once for all of them.
+    Lost,
 }
 
 /// A payload that was understood: something to look at, or a reason why there is nothing.
@@ -44,7 +48,8 @@ pub enum Parsed {
 }
 
 /// One CloudTrail event of a call that may have opened a path.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     /// Who, when, where.
     pub event: Event,
@@ -65,7 +70,8 @@ impl Change {
 }
 
 /// What was changed. The less an event says, the wider its subject: we then look at more groups, never at fewer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// At least one group, each with the rules that the event names in it.
     Groups(Vec<Touched>),
@@ -91,11 +97,13 @@ pub enum Target {
 }
 
 /// The fields of a CloudTrail record that people and records need.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Event {
     /// CloudTrail's `eventID`, the same when an event is delivered twice; its `requestID` if a transformer dropped that.
     pub id: String,
     /// Which call it was: `AuthorizeSecurityGroupIngress`, …
+    #[serde(serialize_with = "calls::write", deserialize_with = "calls::read")]
     pub call: &'static Call,
     /// When the call completed, else when the event was sent; `None` when neither is readable.
     pub time: Option<Timestamp>,
@@ -142,7 +150,8 @@ impl Actor {
 }
 
 /// One group that may have changed, and which of its rules the event names.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Touched {
     /// Which group.
     pub group: GroupRef,
@@ -151,7 +160,8 @@ pub struct Touched {
 }
 
 /// How the event names the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GroupRef {
     /// `sg-…`.
     Id(String),
@@ -169,7 +179,8 @@ impl GroupRef {
 }
 
 /// The rules of a group that an event names. Only these follow `GUARD_MODE`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Named {
     /// None: something about the group may have changed.
     Nothing,
@@ -181,8 +192,19 @@ pub enum Named {
     Everything,
 }
 
+impl Named {
+    /// The rules that it names one by one.
+    pub fn rules(&self) -> &[NamedRule] {
+        match self {
+            Self::Rules(rules) => rules,
+            Self::Nothing | Self::Using(_) | Self::Everything => &[],
+        }
+    }
+}
+
 /// One rule that an event names, by id, by content, or both.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NamedRule {
     /// `sgr-…`, if the event has it.
     pub id: Option<String>,
@@ -192,6 +214,12 @@ pub struct NamedRule {
 }
 
 impl NamedRule {
+    /// A rule that is named by its content alone.
+    pub fn of(rule: &Rule) -> Self {
+        let Rule { direction, packets, peer, .. } = rule.clone();
+        Self { id: None, claim: Some(Claim { direction: Some(direction), packets, peer }) }
+    }
+
     /// The rule as the event describes it. `None`: it does not.
     pub fn claimed(&self) -> Option<Rule> {
         let Claim { direction, packets, peer } = self.claim.clone()?;
@@ -202,7 +230,8 @@ impl NamedRule {
 }
 
 /// The content of a rule as an event describes it, in normal form.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "WireClaim", from = "WireClaim")]
 pub struct Claim {
     /// From the response, else from the name of the call; `None` for `ModifySecurityGroupRules`, which does not say.
     pub direction: Option<Direction>,
@@ -210,6 +239,28 @@ pub struct Claim {
     pub packets: Packets,
     /// Source or destination.
     pub peer: Peer,
+}
+
+/// A claim as the rule that it describes.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireClaim {
+    says_direction: bool,
+    rule: Rule,
+}
+
+impl From<Claim> for WireClaim {
+    fn from(Claim { direction, packets, peer }: Claim) -> Self {
+        let rule = Rule::new(direction.unwrap_or(Direction::Ingress), packets, peer);
+        Self { says_direction: direction.is_some(), rule }
+    }
+}
+
+impl From<WireClaim> for Claim {
+    fn from(WireClaim { says_direction, rule }: WireClaim) -> Self {
+        let Rule { direction, packets, peer, .. } = rule;
+        Self { direction: says_direction.then_some(direction), packets, peer }
+    }
 }
 
 /// Why a payload could not be understood.

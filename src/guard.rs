@@ -4,8 +4,12 @@
 //! Owns: waiting for what EC2 does not show yet. Must not: order effects on EC2 (remediate does) or write text (notice
 //! does).
 
+mod again;
+mod claimed;
 pub mod dispatch;
 mod effects;
+mod everything;
+mod failure;
 mod group;
 mod handled;
 mod hourly;
@@ -15,26 +19,28 @@ mod journal;
 mod left_over;
 mod memory;
 pub mod modes;
-mod needs;
+pub(crate) mod needs;
 mod news;
 mod notify;
+mod parts;
 pub mod plan;
 pub mod put_back;
 mod read_back;
 pub mod remediate;
 pub mod response;
+pub mod round;
 pub mod settings;
 pub mod setup;
 pub mod shield;
 pub mod standing;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
-use crate::event::{Change, Event, GroupRef, Named, Target, Touched, Trigger};
+use crate::event::work::{Part, Task, Why, Work};
+use crate::event::{Change, GroupRef, Named, NamedRule, Target, Touched, Trigger};
+use crate::guard::everything::{Everywhere, Who};
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
@@ -43,18 +49,20 @@ use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
 use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::{GuardError, Response};
+use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::Group;
-use crate::report::finding::Finding;
+use crate::model::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::member::Member;
+use crate::model::text::count;
 use crate::report::notice;
+use crate::report::part::EndedPart;
 use crate::report::record::{About, Record};
 
-/// An event that does not say its group may make us look at all groups this often. Lambda tries a failed event again
-/// after one minute and after two more, so the last try always looks.
-const FULL_LOOK_INTERVAL: SignedDuration = SignedDuration::from_secs(150);
 /// Groups read at once where many are concerned.
 const MAX_GROUPS: usize = 200;
+/// What is answered where others look.
+const IN_PARTS: &str = "a look at everything is under way, in parts";
 
 fn read_failed(what: String, source: CloudError) -> GuardError {
     GuardError::ReadFailed { what, source }
@@ -66,9 +74,11 @@ pub struct Guard {
     inventory: Inventory,
     handled: HandledEvents,
     hourly: HourlyLimit,
-    /// Events after which people were notified that the guard may not look.
+    /// Events after which people were notified that they could not be looked at.
     blind: HandledEvents,
-    looked_everywhere: Mutex<Option<Timestamp>>,
+    everywhere: Everywhere,
+    /// When this process asked whether somebody has looked at everything.
+    looks: Everywhere,
 }
 
 impl Guard {
@@ -78,7 +88,15 @@ impl Guard {
         let (handled, blind) = (HandledEvents::default(), HandledEvents::default());
         let ports = &setup.ports;
         let hourly = HourlyLimit::new(ports.state.clone(), Arc::clone(&ports.clock), setup.max_revokes);
-        Self { setup, inventory, handled, hourly, blind, looked_everywhere: Mutex::default() }
+        Self {
+            setup,
+            inventory,
+            handled,
+            hourly,
+            blind,
+            everywhere: Everywhere::default(),
+            looks: Everywhere::default(),
+        }
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -86,40 +104,80 @@ impl Guard {
     ///
     /// # Errors
     /// A state that cannot be read, or anything that should be done and is not.
-    pub async fn look(&self, trigger: &Trigger, deadline: Timestamp) -> Result<Response, GuardError> {
-        let looked = self.look_at(trigger, deadline).await;
+    pub async fn look(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
+        let (change, looked) = match trigger {
+            Trigger::Sweep { groups } if groups.is_empty() && parts::begin(&self.setup).await => {
+                return Ok(Response::ignored(IN_PARTS.to_owned()));
+            }
+            Trigger::Sweep { groups } => (None, self.sweep(groups.clone(), None, round).await),
+            Trigger::Lost => (None, self.everything(None, round).await),
+            Trigger::Change(change) if self.handled.contains(&change.event.id) => {
+                return Ok(Response::repeat(&change.event));
+            }
+            Trigger::Change(change) => (Some(change), self.change(change, round).await),
+        };
+        self.look_by_itself().await;
         if let Err(error) = &looked {
-            let event = match trigger {
-                Trigger::Change(change) => Some(&change.event),
-                Trigger::Sweep { .. } => None,
-            };
-            self.notify_if_blind(event, error).await;
+            self.notify_of_failure(change, error, round.attempt).await;
         }
         looked
     }
 
-    async fn look_at(&self, trigger: &Trigger, deadline: Timestamp) -> Result<Response, GuardError> {
-        let change = match trigger {
-            Trigger::Sweep { groups } => return self.sweep(groups.clone(), None, deadline).await,
-            Trigger::Change(change) => change,
-        };
-        let event = &change.event;
-        if self.handled.contains(&event.id) {
-            return Ok(Response::repeat(event));
+    /// Begins a look at everything where nobody has looked for long, or never. A process asks the state once an hour.
+    async fn look_by_itself(&self) {
+        if self.setup.ports.queue.is_some()
+            && self.looks.take(self.setup.ports.clock.now(), parts::ASK_AFTER).is_none()
+            && let Some(place) = self.ask(Vec::new()).place().await
+        {
+            parts::begin_if_due(&self.setup, &place).await;
         }
-        self.change(change, deadline).await
     }
 
-    async fn change(&self, change: &Change, deadline: Timestamp) -> Result<Response, GuardError> {
+    /// Does what a message of the work queue asks for.
+    ///
+    /// # Errors
+    /// As [`Guard::look`].
+    pub async fn work(&self, work: &Work, round: Round) -> Result<Response, GuardError> {
+        let change = work.task.change();
+        let looked = match &work.task {
+            Task::Look { change, look, why } => {
+                self.change(change, Round { look: *look, why: Some(*why), hops: work.hops, ..round }).await
+            }
+            // Of an event that nobody knows a sweep finds what it opened.
+            Task::Everything { change: None, .. } if parts::begin(&self.setup).await => {
+                return Ok(Response::ignored(IN_PARTS.to_owned()));
+            }
+            Task::Everything { change, .. } => {
+                self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
+            }
+            Task::Sweep { .. } => parts::plan(&self.setup, &self.inventory, work)
+                .await
+                .map(|parts| Response::ignored(format!("{} of a sweep are under way", count(parts, "part")))),
+            Task::Part(part) => self.part(part, Round { hops: work.hops, ..round }).await,
+        };
+        if let Err(error) = &looked {
+            self.notify_of_failure(change, error, round.attempt).await;
+        }
+        looked
+    }
+
+    /// Looks at everything for an event that does not say what it changed, or sees to it that somebody does.
+    async fn everything(&self, change: Option<&Change>, round: Round) -> Result<Response, GuardError> {
+        match self.everywhere.who(&self.setup, change, round).await {
+            Who::Us => self.sweep(Vec::new(), change, round).await,
+            Who::Another(why) => Ok(Response::ignored(why.to_owned())),
+            Who::Nobody { last } => Err(GuardError::Postponed { last }),
+        }
+    }
+
+    async fn change(&self, change: &Change, round: Round) -> Result<Response, GuardError> {
         let event = &change.event;
         let mut invocation =
-            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), deadline);
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), round);
         let mut out_of_scope = Vec::new();
+        let now = self.setup.ports.clock.now();
         match &change.subject {
-            Target::Unknown => {
-                self.may_look_everywhere()?;
-                return self.sweep(Vec::new(), Some(change), deadline).await;
-            }
+            Target::Unknown => return self.everything(Some(change), round).await,
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
                     let ids = match group {
@@ -127,21 +185,19 @@ impl Guard {
                         GroupRef::Name(_) => Vec::new(),
                     };
                     let mut asked = self.ask(ids);
-                    match asked.beside(self.find(group)).await {
+                    let claims = claimed::judged(&self.setup, &Group::default(), named.rules(), Some(event), now);
+                    match asked.beside(self.find(group, claimed::objects(&claims))).await {
                         // The other groups still count.
-                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
+                        Err(error) => self.could_not_read(&error, Some(change), &mut invocation).await,
                         Ok(None) => {
+                            self.gone(group, named, &mut asked, &mut invocation).await;
                             out_of_scope.push(format!("security group `{}` is already gone", group.text()));
-                            if let GroupRef::Id(id) = group {
-                                let gone = Group { id: id.clone(), ..Group::default() };
-                                invocation.join(&gone, &mut asked).await;
-                            }
                         }
                         Ok(Some(looked)) => {
                             if let GroupRef::Name(_) = group {
                                 asked = self.ask_about(&looked);
                             }
-                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
+                            let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, named, &mut asked, &mut out_of_scope).await;
                             }
@@ -150,9 +206,12 @@ impl Guard {
                 }
             }
             Target::Attached { attachment, groups } => {
-                let (looked, first) = self.attached(attachment.as_deref(), groups).await?;
+                let (looked, first, is_shown) = self.attached(attachment.as_deref(), groups).await?;
+                if !is_shown && invocation.may_look_again(Why::Missing) {
+                    invocation.again.add_missing(change.subject.clone());
+                }
                 let mut asked = self.ask_about(&looked);
-                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
+                let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
@@ -165,10 +224,10 @@ impl Guard {
                 for ids in users.chunks(MAX_GROUPS) {
                     match self.read(ids).await {
                         // What was done for the others has to be told.
-                        Err(error) => self.could_not_read(&error, Some(event), &mut invocation).await,
+                        Err(error) => self.could_not_read(&error, Some(change), &mut invocation).await,
                         Ok(looked) => {
                             let mut asked = self.ask_about(&looked);
-                            let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
+                            let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                             let named = Named::Using(list.clone());
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
@@ -182,7 +241,7 @@ impl Guard {
                 let groups = groups.map_err(|source| read_failed(format!("cluster `{name}`"), source))?;
                 let looked = self.read(&groups).await?;
                 let mut asked = self.ask_about(&looked);
-                let snapshots = self.seen(looked, &mut asked, Some(event), &mut invocation).await;
+                let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
                 for snapshot in snapshots {
                     invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut out_of_scope).await;
                 }
@@ -201,10 +260,10 @@ impl Guard {
     ///
     /// # Errors
     /// A state that cannot be read, or people that cannot be notified.
-    pub async fn own_doing(&self, change: &Change, deadline: Timestamp) -> Result<Option<Response>, GuardError> {
+    pub(super) async fn own_doing(&self, change: &Change, round: Round) -> Result<Option<Response>, GuardError> {
         let event = &change.event;
         let mut invocation =
-            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), deadline);
+            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), round);
         let ids = change.touched().iter().filter_map(|touched| match &touched.group {
             GroupRef::Id(id) => Some(id.clone()),
             GroupRef::Name(_) => None,
@@ -247,7 +306,7 @@ impl Guard {
         &self,
         looked: Looked,
         asked: &mut Asked,
-        event: Option<&Event>,
+        change: Option<&Change>,
         invocation: &mut Invocation<'_>,
     ) -> Vec<GroupSnapshot> {
         let weak: BTreeSet<&str> =
@@ -258,13 +317,13 @@ impl Guard {
             let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
             match self.inventory.read_recalled(members).await {
                 Ok(again) => all.push(again),
-                Err(source) => self.could_not_read(&read_failed(what, source), event, invocation).await,
+                Err(source) => self.could_not_read(&read_failed(what, source), change, invocation).await,
             }
         }
         let mut snapshots: Vec<GroupSnapshot> = Vec::new();
         for looked in all {
             for Unread { what, source } in looked.unread {
-                self.could_not_read(&read_failed(what, source), event, invocation).await;
+                self.could_not_read(&read_failed(what, source), change, invocation).await;
             }
             for new in looked.snapshots {
                 match snapshots.iter_mut().find(|old| old.group.id == new.group.id) {
@@ -277,19 +336,21 @@ impl Guard {
     }
 
     /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
-    async fn could_not_read(&self, error: &GuardError, event: Option<&Event>, invocation: &mut Invocation<'_>) {
-        self.notify_if_blind(event, error).await;
+    async fn could_not_read(&self, error: &GuardError, change: Option<&Change>, invocation: &mut Invocation<'_>) {
+        if let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error {
+            self.notify_of_failure(change, error, Attempt::Again).await;
+        }
         invocation.problem(chain(error));
     }
 
-    /// The groups that were put on an attachment, and the ids of those for which it is the first EKS interface. Waits a
-    /// little for EC2 to show it; in the end the groups count without it.
+    /// The groups that were put on an attachment, the ids of those for which it is the first EKS interface, and whether EC2
+    /// shows it. It is waited for a moment if these groups let in what the policy objects to; in the end they count without.
     async fn attached(
         &self,
         attachment: Option<&str>,
         groups: &[String],
-    ) -> Result<(Looked, BTreeSet<String>), GuardError> {
-        let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new())) };
+    ) -> Result<(Looked, BTreeSet<String>, bool), GuardError> {
+        let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new(), true)) };
         let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
         let groups = match groups {
             [] => {
@@ -299,34 +360,68 @@ impl Guard {
             }
             named => named.to_vec(),
         };
-        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
-            self.setup.ports.clock.sleep(wait).await;
-            if let Some(found) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
-                return Ok(found);
+        if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+            return Ok((looked, first, true));
+        }
+        let looked = self.read(&groups).await?;
+        let clock = &self.setup.ports.clock;
+        let lets_in = |group: &Group| {
+            let named: Vec<NamedRule> = group.rules.iter().map(NamedRule::of).collect();
+            claimed::objects(&claimed::judged(&self.setup, group, &named, None, clock.now()))
+        };
+        if !looked.groups().any(lets_in) {
+            return Ok((looked, BTreeSet::new(), true));
+        }
+        for wait in RETRY_DELAYS {
+            clock.sleep(wait).await;
+            if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+                return Ok((looked, first, true));
             }
         }
-        Ok((self.read(&groups).await?, BTreeSet::new()))
+        Ok((looked, BTreeSet::new(), false))
+    }
+
+    /// A group that is not there. What the event says of its rules is looked at once more, and told in the end if the group
+    /// is known to have been a cluster's.
+    async fn gone(&self, group: &GroupRef, named: &Named, asked: &mut Asked, invocation: &mut Invocation<'_>) {
+        let GroupRef::Id(id) = group else { return };
+        let now = self.setup.ports.clock.now();
+        let members = asked.members(&BTreeSet::from([id.as_str()]), now).await.remove(id).unwrap_or_default();
+        let role = |member: &Member| {
+            let (strong, evidence) = (member.is_proven, Evidence::Attachment);
+            let of = move |role: &Role| RoleEvidence { role: *role, evidence, strong };
+            member.roles.iter().map(of).collect::<Vec<_>>()
+        };
+        let (roles, clusters) = (members.values().flat_map(role).collect(), members.keys().cloned().collect());
+        let group = Group { id: id.clone(), roles, clusters, ..Group::default() };
+        // What the journal holds as our doing was told, or is told now.
+        let journal = invocation.join(&group, asked).await;
+        let is_ours = |named: &&NamedRule| named.id.as_ref().is_some_and(|id| journal.holds(id));
+        let named: Vec<NamedRule> = named.rules().iter().filter(|named| !is_ours(named)).cloned().collect();
+        let claims = claimed::judged(&self.setup, &group, &named, invocation.event(), now);
+        if !claimed::objects(&claims) {
+            return;
+        }
+        if invocation.may_look_again(Why::Missing) {
+            invocation.again.add(Why::Missing, id, Named::Rules(claimed::of_interest(&named, &claims)));
+        } else if !group.clusters.is_empty() {
+            invocation.was_open(group, claimed::results(claims));
+        }
     }
 
     /// Looks at these groups, or at every group with a role and every cluster, naming no rule.
-    async fn sweep(
-        &self,
-        ids: Vec<String>,
-        change: Option<&Change>,
-        deadline: Timestamp,
-    ) -> Result<Response, GuardError> {
+    async fn sweep(&self, ids: Vec<String>, change: Option<&Change>, round: Round) -> Result<Response, GuardError> {
         let event = change.map(|change| &change.event);
         let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
         let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation =
-            Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, deadline);
+        let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, round);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
         let mut asked = self.ask_about(&looked);
-        let snapshots = self.seen(looked, &mut asked, event, &mut invocation).await;
+        let snapshots = self.seen(looked, &mut asked, change, &mut invocation).await;
         for snapshot in snapshots {
             invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
         }
@@ -339,9 +434,44 @@ impl Guard {
         invocation.finish(ignored).await
     }
 
-    /// The group, waited for a little when EC2 does not show it yet. `None`: it is gone.
-    async fn find(&self, group: &GroupRef) -> Result<Option<Looked>, GuardError> {
-        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS) {
+    /// One part of a sweep. One that fails for good ends too, so that what the others found is told.
+    async fn part(&self, part: &Part, round: Round) -> Result<Response, GuardError> {
+        let looked = self.look_at_part(part, round).await;
+        let found = match (&looked, round.attempt) {
+            (Ok((response, is_complete)), _) => {
+                EndedPart::new(part.groups.iter().cloned().collect(), *is_complete, response.records.clone())
+            }
+            (Err(_), Attempt::Last) => EndedPart::default(),
+            (Err(_), _) => return looked.map(|(response, _)| response),
+        };
+        let ended = parts::ended(&self.setup, part, found).await;
+        let (response, _) = looked?;
+        ended.map(|()| response)
+    }
+
+    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Response, bool), GuardError> {
+        let read = self.inventory.read_part(part).await;
+        let looked = read.map_err(|source| read_failed(format!("the groups of `{}`", part.vpc), source))?;
+        let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, None, round);
+        invocation.is_part = true;
+        if part.n == 1 {
+            invocation.endpoints_of.clone_from(&looked.clusters);
+        }
+        let (all, complete) = (looked.all.clone(), looked.complete.clone());
+        let mut asked = self.ask_about(&looked);
+        let snapshots = self.seen(looked, &mut asked, None, &mut invocation).await;
+        for snapshot in snapshots {
+            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
+        }
+        let is_complete = part.knows_clusters
+            && !complete.is_empty()
+            && (all.is_empty() || invocation.looked(&all, &complete, &mut asked).await);
+        invocation.finish(None).await.map(|response| (response, is_complete))
+    }
+
+    /// The group, waited for a moment when EC2 does not show it yet, and it matters. `None`: it is gone.
+    async fn find(&self, group: &GroupRef, matters: bool) -> Result<Option<Looked>, GuardError> {
+        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS.into_iter().filter(|_| matters)) {
             self.setup.ports.clock.sleep(wait).await;
             let read = self.look_for(group).await;
             let what = || format!("security group `{}`", group.text());
@@ -361,40 +491,28 @@ impl Guard {
         Ok(Some(self.inventory.read(&[id]).await?).filter(|looked| !looked.snapshots.is_empty()))
     }
 
-    /// Events that do not name their group make us look at every group. Padded requests must not drain the request buckets
-    /// that the cluster's own controllers share, so this happens once per window; the platform's retry comes back later.
-    fn may_look_everywhere(&self) -> Result<(), GuardError> {
-        let now = self.setup.ports.clock.now();
-        let mut last = self.looked_everywhere.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = *last
-            && now.duration_since(last) < FULL_LOOK_INTERVAL
-        {
-            return Err(GuardError::Postponed { last });
-        }
-        *last = Some(now);
-        Ok(())
-    }
-
-    /// A refused read leaves nothing to judge, so the refusal itself is the finding, once for an event and its retries.
-    async fn notify_if_blind(&self, event: Option<&Event>, error: &GuardError) {
-        let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error else { return };
-        let key = event.map_or("sweep", |event| event.id.as_str());
-        if self.blind.contains(key) {
+    /// An event that could not be handled leaves nothing to judge, so that itself is the finding, once for each of its tries
+    /// of which people are to hear.
+    async fn notify_of_failure(&self, change: Option<&Change>, error: &GuardError, attempt: Attempt) {
+        let Some(finding) = failure::finding(change, error, attempt) else { return };
+        let event = change.map(|change| &change.event);
+        let is_last = if attempt == Attempt::Last { "last" } else { "" };
+        let key = format!("{}{is_last}", event.map_or("sweep", |event| event.id.as_str()));
+        if self.blind.contains(&key) {
             return;
         }
         let Setup { ports, policy, modes, location, .. } = &self.setup;
         let mode = modes.of(policy, &Group::default(), event.is_none()).0;
-        let findings = vec![Finding::read_denied(chain(error))];
-        let record = Record::of(location, policy, mode, About::Account, findings, event);
+        let record = Record::of(location, policy, mode, About::Account, vec![finding], event);
         ports.metrics.record(&record);
         (ports.record_log)(&record);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
         let unsent = notify(ports, &[Outgoing::once(message)]).await;
         for error in &unsent {
-            tracing::error!(error, "nobody could be notified that the guard may not look");
+            tracing::error!(error, "nobody could be notified that something could not be looked at");
         }
         if unsent.is_empty() {
-            self.blind.insert(key);
+            self.blind.insert(&key);
         }
     }
 }

@@ -5,10 +5,12 @@
 //! behind [`ports`], in `adapters`; everything below `ports` is pure.
 //!
 //! The layers, from the ground up; an import goes down or sideways, never up (`tests/layers.rs`):
-//! `model`; `event` and `cluster`; `policy`; `report`; `ports`; `guard`; `adapters` and `cli`; the programs.
+//! `model`; `event` and `cluster`; `policy`; `report`; `ports`; `guard`; `audit`; `adapters` and `cli`; the programs.
 
 #[cfg(feature = "aws")]
 pub mod adapters;
+#[cfg(feature = "cli")]
+pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod cluster;

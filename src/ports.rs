@@ -23,6 +23,7 @@ use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
 use crate::report::outbox::{Claimed, Letter};
+use crate::report::part::EndedPart;
 
 /// What we read from EC2, and the two things we change there.
 #[async_trait]
@@ -106,9 +107,29 @@ pub trait StateStore: Send + Sync {
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError>;
+    /// Takes something that only one may do until then; `false`: somebody has it. It ends by itself.
+    async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError>;
+    /// Notes that a part of a look ended, from 1, with what it found. What all `of` of them found, once they have ended; a
+    /// part that ends twice is one.
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError>;
     /// Remembers that an event was handled, and adds these histories to what is known. To be called once everybody was
     /// notified: what is remembered is not sent again. An error does not say that nothing was kept.
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError>;
+}
+
+/// The guard's own to-do list. What is sent comes back as an invocation, at least once, in any order.
+#[async_trait]
+pub trait WorkQueue: Send + Sync {
+    /// Adds a message that comes after `delay`, at most 15 minutes.
+    async fn send(&self, message: &str, delay: Duration) -> Result<(), CloudError>;
+    /// Lets a message that came, by its receipt, come again after `delay`, at most 12 hours, if it is not taken as done.
+    async fn put_off(&self, receipt: &str, delay: Duration) -> Result<(), CloudError>;
 }
 
 /// Time, so that tests own it.

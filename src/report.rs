@@ -1,6 +1,8 @@
 //! What is said of an outcome: findings, the record for machines, the notice for people, the metrics, and what was said
 //! before. Pure.
 
+#[cfg(feature = "cli")]
+pub mod audit;
 pub mod finding;
 pub mod history;
 pub mod journal;
@@ -8,4 +10,5 @@ pub mod metrics;
 pub mod notice;
 pub mod outbox;
 pub mod outcome;
+pub mod part;
 pub mod record;

@@ -85,6 +85,7 @@ exceptions:
 fn every_help_teaches() {
     for (name, arguments) in [
         ("help", &["--help"][..]),
+        ("help_audit", &["audit", "--help"]),
         ("help_explain", &["explain", "--help"]),
         ("help_policy_init", &["policy", "init", "--help"]),
         ("help_policy_check", &["policy", "check", "--help"]),

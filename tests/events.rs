@@ -56,6 +56,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Err(error) => return format!("error: {error}"),
         Ok(Parsed::Ignored(reason)) => return format!("ignored: {reason}"),
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => return format!("sweep: {}", json!(groups)),
+        Ok(Parsed::Trigger(Trigger::Lost)) => return "lost".to_owned(),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
     let Change { event: Event { id, call, time, location, actor }, subject, touches_endpoint } = change;

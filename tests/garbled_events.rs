@@ -196,6 +196,7 @@ fn is_sound(answer: &FunctionResponse) -> bool {
     match answer {
         Ok(Parsed::Ignored(reason)) => is_message(reason),
         Err(error) => is_message(&error.to_string()),
+        Ok(Parsed::Trigger(Trigger::Lost)) => true,
         Ok(Parsed::Trigger(Trigger::Sweep { groups })) => groups.iter().all(|id| is_id(id, "sg-")),
         Ok(Parsed::Trigger(Trigger::Change(change))) => match &change.subject {
             Target::Groups(touched) => {

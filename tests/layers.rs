@@ -8,13 +8,14 @@ use std::fs;
 use std::path::Path;
 
 /// From the ground up. Those of one row do not know each other.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["model"],
     &["event", "cluster"],
     &["policy"],
     &["report"],
     &["ports"],
     &["guard"],
+    &["audit"],
     &["adapters", "cli"],
     &["bin"],
 ];

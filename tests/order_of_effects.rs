@@ -10,10 +10,12 @@
 
 #[path = "order_of_effects/news.rs"]
 mod news;
+mod not_known;
 #[path = "order_of_effects/nothing_lost.rs"]
 mod nothing_lost;
 mod putting_back;
 mod read_back;
+mod work_queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -41,13 +43,15 @@ use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::model::{Mode, Policy, Severity};
 use eks_sg_guard::policy::{builtin, file};
-use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
 use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::journal::{Journal, Note};
+use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::notice::{Message, Notice, email};
 use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox};
 use eks_sg_guard::report::outcome::{Action, Outcome};
+use eks_sg_guard::report::part::EndedPart;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -72,7 +76,10 @@ struct World {
     /// At each look there is one more rule that refers to a new prefix list, and the look takes long.
     restless: Mutex<bool>,
     group_is_gone: Mutex<bool>,
+    /// The VPC of the group, if it is not the cluster's: it is associated with that.
+    group_vpc: Mutex<Option<String>>,
     list_is_gone: Mutex<bool>,
+    list_is_changing: Mutex<bool>,
     /// Groups besides that use the prefix list, and are gone.
     other_users: Mutex<usize>,
     reads_fail: Mutex<bool>,
@@ -117,6 +124,12 @@ struct World {
     journal_hangs: Mutex<bool>,
     /// So many calls later the process dies.
     dies_in: Mutex<Option<usize>>,
+    claims: Mutex<BTreeMap<String, Timestamp>>,
+    queue: Mutex<work_queue::Messages>,
+    metrics: Arc<Metrics>,
+    parts: Mutex<BTreeMap<String, BTreeMap<usize, EndedPart>>>,
+    /// Groups besides that are in the VPC.
+    idle_groups: Mutex<usize>,
 }
 
 impl World {
@@ -180,10 +193,14 @@ fn failed(action: &str) -> CloudError {
 impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         self.0.call("groups".into());
-        let Selector::Ids(ids) = selector else { return Ok(vec![]) };
+        let ids = &match selector {
+            Selector::Ids(ids) => ids.clone(),
+            Selector::Vpcs(_) => self.0.in_vpc(),
+        };
         let has_peer = *self.0.peer_is_tagged.lock().unwrap();
         let exists = |id: &&String| {
             *id == CLUSTER_GROUP
+                || id.starts_with("sg-1d1e")
                 || *id == GROUP && !*self.0.group_is_gone.lock().unwrap()
                 || *id == "sg-0bb" && has_peer
         };
@@ -191,7 +208,7 @@ impl Ec2 for Fake {
         let facts = |id: &String| GroupFacts {
             id: id.clone(),
             name: "nodes".into(),
-            vpc: "vpc-1".into(),
+            vpc: self.0.group_vpc.lock().unwrap().clone().filter(|_| id == GROUP).unwrap_or("vpc-1".into()),
             tags: tagged(id)
                 .then(|| ("kubernetes.io/cluster/prod".to_owned(), "owned".to_owned()))
                 .into_iter()
@@ -276,6 +293,9 @@ impl Ec2 for Fake {
     }
     async fn prefix_list(&self, _: &str) -> Result<PrefixListFacts, CloudError> {
         self.0.call("prefix_list".into());
+        if *self.0.list_is_changing.lock().unwrap() {
+            return Err(CloudError::ListChanging { state: "modify-in-progress".into() });
+        }
         if *self.0.list_is_gone.lock().unwrap() {
             return Err(CloudError::ListGone("InvalidPrefixListID.NotFound".into()));
         }
@@ -343,6 +363,13 @@ impl Eks for Fake {
 }
 
 impl World {
+    /// The groups of the VPC, if it is one where they matter.
+    fn in_vpc(&self) -> Vec<String> {
+        let idle = *self.idle_groups.lock().unwrap();
+        let named = [GROUP, CLUSTER_GROUP].into_iter().filter(|_| idle > 0).map(str::to_owned);
+        named.chain((0..idle).map(|n| format!("sg-1d1e{n:013x}"))).collect()
+    }
+
     fn prod(&self) -> Cluster {
         Cluster {
             name: "prod".into(),
@@ -456,6 +483,29 @@ impl StateStore for Fake {
         self.0.state_call("is_handled")?;
         Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
     }
+    async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
+        self.0.state_call("lease")?;
+        let now = self.now();
+        let mut claims = self.0.claims.lock().unwrap();
+        let is_free = claims.get(what).is_none_or(|held| *held <= now);
+        if is_free {
+            claims.insert(what.to_owned(), until);
+        }
+        Ok(is_free)
+    }
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError> {
+        self.0.state_call("ended")?;
+        let mut parts = self.0.parts.lock().unwrap();
+        let parts = parts.entry(look.to_owned()).or_default();
+        parts.insert(part, found.clone());
+        Ok((parts.len() >= of).then(|| parts.values().cloned().collect()))
+    }
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         self.0.state_call("history")?;
         let histories = self.0.histories.lock().unwrap();
@@ -539,15 +589,17 @@ impl Case {
 
     fn in_modes(policy: Policy, world: Arc<World>, modes: Modes, max_revokes: usize, has_state: bool) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
+        let has_queue = world.queue.lock().unwrap().is_there;
         let location = Location::new("111122223333", "us-east-1");
         let guard = Guard::new(Setup {
             ports: Ports {
                 ec2: fake(),
                 eks: fake(),
                 state: has_state.then(|| fake() as Arc<dyn StateStore>),
+                queue: has_queue.then(|| fake() as Arc<dyn WorkQueue>),
                 channels: vec![fake()],
                 clock: fake(),
-                metrics: Arc::default(),
+                metrics: Arc::clone(&world.metrics),
                 record_log: read_back,
             },
             policy,
@@ -555,7 +607,13 @@ impl Case {
             max_revokes,
             location: location.clone(),
         });
-        Self { world, guard: Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned())) }
+        let queue = has_queue.then(|| fake() as Arc<dyn WorkQueue>);
+        let guard = Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned()));
+        let guard = match queue {
+            Some(queue) => guard.with_queue(queue, work_queue::name()),
+            None => guard,
+        };
+        Self { world, guard }
     }
 
     /// An authorize event that names these rule ids as open kubelet ports.
@@ -577,6 +635,22 @@ fn authorize(event_id: &str, ids: &[&str]) -> Value {
         "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/kim"},
         "requestParameters": {"groupId": GROUP, "ipPermissions": {"items": []}},
         "responseElements": {"_return": true, "securityGroupRuleSet": {"items": ids.iter().map(item).collect::<Vec<_>>()}}}})
+}
+
+/// The event says of the only rule in it that it is this one.
+fn claims(mut event: Value, rule: &Rule) -> Value {
+    let wire = json!(rule);
+    let item = &mut event["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0];
+    item.as_object_mut().unwrap().remove("cidrIpv4");
+    for (field, value) in [("ipProtocol", "protocol"), ("fromPort", "from_port"), ("toPort", "to_port")] {
+        item[field] = wire[value].clone();
+    }
+    match &rule.peer {
+        Peer::Cidr(net) => item["cidrIpv4"] = net.to_string().into(),
+        Peer::PrefixList(id) => item["prefixListId"] = id.clone().into(),
+        Peer::Group { id, .. } => item["referencedGroupInfo"] = json!({"groupId": id}),
+    }
+    event
 }
 
 /// The same call with another name, and nothing in it but the group.
@@ -661,9 +735,10 @@ async fn what_groups_beside_it_let_in_is_looked_up_for_small_rules_alone_and_bes
 async fn a_prefix_list_that_cannot_be_read_is_reported_and_nothing_is_revoked() {
     let mut by_list = kubelet("sgr-1");
     by_list.peer = Peer::PrefixList("pl-1".into());
+    let event = claims(authorize("e-1", &["sgr-1"]), &by_list);
     let case = Case::new(vec![by_list]);
     *case.world.list_is_gone.lock().unwrap() = true;
-    let response = case.event(&["sgr-1"]).await.unwrap();
+    let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Reported)]);
     assert_eq!(response.records[0].findings[0].portions[0].clause, "unreadable-prefix-list");
     assert!(case.world.calls("revoke").is_empty());
@@ -715,7 +790,7 @@ async fn a_revoke_that_is_denied_and_then_works_is_reported_as_done() {
     let allow: Box<dyn Fn(&World) + Send> = Box::new(|world| world.denied.lock().unwrap().clear());
     *case.world.surprise.lock().unwrap() = Some(("rules", 2, allow));
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)];
+    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)];
     assert_eq!(actions(&response), expected);
 }
 
@@ -948,12 +1023,12 @@ async fn when_the_read_back_fails_the_rule_is_not_called_revoked() {
 }
 
 #[tokio::test]
-async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_reported_as_gone() {
+async fn a_forbidden_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_told_as_open_for_a_while() {
     let case = Case::new(vec![]);
     let response = case.event(&["sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-9".to_owned(), Action::WasOpen)]);
     assert!(case.world.calls("revoke").is_empty());
-    assert_eq!(case.world.calls("rules").len(), 4);
+    assert_eq!(case.world.calls("rules").len(), 3);
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let case = Case::new(vec![]);
@@ -967,7 +1042,7 @@ async fn a_rule_named_by_the_event_that_is_not_there_is_waited_for_and_then_repo
 async fn what_is_there_is_closed_before_what_is_missing_is_waited_for() {
     let case = Case::new(vec![kubelet("sgr-1")]);
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)]);
     let calls = case.world.calls.lock().unwrap().clone();
     assert_eq!(calls[5], "revoke ingress sgr-1");
 }
@@ -989,7 +1064,7 @@ async fn a_rule_that_turns_bad_while_another_is_waited_for_is_closed_with_a_noti
     let widen: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap()[0] = kubelet("sgr-1"));
     *case.world.surprise.lock().unwrap() = Some(("rules", 1, widen));
     let response = case.event(&["sgr-1", "sgr-9"]).await.unwrap();
-    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked), ("sgr-9".to_owned(), Action::WasOpen)]);
 }
 
 #[tokio::test]
@@ -1076,7 +1151,7 @@ async fn the_same_event_is_one_notice_but_sent_again_when_a_channel_failed() {
 
     *case.world.channel_is_down.lock().unwrap() = false;
     let again = case.event(&["sgr-1"]).await.unwrap();
-    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(actions(&again), [("sgr-1".to_owned(), Action::WasOpen)]);
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 
     let third = case.event(&["sgr-1"]).await.unwrap();
@@ -1249,7 +1324,7 @@ async fn what_the_guard_may_not_read_is_a_finding_about_the_account_once_for_an_
 #[tokio::test]
 async fn a_compliant_record_is_kept_and_sent_to_nobody() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
-    let response = case.event(&["sgr-1"]).await.unwrap();
+    let response = case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
     assert_eq!(response.records[0].outcome, Outcome::Compliant);
     assert!(case.world.sent.lock().unwrap().is_empty());
 }
@@ -1446,9 +1521,9 @@ async fn a_pod_of_the_groups_own_cluster_may_be_a_controller_and_no_other_pod() 
             description: Some("elbv2.k8s.aws/targetGroupBinding=shared".into()),
             ..rule("sgr-1", packets, "0.0.0.0/0")
         };
+        let mut event = claims(authorize("e-1", &["sgr-1"]), &marked);
         let case = Case::new(vec![marked, from_group("sgr-2", Packets::Tcp(10250, 10250), CLUSTER_GROUP)]);
         *case.world.node_is_only_tagged.lock().unwrap() = only_tagged;
-        let mut event = authorize("e-1", &["sgr-1"]);
         event["detail"]["userIdentity"] = json!({"type": "AssumedRole",
             "arn": "arn:aws:sts::111122223333:assumed-role/balancers/1767322800",
             "sessionContext": {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/balancers"},
@@ -1947,7 +2022,7 @@ async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_p
         if let Some(member) = member {
             case.world.members.lock().unwrap().insert("sg-0bb".into(), [("prod".to_owned(), member)].into());
         }
-        let response = case.event(&["sgr-1"]).await.unwrap();
+        let response = case.guard.handle(&call("AuthorizeSecurityGroupIngress", "e-1"), Timestamp::MAX).await.unwrap();
         let reported: Vec<String> = actions(&response).into_iter().map(|(id, _)| id).collect();
         assert_eq!(reported, expected, "the kubelet from another group is reported, from the cluster's own allowed");
     }

@@ -17,7 +17,7 @@ use eks_sg_guard::guard::modes::Modes;
 use eks_sg_guard::guard::plan::{Intent, PlanContext, Step, plan};
 use eks_sg_guard::guard::shield::Shield;
 use eks_sg_guard::guard::standing::{Led, Memory};
-use eks_sg_guard::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::group::{Evidence, Group, Passes, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::rule::Rule;
 use eks_sg_guard::policy::builtin;
@@ -230,7 +230,7 @@ fn world() -> impl Strategy<Value = (Topology, Group, Vec<usize>)> {
             let node = own("", &node);
             let list =
                 |block: &str| PrefixList::Entries([block.parse::<ipnet::IpNet>().unwrap()].into_iter().collect());
-            let unread = PrefixList::Unreadable { why: "throttled".to_owned(), may_pass: true };
+            let unread = PrefixList::Unreadable { why: "throttled".to_owned(), passes: Passes::Maybe };
             let lists = [
                 ("pl-world".to_owned(), list("0.0.0.0/0")),
                 ("pl-half".to_owned(), list("10.0.0.0/17")),

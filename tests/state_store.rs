@@ -26,6 +26,7 @@ use eks_sg_guard::report::journal::{Entry, Note};
 use eks_sg_guard::report::notice::Message;
 use eks_sg_guard::report::outbox::Letter;
 use eks_sg_guard::report::outcome::Action;
+use eks_sg_guard::report::part::EndedPart;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -498,7 +499,9 @@ const JOURNAL: &str = "journal#111122223333#us-east-1#sg-1";
 
 fn begun(event: &str) -> Note {
     let rule: eks_sg_guard::model::rule::Rule = serde_json::from_value(known_rule("sgr-1")["rule"].clone()).unwrap();
-    let finding = Finding { subject: Subject::Rule(rule), ..Finding::exposed("prod", Severity::High, true) };
+    // The reason of a portion is the policy's, and not kept.
+    let finding =
+        Finding { subject: Subject::Rule(rule), portions: vec![], ..Finding::exposed("prod", Severity::High, true) };
     let at = Timestamp::from_second(NOW).unwrap();
     let entry = Entry { finding, after: None, event: Some(event.to_owned()), at, done_at: None, told: false };
     Note { entries: [("sgr-1".to_owned(), entry)].into(), ..Note::default() }
@@ -547,4 +550,33 @@ async fn two_who_learn_at_once_lose_nothing_and_what_is_known_already_is_not_wri
     let Bench { table, wire, .. } = bench(vec![items(&[all])], vec![]);
     table.learn(&lesson).await.unwrap();
     assert!(wire.written().is_empty());
+}
+
+#[tokio::test]
+async fn what_only_one_should_do_is_claimed_by_who_is_first_until_its_time_is_over() {
+    let bench = bench(vec![], vec![put(), conflict()]);
+    let until = Timestamp::from_second(NOW + 60).unwrap();
+    assert!(bench.table.lease("everything", until).await.unwrap());
+    assert!(!bench.table.lease("everything", until).await.unwrap());
+    let written = &bench.wire.written()[0];
+    assert_eq!(written["Item"]["pk"]["S"], format!("lease#{ACCOUNT}#{REGION}#everything"));
+    assert_eq!(written["Item"]["expires"]["N"], (NOW + 60).to_string());
+    assert_eq!(written["ConditionExpression"], "attribute_not_exists(#expires) OR #expires <= :now");
+    assert_eq!(written["ExpressionAttributeNames"]["#expires"], "expires");
+    assert_eq!(written["ExpressionAttributeValues"][":now"]["N"], NOW.to_string());
+}
+
+#[tokio::test]
+async fn who_ends_the_last_part_of_a_look_has_what_all_of_them_found() {
+    let pk = |part: usize| format!("part#{ACCOUNT}#{REGION}#L#vpc-1#{part}");
+    let found = |group: &str| EndedPart::new([group.to_owned()].into(), true, Vec::new());
+    let stored = |part: usize, state: String| json!({"pk": {"S": pk(part)}, "state": {"S": state}});
+    let first = || stored(1, serde_json::to_string(&found("sg-1")).unwrap());
+    let bench = bench(vec![items(&[first()]), items(&[first(), stored(2, "?".to_owned())])], vec![put(), put()]);
+    assert_eq!(bench.table.ended("L#vpc-1", 1, 2, &found("sg-1")).await.unwrap(), None);
+    let mut all = bench.table.ended("L#vpc-1", 2, 2, &found("sg-2")).await.unwrap().unwrap();
+    all.sort_by_key(|part| part.groups.len());
+    assert_eq!(all, [EndedPart::default(), found("sg-1")], "what is not understood has ended, and is not complete");
+    assert_eq!(bench.wire.written()[0]["Item"]["pk"]["S"], pk(1));
+    assert_eq!(bench.wire.read()[1], [pk(1), pk(2)]);
 }

@@ -39,6 +39,8 @@ pub struct Connection {
     pub sns: aws_sdk_sns::Client,
     /// For [`super::table::Table`]. It connects when it is first used.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// For [`super::queue::Sqs`]. It connects when it is first used.
+    pub sqs: aws_sdk_sqs::Client,
     /// For [`super::slack::Webhook`].
     pub secrets: aws_sdk_secretsmanager::Client,
 }
@@ -53,23 +55,30 @@ impl Connection {
         let eks = Clusters::new(aws_sdk_eks::Client::from_conf(eks), ec2.clone());
         let sns = aws_sdk_sns::config::Builder::from(config).interceptor(counting()).build();
         let dynamodb = of_state_store(config).interceptor(counting()).build();
+        let sqs = of_work_queue(config).interceptor(counting()).build();
         let secrets = aws_sdk_secretsmanager::config::Builder::from(config).interceptor(counting()).build();
         Self {
             ec2,
             eks,
             sns: aws_sdk_sns::Client::from_conf(sns),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
             secrets: aws_sdk_secretsmanager::Client::from_conf(secrets),
         }
     }
 }
 
+fn short_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(STATE_ATTEMPT_TIMEOUT).operation_timeout(STATE_TIMEOUT).build()
+}
+
 fn of_state_store(config: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(STATE_ATTEMPT_TIMEOUT)
-        .operation_timeout(STATE_TIMEOUT)
-        .build();
-    aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts)
+    aws_sdk_dynamodb::config::Builder::from(config).timeout_config(short_timeouts())
+}
+
+/// A queue that does not answer must not delay a notice either.
+fn of_work_queue(config: &SdkConfig) -> aws_sdk_sqs::config::Builder {
+    aws_sdk_sqs::config::Builder::from(config).timeout_config(short_timeouts())
 }
 
 /// Credentials, region, endpoints and proxies as the SDK's standard variables say.

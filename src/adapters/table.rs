@@ -27,6 +27,7 @@ use crate::ports::{Clock, StateStore};
 use crate::report::history::{History, Key, digest};
 use crate::report::journal::{self, Journal, Note};
 use crate::report::outbox::{self, Claimed, Letter, Outbox};
+use crate::report::part::EndedPart;
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -316,7 +317,7 @@ impl StateStore for Table {
                 if learnt.rules.is_empty() && learnt.seen.is_none() {
                     return Ok(());
                 }
-                let with = |stored| Baseline::with(stored, &learnt);
+                let with = |stored| Baseline::with(stored, &learnt).map(|baseline| baseline.within(MAX_STATE_BYTES));
                 self.change(self.location_key("baseline", &[&group]), None, with).await.map(|_| ())
             }
         };
@@ -366,6 +367,44 @@ impl StateStore for Table {
         let items = self.read(BTreeSet::from([key.clone()])).await?;
         let now = self.clock.now();
         Ok(items.get(&key).is_some_and(|item| !is_over(item, now)))
+    }
+
+    async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put
+            .item(PK, AttributeValue::S(self.location_key("lease", &[what])))
+            .item(EXPIRES, seconds(until))
+            .expression_attribute_names("#expires", EXPIRES)
+            .expression_attribute_values(":now", seconds(self.clock.now()))
+            .condition_expression("attribute_not_exists(#expires) OR #expires <= :now");
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+            Err(error) => Err(self.failed(WRITE, &error)),
+        }
+    }
+
+    /// What the part found is written first: who comes last reads all of them.
+    async fn ended(
+        &self,
+        look: &str,
+        part: usize,
+        of: usize,
+        found: &EndedPart,
+    ) -> Result<Option<Vec<EndedPart>>, CloudError> {
+        let key = |part: usize| self.location_key("part", &[look, &part.to_string()]);
+        let json = serde_json::to_string(found).map_err(|error| unusable(WRITE, error))?;
+        let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put
+            .item(PK, AttributeValue::S(key(part)))
+            .item(EXPIRES, seconds(ends))
+            .item(STATE, AttributeValue::S(json));
+        put.send().await.map_err(|error| self.failed(WRITE, &error))?;
+        let items = self.read((1..=of).map(key).collect()).await?;
+        // One that is not understood has ended all the same.
+        let found = |item: &Item| state(item).unwrap_or_default();
+        Ok((items.len() >= of).then(|| items.values().map(found).collect()))
     }
 
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {

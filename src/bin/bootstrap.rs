@@ -12,6 +12,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use eks_sg_guard::adapters::clock::SystemClock;
 use eks_sg_guard::adapters::connect::{self, Connection};
+use eks_sg_guard::adapters::queue::Sqs;
 use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
@@ -22,10 +23,10 @@ use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::settings::{POLICY, Settings};
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::model::error::chain;
-use eks_sg_guard::model::ids::Location;
+use eks_sg_guard::model::ids::{Location, Queue};
 use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::{builtin, file};
-use eks_sg_guard::ports::{Channel, Clock, StateStore};
+use eks_sg_guard::ports::{Channel, Clock, StateStore, WorkQueue};
 use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
@@ -134,7 +135,17 @@ async fn build(
             guards.insert(location.clone(), guard(location, settings, policy, connection, there, metrics));
         }
     }
-    Dispatcher::new(guards, settings.own_role.clone())
+    let dispatcher = Dispatcher::new(guards, settings.own_role.clone());
+    match work_queue(settings, connection).zip(settings.queue.as_deref().and_then(Queue::of_url)) {
+        Some((queue, name)) => dispatcher.with_queue(queue, name),
+        None => dispatcher,
+    }
+}
+
+/// There is one for all locations, beside the function.
+fn work_queue(settings: &Settings, own: &Connection) -> Option<Arc<dyn WorkQueue>> {
+    let url = settings.queue.as_deref()?;
+    Some(Arc::new(Sqs::new(own.sqs.clone(), url)))
 }
 
 fn guard(
@@ -160,6 +171,7 @@ fn guard(
             ec2: Arc::new(there.ec2),
             eks: Arc::new(there.eks),
             state,
+            queue: work_queue(settings, own),
             channels: topics.chain(slack).collect(),
             metrics: Arc::clone(metrics),
             record_log,

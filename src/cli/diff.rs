@@ -129,7 +129,7 @@ fn event(path: &Path) -> Result<Change, String> {
     let payload = input::json(path, "event").map_err(|error| plain(&format!("{error:#}")))?;
     match payload::parse(&payload) {
         Ok(Parsed::Trigger(Trigger::Change(change))) => Ok(change),
-        Ok(Parsed::Trigger(Trigger::Sweep { .. })) => Err("a sweep names no rule".to_owned()),
+        Ok(Parsed::Trigger(Trigger::Sweep { .. } | Trigger::Lost)) => Err("a sweep names no rule".to_owned()),
         Ok(Parsed::Ignored(reason)) => Err(plain(&reason)),
         Err(error) => Err(plain(&error.to_string())),
     }

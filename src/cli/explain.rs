@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
             let nothing = looked_at(&change.subject);
             (Some(change), nothing)
         }
-        Parsed::Trigger(Trigger::Sweep { .. }) => {
+        Parsed::Trigger(Trigger::Sweep { .. } | Trigger::Lost) => {
             (None, Some("a sweep names no rule: the function would look at the live groups".to_owned()))
         }
         Parsed::Ignored(reason) => (None, Some(format!("the function would ignore this event: {}", plain(&reason)))),

@@ -47,13 +47,17 @@ pub(super) enum FailOn {
 
 impl FailOn {
     pub(super) fn is_met_by(self, finding: &JudgedRule) -> bool {
+        self.is_met(finding.verdict, finding.severity)
+    }
+
+    pub(super) fn is_met(self, verdict: Verdict, severity: Option<Severity>) -> bool {
         match self {
-            Self::Revoke => finding.verdict == Verdict::Revoke,
-            Self::Report => finding.verdict >= Verdict::Report,
-            Self::Low => finding.severity >= Some(Severity::Low),
-            Self::Medium => finding.severity >= Some(Severity::Medium),
-            Self::High => finding.severity >= Some(Severity::High),
-            Self::Critical => finding.severity >= Some(Severity::Critical),
+            Self::Revoke => verdict == Verdict::Revoke,
+            Self::Report => verdict >= Verdict::Report,
+            Self::Low => severity >= Some(Severity::Low),
+            Self::Medium => severity >= Some(Severity::Medium),
+            Self::High => severity >= Some(Severity::High),
+            Self::Critical => severity >= Some(Severity::Critical),
         }
     }
 }
@@ -78,11 +82,17 @@ pub(super) struct CommandOutput {
     /// For standard output; ends with a line break.
     pub(super) text: String,
     pub(super) exit: Exit,
+    /// A file of another format, cleaned by its own rules: written as it is.
+    pub(super) is_file: bool,
 }
 
 impl CommandOutput {
     pub(super) fn new(text: String, exit: Exit) -> Self {
-        Self { text, exit }
+        Self { text, exit, is_file: false }
+    }
+
+    pub(super) fn file(text: String, exit: Exit) -> Self {
+        Self { text, exit, is_file: true }
     }
 
     /// An answer for tools: the envelope, which is the same for every verb, then the verb's own keys.

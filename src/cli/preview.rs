@@ -70,7 +70,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     })?;
     let change = match parsed {
         Parsed::Trigger(Trigger::Change(change)) => change,
-        Parsed::Trigger(Trigger::Sweep { .. }) => anyhow::bail!("a sweep names no rule; give an event that does"),
+        Parsed::Trigger(Trigger::Sweep { .. } | Trigger::Lost) => {
+            anyhow::bail!("a sweep names no rule; give an event that does")
+        }
         Parsed::Ignored(reason) => {
             return Ok(CommandOutput::new(format!("Nothing would be sent: {}.\n", plain(&reason)), Exit::Clean));
         }

@@ -288,7 +288,7 @@ pub(crate) fn is_tagged(tags: &Tags, cluster: &str) -> bool {
 }
 
 /// Cluster names that tags speak of, ordinary or not.
-pub(super) fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
+pub(crate) fn clusters_in_tags(tags: &Tags) -> impl Iterator<Item = &str> {
     tags.iter().filter_map(|(key, value)| {
         key.strip_prefix(CLUSTER_TAG_PREFIX)
             .or_else(|| CLUSTER_NAME_TAGS.contains(&key.as_str()).then_some(value.as_str()))

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::fields::{at, get, text};
 use super::payload::{error, parse};
-use super::{EventError, Parsed, json};
+use super::work::Work;
+use super::{EventError, Parsed, envelope, json};
+use crate::model::ids::Queue;
 
 /// A batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +78,11 @@ fn of_topic(record: &Value) -> Option<(String, String)> {
 /// # Errors
 /// A batch of another service than SQS and SNS: it cannot be known where its messages are.
 pub fn read(payload: &Value) -> Option<Result<Batch, EventError>> {
+    if let Some((path, inner)) = envelope::content(payload) {
+        // What failed as a whole is tried again as a whole: nobody reads which of its messages failed.
+        let whole = |batch| Batch { carrier: Carrier::Topic, ..batch };
+        return Some(read(inner)?.map(whole).map_err(|error| error.inside(path)));
+    }
     let records = payload.get("Records")?;
     let Some(first) = records.as_array().and_then(|records| records.first()) else {
         return Some(Err(error("$.Records", records, "a list of messages from SQS or SNS")));
@@ -113,7 +120,48 @@ fn message(mut path: String, body: &str) -> Result<Parsed, EventError> {
         path.push_str(".Message");
         payload = json::read_at(&path, json_text(&path, get(&payload, "Message"))?)?;
     }
-    parse(&payload).map_err(|error| error.inside(&path))
+    // SNS invokes with one message at a time, and that may be what failed.
+    let parsed = match read(&payload).filter(|_| envelope::is_one(&payload)) {
+        Some(Ok(Batch { deliveries, .. })) => match <[Delivery; 1]>::try_from(deliveries) {
+            Ok([Delivery { parsed, .. }]) => parsed,
+            Err(_) => parse(&payload),
+        },
+        Some(Err(error)) => Err(error),
+        None => parse(&payload),
+    };
+    parsed.map_err(|error| error.inside(&path))
+}
+
+/// What SQS says of a message beside its text, and what a queue of our own may hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queued {
+    /// The queue that it came from: the service says so, whatever the message holds.
+    pub queue: Queue,
+    /// What puts it off, until it comes the next time.
+    pub receipt: String,
+    /// How often it came, this time included.
+    pub receives: u64,
+    /// A message of the guard's own.
+    pub work: Option<Result<Work, EventError>>,
+    /// Of an event that an invocation failed on: with what sort of error.
+    pub failed_with: Option<String>,
+}
+
+impl Queued {
+    /// What is known of a message of a batch, by its place there. `None`: it came from no queue.
+    pub fn of(payload: &Value, place: usize) -> Option<Self> {
+        let record = payload.get("Records")?.get(place)?;
+        let stated = |path: &[&str]| text(at(record, path));
+        let path = format!("$.Records[{place}].body");
+        let body = json::read_at(&path, record.get("body")?.as_str()?).unwrap_or_default();
+        Some(Self {
+            queue: Queue::of_arn(&stated(&["eventSourceARN"])?)?,
+            receipt: stated(&["receiptHandle"]).unwrap_or_default(),
+            receives: stated(&["attributes", "ApproximateReceiveCount"])?.parse().ok()?,
+            work: Work::read(&path, &body),
+            failed_with: envelope::error_type(&body),
+        })
+    }
 }
 
 fn json_text<'a>(path: &str, value: &'a Value) -> Result<&'a str, EventError> {

@@ -10,7 +10,10 @@
 //! Not here, because they open nothing: whatever deletes or disassociates, `UpdateSecurityGroupRuleDescriptions…`, and
 //! `CreateManagedPrefixList`, which no rule uses yet.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::model::rule::Direction;
+use crate::model::text::quoted;
 
 /// RDS, `ElastiCache` and Redshift have calls of nearly the same names.
 const EC2: &str = "ec2.amazonaws.com";
@@ -59,6 +62,20 @@ impl Call {
     pub fn is_revoke(&self) -> bool {
         self.changes == Changes::Removes
     }
+}
+
+/// A call by its service and its name.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+pub(super) fn write<S: Serializer>(call: &&'static Call, to: S) -> Result<S::Ok, S::Error> {
+    (call.source, call.name).serialize(to)
+}
+
+/// A call that the guard follows.
+pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<&'static Call, D::Error> {
+    let (source, name) = <(String, String)>::deserialize(from)?;
+    let unknown =
+        || de::Error::custom(format!("{} of {} is no call that the guard follows", quoted(&name), quoted(&source)));
+    Call::find(&source, &name).ok_or_else(unknown)
 }
 
 /// What a call does to the public endpoint of a cluster's API.

@@ -33,7 +33,12 @@ fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Cow<'_, str> {
 /// # Errors
 /// A text that is no JSON: what is wrong, and at which line and column.
 pub fn read(text: &str) -> serde_json::Result<Value> {
-    serde_json::from_str(&without_halves(text.strip_prefix('\u{feff}').unwrap_or(text)))
+    serde_json::from_str(&whole(text))
+}
+
+/// The text as a strict reader takes it: without a byte order mark, and with no escape of half a character.
+pub fn whole(text: &str) -> Cow<'_, str> {
+    without_halves(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The same for a text that stands at `path` of a payload.

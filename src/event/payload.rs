@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::{get, id, is_present, kind, text};
-use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change};
+use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change, envelope};
 use crate::model::ids::Location;
 use crate::model::text::quoted;
 
@@ -34,6 +34,11 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     let has = |name| payload.get(name).is_some();
     if has("sweep") {
         return sweep(payload);
+    }
+    match envelope::content(payload) {
+        Some((path, inner)) => return parse(inner).map_err(|error| error.inside(path)),
+        None if envelope::is_one(payload) => return Ok(Parsed::Trigger(Trigger::Lost)),
+        None => {}
     }
     let envelope = envelope(payload);
     if has("detail-type") || has("detail") || is_of_scheduler(&envelope) {

@@ -3,19 +3,24 @@
 //! Owns: batches and their answers, and which locations count. Must not: look at groups (a guard does).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::event::batch::{self, Batch, Carrier};
+use crate::event::batch::{self, Batch, Carrier, Queued};
+use crate::event::work::Work;
 use crate::event::{Event, Parsed, Trigger, payload};
 use crate::guard::Guard;
 use crate::guard::response::{GuardError, Response};
+use crate::guard::round::{Attempt, Round};
 use crate::model::error::chain;
-use crate::model::ids::Location;
+use crate::model::ids::{Location, Queue};
 use crate::model::text::plain;
+use crate::ports::WorkQueue;
 use crate::report::record::Record;
 
 /// What the function answers.
@@ -34,12 +39,62 @@ pub struct FunctionResponse {
 pub struct Dispatcher {
     guards: BTreeMap<Location, Guard>,
     own_role: Option<String>,
+    own: Option<OwnQueue>,
+}
+
+/// Times after which a message of the work queue on which the guard failed comes again; the last of them from then on.
+const RETRY_DELAYS: [Duration; 5] = [
+    Duration::from_mins(1),
+    Duration::from_mins(2),
+    Duration::from_mins(4),
+    Duration::from_mins(8),
+    Duration::from_mins(15),
+];
+/// After so many tries SQS moves a message to the dead-letter queue: `maxReceiveCount` in the template. By then two hours
+/// have passed, or more than one if each try was killed and came back when SQS showed the message again by itself.
+pub const MAX_RECEIVES: u64 = 12;
+
+/// The work queue, by which the guard's own messages are known.
+struct OwnQueue {
+    queue: Arc<dyn WorkQueue>,
+    name: Queue,
+}
+
+impl OwnQueue {
+    /// Lets a message come again, later each time. If that fails SQS has it come again when its visibility timeout ends.
+    async fn put_off(&self, queued: &Queued) {
+        let nth = usize::try_from(queued.receives.saturating_sub(1)).unwrap_or(usize::MAX);
+        let last = RETRY_DELAYS.last().copied().unwrap_or_default();
+        // After the last try nothing is gained by waiting.
+        let delay =
+            if queued.receives >= MAX_RECEIVES { Duration::ZERO } else { *RETRY_DELAYS.get(nth).unwrap_or(&last) };
+        if let Err(error) = self.queue.put_off(&queued.receipt, delay).await {
+            tracing::warn!(error = %chain(&error), "a message that failed could not be put off");
+        }
+    }
+}
+
+/// Which try of an event a message is. The first one was the invocation that Lambda put into the queue, if that ended by
+/// itself and so could tell people.
+fn attempt(queued: &Queued) -> Attempt {
+    let has_told = queued.failed_with.as_ref().is_some_and(|kind| GuardError::KINDS.contains(&kind.as_str()));
+    match queued.receives {
+        MAX_RECEIVES.. => Attempt::Last,
+        0 | 1 if !has_told => Attempt::First,
+        _ => Attempt::Again,
+    }
 }
 
 impl Dispatcher {
     /// `guards`: one for each account and region that counts. `own_role`: the ARN of the function's role.
     pub fn new(guards: BTreeMap<Location, Guard>, own_role: Option<String>) -> Self {
-        Self { guards, own_role }
+        Self { guards, own_role, own: None }
+    }
+
+    /// With a work queue. Only its own messages are orders: the same text from another queue or topic is nothing we know.
+    #[must_use]
+    pub fn with_queue(self, queue: Arc<dyn WorkQueue>, name: Queue) -> Self {
+        Self { own: Some(OwnQueue { queue, name }), ..self }
     }
 
     /// Handles one payload.
@@ -49,21 +104,31 @@ impl Dispatcher {
     /// of SQS these are in the answer.
     pub async fn handle(&self, payload: &Value, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
         if let Some(batch) = batch::read(payload) {
-            return self.batch(batch?, deadline).await;
+            return Box::pin(self.batch(payload, batch?, deadline)).await;
         }
-        let Response { records, ignored } = self.message(payload::parse(payload)?, deadline).await?;
+        let round = Round::first(Attempt::First, deadline);
+        let Response { records, ignored } = self.message(payload::parse(payload)?, round).await?;
         Ok(FunctionResponse { records, ignored, failures: None })
     }
 
     /// One message after the other: each may change what the next one finds.
-    async fn batch(&self, batch: Batch, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
+    async fn batch(&self, payload: &Value, batch: Batch, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
         let (mut records, mut ignored, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         let mut failures = SqsBatchResponse::default();
-        for delivery in batch.deliveries {
-            let handled = match delivery.parsed {
-                Ok(parsed) => self.message(parsed, deadline).await,
-                Err(error) => Err(error.into()),
+        for (place, delivery) in batch.deliveries.into_iter().enumerate() {
+            let queued = Queued::of(payload, place);
+            let own = self.own.as_ref().zip(queued.as_ref()).filter(|(own, queued)| own.name == queued.queue);
+            let attempt = own.map_or(Attempt::First, |(_, queued)| attempt(queued));
+            let round = Round::first(attempt, deadline);
+            let handled = match (own.and_then(|(_, queued)| queued.work.as_ref()), delivery.parsed) {
+                (Some(Ok(work)), _) => self.work(work, round).await,
+                (Some(Err(error)), _) => Err(error.clone().into()),
+                (None, Ok(parsed)) => self.message(parsed, round).await,
+                (None, Err(error)) => Err(error.into()),
             };
+            if let (Err(_), Some((own, queued))) = (&handled, own) {
+                own.put_off(queued).await;
+            }
             match handled {
                 Ok(response) => {
                     records.extend(response.records);
@@ -78,22 +143,29 @@ impl Dispatcher {
             }
         }
         if batch.carrier == Carrier::Topic && !problems.is_empty() {
-            return Err(GuardError::Unfinished(problems));
+            return Err(GuardError::Unfinished { problems, is_told: true });
         }
         let ignored = (!ignored.is_empty()).then(|| ignored.join("; "));
         Ok(FunctionResponse { records, ignored, failures: (batch.carrier == Carrier::Queue).then_some(failures) })
     }
 
-    async fn message(&self, parsed: Parsed, deadline: Timestamp) -> Result<Response, GuardError> {
+    async fn work(&self, work: &Work, round: Round) -> Result<Response, GuardError> {
+        match self.guards.get(work.task.location()) {
+            Some(guard) => guard.work(work, round).await,
+            None => Ok(Response::ignored(self.not_ours(work.task.location()))),
+        }
+    }
+
+    async fn message(&self, parsed: Parsed, round: Round) -> Result<Response, GuardError> {
         let trigger = match parsed {
             Parsed::Ignored(reason) => return Ok(Response::ignored(reason)),
             Parsed::Trigger(trigger) => trigger,
         };
         match &trigger {
-            Trigger::Sweep { .. } => self.sweep(&trigger, deadline).await,
+            Trigger::Sweep { .. } | Trigger::Lost => self.everywhere(&trigger, round).await,
             Trigger::Change(change) if self.is_own(&change.event) => {
                 let told = match self.guards.get(&change.event.location) {
-                    Some(guard) => guard.own_doing(change, deadline).await?,
+                    Some(guard) => guard.own_doing(change, round).await?,
                     None => None,
                 };
                 let own = || Response::ignored(format!("`{}` was the guard's own doing", change.event.call.name));
@@ -104,7 +176,7 @@ impl Dispatcher {
                     tracing::warn!(event = %change.event.id, %reason, "ignored");
                     Ok(Response::ignored(reason))
                 }
-                Ok(guard) => guard.look(&trigger, deadline).await,
+                Ok(guard) => guard.look(&trigger, round).await,
             },
         }
     }
@@ -117,23 +189,25 @@ impl Dispatcher {
 
     /// The guard of an event, or why it is none of our business.
     fn guard_of(&self, event: &Event) -> Result<&Guard, String> {
-        self.guards.get(&event.location).ok_or_else(|| {
-            let known = self.guards.keys().map(Location::to_string);
-            format!(
-                "the event is from account `{}`, region `{}`; this function guards {}",
-                plain(&event.location.account),
-                plain(&event.location.region),
-                known.collect::<Vec<_>>().join("; ")
-            )
-        })
+        self.guards.get(&event.location).ok_or_else(|| self.not_ours(&event.location))
+    }
+
+    fn not_ours(&self, location: &Location) -> String {
+        let known = self.guards.keys().map(Location::to_string);
+        format!(
+            "the event is from account `{}`, region `{}`; this function guards {}",
+            plain(&location.account),
+            plain(&location.region),
+            known.collect::<Vec<_>>().join("; ")
+        )
     }
 
     /// Every location, whatever fails in another.
-    async fn sweep(&self, trigger: &Trigger, deadline: Timestamp) -> Result<Response, GuardError> {
+    async fn everywhere(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
         let mut all = Response::default();
         let (mut ignored, mut problems) = (Vec::new(), Vec::new());
         for (location, guard) in &self.guards {
-            match guard.look(trigger, deadline).await {
+            match guard.look(trigger, round).await {
                 Ok(response) => {
                     all.records.extend(response.records);
                     ignored.extend(response.ignored);
@@ -143,7 +217,7 @@ impl Dispatcher {
             }
         }
         if !problems.is_empty() {
-            return Err(GuardError::Unfinished(problems));
+            return Err(GuardError::Unfinished { problems, is_told: true });
         }
         all.ignored = (all.records.is_empty() && !ignored.is_empty()).then(|| ignored.join("; "));
         Ok(all)

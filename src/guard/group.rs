@@ -10,29 +10,32 @@ use std::time::Duration;
 use futures::future::join3;
 use jiff::Timestamp;
 
+use crate::event::work::Why;
 use crate::event::{Event, Named, NamedRule};
+use crate::guard::claimed;
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::journal::GroupJournal;
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
+use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::guard::shield::Shield;
 use crate::guard::standing::{Led, Memory};
 use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{Group, PeerGroup, PrefixList};
+use crate::model::group::{Group, Passes, PeerGroup, PrefixList};
 use crate::model::rule::Rule;
-use crate::policy::controller::Author;
-use crate::policy::judge::{JudgedRule, judge};
+use crate::policy::judge::JudgedRule;
+use crate::policy::model::Verdict;
 use crate::report::finding::Finding;
 use crate::report::journal::{Entry, Journal};
 use crate::report::outcome::Action;
 
-/// Waits before EC2 is asked again for a group or rule that an event speaks of and that is not there.
-pub(super) const RETRY_DELAYS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// Waits before EC2 is asked again for what an event speaks of, the policy would object to, and is not there: for longer it
+/// is waited in the work queue, and for anything else not at all.
+pub(super) const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(700)];
 /// How often what rules refer to is looked up for one group.
 const MAX_LOOKUPS: usize = 3;
 
@@ -45,6 +48,7 @@ pub(super) struct InvocationContext<'a> {
     /// None in a sweep.
     pub(super) event: Option<&'a Event>,
     pub(super) started: Timestamp,
+    pub(super) round: Round,
     /// No new call to EC2 is begun after this.
     pub(super) deadline: Timestamp,
 }
@@ -70,6 +74,34 @@ pub(super) struct MendedGroup {
     pub(super) about: Vec<Finding>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
+    /// What of it has to be looked at again.
+    pub(super) again: Vec<(Why, Named)>,
+}
+
+impl InvocationContext<'_> {
+    /// Whether there may be another look, at what an event opened.
+    pub(super) fn may_look_again(self, why: Why) -> bool {
+        self.setup.ports.queue.is_some() && self.event.is_some() && self.round.may_look_again(why)
+    }
+}
+
+impl MendedGroup {
+    /// With nothing to be said of it.
+    pub(super) fn of(group: Group) -> Self {
+        Self {
+            group,
+            known: false,
+            closed_at: None,
+            results: Vec::new(),
+            journal: Journal::default(),
+            unwritten: Vec::new(),
+            left_over: BTreeMap::new(),
+            learnt: Learnt::default(),
+            about: Vec::new(),
+            problems: Vec::new(),
+            again: Vec::new(),
+        }
+    }
 }
 
 /// Judges and mends one group. `max_revokes` is how many rules that the event made may still be revoked; it is counted down.
@@ -94,13 +126,16 @@ pub(super) async fn mend(
         closed_at: None,
         problems,
     };
-    let missing = mending.with_what_is_missing(asked, max_revokes).await;
-    let gone = mending.claimed(&missing).await;
-    for (id, list) in &mending.snapshot.group.prefix_lists {
-        if let PrefixList::Unreadable { why, may_pass: true } = list {
-            mending.problems.push(format!("prefix list `{id}` could not be read: {why}"));
-        }
+    let (missing, claimed) = mending.with_what_is_missing(asked, max_revokes).await;
+    let (mut again, mut gone) = (Vec::new(), Vec::new());
+    if context.may_look_again(Why::Missing) {
+        let missing = claimed::of_interest(&missing, &claimed);
+        again.extend((!missing.is_empty()).then_some((Why::Missing, Named::Rules(missing))));
+    } else {
+        gone = claimed::results(claimed);
     }
+    again.extend(mending.unread_lists());
+    again.extend(mending.postponed());
     let left_over = mending.join();
     let mut about: Vec<Finding> = mending.unreadable().into_iter().collect();
     about.extend(memory::about(&mending.memory, &mending.snapshot.group));
@@ -121,6 +156,7 @@ pub(super) async fn mend(
         learnt,
         about,
         problems,
+        again,
     }
 }
 
@@ -139,34 +175,77 @@ struct Mending<'a> {
 }
 
 impl<'a> Mending<'a> {
-    /// Mends what is there, and only then waits for rules that the event names and that are not there. What is still missing
-    /// in the end.
-    async fn with_what_is_missing(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Vec<NamedRule> {
-        let InvocationContext { setup, inventory, deadline, .. } = self.context;
+    /// Mends what is there, and only then waits a moment for rules that the event names, that are not there, and that the
+    /// policy would object to. What is still missing in the end, and what the policy says of it.
+    async fn with_what_is_missing(
+        &mut self,
+        asked: &mut Asked,
+        max_revokes: &mut usize,
+    ) -> (Vec<NamedRule>, Vec<JudgedRule>) {
+        let InvocationContext { setup, inventory, deadline, round, .. } = self.context;
         let mut waits = RETRY_DELAYS.into_iter();
         loop {
             let looked_up = self.what_is_there(asked, max_revokes).await;
             let missing = self.missing();
-            let may_wait = !missing.is_empty() && setup.ports.clock.now() < deadline;
+            let claimed = self.claimed(&missing).await;
+            let may_wait = claimed::objects(&claimed) && round.why.is_none() && setup.ports.clock.now() < deadline;
             if let Err(error) = looked_up {
                 self.problem("what the rules of", "refer to could not be read", &error);
-                return missing;
+                return (missing, claimed);
             }
-            let Some(wait) = waits.next().filter(|_| may_wait) else { return missing };
+            let Some(wait) = waits.next().filter(|_| may_wait) else { return (missing, claimed) };
             setup.ports.clock.sleep(wait).await;
             // What is done has to be reported, so an error ends the waiting and not the invocation.
             if let Err(error) = inventory.look_again(&mut self.snapshot).await {
                 self.problem("the rules of", "could not be read again", &error);
-                return Vec::new();
+                return (Vec::new(), Vec::new());
             }
         }
+    }
+
+    /// Lists that could not be read: one that is being changed is looked at again and then left to the sweep, any other that
+    /// may be readable the next time is not done.
+    fn unread_lists(&mut self) -> Option<(Why, Named)> {
+        let mut is_changing = false;
+        for (id, list) in &self.snapshot.group.prefix_lists {
+            match list {
+                PrefixList::Unreadable { passes: Passes::Surely, .. } if self.comes_back() => is_changing = true,
+                PrefixList::Unreadable { why, passes: Passes::Surely | Passes::Maybe } => {
+                    self.problems.push(format!("prefix list `{id}` could not be read: {why}"));
+                }
+                PrefixList::Unreadable { passes: Passes::Never, .. } | PrefixList::Aws(_) | PrefixList::Entries(_) => {}
+            }
+        }
+        let may_look_again = is_changing && self.context.may_look_again(Why::Changing);
+        may_look_again.then(|| (Why::Changing, self.named.clone()))
+    }
+
+    /// Whether what is not done now is a matter of the work queue.
+    fn comes_back(&self) -> bool {
+        self.context.setup.ports.queue.is_some() && self.context.event.is_some()
+    }
+
+    /// What was more than may be done at once, or hung on what could not be read, comes back.
+    fn postponed(&mut self) -> Option<(Why, Named)> {
+        if !self.context.may_look_again(Why::Postponed) {
+            return None;
+        }
+        let is_postponed = |result: &&mut StepResult| result.action == Action::Refused && result.is_unfinished;
+        let mut ids = Vec::new();
+        for result in self.results.values_mut().filter(is_postponed) {
+            (result.action, result.is_unfinished) = (Action::Postponed, false);
+            ids.extend(result.named.then(|| NamedRule { id: Some(result.finding.rule.id.clone()), claim: None }));
+        }
+        let is_any = self.results.values().any(|result| result.action == Action::Postponed);
+        let named = if ids.is_empty() { Named::Nothing } else { Named::Rules(ids) };
+        is_any.then_some((Why::Postponed, named))
     }
 
     /// Judges and mends the rules as they were read. What they refer to is looked up beside the revoke of the rules that
     /// refer to nothing, so that no verdict waits for what it does not depend on.
     async fn what_is_there(&mut self, asked: &mut Asked, max_revokes: &mut usize) -> Result<(), CloudError> {
         let InvocationContext { setup, inventory, hourly, deadline, .. } = self.context;
-        let (id, vpc) = (self.snapshot.group.id.clone(), self.snapshot.group.vpc.clone());
+        let (id, vpcs) = (self.snapshot.group.id.clone(), self.snapshot.vpcs());
         let journal = Arc::clone(&self.journal);
         let (mut failed, mut shield, mut unread) = (BTreeSet::new(), Shield::Unasked, None);
         loop {
@@ -181,7 +260,7 @@ impl<'a> Mending<'a> {
             let clusters = self.snapshot.clusters();
             let execute = remediation.execute(&mut self.snapshot, &failed, &shield, max_revokes);
             // What the event created waits neither for what others refer to nor for the state.
-            let remembered = async { if memory == Memory::Unasked { Some(asked.of(&id, &vpc).await) } else { None } };
+            let remembered = async { if memory == Memory::Unasked { Some(asked.of(&id, &vpcs).await) } else { None } };
             let (done, (references, error), remembered) =
                 join3(execute, inventory.references(&ids, &clusters), remembered).await;
             self.keep(done);
@@ -269,19 +348,27 @@ impl<'a> Mending<'a> {
         }
     }
 
-    /// The rules that the event names and that were neither there nor handled.
+    /// The rules that the event names and that are not there as it says, nor were handled.
     fn missing(&self) -> Vec<NamedRule> {
         let Named::Rules(rules) = self.named else { return Vec::new() };
+        if !self.context.round.is_about_everything() {
+            return Vec::new();
+        }
         let is_there = |named: &NamedRule| {
-            self.is_unreadable(named) || self.snapshot.group.rules.iter().any(|rule| names(named, rule))
+            self.is_unreadable(named)
+                || self.snapshot.group.rules.iter().any(|rule| claimed::is_as_claimed(named, rule))
+        };
+        let is_done = |named: &NamedRule| {
+            let is_it = |result: &StepResult| {
+                let rule = &result.finding.rule;
+                names(named, rule) && (result.finding.verdict == Verdict::Revoke || claimed::is_as_claimed(named, rule))
+            };
+            self.results.values().any(is_it)
         };
         // What the journal holds as our doing, an earlier try has seen.
         let journal = self.journal.journal();
-        let is_done = |named: &NamedRule| {
-            self.results.values().any(|result| names(named, &result.finding.rule))
-                || named.id.as_ref().is_some_and(|id| journal.holds(id))
-        };
-        rules.iter().filter(|named| !is_there(named) && !is_done(named)).cloned().collect()
+        let is_ours = |named: &NamedRule| named.id.as_ref().is_some_and(|id| journal.holds(id));
+        rules.iter().filter(|named| !is_there(named) && !is_done(named) && !is_ours(named)).cloned().collect()
     }
 
     /// What was gone and is our doing, says the journal, is no finding of its own. What of that nobody told.
@@ -311,23 +398,18 @@ impl<'a> Mending<'a> {
         (!rules.is_empty()).then(|| Finding::unreadable(&rules, is_named))
     }
 
-    /// What the policy says of rules that the event names and that are not there: people need to know only if it objects.
-    async fn claimed(&mut self, missing: &[NamedRule]) -> Vec<StepResult> {
-        let claimed = claims(&self.snapshot.group, missing);
-        if claimed.rules.is_empty() {
+    /// What the policy says of rules that the event names and that are not there.
+    async fn claimed(&mut self, missing: &[NamedRule]) -> Vec<JudgedRule> {
+        let claims = claims(&self.snapshot.group, missing);
+        if claims.rules.is_empty() {
             return Vec::new();
         }
-        let mut claimed = self.snapshot.with_rules_of(claimed);
-        if let Err(error) = self.context.inventory.resolve(&mut claimed).await {
+        let mut snapshot = self.snapshot.with_rules_of(claims);
+        if let Err(error) = self.context.inventory.resolve(&mut snapshot).await {
             self.problem("what the event says of", "could not be looked up", &error);
             return Vec::new();
         }
-        let gone = |judged: JudgedRule| {
-            let detail = "the event names this rule; this is what it says it was".to_owned();
-            StepResult::without_effect(judged, (true, false), Action::AlreadyGone, Some(detail))
-        };
-        let PlanContext { policy, location, now, .. } = self.plan_context(&self.memory);
-        judge(policy, &claimed.group, location, now, |_| Author::Unknown).into_iter().map(gone).collect()
+        claimed::judged(self.context.setup, &snapshot.group, missing, self.context.event, self.context.started)
     }
 
     fn plan_context<'m>(&self, memory: &'m Memory) -> PlanContext<'m>

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::event::work::Why;
 use crate::event::{Event, Named};
+use crate::guard::again::Again;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
@@ -16,15 +18,14 @@ use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::left_over::{self, Tried};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
+use crate::guard::remediate::StepResult;
+use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
-use crate::model::group::{Group, Role};
+use crate::model::group::Group;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
-
-/// Groups of these roles are attached to interfaces that have requirements.
-const ROLES_WITH_REQUIREMENTS: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
 const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
@@ -50,6 +51,10 @@ pub(super) struct Invocation<'a> {
     unwritten: Vec<String>,
     /// The journals hold what this very event led to, and that it was told.
     is_told: bool,
+    /// What has to be looked at again.
+    pub(super) again: Again,
+    /// It is a part of a sweep: the digests, and that everything was looked at, wait for the others.
+    pub(super) is_part: bool,
 }
 
 impl<'a> Invocation<'a> {
@@ -58,11 +63,11 @@ impl<'a> Invocation<'a> {
         (inventory, hourly): (&'a Inventory, &'a HourlyLimit),
         handled: &'a HandledEvents,
         event: Option<&'a Event>,
-        deadline: Timestamp,
+        round: Round,
     ) -> Self {
         let started = setup.ports.clock.now();
         Self {
-            context: InvocationContext { setup, inventory, hourly, event, started, deadline },
+            context: InvocationContext { setup, inventory, hourly, event, started, round, deadline: round.deadline },
             handled,
             max_revokes: setup.max_revokes,
             configured: None,
@@ -74,6 +79,8 @@ impl<'a> Invocation<'a> {
             problems: vec![],
             unwritten: vec![],
             is_told: false,
+            again: Again::default(),
+            is_part: false,
         }
     }
 
@@ -95,6 +102,9 @@ impl<'a> Invocation<'a> {
         } else {
             let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
             self.problems.append(&mut mended.problems);
+            for (why, named) in mended.again.drain(..) {
+                self.again.add(why, &mended.group.id, named);
+            }
             self.lesson.groups.insert(mended.group.id.clone(), std::mem::take(&mut mended.learnt));
             let left_over = std::mem::take(&mut mended.left_over);
             self.left_over.extend(left_over::tries(&mended.group, &mended.journal, left_over));
@@ -119,17 +129,44 @@ impl<'a> Invocation<'a> {
     }
 
     /// Joins what other tries did, and nobody told, in a group that is gone by now or out of scope.
-    pub(super) async fn join(&mut self, group: &Group, asked: &mut Asked) {
+    pub(super) async fn join(&mut self, group: &Group, asked: &mut Asked) -> Journal {
         let journal = asked.journal_of(&group.id).await;
         let event = self.context.event.map(|event| event.id.as_str());
         let left_over = journal.left_over(event, &group.rules, self.context.setup.ports.clock.now());
         self.left_over.extend(left_over::tries(group, &journal, left_over));
+        journal
     }
 
     /// Joins what any try did in a group, and nobody told: the call itself has come back.
     pub(super) fn join_own(&mut self, group: &Group, journal: &Journal) {
         let untold = journal.untold(&group.rules);
         self.left_over.extend(left_over::tries(group, journal, untold));
+    }
+
+    /// A group that is gone, with what the event says of its rules.
+    pub(super) fn was_open(&mut self, group: Group, results: Vec<StepResult>) {
+        self.looked_at.push(MendedGroup { results, ..MendedGroup::of(group) });
+    }
+
+    /// None in a sweep.
+    pub(super) fn event(&self) -> Option<&'a Event> {
+        self.context.event
+    }
+
+    /// Whether there may be another look for this reason.
+    pub(super) fn may_look_again(&self, why: Why) -> bool {
+        self.context.may_look_again(why)
+    }
+
+    /// Puts what has to be looked at again into the queue, before anything is said of it.
+    async fn send_again(&mut self) {
+        let InvocationContext { setup, event, round, .. } = self.context;
+        let (Some(queue), Some(event)) = (&setup.ports.queue, event) else { return };
+        let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
+        let has_done = results.any(|result| result.action.is_closed_by_us());
+        let again = std::mem::take(&mut self.again);
+        let now = setup.ports.clock.now();
+        self.problems.extend(again.send(queue.as_ref(), event, round, has_done, now).await);
     }
 
     /// What clusters need and do not have, each with the groups it can be reported with. Looked for after everything else,
@@ -139,8 +176,7 @@ impl<'a> Invocation<'a> {
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
             let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
-            (closes || has_closed)
-                && looked.group.roles.iter().any(|known| known.strong && ROLES_WITH_REQUIREMENTS.contains(&known.role))
+            (closes || has_closed) && needs::hang_on(&looked.group)
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
@@ -180,17 +216,22 @@ impl<'a> Invocation<'a> {
         found
     }
 
-    /// Adds what a complete look at these VPCs teaches, when all their groups were judged.
-    pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) {
+    /// Adds what a complete look at these VPCs teaches, when all their groups were judged; `false`: nothing, for
+    /// the state could not be read.
+    pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) -> bool {
         let mut judged: BTreeMap<String, (Group, Learnt)> = BTreeMap::new();
         for looked in &self.looked_at {
             let learnt = self.lesson.groups.get(&looked.group.id).cloned().unwrap_or_default();
             judged.insert(looked.group.id.clone(), (looked.group.clone(), learnt));
         }
         let lesson = asked.looked(all, vpcs, &mut judged, self.context.started).await;
-        self.lesson.place.looks = lesson.place.looks;
-        self.lesson.looks = lesson.looks;
+        let is_known = !lesson.groups.is_empty();
+        if !self.is_part {
+            self.lesson.place.looks = lesson.place.looks;
+            self.lesson.looks = lesson.looks;
+        }
         self.lesson.groups.extend(lesson.groups);
+        is_known
     }
 
     /// Something that is not done; the invocation goes on and ends in an error.

@@ -67,22 +67,24 @@ impl Asked {
         self.answer.get_or_insert_with(|| Err("the state was asked twice".to_owned()))
     }
 
-    /// What is remembered of this group.
-    pub(super) async fn of(&mut self, group: &str, vpc: &str) -> Memory {
+    /// What is remembered of this group. `vpcs`: those whose looks see it, its own and where it may be attached too.
+    pub(super) async fn of(&mut self, group: &str, vpcs: &BTreeSet<String>) -> Memory {
         let Some(state) = self.state.clone() else { return Memory::None };
         let known = match self.answer().await {
             Ok((known, _)) => known,
             Err(why) => return Memory::Unreadable(why.clone()),
         };
         let baseline = known.groups.get(group).cloned();
-        let looked_at = known.place.looks.get(vpc).copied();
+        let looked: Vec<(&String, Timestamp)> =
+            vpcs.iter().filter_map(|vpc| Some((vpc, *known.place.looks.get(vpc)?))).collect();
+        let looked_at = looked.iter().map(|(_, at)| *at).max();
         let members = known.members.get(group).cloned().unwrap_or_default();
         let was_there = baseline.is_some();
         let mut remembered = Remembered { began: known.place.began, looked_at, was_there, baseline, members };
-        if remembered.baseline.is_none() && looked_at.is_some() {
+        for (vpc, _) in looked.into_iter().filter(|_| remembered.baseline.is_none()) {
             match state.seen(vpc).await {
                 // A look that saw nothing was lost: each VPC has a group.
-                Ok(seen) => remembered.was_there = seen.is_empty() || seen.contains(group),
+                Ok(seen) => remembered.was_there |= seen.is_empty() || seen.contains(group),
                 Err(error) => return Memory::Unreadable(chain(&error)),
             }
         }
@@ -120,8 +122,8 @@ impl Asked {
         }
     }
 
-    /// What a complete look at these VPCs teaches: all their groups, in scope or not. `judged`: those of them that were judged,
-    /// with what was learnt of their rules.
+    /// What a complete look at these VPCs teaches: all their groups, in scope or not, and those of other VPCs that are attached
+    /// there. `judged`: those of them that were judged, with what was learnt of their rules.
     pub(super) async fn looked(
         &mut self,
         all: &[Group],
@@ -130,10 +132,15 @@ impl Asked {
         at: Timestamp,
     ) -> Lesson {
         let mut lesson = Lesson::default();
-        for group in all.iter().filter(|group| vpcs.contains(&group.vpc)) {
-            let Memory::Read(remembered) = self.of(&group.id, &group.vpc).await else { return Lesson::default() };
-            lesson.place.looks.insert(group.vpc.clone(), at);
-            lesson.looks.entry(group.vpc.clone()).or_default().insert(group.id.clone());
+        lesson.place.looks = vpcs.iter().map(|vpc| (vpc.clone(), at)).collect();
+        for group in all {
+            // One of another VPC is attached in some of these; in which does not matter, for its own has no look.
+            let own = BTreeSet::from([group.vpc.clone()]);
+            let seen_in = if own.is_subset(vpcs) { &own } else { vpcs };
+            let Memory::Read(remembered) = self.of(&group.id, seen_in).await else { return Lesson::default() };
+            for vpc in seen_in {
+                lesson.looks.entry(vpc.clone()).or_default().insert(group.id.clone());
+            }
             let (is_in_scope, (group, learnt)) = match judged.remove(&group.id) {
                 Some(judged) => (true, judged),
                 None => (false, (group.clone(), Learnt::default())),
@@ -162,6 +169,12 @@ impl Asked {
             lesson.groups.insert(group.id.clone(), learnt);
         }
         lesson
+    }
+
+    /// What is known of the location; `None` where nobody can say.
+    pub(super) async fn place(&mut self) -> Option<LocationState> {
+        self.state.as_ref()?;
+        self.answer().await.as_ref().ok().map(|(known, _)| known.place.clone())
     }
 
     /// When the guard began here, if nobody has written that yet.
@@ -227,19 +240,31 @@ pub(super) fn learnt(context: PlanContext<'_>, group: &Group, results: &[StepRes
             });
         (!is_there || gained(group, remembered, &entering.rule)).then_some(entering)
     });
-    let rules: Vec<KnownRule> = entering.collect();
+    // What a list gained enters with the last of the rules that use it: one that is not done yet would be known by it. Until
+    // then nothing enters that has no other entries to go by.
+    let waits = |list: &str| is_pending(context, group, results, list);
+    let has_entries = |list: &str| remembered.baseline.as_ref().is_some_and(|known| known.lists.contains_key(list));
+    let may_enter =
+        |known: &KnownRule| known.rule.peer.prefix_list().is_none_or(|list| has_entries(list) || !waits(list));
+    let rules: Vec<KnownRule> = entering.filter(may_enter).collect();
     let is_left =
         |id: &str| results.iter().any(|result| result.finding.rule.id == id && result.action == Action::WouldRevoke);
     let unmarked = rules.iter().filter(|known| known.mark.is_none() && is_left(&known.rule.id));
     let unmarked = unmarked.map(|known| known.rule.id.clone()).collect();
-    Learnt {
-        unmarked,
-        lists: lists(group, &rules),
-        rules,
-        members,
-        may_begin: !remembered.was_there,
-        ..Learnt::default()
-    }
+    let mut lists = lists(group, &rules);
+    lists.retain(|list, _| !waits(list));
+    Learnt { unmarked, lists, rules, members, may_begin: !remembered.was_there, ..Learnt::default() }
+}
+
+/// Whether a rule of the group that uses the list is still to be closed, or its verdict is not final.
+fn is_pending(context: PlanContext<'_>, group: &Group, results: &[StepResult], list: &str) -> bool {
+    let mut uses = group.rules.iter().filter(|rule| rule.peer.prefix_list() == Some(list));
+    uses.any(|rule| {
+        results.iter().find(|result| result.finding.rule.id == rule.id).is_none_or(|result| {
+            let is_new = context.standing(rule, group) == Standing::New;
+            (is_new || !is_final(context, group, &result.finding)) && enters(context, group, result).is_none()
+        })
+    })
 }
 
 /// Whether nothing says what is new: for the first time, or because what was known is lost.

@@ -5,16 +5,25 @@ use std::collections::BTreeSet;
 use crate::event::Event;
 use crate::guard::inventory::Inventory;
 use crate::model::error::CloudError;
+use crate::model::group::{Group, Role};
 use crate::policy::endpoint;
 use crate::policy::model::Policy;
 use crate::policy::requirement::{self, Unmet};
 use crate::report::finding::Finding;
 
+/// Groups of these roles are attached to interfaces that have requirements.
+const ROLES: [Role; 3] = [Role::Cluster, Role::ControlPlane, Role::Node];
+
+/// Whether what the group's clusters need hangs on it.
+pub(crate) fn hang_on(group: &Group) -> bool {
+    group.roles.iter().any(|known| known.strong && ROLES.contains(&known.role))
+}
+
 /// Findings, each with the groups it can be reported with.
-pub(super) type Missing = Vec<(BTreeSet<String>, Finding)>;
+pub(crate) type Missing = Vec<(BTreeSet<String>, Finding)>;
 
 /// What a cluster needs and does not have. `event`: none in a sweep.
-pub(super) async fn missing(
+pub(crate) async fn missing(
     inventory: &Inventory,
     policy: &Policy,
     cluster: &str,
@@ -27,7 +36,7 @@ pub(super) async fn missing(
 }
 
 /// Whether a great many may call the API of a cluster. `named`: whether a call may have made it so.
-pub(super) async fn exposed(
+pub(crate) async fn exposed(
     inventory: &Inventory,
     policy: &Policy,
     cluster: &str,

@@ -40,6 +40,11 @@ impl Outgoing {
         Self { message, kept }
     }
 
+    /// Whether people hear of it, and not machines alone.
+    pub(super) fn is_for_people(&self) -> bool {
+        self.message.notice.is_some()
+    }
+
     /// A message that no other try would know again.
     pub(super) fn once(message: Message) -> Self {
         Self { message, kept: None }

@@ -52,18 +52,26 @@ pub enum GuardError {
         last: Timestamp,
     },
     /// Not everything that should be done is done. What was done is in the records on standard output.
-    #[error("not everything was done: {}", .0.join("; "))]
-    Unfinished(Vec<String>),
+    #[error("not everything was done: {}", .problems.join("; "))]
+    Unfinished {
+        /// What is not.
+        problems: Vec<String>,
+        /// Whether people heard of what the event was about.
+        is_told: bool,
+    },
 }
 
 impl GuardError {
+    /// Every kind.
+    pub const KINDS: [&str; 4] = ["InvalidEvent", "ReadFailed", "Postponed", "Unfinished"];
+
     /// Stable name for alarms and filters.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::InvalidEvent(_) => "InvalidEvent",
             Self::ReadFailed { .. } => "ReadFailed",
             Self::Postponed { .. } => "Postponed",
-            Self::Unfinished(_) => "Unfinished",
+            Self::Unfinished { .. } => "Unfinished",
         }
     }
 }

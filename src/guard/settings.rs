@@ -4,7 +4,7 @@
 //! itself; the caller passes a look-up.
 
 use crate::guard::modes::Modes;
-use crate::model::ids::{Arn, is_account, is_region, is_role_name, is_table_name};
+use crate::model::ids::{Arn, Queue, is_account, is_region, is_role_name, is_table_name};
 use crate::model::mode::Restore;
 use crate::policy::model::Mode;
 
@@ -25,7 +25,7 @@ pub struct Variable {
 
 /// Every variable that the function reads of its own.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 14] = [
+pub const VARIABLES: [Variable; 15] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
         meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
@@ -61,6 +61,10 @@ pub const VARIABLES: [Variable; 14] = [
     Variable {
         name: "GUARD_STATE_TABLE", expected: "the name or the ARN of a DynamoDB table", default: "",
         parameter: "StateTable", meaning: "table of what is known of rules and of what people were notified; the template makes it or takes yours",
+    },
+    Variable {
+        name: "GUARD_QUEUE_URL", expected: "the address of an SQS queue", default: "", parameter: "",
+        meaning: "the guard's work queue: what has to be tried or looked at again waits there; the template makes it",
     },
     Variable {
         name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas", default: "",
@@ -111,6 +115,8 @@ pub struct Settings {
     pub slack_secret: Option<String>,
     /// A name or an ARN.
     pub state_table: Option<String>,
+    /// An address.
+    pub queue: Option<String>,
     /// Empty: only the function's own.
     pub accounts: Vec<String>,
     /// Empty: only the function's own.
@@ -144,7 +150,7 @@ impl Settings {
         let values = Values { look_up };
         let [mode, restore, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
             &VARIABLES;
-        let [accounts, regions, role_name, own_role, max_revokes] = more;
+        let [queue, accounts, regions, role_name, own_role, max_revokes] = more;
         let new = values.needed(mode, a_mode)?;
         let restore = values.needed(restore, Restore::from_word)?;
         let settings = Self {
@@ -156,6 +162,7 @@ impl Settings {
             slack_secret: values
                 .text(slack_secret, |text| Arn::parse(text).is_some_and(|arn| arn.secret().is_some()))?,
             state_table: values.text(state_table, is_table)?,
+            queue: values.text(queue, |text| Queue::of_url(text).is_some())?,
             accounts: values.list(accounts, is_account)?,
             regions: values.list(regions, is_region)?,
             role_name: values.text(role_name, is_role_name)?,
@@ -279,6 +286,8 @@ mod tests {
             ("GUARD_REGIONS", "eu-west-1,eu-west-1a"),
             ("GUARD_REGIONS", "eu-west-1;us-east-1"),
             ("GUARD_ROLE_NAME", "path/to/role"),
+            ("GUARD_QUEUE_URL", "guard-WorkQueue"),
+            ("GUARD_QUEUE_URL", "arn:aws:sqs:us-east-1:111122223333:guard"),
             ("GUARD_STATE_TABLE", "ab"),
             ("GUARD_STATE_TABLE", "a table"),
             ("GUARD_STATE_TABLE", "arn:aws:dynamodb:us-east-1:111122223333:global-table/guard"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::guard::modes::Modes;
 use crate::model::ids::Location;
 use crate::policy::model::Policy;
-use crate::ports::{Channel, Clock, Ec2, Eks, StateStore};
+use crate::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
 use crate::report::metrics::Metrics;
 use crate::report::record::Record;
 
@@ -18,6 +18,8 @@ pub struct Ports {
     pub eks: Arc<dyn Eks>,
     /// What all processes remember together. Without it repeats are not merged.
     pub state: Option<Arc<dyn StateStore>>,
+    /// Where what has to be looked at again waits. Without it nothing is: what would have to be is an error.
+    pub queue: Option<Arc<dyn WorkQueue>>,
     /// Whom to notify.
     pub channels: Vec<Arc<dyn Channel>>,
     /// Time.

@@ -107,7 +107,9 @@ pub fn standing(
     };
     let is_it = |known: &&KnownRule| is_equal(&known.rule, rule);
     let Some(KnownRule { context, mark, .. }) = baseline.rules.get(&rule.id).filter(is_it) else {
-        return if baseline.undecoded.contains(&rule.id) { Standing::Known(None) } else { Standing::New };
+        // It may be what it was, and only our version learnt to read it; of one that this event rewrote nobody knows that.
+        let may_be_it = baseline.undecoded.contains(&rule.id) && led != Led::Rewrote;
+        return if may_be_it { Standing::Known(None) } else { Standing::New };
     };
     if gained == Some(Verdict::Revoke) {
         return Standing::New;

@@ -173,6 +173,20 @@ impl Baseline {
         Some(all)
     }
 
+    /// The same in at most so many bytes, if that can be: without tags, and then without descriptions. They say nothing of
+    /// what a rule lets in, and whoever may write them must not keep a group, and with it the look, from being remembered.
+    #[must_use]
+    pub fn within(mut self, most: usize) -> Self {
+        let strips: [fn(&mut Rule); 2] = [|rule| rule.tags.clear(), |rule| rule.description = None];
+        for strip in strips {
+            if serde_json::to_string(&self).is_ok_and(|text| text.len() <= most) {
+                break;
+            }
+            self.rules.values_mut().for_each(|known| strip(&mut known.rule));
+        }
+        self
+    }
+
     /// Whether it holds what it was written with.
     pub fn is_whole(&self) -> bool {
         self.holds == self.rules.len()
@@ -267,6 +281,23 @@ mod tests {
         let back = Baseline::with(once.clone(), &learnt(&[], Some(&["a", "b"]), true));
         let twice = Baseline::with(back, &learnt(&[], Some(&["a"]), true));
         assert_eq!(ids(twice.as_ref()).as_deref(), Some("a b"), "two in a row");
+    }
+
+    #[test]
+    fn what_does_not_fit_loses_its_tags_and_then_its_descriptions_and_no_rule() {
+        let learnt = Learnt { rules: vec![known("sgr-1", "pl-1")], may_begin: true, ..Learnt::default() };
+        let full = Baseline::with(None, &learnt).unwrap();
+        let bytes = |baseline: &Baseline| serde_json::to_string(baseline).unwrap().len();
+        let text = |baseline: &Baseline| {
+            let rule = &baseline.rules["sgr-1"].rule;
+            (rule.tags.len(), rule.description.is_some())
+        };
+        assert_eq!(full.clone().within(bytes(&full)), full);
+        let without_tags = full.clone().within(bytes(&full) - 1);
+        assert_eq!(text(&without_tags), (0, true));
+        let bare = full.clone().within(bytes(&without_tags) - 1);
+        assert_eq!((text(&bare), bare.is_whole()), ((0, false), true));
+        assert_eq!(full.within(1), bare);
     }
 
     #[test]

@@ -127,6 +127,17 @@ pub struct PeerGroup {
     pub is_unattached: bool,
 }
 
+/// Whether what could not be read can be read some time later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// Not by itself: it is gone, or denied.
+    Never,
+    /// It is throttling, or a fault of the network.
+    Maybe,
+    /// It is being changed, which ends.
+    Surely,
+}
+
 /// The content of a prefix list that a rule names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PrefixList {
@@ -138,8 +149,8 @@ pub enum PrefixList {
     Unreadable {
         /// Why, for people.
         why: String,
-        /// Trying again may help: throttling or a network fault, unlike a list that is gone or denied.
-        may_pass: bool,
+        /// Whether trying again may help.
+        passes: Passes,
     },
 }
 

@@ -4,8 +4,10 @@
 //!
 //! Must not: say it to people; each reader has its own form of error.
 
+use serde::{Deserialize, Serialize};
+
 /// An account and a region of it: what one guard looks after.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Location {
     /// Twelve digits.
     pub account: String,
@@ -48,6 +50,37 @@ pub fn is_role_name(text: &str) -> bool {
 /// The name of a DynamoDB table.
 pub fn is_table_name(text: &str) -> bool {
     (3..=255).contains(&text.len()) && text.chars().all(|c| is_name_character(c, "_.-"))
+}
+
+/// An SQS queue: whose it is, and its name. Its address and its ARN both say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Twelve digits.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Queue {
+    /// The queue of an address, `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`.
+    pub fn of_url(text: &str) -> Option<Self> {
+        let (_, rest) = text.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
+        let mut parts = rest.split('/');
+        let (host, account, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_queue = !host.is_empty() && !host.contains(char::is_whitespace) && parts.next().is_none();
+        Self::new(account, name).filter(|_| is_queue)
+    }
+
+    /// The queue of an ARN.
+    pub fn of_arn(text: &str) -> Option<Self> {
+        let arn = Arn::parse(text).filter(|arn| arn.service == "sqs")?;
+        Self::new(arn.account, arn.resource)
+    }
+
+    fn new(account: &str, name: &str) -> Option<Self> {
+        let is_name = (1..=80).contains(&name.len()) && name.chars().all(|c| is_name_character(c, "_-"));
+        (is_account(account) && is_name).then(|| Self { account: account.to_owned(), name: name.to_owned() })
+    }
 }
 
 fn is_name_character(c: char, others: &str) -> bool {
@@ -203,6 +236,31 @@ mod tests {
     fn names() {
         check(is_role_name, &["eks-sg-guard_1+=,.@", &"r".repeat(64)], &["path/to/role", "a b", &"r".repeat(65)]);
         check(is_table_name, &["guard-GuardTable-1ABC_d.e", "abc"], &["ab", "a table", "a/b", &"t".repeat(256)]);
+    }
+
+    #[test]
+    fn a_queue_has_the_same_name_in_its_address_and_its_arn() {
+        let is_url = |text: &str| Queue::of_url(text).is_some();
+        let urls = [
+            "https://sqs.us-east-1.amazonaws.com/111122223333/guard-WorkQueue-1A_b",
+            "http://[::1]:5000/111122223333/q",
+        ];
+        let long = format!("https://sqs/111122223333/{}", "q".repeat(81));
+        let others = [
+            "guard",
+            "https://sqs.us-east-1.amazonaws.com/111122223333",
+            "https://h/111122223333/q/",
+            "ftp://h/111122223333/q",
+        ];
+        check(
+            is_url,
+            &urls,
+            &[&others[..], &["https://h/1111/q", "https:///111122223333/q", "https://h/111122223333/a b", &long]]
+                .concat(),
+        );
+        let arn = "arn:aws:sqs:us-east-1:111122223333:guard-WorkQueue-1A_b";
+        assert_eq!(Queue::of_arn(arn), Queue::of_url(urls[0]));
+        check(|text| Queue::of_arn(text).is_some(), &[arn], &["arn:aws:sns:us-east-1:111122223333:guard", urls[0]]);
     }
 
     #[test]

@@ -40,6 +40,8 @@ words! {
         PublicEndpoint = "public-endpoint",
         /// The guard may not read what it has to judge.
         ReadDenied = "read-denied",
+        /// An event, or a look at everything, could not be handled to its end.
+        Unfinished = "unfinished",
         /// Rules of a group cannot be understood, so nobody can judge them.
         UnreadableRule = "unreadable-rule",
         /// A group has come to another cluster.
@@ -54,7 +56,7 @@ impl Check {
     pub fn kind(self) -> Kind {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
-            Self::ReadDenied => Kind::Account,
+            Self::ReadDenied | Self::Unfinished => Kind::Account,
             Self::UnreadableRule | Self::NewCluster | Self::NewMember => Kind::Group,
         }
     }
@@ -181,7 +183,8 @@ pub struct Finding {
 }
 
 /// What decides when people hear of a finding, and how much of it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ForPeople {
     /// Why they have to although the rule is known and left.
     pub told: Option<Told>,
@@ -262,6 +265,12 @@ impl Finding {
     /// The guard may not look, so nothing was judged. `why`: the error with its causes.
     pub fn read_denied(why: String) -> Self {
         let subject = Subject::Check(Check::ReadDenied);
+        Self { action: Action::Failed, ..Self::reported(subject, Some(Severity::Critical), why) }
+    }
+
+    /// Something could not be handled to its end, so what it opened may still be open. `why`: what, and the error.
+    pub fn unfinished(why: String) -> Self {
+        let subject = Subject::Check(Check::Unfinished);
         Self { action: Action::Failed, ..Self::reported(subject, Some(Severity::Critical), why) }
     }
 

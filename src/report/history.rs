@@ -172,7 +172,7 @@ impl Sighting {
         let named = event.filter(|_| is_open && finding.named_by_event && finding.rule().is_some());
         let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
         let is_left = finding.known && finding.action == Action::Refused;
-        let is_standing = is_open && !finding.action.is_closed_by_us();
+        let is_standing = is_open && !finding.action.is_closed_by_us() && finding.action != Action::WasOpen;
         Self {
             action: finding.action,
             opened: named.map(opened),

@@ -20,7 +20,7 @@ pub const NAMESPACE: &str = "eks-sg-guard";
 type Metric = (&'static str, &'static str, fn(&Counts) -> Value);
 
 /// Names, units, values.
-const METRICS: [Metric; 19] = [
+const METRICS: [Metric; 20] = [
     ("Compliant", "Count", |counts| counts.outcomes[0].into()),
     ("Reported", "Count", |counts| counts.outcomes[1].into()),
     ("Remediated", "Count", |counts| counts.outcomes[2].into()),
@@ -39,6 +39,7 @@ const METRICS: [Metric; 19] = [
     ("ApiRetries", "Count", |counts| counts.attempts.saturating_sub(counts.calls).into()),
     ("NoticesSent", "Count", |counts| counts.sent.into()),
     ("NoticeFailures", "Count", |counts| counts.unsent.into()),
+    ("SweepsEnded", "Count", |counts| counts.sweeps.into()),
     ("InvocationErrors", "Count", |counts| u64::from(counts.is_error).into()),
 ];
 
@@ -58,6 +59,7 @@ struct Counts {
     attempts: u64,
     sent: u64,
     unsent: u64,
+    sweeps: u64,
     is_error: bool,
 }
 
@@ -105,6 +107,11 @@ impl Metrics {
                 }
             }
         });
+    }
+
+    /// A location was looked at to its end.
+    pub fn sweep_ended(&self) {
+        self.count(|counts| counts.sweeps += 1);
     }
 
     /// A call to AWS begins, with all its tries.

@@ -10,7 +10,7 @@ mod digest;
 pub mod email;
 mod kept;
 pub mod q;
-mod redo;
+pub(crate) mod redo;
 pub mod slack;
 mod source;
 mod words;
@@ -27,7 +27,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::{Finding, ForPeople};
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{Record, TriggerKind};
 
 /// What the channels send. Each takes the form its audience reads.
@@ -119,8 +119,10 @@ pub fn message_kept<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Message
 /// does what a controller wrote and is only to be looked at. In a sweep: all.
 pub fn is_due(finding: &Finding, is_event: bool) -> bool {
     let ForPeople { told, is_controllers, has_gained, .. } = &finding.for_people;
+    let was_harmless = finding.action == Action::WasOpen && finding.verdict < Verdict::Revoke;
     let is_new = !finding.known || *has_gained;
-    let is_of_interest = finding.verdict == Verdict::Revoke || (finding.named_by_event && !*is_controllers);
+    let is_of_interest =
+        finding.verdict == Verdict::Revoke || (finding.named_by_event && !*is_controllers && !was_harmless);
     !is_event
         || finding.action.outcome() >= Outcome::Refused
         || finding.action.is_closed_by_us()

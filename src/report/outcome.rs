@@ -39,6 +39,10 @@ words! {
         Restored = "restored",
         /// It was gone before we came.
         AlreadyGone = "already-gone",
+        /// According to the event it was there; it was gone, or harmless, when we looked.
+        WasOpen = "was-open",
+        /// It comes back through the work queue.
+        Postponed = "postponed",
         /// It changed between verdict and revoke and was judged again.
         Changed = "changed",
         /// A guard kept us from it.
@@ -62,8 +66,8 @@ impl Action {
     /// What this alone makes of the record.
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::None => Outcome::Compliant,
-            Self::Reported | Self::WouldRevoke | Self::AlreadyGone | Self::Changed => Outcome::Reported,
+            Self::None | Self::AlreadyGone => Outcome::Compliant,
+            Self::Reported | Self::WouldRevoke | Self::WasOpen | Self::Postponed | Self::Changed => Outcome::Reported,
             Self::Revoked | Self::Restored => Outcome::Remediated,
             Self::Refused => Outcome::Refused,
             Self::Failed => Outcome::Failed,

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import template
 from emulator import ACCOUNT, REGION
 from lambda_runtime import Answer, Function
 from recorded import Request
@@ -13,7 +14,10 @@ from world import World
 
 SEVERITIES = ("low", "medium", "high", "critical")
 OUTCOMES = ("compliant", "reported", "remediated", "refused", "failed")  # from good to bad
-ACTIONS = {"none", "reported", "would-revoke", "revoked", "already-gone", "changed", "refused", "failed"}
+ACTIONS = {
+    "none", "reported", "would-revoke", "revoked", "restored", "already-gone", "was-open", "postponed", "changed", "refused",
+    "failed",
+}  # fmt: skip
 RECORD = {
     "version", "event_id", "event_name", "event_time", "trigger", "account", "region", "mode", "policy", "policy_hash",
     "severity", "actor", "clusters", "group", "findings", "outcome", "duration_ms", "part",
@@ -32,7 +36,7 @@ KINDS = {
     "group": {"check"},
     "account": {"check"},
 }
-OPTIONAL = {"closed_at", "connections", "told_at", "contested"}  # only where there is something to say
+OPTIONAL = {"closed_at", "connections", "told_at", "contested", "before"}  # only where there is something to say
 RULE = {"id", "direction", "protocol", "from_port", "to_port", "peer", "description", "tags"}
 PORTION = {"clause", "protocol", "ports", "peer_class", "verdict"}
 ROLES = {"cluster", "control-plane", "node", "remote-access", "pod", "load-balancer"}
@@ -46,9 +50,10 @@ class Guard(Function):
         topics = {"GUARD_TOPIC_ARN": world.people_topic, "GUARD_RECORD_TOPIC_ARN": world.record_topic}
         super().__init__(world.emulator.url, **{**topics, **environment})
         self.world = world
+        world.emulator.granted = template.granted()
         self.locations = {(ACCOUNT, REGION)}
 
-    def invoke(self, event: Any, timeout: float = 30) -> Answer:
+    def invoke(self, event: Any, timeout: float = 60) -> Answer:
         answer = super().invoke(event, timeout)
         for line in answer.log:
             assert {"timestamp", "level", "target"} <= line.keys(), line
@@ -152,6 +157,14 @@ def revoked_ids(requests: list[Request]) -> list[str]:
     return [rule for request in requests for rule in request.params["SecurityGroupRuleIds"]]
 
 
+def put_back(requests: list[Request]) -> dict[str, dict[str, Any]]:
+    """What the requests asked rules to become, by rule id; every mutating request must ask for that alone."""
+    for request in requests:
+        assert request.action == "ModifySecurityGroupRules", request
+    updates = [update for request in requests for update in request.params["SecurityGroupRules"]]
+    return {update["SecurityGroupRuleId"]: update["SecurityGroupRule"] for update in updates}
+
+
 # --- the two questions ----------------------------------------------------------------------------------------------------
 
 
@@ -173,3 +186,22 @@ def closes(guard: Guard, event: Any, gone: list[str]) -> Answer:
 def leaves(guard: Guard, event: Any) -> Answer:
     """The event changes no rule, and no mutating request leaves the process."""
     return closes(guard, event, [])
+
+
+def puts_back(guard: Guard, event: Any, former: dict[str, dict[str, Any]]) -> Answer:
+    """The event makes these rules what they were, all but their tags, no request asks for more, and the answer says so."""
+    world = guard.world
+    before = world.rules()
+    world.emulator.forget()
+    answer = guard.invoke(event)
+    assert not answer.failed, answer.error_message or guard.said()
+    assert world.rules() == before | former
+    assert put_back(world.emulator.mutations).keys() == former.keys()
+    assert {rule for rule, action in actions(answer).items() if action == "restored"} == former.keys()
+    assert not any(action == "revoked" for action in actions(answer).values())
+    assert outcome(answer) == "remediated"
+    for rule in former:
+        finding = findings(answer)[rule]
+        assert not finding["known"]
+        assert finding["before"]["id"] == rule
+    return answer

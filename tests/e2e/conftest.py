@@ -14,6 +14,8 @@ from checks import Guard  # noqa: E402
 from emulator import Emulator  # noqa: E402
 from events import Somebody  # noqa: E402
 from lambda_runtime import bootstrap  # noqa: E402
+from state import State  # noqa: E402
+from work_queue import Lambda, WorkQueue  # noqa: E402
 from world import World  # noqa: E402
 
 
@@ -48,3 +50,34 @@ def guard(world: World) -> Iterator[Callable[..., Guard]]:
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture
+def queue(world: World) -> WorkQueue:
+    return world.work_queue()
+
+
+@pytest.fixture
+def service(world: World, guard: Callable[..., Guard], queue: WorkQueue) -> Callable[..., Lambda]:
+    """`service(GUARD_MAX_REVOKES="5")`: Lambda with the real program, table and work queue; it enforces what is new."""
+    state = State(world.emulator, world.state_table())
+    settings = {"GUARD_MODE": "enforce", "GUARD_STATE_TABLE": state.table, "GUARD_QUEUE_URL": queue.url}
+
+    def make(**environment: str) -> Lambda:
+        return Lambda(lambda: guard(**{**settings, **environment}), queue, state)
+
+    return make
+
+
+@pytest.fixture
+def looked(world: World, service: Callable[..., Lambda]) -> Callable[..., Lambda]:
+    """The same, once it has looked at everything. What was said of that is forgotten."""
+
+    def make(**environment: str) -> Lambda:
+        ready = service(**environment)
+        ready.delivers({"sweep": True})
+        assert not [answer.error_message for answer in ready.works() if answer.failed]
+        world.emulator.forget_messages()
+        return ready
+
+    return make

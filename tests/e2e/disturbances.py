@@ -10,6 +10,7 @@ from recorded import Request
 
 # What a service says when too much is asked of it: code and status.
 THROTTLED = {"ec2": ("RequestLimitExceeded", 503), "eks": ("ThrottlingException", 429)}
+DENIED = {"ec2": ("UnauthorizedOperation", 403)}
 
 
 @dataclass

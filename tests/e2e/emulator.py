@@ -28,7 +28,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.sns import sns_backends
 
 import aws_behaviour
-from disturbances import Disturbance, TokenBucket
+from disturbances import DENIED, Disturbance, TokenBucket
 from recorded import Request
 from rule_views import RuleViews
 
@@ -80,6 +80,7 @@ class Emulator:
             moto_api_backend.reset()
             self.requests: list[Request] = []
             self.latency = 0.0  # seconds added to every request of the guard
+            self.granted: frozenset[str] | None = None  # what the guard may call (`ec2:DescribeVpcs`); `None`: everything
             self.calm()
             self._rule_views = RuleViews()
             self.page_size = 1000
@@ -114,8 +115,7 @@ class Emulator:
                     group.ingress_rules, group.egress_rules = list(ingress), list(egress)
                 for each, content in contents:
                     each.__dict__ = dict(content)
-                for topic in sns_backends[ACCOUNT][REGION].topics.values():
-                    topic.sent_notifications = []
+                self.forget_messages()
                 self.forget()
 
         return put_back
@@ -170,6 +170,11 @@ class Emulator:
             Message(subject, text, {name: value["Value"] for name, value in (attributes or {}).items()})
             for _, text, subject, attributes, _ in list(sent)
         ]
+
+    def forget_messages(self) -> None:
+        """Forget what was published so far, to any topic."""
+        for topic in sns_backends[ACCOUNT][REGION].topics.values():
+            topic.sent_notifications = []
 
     # --- what the guard asked ---
 
@@ -261,7 +266,7 @@ class Emulator:
             self.requests.append(request)
             disturbance = next((each for each in self._disturbances if each.happens_to(request)), Disturbance(action))
             refusals = [bucket.refusal(request) for bucket in self._buckets if bucket.limits(request)]
-            refusal = next(filter(None, refusals), None) or disturbance.refusal(request)
+            refusal = self._denial(request) or next(filter(None, refusals), None) or disturbance.refusal(request)
             slow = self._slow.get(action, (0.0,))
             delay = self.latency + disturbance.delay + (0 if any(refusals) else slow[min(request.page, len(slow)) - 1])
             over = self._over
@@ -291,6 +296,12 @@ class Emulator:
             return answer
         finally:
             request.end = time.monotonic()
+
+    def _denial(self, request: Request) -> tuple[str, int] | None:
+        """The error of a call that the guard has no right for."""
+        if self.granted is None or request.name in self.granted:
+            return None
+        return DENIED.get(request.service, ("AccessDeniedException", 400))
 
 
 def _page(request: Request) -> int:

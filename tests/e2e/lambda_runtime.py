@@ -175,7 +175,7 @@ class Function:
             self._check_log()
             raise StartError(f"it ended with status {status} before it asked for an event; it said: {error_type} {said}")
 
-    def invoke(self, event: Any, timeout: float = 30) -> Answer:
+    def invoke(self, event: Any, timeout: float = 60) -> Answer:
         """Hand the program one event and wait until it has answered and asks for the next one, or has died.
 
         The event is anything that is JSON; bytes go to the program as they are. Every line that it has logged since the last
@@ -213,6 +213,15 @@ class Function:
     def said(self, mark: int = 0) -> str:
         """What the program wrote to its standard output (and standard error) since the mark."""
         return os.pread(self._output.fileno(), 1 << 26, mark).decode(errors="replace")
+
+    @property
+    def memory(self) -> int:
+        """Kilobytes that the process has in memory; 0 when none runs."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text() if self._process else ""
+        except OSError:
+            return 0
+        return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), 0)
 
     def kill(self) -> None:
         """End the process at once, as a timeout or a lost host does."""

@@ -6,7 +6,7 @@ from typing import Any
 
 LOOKS = ("Describe", "Get", "List", "Search")
 # they change nothing that the guard watches over
-HARMLESS = {"Publish", "AssumeRole", "BatchGetItem", "PutItem"}
+HARMLESS = {"Publish", "AssumeRole", "BatchGetItem", "PutItem", "SendMessage", "ChangeMessageVisibility"}
 
 
 @dataclass

@@ -1,13 +1,34 @@
 """The state table in a test's hands: which items there are, and what becomes of them behind the guard's back."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from emulator import Emulator
+from moto.dynamodb import dynamodb_backends
+
+from emulator import ACCOUNT, REGION, Emulator
 
 Item = dict[str, Any]
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+# What stands before moments that are names, of a sweep: in its parts, and in the message that begins it.
+NAME = re.compile(r'(?:\\?"sweep|eks-sg-guard\\?": ?\{[^{}]*\\?"at)\\?": ?\\?"$')
+
+
+def older(text: str, seconds: float) -> str:
+    """The text with each moment in it so much earlier, but for those that name a sweep."""
+
+    def earlier(found: re.Match[str]) -> str:
+        if NAME.search(text[max(0, found.start() - 80) : found.start()]):
+            return found[0]
+        whole, dot, fraction = found[0].rstrip("Z").partition(".")
+        moment = datetime.fromisoformat(whole) - timedelta(seconds=round(seconds))
+        return f"{moment.isoformat()}{dot}{fraction}Z"
+
+    return MOMENT.sub(earlier, text)
 
 
 @dataclass
@@ -50,3 +71,12 @@ class State:
     def known(self, group: str) -> set[str]:
         """The ids of the group's known rules."""
         return {rule for baseline in self.holds("baseline", group) for rule in baseline["rules"]}
+
+    def age(self, seconds: float) -> None:
+        """Every moment that the table holds is so much earlier, which is what a reader finds so much later."""
+        for item in dynamodb_backends[ACCOUNT][REGION].tables[self.table].all_items():
+            for name, attribute in item.attrs.items():
+                if name == "expires":
+                    attribute.value = str(int(attribute.value) - round(seconds))
+                elif name != "pk" and attribute.type == "S":
+                    attribute.value = older(attribute.value, seconds)

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from botocore.exceptions import HTTPClientError
@@ -139,6 +140,40 @@ def test_modify_cannot_change_the_kind_of_source_nor_an_unknown_rule(world, aws)
     body = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "CidrIpv6": WORLD_V6}
     for rule_id, code in ((rule, "InvalidParameterValue"), ("sgr-0123456789abcdef0", "InvalidSecurityGroupRuleId.NotFound")):
         updates = [{"SecurityGroupRuleId": rule_id, "SecurityGroupRule": body}]
+        assert refusal(aws.ec2.modify_security_group_rules, GroupId=world.pod_group, SecurityGroupRules=updates) == code
+
+
+def test_modify_changes_all_of_the_rules_or_none(world, aws):
+    one, other, _ = world.open(world.pod_group, *(allow("tcp", port, "10.0.0.0/8") for port in (1, 2, 3)))
+    aws.ec2.create_tags(Resources=[one], Tags=[{"Key": "team", "Value": "web"}])
+    before = world.rules(world.pod_group)
+
+    def refused(*updates: tuple[str, dict[str, Any]]) -> str:
+        listed = [{"SecurityGroupRuleId": rule, "SecurityGroupRule": body} for rule, body in updates]
+        code = refusal(aws.ec2.modify_security_group_rules, GroupId=world.pod_group, SecurityGroupRules=listed)
+        assert world.rules(world.pod_group) == before
+        return code
+
+    fine, taken, fresh = ({"IpProtocol": "tcp", "FromPort": p, "ToPort": p, "CidrIpv4": "10.0.0.0/8"} for p in (9, 3, 9))
+    assert refused((one, fine), (other, taken)) == "InvalidPermission.Duplicate"
+    assert refused((one, fine), (other, fresh)) == "InvalidPermission.Duplicate", "they would be the same rule"
+    assert refused((one, fine), (one, taken)) == "InvalidParameterValue"
+    assert refused() in {"InvalidParameterValue", "MissingParameter"}
+    update = {"SecurityGroupRuleId": one, "SecurityGroupRule": fine}
+    aws.ec2.modify_security_group_rules(GroupId=world.pod_group, SecurityGroupRules=[update])
+    after = world.rules(world.pod_group)
+    assert after.keys() == before.keys()
+    assert after[one] == before[one] | {"FromPort": 9, "ToPort": 9}, "the tags stay"
+
+
+def test_modify_needs_a_list_or_group_that_is_there(world, aws):
+    (by_list, by_group) = world.open(world.pod_group, allow("tcp", 1, world.everyone), allow("tcp", 1, world.bastion_group))
+    for rule, kind, name, code in (
+        (by_list, "PrefixListId", "pl-0123456789abcdef0", "InvalidPrefixListID.NotFound"),
+        (by_group, "ReferencedGroupId", "sg-0123456789abcdef0", "InvalidGroup.NotFound"),
+    ):
+        body = {"IpProtocol": "tcp", "FromPort": 2, "ToPort": 2, kind: name}
+        updates = [{"SecurityGroupRuleId": rule, "SecurityGroupRule": body}]
         assert refusal(aws.ec2.modify_security_group_rules, GroupId=world.pod_group, SecurityGroupRules=updates) == code
 
 

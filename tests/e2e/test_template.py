@@ -5,38 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from template import TEMPLATE, read
 
 ACCOUNT = "111122223333"
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
-
-
-class CloudFormationLoader(yaml.SafeLoader):
-    """YAML with the short forms of CloudFormation's functions: `!Ref x` reads as `{"Ref": "x"}`."""
-
-
-def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-        if name == "GetAtt":
-            value = value.split(".", 1)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
-
-
-CloudFormationLoader.add_multi_constructor("!", _function)
-
 
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
-    return yaml.load(TEMPLATE.read_text(encoding="utf-8"), CloudFormationLoader)
+    return read()
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +63,7 @@ TOPICS = [
 ]
 SERVICES = [{"Fn::Sub": f"{name}.${{AWS::Region}}.${{AWS::URLSuffix}}"} for name in ("sns", "secretsmanager")]
 THROUGH_SNS = {"StringEquals": {"kms:ViaService": SERVICES}}
+WORK_QUEUE = {"Fn::GetAtt": ["WorkQueue", "Arn"]}
 LOG = {"Fn::GetAtt": ["GuardLogGroup", "Arn"]}
 TABLE = {
     "Fn::If": [
@@ -107,7 +86,11 @@ WRITES = {
     "secretsmanager:GetSecretValue": ({"Ref": "SlackSecretArn"}, None),
     "dynamodb:BatchGetItem": (TABLE, None),
     "dynamodb:PutItem": (TABLE, None),
-    "sqs:SendMessage": ({"Fn::GetAtt": ["FailureQueue", "Arn"]}, None),
+    "sqs:ChangeMessageVisibility": (WORK_QUEUE, None),
+    "sqs:DeleteMessage": (WORK_QUEUE, None),
+    "sqs:GetQueueAttributes": (WORK_QUEUE, None),
+    "sqs:ReceiveMessage": (WORK_QUEUE, None),
+    "sqs:SendMessage": (WORK_QUEUE, None),
     "logs:CreateLogStream": (LOG, None),
     "logs:PutLogEvents": (LOG, None),
 }
@@ -139,7 +122,7 @@ def test_the_role_may_do_exactly_this(resources: dict[str, Any]) -> None:
 
 
 def test_rules_may_be_modified_only_where_they_are_put_back(template: dict[str, Any]) -> None:
-    member = yaml.load(TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8"), CloudFormationLoader)
+    member = read(TEMPLATE.with_name("member.yaml"))
     for each, role in (template, "GuardRole"), (member, "MemberRole"):
         assert each["Conditions"]["PutsBack"] == {"Fn::Equals": [{"Ref": "GuardRestore"}, "known"]}
         assert each["Parameters"]["GuardRestore"]["AllowedValues"] == ["known", "never"]
@@ -368,11 +351,42 @@ def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) ->
 
 def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) -> None:
     invoke = resources["GuardFunction"]["Properties"]["EventInvokeConfig"]
-    assert invoke["MaximumRetryAttempts"] == 2
-    assert invoke["DestinationConfig"]["OnFailure"] == {
-        "Type": "SQS",
-        "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]},
+    assert invoke["MaximumRetryAttempts"] == 0, "the work queue is the only retry"
+    assert invoke["DestinationConfig"]["OnFailure"] == {"Type": "SQS", "Destination": WORK_QUEUE}
+
+
+def test_what_waits_in_the_work_queue_comes_back_and_is_kept_in_the_end(template: dict[str, Any]) -> None:
+    resources = template["Resources"]
+    function, queue = resources["GuardFunction"]["Properties"], resources["WorkQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    most = re.search(r"MAX_RECEIVES: u64 = (\d+);", (TEMPLATE.parent / "src/guard/dispatch.rs").read_text(encoding="utf-8"))
+    assert most
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["FailureQueue", "Arn"]},
+        "maxReceiveCount": int(most[1]),
     }
+    assert queue["VisibilityTimeout"] * (int(most[1]) - 1) >= 3600, "an hour, also if each try is killed"
+    assert function["Environment"]["Variables"]["GUARD_QUEUE_URL"] == {"Ref": "WorkQueue"}
+    assert function["RecursiveLoop"] == "Allow", "Lambda would stop a chain after 16 messages"
+    mapping = resources["WorkQueueMapping"]["Properties"]
+    assert mapping["EventSourceArn"] == WORK_QUEUE
+    assert mapping["BatchSize"] == 1
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert mapping["Enabled"] == {"Fn::If": ["IsEnabled", True, False]}
+    assert template["Conditions"]["IsEnabled"] == {"Fn::Equals": [{"Ref": "RuleState"}, "ENABLED"]}
+
+
+def test_nobody_else_gives_the_guard_orders(resources: dict[str, Any]) -> None:
+    policy = resources["WorkQueuePolicy"]["Properties"]
+    assert policy["Queues"] == [{"Ref": "WorkQueue"}]
+    senders, transport = policy["PolicyDocument"]["Statement"]
+    for statement in (senders, transport):
+        assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", "*", WORK_QUEUE)
+    assert senders["Action"] == "sqs:SendMessage"
+    assert senders["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["GuardRole", "Arn"]}}}
+    assert transport["Action"] == "sqs:*"
+    assert transport["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 @pytest.mark.parametrize(
@@ -385,7 +399,9 @@ def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) 
 )
 def test_each_net_notifies_people(resources: dict[str, Any], alarm: str, watched: dict[str, Any]) -> None:
     properties = resources[alarm]["Properties"]
-    assert properties["Dimensions"] == [watched]
+    counted = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
+    (metric,) = counted or [properties]
+    assert metric["Dimensions"] == [watched]
     assert properties["AlarmActions"] == [either("MakeTopic", "Topic", "TopicArn")]
 
 
@@ -406,8 +422,7 @@ def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> No
 
 
 def test_a_member_account_allows_what_the_guard_does_at_home_and_forwards_what_it_follows(resources: dict[str, Any]) -> None:
-    text = TEMPLATE.with_name("member.yaml").read_text(encoding="utf-8")
-    member = yaml.load(text, CloudFormationLoader)["Resources"]
+    member = read(TEMPLATE.with_name("member.yaml"))["Resources"]
     role = member["MemberRole"]["Properties"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"AWS": {"Ref": "GuardRoleArn"}}

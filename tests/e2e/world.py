@@ -15,6 +15,7 @@ from moto.eks import eks_backends
 from aws_behaviour.prefix_lists import finish
 from aws_behaviour.vpcs import associations, set_range
 from emulator import ACCOUNT, REGION, Emulator, Message
+from work_queue import WorkQueue
 
 WORLD = "0.0.0.0/0"
 WORLD_V6 = "::/0"
@@ -261,6 +262,12 @@ class World:
     def table_items(self, table: str) -> list[dict[str, Any]]:
         """Every item of the table."""
         return self.emulator.dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+
+    # --- the work queue ---
+
+    def work_queue(self) -> WorkQueue:
+        """The work queue as the template makes it; its `url` is for `GUARD_QUEUE_URL`."""
+        return WorkQueue(self.emulator)
 
     # --- messages ---
 

@@ -98,7 +98,10 @@ async fn what_a_controller_writes_and_is_only_to_be_looked_at_waits_for_the_dige
     for (description, notices) in [("elbv2.k8s.aws/targetGroupBinding=shared", 0), ("by hand", 1)] {
         let own = rule("sgr-1", Packets::Tcp(9000, 9000), "0.0.0.0/0");
         let case = Case::of_policy(policy.clone(), vec![Rule { description: Some(description.into()), ..own }]);
-        let response = case.event(&["sgr-1"]).await.unwrap();
+        let mut event = authorize("e-1", &["sgr-1"]);
+        let said = &mut event["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0];
+        (said["fromPort"], said["toPort"]) = (9000.into(), 9000.into());
+        let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
         assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Reported)], "{description}");
         assert_eq!(case.world.notices().len(), notices, "{description}");
     }

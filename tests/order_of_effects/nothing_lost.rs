@@ -143,16 +143,16 @@ async fn what_others_closed_is_never_ours() {
     process.guard.handle(&event, Timestamp::MAX).await.unwrap_err();
     denied.rules.lock().unwrap().clear();
     retried(&denied, &event).await;
-    let actions: BTreeSet<Action> = told(&denied).into_iter().map(|(.., action)| action).collect();
-    assert_eq!(actions, [Action::Failed, Action::AlreadyGone].into());
+    let said: BTreeSet<Action> = told(&denied).into_iter().map(|(.., action)| action).collect();
+    assert_eq!(said, [Action::Failed, Action::WasOpen].into());
 
     let faster = world(vec![kubelet("sgr-1")]);
     let vanish: Box<dyn Fn(&World) + Send> = Box::new(|world| world.rules.lock().unwrap().clear());
     *faster.surprise.lock().unwrap() = Some(("revoke", 0, vanish));
     let process = Case::with_state(Arc::clone(&faster));
-    process.guard.handle(&event, Timestamp::MAX).await.unwrap();
-    let gone = vec![("e-1".to_owned(), "sgr-1".to_owned(), Action::AlreadyGone)];
-    assert_eq!(told(&faster), gone);
+    let answer = process.guard.handle(&event, Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&answer), [("sgr-1".to_owned(), Action::AlreadyGone)]);
+    assert_eq!(told(&faster), []);
     assert!(faster.journals.lock().unwrap()[GROUP].entries.is_empty());
 }
 
@@ -199,6 +199,7 @@ fn with_two_channels(world: &Arc<World>, beside: &Arc<Beside>) -> Dispatcher {
         ports: Ports {
             ec2: fake(),
             eks: fake(),
+            queue: None,
             state: Some(fake()),
             channels: vec![fake(), Arc::clone(beside) as Arc<dyn Channel>],
             clock: fake(),

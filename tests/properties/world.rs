@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use eks_sg_guard::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
+use eks_sg_guard::model::group::{AwsList, Evidence, Group, Passes, PeerGroup, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::region::Addresses;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -93,7 +93,8 @@ impl World {
             ENTRIES.iter().map(|(id, entries)| ((*id).to_owned(), PrefixList::Entries(nets(entries)))).collect();
         prefix_lists.insert(LISTS[3].to_owned(), PrefixList::Aws(AwsList::S3));
         prefix_lists.insert(LISTS[4].to_owned(), PrefixList::Aws(AwsList::CloudFront));
-        prefix_lists.insert(LISTS[5].to_owned(), PrefixList::Unreadable { why: "denied".to_owned(), may_pass: false });
+        prefix_lists
+            .insert(LISTS[5].to_owned(), PrefixList::Unreadable { why: "denied".to_owned(), passes: Passes::Never });
         let same = |role| PeerGroup { same_cluster: true, roles: [role].into(), ..PeerGroup::default() };
         let foreign = PeerGroup { roles: [Role::Node].into(), ..PeerGroup::default() };
         let known = |(role, strong): &(Role, bool)| RoleEvidence {

@@ -25,6 +25,16 @@ fn edits(event_id: &str, ids: &[&str]) -> Value {
     event
 }
 
+/// The edit of one rule to this content.
+fn edits_to(event_id: &str, rule: &Rule) -> Value {
+    let mut event = edits(event_id, &[&rule.id]);
+    let update = &mut event["detail"]["requestParameters"]["ModifySecurityGroupRulesRequest"]["SecurityGroupRule"][0];
+    let (wire, Peer::Cidr(net)) = (json!(rule), &rule.peer) else { panic!("{rule:?}") };
+    update["SecurityGroupRule"] = json!({"IpProtocol": wire["protocol"], "FromPort": wire["from_port"],
+        "ToPort": wire["to_port"], "CidrIpv4": net.to_string()});
+    event
+}
+
 fn becomes(world: &World, rule: Rule) {
     let mut rules = world.rules.lock().unwrap();
     let now = rules.iter_mut().find(|now| now.id == rule.id).unwrap();
@@ -89,7 +99,7 @@ async fn a_rule_that_was_edited_to_something_forbidden_is_put_back_by_id_and_rea
     }
 
     // The same event again, and our own call as an event.
-    for event in [edits("e-1", &["sgr-1"]), edits("e-2", &["sgr-1"])] {
+    for event in [edits("e-1", &["sgr-1"]), edits_to("e-2", &https())] {
         case.guard.handle(&event, Timestamp::MAX).await.unwrap();
     }
     assert_eq!((case.rules(), case.world.notices().len()), (vec![https()], 1), "nothing to say and nothing to do");
@@ -135,7 +145,7 @@ async fn an_edit_to_what_is_not_forbidden_and_a_new_description_are_left_alone()
     ] {
         let case = looked_at(vec![https()]).await;
         becomes(&case.world, now.clone());
-        let response = case.guard.handle(&edits("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
+        let response = case.guard.handle(&edits_to("e-1", &now), Timestamp::MAX).await.unwrap();
         assert_eq!(actions(&response), Vec::from_iter(action.map(|action| ("sgr-1".to_owned(), action))));
         assert_eq!(case.rules()[0].packets, now.packets);
         assert!(case.world.calls("modify").is_empty() && case.world.calls("revoke").is_empty());
@@ -150,7 +160,7 @@ async fn what_happens_meanwhile_opens_nothing_and_leaves_nothing_open() {
     let narrows: Happening = |world| becomes(world, rule("sgr-1", Packets::Tcp(8443, 8443), "10.0.0.0/8"));
     let undoes: Happening = |world| becomes(world, https());
     for (what, call, n, happen, action, left) in [
-        ("deleted before we look", "rules", 0, deletes, Action::AlreadyGone, None),
+        ("deleted before we look", "rules", 0, deletes, Action::WasOpen, None),
         ("deleted after the last look", "modify", 0, deletes, Action::AlreadyGone, None),
         ("deleted after it was put back", "rules", 1, deletes, Action::AlreadyGone, None),
         ("edited twice before we look", "rules", 0, edits_again, Action::Restored, Some(https())),

@@ -10,7 +10,7 @@ use super::{GroupSnapshot, Inventory, Unresolved};
 use crate::cluster::membership::{Membership, Rank};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::{Cluster, GroupFacts, Instances, Rules, Selector};
-use crate::model::group::{AwsList, Group, PeerGroup, PrefixList, Role};
+use crate::model::group::{AwsList, Group, Passes, PeerGroup, PrefixList, Role};
 use crate::model::rule::{Peer, Rule};
 
 /// Prefix lists that are read at the same time.
@@ -138,7 +138,15 @@ impl Inventory {
                     tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
                     PrefixList::Unreadable {
                         why,
-                        may_pass: matches!(error, CloudError::Failed { .. } | CloudError::ListChanging { .. }),
+                        passes: match error {
+                            CloudError::ListChanging { .. } => Passes::Surely,
+                            CloudError::Failed { .. } => Passes::Maybe,
+                            CloudError::GroupGone(_)
+                            | CloudError::RuleGone(_)
+                            | CloudError::ListGone(_)
+                            | CloudError::NotTaken(_)
+                            | CloudError::Denied { .. } => Passes::Never,
+                        },
                     }
                 }
             };

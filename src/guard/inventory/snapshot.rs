@@ -114,6 +114,12 @@ impl GroupSnapshot {
         Arc::clone(&self.clusters)
     }
 
+    /// The VPCs whose complete looks see it: its own, and those of its clusters, where it may be attached too.
+    pub fn vpcs(&self) -> BTreeSet<String> {
+        let own = self.clusters.iter().filter(|cluster| self.group.clusters.contains(&cluster.name));
+        own.map(|cluster| cluster.vpc.clone()).chain([self.group.vpc.clone()]).collect()
+    }
+
     /// The same with this group, which has other rules.
     #[must_use]
     pub fn with_rules_of(&self, group: Group) -> Self {

@@ -1,7 +1,7 @@
 //! Every group of every cluster: what is attached in the VPC of a cluster, whatever VPC the group itself is of, and what the
 //! policy names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::{try_join, try_join3};
@@ -10,8 +10,10 @@ use futures::stream::{self, StreamExt as _};
 use super::raw::{RawState, lets_in_addresses};
 use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group, snapshot};
 use crate::cluster::topology;
+use crate::event::work::Part;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, NodeGroups, Selector};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interfaces, NodeGroups, Selector};
+use crate::model::group::Group;
 use crate::model::rule::{Direction, Peer};
 
 /// Clusters or VPCs read at the same time. EKS gives an account a handful of reads a second, shared with everything else
@@ -19,7 +21,7 @@ use crate::model::rule::{Direction, Peer};
 const MAX_CONCURRENT_READS: usize = 8;
 
 /// What lies in a VPC.
-type InVpc = (Vec<GroupFacts>, Vec<Interface>, Vec<Instance>);
+type InVpc = (Vec<GroupFacts>, Interfaces, Vec<Instance>);
 
 impl Inventory {
     /// Every group with a role in some cluster. A cluster or VPC that cannot be read is said, and the others count.
@@ -28,6 +30,47 @@ impl Inventory {
     /// A read without which nothing can be said.
     pub async fn read_all(&self) -> Result<Looked, CloudError> {
         let names = self.eks.names().await?;
+        self.read_of(names).await
+    }
+
+    /// A part of that: these groups of a VPC with these clusters. The first part takes those of
+    /// other VPCs, too, that are attached there.
+    ///
+    /// # Errors
+    /// As [`Inventory::read_all`].
+    pub async fn read_part(&self, part: &Part) -> Result<Looked, CloudError> {
+        let mut looked = self.read_of(part.clusters.clone()).await?;
+        let groups: BTreeSet<&String> = part.groups.iter().collect();
+        let is_other = |group: &Group| {
+            part.n == 1 && group.vpc != part.vpc && group.clusters.iter().any(|name| part.clusters.contains(name))
+        };
+        let is_here = |group: &Group| groups.contains(&group.id) || is_other(group);
+        looked.snapshots.retain(|snapshot| is_here(&snapshot.group));
+        looked.all.retain(is_here);
+        looked.complete.retain(|vpc| *vpc == part.vpc);
+        Ok(looked)
+    }
+
+    /// The VPCs that have clusters, with the names of these; and why some could not be read.
+    ///
+    /// # Errors
+    /// The names of the clusters could not be read.
+    pub async fn vpcs_of_clusters(&self) -> Result<(BTreeMap<String, Vec<String>>, Option<CloudError>), CloudError> {
+        let names = stream::iter(self.eks.names().await?);
+        let clusters = names.map(|name| async move { self.eks.cluster(&name).await });
+        let clusters: Vec<_> = clusters.buffered(MAX_CONCURRENT_READS).collect().await;
+        let (mut vpcs, mut unread) = (BTreeMap::<String, Vec<String>>::new(), None);
+        for cluster in clusters {
+            match cluster {
+                Ok(Some(cluster)) => vpcs.entry(cluster.vpc).or_default().push(cluster.name),
+                Ok(None) => {}
+                Err(error) => unread = Some(error),
+            }
+        }
+        Ok((vpcs, unread))
+    }
+
+    async fn read_of(&self, names: Vec<String>) -> Result<Looked, CloudError> {
         let all = Selector::Vpcs(Vec::new());
         let (ranges, associations) = futures::join!(self.ec2.vpc_ranges(), self.ec2.associations(&all));
         let mut raw = RawState { is_complete: true, vpcs: Some(BTreeSet::new()), ..RawState::default() };
@@ -48,13 +91,15 @@ impl Inventory {
         for (found, vpc) in vpcs {
             match found {
                 Ok((groups, interfaces, instances)) => {
-                    raw.vpcs.get_or_insert_default().insert(vpc.clone());
+                    if interfaces.is_complete {
+                        raw.vpcs.get_or_insert_default().insert(vpc.clone());
+                    }
                     raw.groups.extend(groups);
                     for cluster in known.iter().filter(|cluster| cluster.vpc == vpc) {
                         let nodes = topology::candidates(cluster, &instances);
                         self.index.keep_cluster(cluster, nodes, self.clock.now());
                     }
-                    raw.interfaces.extend(interfaces);
+                    raw.interfaces.extend(interfaces.found);
                     raw.instances.extend(instances);
                 }
                 Err(error) => noted(format!("what is in `{vpc}`"), error),
@@ -99,10 +144,7 @@ impl Inventory {
         let vpcs = vec![vpc.to_owned()];
         let selector = Selector::Vpcs(vpcs.clone());
         let instances = Instances::Vpcs(vpcs);
-        let (groups, interfaces, instances) =
-            try_join3(self.ec2.groups(&selector), self.ec2.interfaces(&selector), self.ec2.instances(&instances))
-                .await?;
-        Ok((groups, interfaces.found, instances))
+        try_join3(self.ec2.groups(&selector), self.ec2.interfaces(&selector), self.ec2.instances(&instances)).await
     }
 
     /// The groups of other VPCs: those that are attached in one of these, and those that the policy names.

@@ -49,6 +49,7 @@ impl Topic {
 impl Invocation<'_> {
     /// Notifies everybody, whatever else failed, and says what is not done.
     pub(in crate::guard) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
+        self.send_again().await;
         let missing = self.missing().await;
         let exposed = self.exposed().await;
         let mut topics = self.topics(missing);
@@ -65,7 +66,7 @@ impl Invocation<'_> {
         let mut news = self.news(&mut topics).await;
         // Nothing is left to be said.
         news.is_handled |= self.is_told && is_silent;
-        if let Some(event) = self.context.event.filter(|_| news.is_handled)
+        if let Some(event) = self.context.event.filter(|_| news.is_handled && self.context.round.why.is_none())
             && self.problems.is_empty()
             && !is_joined
             && !topics.iter().any(Topic::has_done)
@@ -81,6 +82,7 @@ impl Invocation<'_> {
         let records: Vec<Record> = records.into_iter().flat_map(Record::split).collect();
         let unsent = notify(&self.context.setup.ports, &messages).await;
         let is_notified = unsent.is_empty();
+        let is_told = !is_notified || messages.iter().any(Outgoing::is_for_people);
         self.problems.extend(unsent);
         if is_notified {
             self.remember(&mut news, !records.is_empty()).await;
@@ -92,7 +94,7 @@ impl Invocation<'_> {
             let ignored = ignored.filter(|_| records.is_empty());
             Ok(Response { records, ignored })
         } else {
-            Err(GuardError::Unfinished(self.problems))
+            Err(GuardError::Unfinished { problems: self.problems, is_told })
         }
     }
 
@@ -166,7 +168,8 @@ impl Invocation<'_> {
     /// What of it people have not heard.
     async fn news(&self, topics: &mut [Topic]) -> News {
         let Setup { ports, location, .. } = self.context.setup;
-        let Some(state) = &ports.state else { return News::default() };
+        // What a part finds is told with the others, and counts as told then.
+        let Some(state) = ports.state.as_ref().filter(|_| !self.is_part) else { return News::default() };
         let mut each = Vec::new();
         for Topic { group, event, findings, .. } in topics {
             let name = name(group);
@@ -213,7 +216,7 @@ impl Invocation<'_> {
                 messages.push(Outgoing::of(&part, message, now));
             }
         }
-        if is_sweep {
+        if is_sweep && !self.is_part {
             messages.extend(notice::digests(records).into_iter().map(Outgoing::once));
         }
         messages

@@ -128,6 +128,8 @@ fn each_sentence_of_the_design() {
             NEW,
         ),
         ("what that look could not decode", &other, prod(), undecoded(), elsewhere, KNOWN),
+        ("also where an event names it", &other, prod(), undecoded(), named, KNOWN),
+        ("but for what an event rewrote since", &other, prod(), undecoded(), Led::Rewrote, NEW),
         // Known and new.
         ("a sweep finds a rule whose event was lost", &other, prod(), was_known(), elsewhere, NEW),
         ("an identical rule under a new id is new", &other, prod(), was_known(), named, NEW),

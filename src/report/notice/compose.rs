@@ -26,16 +26,26 @@ pub fn notice(record: &Record, now: Timestamp) -> Notice {
 fn of_account(record: &Record) -> Notice {
     let (account, region) = (&record.account, &record.region);
     let findings: Vec<&Finding> = record.findings.iter().collect();
-    let why = record.findings.first().and_then(|finding| finding.detail.as_deref()).map(plain);
+    let detail = record.findings.first().and_then(|finding| finding.detail.as_deref());
+    let mut lines = detail.unwrap_or_default().lines().map(plain);
+    let why = lines.next();
     let mut facts = vec![("Where", place(record)), ("Why", why.unwrap_or_default())];
     if let Some(actor) = &record.actor {
         facts.push(("Who", principal(actor)));
         facts.push(("Call", record.event_name.as_deref().map(plain).unwrap_or_default()));
     }
+    let more: Vec<String> = lines.collect();
+    let about = record.findings.first().filter(|_| !more.is_empty());
+    let about = about.map(|finding| Section { title: what(finding), status: status(finding).to_owned(), lines: more });
     let (what, headline) = match record.findings.first().map(|finding| &finding.subject) {
         Some(Subject::Check(Check::ReadDenied)) => {
             let what = "the guard is not allowed to look".to_owned();
             let headline = format!("{what}, so nothing was judged and nothing was closed");
+            (what, headline)
+        }
+        Some(Subject::Check(Check::Unfinished)) => {
+            let what = "OPEN? the guard could not look".to_owned();
+            let headline = "something could not be handled to its end, so what it opened may still be open".to_owned();
             (what, headline)
         }
         Some(Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
@@ -46,6 +56,7 @@ fn of_account(record: &Record) -> Notice {
         subject: subject(record.severity, &format!("{account} {region}"), &what),
         headline,
         facts,
+        sections: about.into_iter().collect(),
         steps: next_steps(&findings),
         thread: format!("{account}/{region}"),
         ..Notice::default()

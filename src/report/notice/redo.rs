@@ -123,9 +123,8 @@ fn modify(region: &str, group: &str, rule: &Rule) -> String {
     )
 }
 
-/// The command that opens a new rule like this one.
-fn authorize(region: &str, group: &str, rule: &Rule) -> String {
-    let way = rule.direction.word();
+/// The rule as the calls that open and close rules write it.
+pub(crate) fn permission(rule: &Rule) -> Value {
     let mut permission = packets(rule);
     let (field, mut peer) = match &rule.peer {
         Peer::Cidr(net @ IpNet::V4(_)) => ("IpRanges", json!({"CidrIp": net.to_string()})),
@@ -138,9 +137,15 @@ fn authorize(region: &str, group: &str, rule: &Rule) -> String {
         peer.insert("Description".to_owned(), description.clone().into());
     }
     permission.insert(field.to_owned(), json!([peer]));
+    Value::Object(permission)
+}
+
+/// The command that opens a new rule like this one.
+fn authorize(region: &str, group: &str, rule: &Rule) -> String {
+    let way = rule.direction.word();
     let mut command = format!(
         "aws ec2 authorize-security-group-{way} --region {region} --group-id {group} --ip-permissions {}",
-        quoted(&json!([permission]))
+        quoted(&json!([permission(rule)]))
     );
     // Nobody but AWS can write tags that begin with `aws:`.
     let tags: Vec<Value> = rule.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(tag).collect();
@@ -156,7 +161,7 @@ fn tag((key, value): (&String, &String)) -> Value {
 }
 
 /// One word for a shell, whatever is in it. What a terminal might obey is left to JSON's own escapes.
-fn quoted(value: &Value) -> String {
+pub(crate) fn quoted(value: &Value) -> String {
     let mut text = String::new();
     for c in value.to_string().chars() {
         match c {

@@ -49,6 +49,8 @@ pub(super) fn headline(findings: &[&Finding]) -> String {
         with(Action::Revoked, "revoked"),
         with(Action::Restored, "put back"),
         with(Action::WouldRevoke, "should be closed"),
+        with(Action::Postponed, "NOT closed yet"),
+        with(Action::WasOpen, "open for a while"),
         with(Action::AlreadyGone, "already gone"),
         with(Action::Changed, "changed and judged again"),
         of(&Finding::is_missing, "missing"),
@@ -61,7 +63,7 @@ pub(super) fn headline(findings: &[&Finding]) -> String {
 
 /// Whether it could not be looked at, so that nothing is known of it.
 fn is_unread(finding: &Finding) -> bool {
-    matches!(finding.subject, Subject::Check(Check::ReadDenied))
+    matches!(finding.subject, Subject::Check(Check::ReadDenied | Check::Unfinished))
 }
 
 /// What the finding is about.
@@ -71,6 +73,7 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Requirement(id) => format!("Missing: {}", plain(id)),
         Subject::Check(Check::PublicEndpoint) => "The public endpoint of the API".to_owned(),
         Subject::Check(Check::ReadDenied) => "What the guard may read".to_owned(),
+        Subject::Check(Check::Unfinished) => "What could not be handled".to_owned(),
         Subject::Check(Check::UnreadableRule) => "Rules that can't be read".to_owned(),
         Subject::Check(Check::NewCluster) => "The clusters of the group".to_owned(),
         Subject::Check(Check::NewMember) => "Whose the group is".to_owned(),
@@ -80,6 +83,7 @@ pub(super) fn what(finding: &Finding) -> String {
 /// Whether it is closed.
 pub(super) fn status(finding: &Finding) -> &'static str {
     match finding.action {
+        _ if finding.subject == Subject::Check(Check::Unfinished) => "NOT LOOKED AT, or not to the end",
         _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
         _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
         _ if matches!(finding.subject, Subject::Check(Check::NewCluster | Check::NewMember)) => "Changed",
@@ -89,6 +93,8 @@ pub(super) fn status(finding: &Finding) -> &'static str {
         Action::Revoked => "Closed: revoked, and read back as gone",
         Action::Restored => "Closed: put back to what it was, and read back as that",
         Action::AlreadyGone => "Not open: it was not there any more when we looked",
+        Action::WasOpen => "Not open any more: it was, according to the event, and was gone or harmless when we looked",
+        Action::Postponed => "STILL OPEN, the guard comes back to it",
         Action::Changed => "Changed while we looked, and judged again",
         Action::Refused => "STILL OPEN, a guard kept us from revoking it",
         Action::Failed if finding.before.is_some() => "STILL OPEN, closing it did not work",
@@ -154,11 +160,13 @@ pub fn rule_in_words(rule: &Rule) -> String {
 pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
     let has = |action: Action| findings.iter().any(|finding| finding.action == action);
     let has_closed = findings.iter().any(|finding| finding.action.is_closed_by_us());
-    let is_denied = findings.iter().any(|finding| is_unread(finding));
+    let is = |check: Check| findings.iter().any(|finding| finding.subject == Subject::Check(check));
+    let (is_denied, is_unfinished) = (is(Check::ReadDenied), is(Check::Unfinished));
     let has_failed = findings.iter().any(|finding| finding.action == Action::Failed && !is_unread(finding));
     let steps = [
         (is_denied, "Grant what is missing: until then nothing in this account and region is guarded."),
         (is_denied, "Look at the rules of this account by hand, and at what the call above opened."),
+        (is_unfinished, "Look at what the call above opened by hand: until the guard can look, nobody closes it."),
         (has_failed, "Close the rule by hand now, then look at why the revoke did not work (see above)."),
         (has(Action::Refused), "Look at the rules that were left open; a guard stopped here so that a person decides."),
         (

@@ -18,17 +18,20 @@ from aws_behaviour.patching import patch
 HELD = SimpleNamespace(modifications=False)
 
 
-def _existing(backend, list_id):
-    if list_id not in backend.managed_prefix_lists:
+def existing(backend, list_id):
+    """The list; an error if there is none."""
+    # moto: one that was deleted is kept. AWS: it is gone soon.
+    listed = backend.managed_prefix_lists.get(list_id)
+    if listed is None or listed.state == "delete-complete":
         raise EC2ClientError("InvalidPrefixListID.NotFound", f"The prefix list ID '{list_id}' does not exist")
-    return backend.managed_prefix_lists[list_id]
+    return listed
 
 
 @patch(ManagedPrefixListBackend, "describe_managed_prefix_lists")
 def _described(original, self, prefix_list_ids=None, filters=None):
     # moto: leaves out the ids that it does not know. AWS: an error.
     for list_id in prefix_list_ids or []:
-        _existing(self, list_id)
+        existing(self, list_id)
     return original(self, prefix_list_ids, filters)
 
 
@@ -36,7 +39,7 @@ def _described(original, self, prefix_list_ids=None, filters=None):
 def _entries(_, response):
     # moto: an unknown list or version is an empty one, and the newest entries are shown before they are in force.
     # AWS: errors (what the one about the version is called, we do not know), and the version that is described.
-    listed = _existing(response.ec2_backend, response._get_param("PrefixListId"))
+    listed = existing(response.ec2_backend, response._get_param("PrefixListId"))
     version = int(response._get_param("TargetVersion") or listed.version or 1)
     if version not in listed.entries and (listed.entries or version != 1):
         raise InvalidParameterValue(f"The prefix list {listed.id} has no version {version}")
@@ -47,7 +50,7 @@ def _entries(_, response):
 def _modify(_, self, add_entry, remove_entry, prefix_list_id=None, current_version=None, prefix_list_name=None):
     # moto: forgets the name that is not given again, takes any version, and is never in between.
     # AWS: keeps it, refuses a version that is not the current one, and refuses while a modification is in progress.
-    listed = _existing(self, prefix_list_id)
+    listed = existing(self, prefix_list_id)
     if listed.state.endswith("-in-progress"):
         raise EC2ClientError("IncorrectState", f"The request cannot be completed in the current state ({listed.state}).")
     if current_version not in (None, listed.version):

@@ -12,6 +12,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
 
 from aws_behaviour.patching import patch
+from aws_behaviour.prefix_lists import existing
 from aws_behaviour.rules import peer
 
 KINDS = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId")
@@ -110,11 +111,15 @@ patch(EC2Response, "revoke_security_group_egress")(lambda _, response: _revoke(r
 
 @patch(EC2Response, "modify_security_group_rules")
 def _modify(_, response):
-    # moto: the source stays as it was unless it is IPv4, and earlier updates stay when a later one fails.
-    # AWS: the body replaces the whole rule under the same id, the kind of source stays, all or nothing.
+    # moto: the source stays as it was unless it is IPv4, what is not there may be one, and earlier updates stay when a later
+    # one fails. AWS: the body replaces the whole rule under the same id, tags and the kind of source stay, all or nothing.
+    # Whether rules may change places in one call, we do not know; here they may not.
     response.error_on_dryrun()
     group, backend, replaced = _group(response), response.ec2_backend, []
-    for update in response._get_param("SecurityGroupRules", []):
+    updates = response._get_param("SecurityGroupRules", [])
+    if len({update["SecurityGroupRuleId"] for update in updates}) < max(len(updates), 1):
+        raise InvalidParameterValue("Each security group rule can be updated once in a call, and one has to be.")
+    for update in updates:
         rule, body = group.get_rule(update["SecurityGroupRuleId"]), update.get("SecurityGroupRule", {})
         if rule is None:
             raise InvalidSecurityGroupRuleIdNotFoundError(update["SecurityGroupRuleId"])
@@ -125,13 +130,17 @@ def _modify(_, response):
         cidr = (
             {{"CidrIpv4": "CidrIp"}.get(kinds[0], kinds[0]): body[kinds[0]], **text} if kinds[0].startswith("Cidr") else None
         )
+        if kinds == ["PrefixListId"]:
+            existing(backend, body["PrefixListId"])
         prefix = {"PrefixListId": body["PrefixListId"], **text} if kinds == ["PrefixListId"] else None
         source = [{"GroupId": body["ReferencedGroupId"], **text}] if kinds == ["ReferencedGroupId"] else None
         source = backend._add_source_group(source, group.vpc_id)[0] if source else None
         ports = body.get("FromPort"), body.get("ToPort")
         fresh = SecurityGroupRule(backend, body.get("IpProtocol"), group.id, *ports, cidr, source, prefix, rule.is_egress)
         siblings = group.egress_rules if rule.is_egress else group.ingress_rules
-        if any(fresh == other for other in siblings if other is not rule):
+        taken = [other for other in siblings if other is not rule]
+        taken += [other for _, other in replaced if other.is_egress == rule.is_egress]
+        if fresh in taken:
             raise InvalidPermissionDuplicateError()
         replaced.append((rule, fresh))
     for rule, fresh in replaced:

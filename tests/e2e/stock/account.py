@@ -64,11 +64,12 @@ class Account(World):
     found: set[str] = field(default_factory=set)
     of_controllers: set[str] = field(default_factory=set)  # rules that controllers wrote
     guard: Guard = None  # type: ignore[assignment]
+    table: str = ""  # of the guard; none: it remembers nothing
     is_watched: bool = True
 
     @classmethod
-    def empty(cls, emulator: Emulator) -> "Account":
-        """A VPC with two subnets, and the guard in mode `enforce` for new and known rules."""
+    def empty(cls, emulator: Emulator, remembers: bool = False) -> "Account":
+        """A VPC with two subnets, and the guard in mode `enforce` for new and known rules, which `remembers` what it saw."""
         emulator.reset()
         account = cls(emulator)
         ec2, sns = emulator.ec2, emulator.sns
@@ -80,11 +81,15 @@ class Account(World):
         account.subnet = account.subnets[0]
         account.people_topic = sns.create_topic(Name="people")["TopicArn"]
         account.record_topic = sns.create_topic(Name="records")["TopicArn"]
+        account.table = account.state_table() if remembers else ""
         account.guard = account._guard("standard")
+        if remembers:
+            account.guard.invoke({"sweep": True})  # it begins
         return account
 
     def _guard(self, policy: str) -> Guard:
-        return Guard(self, GUARD_MODE="enforce", GUARD_SWEEP_MODE="enforce", GUARD_POLICY=policy)
+        table = {"GUARD_STATE_TABLE": self.table} if self.table else {}
+        return Guard(self, GUARD_MODE="enforce", GUARD_SWEEP_MODE="enforce", GUARD_POLICY=policy, **table)
 
     # --- who works here ---
 

@@ -1,0 +1,237 @@
+//! One look at everything in the files, location by location: read by the inventory, planned as a sweep plans, nothing done.
+//!
+//! Must not: decide what a rule is to the policy (the plan asks the judge).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use jiff::Timestamp;
+use wildmatch::WildMatch;
+
+use super::saved::Kind;
+use super::saved::facts::Facts;
+use super::saved::ports::{SavedAws, Still};
+use super::{checks, missing};
+use crate::event::Named;
+use crate::guard::inventory::{GroupSnapshot, Inventory, Looked};
+use crate::guard::modes::Modes;
+use crate::guard::needs;
+use crate::guard::plan::{Intent, PlanContext, Step, plan};
+use crate::guard::setup::Ports;
+use crate::guard::standing::{Led, Memory};
+use crate::model::error::{CloudError, chain};
+use crate::model::ids::Location;
+use crate::policy::judge::UNREADABLE_LIST;
+use crate::policy::model::{Mode, Policy, Verdict};
+use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
+use crate::report::finding::Finding;
+use crate::report::outcome::Action;
+
+/// Which of the clusters an audit is about.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(Option<WildMatch>);
+
+impl Scope {
+    /// Those whose names match; all without a glob.
+    pub fn new(glob: Option<&str>) -> Self {
+        Self(glob.map(WildMatch::new))
+    }
+
+    fn holds(&self, cluster: &str) -> bool {
+        self.0.as_ref().is_none_or(|glob| glob.matches(cluster))
+    }
+
+    fn holds_any<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> bool {
+        self.0.is_none() || clusters.into_iter().any(|name| self.holds(name))
+    }
+}
+
+/// Looks at everything.
+///
+/// # Errors
+/// A location that could not be looked at, with the reason.
+pub fn look(facts: &Arc<Facts>, policy: &Policy, scope: &Scope, now: Timestamp) -> Result<Audit, CloudError> {
+    let mut audit = Audit {
+        policy: policy.name.clone(),
+        policy_hash: policy.hash.clone(),
+        networks: policy.networks.clone(),
+        at: now,
+        locations: Vec::new(),
+        missing: Vec::new(),
+        warnings: facts.warnings.clone(),
+    };
+    for location in facts.locations() {
+        let here = Here { policy, scope, now, location };
+        let found = block_on(here.look(facts, &mut audit.warnings))?;
+        if !found.clusters.is_empty() {
+            audit.locations.push(found);
+        }
+    }
+    audit.missing = missing::inputs(facts, &audit);
+    let mut of_input = checks::of_input(facts, policy, &audit, scope.0.is_none(), now);
+    if let Some(first) = audit.locations.first_mut() {
+        first.findings.append(&mut of_input);
+    }
+    Ok(audit)
+}
+
+/// One location.
+struct Here<'a> {
+    policy: &'a Policy,
+    scope: &'a Scope,
+    now: Timestamp,
+    location: Location,
+}
+
+/// Doors to saved answers. Nobody is notified, and nothing is remembered.
+pub(crate) fn ports(facts: &Arc<Facts>, location: &Location, now: Timestamp) -> Ports {
+    let aws = Arc::new(SavedAws { facts: Arc::clone(facts), location: location.clone() });
+    Ports {
+        ec2: aws.clone(),
+        eks: aws,
+        state: None,
+        queue: None,
+        channels: Vec::new(),
+        clock: Arc::new(Still(now)),
+        metrics: Arc::default(),
+        record_log: |_| {},
+    }
+}
+
+impl Here<'_> {
+    async fn look(self, facts: &Arc<Facts>, warnings: &mut Vec<String>) -> Result<AuditedLocation, CloudError> {
+        let location = &self.location;
+        let inventory =
+            Inventory::new(&ports(facts, location, self.now), location.account.clone(), self.policy.groups.clone());
+        let Looked { snapshots, clusters, unread, .. } = inventory.read_all().await?;
+        for unread in unread {
+            // That there are no VPCs is said with all that is missing.
+            let is_said = matches!(&unread.source, CloudError::Failed { action, .. } if action == Kind::Vpcs.command());
+            if !is_said {
+                warnings.push(format!("{} could not be read: {}", unread.what, chain(&unread.source)));
+            }
+        }
+        let clusters: Vec<String> = clusters.into_iter().filter(|name| self.scope.holds(name)).collect();
+        let groups: Vec<AuditedGroup> = snapshots
+            .into_iter()
+            .filter(|snapshot| self.scope.holds_any(&snapshot.group.clusters))
+            .map(|snapshot| self.judged(snapshot, facts))
+            .collect();
+        let mut findings = self.of_groups(&groups);
+        let (mut of_clusters, unlooked) = self.of_clusters(&inventory, &clusters, &groups).await;
+        warnings.extend(unlooked);
+        findings.append(&mut of_clusters);
+        findings.extend(checks::of_groups(facts, self.policy, &self.location, &groups));
+        sort(&mut findings);
+        Ok(AuditedLocation { location: self.location, clusters, groups, findings })
+    }
+
+    fn judged(&self, snapshot: GroupSnapshot, facts: &Facts) -> AuditedGroup {
+        let group = snapshot.group;
+        let (led, memory) = (Led::Elsewhere, &Memory::None);
+        // As the guard would, were it told to close what it finds.
+        let modes = Modes::new(Mode::Enforce, Mode::Enforce);
+        let context = PlanContext {
+            policy: self.policy,
+            location: &self.location,
+            now: self.now,
+            modes,
+            actor: None,
+            named: &Named::Nothing,
+            led,
+            memory,
+        };
+        let rules = plan(context, &group).into_iter().map(audited).collect();
+        AuditedGroup { origin: facts.origins.get(&group.id).cloned(), group, rules }
+    }
+
+    fn place<'p>(&'p self, clusters: &'p BTreeSet<String>, audited: Option<&'p AuditedGroup>) -> Place<'p> {
+        let (group, origin) = (audited.map(|audited| &audited.group), audited.and_then(|found| found.origin.as_ref()));
+        Place { location: &self.location, clusters, group, origin }
+    }
+
+    fn of_groups(&self, groups: &[AuditedGroup]) -> Vec<AuditFinding> {
+        let mut findings = Vec::new();
+        for audited in groups {
+            let of = |finding| AuditFinding::of(self.place(&audited.group.clusters, Some(audited)), finding);
+            let is_told = |rule: &&AuditedRule| rule.judged.verdict > Verdict::Allow && rule.action != Action::None;
+            let rules =
+                audited.rules.iter().filter(is_told).map(|rule| {
+                    of(Finding::of_rule(rule.judged.clone(), (false, true), rule.action, rule.detail.clone()))
+                });
+            findings.extend(rules);
+            let unreadable: Vec<String> = audited.group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
+            findings.extend((!unreadable.is_empty()).then(|| of(Finding::unreadable(&unreadable, false))));
+        }
+        findings
+    }
+
+    /// What clusters need and do not have, and their public endpoints; and what could not be looked at.
+    async fn of_clusters(
+        &self,
+        inventory: &Inventory,
+        clusters: &[String],
+        groups: &[AuditedGroup],
+    ) -> (Vec<AuditFinding>, Vec<String>) {
+        let (mut findings, mut unlooked) = (Vec::new(), Vec::new());
+        let in_question = groups.iter().filter(|audited| needs::hang_on(&audited.group));
+        let in_question: BTreeSet<&String> = in_question.flat_map(|audited| &audited.group.clusters).collect();
+        for name in clusters {
+            let of = BTreeSet::from([name.clone()]);
+            if in_question.contains(name) {
+                match needs::missing(inventory, self.policy, name, None).await {
+                    Ok(missing) => findings.extend(missing.into_iter().map(|(attached, finding)| {
+                        let first = groups.iter().find(|audited| attached.contains(&audited.group.id));
+                        AuditFinding::of(self.place(&of, first), finding)
+                    })),
+                    Err(error) => {
+                        let why = chain(&error);
+                        unlooked.push(format!("what cluster `{name}` needs could not be looked at: {why}"));
+                    }
+                }
+            }
+            match needs::exposed(inventory, self.policy, name, false).await {
+                Ok(exposed) => {
+                    findings.extend(exposed.map(|finding| AuditFinding::of(self.place(&of, None), finding)));
+                }
+                Err(error) => {
+                    let why = chain(&error);
+                    unlooked.push(format!("who may call the API of cluster `{name}` could not be looked at: {why}"));
+                }
+            }
+        }
+        (findings, unlooked)
+    }
+}
+
+/// By cluster, and in each of them the worst first.
+fn sort(findings: &mut [AuditFinding]) {
+    findings.sort_by_cached_key(|found| {
+        let group = found.group.as_ref().map(|group| group.id.clone());
+        let rule = found.rule.as_ref().map(|rule| (rule.id.clone(), rule.packets.to_string(), rule.peer.to_string()));
+        let weight = std::cmp::Reverse((found.verdict, found.severity));
+        (found.clusters.clone(), weight, found.kind, group, rule)
+    });
+}
+
+fn audited(step: Step) -> AuditedRule {
+    let judged = step.finding;
+    let unreadable = || {
+        let mut objecting = judged.portions.iter().filter(|portion| portion.verdict > Verdict::Allow).peekable();
+        objecting.peek().is_some() && objecting.all(|portion| portion.clause == UNREADABLE_LIST)
+    };
+    let (fate, action, detail) = match step.intent {
+        Intent::None => (Fate::Allow, Action::None, None),
+        Intent::Report(why) if unreadable() => (Fate::Unjudged, Action::Reported, why),
+        Intent::Report(why) => (Fate::Report, Action::Reported, why),
+        Intent::Refuse(why) => (Fate::Report, Action::Refused, Some(why)),
+        Intent::WouldRevoke(why) => (Fate::Revoke, Action::WouldRevoke, Some(why)),
+        Intent::Revoke | Intent::PutBack => (Fate::Revoke, Action::WouldRevoke, None),
+        Intent::Postpone(_) => {
+            let why = "whose addresses these are is not known: the ranges of the VPC were not read".to_owned();
+            (Fate::Unjudged, Action::Reported, Some(why))
+        }
+    };
+    AuditedRule { judged, fate, action, detail }
+}

@@ -1,0 +1,398 @@
+//! What saved answers say together: groups with their rules, clusters with their node groups, and where each of them lives.
+//!
+//! Where files contradict each other they were saved at different times: the rules with ids count, and it is said. Must not:
+//! judge, or make a cluster of what only looks like one: that is for membership.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::slice;
+
+use super::kind::Kind;
+use super::store::{Hints, Presence, Saved, SavedNodes, Template};
+use crate::cluster::names::{self, Names};
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Rules};
+use crate::model::group::UnreadableRule;
+use crate::model::ids::{Arn, Location};
+use crate::model::region::Addresses;
+use crate::model::rule::{Peer, Rule};
+use crate::model::text::{count, quoted};
+use crate::report::audit::Origin;
+
+/// What stands for an account or a region that nothing names.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// A group of which the rules are known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownGroup {
+    pub(crate) facts: GroupFacts,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) unreadable: Vec<UnreadableRule>,
+}
+
+/// A prefix list, as far as it was saved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownList {
+    pub(crate) owner: String,
+    pub(crate) name: String,
+    pub(crate) state: String,
+    /// `None`: its entries were not saved.
+    pub(crate) entries: Option<Addresses>,
+}
+
+/// Everything, joined.
+#[derive(Debug, Default)]
+pub struct Facts {
+    pub(crate) kinds: BTreeMap<Kind, Presence>,
+    pub(crate) groups: BTreeMap<String, KnownGroup>,
+    /// By VPC, the ids of the groups.
+    pub(crate) groups_of: BTreeMap<String, Vec<String>>,
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) instances: Vec<Instance>,
+    /// By group, positions of what it is attached to.
+    pub(crate) interfaces_of: HashMap<String, Vec<usize>>,
+    pub(crate) instances_of: HashMap<String, Vec<usize>>,
+    /// Whether these are all interfaces, and all instances, of their VPCs.
+    pub(crate) has_interfaces: bool,
+    pub(crate) has_instances: bool,
+    pub(crate) vpcs: BTreeMap<String, Addresses>,
+    pub(crate) has_vpcs: bool,
+    pub(crate) associations: BTreeMap<String, BTreeSet<String>>,
+    /// Groups, each with a group that its rules name over a peering that is gone.
+    pub(crate) stale: BTreeSet<(String, String)>,
+    pub(crate) lists: BTreeMap<String, KnownList>,
+    pub(crate) clusters: Vec<(Location, Cluster)>,
+    /// Clusters of which nothing was saved but what names them.
+    pub(crate) undescribed: BTreeSet<String>,
+    /// Launch templates of node groups that were not saved: what names each, and the group.
+    pub(crate) templates_missing: BTreeSet<(String, String)>,
+    /// Clusters without any answer about their node groups.
+    pub(crate) without_nodes: BTreeSet<String>,
+    /// Groups that are attached somewhere, and whose rules were not saved.
+    pub(crate) without_rules: BTreeSet<String>,
+    /// Where each group was read.
+    pub(crate) origins: BTreeMap<String, Origin>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Facts {
+    /// Joins what was saved.
+    pub fn of(saved: Saved) -> Self {
+        let mut facts = Self {
+            warnings: saved.warnings(),
+            origins: saved.origins.clone(),
+            kinds: saved.kinds.clone(),
+            ..Self::default()
+        };
+        facts.has_interfaces = saved.is_whole(Kind::Interfaces);
+        facts.has_instances = saved.is_whole(Kind::Instances);
+        facts.has_vpcs = saved.is_whole(Kind::Vpcs);
+        facts.groups(&saved);
+        facts.clusters(&saved);
+        facts.lists(&saved);
+        let Saved { interfaces, instances, vpcs, associations, stale, .. } = saved;
+        (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
+        (facts.vpcs, facts.associations, facts.stale) = (vpcs, associations, stale);
+        facts.index();
+        facts
+    }
+
+    /// The accounts and regions that have a cluster.
+    pub fn locations(&self) -> BTreeSet<Location> {
+        self.clusters.iter().map(|(location, _)| location.clone()).collect()
+    }
+
+    /// Whether there is something to judge, or it is known that there is not.
+    pub fn knows_clusters(&self) -> bool {
+        !self.clusters.is_empty() || self.is_whole(Kind::Clusters) && self.undescribed.is_empty()
+    }
+
+    /// Whether everything of this kind was saved.
+    pub(crate) fn is_whole(&self, kind: Kind) -> bool {
+        self.kinds.get(&kind).is_some_and(|presence| !presence.is_cut)
+    }
+
+    /// Names of the clusters.
+    pub fn names_of_clusters(&self) -> BTreeSet<&str> {
+        self.clusters.iter().map(|(_, cluster)| cluster.name.as_str()).collect()
+    }
+
+    /// The rules of these groups.
+    pub(crate) fn rules_of(&self, groups: &[String]) -> Result<Rules, String> {
+        let mut rules = Rules::default();
+        for id in groups {
+            let known = self.groups.get(id).ok_or_else(|| format!("the rules of {} were not saved", quoted(id)))?;
+            rules.rules.extend(known.rules.iter().map(|rule| (id.clone(), rule.clone())));
+            rules.unreadable.extend(known.unreadable.iter().map(|rule| (id.clone(), rule.clone())));
+        }
+        Ok(rules)
+    }
+
+    fn groups(&mut self, saved: &Saved) {
+        let vpc_of: HashMap<&str, &str> = saved
+            .interfaces
+            .values()
+            .flat_map(|interface| interface.groups.iter().map(|group| (group.as_str(), interface.vpc.as_str())))
+            .collect();
+        let mut unreadable: BTreeMap<&str, Vec<UnreadableRule>> = BTreeMap::new();
+        for (group, rule) in &saved.unreadable {
+            unreadable.entry(group).or_default().push(rule.clone());
+        }
+        let mut contradicting = Vec::new();
+        let ids: BTreeSet<&String> = saved.groups.keys().chain(saved.rules.keys()).collect();
+        for id in ids {
+            let named = || GroupFacts {
+                id: id.clone(),
+                name: saved.names_of_groups.get(id).cloned().unwrap_or_default(),
+                vpc: vpc_of.get(id.as_str()).map(|vpc| (*vpc).to_owned()).unwrap_or_default(),
+                owner: saved.rule_owners.get(id).cloned().unwrap_or_default(),
+                ..GroupFacts::default()
+            };
+            let facts = saved.groups.get(id).cloned().unwrap_or_else(named);
+            let (rules, is_contradicted) = rules(saved, id);
+            if is_contradicted {
+                contradicting.push(id.clone());
+            }
+            // With ids a rule is unreadable once; without, the other answer says the same again.
+            let mut unreadable = unreadable.remove(id.as_str()).unwrap_or_default();
+            if unreadable.iter().any(|rule| rule.id.is_some()) {
+                unreadable.retain(|rule| rule.id.is_some());
+            }
+            self.groups.insert(id.clone(), KnownGroup { facts, rules, unreadable });
+        }
+        if let Some(one) = contradicting.first() {
+            self.warnings.push(format!(
+                "the rules of {}, such as {}, are not the same in `security-groups` and `security-group-rules`: the files \
+                 were saved at different times, and the rules with ids count",
+                count(contradicting.len(), "group"),
+                quoted(one)
+            ));
+        }
+        let attached = saved.interfaces.values().flat_map(|interface| &interface.groups);
+        let attached = attached.chain(saved.instances.values().flat_map(|instance| &instance.groups));
+        self.without_rules = attached.filter(|id| !self.groups.contains_key(*id)).cloned().collect();
+    }
+
+    fn clusters(&mut self, saved: &Saved) {
+        let place = Places::of(saved);
+        for cluster in &saved.clusters {
+            let mut cluster = cluster.clone();
+            let location = place.of_cluster(&cluster);
+            let is_its = |nodes: &&SavedNodes| {
+                let arn = nodes.arn.as_deref().and_then(Arn::parse);
+                nodes.cluster == cluster.name
+                    && arn.is_none_or(|arn| cluster.arn.is_none() || Location::new(arn.account, arn.region) == location)
+            };
+            let nodes: Vec<NodeGroup> =
+                saved.nodes.iter().filter(is_its).map(|nodes| self.with_template(saved, nodes)).collect();
+            if nodes.is_empty() && !saved.has(Kind::NodeGroups) {
+                self.without_nodes.insert(cluster.name.clone());
+            }
+            cluster.node_groups = nodes;
+            self.clusters.push((location, cluster));
+        }
+        let described: BTreeSet<&String> = saved.clusters.iter().map(|cluster| &cluster.name).collect();
+        let interfaces: Vec<Interface> = saved.interfaces.values().cloned().collect();
+        let instances: Vec<Instance> = saved.instances.values().cloned().collect();
+        let facts = || self.groups.values().map(|group| &group.facts);
+        let Names { by_aws, ordinary } = names::names(facts(), &interfaces, &instances);
+        // What lists all clusters says which there are; else AWS's own words do, and without any description all tags.
+        let locations: BTreeSet<&Location> = self.clusters.iter().map(|(location, _)| location).collect();
+        let is_listed =
+            |name: &String| locations.len() > 1 || !saved.is_whole(Kind::Clusters) || saved.names.contains(name);
+        let ordinary = ordinary.into_iter().filter(|_| saved.clusters.is_empty());
+        let of_nodes = saved.nodes.iter().map(|nodes| nodes.cluster.clone());
+        let named: BTreeSet<String> = by_aws
+            .into_iter()
+            .chain(ordinary)
+            .chain(of_nodes)
+            .filter(is_listed)
+            .chain(saved.names.iter().cloned())
+            .collect();
+        let mut named_in = vpcs_by_name(facts(), &interfaces, &instances);
+        for name in named.into_iter().filter(|name| !described.contains(name)).collect::<Vec<_>>() {
+            let is_its = |nodes: &&SavedNodes| nodes.cluster == name;
+            let node_groups: Vec<NodeGroup> =
+                saved.nodes.iter().filter(is_its).map(|nodes| self.with_template(saved, nodes)).collect();
+            let mut locations = BTreeSet::new();
+            for vpc in named_in.remove(&name).unwrap_or_default() {
+                let location = place.of_vpc(&vpc);
+                if !locations.insert(location.clone()) {
+                    continue;
+                }
+                // It may be a local one: then a group of EKS's own must not be touched.
+                let cluster = Cluster { name: name.clone(), vpc, is_local: true, ..Cluster::default() };
+                self.clusters.push((location, Cluster { node_groups: node_groups.clone(), ..cluster }));
+            }
+            self.undescribed.insert(name);
+        }
+    }
+
+    /// A node group with the groups of its launch template.
+    fn with_template(&mut self, saved: &Saved, nodes: &SavedNodes) -> NodeGroup {
+        let mut found = nodes.nodes.clone();
+        let Some([id, name, version]) = &nodes.template else { return found };
+        let is_it = |template: &&Template| match (id, name) {
+            (Some(id), _) => template.id == *id,
+            (None, Some(name)) => template.name == *name,
+            (None, None) => false,
+        };
+        let newest = || {
+            let of_it = saved.templates.iter().filter(is_it);
+            of_it.filter_map(|template| template.version.parse::<u64>().ok()).max().map(|newest| newest.to_string())
+        };
+        // Without a version EKS takes the template's default one.
+        let version = match version.as_deref().unwrap_or("$Default") {
+            "$Default" => None,
+            "$Latest" => newest(),
+            version => Some(version.to_owned()),
+        };
+        let is_version = |template: &&Template| match &version {
+            Some(version) => template.version == *version,
+            None => template.is_default,
+        };
+        if let Some(template) = saved.templates.iter().filter(is_it).find(is_version) {
+            found.template_groups = template.groups.iter().cloned().collect();
+        } else {
+            let which = id.as_ref().or(name.as_ref()).cloned().unwrap_or_default();
+            self.templates_missing.insert((which, version.unwrap_or_else(|| "$Default".to_owned())));
+        }
+        found
+    }
+
+    fn lists(&mut self, saved: &Saved) {
+        let entries_are_whole = !saved.kinds.get(&Kind::Entries).is_some_and(|presence| presence.is_cut);
+        let ids: BTreeSet<&String> = saved.lists.keys().chain(saved.entries.keys()).collect();
+        for id in ids {
+            let known = saved.lists.get(id).cloned().unwrap_or_default();
+            let entries = saved.entries.get(id).filter(|_| entries_are_whole);
+            let entries = entries.map(|entries| entries.iter().copied().collect());
+            let list = KnownList { owner: known.owner, name: known.name, state: known.state, entries };
+            self.lists.insert(id.clone(), list);
+        }
+    }
+
+    fn index(&mut self) {
+        for (at, interface) in self.interfaces.iter().enumerate() {
+            for group in &interface.groups {
+                self.interfaces_of.entry(group.clone()).or_default().push(at);
+                // Attached in another VPC, so it is associated with that one.
+                let home = self.groups.get(group).map(|known| known.facts.vpc.as_str());
+                if home.is_some_and(|home| !home.is_empty() && home != interface.vpc) {
+                    self.associations.entry(group.clone()).or_default().insert(interface.vpc.clone());
+                }
+            }
+        }
+        for (at, instance) in self.instances.iter().enumerate() {
+            for group in &instance.groups {
+                self.instances_of.entry(group.clone()).or_default().push(at);
+            }
+        }
+        for (id, group) in &self.groups {
+            self.groups_of.entry(group.facts.vpc.clone()).or_default().push(id.clone());
+        }
+    }
+}
+
+/// The rules of a group, and whether two answers differ about them.
+fn rules(saved: &Saved, group: &str) -> (Vec<Rule>, bool) {
+    let mut rules = saved.rules.get(group).cloned().unwrap_or_default();
+    let Some(permissions) = saved.permissions.get(group) else { return (rules, false) };
+    let is_listed = saved.rules.contains_key(group);
+    let is_cut = saved.kinds.get(&Kind::Rules).is_some_and(|presence| presence.is_cut);
+    let key = |rule: &Rule| (rule.direction, rule.packets, peer_key(&rule.peer));
+    let known: BTreeSet<_> = rules.iter().map(key).collect();
+    let others: Vec<Rule> = permissions.iter().filter(|rule| !known.contains(&key(rule))).cloned().collect();
+    if !is_listed || is_cut {
+        rules.extend(others);
+        return (rules, false);
+    }
+    let permitted: BTreeSet<_> = permissions.iter().map(key).collect();
+    let differ = !others.is_empty() || rules.iter().any(|rule| !permitted.contains(&key(rule)));
+    (rules, differ)
+}
+
+/// A peer as both answers have it.
+fn peer_key(peer: &Peer) -> String {
+    peer.to_string()
+}
+
+/// The VPCs where something names a cluster, by its name: first those of its instances, then of its interfaces, then of groups.
+fn vpcs_by_name<'a>(
+    groups: impl Iterator<Item = &'a GroupFacts>,
+    interfaces: &[Interface],
+    instances: &[Instance],
+) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut add = |vpc: &str, Names { by_aws, ordinary }: Names| {
+        for name in by_aws.into_iter().chain(ordinary).filter(|_| !vpc.is_empty()) {
+            let vpcs = found.entry(name).or_default();
+            if !vpcs.iter().any(|known| known == vpc) {
+                vpcs.push(vpc.to_owned());
+            }
+        }
+    };
+    for instance in instances {
+        add(&instance.vpc, names::names([], &[], slice::from_ref(instance)));
+    }
+    for interface in interfaces {
+        add(&interface.vpc, names::names([], slice::from_ref(interface), &[]));
+    }
+    for group in groups {
+        add(&group.vpc, names::names([group], &[], &[]));
+    }
+    found
+}
+
+/// Where VPCs and clusters live.
+struct Places<'a> {
+    saved: &'a Saved,
+    /// For what says nothing.
+    account: String,
+    region: String,
+}
+
+impl<'a> Places<'a> {
+    fn of(saved: &'a Saved) -> Self {
+        let mut owners: BTreeMap<&String, usize> = BTreeMap::new();
+        let mut regions: BTreeMap<&String, usize> = BTreeMap::new();
+        for hints in saved.places.values() {
+            for (owner, times) in &hints.owners {
+                *owners.entry(owner).or_default() += times;
+            }
+            for region in &hints.regions {
+                *regions.entry(region).or_default() += 1;
+            }
+        }
+        let most =
+            |of: BTreeMap<&String, usize>| of.into_iter().max_by_key(|(_, times)| *times).map(|(name, _)| name.clone());
+        let caller = saved.accounts.first().filter(|_| saved.accounts.len() == 1).cloned();
+        let unknown = || UNKNOWN.to_owned();
+        Self {
+            saved,
+            account: caller.or(most(owners)).unwrap_or_else(unknown),
+            region: most(regions).unwrap_or_else(unknown),
+        }
+    }
+
+    fn of_cluster(&self, cluster: &Cluster) -> Location {
+        match cluster.arn.as_deref().and_then(Arn::parse) {
+            Some(arn) => Location::new(arn.account, arn.region),
+            None => self.of_vpc(&cluster.vpc),
+        }
+    }
+
+    fn of_vpc(&self, vpc: &str) -> Location {
+        let none = Hints::default();
+        let own = self.saved.places.get(vpc).unwrap_or(&none);
+        let in_vpc = self.saved.groups.values().filter(|group| group.vpc == vpc);
+        let mut regions = own
+            .regions
+            .iter()
+            .chain(in_vpc.filter_map(|group| self.saved.places.get(&group.id)).flat_map(|hints| &hints.regions));
+        let owner = own.owners.iter().max_by_key(|(_, times)| **times).map(|(owner, _)| owner.clone());
+        let caller = (self.saved.accounts.len() == 1).then(|| self.account.clone());
+        Location {
+            account: caller.or(owner).unwrap_or_else(|| self.account.clone()),
+            region: regions.next().cloned().unwrap_or_else(|| self.region.clone()),
+        }
+    }
+}

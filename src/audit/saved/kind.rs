@@ -1,0 +1,138 @@
+//! What people can save: one row for each command of the AWS CLI that we read, by the key that its answer stands under.
+//!
+//! Must not: read files.
+
+use crate::model::words;
+
+words! {
+    /// An answer of the AWS CLI.
+    pub enum Kind {
+        /// `aws ec2 describe-security-groups`
+        Groups = "security-groups",
+        /// `aws ec2 describe-security-group-rules`
+        Rules = "security-group-rules",
+        /// `aws ec2 describe-network-interfaces`
+        Interfaces = "network-interfaces",
+        /// `aws ec2 describe-instances`
+        Instances = "instances",
+        /// `aws ec2 describe-vpcs`
+        Vpcs = "vpcs",
+        /// `aws ec2 describe-managed-prefix-lists`
+        Lists = "managed-prefix-lists",
+        /// `aws ec2 get-managed-prefix-list-entries`
+        Entries = "prefix-list-entries",
+        /// `aws ec2 describe-security-group-vpc-associations`
+        Associations = "security-group-vpc-associations",
+        /// `aws ec2 describe-launch-template-versions`
+        Templates = "launch-template-versions",
+        /// `aws eks list-clusters`
+        Clusters = "list-clusters",
+        /// `aws eks describe-cluster`
+        Cluster = "cluster",
+        /// `aws eks list-nodegroups`
+        NodeGroups = "list-nodegroups",
+        /// `aws eks describe-nodegroup`
+        NodeGroup = "nodegroup",
+        /// `aws sts get-caller-identity`
+        Identity = "caller-identity",
+        /// Something else of AWS's that is of no use here, or not yet.
+        Other = "other",
+    }
+}
+
+/// How a document is recognised: a key at its top, and what it is.
+const KEYS: [(&str, Kind); 24] = [
+    ("SecurityGroups", Kind::Groups),
+    ("SecurityGroupRules", Kind::Rules),
+    ("NetworkInterfaces", Kind::Interfaces),
+    ("Reservations", Kind::Instances),
+    ("Vpcs", Kind::Vpcs),
+    ("PrefixLists", Kind::Lists),
+    ("Entries", Kind::Entries),
+    ("SecurityGroupVpcAssociations", Kind::Associations),
+    ("LaunchTemplateVersions", Kind::Templates),
+    ("clusters", Kind::Clusters),
+    ("cluster", Kind::Cluster),
+    ("nodegroups", Kind::NodeGroups),
+    ("nodegroup", Kind::NodeGroup),
+    ("Account", Kind::Identity),
+    ("Subnets", Kind::Other),
+    ("RouteTables", Kind::Other),
+    ("InternetGateways", Kind::Other),
+    ("NetworkAcls", Kind::Other),
+    ("LoadBalancers", Kind::Other),
+    ("LaunchTemplates", Kind::Other),
+    ("AutoScalingGroups", Kind::Other),
+    ("Regions", Kind::Other),
+    ("StaleSecurityGroupSet", Kind::Other),
+    ("SecurityGroupReferenceSet", Kind::Other),
+];
+
+/// A key at the top of an answer that says that there is more to it.
+const TOKENS: [&str; 4] = ["NextToken", "nextToken", "NextMarker", "Marker"];
+
+/// Keys that only one kind of thing has: how the items of a bare list say what they are, and which of them are needed.
+const SIGNS: [(&[&str], Kind); 10] = [
+    (&["SecurityGroupRuleId", "IsEgress"], Kind::Rules),
+    (&["GroupId", "IpPermissions"], Kind::Groups),
+    (&["NetworkInterfaceId", "Groups", "VpcId"], Kind::Interfaces),
+    (&["Instances", "ReservationId"], Kind::Instances),
+    (&["InstanceId", "SecurityGroups"], Kind::Instances),
+    (&["LaunchTemplateId", "LaunchTemplateData"], Kind::Templates),
+    (&["PrefixListId", "PrefixListName"], Kind::Lists),
+    (&["VpcId", "CidrBlockAssociationSet"], Kind::Vpcs),
+    (&["nodegroupName", "clusterName"], Kind::NodeGroup),
+    (&["name", "resourcesVpcConfig"], Kind::Cluster),
+];
+
+impl Kind {
+    /// What an answer is that has this key at its top.
+    pub(super) fn of_key(key: &str) -> Option<Self> {
+        KEYS.iter().find(|(known, _)| *known == key).map(|(_, kind)| *kind)
+    }
+
+    /// What an item is that has these keys.
+    pub(super) fn of_item(keys: &[String]) -> Option<Self> {
+        let has = |signs: &[&str]| signs.iter().all(|sign| keys.iter().any(|key| key == sign));
+        SIGNS.iter().find(|(signs, _)| has(signs)).map(|(_, kind)| *kind)
+    }
+
+    /// The command that prints it; what stands in capitals is to be filled in.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Groups => "aws ec2 describe-security-groups",
+            Self::Rules => "aws ec2 describe-security-group-rules",
+            Self::Interfaces => "aws ec2 describe-network-interfaces --include-managed-resources",
+            Self::Instances => "aws ec2 describe-instances --include-managed-resources",
+            Self::Vpcs => "aws ec2 describe-vpcs",
+            Self::Lists => "aws ec2 describe-managed-prefix-lists",
+            Self::Entries => "aws ec2 get-managed-prefix-list-entries --prefix-list-id ID",
+            Self::Associations => "aws ec2 describe-security-group-vpc-associations",
+            Self::Templates => "aws ec2 describe-launch-template-versions --launch-template-id ID --versions VERSION",
+            Self::Clusters => "aws eks list-clusters",
+            Self::Cluster => "aws eks describe-cluster --name NAME",
+            Self::NodeGroups => "aws eks list-nodegroups --cluster-name NAME",
+            Self::NodeGroup => "aws eks describe-nodegroup --cluster-name NAME --nodegroup-name NODES",
+            Self::Identity => "aws sts get-caller-identity",
+            Self::Other => "",
+        }
+    }
+}
+
+/// Whether the key says, by a value, that the answer is cut.
+pub(super) fn is_token(key: &str) -> bool {
+    TOKENS.contains(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_key_and_a_command() {
+        for kind in Kind::ALL {
+            assert!(KEYS.iter().any(|(_, known)| *known == kind), "{kind:?}");
+            assert_eq!(kind.command().starts_with("aws "), kind != Kind::Other, "{kind:?}");
+        }
+    }
+}

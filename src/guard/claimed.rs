@@ -1,0 +1,60 @@
+//! What an event says of rules that are not there when we look, or are something else by then. Nothing is ever done about
+//! it; it is judged to know whether it has to be looked at again, and whether people have to hear of it.
+
+use crate::event::{Event, NamedRule};
+use crate::guard::plan::{claims, names};
+use crate::guard::remediate::StepResult;
+use crate::guard::setup::Setup;
+use crate::model::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::rule::Rule;
+use crate::policy::controller::Author;
+use crate::policy::judge::{JudgedRule, judge};
+use crate::policy::model::Verdict;
+use crate::report::outcome::Action;
+use jiff::Timestamp;
+
+/// For people.
+const DETAIL: &str = "this is what it was according to the event; when the guard looked it was gone, or harmless";
+
+/// Whether this live rule is what the event says that it is.
+pub(super) fn is_as_claimed(named: &NamedRule, rule: &Rule) -> bool {
+    let fits = NamedRule { id: None, claim: named.claim.clone() };
+    names(named, rule) && (named.claim.is_none() || names(&fits, rule))
+}
+
+/// What the policy says of what the event claims of this group, whose author is who made the call. Without a role it is
+/// judged as a node's.
+pub(super) fn judged(
+    setup: &Setup,
+    group: &Group,
+    named: &[NamedRule],
+    event: Option<&Event>,
+    now: Timestamp,
+) -> Vec<JudgedRule> {
+    let mut claimed = claims(group, named);
+    if claimed.roles.is_empty() {
+        claimed.roles = vec![RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true }];
+    }
+    let author = || event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
+    judge(&setup.policy, &claimed, &setup.location, now, |_| author())
+}
+
+/// Whether the policy objects to any of it.
+pub(super) fn objects(judged: &[JudgedRule]) -> bool {
+    judged.iter().any(|judged| judged.verdict > Verdict::Allow)
+}
+
+/// Those of the named rules that have to be looked at again: the policy objects to them, or nobody knows what they were.
+pub(super) fn of_interest(named: &[NamedRule], judged: &[JudgedRule]) -> Vec<NamedRule> {
+    let is_fine = |rule: &Rule| judged.iter().any(|judged| judged.rule == *rule && judged.verdict == Verdict::Allow);
+    named.iter().filter(|named| !named.claimed().is_some_and(|rule| is_fine(&rule))).cloned().collect()
+}
+
+/// What is to be said of them in the end.
+pub(super) fn results(judged: Vec<JudgedRule>) -> Vec<StepResult> {
+    let result = |judged: JudgedRule| {
+        let action = if judged.verdict > Verdict::Allow { Action::WasOpen } else { Action::AlreadyGone };
+        StepResult::without_effect(judged, (true, false), action, Some(DETAIL.to_owned()))
+    };
+    judged.into_iter().map(result).collect()
+}

@@ -1,0 +1,85 @@
+//! A look at everything for events that do not say what they changed: one for all that come within a minute, whoever asks.
+//! Padded requests must not drain the request buckets that the cluster's own controllers share.
+//!
+//! Owns: which of them look. Must not: look itself.
+
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::event::Change;
+use crate::event::work::{Task, Work};
+use crate::guard::round::{Attempt, Round};
+use crate::guard::setup::Setup;
+use crate::model::error::chain;
+
+/// Through the work queue: asked for within this time, they are one. It begins at the end of it.
+const GATHER: SignedDuration = SignedDuration::from_secs(60);
+/// Without it: this often. Lambda tries a failed event again after one minute and after two more, so the last try looks.
+const INTERVAL: SignedDuration = SignedDuration::from_secs(150);
+/// What the look that waits is called, for the other processes.
+const WAITS: &str = "everything";
+
+/// What this process knows of looks at everything.
+#[derive(Debug, Default)]
+pub(super) struct Everywhere(Mutex<Option<Timestamp>>);
+
+impl Everywhere {
+    /// Takes the time from now on; gives who has it, if somebody has.
+    pub(super) fn take(&self, now: Timestamp, time: SignedDuration) -> Option<Timestamp> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some(last) if now.duration_since(last) < time => Some(last),
+            _ => last.replace(now).filter(|_| false),
+        }
+    }
+}
+
+/// Who looks at everything for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// This invocation, now.
+    Us,
+    /// A message of the work queue; said for people.
+    Another(&'static str),
+    /// Nobody, for we did so a moment ago and there is no queue.
+    Nobody {
+        /// When that was.
+        last: Timestamp,
+    },
+}
+
+impl Everywhere {
+    /// Who is to look, arranged for where it is somebody else. A try after the first one looks itself: nobody knows whether
+    /// what the first one arranged came to be.
+    pub(super) async fn who(&self, setup: &Setup, change: Option<&Change>, round: Round) -> Who {
+        let now = setup.ports.clock.now();
+        let Some(queue) = &setup.ports.queue else {
+            return self.take(now, INTERVAL).map_or(Who::Us, |last| Who::Nobody { last });
+        };
+        if round.attempt != Attempt::First {
+            return Who::Us;
+        }
+        if self.take(now, GATHER).is_some() || !may_arrange(setup, now).await {
+            return Who::Another("it is not known what changed, and a look at everything waits already");
+        }
+        let task = Task::Everything { location: setup.location.clone(), change: change.cloned() };
+        let sent = match Work::new(task, round.hops.saturating_add(1), now).text() {
+            Ok(text) => queue.send(&text, GATHER.unsigned_abs()).await.map_err(|error| chain(&error)),
+            Err(error) => Err(chain(&error)),
+        };
+        match sent {
+            Ok(()) => Who::Another("it is not known what changed, so everything is looked at in a minute"),
+            Err(error) => {
+                tracing::error!(error, "a look at everything could not be put into the work queue, so it is done now");
+                Who::Us
+            }
+        }
+    }
+}
+
+/// Whether no other process has arranged it. A table that fails costs a look too many.
+async fn may_arrange(setup: &Setup, now: Timestamp) -> bool {
+    let Some(state) = &setup.ports.state else { return true };
+    state.lease(WAITS, now.saturating_add(GATHER).unwrap_or(Timestamp::MAX)).await.unwrap_or(true)
+}

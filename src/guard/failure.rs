@@ -1,0 +1,73 @@
+//! What people are notified of when an event could not be handled: at the first failure and at the last, and in between not.
+//!
+//! Must not: try anything again, or send.
+
+use crate::event::{Change, GroupRef, NamedRule, Target, Touched};
+use crate::guard::response::GuardError;
+use crate::guard::round::Attempt;
+use crate::model::error::{CloudError, chain};
+use crate::report::finding::Finding;
+use crate::report::notice::rule_in_words;
+
+/// Groups and rules that are written out; the rest is counted.
+const MAX_NAMED: usize = 10;
+
+/// What people have to hear of this failure. An event of which something is not done is told by what was found.
+pub(super) fn finding(change: Option<&Change>, error: &GuardError, attempt: Attempt) -> Option<Finding> {
+    let then = match (error, attempt) {
+        (GuardError::ReadFailed { source: CloudError::Denied { .. }, .. }, _) => {
+            return Some(Finding::read_denied(chain(error)));
+        }
+        (GuardError::ReadFailed { .. } | GuardError::Unfinished { .. }, Attempt::Last) => {
+            "It was tried for more than an hour and is given up"
+        }
+        (GuardError::ReadFailed { .. } | GuardError::Unfinished { is_told: false, .. }, Attempt::First)
+            if change.is_some() =>
+        {
+            "It is tried again for more than an hour, where the guard has its work queue"
+        }
+        _ => return None,
+    };
+    let mut lines = vec![chain(error)];
+    if let Some(Change { event, subject, .. }) = change {
+        lines.push(format!(
+            "`{}` by {}",
+            event.call.name,
+            event.actor.arn.as_deref().unwrap_or("an unknown principal")
+        ));
+        lines.extend(about(subject));
+    }
+    lines.push(then.to_owned());
+    Some(Finding::unfinished(lines.join("\n")))
+}
+
+/// What the event is about, and what it says may be open.
+fn about(subject: &Target) -> Vec<String> {
+    let mut lines = match subject {
+        Target::Groups(touched) => touched.iter().flat_map(touches).collect(),
+        Target::Attached { attachment, groups } => {
+            let to = attachment.as_deref().unwrap_or("an attachment");
+            if groups.is_empty() {
+                vec![format!("On the groups of {to}")]
+            } else {
+                groups.iter().map(|group| format!("On {group}, attached to {to}")).collect()
+            }
+        }
+        Target::PrefixList(list) => vec![format!("On prefix list {list}")],
+        Target::Cluster { name, .. } => vec![format!("On cluster {name}")],
+        Target::Unknown => vec!["On groups that it does not name".to_owned()],
+    };
+    let rest = lines.len().saturating_sub(MAX_NAMED);
+    lines.truncate(MAX_NAMED);
+    lines.extend((rest > 0).then(|| format!("… and {rest} more")));
+    lines
+}
+
+fn touches(Touched { group, named }: &Touched) -> Vec<String> {
+    let group = match group {
+        GroupRef::Id(id) => format!("On {id}"),
+        GroupRef::Name(name) => format!("On the group called {name}"),
+    };
+    let claims = named.rules().iter().filter_map(NamedRule::claimed);
+    std::iter::once(group).chain(claims.map(|rule| format!("It says: {}", rule_in_words(&rule)))).collect()
+}

@@ -1,0 +1,183 @@
+//! A sweep in parts, through the work queue: which parts it has, and what follows when the last of them has ended.
+//!
+//! Owns: the plan, and that one digest is sent for a cluster. Must not: look at groups (a guard does).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::event::work::{MAX_GROUPS, Part, Task, Work};
+use crate::guard::inventory::Inventory;
+use crate::guard::news::News;
+use crate::guard::notify::{Outgoing, notify};
+use crate::guard::response::GuardError;
+use crate::guard::setup::Setup;
+use crate::model::baseline::{Lesson, LocationState};
+use crate::model::error::{CloudError, chain};
+use crate::model::facts::Selector;
+use crate::ports::StateStore;
+use crate::report::notice;
+use crate::report::part::EndedPart;
+use crate::report::record::Record;
+
+/// Between two parts, so that what is tried again never stands behind all of them.
+const APART: Duration = Duration::from_secs(10);
+const MAX_DELAY: Duration = Duration::from_mins(15);
+/// Without a schedule the guard looks by itself when the last look is so old.
+const LOOK_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
+/// For how long nobody asks again whether that is so, or for another one.
+pub(super) const ASK_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// What such a look is called for the other processes.
+const OWN_LOOK: &str = "look";
+/// A sweep is counted once; its messages do not come back for longer.
+const COUNTED_FOR: SignedDuration = SignedDuration::from_hours(48);
+
+/// Puts a sweep of this location into the queue; `false`: it has to be done here and now.
+pub(super) async fn begin(setup: &Setup) -> bool {
+    // Without a table nobody would know when the last part has ended.
+    let (Some(queue), Some(_)) = (&setup.ports.queue, &setup.ports.state) else { return false };
+    let now = setup.ports.clock.now();
+    let text = Work::new(Task::Sweep { location: setup.location.clone() }, 1, now).text();
+    let sent = match text {
+        Ok(text) => queue.send(&text, Duration::ZERO).await.map_err(|error| chain(&error)),
+        Err(error) => Err(chain(&error)),
+    };
+    if let Err(error) = &sent {
+        tracing::error!(error, "a sweep could not be put into the work queue");
+    }
+    sent.is_ok()
+}
+
+/// Begins a look of the guard's own where nobody has looked for long, or never.
+pub(super) async fn begin_if_due(setup: &Setup, place: &LocationState) {
+    let (Some(state), Some(_)) = (&setup.ports.state, &setup.ports.queue) else { return };
+    let now = setup.ports.clock.now();
+    let is_fresh = |at: &Timestamp| now.duration_since(*at) < LOOK_AFTER;
+    if place.looks.values().any(is_fresh) {
+        return;
+    }
+    if matches!(state.lease(OWN_LOOK, after(setup, ASK_AFTER)).await, Ok(true)) {
+        begin(setup).await;
+    }
+}
+
+/// Puts the parts of a sweep into the queue. How many there are.
+///
+/// # Errors
+/// A cluster or a VPC that could not be read; the parts of the others are there all the same.
+pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> Result<usize, GuardError> {
+    let failed = |what: &str, source| GuardError::ReadFailed { what: what.to_owned(), source };
+    let Some(queue) = &setup.ports.queue else { return Ok(0) };
+    let (vpcs, mut problem) = inventory.vpcs_of_clusters().await.map_err(|error| failed("the clusters", error))?;
+    // One that could not be read is still to come, and may lie in any of the VPCs.
+    let knows_clusters = problem.is_none();
+    let of_vpcs = vpcs.len() + usize::from(problem.is_some());
+    let mut parts: Vec<Part> = Vec::new();
+    for (before, (vpc, clusters)) in vpcs.into_iter().enumerate() {
+        match setup.ports.ec2.groups(&Selector::Vpcs(vec![vpc.clone()])).await {
+            Ok(groups) => {
+                let groups: Vec<String> = groups.into_iter().map(|group| group.id).collect();
+                let chunks: Vec<&[String]> =
+                    if groups.is_empty() { vec![&[]] } else { groups.chunks(MAX_GROUPS).collect() };
+                let part = |(n, groups): (usize, &&[String])| Part {
+                    location: setup.location.clone(),
+                    sweep: sweep.at,
+                    vpc: vpc.clone(),
+                    nth: before + 1,
+                    vpcs: of_vpcs,
+                    clusters: clusters.clone(),
+                    knows_clusters,
+                    groups: groups.to_vec(),
+                    n: n + 1,
+                    of: chunks.len(),
+                };
+                parts.extend(chunks.iter().enumerate().map(part));
+            }
+            Err(error) => problem = Some(error),
+        }
+    }
+    if of_vpcs == 0 {
+        setup.ports.metrics.sweep_ended();
+    }
+    let count = parts.len();
+    let mut delay = Duration::ZERO;
+    for part in parts {
+        let text = Work::new(Task::Part(part), sweep.hops.saturating_add(1), sweep.at).text();
+        let unsent = |why: String| GuardError::Unfinished {
+            problems: vec![format!("a part of the sweep could not be put into the work queue: {why}")],
+            is_told: true,
+        };
+        let text = text.map_err(|error| unsent(chain(&error)))?;
+        queue.send(&text, delay).await.map_err(|error| unsent(chain(&error)))?;
+        delay = (delay + APART).min(MAX_DELAY);
+    }
+    problem.map_or(Ok(count), |error| Err(failed("some clusters", error)))
+}
+
+/// A part has ended. After the last one of a VPC its look counts, and people get the digests; after the last VPC the sweep
+/// has ended.
+///
+/// # Errors
+/// What has to be done again: the state, or a channel, did not take it.
+pub(super) async fn ended(setup: &Setup, part: &Part, found: EndedPart) -> Result<(), GuardError> {
+    let Some(state) = &setup.ports.state else { return Ok(()) };
+    let done = end(setup, state.as_ref(), part, found).await;
+    done.map_err(|problem| GuardError::Unfinished { problems: vec![problem], is_told: true })
+}
+
+async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPart) -> Result<(), String> {
+    let failed = |error: CloudError| format!("the parts of a sweep could not be counted: {}", chain(&error));
+    let look = format!("{}#{}", part.sweep, part.vpc);
+    let Some(all) = state.ended(&look, part.n, part.of, &found).await.map_err(failed)? else {
+        return Ok(());
+    };
+    if all.iter().all(|part| part.is_complete) {
+        let groups = all.iter().flat_map(|part| part.groups.iter().cloned()).collect();
+        let place =
+            LocationState { looks: BTreeMap::from([(part.vpc.clone(), part.sweep)]), ..LocationState::default() };
+        let lesson = Lesson { place, looks: BTreeMap::from([(part.vpc.clone(), groups)]), ..Lesson::default() };
+        state.learn(&lesson).await.map_err(failed)?;
+    }
+    // Whoever comes second finds it done; who is cut off in between leaves it to the next try.
+    let done = format!("digest#{look}");
+    if !state.is_handled(&done).await.map_err(failed)? {
+        tell(setup, state, all).await?;
+        state.remember(Some(&done), &[]).await.map_err(failed)?;
+    }
+    let sweep = part.sweep.to_string();
+    if state.ended(&sweep, part.nth, part.vpcs, &EndedPart::default()).await.map_err(failed)?.is_some()
+        && state.lease(&format!("ended#{sweep}"), after(setup, COUNTED_FOR)).await.map_err(failed)?
+    {
+        setup.ports.metrics.sweep_ended();
+    }
+    Ok(())
+}
+
+/// Sends the digests of what was found.
+async fn tell(setup: &Setup, state: &dyn StateStore, all: Vec<EndedPart>) -> Result<(), String> {
+    let mut records: Vec<Record> = all.into_iter().flat_map(EndedPart::into_records).collect();
+    let about = |record: &Record| match &record.group {
+        Some(group) => group.id.clone(),
+        None => record.clusters.first().cloned().unwrap_or_default(),
+    };
+    let about: Vec<String> = records.iter().map(about).collect();
+    let each = about.iter().zip(&mut records);
+    let each =
+        each.flat_map(|(of, record)| record.findings.iter_mut().map(move |finding| (of.as_str(), None, finding)));
+    let mut news = News::of(state, &setup.location, None, each.collect(), setup.ports.clock.now()).await;
+    let digests: Vec<Outgoing> = notice::digests(&records).into_iter().map(Outgoing::once).collect();
+    let unsent = notify(&setup.ports, &digests).await;
+    if !unsent.is_empty() {
+        return Err(unsent.join("; "));
+    }
+    news.keep(state, None).await;
+    for problem in news.problems {
+        tracing::error!(problem, "people may be notified of a digest again");
+    }
+    Ok(())
+}
+
+fn after(setup: &Setup, time: SignedDuration) -> Timestamp {
+    setup.ports.clock.now().saturating_add(time).unwrap_or(Timestamp::MAX)
+}

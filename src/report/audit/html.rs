@@ -1,0 +1,255 @@
+//! An audit as a page: one file that needs no network, for screens, printers and screen readers. Per cluster a picture of who
+//! may talk to whom, the same as a table, the findings, and all rules on demand.
+//!
+//! Text of strangers is escaped by the template, and set as text by the script; the page's own policy lets nothing else run.
+
+mod picture;
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use self::picture::{Drawing, draw};
+use super::flows::{Picture, pictures};
+use super::{Audit, AuditFinding, AuditedGroup, AuditedLocation, MissingInput, Totals};
+use crate::model::text::{cut, lines, plain};
+use crate::policy::model::Severity;
+use crate::report::finding::PortionRecord;
+use crate::report::notice::rule_in_words;
+
+const STYLE: &str = include_str!("html/page.css");
+const SCRIPT: &str = include_str!("html/page.js");
+/// More clusters are closed when the page opens.
+const MAX_OPEN: usize = 5;
+/// Longest sentence.
+const MAX_LEN: usize = 1_000;
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    security: String,
+    title: String,
+    style: &'static str,
+    script: &'static str,
+    policy: String,
+    at: String,
+    totals: Totals,
+    findings: usize,
+    sections: Vec<Section>,
+    warnings: Vec<String>,
+    missing: &'a [MissingInput],
+    /// JSON that cannot end the element that it stands in.
+    island: String,
+    version: &'static str,
+}
+
+/// A cluster, or the account.
+struct Section {
+    number: usize,
+    name: String,
+    about: String,
+    is_open: bool,
+    drawing: Option<Drawing>,
+    flows: Vec<FlowRow>,
+    findings: Vec<Card>,
+    groups: usize,
+    rules: usize,
+}
+
+struct FlowRow {
+    from: String,
+    to: String,
+    ports: String,
+    verdict: &'static str,
+    rules: usize,
+}
+
+/// A finding.
+struct Card {
+    id: String,
+    verdict: &'static str,
+    /// Of the severity, from 0.
+    rank: usize,
+    check: String,
+    decision: String,
+    title: String,
+    group: String,
+    reason: String,
+    detail: String,
+    command: String,
+    advice: String,
+    controls: String,
+}
+
+/// The page.
+///
+/// # Errors
+/// None that a text in memory has.
+pub fn written(audit: &Audit) -> Result<String, askama::Error> {
+    let mut sections = Vec::new();
+    let mut rules = Vec::new();
+    let mut reasons: BTreeMap<String, String> = BTreeMap::new();
+    for location in &audit.locations {
+        for (picture, cluster) in pictures(audit, location).iter().zip(&location.clusters) {
+            let groups: Vec<&AuditedGroup> =
+                location.groups.iter().filter(|audited| audited.group.clusters.contains(cluster)).collect();
+            // A finding about several clusters stands with the first of them that is here.
+            let first = |found: &&AuditFinding| {
+                found.clusters.iter().find(|name| location.clusters.contains(name)) == Some(cluster)
+            };
+            sections.push(section(sections.len(), location, picture, &groups, location.findings.iter().filter(first)));
+            rules.push(groups.iter().flat_map(|audited| of_group(audited, &mut reasons)).collect::<Vec<_>>());
+        }
+        let of_account = location.findings.iter();
+        let of_account: Vec<&AuditFinding> =
+            of_account.filter(|found| !found.clusters.iter().any(|name| location.clusters.contains(name))).collect();
+        if !of_account.is_empty() {
+            let none = Picture { cluster: "The account".to_owned(), nodes: Vec::new(), edges: Vec::new() };
+            sections.push(section(sections.len(), location, &none, &[], of_account.into_iter()));
+            rules.push(Vec::new());
+        }
+    }
+    let is_open = sections.len() <= MAX_OPEN;
+    for section in &mut sections {
+        section.is_open = is_open;
+    }
+    let island = json!({"reasons": reasons, "sections": rules}).to_string();
+    Page {
+        security: security(),
+        title: "Security groups of EKS clusters: what is open".to_owned(),
+        style: STYLE,
+        script: SCRIPT,
+        policy: plain(&audit.policy),
+        at: audit.at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        totals: audit.totals(),
+        findings: audit.findings().count(),
+        sections,
+        warnings: audit.warnings.iter().map(|warning| shown(warning)).collect(),
+        missing: &audit.missing,
+        island: in_element(&island),
+        version: env!("CARGO_PKG_VERSION"),
+    }
+    .render()
+}
+
+/// Nothing is loaded from anywhere, and nothing runs but what was written here.
+fn security() -> String {
+    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+}
+
+/// JSON as a script element may hold it, whatever text is in it.
+fn in_element(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn section<'f>(
+    number: usize,
+    location: &AuditedLocation,
+    picture: &Picture,
+    groups: &[&AuditedGroup],
+    findings: impl Iterator<Item = &'f AuditFinding>,
+) -> Section {
+    let name = |at: usize| picture.nodes.get(at).map(|node| node.name.clone()).unwrap_or_default();
+    let flows = picture.edges.iter().map(|edge| FlowRow {
+        from: name(edge.from),
+        to: name(edge.to),
+        ports: edge.ports.clone(),
+        verdict: edge.verdict.word(),
+        rules: edge.rules,
+    });
+    let findings: Vec<Card> = findings.map(card).collect();
+    let place = format!("account {}, {}", plain(&location.location.account), plain(&location.location.region));
+    let of = |verdict: &str| findings.iter().filter(|found| found.verdict == verdict).count();
+    Section {
+        number,
+        name: plain(&picture.cluster),
+        about: format!("{place}; {} to revoke, {} to look at", of("revoke"), of("report")),
+        is_open: true,
+        drawing: (!picture.nodes.is_empty()).then(|| draw(picture)),
+        flows: flows.collect(),
+        findings,
+        groups: groups.len(),
+        rules: groups.iter().map(|audited| audited.rules.len()).sum(),
+    }
+}
+
+fn card(found: &AuditFinding) -> Card {
+    let severity = found.severity.map_or("", Severity::word);
+    let group = found.group.as_ref().map(|group| {
+        let name = group.name.as_deref().map(plain).unwrap_or_default();
+        let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
+        format!("{} {name} ({})", plain(&group.id), roles.join(", "))
+    });
+    let (command, advice) = match &found.fix {
+        Some(fix) if found.is_fixed_by_command() => (lines(fix, false), String::new()),
+        Some(fix) => (String::new(), shown(fix)),
+        None => (String::new(), String::new()),
+    };
+    Card {
+        id: found.fingerprint.chars().take(16).collect(),
+        verdict: found.verdict.word(),
+        rank: found.severity.map_or(0, |severity| severity as usize + 1),
+        check: plain(found.check_id()),
+        decision: if severity.is_empty() {
+            found.verdict.word().to_owned()
+        } else {
+            format!("{} ({severity})", found.verdict.word())
+        },
+        title: shown(&found.title()),
+        group: group.unwrap_or_default(),
+        reason: shown(&found.reason),
+        detail: found.detail.as_deref().filter(|detail| *detail != found.reason).map(shown).unwrap_or_default(),
+        command,
+        advice,
+        controls: found.controls.join(", "),
+    }
+}
+
+/// Each rule of a group: the group, the rule, the verdict, and what decided each portion.
+fn of_group(audited: &AuditedGroup, reasons: &mut BTreeMap<String, String>) -> Vec<Value> {
+    let group = &audited.group;
+    let name =
+        if group.name.is_empty() { plain(&group.id) } else { format!("{} {}", plain(&group.id), plain(&group.name)) };
+    let mut rules = Vec::new();
+    for rule in &audited.rules {
+        let portions: Vec<Value> = rule
+            .judged
+            .portions
+            .iter()
+            .flat_map(PortionRecord::of)
+            .map(|portion| {
+                reasons.entry(portion.clause.clone()).or_insert_with(|| shown(&portion.reason));
+                let protocol = if portion.protocol == "-1" { "everything" } else { &portion.protocol };
+                let what = format!("{protocol} {} {}", portion.ports, portion.peer_class);
+                json!([portion.clause, what, portion.verdict])
+            })
+            .collect();
+        let what = shown(&rule_in_words(&rule.judged.rule));
+        rules.push(json!([name, what, rule.judged.verdict, portions]));
+    }
+    rules
+}
+
+fn shown(text: &str) -> String {
+    cut(&lines(text, false).replace(['\n', '\t'], " "), MAX_LEN)
+}

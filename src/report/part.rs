@@ -1,0 +1,58 @@
+//! A part of a sweep that ended, as the state keeps it until all parts have.
+//!
+//! Owns: what is kept, and what is left out where it does not fit. Must not: keep or send it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::finding::ForPeople;
+use crate::report::record::Record;
+
+/// Records that are kept for the digest, in bytes; the state takes some 400 KB. The others were recorded, and are in no
+/// digest.
+const MAX_BYTES: usize = 300_000;
+
+/// What a part found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EndedPart {
+    /// The groups that it saw.
+    pub groups: BTreeSet<String>,
+    /// Whether it saw all that it should.
+    pub is_complete: bool,
+    /// What is to be said, worst first.
+    records: Vec<Record>,
+    /// What no record has, of each finding of each.
+    #[serde(default)]
+    for_people: Vec<Vec<ForPeople>>,
+}
+
+impl EndedPart {
+    /// With as many of the records as fit.
+    pub fn new(groups: BTreeSet<String>, is_complete: bool, mut records: Vec<Record>) -> Self {
+        records.retain(|record| !record.findings.is_empty());
+        records.sort_by_key(|record| Reverse((record.outcome, record.severity)));
+        let mut room = MAX_BYTES;
+        let of = |record: &Record| record.findings.iter().map(|finding| finding.for_people.clone()).collect();
+        records.retain(|record| {
+            let for_people: Vec<ForPeople> = of(record);
+            let bytes = serde_json::to_vec(&(record, for_people)).map_or(usize::MAX, |json| json.len());
+            let fits = bytes <= room;
+            room = room.saturating_sub(if fits { bytes } else { 0 });
+            fits
+        });
+        let for_people = records.iter().map(of).collect();
+        Self { groups, is_complete, records, for_people }
+    }
+
+    /// What is to be said, with what decides whether it is.
+    pub fn into_records(mut self) -> Vec<Record> {
+        for (record, of_it) in self.records.iter_mut().zip(self.for_people) {
+            for (finding, for_people) in record.findings.iter_mut().zip(of_it) {
+                finding.for_people = for_people;
+            }
+        }
+        self.records
+    }
+}

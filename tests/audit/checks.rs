@@ -1,0 +1,212 @@
+//! The checks of an audit beyond the policy: each finds what it is for, and is silent where it cannot know.
+
+use serde_json::{Value, json};
+
+use crate::{NODE, answer, changed, folder, without};
+
+const SPARE: &str = "sg-0f1a000000000004d";
+const CLUSTER: &str = "sg-0c1a000000000001a";
+
+/// What the checks beyond the policy found: `unused-group prod-spare`.
+fn checked(answer: &Value) -> Vec<String> {
+    let findings = answer["findings"].as_array().unwrap().iter();
+    let mut found: Vec<String> = findings
+        .filter(|one| {
+            one["check"].as_str().is_some_and(|check| check != "unreadable-rule") && one["kind"] != "endpoint"
+        })
+        .map(|one| format!("{} {}", one["check"].as_str().unwrap(), one["group"]["name"].as_str().unwrap_or("-")))
+        .collect();
+    found.sort();
+    found
+}
+
+/// A group of the saved account.
+fn group<'v>(name: &str, value: &'v mut Value, id: &str) -> Option<&'v mut Value> {
+    let groups = value.get_mut("SecurityGroups").filter(|_| name == "security-groups.json")?.as_array_mut().unwrap();
+    groups.iter_mut().find(|group| group["GroupId"] == id)
+}
+
+/// Adds a rule of a group, in both answers.
+fn add_rule(name: &str, value: &mut Value, id: &str, of: &str, peer: &Value) {
+    let (cidr, to_group) = (peer.get("CidrIp").cloned(), peer.get("GroupId").cloned());
+    if name == "security-group-rules.json" {
+        let mut rule = json!({
+            "SecurityGroupRuleId": id, "GroupId": of, "GroupOwnerId": "111122223333", "IsEgress": false,
+            "IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "Description": "x", "Tags": [],
+        });
+        match (cidr, to_group) {
+            (Some(cidr), _) => rule["CidrIpv4"] = cidr,
+            (None, Some(_)) => rule["ReferencedGroupInfo"] = peer.clone(),
+            (None, None) => panic!("{peer}"),
+        }
+        value["SecurityGroupRules"].as_array_mut().unwrap().push(rule);
+    } else if let Some(group) = group(name, value, of) {
+        let mut permission = json!({"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080});
+        let list = if peer.get("CidrIp").is_some() { "IpRanges" } else { "UserIdGroupPairs" };
+        permission[list] = json!([peer]);
+        group["IpPermissions"].as_array_mut().unwrap().push(permission);
+    }
+}
+
+/// What is changed in the answers.
+type Change = fn(&str, &mut Value);
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table, one row for each check and its neighbours")]
+fn each_check_finds_what_it_is_for_and_nothing_else_changes() {
+    let usual = ["no-description k8s-shop-0123456789", "no-description prod-node", "no-description prod-spare"];
+    let with = |more: &[&str]| {
+        let mut all: Vec<String> = usual.iter().chain(more).map(|one| (*one).to_owned()).collect();
+        all.sort();
+        all
+    };
+    let unused = "unused-group prod-spare";
+    assert_eq!(checked(&answer(&["--from", "tests/audit/saved"])), with(&[unused]));
+    let changes: [(&str, Change, &[&str]); 12] = [
+        (
+            "gone",
+            |name, value| add_rule(name, value, "sgr-0a1", NODE, &json!({"GroupId": "sg-0aaaaaaaaaaaaaaaa"})),
+            &[unused, "peer-gone prod-node"],
+        ),
+        (
+            "other-account",
+            |name, value| {
+                add_rule(
+                    name,
+                    value,
+                    "sgr-0a1",
+                    NODE,
+                    &json!({"GroupId": "sg-0aaaaaaaaaaaaaaaa", "UserId": "444455556666"}),
+                );
+            },
+            &[unused],
+        ),
+        (
+            "peering",
+            |name, value| {
+                let peer =
+                    json!({"GroupId": "sg-0aaaaaaaaaaaaaaaa", "UserId": "444455556666", "PeeringStatus": "deleted"});
+                add_rule(name, value, "sgr-0a1", NODE, &peer);
+            },
+            &[unused, "peer-gone prod-node"],
+        ),
+        (
+            "idle-peer",
+            |name, value| add_rule(name, value, "sgr-0a1", NODE, &json!({"GroupId": SPARE})),
+            &["peer-unattached prod-node"],
+        ),
+        (
+            "covered",
+            |name, value| {
+                add_rule(name, value, "sgr-0a1", NODE, &json!({"CidrIp": "10.0.0.0/8"}));
+                add_rule(name, value, "sgr-0a2", NODE, &json!({"CidrIp": "10.1.0.0/16"}));
+            },
+            &[unused, "redundant-rule prod-node"],
+        ),
+        (
+            "covered-not",
+            |name, value| {
+                add_rule(name, value, "sgr-0a1", NODE, &json!({"CidrIp": "10.0.0.0/9"}));
+                add_rule(name, value, "sgr-0a2", NODE, &json!({"CidrIp": "10.128.0.0/9"}));
+            },
+            &[unused],
+        ),
+        (
+            "karpenter",
+            |name, value| {
+                if let Some(group) = group(name, value, SPARE) {
+                    group["Tags"]
+                        .as_array_mut()
+                        .unwrap()
+                        .push(json!({"Key": "karpenter.sh/discovery", "Value": "prod"}));
+                }
+            },
+            &[],
+        ),
+        (
+            "leftover",
+            |name, value| {
+                if let Some(group) = group(name, value, "sg-0b1a000000000005e") {
+                    group["Tags"] = json!([{"Key": "kubernetes.io/cluster/old", "Value": "owned"}]);
+                }
+            },
+            &[unused, "leftover-group orders-db"],
+        ),
+        (
+            "two-roles",
+            |name, value| {
+                if name == "cluster.prod.json" {
+                    value["cluster"]["resourcesVpcConfig"]["securityGroupIds"] = json!([NODE]);
+                }
+            },
+            &[unused, "several-roles prod-node"],
+        ),
+        (
+            "quota",
+            |name, value| {
+                for n in 0..50 {
+                    add_rule(name, value, &format!("sgr-0b{n}"), NODE, &json!({"CidrIp": format!("10.{n}.0.0/16")}));
+                }
+            },
+            &[unused, "near-quota prod-node"],
+        ),
+        (
+            "cut",
+            |name, value| {
+                if name == "instances.json" {
+                    value["NextToken"] = json!("x");
+                }
+            },
+            &["input-incomplete -"],
+        ),
+        (
+            "stock-group",
+            |name, value| {
+                if let Some(group) = group(name, value, CLUSTER) {
+                    group["Description"] = json!("");
+                }
+            },
+            &[unused],
+        ),
+    ];
+    for (name, change, more) in changes {
+        let found = answer(&["--from", &changed(&format!("check-{name}"), change)]);
+        assert_eq!(checked(&found), with(more), "{name}: {:#}", found["findings"]);
+    }
+    for (left_out, still) in
+        [("interfaces", false), ("instances", false), ("list-clusters", true), ("cluster.prod", false)]
+    {
+        let found = answer(&["--from", &without("check-without", &[left_out])]);
+        assert_eq!(checked(&found).contains(&unused.to_owned()), still, "without {left_out}");
+    }
+}
+
+#[test]
+fn shared_groups_and_exceptions_are_told_by_what_the_policy_says() {
+    let two = changed("check-shared", |name, value| {
+        if name == "instances.json" {
+            let node = json!({
+                "InstanceId": "i-0b1", "State": {"Name": "running"}, "VpcId": "vpc-0a1b2c3d4e5f60001",
+                "SecurityGroups": [{"GroupId": NODE}], "Tags": [{"Key": "aws:eks:cluster-name", "Value": "dev"}],
+            });
+            value["Reservations"][0]["Instances"].as_array_mut().unwrap().push(node);
+        }
+        if name == "list-clusters.json" {
+            value["clusters"] = json!(["prod", "dev"]);
+        }
+    });
+    let policy = "version: 1\nclusters:\n  - {name: prod, environment: production}\n  - {name: dev, environment: test}\n\
+                  exceptions:\n  - {id: over, reason: r, owner: o, expires: 2020-01-01, protocol: tcp, ports: [22], \
+                  from: [203.0.113.7/32]}\n  - {id: idle, reason: r, owner: o, expires: 2999-01-01, protocol: tcp, \
+                  ports: [8443], from: [203.0.113.7/32]}\n";
+    let folder = folder("check-policy", &[("policy.yaml".to_owned(), policy.into())]);
+    let found = checked(&answer(&["--from", &two, "--policy", &format!("{folder}/policy.yaml")]));
+    for expected in [
+        "shared-between-clusters prod-node",
+        "shared-between-environments prod-node",
+        "exception-expired -",
+        "exception-unused -",
+    ] {
+        assert!(found.contains(&expected.to_owned()), "{expected}: {found:?}");
+    }
+}
