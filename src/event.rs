@@ -136,6 +136,19 @@ pub struct Actor {
     pub invoked_by: Option<String>,
 }
 
+impl Actor {
+    /// The role or the user, whatever the session.
+    pub fn principal(&self) -> Option<String> {
+        let without_session = |arn: &String| match arn.split_once(":assumed-role/") {
+            Some((account, role)) => {
+                format!("{account}:assumed-role/{}", role.split('/').next().unwrap_or_default())
+            }
+            None => arn.clone(),
+        };
+        self.session_issuer.clone().or_else(|| self.arn.as_ref().map(without_session))
+    }
+}
+
 /// One group that may have changed, and which of its rules the event names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

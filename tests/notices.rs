@@ -176,11 +176,65 @@ fn a_sweep_is_one_digest_per_cluster() {
     ];
     let records: Vec<&Record> = records.iter().collect();
     let digest = notice::digest(&records).unwrap();
-    insta::assert_snapshot!("digest", forms(&notice::digest_message(&records, digest)));
+    insta::assert_snapshot!("digest", forms(&notice::message_of_many(&records, digest)));
     assert_eq!(notice::digest(&records[2..]), None, "there is nothing to tell of a clean group");
     let mut known = records[1].clone();
     known.findings[0].notified_at = Some(at(0));
     assert_eq!(notice::digest(&[&known]), None, "people know");
+}
+
+#[test]
+fn a_digest_has_what_is_new_first_and_the_rest_in_one_line() {
+    let node = group((0..9).map(|n| rule(&format!("sgr-0b{n}"), Packets::Tcp(9000, 9000), "0.0.0.0/0")).collect());
+    let mut other = group(vec![kubelet(), rule("sgr-0a2", Packets::Tcp(9000, 9000), "0.0.0.0/0")]);
+    other.id = "sg-0other".to_owned();
+    let mut records = [
+        record(&node, findings(&node, &[Action::WouldRevoke]), None),
+        record(&other, findings(&other, &[Action::WouldRevoke, Action::Reported]), None),
+    ];
+    for finding in records.iter_mut().flat_map(|record| &mut record.findings) {
+        finding.for_people.since = Some(at(0));
+        finding.for_people.is_unchanged = finding.rule().unwrap().id != "sgr-0a2";
+    }
+    let digest = notice::digest(&[&records[0], &records[1]]).unwrap();
+    let [new, old] = digest.sections.as_slice() else { panic!("{digest:?}") };
+    assert!(new.title.starts_with("sg-0other"), "{new:?}");
+    let [first, last] = new.lines.as_slice() else { panic!("{new:?}") };
+    assert!(first.contains("sgr-0a2. Open, reported only, seen since 2026-11-23T03:00:05Z"), "{first}");
+    assert!(
+        last.starts_with("Unchanged, and still open: 1 finding, the oldest since") && last.contains("sgr-0a1"),
+        "{last}"
+    );
+    assert_eq!(old.lines.len(), 1);
+    assert!(old.lines[0].contains("9 findings") && old.lines[0].ends_with("and 4 more"), "{old:?}");
+    // What needs a person is written out however often it was.
+    records[1].findings[0].action = Action::Refused;
+    let digest = notice::digest(&[&records[1]]).unwrap();
+    assert!(digest.sections[0].lines.iter().all(|line| !line.starts_with("Unchanged")), "{digest:?}");
+}
+
+#[test]
+fn a_call_that_concerns_many_groups_is_one_notice_in_every_form() {
+    let node = group(vec![kubelet(), rule("sgr-0a2", Packets::Tcp(9000, 9000), "0.0.0.0/0")]);
+    let mut other = group(vec![rule("sgr-0a3", Packets::Tcp(22, 22), "::/0")]);
+    (other.id, other.clusters) = ("sg-0other".to_owned(), ["test".to_owned()].into());
+    let event = event(kim());
+    let mut failed = findings(&other, &[Action::Failed]);
+    failed[0].contested = Some(Contested { times: 3, since: at(0), by: vec![] });
+    let records = [
+        record(&node, findings(&node, &[Action::Revoked, Action::Reported]), Some(&event)),
+        record(&other, failed, Some(&event)),
+    ];
+    let all: Vec<&Record> = records.iter().collect();
+    let message = notice::message_of_many(&all, notice::notice_of_call(&all, at(2)));
+    insta::assert_snapshot!("call", forms(&message));
+    assert_eq!(
+        notice::notice_of_call(&all[..1], at(2)),
+        notice::notice(&records[0], at(2)),
+        "one group is said in full"
+    );
+    let many: Vec<&Record> = records.iter().cycle().take(500).collect();
+    holds_its_limits(&notice::notice_of_call(&many, at(2)), &message.attributes);
 }
 
 /// What a form shows as text, whatever its syntax is.

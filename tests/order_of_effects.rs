@@ -8,6 +8,8 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+#[path = "order_of_effects/news.rs"]
+mod news;
 mod not_known;
 #[path = "order_of_effects/nothing_lost.rs"]
 mod nothing_lost;
@@ -236,7 +238,8 @@ impl Ec2 for Fake {
         let others = (0..*self.0.other_users.lock().unwrap()).map(|n| format!("sg-{n:017x}"));
         let uses = |rule: &Rule| rule.peer == Peer::PrefixList(list.to_owned());
         let is_user = self.0.rules.lock().unwrap().iter().any(uses);
-        Ok(is_user.then(|| GROUP.to_owned()).into_iter().chain(others).collect())
+        let beside = self.0.peer_is_tagged.lock().unwrap().then(|| "sg-0bb".to_owned());
+        Ok(is_user.then(|| GROUP.to_owned()).into_iter().chain(beside).chain(others).collect())
     }
     async fn default_vpc_group(&self, _: &str) -> Result<Option<String>, CloudError> {
         Ok(None)
@@ -250,11 +253,11 @@ impl Ec2 for Fake {
             let action = "ec2:DescribeSecurityGroupRules".to_owned();
             return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
         }
+        let beside = self.0.rules_beside.lock().unwrap().clone();
+        let is_beside = groups.contains(&"sg-0bb".to_owned());
+        let beside = beside.into_iter().filter(|_| is_beside).map(|rule| ("sg-0bb".to_owned(), rule));
         if !groups.contains(&GROUP.to_owned()) {
-            let beside = self.0.rules_beside.lock().unwrap().clone();
-            let is_beside = groups.contains(&"sg-0bb".to_owned());
-            let rules = beside.into_iter().filter(|_| is_beside).map(|rule| ("sg-0bb".to_owned(), rule));
-            return Ok(Rules { rules: rules.collect(), unreadable: vec![] });
+            return Ok(Rules { rules: beside.collect(), unreadable: vec![] });
         }
         let mut rules = self.0.rules.lock().unwrap().clone();
         for (left, rule) in self.0.lagging.lock().unwrap().values_mut().filter(|(left, _)| *left > 0) {
@@ -263,7 +266,8 @@ impl Ec2 for Fake {
         }
         let unreadable = self.0.unreadable.lock().unwrap().clone();
         let unreadable = unreadable.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect();
-        Ok(Rules { rules: rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect(), unreadable })
+        let rules = rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).chain(beside);
+        Ok(Rules { rules: rules.collect(), unreadable })
     }
     async fn interfaces(&self, _: &Selector) -> Result<Interfaces, CloudError> {
         self.0.call("interfaces".into());
@@ -1893,8 +1897,8 @@ async fn what_came_while_the_guard_only_reported_stays_and_is_told_once_as_criti
     let reporting = Case::process(Arc::clone(&enforcing.world), (Mode::Report, Mode::Report), 50, true);
     enforcing.world.rules.lock().unwrap().push(kubelet("sgr-1"));
     assert_eq!(reporting.sweep().await, [("sgr-1".to_owned(), Action::WouldRevoke)]);
-    // Within the hour people have heard of the rule itself, so that nobody would hear why it is left.
-    for (minutes, is_said, is_news) in [(0, true, false), (60, true, true), (60, false, true)] {
+    // That people have heard of the rule itself within the hour does not say why it is left now.
+    for (minutes, is_said, is_news) in [(0, true, true), (0, false, false), (60, false, true)] {
         enforcing.world.milliseconds.fetch_add(minutes * 60_000, Ordering::Relaxed);
         let sweep = enforcing.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
         let finding = &sweep.records[0].findings[0];

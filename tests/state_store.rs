@@ -167,7 +167,8 @@ fn pk(n: usize) -> String {
 /// Opened so many seconds ago.
 fn opened(seconds: i64) -> History {
     let at = Timestamp::from_second(NOW - seconds).unwrap();
-    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))), is_left: false };
+    let blank = Sighting::of(&Finding::read_denied(String::new()), None, at);
+    let sighting = Sighting { action: Action::Revoked, opened: Some((at, Some("ann".to_owned()))), ..blank };
     History::default().with(&sighting, &Notification::Send, at)
 }
 

@@ -83,15 +83,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     let exit =
         if explained.iter().flat_map(|group| &group.steps).any(is_forbidden) { Exit::Findings } else { Exit::Clean };
     let records = explained.into_iter().map(|group| record(&change, &policy, mode, group, now));
-    let messages: Vec<(Record, Message)> = records
-        .map(|record| {
-            let notice = notice::is_news(&record).then(|| notice::notice(&record, now));
-            let message = notice::message(&record, notice);
-            (record, message)
-        })
-        .collect();
-    let texts: Vec<String> =
-        messages.iter().filter_map(|(record, message)| text(arguments.form, record, message)).collect();
+    let records: Vec<Record> = records.collect();
+    let news: Vec<&Record> = records.iter().filter(|record| notice::is_news(record)).collect();
+    let texts: Vec<String> = match arguments.form {
+        Form::Json => records.iter().filter_map(json).collect(),
+        // People get one notice of a call.
+        form if !news.is_empty() => {
+            let message = notice::message_of_many(&news, notice::notice_of_call(&news, now));
+            text(form, &message).into_iter().collect()
+        }
+        _ => Vec::new(),
+    };
     if texts.is_empty() {
         let nothing =
             "Nothing would be sent: the event names no rule that the policy objects to and that can be judged here.\n";
@@ -100,17 +102,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     Ok(CommandOutput::new(texts.join("\n"), exit))
 }
 
-fn text(form: Form, record: &Record, message: &Message) -> Option<String> {
-    let notice = message.notice.as_ref();
-    let pretty = |json: &str| {
-        let value: serde_json::Value = serde_json::from_str(json).ok()?;
-        CommandOutput::json(&value, Exit::Clean).ok().map(|answer| answer.text)
-    };
+fn pretty(json: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    CommandOutput::json(&value, Exit::Clean).ok().map(|answer| answer.text)
+}
+
+fn json(record: &Record) -> Option<String> {
+    let message = notice::message(record, None);
+    (!record.findings.is_empty()).then(|| pretty(message.record.as_deref()?)).flatten()
+}
+
+fn text(form: Form, message: &Message) -> Option<String> {
+    let notice = message.notice.as_ref()?;
     match form {
-        Form::Email => notice.map(|notice| format!("Subject: {}\n\n{}", notice.subject, email::text(notice))),
-        Form::Q => pretty(&q::json(notice?, &message.attributes)),
-        Form::Slack => pretty(&slack::json(notice?)),
-        Form::Json => (!record.findings.is_empty()).then(|| pretty(message.record.as_deref()?)).flatten(),
+        Form::Email => Some(format!("Subject: {}\n\n{}", notice.subject, email::text(notice))),
+        Form::Q => pretty(&q::json(notice, &message.attributes)),
+        Form::Slack => pretty(&slack::json(notice)),
+        Form::Json => message.record.as_deref().and_then(pretty),
     }
 }
 
@@ -134,6 +142,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
     let mut finding = Finding::of_rule(step.finding, (step.named, step.standing.is_known()), action, detail);
+    finding.for_people = step.for_people;
     finding.close(now, &group.rules);
     finding
 }

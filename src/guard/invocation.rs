@@ -1,4 +1,8 @@
-//! The running work of one invocation: what was done for each group, the records and messages of it, and what is not done.
+//! The running work of one invocation: what was done for each group, what clusters lack, and what is not done.
+//!
+//! Must not: say anything of it (`finish` does).
+
+mod finish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,25 +15,17 @@ use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
-use crate::guard::journal;
 use crate::guard::left_over::{self, Tried};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
-use crate::guard::news::News;
-use crate::guard::notify::{Outgoing, notify};
 use crate::guard::remediate::StepResult;
-use crate::guard::response::{GuardError, Response};
 use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
 use crate::model::group::Group;
-use crate::policy::model::{Mode, Verdict};
-use crate::report::finding::{Finding, worst_first};
+use crate::report::finding::Finding;
 use crate::report::journal::Journal;
-use crate::report::notice;
-use crate::report::outcome::{Action, Outcome};
-use crate::report::record::{About, Record};
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
 const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
@@ -50,8 +46,6 @@ pub(super) struct Invocation<'a> {
     changed: BTreeMap<String, BTreeSet<String>>,
     /// What is to be remembered of rules.
     lesson: Lesson,
-    pub(super) records: Vec<Record>,
-    messages: Vec<Outgoing>,
     problems: Vec<String>,
     /// What could not be written into journals: it was told, so the event counts as handled all the same.
     unwritten: Vec<String>,
@@ -82,8 +76,6 @@ impl<'a> Invocation<'a> {
             left_over: vec![],
             changed: BTreeMap::new(),
             lesson: Lesson::default(),
-            records: vec![],
-            messages: vec![],
             problems: vec![],
             unwritten: vec![],
             is_told: false,
@@ -242,30 +234,6 @@ impl<'a> Invocation<'a> {
         is_known
     }
 
-    /// What other tries did, as findings: of this very event, or of an earlier sweep in a sweep, with what was found now; of
-    /// any other event, with that event.
-    fn joined(&mut self, found: &mut [(Group, bool, Vec<Finding>)]) -> Vec<(Group, Option<Event>, Vec<Finding>)> {
-        let InvocationContext { setup, event, .. } = self.context;
-        let now = setup.ports.clock.now();
-        let mut others = Vec::new();
-        for left in std::mem::take(&mut self.left_over) {
-            let Tried { group, id, caller, entries } = left;
-            self.changed.entry(group.id.clone()).or_default().extend(entries.keys().cloned());
-            let mut findings = left_over::findings(entries, &group, &setup.policy, now);
-            let is_ours = id.as_deref() == event.map(|event| event.id.as_str());
-            if let Some((_, known, with)) = found.iter_mut().find(|(known, ..)| is_ours && known.id == group.id) {
-                *known &= findings.iter().all(|finding| finding.known);
-                with.append(&mut findings);
-                worst_first(with);
-            } else {
-                let of = |id| caller?.event(id, &setup.location);
-                let by = if is_ours { event.cloned() } else { id.and_then(of) };
-                others.push((group, by, findings));
-            }
-        }
-        others
-    }
-
     /// Something that is not done; the invocation goes on and ends in an error.
     pub(super) fn problem(&mut self, problem: String) {
         self.problems.push(problem);
@@ -275,162 +243,4 @@ impl<'a> Invocation<'a> {
     pub(super) fn is_empty(&self) -> bool {
         self.looked_at.is_empty()
     }
-
-    /// What is to be said of a group.
-    fn findings(
-        &mut self,
-        group: &Group,
-        results: Vec<StepResult>,
-        about: Vec<Finding>,
-        missing: Missing,
-    ) -> Vec<Finding> {
-        for result in results.iter().filter(|result| result.is_unfinished) {
-            let why = result.detail.as_deref().unwrap_or("no reason known");
-            self.problems.push(format!("rule `{}` of `{}`: {why}", result.finding.rule.id, group.id));
-        }
-        // What lets nobody in yet is not told, although the policy would mind.
-        let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
-        let mut findings: Vec<Finding> = results.into_iter().filter(is_told).map(finding).collect();
-        findings.extend(about);
-        findings.extend(missing.into_iter().map(|(_, finding)| finding));
-        worst_first(&mut findings);
-        findings
-    }
-
-    fn record(&mut self, about: About<'_>, mode: Mode, findings: Vec<Finding>, event: Option<&Event>) {
-        let Setup { ports, policy, location, .. } = self.context.setup;
-        let mut record = Record::of(location, policy, mode, about, findings, event);
-        let elapsed = ports.clock.now().duration_since(self.context.started);
-        record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
-        // A sweep makes one digest per cluster.
-        let is_notified = (event.is_some() || self.context.event.is_some()) && notice::is_news(&record);
-        let mut for_people = is_notified.then(|| notice::notice(&record, self.context.setup.ports.clock.now()));
-        self.context.setup.ports.metrics.record(&record);
-        for record in record.split() {
-            (self.context.setup.ports.record_log)(&record);
-            if record.outcome > Outcome::Compliant {
-                // People are notified once, of the whole; machines get every part.
-                let message = notice::message(&record, for_people.take());
-                self.messages.push(Outgoing::of(&record, message, ports.clock.now()));
-            }
-            self.records.push(record);
-        }
-    }
-
-    /// Notifies everybody, whatever else failed, and says what is not done.
-    pub(super) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        self.send_again().await;
-        let mut missing = self.missing().await;
-        let mut exposed = self.exposed().await;
-        let mut found: Vec<(Group, bool, Vec<Finding>)> = Vec::new();
-        for MendedGroup { group, known, closed_at, results, about, .. } in std::mem::take(&mut self.looked_at) {
-            // Reported once, with the first group that it concerns.
-            let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
-            missing = rest;
-            let is_changed = |result: &&StepResult| result.action.is_closed_by_us();
-            let changed = results.iter().filter(is_changed).map(|result| result.finding.rule.id.clone());
-            self.changed.entry(group.id.clone()).or_default().extend(changed);
-            let mut findings = self.findings(&group, results, about, here);
-            if let Some(at) = closed_at {
-                for finding in &mut findings {
-                    finding.close(at, &group.rules);
-                }
-            }
-            found.push((group, known, findings));
-        }
-        let mut others = self.joined(&mut found);
-        let mut news = News::default();
-        // What a part finds is told with the others, and counts as told then.
-        if let Some(state) = self.context.setup.ports.state.as_ref().filter(|_| !self.is_part) {
-            let mut each = Vec::new();
-            for (group, _, findings) in &mut found {
-                each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), self.context.event, finding)));
-            }
-            for (group, event, findings) in &mut others {
-                each.extend(findings.iter_mut().map(|finding| (group.id.as_str(), event.as_ref(), finding)));
-            }
-            let event = self.context.event;
-            each.extend(exposed.iter_mut().map(|(cluster, finding)| (cluster.as_str(), event, finding)));
-            let Setup { ports, location, .. } = self.context.setup;
-            news = News::of(state.as_ref(), location, event, each, ports.clock.now()).await;
-        }
-        // Nothing is left to be said.
-        news.is_handled |= self.is_told && found.iter().all(|(_, _, findings)| findings.is_empty());
-        let has_done = |finding: &Finding| finding.action.outcome() > Outcome::Reported;
-        if let Some(event) = self.context.event.filter(|_| news.is_handled && self.context.round.why.is_none())
-            && self.problems.is_empty()
-            && !found.iter().any(|(_, _, findings)| findings.iter().any(has_done))
-            && others.is_empty()
-        {
-            return Ok(Response::repeat(event));
-        }
-        let Setup { policy, modes, .. } = self.context.setup;
-        let is_event = self.context.event.is_some();
-        for (group, _, findings) in &found {
-            self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings, is_event));
-        }
-        for (group, known, findings) in found {
-            self.record(About::Group(&group), modes.of(policy, &group, known).0, findings, self.context.event);
-        }
-        for (group, event, findings) in others {
-            let is_known = findings.iter().all(|finding| finding.known);
-            self.record(About::Group(&group), modes.of(policy, &group, is_known).0, findings, event.as_ref());
-        }
-        for (cluster, finding) in exposed {
-            let group = Group { clusters: [cluster.clone()].into(), ..Group::default() };
-            let mode = modes.of(policy, &group, self.context.event.is_none()).0;
-            self.record(About::Cluster(&cluster), mode, vec![finding], self.context.event);
-        }
-        if self.context.event.is_none() && !self.is_part {
-            self.messages.extend(notice::digests(&self.records).into_iter().map(Outgoing::once));
-        }
-        let unsent = notify(&self.context.setup.ports, &self.messages).await;
-        let is_notified = unsent.is_empty();
-        let is_told = !is_notified || self.messages.iter().any(Outgoing::is_for_people);
-        self.problems.extend(unsent);
-        if is_notified {
-            // What failed is tried again by the platform. An answer without records may be due to what we did not know yet.
-            let handled = self.context.event.filter(|_| self.problems.is_empty() && !self.records.is_empty());
-            if let Some(event) = handled {
-                self.handled.insert(&event.id);
-            }
-            if let Some(state) = &self.context.setup.ports.state {
-                let unsaid = journal::said(&self.context.setup.ports, std::mem::take(&mut self.changed)).await;
-                self.unwritten.extend(unsaid);
-                self.lesson.groups.retain(|_, learnt| learnt.is_anything());
-                if self.lesson != Lesson::default()
-                    && let Err(error) = state.learn(&self.lesson).await
-                {
-                    let why = chain(&error);
-                    self.problems.push(format!("what is known of rules could not be written: {why}"));
-                }
-                news.keep(state.as_ref(), handled).await;
-            }
-        }
-        self.problems.append(&mut news.problems);
-        self.problems.append(&mut self.unwritten);
-        if self.problems.is_empty() {
-            // What is said of a cluster is said although no group was found.
-            let ignored = ignored.filter(|_| self.records.is_empty());
-            Ok(Response { records: self.records, ignored })
-        } else {
-            Err(GuardError::Unfinished { problems: self.problems, is_told })
-        }
-    }
-}
-
-/// A rule stays marked until people have heard why it is left: one whose finding is no news now is learnt the next time.
-fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding], is_event: bool) {
-    let is_unsaid = |id: &str| {
-        findings.iter().any(|finding| {
-            let is_it = finding.rule().is_some_and(|rule| rule.id == id);
-            is_it && (finding.notified_at.is_some() || !notice::is_due(finding, is_event))
-        })
-    };
-    learnt.rules.retain(|known| !learnt.unmarked.contains(&known.rule.id) || !is_unsaid(&known.rule.id));
-}
-
-fn finding(result: StepResult) -> Finding {
-    let before = result.before;
-    Finding { before, ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail) }
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::guard::plan::PlanContext;
 use crate::guard::remediate::StepResult;
-use crate::guard::standing::{Memory, Standing, Told, is_equal, is_narrowed};
+use crate::guard::standing::{Memory, Standing, is_equal, is_narrowed};
 use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, LocationState, Mark, Remembered};
 use crate::model::error::chain;
 use crate::model::group::{Group, PrefixList};
@@ -27,7 +27,7 @@ use crate::policy::model::{Origin, Policy, Verdict};
 use crate::ports::StateStore;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
-use crate::report::outcome::Action;
+use crate::report::outcome::{Action, Told};
 
 type Answer = Result<(KnownGroups, BTreeMap<String, Journal>), String>;
 

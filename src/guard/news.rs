@@ -61,6 +61,7 @@ impl News {
             let history = news.histories.entry(key).or_default();
             let sighting = Sighting::of(finding, by, now);
             let notification = history.notification(&sighting, now);
+            (finding.for_people.since, finding.for_people.is_unchanged) = history.standing(&sighting, now);
             *history = history.with(&sighting, &notification, now);
             match notification {
                 Notification::Send => {}

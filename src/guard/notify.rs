@@ -34,6 +34,12 @@ impl Outgoing {
         Self { message, kept }
     }
 
+    /// The message of a call that concerns all these.
+    pub(super) fn of_call(records: &[&Record], message: Message, now: Timestamp) -> Self {
+        let kept = outbox::key_of_call(records).map(|key| (key, Letter::of_call(records, message.clone(), now)));
+        Self { message, kept }
+    }
+
     /// Whether people hear of it, and not machines alone.
     pub(super) fn is_for_people(&self) -> bool {
         self.message.notice.is_some()

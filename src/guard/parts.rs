@@ -156,7 +156,7 @@ async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPar
 
 /// Sends the digests of what was found.
 async fn tell(setup: &Setup, state: &dyn StateStore, all: Vec<EndedPart>) -> Result<(), String> {
-    let mut records: Vec<Record> = all.into_iter().flat_map(|part| part.records).collect();
+    let mut records: Vec<Record> = all.into_iter().flat_map(EndedPart::into_records).collect();
     let about = |record: &Record| match &record.group {
         Some(group) => group.id.clone(),
         None => record.clusters.first().cloned().unwrap_or_default(),

@@ -11,11 +11,12 @@ use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
 use crate::model::mode::Restore;
 use crate::model::rule::{Peer, Rule};
-use crate::policy::controller::Author;
+use crate::policy::controller::{Author, is_controllers};
 use crate::policy::exposure;
 use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Severity, Verdict};
 use crate::policy::peers::private_everywhere;
+use crate::report::finding::ForPeople;
 use jiff::Timestamp;
 
 /// What we intend to do about one finding.
@@ -61,6 +62,8 @@ pub struct Step {
     pub setting: Option<String>,
     /// What it was known as, if it should be closed and was edited in place.
     pub former: Option<Former>,
+    /// What decides when people hear of it.
+    pub for_people: ForPeople,
 }
 
 impl Step {
@@ -196,15 +199,17 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
         }
         let standing = context.standing(&finding.rule, group);
         let (mode, setting) = context.modes.of(context.policy, group, standing.is_known());
+        let mut told = None;
         let mut intent = intend(&finding, group, mode, setting.as_deref());
         if matches!(intent, Intent::Revoke | Intent::WouldRevoke(_)) && context.is_enforced(group) {
             intent = match standing.clone() {
                 Standing::Refused(why) => Intent::Refuse(why),
                 Standing::Postponed(why) => Intent::Postpone(why),
-                Standing::Known(Some(told)) => {
+                Standing::Known(Some(why)) => {
+                    told = Some(why);
                     finding.severity = Some(Severity::Critical);
                     match intent {
-                        Intent::WouldRevoke(why) => Intent::WouldRevoke(format!("{}; {why}", told.why())),
+                        Intent::WouldRevoke(setting) => Intent::WouldRevoke(format!("{}; {setting}", why.why())),
                         other => other,
                     }
                 }
@@ -219,7 +224,10 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
             intent = instead_of(intent, former);
         }
         let made = context.is_made(&finding.rule);
-        Step { finding, named, made, standing, intent, setting, former }
+        let is_controllers = is_controllers(&finding.rule, author(&finding.rule), group);
+        let has_gained = context.gained(&finding.rule, group) > Some(Verdict::Allow);
+        let for_people = ForPeople { told, is_controllers, has_gained, ..ForPeople::default() };
+        Step { finding, named, made, standing, intent, setting, former, for_people }
     };
     findings.into_iter().map(step).collect()
 }

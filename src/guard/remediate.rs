@@ -23,7 +23,7 @@ use crate::model::error::chain;
 use crate::model::rule::Rule;
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Mode, Severity};
-use crate::report::finding::Finding;
+use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
@@ -57,6 +57,8 @@ pub struct StepResult {
     pub detail: Option<String>,
     /// Whether it has to be tried again, so that the invocation must end in an error.
     pub is_unfinished: bool,
+    /// What decides when people hear of it.
+    pub for_people: ForPeople,
 }
 
 impl StepResult {
@@ -67,14 +69,15 @@ impl StepResult {
         action: Action,
         detail: Option<String>,
     ) -> Self {
-        Self { finding, named, known, before: None, action, detail, is_unfinished: action == Action::Failed }
+        let (is_unfinished, for_people) = (action == Action::Failed, ForPeople::default());
+        Self { finding, named, known, before: None, action, detail, is_unfinished, for_people }
     }
 
     /// What became of a step.
     fn of(step: Step, action: Action, detail: Option<String>) -> Self {
-        let Step { finding, named, standing, former, .. } = step;
+        let Step { finding, named, standing, former, for_people, .. } = step;
         let before = former.map(|former| former.rule);
-        Self { before, ..Self::without_effect(finding, (named, standing.is_known()), action, detail) }
+        Self { before, for_people, ..Self::without_effect(finding, (named, standing.is_known()), action, detail) }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::model::group::Group;
 use crate::model::region::Traffic;
 use crate::model::rule::{Peer, Rule};
 use crate::policy::model::Verdict;
+use crate::report::outcome::Told;
 
 /// An `Authorize…` creates the rules of its response so long after it completed; later it was kept, replayed or redriven
 /// somewhere, and only names them.
@@ -55,27 +56,6 @@ pub enum Memory {
     Unreadable(String),
     /// It was read.
     Read(Remembered),
-}
-
-/// Why people have to hear of a known rule that should be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// It came while the guard only reported.
-    WhileReporting,
-    /// It came while nobody looked, or nobody knows.
-    WhileNotLooking,
-}
-
-impl Told {
-    /// For people.
-    pub fn why(self) -> &'static str {
-        match self {
-            Self::WhileReporting => "it was opened while the guard only reported; close it by hand if nobody needs it",
-            Self::WhileNotLooking => {
-                "it was opened while the guard was not looking; close it by hand if nobody needs it"
-            }
-        }
-    }
 }
 
 /// What a rule is to the guard.

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, Portion};
 use crate::policy::model::{PeerClass, Severity, Verdict};
 use crate::policy::requirement::Unmet;
-use crate::report::outcome::{Action, Connections, Contested};
+use crate::report::outcome::{Action, Connections, Contested, Told};
 
 words! {
     /// What sort of thing a finding is about.
@@ -176,6 +177,27 @@ pub struct Finding {
     /// That it comes back again and again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contested: Option<Contested>,
+    /// When people hear of it; no part of the contract's record.
+    #[serde(skip)]
+    pub for_people: ForPeople,
+}
+
+/// What decides when people hear of a finding, and how much of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ForPeople {
+    /// Why they have to although the rule is known and left.
+    pub told: Option<Told>,
+    /// Whether the rule is a controller's own.
+    pub is_controllers: bool,
+    /// Whether its prefix list gained something to look at since it was known.
+    pub has_gained: bool,
+    /// What the prefix list of the rule holds, where it could be read.
+    pub lets_in: Option<Vec<IpNet>>,
+    /// Since when it stands, as far as is remembered.
+    pub since: Option<Timestamp>,
+    /// Whether people have heard of it as it is.
+    pub is_unchanged: bool,
 }
 
 impl Finding {
@@ -295,6 +317,7 @@ impl Finding {
             connections: None,
             notified_at: None,
             contested: None,
+            for_people: ForPeople::default(),
         }
     }
 

@@ -3,19 +3,22 @@
 //! Owns: which findings are the same, the windows, and what the state keeps. Pure: the state store itself is behind a port.
 //! Must not: write text, or keep anything from being done. A repeat only notifies less often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::event::Event;
 use crate::model::ids::Location;
+use crate::model::region::Addresses;
 use crate::model::rule::Direction;
 use crate::model::text::plain;
-use crate::report::finding::{Finding, Subject};
-use crate::report::outcome::{Action, Contested, Opener, Outcome};
+use crate::policy::model::{Severity, Verdict};
+use crate::report::finding::{Finding, ForPeople, Subject};
+use crate::report::outcome::{Action, Contested, Opener, Outcome, Told};
 
 /// The same finding is sent once in this time. Long enough for a controller that tries again every few minutes, short enough
 /// that what is still open an hour later is sent again in the same shift.
@@ -27,6 +30,10 @@ pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub const CONTESTED_FROM: usize = 3;
 /// Openings remembered of one finding, the newest.
 const MAX_OPENINGS: usize = 50;
+/// Blocks of a prefix list that are remembered.
+const MAX_BLOCKS: usize = 400;
+/// What was not seen for longer counts as opened anew: the longest time between two sweeps, and a day.
+const STANDS: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// Principals named when a rule is contested.
 const MAX_NAMED: usize = 10;
 
@@ -87,17 +94,94 @@ pub struct Sighting {
     pub opened: Option<(Timestamp, Option<String>)>,
     /// Whether it was there before and nothing is done about it: a person has to, and hears of it once a [`DAY`].
     pub is_left: bool,
+    /// Whether it is only to be looked at.
+    pub is_report: bool,
+    /// The id of the rule that stands open. `None`: nothing does, or it is about no rule.
+    pub rule: Option<String>,
+    /// Who opened it: a role or a user, whatever the session.
+    pub principal: Option<String>,
+    /// What people are to be told of it.
+    pub said: Said,
+}
+
+/// What people were told of a finding, as far as another word makes it news.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Said {
+    severity: Option<Severity>,
+    why_left: Option<Told>,
+    lets_in: Option<LetsIn>,
+}
+
+/// What a prefix list lets in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+enum LetsIn {
+    Blocks(BTreeSet<IpNet>),
+    /// Of too many blocks to keep, so that any other list counts as more.
+    Digest(String),
+}
+
+impl LetsIn {
+    fn of(blocks: &[IpNet]) -> Self {
+        if blocks.len() <= MAX_BLOCKS {
+            return Self::Blocks(blocks.iter().copied().collect());
+        }
+        let blocks: Vec<String> = blocks.iter().map(IpNet::to_string).collect();
+        Self::Digest(digest(&blocks.iter().map(String::as_str).collect::<Vec<_>>()))
+    }
+
+    fn is_more_than(&self, known: &Self) -> bool {
+        match (self, known) {
+            (Self::Blocks(now), Self::Blocks(known)) => {
+                let [now, known] = [now, known].map(|blocks| blocks.iter().copied().collect::<Addresses>());
+                !now.without(&known).is_empty()
+            }
+            (now, known) => now != known,
+        }
+    }
+}
+
+impl Said {
+    fn of(finding: &Finding) -> Self {
+        let ForPeople { told, lets_in, .. } = &finding.for_people;
+        Self { severity: finding.severity, why_left: *told, lets_in: lets_in.as_deref().map(LetsIn::of) }
+    }
+
+    /// Whether it says more than what people know. Of what an earlier edition told, not all is known.
+    fn is_news_after(&self, known: &Self) -> bool {
+        known.severity.is_some_and(|known| self.severity.is_some_and(|now| now > known))
+            || (self.why_left.is_some() && self.why_left != known.why_left)
+            || self.lets_in.as_ref().zip(known.lets_in.as_ref()).is_some_and(|(now, known)| now.is_more_than(known))
+    }
+}
+
+/// A rule that stands open.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Standing {
+    last: Timestamp,
+    since: Timestamp,
+    rule: String,
 }
 
 impl Sighting {
     /// A finding that came with this event, or in a sweep. The time of the event counts and not that of its arrival, so that
     /// one event is one opening, however often and in whatever order events come.
     pub fn of(finding: &Finding, event: Option<&Event>, now: Timestamp) -> Self {
-        let is_open = !matches!(finding.action, Action::None | Action::AlreadyGone | Action::Changed);
+        let is_open = !is_over(finding.action);
         let named = event.filter(|_| is_open && finding.named_by_event && finding.rule().is_some());
         let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
         let is_left = finding.known && finding.action == Action::Refused;
-        Self { action: finding.action, opened: named.map(opened), is_left }
+        let is_standing = is_open && !finding.action.is_closed_by_us() && finding.action != Action::WasOpen;
+        Self {
+            action: finding.action,
+            opened: named.map(opened),
+            is_left,
+            is_report: finding.verdict == Verdict::Report,
+            rule: finding.rule().filter(|_| is_standing).map(|rule| rule.id.clone()),
+            principal: named.and_then(|event| event.actor.principal()).map(|name| plain(&name)),
+            said: Said::of(finding),
+        }
     }
 }
 
@@ -126,11 +210,21 @@ pub struct History {
     notified: Option<(Timestamp, Action)>,
     /// When it was last called contested.
     contested: Option<Timestamp>,
+    /// What they were told then.
+    said: Said,
+    /// Who opened it within the last [`DAY`], as digests, and when last.
+    by: BTreeMap<String, Timestamp>,
+    /// The rule that stood open when it was last seen.
+    standing: Option<Standing>,
 }
 
 impl History {
     /// What to notify people of.
     pub fn notification(&self, sighting: &Sighting, now: Timestamp) -> Notification {
+        let is_news = is_news(sighting, self.notified.map(|(_, action)| action)) || self.says_more(sighting, now);
+        if let Some(last) = self.known_by_another_id(sighting, now).filter(|_| !is_news) {
+            return Notification::Quiet { last };
+        }
         let openings = self.openings_with(sighting, now);
         let is_new = sighting.opened.as_ref().is_some_and(|(at, _)| !self.openings.contains_key(at));
         let is_said = self.contested.is_some_and(|at| is_within(DAY, at, now));
@@ -139,9 +233,7 @@ impl History {
         }
         let period = if sighting.is_left { DAY } else { QUIET_PERIOD };
         match self.notified {
-            Some((last, action)) if is_within(period, last, now) && !is_news(sighting, action) => {
-                Notification::Quiet { last }
-            }
+            Some((last, _)) if is_within(period, last, now) && !is_news => Notification::Quiet { last },
             _ => Notification::Send,
         }
     }
@@ -155,7 +247,54 @@ impl History {
             openings: newest(self.openings_with(sighting, now)),
             notified: if is_sent { Some((now, sighting.action)) } else { self.notified },
             contested: if is_contested { Some(now) } else { self.contested },
+            said: if is_sent { self.said_with(sighting) } else { self.said.clone() },
+            by: self.by_with(sighting, now),
+            standing: self.standing_with(sighting, now),
         }
+    }
+
+    /// Since when it stands; whether nothing is new about it to people who heard of it before.
+    pub fn standing(&self, sighting: &Sighting, now: Timestamp) -> (Option<Timestamp>, bool) {
+        let is_known = self.standing.as_ref().is_some_and(|known| sighting.rule.as_ref() == Some(&known.rule));
+        let is_told = self.notified.is_some_and(|(_, action)| action == sighting.action);
+        let is_unchanged = is_known && is_told && !self.says_more(sighting, now);
+        (self.standing_with(sighting, now).map(|standing| standing.since), is_unchanged)
+    }
+
+    /// Whether more is let in, another principal does it, or it is worse or left for another reason.
+    fn says_more(&self, sighting: &Sighting, now: Timestamp) -> bool {
+        let by = self.by.iter().filter(|(_, at)| is_within(DAY, **at, now)).map(|(by, _)| by);
+        let known: BTreeSet<&String> = by.collect();
+        let is_another = |name: &String| !known.is_empty() && !known.contains(&short_digest(name));
+        !is_over(sighting.action)
+            && (sighting.said.is_news_after(&self.said) || sighting.principal.as_ref().is_some_and(is_another))
+    }
+
+    /// When people heard of a rule that is only to be looked at, and that is equal to this one: a controller, or Terraform,
+    /// writes its own again.
+    fn known_by_another_id(&self, sighting: &Sighting, now: Timestamp) -> Option<Timestamp> {
+        let known = self.standing.as_ref().filter(|known| is_within(DAY, known.last, now) && sighting.is_report)?;
+        let is_another = sighting.rule.as_ref().is_some_and(|rule| *rule != known.rule);
+        is_another.then(|| self.notified.map_or(known.last, |(at, _)| at))
+    }
+
+    fn said_with(&self, sighting: &Sighting) -> Said {
+        let lets_in = sighting.said.lets_in.clone().or_else(|| self.said.lets_in.clone());
+        Said { lets_in, ..sighting.said.clone() }
+    }
+
+    fn by_with(&self, sighting: &Sighting, now: Timestamp) -> BTreeMap<String, Timestamp> {
+        let mut by = self.by.clone();
+        by.retain(|_, at| is_within(DAY, *at, now));
+        by.extend(sighting.principal.as_ref().map(|name| (short_digest(name), now)));
+        latest(by)
+    }
+
+    fn standing_with(&self, sighting: &Sighting, now: Timestamp) -> Option<Standing> {
+        let known = self.standing.clone().filter(|known| is_within(STANDS, known.last, now));
+        let Some(rule) = sighting.rule.clone() else { return known };
+        let since = known.filter(|known| known.rule == rule).map_or(now, |known| known.since);
+        Some(Standing { last: now, since, rule })
     }
 
     /// What two invocations remember of the same finding, as one history. The order does not matter.
@@ -166,10 +305,25 @@ impl History {
             let known = openings.entry(at).or_default();
             *known = known.take().max(by);
         }
+        let mut by = self.by;
+        for (name, at) in other.by {
+            let known = by.entry(name).or_insert(at);
+            *known = (*known).max(at);
+        }
+        let (notified, said) = (self.notified, self.said).max((other.notified, other.said));
+        let standing = match (self.standing, other.standing) {
+            (Some(one), Some(other)) if one.rule == other.rule => {
+                Some(Standing { since: one.since.min(other.since), last: one.last.max(other.last), rule: one.rule })
+            }
+            (one, other) => one.max(other),
+        };
         Self {
             openings: newest(openings),
-            notified: self.notified.max(other.notified),
+            notified,
             contested: self.contested.max(other.contested),
+            said,
+            by: latest(by),
+            standing,
         }
     }
 
@@ -177,7 +331,8 @@ impl History {
     pub fn ends(&self) -> Option<Timestamp> {
         let opened = self.openings.last_key_value().map(|(at, _)| *at);
         let last = opened.max(self.notified.map(|(at, _)| at)).max(self.contested);
-        last.map(|last| last.checked_add(DAY).unwrap_or(Timestamp::MAX))
+        let after = |time: SignedDuration| move |last: Timestamp| last.checked_add(time).unwrap_or(Timestamp::MAX);
+        last.map(after(DAY)).max(self.standing.as_ref().map(|standing| standing.last).map(after(STANDS)))
     }
 
     fn openings_with(&self, sighting: &Sighting, now: Timestamp) -> BTreeMap<Timestamp, Option<String>> {
@@ -196,10 +351,27 @@ fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// Whether people are notified although they were a moment ago. Of what needs a person now they are each time.
-fn is_news(sighting: &Sighting, notified: Action) -> bool {
+fn is_news(sighting: &Sighting, notified: Option<Action>) -> bool {
     let Sighting { action, is_left, .. } = *sighting;
-    let is_over = matches!(action, Action::None | Action::AlreadyGone | Action::Changed);
-    (action.outcome() >= Outcome::Refused && !is_left) || (action != notified && !is_over)
+    let is_another = notified.is_some_and(|notified| action != notified);
+    (action.outcome() >= Outcome::Refused && !is_left) || (is_another && !is_over(action))
+}
+
+fn is_over(action: Action) -> bool {
+    matches!(action, Action::None | Action::AlreadyGone | Action::Changed)
+}
+
+fn short_digest(text: &str) -> String {
+    digest(&[text]).chars().take(16).collect()
+}
+
+fn latest(mut by: BTreeMap<String, Timestamp>) -> BTreeMap<String, Timestamp> {
+    while by.len() > MAX_OPENINGS {
+        let oldest = by.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
+        let Some(oldest) = oldest else { break };
+        by.remove(&oldest);
+    }
+    by
 }
 
 fn newest(mut openings: BTreeMap<Timestamp, Option<String>>) -> BTreeMap<Timestamp, Option<String>> {

@@ -4,6 +4,7 @@
 //! descriptions, sessions, user agents) format a message or break a line: every such value goes through
 //! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would obey.
 
+mod call;
 mod compose;
 mod digest;
 pub mod email;
@@ -14,15 +15,18 @@ pub mod slack;
 mod source;
 mod words;
 
+pub use call::notice_of_call;
 pub use compose::notice;
 pub use digest::{digest, digests};
 pub use words::rule_in_words;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
-use crate::report::finding::Finding;
+use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{Record, TriggerKind};
 
@@ -63,7 +67,7 @@ pub struct Notice {
     pub thread: String,
 }
 
-/// One finding, or all of a group in a digest.
+/// One finding, or all of a group where a notice is about many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// The rule in words.
@@ -111,13 +115,19 @@ pub fn message_kept<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Message
 }
 
 /// Whether people hear of this finding. After an event: what the guard closed or left undone, and of new rules those that
-/// the event named or that should go. Known rules wait for the sweep's digest. In a sweep: all.
+/// the event named or that should go. Known rules wait for the sweep's digest, unless it is critical that they were left; so
+/// does what a controller wrote and is only to be looked at. In a sweep: all.
 pub fn is_due(finding: &Finding, is_event: bool) -> bool {
+    let ForPeople { told, is_controllers, has_gained, .. } = &finding.for_people;
     let was_harmless = finding.action == Action::WasOpen && finding.verdict < Verdict::Revoke;
+    let is_new = !finding.known || *has_gained;
+    let is_of_interest =
+        finding.verdict == Verdict::Revoke || (finding.named_by_event && !*is_controllers && !was_harmless);
     !is_event
         || finding.action.outcome() >= Outcome::Refused
         || finding.action.is_closed_by_us()
-        || !finding.known && (finding.named_by_event && !was_harmless || finding.verdict == Verdict::Revoke)
+        || told.is_some()
+        || (is_new && is_of_interest)
 }
 
 /// Whether people are notified of this record: it has a finding that they hear of and did not hear of a moment ago.
@@ -132,8 +142,9 @@ pub fn message(record: &Record, notice: Option<Notice>) -> Message {
     Message { notice, record: Some(json), attributes: attributes(&[record]) }
 }
 
-/// The message of a digest of these records; they are of one cluster, account and region.
-pub fn digest_message(records: &[&Record], notice: Notice) -> Message {
+/// The message of many records, which machines have: those of one call, or of a sweep in one cluster. They are of one
+/// account and region.
+pub fn message_of_many(records: &[&Record], notice: Notice) -> Message {
     Message { notice: Some(notice), record: None, attributes: attributes(records) }
 }
 
@@ -144,7 +155,7 @@ fn attributes(records: &[&Record]) -> Vec<(&'static str, String)> {
     vec![
         ("severity", severity.map_or("none", Severity::word).to_owned()),
         ("outcome", outcome.word().to_owned()),
-        ("cluster", first(cluster)),
+        ("cluster", clusters(records)),
         ("account", first(|record| record.account.clone())),
         ("region", first(|record| record.region.clone())),
         ("trigger", first(|record| record.trigger.word().to_owned())),
@@ -152,6 +163,12 @@ fn attributes(records: &[&Record]) -> Vec<(&'static str, String)> {
 }
 
 fn cluster(record: &Record) -> String {
-    let names = plain(&record.clusters.join(","));
+    clusters(&[record])
+}
+
+/// All of them, each once.
+fn clusters(records: &[&Record]) -> String {
+    let names: BTreeSet<&str> = records.iter().flat_map(|record| &record.clusters).map(String::as_str).collect();
+    let names = plain(&names.into_iter().collect::<Vec<_>>().join(","));
     if names.is_empty() { "unknown".to_owned() } else { names }
 }

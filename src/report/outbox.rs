@@ -45,15 +45,38 @@ pub struct Letter {
 impl Letter {
     /// The message of a record. What needs a person is said at each try; all else once.
     pub fn of(record: &Record, message: Message, now: Timestamp) -> Self {
-        let said = record.findings.iter().map(|finding| {
-            let subject = serde_json::to_string(&finding.subject).unwrap_or_default();
-            let needs_a_person = finding.action.outcome() >= Outcome::Refused;
-            let at = if needs_a_person { now.to_string() } else { String::new() };
-            digest(&[&subject, finding.action.word(), &at]).chars().take(16).collect()
-        });
         let part = record.part.iter().map(|part| format!("part {}", part.n));
-        Self { said: said.chain(part).collect(), message: Some(message), channels: BTreeMap::new() }
+        let said = said(record, &[], now).into_iter().chain(part).collect();
+        Self { said, message: Some(message), channels: BTreeMap::new() }
     }
+
+    /// The message of a call that concerns all these. Each says what it is about: two groups may lack the same.
+    pub fn of_call(records: &[&Record], message: Message, now: Timestamp) -> Self {
+        let said = records.iter().flat_map(|record| said(record, &[&about(record)], now)).collect();
+        Self { said, message: Some(message), channels: BTreeMap::new() }
+    }
+}
+
+fn said(record: &Record, about: &[&str], now: Timestamp) -> Vec<String> {
+    let said = record.findings.iter().map(|finding| {
+        let subject = serde_json::to_string(&finding.subject).unwrap_or_default();
+        let needs_a_person = finding.action.outcome() >= Outcome::Refused;
+        let at = if needs_a_person { now.to_string() } else { String::new() };
+        let what = [about, &[&subject, finding.action.word(), &at]].concat();
+        digest(&what).chars().take(16).collect()
+    });
+    said.collect()
+}
+
+/// The group, or the cluster, that a record is about.
+fn about(record: &Record) -> String {
+    record.group.as_ref().map_or_else(|| record.clusters.join(","), |group| group.id.clone())
+}
+
+/// Where the message of a call that concerns all these is kept.
+pub fn key_of_call(records: &[&Record]) -> Option<String> {
+    let record = records.first()?;
+    Some(digest(&[record.event_id.as_deref()?, &record.account, &record.region]))
 }
 
 /// Where the messages of a record are kept. `None`: it comes of a sweep, which has no name by which a second try finds them.

@@ -76,6 +76,28 @@ impl Action {
 }
 
 words! {
+    /// Why people have to hear of a known rule that should be closed.
+    pub enum Told {
+        /// It came while the guard only reported.
+        WhileReporting = "while-reporting",
+        /// It came while nobody looked, or nobody knows.
+        WhileNotLooking = "while-not-looking",
+    }
+}
+
+impl Told {
+    /// For people.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::WhileReporting => "it was opened while the guard only reported; close it by hand if nobody needs it",
+            Self::WhileNotLooking => {
+                "it was opened while the guard was not looking; close it by hand if nobody needs it"
+            }
+        }
+    }
+}
+
+words! {
     /// What a revoke does to the connections that a rule let in. EC2 goes on with those it tracks until they time out.
     pub enum Connections {
         /// They were not tracked, so they end with the rule. NAT gateways and load balancers track all of theirs.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::finding::ForPeople;
 use crate::report::record::Record;
 
 /// Records that are kept for the digest, in bytes; the state takes some 400 KB. The others were recorded, and are in no
@@ -21,7 +22,10 @@ pub struct EndedPart {
     /// Whether it saw all that it should.
     pub is_complete: bool,
     /// What is to be said, worst first.
-    pub records: Vec<Record>,
+    records: Vec<Record>,
+    /// What no record has, of each finding of each.
+    #[serde(default)]
+    for_people: Vec<Vec<ForPeople>>,
 }
 
 impl EndedPart {
@@ -30,12 +34,25 @@ impl EndedPart {
         records.retain(|record| !record.findings.is_empty());
         records.sort_by_key(|record| Reverse((record.outcome, record.severity)));
         let mut room = MAX_BYTES;
+        let of = |record: &Record| record.findings.iter().map(|finding| finding.for_people.clone()).collect();
         records.retain(|record| {
-            let bytes = serde_json::to_vec(record).map_or(usize::MAX, |json| json.len());
+            let for_people: Vec<ForPeople> = of(record);
+            let bytes = serde_json::to_vec(&(record, for_people)).map_or(usize::MAX, |json| json.len());
             let fits = bytes <= room;
             room = room.saturating_sub(if fits { bytes } else { 0 });
             fits
         });
-        Self { groups, is_complete, records }
+        let for_people = records.iter().map(of).collect();
+        Self { groups, is_complete, records, for_people }
+    }
+
+    /// What is to be said, with what decides whether it is.
+    pub fn into_records(mut self) -> Vec<Record> {
+        for (record, of_it) in self.records.iter_mut().zip(self.for_people) {
+            for (finding, for_people) in record.findings.iter_mut().zip(of_it) {
+                finding.for_people = for_people;
+            }
+        }
+        self.records
     }
 }

@@ -63,6 +63,7 @@ fn findings() -> impl Strategy<Value = Finding> {
         let finding = Finding {
             subject, verdict, severity, named_by_event, known, portions, action, detail, before, closed_at, connections,
             notified_at, contested,
+            for_people: ForPeople::default(),
         };
         finding
     })

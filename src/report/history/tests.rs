@@ -17,11 +17,40 @@ fn at(minutes: i64) -> Timestamp {
 }
 
 fn opened(minutes: i64) -> Sighting {
-    Sighting { action: Action::Revoked, opened: Some((at(minutes), Some("ann".to_owned()))), is_left: false }
+    Sighting { opened: Some((at(minutes), Some("ann".to_owned()))), ..seen(Action::Revoked) }
 }
 
 fn seen(action: Action) -> Sighting {
-    Sighting { action, opened: None, is_left: false }
+    Sighting {
+        action,
+        opened: None,
+        is_left: false,
+        is_report: false,
+        rule: None,
+        principal: None,
+        said: Said::default(),
+    }
+}
+
+/// A rule that is only to be looked at, written under this id by this principal.
+fn written(rule: &str, principal: &str) -> Sighting {
+    let principal = Some(principal.to_owned()).filter(|name| !name.is_empty());
+    Sighting { is_report: true, rule: Some(rule.to_owned()), principal, ..seen(Action::Reported) }
+}
+
+fn by(principal: &str, minutes: i64) -> Sighting {
+    Sighting { principal: Some(principal.to_owned()), ..opened(minutes) }
+}
+
+fn saying(severity: Severity, why_left: Option<Told>) -> Sighting {
+    let said = Said { severity: Some(severity), why_left, lets_in: None };
+    Sighting { said, ..seen(Action::WouldRevoke) }
+}
+
+fn letting_in(blocks: &[&str]) -> Sighting {
+    let blocks: Vec<IpNet> = blocks.iter().map(|block| block.parse().unwrap()).collect();
+    let said = Said { lets_in: Some(LetsIn::of(&blocks)), ..Said::default() };
+    Sighting { said, ..seen(Action::Reported) }
 }
 
 fn left(action: Action) -> Sighting {
@@ -151,6 +180,75 @@ fn what_is_told() {
             &[(0, seen(AlreadyGone)), (1, seen(AlreadyGone)), (2, opened(2))],
             &["send", "quiet", "send"],
         ),
+        (
+            "another principal is news, each once a day",
+            &[(0, by("ann", 0)), (1, by("bob", 1)), (2, by("ann", 0)), (3, by("bob", 1)), (4, by("eve", 1))],
+            &["send", "send", "quiet", "quiet", "send"],
+        ),
+        (
+            "who was not known before is no other one",
+            &[(0, seen(Revoked)), (1, by("ann", 1)), (2, seen(Revoked))],
+            &["send", "quiet", "quiet"],
+        ),
+        (
+            "a higher severity is news, a lower one is not",
+            &[
+                (0, saying(Severity::Medium, None)),
+                (1, saying(Severity::High, None)),
+                (2, saying(Severity::Medium, None)),
+                (3, saying(Severity::High, None)),
+                (4, saying(Severity::Critical, None)),
+            ],
+            &["send", "send", "quiet", "quiet", "send"],
+        ),
+        (
+            "another reason why it is left is news",
+            &[
+                (0, saying(Severity::Critical, None)),
+                (1, saying(Severity::Critical, Some(Told::WhileReporting))),
+                (2, saying(Severity::Critical, Some(Told::WhileReporting))),
+                (3, saying(Severity::Critical, None)),
+                (4, saying(Severity::Critical, Some(Told::WhileNotLooking))),
+            ],
+            &["send", "send", "quiet", "quiet", "send"],
+        ),
+        (
+            "a list that gained addresses is news, one that lost some or was cut otherwise is not",
+            &[
+                (0, letting_in(&["198.51.100.0/24"])),
+                (1, letting_in(&["198.51.100.0/25", "198.51.100.128/25"])),
+                (2, letting_in(&["198.51.100.0/25"])),
+                (3, seen(Reported)),
+                (4, letting_in(&["198.51.100.0/24", "0.0.0.0/0"])),
+                (5, letting_in(&["0.0.0.0/0"])),
+                (6, letting_in(&["0.0.0.0/0", "::/0"])),
+            ],
+            &["send", "quiet", "quiet", "quiet", "send", "quiet", "send"],
+        ),
+        (
+            "who writes his own again within a day tells nobody anything",
+            &[
+                (0, written("sgr-1", "ci")),
+                (120, written("sgr-2", "ci")),
+                (240, written("sgr-3", "ci")),
+                (240 + day, written("sgr-4", "ci")),
+            ],
+            &["send", "quiet", "quiet", "send"],
+        ),
+        ("but that it stands still is", &[(0, written("sgr-1", "ci")), (60, written("sgr-1", ""))], &["send", "send"]),
+        (
+            "and so is that somebody else writes it",
+            &[(0, written("sgr-1", "ci")), (120, written("sgr-2", "ann"))],
+            &["send", "send"],
+        ),
+        (
+            "and what should be closed",
+            &[
+                (0, Sighting { is_report: false, ..written("sgr-1", "ci") }),
+                (120, Sighting { is_report: false, ..written("sgr-2", "ci") }),
+            ],
+            &["send", "send"],
+        ),
     ];
     for (name, sightings, expected) in rows {
         assert_eq!(notified(sightings), *expected, "{name}");
@@ -169,9 +267,8 @@ fn a_clock_that_went_wrong_silences_nothing() {
 #[test]
 fn contested_says_who_and_how_often_the_most_often_first() {
     let by = |name: &str, minutes| Sighting {
-        action: Action::Revoked,
         opened: Some((at(minutes), Some(name.to_owned()).filter(|name| !name.is_empty()))),
-        is_left: false,
+        ..seen(Action::Revoked)
     };
     let mut history = History::default();
     for sighting in [by("old", -1440), by("bob", 1), by("zoe", 2), by("", 3)] {
@@ -216,6 +313,37 @@ fn a_past_comes_back_from_json_and_ends_a_day_after_the_last_thing_in_it() {
     assert_eq!(history.ends(), Some(at(5 + 1440)));
     assert_eq!(History::default().ends(), None);
     assert_eq!(History { contested: Some(Timestamp::MAX), ..history }.ends(), Some(Timestamp::MAX));
+}
+
+#[test]
+fn it_says_since_when_a_rule_stands_and_whether_that_is_known() {
+    let mut history = History::default();
+    let day = 24 * 60;
+    for (minutes, sighting, since, is_unchanged) in [
+        (0, written("sgr-1", ""), Some(0), false),
+        (7 * day, written("sgr-1", ""), Some(0), true),
+        (7 * day + 1, Sighting { said: saying(Severity::High, None).said, ..written("sgr-1", "") }, Some(0), true),
+        (7 * day + 2, written("sgr-2", ""), Some(7 * day + 2), false),
+        (16 * day, written("sgr-2", ""), Some(16 * day), true),
+        (16 * day + 1, seen(Action::Revoked), Some(16 * day), false),
+    ] {
+        let expected = (since.map(at), is_unchanged);
+        assert_eq!(history.standing(&sighting, at(minutes)), expected, "{minutes}");
+        history = history.with(&sighting, &Notification::Send, at(minutes));
+    }
+}
+
+#[test]
+fn what_an_earlier_edition_kept_is_read_and_makes_nothing_news() {
+    let old = r#"{"openings": {}, "told": ["2026-11-01T12:00:00Z", "reported"], "contested": null}"#;
+    let history: History = serde_json::from_str(old).unwrap();
+    for sighting in [letting_in(&["0.0.0.0/0"]), written("sgr-1", "ann")] {
+        assert_eq!(history.notification(&sighting, at(1)), Notification::Quiet { last: at(0) });
+    }
+    let many: Vec<IpNet> = (0..2000).map(|n| format!("10.{}.{}.0/32", n / 250, n % 250).parse().unwrap()).collect();
+    let said = Said { lets_in: Some(LetsIn::of(&many)), ..Said::default() };
+    let history = history.with(&Sighting { said, ..seen(Action::Reported) }, &Notification::Send, at(1));
+    assert!(serde_json::to_vec(&history).unwrap().len() < 500, "a list of any length");
 }
 
 fn finding(action: Action) -> Finding {
@@ -337,7 +465,7 @@ fn sightings() -> impl Strategy<Value = Vec<(i64, Sighting)>> {
             now += pause;
             let opened = is_opened
                 .then(|| (at((now - late).div_euclid(60) * 60), (late % 3 > 0).then(|| format!("user {}", late % 3))));
-            (now, Sighting { action, opened, is_left: false })
+            (now, Sighting { opened, ..seen(action) })
         };
         steps.into_iter().map(sighting).collect()
     })

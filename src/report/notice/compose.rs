@@ -123,12 +123,12 @@ fn facts(record: &Record, group: &GroupRecord, cluster: &str) -> Vec<(&'static s
     facts
 }
 
-fn place(record: &Record) -> String {
+pub(super) fn place(record: &Record) -> String {
     format!("account {}, {}", record.account, record.region)
 }
 
 /// Who made the call, and when and with what.
-fn who(record: &Record) -> Vec<(&'static str, String)> {
+pub(super) fn who(record: &Record) -> Vec<(&'static str, String)> {
     let Some(actor) = &record.actor else {
         return vec![("Who", "is not known: it was there when the sweep came".to_owned())];
     };

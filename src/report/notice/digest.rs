@@ -3,24 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{before, clauses, headline, next_steps, status, subject, what};
-use super::{Message, Notice, Section, cluster};
+use super::{Message, Notice, Section, cluster, source};
 use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
-use crate::report::outcome::Action;
+use crate::report::outcome::{Action, Outcome};
 use crate::report::record::Record;
 
 /// Groups written out; the rest is counted.
 const MAX_GROUPS: usize = 20;
 /// Findings written out of one group.
 const MAX_FINDINGS: usize = 8;
+/// Known ones named of one group.
+const MAX_NAMED: usize = 5;
 
 /// The messages of a sweep in one account and region: a digest for each cluster of which there is something new to say.
 pub fn digests(records: &[Record]) -> Vec<Message> {
     let mut clusters: BTreeMap<&[String], Vec<&Record>> = BTreeMap::new();
-    for record in records {
+    // What is of a call has a notice of its own.
+    for record in records.iter().filter(|record| record.event_id.is_none()) {
         clusters.entry(&record.clusters).or_default().push(record);
     }
-    let message = |records: Vec<&Record>| Some(super::digest_message(&records, digest(&records)?));
+    let message = |records: Vec<&Record>| Some(super::message_of_many(&records, digest(&records)?));
     clusters.into_values().filter_map(message).collect()
 }
 
@@ -31,7 +34,8 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
         return None;
     }
     let mut shown: Vec<&Record> = records.iter().copied().filter(|record| !record.findings.is_empty()).collect();
-    shown.sort_by_key(|record| std::cmp::Reverse((record.outcome, record.severity)));
+    let has_new = |record: &Record| !record.findings.iter().all(is_old);
+    shown.sort_by_key(|record| std::cmp::Reverse((has_new(record), record.outcome, record.severity)));
     let findings: Vec<&Finding> = shown.iter().flat_map(|record| &record.findings).collect();
     let groups: BTreeSet<&str> = shown.iter().filter_map(|record| Some(record.group.as_ref()?.id.as_str())).collect();
     let cluster = cluster(first);
@@ -55,7 +59,7 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
     })
 }
 
-fn section(record: &Record) -> Section {
+pub(super) fn section(record: &Record) -> Section {
     let title = match &record.group {
         Some(group) => {
             let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
@@ -66,19 +70,38 @@ fn section(record: &Record) -> Section {
         None => format!("cluster {}", cluster(record)),
     };
     let mut lines = Vec::new();
-    for (at, finding) in record.findings.iter().take(MAX_FINDINGS).enumerate() {
+    let (old, new): (Vec<&Finding>, Vec<&Finding>) = record.findings.iter().partition(|finding| is_old(finding));
+    for (at, finding) in new.iter().take(MAX_FINDINGS).enumerate() {
         lines.push(line(finding));
+        lines.extend(finding.contested.as_ref().map(|contested| format!("  {}", source::again(contested))));
         // Said once of all rules in a row that it holds for.
-        let next = record.findings.get(at + 1).filter(|_| at + 1 < MAX_FINDINGS);
+        let next = new.get(at + 1).filter(|_| at + 1 < MAX_FINDINGS);
         if finding.rule().is_some() && next.is_none_or(|next| next.detail != finding.detail) {
             lines.extend(finding.detail.as_deref().map(|detail| format!("  {}", capital(&plain(detail)))));
         }
     }
-    let rest = record.findings.len().saturating_sub(MAX_FINDINGS);
+    let rest = new.len().saturating_sub(MAX_FINDINGS);
     if rest > 0 {
         lines.push(format!("… and {rest} more, in the record of this group."));
     }
+    lines.extend(unchanged(&old));
     Section { title, status: capital(&headline(&record.findings.iter().collect::<Vec<_>>())), lines }
+}
+
+/// Whether people know it as it is, and nothing waits for them.
+fn is_old(finding: &Finding) -> bool {
+    finding.for_people.is_unchanged && finding.for_people.told.is_none() && finding.action.outcome() < Outcome::Refused
+}
+
+/// What people know, in one line.
+fn unchanged(old: &[&Finding]) -> Option<String> {
+    let oldest = old.iter().filter_map(|finding| finding.for_people.since).min();
+    let since = oldest.map(|since| format!(", the oldest since {since}")).unwrap_or_default();
+    let named: Vec<String> = old.iter().take(MAX_NAMED).map(|finding| what(finding)).collect();
+    let rest = old.len().saturating_sub(named.len());
+    let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+    let number = count(old.len(), "finding");
+    (!old.is_empty()).then(|| format!("Unchanged, and still open: {number}{since}: {}{more}", named.join("; ")))
 }
 
 fn line(finding: &Finding) -> String {
@@ -87,5 +110,7 @@ fn line(finding: &Finding) -> String {
     let lost = detail.filter(|_| finding.before.is_some() && finding.action == Action::Revoked).map(plain);
     let more = before(finding).or(lost).map(|more| format!(". {}", capital(&more))).unwrap_or_default();
     let clauses = clauses(finding).map(|portion| format!("`{}`", portion.clause)).collect::<Vec<_>>().join(", ");
-    format!("{}{}. {}{more} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
+    let since = finding.for_people.since.filter(|_| finding.action.outcome() != Outcome::Remediated);
+    let since = since.map(|since| format!(", seen since {since}")).unwrap_or_default();
+    format!("{}{}. {}{since}{more} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
 }

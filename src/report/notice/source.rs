@@ -82,7 +82,7 @@ const UNKNOWN: &str = "The program is not known: ask who is named above what ope
 
 /// The lines of a notice about a contested rule.
 pub(super) fn contested(contested: &Contested, rule: Option<&Rule>, actor: Option<&Actor>) -> Vec<String> {
-    let mut lines = vec![format!("CONTESTED: opened {} times since {}", contested.times, contested.since)];
+    let mut lines = vec![again(contested)];
     for Opener { arn, times } in &contested.by {
         let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
         lines.push(format!("  By {}, {times}", plain(arn)));
@@ -100,6 +100,11 @@ pub(super) fn contested(contested: &Contested, rule: Option<&Rule>, actor: Optio
         lines.push(format!("  {UNKNOWN}"));
     }
     lines
+}
+
+/// That it comes back.
+pub(super) fn again(contested: &Contested) -> String {
+    format!("CONTESTED: opened {} times since {}", contested.times, contested.since)
 }
 
 fn writer(text: &str) -> Option<&'static Writer> {
