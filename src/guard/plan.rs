@@ -125,7 +125,8 @@ impl PlanContext<'_> {
     /// Who wrote a rule: says this event, or one before it, says the state.
     pub fn author(self, rule: &Rule, group: &Group) -> Author {
         // Who attaches a group or edits a list has not written its rules.
-        let speaks_of_it = matches!(self.named, Named::Rules(_)) && is_named(self.named, rule);
+        let may_have_written = self.led != Led::Attached && !matches!(self.named, Named::Using(_));
+        let speaks_of_it = may_have_written && is_named(self.named, rule);
         let caller = self.actor.filter(|_| speaks_of_it).map(|actor| Author::of(actor, self.policy, group));
         let remembered = || {
             let Memory::Read(Remembered { baseline: Some(baseline), .. }) = self.memory else { return None };

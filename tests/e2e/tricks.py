@@ -224,13 +224,13 @@ class Story:
             wanted = dict.fromkeys(self._known(revoked), "revoked")
             for pattern, action in expected.get("action", {}).items():
                 wanted |= dict.fromkeys(self._known([pattern]), action)
-            assert found == wanted
+            assert found == wanted, (found, wanted)
         for name, wanted in expected.get("clauses", {}).items():
             assert clauses(findings(answer)[self.names[name]]) == set(wanted), name
 
         notices = self.world.notices()[earlier:]
         if revoked or "told" in expected:
-            assert len(notices) == expected.get("told", 1)
+            assert len(notices) == expected.get("told", 1), [notice.subject for notice in notices]
         for text in self.fill(expected.get("unsaid", [])):
             assert not [notice for notice in notices if text in f"{notice.subject}{notice.text}"], repr(text)
 
