@@ -16,7 +16,7 @@ CARGO_DENY_VERSION := 0.20.2
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help programs build test test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
+.PHONY: help programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
 	advisories release venv clean
 
 help: ## List the targets
@@ -38,6 +38,9 @@ programs: ## Debug build of the programs alone
 test: venv build ## All tests: unit, table, golden, adapter, then the real binary on an emulated AWS
 	cargo test --locked --features test-aws
 	.venv/bin/python -m pytest tests/e2e
+
+test-heavy: venv build ## Tests that take minutes: the process killed at each of its calls in turn
+	.venv/bin/python -m pytest tests/e2e -m heavy
 
 # The library without features: no AWS, no CLI.
 test-core: ## Tests of the pure core only: the inner loop, in seconds

@@ -97,7 +97,7 @@ pub trait StateStore: Send + Sync {
     async fn seen(&self, vpc: &str) -> Result<BTreeSet<String>, CloudError>;
     /// Adds what was learnt of rules to what is known. Others do so at the same time, and nothing of theirs is lost.
     async fn learn(&self, lesson: &Lesson) -> Result<(), CloudError>;
-    /// Takes rules, the worst first, that no event made and that are about to be revoked, into the hour, of which `limit` may
+    /// Takes rules, worst first, that no event made and that are about to be revoked, into the hour, of which `limit` may
     /// be. The hour as it is then.
     async fn take(&self, rules: &[String], limit: usize) -> Result<Hour, CloudError>;
     /// Keeps a message that is to be sent, unless it is kept already, and claims what of all that is kept under the same key

@@ -148,8 +148,8 @@ pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
     if matches!(named, Named::Rules(rules) if rules.iter().any(has_no_direction)) {
         caveats.push("a modified rule comes without its direction: it is taken for ingress".to_owned());
         caveats.push(
-            "what a modified rule was before is not known here: a rule that the function knows is put back to that instead of \
-             revoked (`GUARD_RESTORE`)"
+            "what a modified rule was before is not known here: a rule that the function knows is put back to that instead \
+             of revoked (`GUARD_RESTORE`)"
                 .to_owned(),
         );
     }

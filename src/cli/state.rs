@@ -228,7 +228,10 @@ mod tests {
             missed: 1,
         };
         let baseline = Baseline { rules: [("sgr-1".to_owned(), known)].into(), ..Baseline::default() };
-        let item = |key: &str, state: Value| json!({"pk": {"S": key}, "state": {"S": state.to_string()}, "version": {"N": "3"}});
+        let item = |key: &str, state: Value| {
+            let state = state.to_string();
+            json!({"pk": {"S": key}, "state": {"S": state}, "version": {"N": "3"}})
+        };
         let at = "2026-11-01T00:00:00Z";
         json!({"Count": 5, "Items": [
             item("location#111122223333#us-east-1", json!({"began": at, "looks": {"vpc-1": "2026-11-23T00:00:00Z"}})),
@@ -258,7 +261,7 @@ mod tests {
             "vpc-1 was last looked at completely on 2026-11-23T00:00:00Z, 5 hours ago",
             "Of cluster prod: node, proven",
             "1 known rule;",
-            "TCP 22 from anywhere (0.0.0.0/0), rule sgr-1 (it came while the guard only reported; written by: controller; the last complete",
+            "TCP 22 from anywhere (0.0.0.0/0), rule sgr-1 (it came while the guard only reported; written by: controller;",
         ] {
             assert!(text.contains(part), "`{part}` is missing:\n{text}");
         }

@@ -122,7 +122,7 @@ impl Asked {
         }
     }
 
-    /// What a complete look at these VPCs teaches: all their groups, in scope or not, and those of other VPCs that are attached
+    /// What a complete look at these VPCs teaches: all their groups, in scope or not, and those of other VPCs attached
     /// there. `judged`: those of them that were judged, with what was learnt of their rules.
     pub(super) async fn looked(
         &mut self,

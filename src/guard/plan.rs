@@ -345,7 +345,7 @@ fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
     }
 }
 
-/// Lets at most `max` rules be closed that the event made, worst first; the rest comes later. Of all others the hour says how
+/// Lets at most `max` rules be closed that the event made, worst first; the rest comes later. Of others the hour says how
 /// many.
 pub fn limit(steps: &mut [Step], max: usize) {
     let is_counted = |step: &&mut Step| step.made && step.intent.closes();

@@ -60,7 +60,8 @@ pub const VARIABLES: [Variable; 15] = [
     },
     Variable {
         name: "GUARD_STATE_TABLE", expected: "the name or the ARN of a DynamoDB table", default: "",
-        parameter: "StateTable", meaning: "table of what is known of rules and of what people were notified; the template makes it or takes yours",
+        parameter: "StateTable",
+        meaning: "table of what is known of rules and of what people were notified; the template makes or adopts it",
     },
     Variable {
         name: "GUARD_QUEUE_URL", expected: "the address of an SQS queue", default: "", parameter: "",

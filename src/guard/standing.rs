@@ -160,8 +160,8 @@ fn shared(group: &Group) -> String {
     let id = &group.id;
     format!(
         "group `{id}` was attached to something outside of the cluster before, and a revoke would cut that too. Take it off \
-         the cluster's interfaces: `aws ec2 modify-network-interface-attribute --network-interface-id eni-… --groups …` with \
-         the other groups of each; `aws ec2 describe-network-interfaces --filters Name=group-id,Values={id}` lists them"
+         the cluster's interfaces: `aws ec2 modify-network-interface-attribute --network-interface-id eni-… --groups …` \
+         with the other groups of each; `aws ec2 describe-network-interfaces --filters Name=group-id,Values={id}` lists them"
     )
 }
 

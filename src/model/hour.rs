@@ -24,7 +24,7 @@ pub struct Hour {
 }
 
 impl Hour {
-    /// With these rules, the worst first: as many as fit are taken, the others are refused. A refused rule stays so, in later
+    /// With these rules, the worst first: as many as fit are taken, the others refused. A refused rule stays so, in later
     /// hours too, until the limit is raised: otherwise a mistake in the policy would take everything, only more slowly.
     #[must_use]
     pub fn with(mut self, rules: &[String], limit: usize, now: Timestamp) -> Self {

@@ -37,7 +37,7 @@ words! {
         AwsTag = "aws-tag",
         /// An interface or instance that the group is attached to.
         Attachment = "attachment",
-        /// The state: it was found to be so within a day, the cluster is the same, and one of the attachments is still there.
+        /// The state: it was found to be so within a day, the cluster is the same, and an attachment is still there.
         State = "state",
         /// The `groups` entry of the policy.
         Configured = "configured",

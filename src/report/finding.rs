@@ -287,8 +287,8 @@ impl Finding {
     /// The group counts for a cluster that it did not count for before, and did for another one.
     pub fn new_cluster(cluster: &str) -> Self {
         let detail = format!(
-            "the group has come to cluster `{cluster}` too: the stricter mode of its clusters counts now, and exceptions have to \
-             hold for each of them"
+            "the group has come to cluster `{cluster}` too: the stricter mode of its clusters counts now, and exceptions \
+             must hold for each of them"
         );
         Self::reported(Subject::Check(Check::NewCluster), Some(Severity::High), detail)
     }
@@ -296,8 +296,8 @@ impl Finding {
     /// The group counts for a cluster from now on, although only ordinary tags and what it is beside say so.
     pub fn new_member(cluster: &str) -> Self {
         let detail = format!(
-            "ordinary tags, and what it is attached to, make the group one of cluster `{cluster}`; rules that name it count as \
-             the cluster's own from tomorrow on. If nobody meant that, take the tags off"
+            "ordinary tags, and what it is attached to, make the group one of cluster `{cluster}`; rules that name it count \
+             as the cluster's own from tomorrow on. If nobody meant that, take the tags off"
         );
         Self::reported(Subject::Check(Check::NewMember), Some(Severity::Medium), detail)
     }

@@ -77,6 +77,7 @@ def closed(world, expected):
             assert rules[rule]["CidrIpv4"] != WORLD
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("carried_out", [False, True], ids=["before the call", "after it"])
 def test_killed_at_each_call_in_turn_everything_is_done_and_told_as_ours(world, aws, scene, carried_out):
     service, begin, expected, first = scene

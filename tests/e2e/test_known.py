@@ -192,7 +192,9 @@ exceptions:
 """
 
 
-def test_an_exception_that_ends_closes_what_it_allowed_and_not_what_was_known_before(world, somebody, known, program, tmp_path):
+def test_an_exception_that_ends_closes_what_it_allowed_and_not_what_was_known_before(
+    world, somebody, known, program, tmp_path
+):
     policies = {}
     for name, expires in (("running", "2999-12-31"), ("ended", "2020-12-31")):
         path = tmp_path / f"{name}.yaml"

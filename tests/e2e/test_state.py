@@ -1,4 +1,4 @@
-"""A table that is away, empty, lost, old or wrong: what an event creates is still closed and told, and nothing goes that would
+"""A table that is away, empty, lost, old or wrong: what an event creates is closed and told, and nothing goes that would
 not have gone."""
 
 import json

@@ -1,4 +1,4 @@
-//! Nothing is lost: the process dies at each of its calls in turn, channels and the table fail, others are faster. In the end
+//! Nothing is lost: the process dies at each of its calls, channels and the table fail, others are faster. In the end
 //! what was done is told, as ours, with the event that it began with.
 
 use std::panic::AssertUnwindSafe;

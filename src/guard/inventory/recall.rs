@@ -35,7 +35,7 @@ impl View<'_> {
         if !found.roles.is_empty() && found.roles.iter().all(|known| is_recalled(known.evidence)) {
             return Members::new();
         }
-        // A load balancer's group is immune, which nothing but what it is now may make it; what EKS names is asked for anyway.
+        // A load balancer's group is immune, which only what it is now may make it; what EKS names is asked for anyway.
         let lasts = |role: Role, evidence| role != Role::LoadBalancer && evidence == Evidence::Attachment;
         let known = found.roles.iter().filter(|known| known.strong && lasts(known.role, known.evidence));
         let roles: BTreeSet<Role> = known.map(|known| known.role).collect();
