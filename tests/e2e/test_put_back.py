@@ -150,7 +150,7 @@ def test_edited_and_deleted_nothing_is_opened_again(world, somebody, known, good
     event = somebody.modifies(world.node_group, {good: OPEN})
     deleted = somebody.revokes(world.node_group, good)
     answer = leaves(function, event)
-    assert actions(answer).get(good) == "already-gone"
+    assert actions(answer).get(good) == "was-open"
     leaves(function, deleted)
 
 
