@@ -82,7 +82,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         measure(metrics, function, answer.is_err());
         answer.map_err(|error| diagnostic(&error))
     };
-    Runtime::new(service_fn(handle)).layer(MapRequestLayer::new(as_text)).layer(TracingLayer::new()).run().await
+    let runtime = Runtime::new(service_fn(handle)).layer(MapRequestLayer::new(as_text)).layer(TracingLayer::new());
+    Box::pin(runtime.run()).await
 }
 
 /// Hands the payload on as one JSON text, for us to read. The runtime reads JSON before it calls a handler, and refuses a

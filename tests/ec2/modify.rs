@@ -18,6 +18,9 @@ fn cidr(text: &str) -> Peer {
     Peer::cidr(text).unwrap()
 }
 
+/// Protocol, ports, peers and description of one rule.
+type Sent<'a> = (&'a str, (Option<i32>, Option<i32>), Vec<&'a str>, Option<&'a str>);
+
 #[tokio::test]
 async fn each_rule_is_sent_in_full_under_its_id_in_one_call_of_the_group() {
     let owner = Some("111122223333".to_owned());
@@ -42,7 +45,7 @@ async fn each_rule_is_sent_in_full_under_its_id_in_one_call_of_the_group() {
                     rule.description(),
                 )
             });
-            let sent: Vec<(&str, (Option<i32>, Option<i32>), Vec<&str>, Option<&str>)> = sent.collect();
+            let sent: Vec<Sent<'_>> = sent.collect();
             request.group_id() == Some("sg-1")
                 && ids == ["sgr-1", "sgr-2", "sgr-3", "sgr-4"]
                 && sent
