@@ -1,13 +1,11 @@
 //! The work queue in SQS: what goes over the wire, and what a refusal says.
 #![expect(clippy::unwrap_used, reason = "helpers make canned answers and read what was sent")]
 
-use std::sync::{Arc, Mutex};
+mod wire;
+
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_sqs::error::BoxError;
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
@@ -16,27 +14,12 @@ use eks_sg_guard::model::error::{CloudError, chain};
 use eks_sg_guard::ports::WorkQueue;
 use serde_json::{Value, json};
 
+use crate::wire::Wire;
+
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/111122223333/guard";
 
-/// Keeps the bodies as they go out.
-#[derive(Clone, Debug, Default)]
-struct Wire(Arc<Mutex<Vec<Value>>>);
-
-impl Intercept for Wire {
-    fn name(&self) -> &'static str {
-        "Wire"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = serde_json::from_slice(context.request().body().bytes().unwrap_or_default())?;
-        self.0.lock().map_err(|error| error.to_string())?.push(body);
-        Ok(())
-    }
+fn bodies(wire: &Wire) -> Vec<Value> {
+    wire.calls().iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect()
 }
 
 fn answer(status: u16, body: &str) -> HttpResponse {
@@ -60,7 +43,7 @@ async fn a_message_is_delayed_by_whole_seconds_and_by_no_more_than_sqs_takes() {
         );
         queue(&rule, &wire).send("{}", Duration::from_millis(delay)).await.unwrap();
         let expected = json!({"QueueUrl": URL, "MessageBody": "{}", "DelaySeconds": seconds});
-        assert_eq!(*wire.0.lock().unwrap(), [expected], "{delay}");
+        assert_eq!(bodies(&wire), [expected], "{delay}");
     }
 }
 
@@ -70,7 +53,7 @@ async fn a_message_that_came_is_put_off_by_its_receipt() {
     let wire = Wire::default();
     queue(&rule, &wire).put_off("AQEB", Duration::from_mins(4)).await.unwrap();
     let expected = json!({"QueueUrl": URL, "ReceiptHandle": "AQEB", "VisibilityTimeout": 240});
-    assert_eq!(*wire.0.lock().unwrap(), [expected]);
+    assert_eq!(bodies(&wire), [expected]);
 }
 
 #[tokio::test]

@@ -1,12 +1,9 @@
 //! The SNS channel: what goes over the wire to each audience, and what a refusal says.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers make canned answers and read what was sent")]
 
-use std::sync::{Arc, Mutex};
+mod wire;
 
 use aws_sdk_sns::Client;
-use aws_sdk_sns::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_sns::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_sns::error::BoxError;
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
@@ -15,38 +12,17 @@ use eks_sg_guard::model::error::chain;
 use eks_sg_guard::ports::Channel;
 use eks_sg_guard::report::notice::{Message, Notice, email, q};
 
+use crate::wire::Wire;
+
 const ARN: &str = "arn:aws:sns:us-east-1:111122223333:guard";
 const LIMIT: usize = 256 * 1024;
 
-/// Keeps the bodies as they go out.
-#[derive(Clone, Debug, Default)]
-struct Wire(Arc<Mutex<Vec<String>>>);
-
-impl Intercept for Wire {
-    fn name(&self) -> &'static str {
-        "Wire"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.request().body().bytes().unwrap_or_default();
-        self.0.lock().map_err(|error| error.to_string())?.push(String::from_utf8(body.to_vec())?);
-        Ok(())
-    }
-}
-
-impl Wire {
-    /// The fields of the only call.
-    fn sent(&self) -> Vec<(String, String)> {
-        let bodies = self.0.lock().unwrap();
-        let [body] = bodies.as_slice() else { panic!("{} calls", bodies.len()) };
-        let pairs = body.split('&').map(|pair| pair.split_once('=').unwrap());
-        pairs.map(|(key, value)| (plain(key), plain(value))).collect()
-    }
+/// The fields of the only call.
+fn sent(wire: &Wire) -> Vec<(String, String)> {
+    let calls = wire.calls();
+    let [(_, body)] = calls.as_slice() else { panic!("{} calls", calls.len()) };
+    let pairs = body.split('&').map(|pair| pair.split_once('=').unwrap());
+    pairs.map(|(key, value)| (plain(key), plain(value))).collect()
 }
 
 /// Undoes the encoding of a form.
@@ -118,7 +94,7 @@ async fn people_get_subject_text_and_string_attributes() {
     let topic = Topic::people(client(&rule, &wire), ARN);
     assert_eq!(topic.name(), "people");
     topic.send(&message(true)).await.unwrap();
-    let sent = wire.sent();
+    let sent = sent(&wire);
     assert_eq!(value(&sent, "TopicArn"), Some(ARN));
     assert_eq!(value(&sent, "Subject"), Some("[critical] revoked: 10250/tcp open to the internet"));
     assert_eq!(value(&sent, "Message"), Some("One rule of sg-1 was revoked.\n\n\nWhat to do next\n"));
@@ -132,7 +108,7 @@ async fn machines_get_the_record_without_a_subject() {
     let topic = Topic::records(client(&rule, &wire), ARN);
     assert_eq!(topic.name(), "records");
     topic.send(&message(false)).await.unwrap();
-    let sent = wire.sent();
+    let sent = sent(&wire);
     assert_eq!((value(&sent, "Subject"), value(&sent, "Message")), (None, Some(r#"{"version":1}"#)));
     assert_eq!(attributes(&sent).len(), 2);
 }
@@ -146,7 +122,7 @@ async fn chat_gets_a_custom_notification_and_nothing_that_is_only_for_machines()
     assert_eq!(rule.num_calls(), 0);
     let message = message(true);
     topic.send(&message).await.unwrap();
-    let sent = wire.sent();
+    let sent = sent(&wire);
     let expected = q::json(message.notice.as_ref().unwrap(), &message.attributes);
     assert_eq!((value(&sent, "Subject"), value(&sent, "Message")), (None, Some(expected.as_str())));
 }
@@ -169,7 +145,7 @@ async fn a_text_too_long_for_sns_is_cut_between_characters_and_says_so() {
         };
         let message = Message { notice: Some(long.clone()), ..message(true) };
         Topic::people(client(&rule, &wire), ARN).send(&message).await.unwrap();
-        let sent = wire.sent();
+        let sent = sent(&wire);
         let text = value(&sent, "Message").unwrap();
         let kept = text.strip_suffix("\n… cut: the message was too long for SNS; the record has all of it\n").unwrap();
         assert!(email::text(&long).starts_with(kept));

@@ -2,15 +2,14 @@
 //! Longer than other files: a wire that answers as DynamoDB does stands in the head.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers make canned answers and read what was sent")]
 
+mod wire;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_mocks::{Rule, RuleBuilder, RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
@@ -30,40 +29,26 @@ use eks_sg_guard::report::part::EndedPart;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::wire::Wire;
+
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "us-east-1";
 const NOW: i64 = 1_793_534_400;
 
-/// Keeps the bodies as they go out, with the operation.
-#[derive(Clone, Debug, Default)]
-struct Wire(Arc<Mutex<Vec<(String, Value)>>>);
-
-impl Intercept for Wire {
-    fn name(&self) -> &'static str {
-        "Wire"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body = serde_json::from_slice(context.request().body().bytes().unwrap_or_default())?;
-        self.0.lock().map_err(|error| error.to_string())?.push((operation, body));
-        Ok(())
-    }
+/// What the table asks of DynamoDB.
+trait Asked {
+    fn sent(&self, operation: &str) -> Vec<Value>;
+    /// The keys of each read.
+    fn read(&self) -> Vec<Vec<String>>;
+    fn written(&self) -> Vec<Value>;
 }
 
-impl Wire {
+impl Asked for Wire {
     fn sent(&self, operation: &str) -> Vec<Value> {
-        let all = self.0.lock().unwrap().clone();
-        all.into_iter().filter(|(sent, _)| sent == operation).map(|(_, body)| body).collect()
+        let calls = self.calls().into_iter().filter(|(sent, _)| sent == operation);
+        calls.map(|(_, body)| serde_json::from_str(&body).unwrap()).collect()
     }
 
-    /// The keys of each read.
     fn read(&self) -> Vec<Vec<String>> {
         let keys = |body: &Value| {
             let wanted = &body["RequestItems"]["guard"];

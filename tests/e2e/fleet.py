@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import template
+from emulator import ACCOUNT
 from lambda_runtime import Answer, Function
 from state import State
 from work_queue import Lambda, WorkQueue
+from world import World
+
+OWN_ROLE = f"arn:aws:iam::{ACCOUNT}:role/eks-sg-guard"
 
 
 @dataclass
@@ -34,6 +38,21 @@ class Fleet:
         mapping = template.properties("WorkQueueMapping")["ScalingConfig"]["MaximumConcurrency"]
         self._pollers = self._lambdas[:mapping]
         self._lock = threading.Lock()
+
+    @classmethod
+    def enforces(cls, world: World, state: State, work: WorkQueue, processes: int) -> "Fleet":
+        """Processes as the template makes them, in mode enforce, with its rights and no others."""
+        environment = {
+            "GUARD_MODE": "enforce",
+            "GUARD_STATE_TABLE": state.table,
+            "GUARD_QUEUE_URL": work.url,
+            "GUARD_TOPIC_ARN": world.people_topic,
+            "GUARD_RECORD_TOPIC_ARN": world.record_topic,
+            "GUARD_OWN_ROLE_ARN": OWN_ROLE,
+        }
+        aws = world.emulator
+        aws.granted = template.granted()
+        return cls(lambda: Function(aws.url, **environment), work, state, processes)
 
     def stop(self) -> None:
         for each in self._lambdas:

@@ -18,16 +18,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import crowds  # noqa: E402
-import template  # noqa: E402
-from emulator import ACCOUNT, REGION, Emulator  # noqa: E402
+from emulator import REGION, Emulator  # noqa: E402
 from events import Event, Somebody, administrator, delivered_again, rule_ids  # noqa: E402
 from fleet import Fleet, shuffled  # noqa: E402
-from lambda_runtime import Function  # noqa: E402
 from state import State  # noqa: E402
 from world import World, allow  # noqa: E402
 
 NODE = {"aws:eks:cluster-name": "prod", "kubernetes.io/cluster/prod": "owned"}
-OWN_ROLE = f"arn:aws:iam::{ACCOUNT}:role/eks-sg-guard"
 AT_ONCE = 400  # events whose calls were made before the first of them is delivered
 # What goes wrong with one call in fifty.
 FAILURES: list[dict[str, Any]] = [{"error": "InternalError", "status": 500}, {"drop": True}, {"lose": True}]
@@ -165,16 +162,7 @@ def soak(aws: Emulator, events: int, groups: int, processes: int, seed: int = 1,
     account = Account.seed(aws, groups, seed)
     world = account.world
     state, work = State(aws, world.state_table()), world.work_queue()
-    environment = {
-        "GUARD_MODE": "enforce",
-        "GUARD_STATE_TABLE": state.table,
-        "GUARD_QUEUE_URL": work.url,
-        "GUARD_TOPIC_ARN": world.people_topic,
-        "GUARD_RECORD_TOPIC_ARN": world.record_topic,
-        "GUARD_OWN_ROLE_ARN": OWN_ROLE,
-    }
-    aws.granted = template.granted()
-    fleet = Fleet(lambda: Function(aws.url, **environment), work, state, processes)
+    fleet = Fleet.enforces(world, state, work, processes)
     began = time.monotonic()
     try:
         fleet.handles([(0, {"sweep": True})])

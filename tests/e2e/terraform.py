@@ -15,12 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from botocore.exceptions import ClientError  # noqa: E402
 
 import crowds  # noqa: E402
-import template  # noqa: E402
 from emulator import GUARD_KEY, Emulator  # noqa: E402
 from events import Somebody, rule_ids  # noqa: E402
 from fleet import Fleet  # noqa: E402
-from lambda_runtime import Function  # noqa: E402
-from soak import NODE, OWN_ROLE  # noqa: E402
+from soak import NODE  # noqa: E402
 from state import State  # noqa: E402
 from world import World, allow  # noqa: E402
 
@@ -97,16 +95,7 @@ def apply(aws: Emulator, rules: int, groups: int, seconds: float, processes: int
     for at in range(0, groups, 5):
         world.instance(made[at : at + 5], NODE)
     state, work = State(aws, world.state_table()), world.work_queue()
-    environment = {
-        "GUARD_MODE": "enforce",
-        "GUARD_STATE_TABLE": state.table,
-        "GUARD_QUEUE_URL": work.url,
-        "GUARD_TOPIC_ARN": world.people_topic,
-        "GUARD_RECORD_TOPIC_ARN": world.record_topic,
-        "GUARD_OWN_ROLE_ARN": OWN_ROLE,
-    }
-    aws.granted = template.granted()
-    fleet = Fleet(lambda: Function(aws.url, **environment), work, state, processes)
+    fleet = Fleet.enforces(world, state, work, processes)
     client = Client(aws, world.bastion_group)
     try:
         fleet.handles([(0, {"sweep": True})])
