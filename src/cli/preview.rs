@@ -127,7 +127,8 @@ fn record(change: &Change, policy: &Policy, mode: Mode, group: Explained, now: T
     let Explained { claimed, steps } = group;
     let event = &change.event;
     let steps = steps.into_iter().filter(|step| step.finding.verdict > Verdict::Allow);
-    let mut findings: Vec<Finding> = steps.map(|step| finding(step, &claimed.group, now)).collect();
+    let mut findings: Vec<Finding> =
+        steps.map(|step| finding(step, &claimed.group, event.time.unwrap_or(now))).collect();
     worst_first(&mut findings);
     Record::of(&event.location, policy, mode, About::Group(&claimed.group), findings, Some(event))
 }

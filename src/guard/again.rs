@@ -90,7 +90,8 @@ impl Again {
             let nth = usize::from(round.look.saturating_sub(1));
             let delay = if goes_on { Duration::ZERO } else { delays(why).get(nth).copied().unwrap_or_default() };
             let look = if goes_on { round.look } else { round.look.saturating_add(1) };
-            let change = Change { event: event.clone(), subject: subject.clone(), touches_endpoint: false };
+            let change =
+                Change { event: event.clone(), subject: subject.clone(), touches_endpoint: false, removed: Vec::new() };
             let text = Work::new(Task::Look { change, why, look }, round.hops.saturating_add(1), now).text();
             let error = match (text, subject) {
                 (Ok(text), _) => match queue.send(&text, delay).await {

@@ -191,6 +191,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         is_unattached: view.is_unattached(facts),
         is_shared: view.is_shared(facts),
         clusters_since: own().map(|cluster| cluster.created_at).min().flatten(),
+        attachments: view.shown_attachments(facts),
         ties: names.iter().cloned().chain(view.attachments(facts)).collect(),
         clusters: names,
         roles,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::work::Why;
-use crate::event::{Event, Named};
+use crate::event::{Event, Named, NamedRule};
 use crate::guard::again::Again;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
@@ -35,6 +35,10 @@ pub(super) struct Invocation<'a> {
     context: InvocationContext<'a>,
     handled: &'a HandledEvents,
     max_revokes: usize,
+    /// What the event put groups on: an interface or an instance, by its id.
+    pub(super) attachment: Option<String>,
+    /// The rules that the event removed, as far as it says so.
+    pub(super) removed: Vec<NamedRule>,
     /// The cluster whose configuration the event changed.
     pub(super) configured: Option<String>,
     /// The clusters whose public endpoint is to be looked at.
@@ -70,6 +74,8 @@ impl<'a> Invocation<'a> {
             context: InvocationContext { setup, inventory, hourly, event, started, round, deadline: round.deadline },
             handled,
             max_revokes: setup.max_revokes,
+            attachment: None,
+            removed: vec![],
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],

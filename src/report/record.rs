@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::{Actor, Event};
+pub use crate::model::group::Attachment;
 use crate::model::group::{Group, RoleEvidence};
 use crate::model::ids::Location;
+use crate::model::rule::Rule;
 use crate::model::words;
 use crate::policy::model::{Mode, Policy, Severity};
 use crate::report::finding::Finding;
@@ -60,6 +62,12 @@ pub struct Record {
     pub clusters: Vec<String>,
     /// The group; null in a record about a cluster or the account.
     pub group: Option<GroupRecord>,
+    /// What the call put the group on, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
+    /// The rules that the call removed, as far as it says so: with what is missing now, they may be what met it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Rule>,
     /// Everything that is not plainly allowed, worst first.
     pub findings: Vec<Finding>,
     /// The worst of the findings' actions.
@@ -129,6 +137,9 @@ pub struct GroupRecord {
     pub cluster: Option<String>,
     /// What the group is to them.
     pub roles: Vec<RoleEvidence>,
+    /// What it is attached to, the first of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }
 
 impl From<&Group> for GroupRecord {
@@ -139,6 +150,7 @@ impl From<&Group> for GroupRecord {
             vpc: Some(group.vpc.clone()),
             cluster: group.cluster_names(),
             roles: group.roles.clone(),
+            attachments: group.attachments.clone(),
         }
     }
 }
@@ -180,6 +192,8 @@ impl Record {
             actor: event.map(|event| Actor { federated_provider: None, ..event.actor.clone() }),
             clusters: about.clusters(),
             group: about.group().map(GroupRecord::from),
+            attachment: None,
+            removed: Vec::new(),
             findings,
             outcome,
             duration_ms: 0,
