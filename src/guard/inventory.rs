@@ -26,10 +26,13 @@ use crate::guard::inventory::raw::{RawState, Seen, View, is_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup, Rules};
-use crate::model::group::{ConfiguredGroup, Group, UnreadableRule};
+use crate::model::group::{Attachment, ConfiguredGroup, Group, UnreadableRule};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
+
+/// The tag that is the name of an instance or interface.
+const NAME: &str = "Name";
 
 /// The reader, with its index of names.
 pub struct Inventory {
@@ -77,7 +80,12 @@ impl Inventory {
         let view = self.view(&before, &seen.clusters);
         let had_none = |group: &&GroupFacts| view.membership(group).strong_roles().is_empty();
         let new: BTreeSet<String> = before.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let looked = self.looked(seen);
+        let put_on = attachments(&seen.raw, attachment);
+        let mut looked = self.looked(seen);
+        for GroupSnapshot { group, .. } in &mut looked.snapshots {
+            let has_it = |to: &&Attachment| to.groups.contains(&group.id);
+            group.attachments = put_on.iter().filter(has_it).cloned().collect();
+        }
         let is_first = |snapshot: &&GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
         let first = looked.snapshots.iter().filter(is_first).map(|snapshot| snapshot.group.id.clone()).collect();
         Ok(Some((looked, first)))
@@ -157,6 +165,21 @@ impl Inventory {
     }
 }
 
+/// The interfaces of what groups were put on, with its name.
+fn attachments(raw: &RawState, attachment: &str) -> Vec<Attachment> {
+    let of_interface = |interface: &Interface| {
+        let instance = raw.instances.iter().find(|instance| interface.instance.as_ref() == Some(&instance.id));
+        let name = instance.and_then(|instance| instance.tags.get(NAME)).or_else(|| interface.tags.get(NAME));
+        Attachment {
+            interface: Some(interface.id.clone()),
+            instance: interface.instance.clone(),
+            name: name.cloned(),
+            groups: interface.groups.clone(),
+        }
+    };
+    raw.interfaces.iter().filter(|interface| is_of(interface, attachment)).map(of_interface).collect()
+}
+
 /// Whether EKS names this group for the node group.
 fn names_it(nodes: &NodeGroup, group: &str) -> bool {
     nodes.template_groups.iter().chain(&nodes.remote_access_group).any(|id| id == group)
@@ -191,7 +214,6 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         is_unattached: view.is_unattached(facts),
         is_shared: view.is_shared(facts),
         clusters_since: own().map(|cluster| cluster.created_at).min().flatten(),
-        attachments: view.shown_attachments(facts),
         ties: names.iter().cloned().chain(view.attachments(facts)).collect(),
         clusters: names,
         roles,

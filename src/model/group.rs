@@ -49,7 +49,7 @@ pub struct Group {
     pub is_shared: bool,
     /// When the oldest of its clusters was made; `None` where that is not known of all of them.
     pub clusters_since: Option<Timestamp>,
-    /// What it is attached to, the first of it, for people.
+    /// After a call that put it on something: the interfaces of that.
     pub attachments: Vec<Attachment>,
     /// What ties it to anything: names of clusters, ids of interfaces and instances.
     pub ties: BTreeSet<String>,

@@ -62,12 +62,6 @@ pub struct Record {
     pub clusters: Vec<String>,
     /// The group; null in a record about a cluster or the account.
     pub group: Option<GroupRecord>,
-    /// What the call put the group on, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attachment: Option<Attachment>,
-    /// The rules that the call removed, as far as it says so: with what is missing now, they may be what met it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub removed: Vec<Rule>,
     /// Everything that is not plainly allowed, worst first.
     pub findings: Vec<Finding>,
     /// The worst of the findings' actions.
@@ -137,9 +131,12 @@ pub struct GroupRecord {
     pub cluster: Option<String>,
     /// What the group is to them.
     pub roles: Vec<RoleEvidence>,
-    /// What it is attached to, the first of it.
+    /// What the call put it on, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
+    /// The rules that the call removed from it, as far as it says so: they may be what met what is missing now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attachments: Vec<Attachment>,
+    pub removed: Vec<Rule>,
 }
 
 impl From<&Group> for GroupRecord {
@@ -150,7 +147,8 @@ impl From<&Group> for GroupRecord {
             vpc: Some(group.vpc.clone()),
             cluster: group.cluster_names(),
             roles: group.roles.clone(),
-            attachments: group.attachments.clone(),
+            attachment: None,
+            removed: Vec::new(),
         }
     }
 }
@@ -192,8 +190,6 @@ impl Record {
             actor: event.map(|event| Actor { federated_provider: None, ..event.actor.clone() }),
             clusters: about.clusters(),
             group: about.group().map(GroupRecord::from),
-            attachment: None,
-            removed: Vec::new(),
             findings,
             outcome,
             duration_ms: 0,

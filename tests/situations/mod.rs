@@ -230,7 +230,7 @@ fn of_rules() -> Vec<(&'static str, Record)> {
     let several = record(&several, several_findings, Some(&by(kim(), authorize)));
 
     let mut attached = one(kubelet(), Action::Revoked, alice(), "ModifyNetworkInterfaceAttribute");
-    attached.attachment = Some(attachment());
+    attached.group.as_mut().unwrap().attachment = Some(attachment());
     let mut shared = left(
         Action::Refused,
         Some(Left::Shared),
@@ -238,7 +238,7 @@ fn of_rules() -> Vec<(&'static str, Record)> {
          that too",
     );
     shared.event_name = Some("ModifyNetworkInterfaceAttribute".to_owned());
-    shared.attachment = Some(attachment());
+    shared.group.as_mut().unwrap().attachment = Some(attachment());
 
     let peer = Peer::PrefixList("pl-0a1b2c3d4e5f60718".to_owned());
     let mut listed = one(Rule { peer, ..kubelet() }, Action::Failed, alice(), "ModifyManagedPrefixList");
@@ -317,7 +317,7 @@ fn of_others() -> Vec<(&'static str, Record)> {
     let control_plane = Peer::Group { id: "sg-0c1u57e4".to_owned(), owner: None };
     let removed = Rule::new(Direction::Ingress, Packets::Tcp(1025, 65535), control_plane);
     let mut blocked = record(&needed, vec![exec.clone(), dns], Some(&revoked));
-    blocked.removed = vec![removed];
+    blocked.group.as_mut().unwrap().removed = vec![removed];
     let node = group(vec![rule("sgr-0a1", Packets::Tcp(0, 65535), "0.0.0.0/0")]);
     let mut both = findings(&node, &[Action::Revoked]);
     both.push(exec);

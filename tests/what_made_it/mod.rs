@@ -36,17 +36,17 @@ async fn what_a_group_was_put_on_is_named_with_its_instance() {
     *case.world.interfaces.lock().unwrap() = vec![Interface { tags, ..interface("eni-0a", Some("i-1")) }];
     let response = case.guard.handle(&attaches_to("eni-0a", "e-1"), Timestamp::MAX).await.unwrap();
     let record = &response.records[0];
-    let put_on = record.attachment.clone().unwrap();
+    let put_on = record.group.clone().unwrap().attachment.unwrap();
     assert_eq!((put_on.interface.as_deref(), put_on.instance.as_deref()), (Some("eni-0a"), Some("i-1")));
-    assert_eq!(
-        (&put_on.groups, &record.group.as_ref().unwrap().attachments),
-        (&vec![GROUP.to_owned()], &vec![put_on.clone()])
-    );
+    assert_eq!(put_on.groups, [GROUP]);
     let text = email::text(case.world.notices().last().unwrap());
     let said = "Attached the call put the group on eni-0a of instance i-1 (worker\u{fffd}7)";
     assert!(text.contains(said), "{text}");
     let authorized = case.event(&[]).await.unwrap();
-    assert!(authorized.records.iter().all(|record| record.attachment.is_none()), "no other call put it there");
+    assert!(
+        authorized.records.iter().all(|record| record.group.as_ref().unwrap().attachment.is_none()),
+        "no other call put it there"
+    );
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn what_a_call_removed_can_be_opened_again_but_not_what_the_policy_forbids
              "toPort": 10250, "cidrIpv4": cidr, "referencedGroupId": group}]}});
         let response = case.guard.handle(&event, Timestamp::MAX).await.unwrap();
         assert_eq!(requirements(&response), ["control-plane-to-nodes"]);
-        assert_eq!(response.records[0].removed.len(), usize::from(is_proposed), "{cidr:?}");
+        assert_eq!(response.records[0].group.as_ref().unwrap().removed.len(), usize::from(is_proposed), "{cidr:?}");
         let text = email::text(case.world.notices().last().unwrap());
         let command = text.lines().find(|line| line.contains("aws ec2 authorize-security-group-ingress"));
         assert_eq!(command.is_some(), is_proposed, "{text}");

@@ -13,17 +13,13 @@ use crate::cluster::membership::{
 };
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Rules};
-use crate::model::group::{Attachment, ConfiguredGroup};
+use crate::model::group::ConfiguredGroup;
 use crate::model::member::Members;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 
 /// Sets of groups attached together that are looked at for one group. Nodes have a few.
 const MAX_SETS: usize = 100;
-/// The tag that is the name of an instance or interface.
-const NAME: &str = "Name";
-/// Attachments that people are told of one group.
-const MAX_SHOWN: usize = 5;
 /// Attachments that are remembered of one group.
 const MAX_ATTACHMENTS: usize = 100;
 
@@ -289,22 +285,6 @@ impl<'a> View<'a> {
         let interfaces = self.interfaces.get(group.id.as_str()).into_iter().flatten().map(|interface| &interface.id);
         let instances = self.instances.get(group.id.as_str()).into_iter().flatten().map(|instance| &instance.id);
         interfaces.chain(instances).take(MAX_ATTACHMENTS).cloned()
-    }
-
-    /// What it is attached to, for people: the first of them.
-    pub(super) fn shown_attachments(&self, group: &GroupFacts) -> Vec<Attachment> {
-        let interfaces = self.interfaces.get(group.id.as_str()).into_iter().flatten();
-        let of_interface = |interface: &&Interface| {
-            let instance = interface.instance.as_ref().and_then(|id| self.instance.get(id.as_str()));
-            let name = instance.and_then(|instance| instance.tags.get(NAME)).or_else(|| interface.tags.get(NAME));
-            Attachment {
-                interface: Some(interface.id.clone()),
-                instance: interface.instance.clone(),
-                name: name.cloned(),
-                groups: interface.groups.clone(),
-            }
-        };
-        interfaces.take(MAX_SHOWN).map(of_interface).collect()
     }
 
     /// When this was read.

@@ -187,9 +187,9 @@ impl Invocation<'_> {
         let mode = modes.of(policy, &topic.group, topic.known).0;
         let findings = std::mem::take(&mut topic.findings);
         let mut record = Record::of(location, policy, mode, topic.about(), findings, topic.event.as_ref());
-        if topic.event.is_some() {
-            record.attachment = self.attachment(&topic.group);
-            record.removed = self.removed(&topic.group, &record.findings);
+        if let (Some(_), Some(group)) = (&topic.event, &mut record.group) {
+            group.attachment = self.attachment(&topic.group);
+            group.removed = self.removed(&topic.group, &record.findings);
         }
         let elapsed = ports.clock.now().duration_since(self.context.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);

@@ -167,7 +167,7 @@ pub(super) fn off_the_interfaces(topics: &[Topic<'_>]) -> Option<Code> {
     let topic = topics.iter().find(|topic| topic.finding.for_people.left == Some(Left::Shared))?;
     let (record, group) = (topic.record, topic.record.group.as_ref()?);
     let region = word(&record.region);
-    let put_on = record.attachment.as_ref().and_then(|to| {
+    let put_on = group.attachment.as_ref().and_then(|to| {
         let others: Vec<String> = to.groups.iter().filter(|id| **id != group.id).map(|id| word(id)).collect();
         to.interface.as_ref().filter(|_| !others.is_empty()).map(|interface| (word(interface), others))
     });

@@ -142,7 +142,7 @@ fn facts(
     facts.extend(
         records
             .iter()
-            .find_map(|record| record.attachment.as_ref())
+            .find_map(|record| record.group.as_ref()?.attachment.as_ref())
             .map(|to| ("Attached", format!("the call put the group on {}", attached(to)))),
     );
     facts.extend(gained(topics));
@@ -192,10 +192,7 @@ fn group_in_words(group: &GroupRecord) -> String {
     let mut roles: Vec<&str> = group.roles.iter().map(|known| role_words(known.role)).collect();
     roles.dedup();
     let of = if roles.is_empty() { String::new() } else { format!(", of {}", and(&roles)) };
-    let on: Vec<String> = group.attachments.iter().take(2).map(attached).collect();
-    let more = if group.attachments.len() > 2 { " and others" } else { "" };
-    let on = if on.is_empty() { String::new() } else { format!(", attached to {}{more}", on.join(", ")) };
-    format!("{id}{of}{on}")
+    format!("{id}{of}")
 }
 
 /// `eni-1 of instance i-1 (worker-7)`.

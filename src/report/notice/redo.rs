@@ -115,7 +115,7 @@ pub(super) fn removed(topics: &[Topic<'_>]) -> Vec<Code> {
     for topic in topics.iter().filter(|topic| topic.situation == Situation::Blocked) {
         let Some(group) = &topic.record.group else { continue };
         for direction in [Direction::Ingress, Direction::Egress] {
-            let of_it = topic.record.removed.iter().filter(|rule| rule.direction == direction);
+            let of_it = group.removed.iter().filter(|rule| rule.direction == direction);
             let rules: Vec<Rule> = of_it.take(MAX_LOST).cloned().collect();
             if rules.is_empty() {
                 continue;
