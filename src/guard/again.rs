@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::work::{MAX_GROUPS, MAX_HOPS, Task, Why, Work, WorkError};
-use crate::event::{Change, Event, GroupRef, Named, Target, Touched};
+use crate::event::{Change, Event, GroupRef, Named, NamedRule, Target, Touched};
 use crate::guard::round::Round;
 use crate::model::error::chain;
 use crate::ports::WorkQueue;
@@ -17,6 +17,8 @@ use crate::ports::WorkQueue;
 const MISSING: &[Duration] = &[Duration::from_secs(15)];
 /// A list that is being changed is then left to the sweep.
 const CHANGING: &[Duration] = &[Duration::from_mins(1), Duration::from_mins(5), Duration::from_mins(15)];
+/// What a call took away from a cluster may be on its way: Terraform takes a rule away and writes another.
+const NEEDED: &[Duration] = &[Duration::from_mins(1)];
 /// Where nothing was done meanwhile, for more than an hour. Where something was, what is left follows at once.
 const POSTPONED: &[Duration] = &[
     Duration::from_secs(15),
@@ -32,6 +34,7 @@ fn delays(why: Why) -> &'static [Duration] {
     match why {
         Why::Missing => MISSING,
         Why::Changing => CHANGING,
+        Why::Needed => NEEDED,
         Why::Postponed => POSTPONED,
     }
 }
@@ -49,11 +52,16 @@ impl Round {
     }
 }
 
+/// Removed rules that go with a message.
+const MAX_REMOVED: usize = 50;
+
 /// What has to be looked at again.
 #[derive(Debug, Default)]
 pub(super) struct Again {
+    /// What the event removed, so that the last look can say it.
+    pub(super) removed: Vec<NamedRule>,
     groups: BTreeMap<Why, Vec<Touched>>,
-    others: Vec<Target>,
+    others: Vec<(Why, Target)>,
 }
 
 impl Again {
@@ -62,9 +70,9 @@ impl Again {
         self.groups.entry(why).or_default().push(Touched { group: GroupRef::Id(group.to_owned()), named });
     }
 
-    /// Something else that EC2 does not show yet.
-    pub(super) fn add_missing(&mut self, target: Target) {
-        self.others.push(target);
+    /// Something else.
+    pub(super) fn add_target(&mut self, why: Why, target: Target) {
+        self.others.push((why, target));
     }
 
     /// Puts all of it into the queue. What could not be put there is an error of its own.
@@ -77,7 +85,8 @@ impl Again {
         now: Timestamp,
     ) -> Vec<String> {
         let mut problems = Vec::new();
-        let mut left: Vec<(Why, Target)> = self.others.into_iter().map(|target| (Why::Missing, target)).collect();
+        let mut left = self.others;
+        let removed: Vec<NamedRule> = self.removed.into_iter().take(MAX_REMOVED).collect();
         for (why, mut groups) in self.groups {
             while !groups.is_empty() {
                 let rest = groups.split_off(groups.len().min(MAX_GROUPS));
@@ -90,8 +99,12 @@ impl Again {
             let nth = usize::from(round.look.saturating_sub(1));
             let delay = if goes_on { Duration::ZERO } else { delays(why).get(nth).copied().unwrap_or_default() };
             let look = if goes_on { round.look } else { round.look.saturating_add(1) };
-            let change =
-                Change { event: event.clone(), subject: subject.clone(), touches_endpoint: false, removed: Vec::new() };
+            let change = Change {
+                event: event.clone(),
+                subject: subject.clone(),
+                touches_endpoint: false,
+                removed: removed.clone(),
+            };
             let text = Work::new(Task::Look { change, why, look }, round.hops.saturating_add(1), now).text();
             let error = match (text, subject) {
                 (Ok(text), _) => match queue.send(&text, delay).await {

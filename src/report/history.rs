@@ -253,6 +253,12 @@ impl History {
         }
     }
 
+    /// The history when people were not notified after all, with what it was before.
+    #[must_use]
+    pub fn unsaid(self, before: &Self) -> Self {
+        Self { notified: before.notified, contested: before.contested, said: before.said.clone(), ..self }
+    }
+
     /// Since when it stands; whether nothing is new about it to people who heard of it before.
     pub fn standing(&self, sighting: &Sighting, now: Timestamp) -> (Option<Timestamp>, bool) {
         let is_known = self.standing.as_ref().is_some_and(|known| sighting.rule.as_ref() == Some(&known.rule));

@@ -22,6 +22,7 @@ mod situation;
 pub mod slack;
 mod source;
 mod steps;
+mod summary;
 mod who;
 mod words;
 

@@ -7,6 +7,8 @@ use eks_sg_guard::model::member::Member;
 
 use super::*;
 
+mod moments;
+
 const ARN: &str = "arn:aws:sqs:us-east-1:111122223333:guard";
 
 pub(crate) fn name() -> Queue {

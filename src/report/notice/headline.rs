@@ -146,7 +146,7 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
             format!("{state}: the guard cannot read some rules in {cluster}, so nobody knows what they let in")
         }
         Situation::Joined => format!("{state}: {}", detail(finding)),
-        Situation::Blind => blind(finding).to_owned(),
+        Situation::Blind => format!("{state}: {} in {cluster}", blind(finding)),
     }
 }
 
@@ -271,6 +271,7 @@ fn joined(finding: &Finding) -> &'static str {
 fn blind(finding: &Finding) -> &'static str {
     match finding.subject {
         Subject::Check(Check::ReadDenied) => "the guard is not allowed to look",
+        Subject::Check(Check::LostEvents) => "no event told the guard of new rules",
         _ => "a call could not be looked at",
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum Situation {
 impl Situation {
     pub(super) fn of(finding: &Finding) -> Self {
         match (&finding.subject, finding.action) {
-            (Subject::Check(Check::ReadDenied | Check::Unfinished), _) => Self::Blind,
+            (Subject::Check(Check::ReadDenied | Check::Unfinished | Check::LostEvents), _) => Self::Blind,
             (Subject::Check(Check::PublicEndpoint), _) => Self::Endpoint,
             (Subject::Check(Check::UnreadableRule), _) => Self::Unreadable,
             (Subject::Check(Check::NewCluster | Check::NewMember), _) => Self::Joined,

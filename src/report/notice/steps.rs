@@ -20,7 +20,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
     let gained = topics.iter().any(|topic| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty()));
     let may_be_meant = has_closed || is(Situation::Open);
-    let steps: [(bool, &str); 22] = [
+    let steps: [(bool, &str); 23] = [
         (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
         (
             checks(Check::ReadDenied),
@@ -29,6 +29,10 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (
             checks(Check::Unfinished),
             "Look at what the call opened by hand, now: until the guard can look, nobody closes it.",
+        ),
+        (
+            checks(Check::LostEvents),
+            "See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue.",
         ),
         (to_close, "Close what is open: the command stands above. Leave it only if you know that it is needed."),
         (

@@ -24,6 +24,7 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Check(Check::Unfinished) => "What could not be handled".to_owned(),
         Subject::Check(Check::UnreadableRule) => "Rules that cannot be read".to_owned(),
         Subject::Check(Check::NewCluster) => "The clusters of the group".to_owned(),
+        Subject::Check(Check::LostEvents) => "Events that the guard never got".to_owned(),
         Subject::Check(Check::NewMember) => "Whose the group is".to_owned(),
     }
 }
@@ -34,6 +35,7 @@ pub(super) fn status(finding: &Finding) -> &'static str {
         _ if finding.subject == Subject::Check(Check::Unfinished) => "NOT LOOKED AT, or not to the end",
         _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
         _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
+        _ if finding.subject == Subject::Check(Check::LostEvents) => "The guard may be deaf",
         _ if matches!(finding.subject, Subject::Check(Check::NewCluster | Check::NewMember)) => "Changed",
         Action::None | Action::Reported if finding.is_missing() => "BLOCKED, and the cluster needs it",
         Action::None | Action::Reported if finding.verdict == Verdict::Revoke => "STILL OPEN, the guard left it",
