@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::calls::{Call, Changes, Endpoint};
 use super::fields::{at, flag, get, id, is_present, list, text};
 use super::{GroupRef, Named, Target, Touched, rules};
+use crate::model::ids::EventRule;
 use crate::model::text::quoted;
 
 /// Endings of the one field that newer calls wrap their request or response in. The name may be abbreviated.
@@ -57,6 +58,8 @@ pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Resu
         }
         Changes::Attribute | Changes::Attachment => return Ok(attached(request, response)),
         Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Target::Unknown, Target::PrefixList)),
+        Changes::Trail => return Ok(Target::Trails),
+        Changes::EventRule => return Ok(Target::EventRule(event_rule(request))),
         Changes::Cluster => {
             let is_whole = |name| Target::Cluster { name, node_group: None };
             return Ok(cluster(request, response).map_or(Target::Unknown, is_whole));
@@ -214,6 +217,11 @@ fn attached(request: &Value, response: &Value) -> Target {
 fn prefix_list(request: &Value, response: &Value) -> Option<String> {
     let sources = [request, response, get(response, "prefixList")];
     sources.into_iter().find_map(|stated| id(get(stated, "prefixListId"), "pl-"))
+}
+
+/// The name of a rule of EventBridge. Of its targets a call speaks under another label.
+fn event_rule(request: &Value) -> Option<String> {
+    ["name", "rule"].iter().find_map(|field| EventRule::of(get(request, field).as_str()?)).map(|rule| rule.name)
 }
 
 fn cluster(request: &Value, response: &Value) -> Option<String> {
