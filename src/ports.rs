@@ -19,6 +19,7 @@ use crate::model::facts::{
 use crate::model::hour::Hour;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
+use crate::model::trails::{RuleState, Trail};
 use crate::report::allowance::Allowed;
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
@@ -73,6 +74,21 @@ pub trait Eks: Send + Sync {
     async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError>;
     /// Node groups of a cluster; one that goes away while we read is left out.
     async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError>;
+}
+
+/// What we read of CloudTrail.
+#[async_trait]
+pub trait Trails: Send + Sync {
+    /// The trails that the region shows: its own, those of all regions, those of the organisation. What could not be read of
+    /// one stands in it.
+    async fn trails(&self) -> Result<Vec<Trail>, CloudError>;
+}
+
+/// What we read of the rule of `EventBridge` that invokes the guard.
+#[async_trait]
+pub trait EventRule: Send + Sync {
+    /// Where its events go.
+    async fn state(&self) -> Result<RuleState, CloudError>;
 }
 
 /// One way to notify people or machines.

@@ -159,7 +159,7 @@ fn no_meaningless_value_makes_us_look_at_less() {
 fn covers(wide: &Target, narrow: &Target) -> bool {
     match (wide, narrow) {
         (Target::Cluster { name: wide, node_group: None }, Target::Cluster { name: narrow, .. }) => wide == narrow,
-        (Target::Unknown, _) => true,
+        (Target::Unknown, _) | (Target::EventRule(None), Target::EventRule(_)) => true,
         (Target::Groups(wide), Target::Groups(narrow)) => narrow.iter().all(|narrow| {
             // A call by name gets its id from the response; without that the name is as good.
             let same = |wide: &GroupRef| wide == &narrow.group || matches!(wide, GroupRef::Name(_));
@@ -217,7 +217,8 @@ fn is_sound(answer: &FunctionResponse) -> bool {
                 .into_iter()
                 .flatten()
                 .all(|name| is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))),
-            Target::Unknown => true,
+            Target::EventRule(name) => name.iter().all(|name| is_name(name, 64)),
+            Target::Trails | Target::Unknown => true,
         },
     }
 }

@@ -87,6 +87,10 @@ fn about(subject: &Target) -> Vec<String> {
         }
         Target::PrefixList(change) => vec![format!("On prefix list {}", change.list)],
         Target::Cluster { name, .. } => vec![format!("On cluster {name}")],
+        Target::Trails => vec!["On the trails of the account".to_owned()],
+        Target::EventRule(name) => {
+            vec![format!("On event rule {}", name.as_deref().unwrap_or("that it does not name"))]
+        }
         Target::Unknown => vec!["On groups that it does not name".to_owned()],
     };
     let rest = lines.len().saturating_sub(MAX_NAMED);

@@ -138,14 +138,14 @@ class Emulator:
     def dynamodb(self) -> Any:
         return self.client("dynamodb")
 
-    def client(self, service: str, key: str = HARNESS_KEY, checked: bool = True) -> Any:
+    def client(self, service: str, key: str = HARNESS_KEY, checked: bool = True, region: str = REGION) -> Any:
         """A boto3 client of the emulated account. With `GUARD_KEY` its requests count as the guard's.
 
         `checked`: by boto3.
         """
         return boto3.client(
             service,
-            region_name=REGION,
+            region_name=region,
             endpoint_url=self.url,
             aws_access_key_id=key,
             aws_secret_access_key="emulated",

@@ -5,6 +5,7 @@ prod           cluster group on control-plane interfaces, a managed node group w
 bastion        an ordinary group on an ordinary instance in the same VPC
 team           another team's group, on an instance in another VPC that somebody tagged as a node by hand
 everyone       a customer prefix list that holds 0.0.0.0/0
+audit          a trail of all regions, without which no event would come
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from moto.eks import eks_backends
 from aws_behaviour.prefix_lists import finish
 from aws_behaviour.vpcs import associations, set_range
 from emulator import ACCOUNT, REGION, Emulator, Message
+from trails import make_trail
 from work_queue import WorkQueue
 
 WORLD = "0.0.0.0/0"
@@ -123,6 +125,7 @@ class World:
         world.everyone = ec2.create_managed_prefix_list(
             PrefixListName="everyone", Entries=entries, MaxEntries=5, AddressFamily="IPv4"
         )["PrefixList"]["PrefixListId"]
+        make_trail(emulator, IsMultiRegionTrail=True)
         world.people_topic = sns.create_topic(Name="people")["TopicArn"]
         world.record_topic = sns.create_topic(Name="records")["TopicArn"]
 

@@ -21,6 +21,7 @@ from moto.eks import eks_backends
 from checks import Guard, clauses, revoked_ids
 from emulator import ACCOUNT, REGION, Emulator
 from events import Event, Somebody, event, rule_ids
+from trails import make_trail
 from world import EKS_ACCOUNT, VPC_RANGE, WORLD, World, allow
 
 CLUSTER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/prod-cluster"
@@ -79,6 +80,7 @@ class Account(World):
             for block, zone in zip(SUBNETS, "ab", strict=True)
         ]
         account.subnet = account.subnets[0]
+        make_trail(emulator, IsMultiRegionTrail=True)
         account.people_topic = sns.create_topic(Name="people")["TopicArn"]
         account.record_topic = sns.create_topic(Name="records")["TopicArn"]
         account.table = account.state_table() if remembers else ""
