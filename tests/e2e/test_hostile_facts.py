@@ -7,6 +7,7 @@ import pytest
 import crowds
 from checks import actions, closes, findings, leaves
 from events import rule_ids
+from looks import FORGETS_AND_REMEMBERS, SWEEP
 from slow_calls import KUBELET, SCENARIOS
 from test_triggers import puts_on
 from world import WORLD, allow
@@ -251,8 +252,30 @@ def _balancers_tags(world, resource):
     tag(world, resource, **{"elbv2.k8s.aws/cluster": "prod", "ingress.k8s.aws/stack": "shop", **TAG})
 
 
-# What somebody does with the facts about a group, beside opening it. What is taken from a group that has nothing but
-# ordinary tags is missing here: it takes the state to remember them.
+def _all_untagged(world, resource):
+    ec2 = world.emulator.ec2
+    tags = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [resource]}])["Tags"]
+    ordinary = [{"Key": each["Key"]} for each in tags if not each["Key"].startswith("aws:")]
+    if ordinary:
+        ec2.delete_tags(Resources=[resource], Tags=ordinary)
+
+
+def _of_instances(world, interface):
+    if instance := interface.get("Attachment", {}).get("InstanceId"):
+        _all_untagged(world, instance)
+
+
+def _all_taken(world, group):
+    """Everything that a caller may write and that connects the group with its cluster."""
+    _all_untagged(world, group)
+    each_attachment(_of_instances)(world, group)
+    each_attachment(lambda world, each: _all_untagged(world, each["NetworkInterfaceId"]))(world, group)
+    for other in (world.cluster_group, world.node_group):
+        _revoked(world, group, other)
+        _revoked(world, other, group)
+
+
+# What somebody does with the facts about a group, beside opening it.
 FACTS = {
     "the group tagged for a dev cluster": lambda world, group: _of_a_dev_cluster(world, group),
     "the group tagged as a load balancer's": _balancers_tags,
@@ -276,18 +299,41 @@ FACTS = {
 }
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("fact", FACTS)
-def test_no_fact_that_changes_in_the_same_minute_makes_the_verdict_milder(world, somebody, guard, aws, scenario, fact):
-    group = SCENARIOS[scenario](world)
-    put_back = aws.keep()
-    FACTS[fact](world, group)
+# What is taken from a group that has nothing but ordinary tags: it takes the state to remember them.
+TAKEN = {
+    "the tags of the instances deleted": each_attachment(_of_instances),
+    "the tags of the interfaces deleted": each_attachment(
+        lambda world, each: _all_untagged(world, each["NetworkInterfaceId"])
+    ),
+    "everything deleted that connects it": _all_taken,
+}
+FACTS_OF_A_GROUP = [
+    pytest.param(remembers, change, id=f"{'remembers' if remembers else 'forgets'}-{fact}")
+    for facts, who in ((FACTS, (False, True)), (TAKEN, (True,)))
+    for fact, change in facts.items()
+    for remembers in who
+]
+
+
+@pytest.mark.parametrize("prepare", SCENARIOS.values(), ids=SCENARIOS, indirect=True)
+@pytest.mark.parametrize(("remembers", "change"), FACTS_OF_A_GROUP, indirect=["remembers"])
+def test_no_fact_that_changes_in_the_same_minute_makes_the_verdict_milder(
+    world, prepared, somebody, guard, aws, remembers, change
+):
+    """In both orders; and, where it is remembered what was there, by a sweep when the event of the opening is lost."""
+    group, put_back = prepared, aws.keep()
+    change(world, group)
     event = somebody.authorizes(group, KUBELET)
     closes(guard(), event, rule_ids(event))
     put_back()
     event = somebody.authorizes(group, KUBELET)
-    FACTS[fact](world, group)
+    change(world, group)
     closes(guard(), event, rule_ids(event))
+    if remembers:
+        put_back()
+        opened = world.open(group, KUBELET)
+        change(world, group)
+        closes(guard(), SWEEP, opened)
 
 
 # --- many names -----------------------------------------------------------------------------------------------------------
