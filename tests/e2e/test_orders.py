@@ -50,28 +50,28 @@ def on_an_instance(world, group):
     return event("ModifyInstanceAttribute", {"instanceId": node, "groupSet": listed}, {"_return": True})
 
 
-def starts_a_node(world, group):
-    world.instance(group, {"aws:eks:cluster-name": "prod"})
+def starts_a_node(world, group, cluster="prod"):
+    world.instance(group, {"aws:eks:cluster-name": cluster})
 
 
-def of_a_launch_template(world, group):
+def of_a_launch_template(world, group, cluster="prod"):
     name, ec2 = f"of-{group}", world.emulator.ec2
     made = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"SecurityGroupIds": [group]})
     launch = {"id": made["LaunchTemplate"]["LaunchTemplateId"], "version": "1"}
-    request = {"clusterName": "prod", "nodegroupName": name, "nodeRole": ROLE, "subnets": [world.subnet]}
+    request = {"clusterName": cluster, "nodegroupName": name, "nodeRole": ROLE, "subnets": [world.subnet]}
     world.emulator.eks.create_nodegroup(**request, launchTemplate=launch)
     return of_eks("CreateNodegroup", request)
 
 
-def of_the_control_plane(world, group):
-    cluster = eks_backends[ACCOUNT][REGION].clusters["prod"]
-    groups = [*cluster.resources_vpc_config.get("securityGroupIds", []), group]
-    cluster.resources_vpc_config = cluster.resources_vpc_config | {"securityGroupIds": groups}
-    return of_eks("UpdateClusterConfig", {"name": "prod", "resourcesVpcConfig": {"securityGroupIds": groups}})
+def of_the_control_plane(world, group, cluster="prod"):
+    model = eks_backends[ACCOUNT][REGION].clusters[cluster]
+    groups = [*model.resources_vpc_config.get("securityGroupIds", []), group]
+    model.resources_vpc_config = model.resources_vpc_config | {"securityGroupIds": groups}
+    return of_eks("UpdateClusterConfig", {"name": cluster, "resourcesVpcConfig": {"securityGroupIds": groups}})
 
 
-def on_the_control_plane(world, group):
-    world.interface(group, "Amazon EKS prod", owner=EKS_ACCOUNT, requester="AROAEKS:AmazonEKS")
+def on_the_control_plane(world, group, cluster="prod"):
+    world.interface(group, f"Amazon EKS {cluster}", owner=EKS_ACCOUNT, requester="AROAEKS:AmazonEKS")
 
 
 def for_pods(world, group):
@@ -79,15 +79,15 @@ def for_pods(world, group):
     world.interface(group, "aws-k8s-branch-eni", kind="branch", tags=TAG)
 
 
-def of_self_managed_nodes(world, group):
+def of_self_managed_nodes(world, group, cluster="prod"):
     """The tag of the group, which the event is about, is the least of it."""
-    ec2 = world.emulator.ec2
-    world.instance(group, TAG)
-    world.open(group, allow("-1", None, world.cluster_group))
-    listed = [{"Key": key, "Value": value} for key, value in TAG.items()]
-    ec2.create_tags(Resources=[group], Tags=listed)
-    tags = {"items": [{"key": key, "value": value} for key, value in TAG.items()]}
-    return event("CreateTags", {"resourcesSet": {"items": [{"resourceId": group}]}, "tagSet": tags}, {"_return": True})
+    ec2, tags = world.emulator.ec2, {f"kubernetes.io/cluster/{cluster}": "owned"}
+    world.instance(group, tags)
+    settings = world.emulator.eks.describe_cluster(name=cluster)["cluster"]["resourcesVpcConfig"]
+    world.open(group, allow("-1", None, settings["clusterSecurityGroupId"]))
+    ec2.create_tags(Resources=[group], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    listed = {"items": [{"key": key, "value": value} for key, value in tags.items()]}
+    return event("CreateTags", {"resourcesSet": {"items": [{"resourceId": group}]}, "tagSet": listed}, {"_return": True})
 
 
 @dataclass(frozen=True)
@@ -184,3 +184,57 @@ def test_who_forgets_closes_what_its_event_makes_or_names(world, somebody, guard
     leaves(function, opened)
     answer = closes(function, way.come(world, then) or SWEEP, rule_ids(opened) if way.names_rules else [])
     assert actions(answer)[rule_ids(opened)[0]] == ("revoked" if way.names_rules else "would-revoke")
+
+
+# --- groups that are somebody else's too ----------------------------------------------------------------------------------
+
+
+def open_bastion(world):
+    return world.open(world.bastion_group, KUBELET)
+
+
+def closes_another(world, somebody, function, group):
+    """What is opened later is closed, and nothing else."""
+    before, later = world.rules(), somebody.authorizes(group, allow("tcp", 2379, WORLD))
+    function.invoke(later)
+    assert world.rules() == before
+
+
+def of_prod(world):
+    return world.open(world.node_group, KUBELET)
+
+
+@pytest.mark.parametrize("remembers", [True], ids=["remembers"], indirect=True)
+@pytest.mark.parametrize("prepare", [open_bastion], ids=["another team's"], indirect=True)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_another_teams_group_is_not_cut_however_it_comes_to_the_cluster(world, prepared, somebody, guard, way):
+    function = guard()
+    answer = leaves(function, way.come(world, world.bastion_group) or SWEEP)
+    finding = findings(answer)[prepared[0]]
+    assert (finding["action"], finding["severity"], finding["known"]) == ("refused", "critical", True)
+    leaves(function, SWEEP)
+    closes_another(world, somebody, function, world.bastion_group)
+
+
+# What a new cluster does with the group of another cluster's nodes.
+JOINS = {
+    "a node of it": lambda world, group: starts_a_node(world, group, "green"),
+    "its launch template": lambda world, group: of_a_launch_template(world, group, "green"),
+    "an additional group of its control plane": lambda world, group: of_the_control_plane(world, group, "green"),
+    "an interface of its control plane": lambda world, group: on_the_control_plane(world, group, "green"),
+    "self-managed nodes": lambda world, group: of_self_managed_nodes(world, group, "green"),
+}
+
+
+@pytest.mark.parametrize("remembers", [True], ids=["remembers"], indirect=True)
+@pytest.mark.parametrize("prepare", [of_prod], ids=["nodes of prod"], indirect=True)
+@pytest.mark.parametrize("join", JOINS.values(), ids=JOINS)
+def test_a_group_that_another_cluster_takes_too_keeps_what_it_had(world, prepared, somebody, guard, join):
+    function = guard()
+    settings = {"subnetIds": [world.subnet]}
+    world.emulator.eks.create_cluster(name="green", roleArn=ROLE, resourcesVpcConfig=settings)
+    for happened in (join(world, world.node_group), SWEEP):
+        if happened:
+            answer = leaves(function, happened)
+            assert actions(answer)[prepared[0]] in {"refused", "would-revoke"}
+    closes_another(world, somebody, function, world.node_group)
