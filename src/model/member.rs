@@ -95,7 +95,8 @@ pub fn with(mut known: Members, found: &Members, now: Timestamp) -> Members {
         if before.is_some_and(|before| before.created_at == member.created_at && before.at > member.at) {
             continue;
         }
-        known.insert(cluster.clone(), before.map_or_else(|| member.clone(), |before| member.after(before)));
+        let after = member.after(before.unwrap_or(member));
+        known.insert(cluster.clone(), after);
     }
     known
 }
