@@ -2023,6 +2023,7 @@ async fn a_group_that_comes_to_another_cluster_and_one_that_less_than_proof_make
         let member = Member {
             created_at: None,
             node_groups: BTreeSet::new(),
+            is_whole: false,
             roles,
             attachments: BTreeSet::new(),
             is_proven: true,
@@ -2056,7 +2057,16 @@ async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_p
         let since = now - SignedDuration::from_hours(since);
         let roles = [Role::Node].into();
         let attachments = BTreeSet::from(["i-1".to_owned()]);
-        Member { created_at: None, node_groups: BTreeSet::new(), roles, attachments, is_proven: false, since, at }
+        Member {
+            created_at: None,
+            node_groups: BTreeSet::new(),
+            is_whole: false,
+            roles,
+            attachments,
+            is_proven: false,
+            since,
+            at,
+        }
     };
     for (member, expected) in [(None, vec!["sgr-1"]), (Some(node(2)), vec!["sgr-1"]), (Some(node(25)), vec![])] {
         let case = Case::with_state(Arc::new(World {
