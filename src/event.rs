@@ -15,6 +15,7 @@ pub mod payload;
 mod rules;
 pub mod work;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +85,7 @@ pub enum Target {
         groups: Vec<String>,
     },
     /// The entries of this list changed, `pl-…`, and so did every rule that uses it.
-    PrefixList(String),
+    PrefixList(ListChange),
     /// The configuration of a cluster changed: its groups, or who may reach its public endpoint.
     Cluster {
         /// Its name.
@@ -153,6 +154,17 @@ impl Actor {
     }
 }
 
+/// A customer's prefix list whose entries changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListChange {
+    /// `pl-…`.
+    pub list: String,
+    /// What the event says that it gained, to tell what was open for a moment.
+    #[serde(default)]
+    pub gained: Vec<IpNet>,
+}
+
 /// One group that may have changed, and which of its rules the event names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,7 +203,7 @@ pub enum Named {
     /// These.
     Rules(Vec<NamedRule>),
     /// Those that use this prefix list, whose entries changed: `pl-…`.
-    Using(String),
+    Using(ListChange),
     /// All of them: the event says which group, but not which rules.
     Everything,
 }

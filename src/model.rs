@@ -15,6 +15,7 @@ pub mod role;
 pub mod rule;
 pub mod text;
 pub mod trails;
+pub mod unheard;
 mod words;
 
 pub(crate) use words::words;

@@ -20,11 +20,13 @@ use crate::model::hour::Hour;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
 use crate::model::trails::{RuleState, Trail};
+use crate::report::allowance::Allowed;
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
 use crate::report::outbox::{Claimed, Letter};
 use crate::report::part::EndedPart;
+use crate::report::record::Record;
 
 /// What we read from EC2, and the two things we change there.
 #[async_trait]
@@ -121,6 +123,11 @@ pub trait StateStore: Send + Sync {
     async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError>;
     /// Says what came of sending a letter that was claimed.
     async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
+    /// What people get of a message, by the key under which it is kept, about a call of this principal.
+    async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError>;
+    /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::waiting::key`]. What
+    /// waits then.
+    async fn wait(&self, new: &[Record], sent: &BTreeSet<String>) -> Result<Vec<Record>, CloudError>;
     /// Whether this event was handled to its end, by its id.
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.

@@ -70,7 +70,10 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Target::Attached { attachment, groups } => {
             lines.push(format!("attachment: {}", json!({"id": attachment, "groups": groups})));
         }
-        Target::PrefixList(id) => lines.push(format!("prefix list: {}", json!(id))),
+        Target::PrefixList(change) => {
+            lines.push(format!("prefix list: {}", json!(change.list)));
+            lines.extend((!change.gained.is_empty()).then(|| format!("it gained: {}", json!(change.gained))));
+        }
         Target::Cluster { name, node_group: None } => lines.push(format!("cluster: {}", json!(name))),
         Target::Cluster { name, node_group: Some(node_group) } => {
             lines.push(format!("cluster: {}, node group {}", json!(name), json!(node_group)));

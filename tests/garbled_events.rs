@@ -212,7 +212,7 @@ fn is_sound(answer: &FunctionResponse) -> bool {
                     && is_attachment
                     && groups.iter().all(|id| is_id(id, "sg-"))
             }
-            Target::PrefixList(id) => is_id(id, "pl-"),
+            Target::PrefixList(change) => is_id(&change.list, "pl-"),
             Target::Cluster { name, node_group } => [Some(name), node_group.as_ref()]
                 .into_iter()
                 .flatten()

@@ -97,7 +97,9 @@ fn looked_at(subject: &Target) -> Option<String> {
             let attachment = attachment.as_deref().unwrap_or("a network interface or an instance");
             (format!("says that {groups} were put on {attachment}"), "the live groups")
         }
-        Target::PrefixList(id) => (format!("says that the entries of {id} changed"), "the groups that use it"),
+        Target::PrefixList(change) => {
+            (format!("says that the entries of {} changed", change.list), "the groups that use it")
+        }
         Target::Cluster { name, node_group: None } => {
             (format!("says that the configuration of cluster {name} changed"), "its groups")
         }

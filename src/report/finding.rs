@@ -4,18 +4,23 @@
 //! add, never rename. Must not: judge (the policy does) or write sentences for people, but for `detail`.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::rule::Rule;
+use crate::model::text::and;
 use crate::model::words;
 use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, Portion};
 use crate::policy::model::{PeerClass, Severity, Verdict};
 use crate::policy::requirement::Unmet;
 use crate::report::outcome::{Action, Connections, Contested, Told};
+
+/// Rules that are named in a text; the rest is counted.
+const MAX_NAMED: usize = 10;
 
 words! {
     /// What sort of thing a finding is about.
@@ -48,6 +53,8 @@ words! {
         NewCluster = "new-cluster",
         /// Less than proof makes a group one of a cluster's.
         NewMember = "new-member",
+        /// A sweep came across new rules of which no event has told.
+        LostEvents = "lost-events",
         /// No trail logs EC2's management write events, so no event reaches the guard.
         NoTrail = "no-trail",
         /// It is not known whether one does.
@@ -64,13 +71,13 @@ impl Check {
     pub fn kind(self) -> Kind {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
+            Self::UnreadableRule | Self::NewCluster | Self::NewMember | Self::LostEvents => Kind::Group,
             Self::ReadDenied
             | Self::Unfinished
             | Self::NoTrail
             | Self::TrailsUnread
             | Self::RuleDisabled
             | Self::RuleUnread => Kind::Account,
-            Self::UnreadableRule | Self::NewCluster | Self::NewMember => Kind::Group,
         }
     }
 
@@ -318,6 +325,19 @@ impl Finding {
              as the cluster's own from tomorrow on. If nobody meant that, take the tags off"
         );
         Self::reported(Subject::Check(Check::NewMember), Some(Severity::Medium), detail)
+    }
+
+    /// No event has told of these rules, which a sweep first saw then.
+    pub fn lost_events(rules: &BTreeSet<String>, since: Timestamp) -> Self {
+        let mut words: Vec<String> = rules.iter().take(MAX_NAMED).map(|id| format!("rule `{id}`")).collect();
+        let rest = rules.len().saturating_sub(MAX_NAMED);
+        words.extend((rest > 0).then(|| format!("{rest} more")));
+        let detail = format!(
+            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. See \
+             whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
+            and(&words)
+        );
+        Self::reported(Subject::Check(Check::LostEvents), Some(Severity::High), detail)
     }
 
     /// What brings events to the guard is wrong, or not known. `lines`: what was found, one thing each.

@@ -268,6 +268,12 @@ impl History {
         }
     }
 
+    /// The history when people were not notified after all, with what it was before.
+    #[must_use]
+    pub fn unsaid(self, before: &Self) -> Self {
+        Self { notified: before.notified, contested: before.contested, said: before.said.clone(), ..self }
+    }
+
     /// The history once a look has shown that it is over, so that it is news when it begins again. `None`: that is known.
     #[must_use]
     pub fn over(&self, now: Timestamp) -> Option<Self> {

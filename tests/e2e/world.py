@@ -9,6 +9,7 @@ audit          a trail of all regions, without which no event would come
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.eks import eks_backends
@@ -24,6 +25,7 @@ WORLD_V6 = "::/0"
 OFFICE = "198.51.100.7/32"  # one public address
 VPC_RANGE = "10.0.0.0/16"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/prod-cluster"
+LONG_AGO = datetime(2024, 2, 29, tzinfo=UTC)  # when the cluster was made: before any guard
 EKS_ACCOUNT = "999999999999"  # the account whose instances run the control plane
 
 
@@ -75,11 +77,15 @@ class World:
     people_topic: str = ""
     record_topic: str = ""
     node_instances: list[str] = field(default_factory=list)
+    table: str = ""  # of a guard that has looked at all this; none: it remembers nothing
 
     @classmethod
     def seed(cls, emulator: Emulator) -> "World":
         """An empty account, then everything above."""
-        emulator.reset()
+        return emulator.seeded(cls._made)
+
+    @classmethod
+    def _made(cls, emulator: Emulator) -> "World":
         world = cls(emulator)
         ec2, eks, sns = emulator.ec2, emulator.eks, emulator.sns
         world.vpc = ec2.create_vpc(CidrBlock=VPC_RANGE, AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
@@ -94,6 +100,7 @@ class World:
 
         cluster = eks.create_cluster(name="prod", roleArn=ROLE, resourcesVpcConfig={"subnetIds": subnets})["cluster"]
         world.cluster_group = cluster["resourcesVpcConfig"]["clusterSecurityGroupId"]
+        eks_backends[ACCOUNT][REGION].clusters["prod"].created_at = LONG_AGO
         for subnet in subnets:
             world.interface(
                 world.cluster_group, "Amazon EKS prod", subnet=subnet, owner=EKS_ACCOUNT, requester="AROAEKS:AmazonEKS"
@@ -247,6 +254,11 @@ class World:
         return pages["NetworkInterfaces"][0]["NetworkInterfaceId"]
 
     # --- the state ---
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of a guard of this world."""
+        return {"GUARD_STATE_TABLE": self.table} if self.table else {}
 
     def state_table(self) -> str:
         """A new table as the template makes it; its name, for `GUARD_STATE_TABLE`."""

@@ -71,7 +71,15 @@ class Account(World):
     @classmethod
     def empty(cls, emulator: Emulator, remembers: bool = False) -> "Account":
         """A VPC with two subnets, and the guard in mode `enforce` for new and known rules, which `remembers` what it saw."""
-        emulator.reset()
+        account = emulator.seeded(cls._made)
+        account.table = account.state_table() if remembers else ""
+        account.guard = account._guard("standard")
+        if remembers:
+            account.guard.invoke({"sweep": True})  # it begins
+        return account
+
+    @classmethod
+    def _made(cls, emulator: Emulator) -> "Account":
         account = cls(emulator)
         ec2, sns = emulator.ec2, emulator.sns
         account.vpc = ec2.create_vpc(CidrBlock=VPC_RANGE, AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
@@ -83,10 +91,6 @@ class Account(World):
         make_trail(emulator, IsMultiRegionTrail=True)
         account.people_topic = sns.create_topic(Name="people")["TopicArn"]
         account.record_topic = sns.create_topic(Name="records")["TopicArn"]
-        account.table = account.state_table() if remembers else ""
-        account.guard = account._guard("standard")
-        if remembers:
-            account.guard.invoke({"sweep": True})  # it begins
         return account
 
     def _guard(self, policy: str) -> Guard:
