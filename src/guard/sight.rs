@@ -237,3 +237,25 @@ pub(super) fn beside(
         (Err(error), _) | (Ok(_), Err(error)) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unfinished(problem: &str) -> GuardError {
+        GuardError::Unfinished { problems: vec![problem.to_owned()], is_told: true }
+    }
+
+    #[test]
+    fn neither_a_sweep_nor_what_is_seen_beside_it_hides_a_failure_of_the_other() {
+        let fine = || Ok(Response::ignored("nothing".to_owned()));
+        assert_eq!(beside(fine(), Ok(Response::default())).unwrap().ignored.as_deref(), Some("nothing"));
+        for (sweep, seen, said) in [
+            (Err(unfinished("a")), Ok(Response::default()), "not everything was done: a"),
+            (fine(), Err(unfinished("b")), "not everything was done: b"),
+            (Err(unfinished("a")), Err(unfinished("b")), "not everything was done: a; not everything was done: b"),
+        ] {
+            assert_eq!(chain(&beside(sweep, seen).unwrap_err()), said);
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //!
 //! Must not: read anything. What could not be read makes nobody blind; it is said.
 
-use crate::model::text::plain;
+use crate::model::text::{plain, quoted};
 use crate::model::trails::{BasicSelector, FieldSelector, RuleState, Selectors, Trail};
 
 /// The management write event that has to come through, by the fields that a trail may select by.
@@ -43,6 +43,9 @@ pub fn of_trails(trails: &[Trail], region: &str) -> Sight {
     let mut here: Vec<&Trail> =
         trails.iter().filter(|trail| trail.is_multi_region || trail.home_region == region).collect();
     here.sort_by_key(|trail| &trail.arn);
+    if here.is_empty() {
+        blind.push("no trail covers this region: have one log its management events".to_owned());
+    }
     for trail in here {
         match logs(trail) {
             Logs::Yes => return Sight::Clear,
@@ -55,14 +58,14 @@ pub fn of_trails(trails: &[Trail], region: &str) -> Sight {
 
 /// Whether the guard's own rule delivers.
 pub fn of_rule(name: &str, state: RuleState) -> Sight {
-    let name = plain(name);
+    let blind = |why: String| Sight::Blind(vec![format!("event rule {} {why}", quoted(name))]);
     match state {
         RuleState::Delivers => Sight::Clear,
-        RuleState::Disabled => Sight::Blind(vec![format!("it is disabled: `aws events enable-rule --name {name}`")]),
-        RuleState::Elsewhere => {
-            Sight::Blind(vec!["the guard is none of its targets: deploy its stack again".to_owned()])
+        RuleState::Disabled => {
+            blind(format!("is disabled\nSwitch it on: `aws events enable-rule --name {}`", plain(name)))
         }
-        RuleState::Gone => Sight::Blind(vec!["it is gone: deploy the guard's stack again".to_owned()]),
+        RuleState::Elsewhere => blind("does not have the guard as a target: deploy the guard's stack again".to_owned()),
+        RuleState::Gone => blind("is gone: deploy the guard's stack again".to_owned()),
     }
 }
 
@@ -74,28 +77,31 @@ fn shortened(mut lines: Vec<String>) -> Vec<String> {
 }
 
 fn logs(trail: &Trail) -> Logs {
-    let arn = plain(&trail.arn);
-    let unread = |what: &str, why: &str| Logs::Maybe(format!("`{arn}`: {what} could not be read: {}", plain(why)));
+    let name = trail.arn.rsplit('/').next().unwrap_or_default();
+    let called = format!("trail {} ({})", quoted(name), plain(&trail.home_region));
+    let unread = |what: &str, why: &str| Logs::Maybe(format!("{called}: {what} could not be read\n{}", plain(why)));
     // What it selects does not matter while it is stopped, and the other way round.
     let selected = match &trail.selectors {
         Ok(selectors) => selects(selectors),
         Err(why) => Selected::Unread(why),
     };
     match (&trail.is_logging, selected) {
-        (Ok(false), _) => Logs::No(format!("`{arn}` is stopped{}", start(trail))),
-        (_, Selected::No) => Logs::No(format!("`{arn}` leaves out the write calls of EC2: change its event selectors")),
+        (Ok(false), _) => Logs::No(format!("{called} is stopped{}", start(name, &trail.home_region))),
+        (_, Selected::No) => {
+            Logs::No(format!("{called} leaves out the write calls of EC2: change its event selectors"))
+        }
         (Err(why), _) => unread("whether it logs", why),
         (Ok(true), Selected::Unread(why)) => unread("what it logs", why),
-        (Ok(true), Selected::Maybe(what)) => Logs::Maybe(format!("`{arn}`: the guard does not know {what}")),
+        (Ok(true), Selected::Maybe(what)) => Logs::Maybe(format!("{called}: the guard does not know {what}")),
         (Ok(true), Selected::Yes) => Logs::Yes,
     }
 }
 
-/// The command that has it log again, where nothing in it means anything to a shell.
-fn start(Trail { arn, home_region, .. }: &Trail) -> String {
-    let is_harmless = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ":/._-".contains(c));
-    if is_harmless(arn) && is_harmless(home_region) {
-        format!(": `aws cloudtrail start-logging --name {arn} --region {home_region}`")
+/// On a line of its own the command that has it log again, where nothing in it means anything to a shell.
+fn start(name: &str, home_region: &str) -> String {
+    let is_harmless = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if is_harmless(name) && is_harmless(home_region) {
+        format!("\nStart it: `aws cloudtrail start-logging --name {name} --region {home_region}`")
     } else {
         String::new()
     }
@@ -262,13 +268,19 @@ mod tests {
         assert_eq!(lines.len(), 6);
         assert_eq!(
             lines[0],
-            "`arn:trail/0` is stopped: `aws cloudtrail start-logging --name arn:trail/0 --region eu-west-1`"
+            "trail `0` (eu-west-1) is stopped\nStart it: `aws cloudtrail start-logging --name 0 --region eu-west-1`"
         );
         assert_eq!(lines[5], "… and 3 more");
         for arn in ["arn:trail/a; reboot", "arn:trail/a\nb", "arn:trail/$(a)"] {
             let Sight::Blind(lines) = of_trails(&[Trail { arn: arn.to_owned(), ..number(0) }], HERE) else { panic!() };
             assert!(lines[0].ends_with("is stopped") && !lines[0].contains('\n'), "nothing to copy: {lines:?}");
         }
+    }
+
+    #[test]
+    fn that_there_is_no_trail_is_said() {
+        let Sight::Blind(lines) = of_trails(&[], HERE) else { panic!() };
+        assert_eq!(lines, ["no trail covers this region: have one log its management events"]);
     }
 
     #[test]

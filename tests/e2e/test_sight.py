@@ -13,7 +13,6 @@ from world import WORLD, allow
 
 SWEEP = {"sweep": True}
 FAR, OWNER, MEMBER = "eu-west-1", "777788889999", "444455556666"
-TRAIL = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/audit"
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_a_trail_that_is_stopped_is_told_once_with_who_and_what_to_do(world, han
     assert found(answer) == [("no-trail", "critical")]
     [mail] = world.notices()
     assert mail.subject == f"[CRITICAL] {ACCOUNT} {REGION}: BLIND: no trail logs the calls to EC2"
-    command = f"aws cloudtrail start-logging --name {TRAIL} --region {REGION}"
+    command = f"aws cloudtrail start-logging --name audit --region {REGION}"
     for word in ("alice", "StopLogging", command, '{"sweep": true}'):
         assert word in mail.text, mail.text
     (message,) = world.published_records()
@@ -211,7 +210,7 @@ def test_the_own_rule_that_is_gone_is_told(world, hands, ruled):
     hands.events.remove_targets(Rule=RULE, Ids=["guard"])
     [answer] = ruled.delivers(hands.rule("DeleteRule"))
     assert found(answer) == [("rule-disabled", "critical")]
-    assert "it is gone" in world.notices()[0].text
+    assert f"event rule `{RULE}` is gone" in world.notices()[0].text
 
 
 def test_a_rule_that_delivers_again_is_fine(world, hands, ruled):

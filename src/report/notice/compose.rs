@@ -31,8 +31,13 @@ fn of_account(record: &Record) -> Notice {
     let why = lines.next();
     let mut facts = vec![("Where", place(record)), ("Why", why.unwrap_or_default())];
     if let Some(actor) = &record.actor {
-        facts.push(("Who", principal(actor)));
-        facts.push(("Call", record.event_name.as_deref().map(plain).unwrap_or_default()));
+        let is_of_sight = record.findings.iter().any(|finding| finding.sight().is_some());
+        facts.extend(if is_of_sight {
+            who(record)
+        } else {
+            let call = record.event_name.as_deref().map(plain).unwrap_or_default();
+            vec![("Who", principal(actor)), ("Call", call)]
+        });
     }
     let more: Vec<String> = lines.collect();
     let about = record.findings.first().filter(|_| !more.is_empty());
