@@ -233,7 +233,9 @@ impl Guard {
                 if (!is_shown || !was_open.is_empty()) && invocation.may_look_again(Why::Missing) {
                     invocation.again.add_target(Why::Missing, change.subject.clone());
                 } else {
-                    was_open.into_iter().for_each(|(group, results)| invocation.was_open(group, results));
+                    for (group, results) in was_open {
+                        invocation.was_open(group, results);
+                    }
                 }
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);

@@ -79,7 +79,7 @@ pub(super) fn was_attached(
     for other in beside.iter().filter(|other| other.is_strong()) {
         then.clusters.extend(other.clusters.iter().cloned());
         let new = other.roles.iter().filter(|role| !then.roles.iter().any(|known| known.role == role.role));
-        let new: Vec<RoleEvidence> = new.cloned().collect();
+        let new: Vec<RoleEvidence> = new.copied().collect();
         then.roles.extend(new);
     }
     if then.roles.is_empty() {

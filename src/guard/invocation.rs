@@ -262,7 +262,9 @@ impl<'a> Invocation<'a> {
         if let Some(name) = self.configured.clone().filter(|_| !missing.is_empty()) {
             self.again.add_target(Why::Needed, Target::Cluster { name, node_group: None });
         } else {
-            groups.iter().for_each(|group| self.again.add(Why::Needed, group, Named::Nothing));
+            for group in &groups {
+                self.again.add(Why::Needed, group, Named::Nothing);
+            }
         }
         Missing::new()
     }

@@ -301,7 +301,9 @@ fn findings(
     let mut findings: Vec<Finding> = results.map(|result| finding(result, group)).chain(about).collect();
     worst_first(&mut findings);
     if let Some(at) = closed_at {
-        findings.iter_mut().for_each(|finding| finding.close(at, &group.rules));
+        for finding in &mut findings {
+            finding.close(at, &group.rules);
+        }
     }
     findings
 }
