@@ -17,7 +17,6 @@ mod putting_back;
 mod read_back;
 mod work_queue;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -196,18 +195,6 @@ struct Fake(Arc<World>);
 
 fn failed(action: &str) -> CloudError {
     CloudError::Failed { action: action.to_owned(), source: "connection reset".into() }
-}
-
-thread_local! {
-    /// The groups and actions of the records that this test's processes logged.
-    static LOGGED: RefCell<Vec<(Option<String>, Vec<Action>)>> = const { RefCell::new(Vec::new()) };
-}
-
-fn log(record: &Record) {
-    read_back(record);
-    let group = record.group.as_ref().map(|group| group.id.clone());
-    let actions = record.findings.iter().map(|finding| finding.action).collect();
-    LOGGED.with_borrow_mut(|logged| logged.push((group, actions)));
 }
 
 #[async_trait]
@@ -644,7 +631,7 @@ impl Case {
                 channels: vec![fake()],
                 clock: fake(),
                 metrics: Arc::clone(&world.metrics),
-                record_log: log,
+                record_log: read_back,
             },
             policy,
             modes,

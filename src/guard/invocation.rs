@@ -28,7 +28,6 @@ use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
-use crate::report::record::Record;
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
 const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
@@ -43,8 +42,6 @@ pub(super) struct Invocation<'a> {
     /// The clusters whose public endpoint is to be looked at.
     pub(super) endpoints_of: Vec<String>,
     looked_at: Vec<MendedGroup>,
-    /// The records of groups in which something was done, by group: logged before the next group was begun.
-    logged: BTreeMap<String, Record>,
     /// The rules that the event told of.
     heard: BTreeSet<String>,
     /// What other tries did and nobody told.
@@ -80,7 +77,6 @@ impl<'a> Invocation<'a> {
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],
-            logged: BTreeMap::new(),
             heard: BTreeSet::new(),
             left_over: vec![],
             changed: BTreeMap::new(),
@@ -101,7 +97,6 @@ impl<'a> Invocation<'a> {
         asked: &mut Asked,
         out_of_scope: &mut Vec<String>,
     ) {
-        self.log_what_is_done();
         self.hear(named, &snapshot.group.rules);
         if snapshot.group.roles.is_empty() {
             out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", snapshot.group.id));

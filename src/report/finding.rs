@@ -333,8 +333,8 @@ impl Finding {
         let rest = rules.len().saturating_sub(MAX_NAMED);
         words.extend((rest > 0).then(|| format!("{rest} more")));
         let detail = format!(
-            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. See \
-             whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
+            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. \
+             See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
             and(&words)
         );
         Self::reported(Subject::Check(Check::LostEvents), Some(Severity::High), detail)

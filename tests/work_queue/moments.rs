@@ -1,4 +1,4 @@
-//! What is told later: what was open for a moment, what a cluster lacks for longer than a minute, rules that no event told of.
+//! What is told later: what was open for a moment, what a cluster lacks for longer than a minute, rules without an event.
 
 use super::*;
 
