@@ -171,6 +171,8 @@ fn covers(wide: &Target, narrow: &Target) -> bool {
             let is_instance = attachment.as_ref().is_some_and(|attachment| attachment.starts_with("i-"));
             has_all || (groups.is_empty() && attachment.is_some() && (is_instance || attachment == old_attachment))
         }
+        // What it gained tells what was open for a moment, and never where to look.
+        (Target::PrefixList(wide), Target::PrefixList(narrow)) => wide.list == narrow.list,
         (wide, narrow) => wide == narrow,
     }
 }
