@@ -125,7 +125,7 @@ pub trait StateStore: Send + Sync {
     async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
     /// What people get of a message, by the key under which it is kept, about a call of this principal.
     async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError>;
-    /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::waiting::key`]. What
+    /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::outbox::key`]. What
     /// waits then.
     async fn wait(&self, new: &[Record], sent: &BTreeSet<String>) -> Result<Vec<Record>, CloudError>;
     /// Whether this event was handled to its end, by its id.

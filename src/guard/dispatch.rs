@@ -107,7 +107,7 @@ impl Dispatcher {
             return Box::pin(self.batch(payload, batch?, deadline)).await;
         }
         let round = Round::first(Attempt::First, deadline);
-        let Response { records, ignored } = Box::pin(self.message(payload::parse(payload)?, round)).await?;
+        let Response { records, ignored } = self.message(payload::parse(payload)?, round).await?;
         Ok(FunctionResponse { records, ignored, failures: None })
     }
 
@@ -123,7 +123,7 @@ impl Dispatcher {
             let handled = match (own.and_then(|(_, queued)| queued.work.as_ref()), delivery.parsed) {
                 (Some(Ok(work)), _) => self.work(work, round).await,
                 (Some(Err(error)), _) => Err(error.clone().into()),
-                (None, Ok(parsed)) => Box::pin(self.message(parsed, round)).await,
+                (None, Ok(parsed)) => self.message(parsed, round).await,
                 (None, Err(error)) => Err(error.into()),
             };
             if let (Err(_), Some((own, queued))) = (&handled, own) {
@@ -240,7 +240,7 @@ impl Dispatcher {
         let (mut ignored, mut problems) = (Vec::new(), Vec::new());
         let is_alone = guards.len() == 1;
         for (location, guard) in guards {
-            match guard.look(&trigger(location), round).await {
+            match Box::pin(guard.look(&trigger(location), round)).await {
                 Ok(response) => {
                     let is_enough = is_enough(&response);
                     all.records.extend(response.records);

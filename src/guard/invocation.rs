@@ -161,9 +161,7 @@ impl<'a> Invocation<'a> {
         if !self.heard.is_empty()
             && let Some(place) = asked.place().await
         {
-            let seen = &self.lesson.place.unheard;
-            let heard = place.unheard.of(&self.heard).into_iter().filter(|id| !seen.holds(id));
-            self.lesson.place.heard.extend(heard.collect::<Vec<_>>());
+            self.lesson.place.heard.extend(place.unheard.of(&self.heard));
         }
     }
 
@@ -212,6 +210,10 @@ impl<'a> Invocation<'a> {
     /// so that no revoke waits for it, and on the state that our own revokes left behind; after an event only if something
     /// may have been closed, by it or by us.
     async fn missing(&mut self) -> Missing {
+        if self.is_looked_at_once_more() && self.context.round.why.is_some() {
+            // The look at the event itself has put that into the queue.
+            return Missing::new();
+        }
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
             let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
@@ -238,18 +240,19 @@ impl<'a> Invocation<'a> {
         found
     }
 
-    /// What of it is said now. What a call took away is looked at once more after a minute, unless the guard itself closed
-    /// something: whoever took it away may write it again.
-    fn still_missing(&mut self, missing: Missing) -> Missing {
+    /// Whether what a call took away is looked at once more after a minute: whoever took it away may write it again. Not what
+    /// fell with something that the guard closed.
+    fn is_looked_at_once_more(&self) -> bool {
         let InvocationContext { event, round, setup, .. } = self.context;
         let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
         let has_closed = results.any(|result| result.action.is_closed_by_us());
-        if event.is_none() || setup.ports.queue.is_none() || has_closed || round.why == Some(Why::Needed) {
+        event.is_some() && setup.ports.queue.is_some() && !has_closed && round.why != Some(Why::Needed)
+    }
+
+    /// What of it is said now; the rest is to be looked at once more.
+    fn still_missing(&mut self, missing: Missing) -> Missing {
+        if !self.is_looked_at_once_more() {
             return missing;
-        }
-        // Another look at the same event: the first one has put it into the queue.
-        if round.why.is_some() {
-            return Missing::new();
         }
         let is_looked_at = |id: &&String| self.looked_at.iter().any(|looked| looked.group.id == **id);
         let groups: BTreeSet<String> =

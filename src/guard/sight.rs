@@ -15,7 +15,6 @@ use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::Group;
 use crate::model::text::{plain, quoted};
 use crate::policy::model::Severity;
 use crate::policy::sight::{self, Sight};
@@ -23,7 +22,6 @@ use crate::ports::{EventRule, StateStore, Trails};
 use crate::report::finding::{Check, Finding, worst_first};
 use crate::report::history::{History, Key};
 use crate::report::notice;
-use crate::report::record::{About, Record};
 
 /// All of it together may take so long: groups wait for it in a sweep.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -186,7 +184,7 @@ async fn tell(
     event: Option<&Event>,
     mut findings: Vec<Finding>,
 ) -> Result<Response, GuardError> {
-    let Setup { ports, policy, modes, location, .. } = setup;
+    let Setup { ports, location, .. } = setup;
     let now = ports.clock.now();
     let mut news = News::default();
     if let Some(state) = &ports.state {
@@ -196,10 +194,7 @@ async fn tell(
     if let Some(event) = event.filter(|_| news.is_handled) {
         return Ok(Response::repeat(event));
     }
-    let mode = modes.of(policy, &Group::default(), event.is_none()).0;
-    let record = Record::of(location, policy, mode, About::Account, findings, event);
-    ports.metrics.record(&record);
-    (ports.record_log)(&record);
+    let record = setup.record_of_account(findings, event);
     let for_people = notice::is_news(&record).then(|| notice::notice(&record, now));
     let message = notice::message(&record, for_people);
     let mut problems = notify(ports, &[Outgoing::of(&record, message, now)]).await;
