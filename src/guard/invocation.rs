@@ -240,8 +240,8 @@ impl<'a> Invocation<'a> {
         found
     }
 
-    /// Whether what a call took away is looked at once more after a minute: whoever took it away may write it again. Not what
-    /// fell with something that the guard closed.
+    /// Whether what a call took away is looked at once more after a minute: whoever took it away may write it again. What
+    /// fell with something that the guard closed is not.
     fn is_looked_at_once_more(&self) -> bool {
         let InvocationContext { event, round, setup, .. } = self.context;
         let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
