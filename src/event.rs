@@ -96,6 +96,10 @@ pub enum Target {
         /// The node group, if the call was about one and says which.
         node_group: Option<String>,
     },
+    /// Trails log less from now on, or more. Which of them does not matter: all are looked at.
+    Trails,
+    /// A rule of EventBridge changed. `None`: the event does not say which.
+    EventRule(Option<String>),
     /// The event does not say, because its parameters are omitted or unreadable: look at everything.
     Unknown,
 }

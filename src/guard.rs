@@ -33,6 +33,7 @@ pub mod round;
 pub mod settings;
 pub mod setup;
 pub mod shield;
+pub mod sight;
 pub mod standing;
 mod sweep;
 mod waiting;
@@ -51,6 +52,7 @@ use crate::guard::memory::Asked;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
+use crate::guard::sight::Sources;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::model::text::count;
@@ -75,6 +77,7 @@ pub struct Guard {
     everywhere: Everywhere,
     /// When this process asked whether somebody has looked at everything.
     looks: Everywhere,
+    sources: Option<Sources>,
 }
 
 impl Guard {
@@ -92,7 +95,20 @@ impl Guard {
             blind,
             everywhere: Everywhere::default(),
             looks: Everywhere::default(),
+            sources: None,
         }
+    }
+
+    /// One that also looks at whether events still reach it.
+    #[must_use]
+    pub fn with_sources(self, sources: Sources) -> Self {
+        Self { sources: Some(sources), ..self }
+    }
+
+    /// In a sweep, whether events still reach it.
+    async fn with_sight(&self, sweep: Result<Response, GuardError>) -> Result<Response, GuardError> {
+        let Some(sources) = &self.sources else { return sweep };
+        sight::beside(sweep, sight::in_sweep(&self.setup, sources, &self.handled).await)
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -104,6 +120,9 @@ impl Guard {
         let (change, looked) = match trigger {
             Trigger::Sweep { groups } if groups.is_empty() && parts::begin(&self.setup).await => {
                 return Ok(Response::ignored(IN_PARTS.to_owned()));
+            }
+            Trigger::Sweep { groups } if groups.is_empty() => {
+                (None, self.with_sight(self.sweep(Vec::new(), None, round).await).await)
             }
             Trigger::Sweep { groups } => (None, self.sweep(groups.clone(), None, round).await),
             Trigger::Lost => (None, self.everything(None, round).await),
@@ -146,9 +165,11 @@ impl Guard {
             Task::Everything { change, .. } => {
                 self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
             }
-            Task::Sweep { .. } => parts::plan(&self.setup, &self.inventory, work)
-                .await
-                .map(|parts| Response::ignored(format!("{} of a sweep are under way", count(parts, "part")))),
+            Task::Sweep { .. } => {
+                let planned = parts::plan(&self.setup, &self.inventory, work).await;
+                let under_way = |parts| Response::ignored(format!("{} of a sweep are under way", count(parts, "part")));
+                self.with_sight(planned.map(under_way)).await
+            }
             Task::Part(part) => self.part(part, Round { hops: work.hops, ..round }).await,
         };
         if let Err(error) = &looked {
@@ -175,6 +196,9 @@ impl Guard {
         let now = self.setup.ports.clock.now();
         match &change.subject {
             Target::Unknown => return self.everything(Some(change), round).await,
+            Target::Trails | Target::EventRule(_) => {
+                return sight::after(&self.setup, self.sources.as_ref(), &self.handled, change).await;
+            }
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
                     let ids = match group {
@@ -211,7 +235,9 @@ impl Guard {
                 if (!is_shown || !was_open.is_empty()) && invocation.may_look_again(Why::Missing) {
                     invocation.again.add_target(Why::Missing, change.subject.clone());
                 } else {
-                    was_open.into_iter().for_each(|(group, results)| invocation.was_open(group, results));
+                    for (group, results) in was_open {
+                        invocation.was_open(group, results);
+                    }
                 }
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);

@@ -14,6 +14,7 @@ pub mod region;
 pub mod role;
 pub mod rule;
 pub mod text;
+pub mod trails;
 pub mod unheard;
 mod words;
 

@@ -19,6 +19,7 @@ use crate::model::facts::{
 use crate::model::hour::Hour;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
+use crate::model::trails::{RuleState, Trail};
 use crate::report::allowance::Allowed;
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
@@ -75,6 +76,21 @@ pub trait Eks: Send + Sync {
     async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError>;
 }
 
+/// What we read of CloudTrail.
+#[async_trait]
+pub trait Trails: Send + Sync {
+    /// The trails that the region shows: its own, those of all regions, those of the organisation. What could not be read of
+    /// one stands in it.
+    async fn trails(&self) -> Result<Vec<Trail>, CloudError>;
+}
+
+/// What we read of the rule of `EventBridge` that invokes the guard.
+#[async_trait]
+pub trait EventRule: Send + Sync {
+    /// Where its events go.
+    async fn state(&self) -> Result<RuleState, CloudError>;
+}
+
 /// One way to notify people or machines.
 #[async_trait]
 pub trait Channel: Send + Sync {
@@ -109,7 +125,7 @@ pub trait StateStore: Send + Sync {
     async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
     /// What people get of a message, by the key under which it is kept, about a call of this principal.
     async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError>;
-    /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::waiting::key`]. What
+    /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::outbox::key`]. What
     /// waits then.
     async fn wait(&self, new: &[Record], sent: &BTreeSet<String>) -> Result<Vec<Record>, CloudError>;
     /// Whether this event was handled to its end, by its id.

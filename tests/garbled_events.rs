@@ -159,7 +159,7 @@ fn no_meaningless_value_makes_us_look_at_less() {
 fn covers(wide: &Target, narrow: &Target) -> bool {
     match (wide, narrow) {
         (Target::Cluster { name: wide, node_group: None }, Target::Cluster { name: narrow, .. }) => wide == narrow,
-        (Target::Unknown, _) => true,
+        (Target::Unknown, _) | (Target::EventRule(None), Target::EventRule(_)) => true,
         (Target::Groups(wide), Target::Groups(narrow)) => narrow.iter().all(|narrow| {
             // A call by name gets its id from the response; without that the name is as good.
             let same = |wide: &GroupRef| wide == &narrow.group || matches!(wide, GroupRef::Name(_));
@@ -171,6 +171,8 @@ fn covers(wide: &Target, narrow: &Target) -> bool {
             let is_instance = attachment.as_ref().is_some_and(|attachment| attachment.starts_with("i-"));
             has_all || (groups.is_empty() && attachment.is_some() && (is_instance || attachment == old_attachment))
         }
+        // What it gained tells what was open for a moment, and never where to look.
+        (Target::PrefixList(wide), Target::PrefixList(narrow)) => wide.list == narrow.list,
         (wide, narrow) => wide == narrow,
     }
 }
@@ -217,7 +219,8 @@ fn is_sound(answer: &FunctionResponse) -> bool {
                 .into_iter()
                 .flatten()
                 .all(|name| is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))),
-            Target::Unknown => true,
+            Target::EventRule(name) => name.iter().all(|name| is_name(name, 64)),
+            Target::Trails | Target::Unknown => true,
         },
     }
 }

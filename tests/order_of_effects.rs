@@ -18,7 +18,6 @@ mod read_back;
 mod what_made_it;
 mod work_queue;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -197,18 +196,6 @@ struct Fake(Arc<World>);
 
 fn failed(action: &str) -> CloudError {
     CloudError::Failed { action: action.to_owned(), source: "connection reset".into() }
-}
-
-thread_local! {
-    /// The groups and actions of the records that this test's processes logged.
-    static LOGGED: RefCell<Vec<(Option<String>, Vec<Action>)>> = const { RefCell::new(Vec::new()) };
-}
-
-fn log(record: &Record) {
-    read_back(record);
-    let group = record.group.as_ref().map(|group| group.id.clone());
-    let actions = record.findings.iter().map(|finding| finding.action).collect();
-    LOGGED.with_borrow_mut(|logged| logged.push((group, actions)));
 }
 
 #[async_trait]
@@ -645,7 +632,7 @@ impl Case {
                 channels: vec![fake()],
                 clock: fake(),
                 metrics: Arc::clone(&world.metrics),
-                record_log: log,
+                record_log: read_back,
             },
             policy,
             modes,
@@ -2024,6 +2011,7 @@ async fn a_group_that_comes_to_another_cluster_and_one_that_less_than_proof_make
         let member = Member {
             created_at: None,
             node_groups: BTreeSet::new(),
+            is_whole: false,
             roles,
             attachments: BTreeSet::new(),
             is_proven: true,
@@ -2057,7 +2045,16 @@ async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_p
         let since = now - SignedDuration::from_hours(since);
         let roles = [Role::Node].into();
         let attachments = BTreeSet::from(["i-1".to_owned()]);
-        Member { created_at: None, node_groups: BTreeSet::new(), roles, attachments, is_proven: false, since, at }
+        Member {
+            created_at: None,
+            node_groups: BTreeSet::new(),
+            is_whole: false,
+            roles,
+            attachments,
+            is_proven: false,
+            since,
+            at,
+        }
     };
     for (member, expected) in [(None, vec!["sgr-1"]), (Some(node(2)), vec!["sgr-1"]), (Some(node(25)), vec![])] {
         let case = Case::with_state(Arc::new(World {

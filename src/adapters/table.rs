@@ -252,6 +252,28 @@ impl Table {
         Err(unusable(WRITE, format!("`{key}` of table `{}` was changed by others again and again", self.name)))
     }
 
+    /// The same, with what the change says of itself. That of the last attempt counts: those before it came second.
+    async fn change_and_say<T, S>(
+        &self,
+        key: String,
+        life: SignedDuration,
+        change: impl Fn(Option<T>) -> (T, S) + Send + Sync,
+    ) -> Result<S, CloudError>
+    where
+        T: DeserializeOwned + Serialize + Clone + PartialEq + Send + Sync,
+        S: Send,
+    {
+        let said = Mutex::new(None);
+        let and_say = |stored: Option<T>| {
+            let (changed, what) = change(stored);
+            *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+            Some(changed)
+        };
+        self.change(key, Some(life), and_say).await?;
+        let said = said.into_inner().unwrap_or_else(PoisonError::into_inner);
+        said.ok_or_else(|| unusable(WRITE, "nothing was changed"))
+    }
+
     fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         action: &str,
@@ -345,29 +367,20 @@ impl StateStore for Table {
 
     async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError> {
         let now = self.clock.now();
-        // What the last attempt claimed counts: those before it came second.
-        let claimed = Mutex::new(Claimed::default());
         let claim = |stored: Option<Outbox>| {
             let mut outbox = stored.unwrap_or_default();
-            *claimed.lock().unwrap_or_else(PoisonError::into_inner) = outbox.claim(letter, channels, now);
-            Some(outbox)
+            let claimed = outbox.claim(letter, channels, now);
+            (outbox, claimed)
         };
-        self.change(format!("notice#{key}"), Some(outbox::LIFE), claim).await?;
-        Ok(claimed.into_inner().unwrap_or_else(PoisonError::into_inner))
+        self.change_and_say(format!("notice#{key}"), outbox::LIFE, claim).await
     }
 
     async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError> {
         let now = self.clock.now();
-        let allowed = Mutex::new(Allowed::Message);
-        let count = |stored: Option<Allowance>| {
-            let (counted, answer) = stored.unwrap_or_default().with(message, now);
-            *allowed.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-            Some(counted)
-        };
         // Text from outside, and it may name a person.
         let key = self.location_key("messages", &[&digest(&[principal])]);
-        self.change(key, Some(allowance::LIFE), count).await?;
-        Ok(allowed.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let count = |stored: Option<Allowance>| stored.unwrap_or_default().with(message, now);
+        self.change_and_say(key, allowance::LIFE, count).await
     }
 
     async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {

@@ -106,6 +106,10 @@ fn looked_at(subject: &Target) -> Option<String> {
         Target::Cluster { name, node_group: Some(node_group) } => {
             (format!("says that node group {node_group} of cluster {name} changed"), "its groups")
         }
+        Target::Trails => ("says that trails changed".to_owned(), "all trails, and whether one still logs"),
+        Target::EventRule(_) => {
+            ("says that a rule of EventBridge changed".to_owned(), "the guard's own rule, if it is that")
+        }
         Target::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
     };
     Some(format!("the event {says}: the function would look at {looks_at}"))

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::calls::{Call, Changes, Endpoint};
 use super::fields::{at, flag, get, id, is_present, list, text};
 use super::{GroupRef, ListChange, Named, NamedRule, Target, Touched, rules};
+use crate::model::ids::EventRule;
 use crate::model::rule::Direction;
 use crate::model::text::quoted;
 
@@ -66,6 +67,8 @@ pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Resu
             let change = |list| Target::PrefixList(ListChange { list, gained: gained(request) });
             return Ok(prefix_list(request, response).map_or(Target::Unknown, change));
         }
+        Changes::Trail => return Ok(Target::Trails),
+        Changes::EventRule => return Ok(Target::EventRule(event_rule(request))),
         Changes::Cluster => {
             let is_whole = |name| Target::Cluster { name, node_group: None };
             return Ok(cluster(request, response).map_or(Target::Unknown, is_whole));
@@ -238,6 +241,11 @@ fn prefix_list(request: &Value, response: &Value) -> Option<String> {
 fn gained(request: &Value) -> Vec<IpNet> {
     let blocks = list(get(request, "addEntry")).into_iter().filter_map(|entry| text(get(entry, "cidr"))?.parse().ok());
     blocks.map(|block: IpNet| block.trunc()).take(MAX_ENTRIES).collect()
+}
+
+/// The name of a rule of EventBridge. Of its targets a call speaks under another label.
+fn event_rule(request: &Value) -> Option<String> {
+    ["name", "rule"].iter().find_map(|field| EventRule::of(get(request, field).as_str()?)).map(|rule| rule.name)
 }
 
 fn cluster(request: &Value, response: &Value) -> Option<String> {

@@ -35,8 +35,13 @@ pub(super) fn judged(
     if claimed.roles.is_empty() {
         claimed.roles = vec![RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true }];
     }
-    let author = || event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
-    judge(&setup.policy, &claimed, &setup.location, now, |_| author())
+    by_caller(setup, &claimed, event, now)
+}
+
+/// What the policy says of the rules of a group, if who made the call wrote them.
+fn by_caller(setup: &Setup, group: &Group, event: Option<&Event>, now: Timestamp) -> Vec<JudgedRule> {
+    let author = event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
+    judge(&setup.policy, group, &setup.location, now, |_| author)
 }
 
 /// What the policy says of rules that use a prefix list which, says the event, gained entries that it does not hold now: as
@@ -56,8 +61,7 @@ pub(super) fn held(
     }
     let mut then = group.clone();
     then.prefix_lists.insert(list.clone(), PrefixList::Entries(with));
-    let author = || event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
-    let [then, now] = [&then, group].map(|group| judge(&setup.policy, group, &setup.location, now, |_| author()));
+    let [then, now] = [&then, group].map(|group| by_caller(setup, group, event, now));
     let uses = |judged: &JudgedRule| judged.rule.peer.prefix_list() == Some(list.as_str());
     then.into_iter()
         .zip(now)
@@ -79,15 +83,15 @@ pub(super) fn was_attached(
     for other in beside.iter().filter(|other| other.is_strong()) {
         then.clusters.extend(other.clusters.iter().cloned());
         let new = other.roles.iter().filter(|role| !then.roles.iter().any(|known| known.role == role.role));
-        let new: Vec<RoleEvidence> = new.cloned().collect();
+        let new: Vec<RoleEvidence> = new.copied().collect();
         then.roles.extend(new);
     }
     if then.roles.is_empty() {
         return (then, Vec::new());
     }
-    let author = || event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
-    let judged = judge(&setup.policy, &then, &setup.location, now, |_| author());
-    (then, judged.into_iter().filter(|judged| judged.verdict > Verdict::Allow).collect())
+    let mut judged = by_caller(setup, &then, event, now);
+    judged.retain(|judged| judged.verdict > Verdict::Allow);
+    (then, judged)
 }
 
 /// Whether the policy objects to any of it.

@@ -7,12 +7,9 @@ use crate::event::{Actor, Change, GroupRef, NamedRule, Target, Touched};
 use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
-use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::Group;
 use crate::report::finding::Finding;
 use crate::report::notice::{self, rule_in_words};
-use crate::report::record::{About, Record};
 
 /// Groups and rules that are written out; the rest is counted.
 const MAX_NAMED: usize = 10;
@@ -28,11 +25,8 @@ impl Guard {
         if self.blind.contains(&key) {
             return;
         }
-        let Setup { ports, policy, modes, location, .. } = &self.setup;
-        let mode = modes.of(policy, &Group::default(), event.is_none()).0;
-        let record = Record::of(location, policy, mode, About::Account, vec![finding], event);
-        ports.metrics.record(&record);
-        (ports.record_log)(&record);
+        let ports = &self.setup.ports;
+        let record = self.setup.record_of_account(vec![finding], event);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
         let unsent = notify(ports, &[Outgoing::once(message)]).await;
         for error in &unsent {
@@ -89,6 +83,10 @@ fn about(subject: &Target) -> Vec<String> {
         }
         Target::PrefixList(change) => vec![format!("On prefix list {}", change.list)],
         Target::Cluster { name, .. } => vec![format!("On cluster {name}")],
+        Target::Trails => vec!["On the trails of the account".to_owned()],
+        Target::EventRule(name) => {
+            vec![format!("On event rule {}", name.as_deref().unwrap_or("that it does not name"))]
+        }
         Target::Unknown => vec!["On groups that it does not name".to_owned()],
     };
     let rest = lines.len().saturating_sub(MAX_NAMED);

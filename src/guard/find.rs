@@ -20,6 +20,10 @@ use crate::model::error::{CloudError, chain};
 use crate::model::group::{Evidence, Group, Role, RoleEvidence};
 use crate::model::member::Member;
 
+fn on_attachment(attachment: &str, source: CloudError) -> GuardError {
+    read_failed(format!("the groups attached to `{attachment}`"), source)
+}
+
 impl Guard {
     /// The group, waited for a moment when EC2 does not show it yet, and it matters. `None`: it is gone.
     pub(super) async fn find(&self, group: &GroupRef, matters: bool) -> Result<Option<Looked>, GuardError> {
@@ -51,13 +55,9 @@ impl Guard {
         groups: &[String],
     ) -> Result<(Looked, BTreeSet<String>, bool), GuardError> {
         let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new(), true)) };
-        let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
+        let failed = |source| on_attachment(attachment, source);
         let groups = match groups {
-            [] => {
-                let interfaces = self.setup.ports.ec2.interfaces_of(attachment).await.map_err(failed)?;
-                let groups: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| interface.groups).collect();
-                groups.into_iter().collect()
-            }
+            [] => self.groups_on(attachment).await?,
             named => named.to_vec(),
         };
         if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
@@ -77,6 +77,14 @@ impl Guard {
         Ok((looked, BTreeSet::new(), false))
     }
 
+    /// The ids of the groups that are on an attachment now.
+    async fn groups_on(&self, attachment: &str) -> Result<Vec<String>, GuardError> {
+        let interfaces = self.setup.ports.ec2.interfaces_of(attachment).await;
+        let interfaces = interfaces.map_err(|source| on_attachment(attachment, source))?;
+        let groups: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| interface.groups).collect();
+        Ok(groups.into_iter().collect())
+    }
+
     /// Groups that the event put on an attachment of a cluster and that are on none now, each with what it let in: it was
     /// open there for a moment.
     pub(super) async fn was_attached(
@@ -86,20 +94,22 @@ impl Guard {
         snapshots: &[GroupSnapshot],
         invocation: &mut Invocation<'_>,
     ) -> Vec<(Group, Vec<StepResult>)> {
+        let may_be_open =
+            |it: &&GroupSnapshot| it.group.roles.is_empty() && named.contains(&it.group.id) && self.lets_in(&it.group);
+        let open: Vec<&GroupSnapshot> = snapshots.iter().filter(may_be_open).collect();
+        if open.is_empty() {
+            return Vec::new();
+        }
+        let beside = match self.beside(attachment, snapshots).await {
+            Ok(beside) => beside,
+            Err(error) => {
+                invocation.problem(chain(&error));
+                return Vec::new();
+            }
+        };
         let (event, now) = (invocation.event(), self.setup.ports.clock.now());
         let mut found = Vec::new();
-        for snapshot in snapshots.iter().filter(|it| it.group.roles.is_empty() && named.contains(&it.group.id)) {
-            if !self.lets_in(&snapshot.group) {
-                continue;
-            }
-            let beside = match self.beside(attachment, snapshots).await {
-                Ok(beside) => beside,
-                Err(error) => {
-                    invocation.problem(chain(&error));
-                    continue;
-                }
-            };
-            let mut snapshot = snapshot.clone();
+        for mut snapshot in open.into_iter().cloned() {
             if let Err(source) = self.inventory.resolve(&mut snapshot).await {
                 let what = format!("what the rules of `{}` refer to", snapshot.group.id);
                 invocation.problem(chain(&read_failed(what, source)));
@@ -119,10 +129,7 @@ impl Guard {
         let named: Vec<Group> =
             snapshots.iter().map(|it| &it.group).filter(|group| group.is_strong()).cloned().collect();
         let Some(attachment) = attachment.filter(|_| named.is_empty()) else { return Ok(named) };
-        let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
-        let interfaces = self.setup.ports.ec2.interfaces_of(attachment).await.map_err(failed)?;
-        let ids: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| interface.groups).collect();
-        let ids: Vec<String> = ids.into_iter().collect();
+        let ids = self.groups_on(attachment).await?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }

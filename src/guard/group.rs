@@ -139,9 +139,10 @@ pub(super) async fn mend(
     }
     let held = claimed::held(context.setup, &mending.snapshot.group, named, context.event, context.started);
     if !held.is_empty() {
-        match context.may_look_again(Why::Missing) {
-            true => again.push((Why::Missing, named.clone())),
-            false => gone.extend(claimed::results(held)),
+        if context.may_look_again(Why::Missing) {
+            again.push((Why::Missing, named.clone()));
+        } else {
+            gone.extend(claimed::results(held));
         }
     }
     again.extend(mending.unread_lists());

@@ -28,7 +28,6 @@ use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
-use crate::report::record::Record;
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
 const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
@@ -47,8 +46,6 @@ pub(super) struct Invocation<'a> {
     /// The clusters whose public endpoint is to be looked at.
     pub(super) endpoints_of: Vec<String>,
     looked_at: Vec<MendedGroup>,
-    /// The records of groups in which something was done, by group: logged before the next group was begun.
-    logged: BTreeMap<String, Record>,
     /// The rules that the event told of.
     heard: BTreeSet<String>,
     /// What other tries did and nobody told.
@@ -86,7 +83,6 @@ impl<'a> Invocation<'a> {
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],
-            logged: BTreeMap::new(),
             heard: BTreeSet::new(),
             left_over: vec![],
             changed: BTreeMap::new(),
@@ -107,7 +103,6 @@ impl<'a> Invocation<'a> {
         asked: &mut Asked,
         out_of_scope: &mut Vec<String>,
     ) {
-        self.log_what_is_done();
         self.hear(named, &snapshot.group.rules);
         if snapshot.group.roles.is_empty() {
             out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", snapshot.group.id));
@@ -172,9 +167,7 @@ impl<'a> Invocation<'a> {
         if !self.heard.is_empty()
             && let Some(place) = asked.place().await
         {
-            let seen = &self.lesson.place.unheard;
-            let heard = place.unheard.of(&self.heard).into_iter().filter(|id| !seen.holds(id));
-            self.lesson.place.heard.extend(heard.collect::<Vec<_>>());
+            self.lesson.place.heard.extend(place.unheard.of(&self.heard));
         }
     }
 
@@ -224,6 +217,10 @@ impl<'a> Invocation<'a> {
     /// so that no revoke waits for it, and on the state that our own revokes left behind; after an event only if something
     /// may have been closed, by it or by us.
     async fn missing(&mut self) -> Missing {
+        if self.is_looked_at_once_more() && self.context.round.why.is_some() {
+            // The look at the event itself has put that into the queue.
+            return Missing::new();
+        }
         let closes = self.context.event.is_none_or(|event| event.call.may_close);
         let is_of_interest = |looked: &&MendedGroup| {
             let has_closed = looked.results.iter().any(|result| result.action.is_closed_by_us());
@@ -250,18 +247,19 @@ impl<'a> Invocation<'a> {
         found
     }
 
-    /// What of it is said now. What a call took away is looked at once more after a minute, unless the guard itself closed
-    /// something: whoever took it away may write it again.
-    fn still_missing(&mut self, missing: Missing) -> Missing {
+    /// Whether what a call took away is looked at once more after a minute: whoever took it away may write it again. What
+    /// fell with something that the guard closed is not.
+    fn is_looked_at_once_more(&self) -> bool {
         let InvocationContext { event, round, setup, .. } = self.context;
         let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
         let has_closed = results.any(|result| result.action.is_closed_by_us());
-        if event.is_none() || setup.ports.queue.is_none() || has_closed || round.why == Some(Why::Needed) {
+        event.is_some() && setup.ports.queue.is_some() && !has_closed && round.why != Some(Why::Needed)
+    }
+
+    /// What of it is said now; the rest is to be looked at once more.
+    fn still_missing(&mut self, missing: Missing) -> Missing {
+        if !self.is_looked_at_once_more() {
             return missing;
-        }
-        // Another look at the same event: the first one has put it into the queue.
-        if round.why.is_some() {
-            return Missing::new();
         }
         let is_looked_at = |id: &&String| self.looked_at.iter().any(|looked| looked.group.id == **id);
         let groups: BTreeSet<String> =
@@ -269,7 +267,9 @@ impl<'a> Invocation<'a> {
         if let Some(name) = self.configured.clone().filter(|_| !missing.is_empty()) {
             self.again.add_target(Why::Needed, Target::Cluster { name, node_group: None });
         } else {
-            groups.iter().for_each(|group| self.again.add(Why::Needed, group, Named::Nothing));
+            for group in &groups {
+                self.again.add(Why::Needed, group, Named::Nothing);
+            }
         }
         Missing::new()
     }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::event::Event;
 use crate::guard::modes::Modes;
+use crate::model::group::Group;
 use crate::model::ids::Location;
 use crate::policy::model::Policy;
 use crate::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
+use crate::report::finding::Finding;
 use crate::report::metrics::Metrics;
-use crate::report::record::Record;
+use crate::report::record::{About, Record};
 
 /// The doors to the outside. Cloning one is cheap: the clones lead to the same.
 #[derive(Clone)]
@@ -43,4 +46,16 @@ pub struct Setup {
     pub max_revokes: usize,
     /// What it looks after: events of other locations are not for it.
     pub location: Location,
+}
+
+impl Setup {
+    /// The record of the account as a whole, counted and logged.
+    pub(super) fn record_of_account(&self, findings: Vec<Finding>, event: Option<&Event>) -> Record {
+        let Self { ports, policy, modes, location, .. } = self;
+        let mode = modes.of(policy, &Group::default(), event.is_none()).0;
+        let record = Record::of(location, policy, mode, About::Account, findings, event);
+        ports.metrics.record(&record);
+        (ports.record_log)(&record);
+        record
+    }
 }

@@ -5,7 +5,9 @@
 use super::{Guard, read_failed};
 use crate::event::work::Part;
 use crate::event::{Change, Named};
+use crate::guard::inventory::Looked;
 use crate::guard::invocation::Invocation;
+use crate::guard::memory::Asked;
 use crate::guard::parts;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
@@ -28,11 +30,7 @@ impl Guard {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let mut asked = self.ask_about(&looked);
-        let snapshots = self.seen(looked, &mut asked, change, &mut invocation).await;
-        for snapshot in snapshots {
-            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
-        }
+        let mut asked = self.each(looked, change, &mut invocation).await;
         invocation.begins(&mut asked).await;
         if !complete.is_empty() {
             invocation.looked(&all, &complete, &mut asked).await;
@@ -40,6 +38,15 @@ impl Guard {
         let ignored =
             invocation.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
         invocation.finish(ignored).await
+    }
+
+    /// Judges and mends each group of a look, naming no rule. What the state was asked.
+    async fn each(&self, looked: Looked, change: Option<&Change>, invocation: &mut Invocation<'_>) -> Asked {
+        let mut asked = self.ask_about(&looked);
+        for snapshot in self.seen(looked, &mut asked, change, invocation).await {
+            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
+        }
+        asked
     }
 
     /// One part of a sweep. One that fails for good ends too, so that what the others found is told.
@@ -66,11 +73,7 @@ impl Guard {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }
         let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let mut asked = self.ask_about(&looked);
-        let snapshots = self.seen(looked, &mut asked, None, &mut invocation).await;
-        for snapshot in snapshots {
-            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
-        }
+        let mut asked = self.each(looked, None, &mut invocation).await;
         let is_complete = part.knows_clusters
             && !complete.is_empty()
             && (all.is_empty() || invocation.looked(&all, &complete, &mut asked).await);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::guard::setup::Ports;
 use crate::model::error::chain;
+use crate::report::outbox;
 use crate::report::record::Record;
 use crate::report::waiting;
 
@@ -37,7 +38,7 @@ pub(super) async fn due(ports: &Ports, clusters: Option<&[String]>) -> Vec<Recor
 /// People have these.
 pub(super) async fn sent(ports: &Ports, records: &[Record]) {
     let (Some(state), false) = (&ports.state, records.is_empty()) else { return };
-    let sent: BTreeSet<String> = records.iter().filter_map(waiting::key).collect();
+    let sent: BTreeSet<String> = records.iter().filter_map(outbox::key).collect();
     if let Err(error) = state.wait(&[], &sent).await {
         tracing::warn!(error = chain(&error), "what waited for a digest stands in the next one again");
     }

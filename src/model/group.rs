@@ -51,7 +51,7 @@ pub struct Group {
     pub clusters_since: Option<Timestamp>,
     /// After a call that put it on something: the interfaces of that.
     pub attachments: Vec<Attachment>,
-    /// What ties it to anything: names of clusters, ids of interfaces and instances.
+    /// What ties it to anything: names of clusters, if more than the policy names them, ids of interfaces and instances.
     pub ties: BTreeSet<String>,
     /// What it was found to be of which cluster by this look alone, for later ones.
     pub members: Members,
@@ -92,6 +92,12 @@ pub struct Attachment {
     /// All groups that are attached to the interface.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+}
+
+/// Whether nothing but entries of the policy says that a group with these roles is a cluster's: when it comes to have them,
+/// what changed is what is known of it.
+pub fn by_policy_alone(roles: &[RoleEvidence]) -> bool {
+    roles.iter().all(|known| known.evidence == Evidence::Configured)
 }
 
 impl Group {

@@ -39,15 +39,15 @@ impl Unheard {
         self.0.extend(seen);
     }
 
-    /// With what others saw, and without what events told of or people know. The first sight counts.
+    /// Without what events told of or people know, and with what was seen since. The first sight counts.
     pub fn add(&mut self, seen: &Self, heard: &BTreeSet<String>) {
+        self.0.retain(|rule, _| !heard.contains(rule));
         for (rule, seen) in &seen.0 {
             let known = self.0.entry(rule.clone()).or_insert_with(|| seen.clone());
             known.heard |= seen.heard;
             // Of what was heard the last sight counts, so that it stays while the rule does.
             known.at = if known.heard { known.at.max(seen.at) } else { known.at.min(seen.at) };
         }
-        self.0.retain(|rule, _| !heard.contains(rule));
         let newest = self.0.values().map(|seen| seen.at).max().unwrap_or_default();
         self.0.retain(|_, seen| newest.duration_since(seen.at) < KEPT_FOR);
         while self.0.len() > MAX_RULES {
@@ -60,11 +60,6 @@ impl Unheard {
     /// Those of these rules that it holds.
     pub fn of(&self, rules: &BTreeSet<String>) -> BTreeSet<String> {
         rules.iter().filter(|rule| self.0.contains_key(*rule)).cloned().collect()
-    }
-
-    /// Whether it holds this rule.
-    pub fn holds(&self, rule: &str) -> bool {
-        self.0.contains_key(rule)
     }
 
     /// The rules of a group whose events are lost, and when the first of them was seen.

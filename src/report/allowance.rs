@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 /// Messages of one hour, the summary not counted. Who reads more reads none.
 pub const MAX_MESSAGES: usize = 20;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// Clocks of two processes differ by less.
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
 /// It is kept for longer than it counts, since a message may be tried again.
 pub const LIFE: SignedDuration = SignedDuration::from_hours(2);
 
@@ -39,8 +41,8 @@ impl Allowance {
     /// What people get of this message, by the key under which it is kept; the allowance as it is then.
     #[must_use]
     pub fn with(mut self, message: &str, now: Timestamp) -> (Self, Allowed) {
-        // A clock that went wrong must not silence anything.
-        let is_over = |since: Timestamp| since > now || now.duration_since(since) >= HOUR;
+        // Whoever began it may have looked at its clock after us. One that went wrong must not silence anything.
+        let is_over = |since: Timestamp| since.duration_since(now) > AHEAD || now.duration_since(since) >= HOUR;
         if self.since.is_none_or(is_over) {
             self = Self { since: Some(now), ..Self::default() };
         }
@@ -98,8 +100,10 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_lies_ahead_silences_nothing() {
-        let answers = answers((0..22).map(|n| (n, 100)).chain([(30, 1)]));
-        assert_eq!(answers.last(), Some(&Allowed::Message));
+    fn an_hour_that_lies_ahead_silences_nothing_but_one_that_another_process_has_just_begun_counts() {
+        let far = answers((0..22).map(|n| (n, 100)).chain([(30, 1)]));
+        assert_eq!(far.last(), Some(&Allowed::Message));
+        let near = answers((0..22).map(|n| (n, 2)).chain([(30, 1)]));
+        assert_eq!(near.last(), Some(&Allowed::Nothing));
     }
 }

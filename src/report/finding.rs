@@ -55,6 +55,14 @@ words! {
         NewMember = "new-member",
         /// A sweep came across new rules of which no event has told.
         LostEvents = "lost-events",
+        /// No trail logs EC2's management write events, so no event reaches the guard.
+        NoTrail = "no-trail",
+        /// It is not known whether one does.
+        TrailsUnread = "trails-unread",
+        /// The guard's own event rule does not deliver.
+        RuleDisabled = "rule-disabled",
+        /// It is not known whether it does.
+        RuleUnread = "rule-unread",
     }
 }
 
@@ -63,9 +71,19 @@ impl Check {
     pub fn kind(self) -> Kind {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
-            Self::ReadDenied | Self::Unfinished => Kind::Account,
             Self::UnreadableRule | Self::NewCluster | Self::NewMember | Self::LostEvents => Kind::Group,
+            Self::ReadDenied
+            | Self::Unfinished
+            | Self::NoTrail
+            | Self::TrailsUnread
+            | Self::RuleDisabled
+            | Self::RuleUnread => Kind::Account,
         }
+    }
+
+    /// Whether it is about what brings events to the guard: it stands until a look finds that all is well again.
+    pub fn is_of_sight(self) -> bool {
+        matches!(self, Self::NoTrail | Self::TrailsUnread | Self::RuleDisabled | Self::RuleUnread)
     }
 }
 
@@ -360,11 +378,16 @@ impl Finding {
         let rest = rules.len().saturating_sub(MAX_NAMED);
         words.extend((rest > 0).then(|| format!("{rest} more")));
         let detail = format!(
-            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. See \
-             whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
+            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. \
+             See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
             and(&words)
         );
         Self::reported(Subject::Check(Check::LostEvents), Some(Severity::High), detail)
+    }
+
+    /// What brings events to the guard is wrong, or not known. `lines`: what was found, one thing each.
+    pub fn of_sight(check: Check, severity: Severity, lines: &[String], named_by_event: bool) -> Self {
+        Self { named_by_event, ..Self::reported(Subject::Check(check), Some(severity), lines.join("\n")) }
     }
 
     fn reported(subject: Subject, severity: Option<Severity>, detail: String) -> Self {
@@ -403,6 +426,14 @@ impl Finding {
         match &self.subject {
             Subject::Rule(rule) => Some(rule),
             Subject::Requirement(_) | Subject::Check(_) => None,
+        }
+    }
+
+    /// What brings events to the guard, if it is about that.
+    pub fn sight(&self) -> Option<Check> {
+        match self.subject {
+            Subject::Check(check) if check.is_of_sight() => Some(check),
+            Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_) => None,
         }
     }
 

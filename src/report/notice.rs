@@ -4,6 +4,7 @@
 //! descriptions, sessions, user agents) format a message or break a line: every such value goes through
 //! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would obey.
 
+mod blind;
 mod blocked;
 mod call;
 mod clock;

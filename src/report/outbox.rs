@@ -122,13 +122,14 @@ impl Outbox {
             self.letters.push(letter.clone());
         }
         let mut claimed = Claimed::default();
-        let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
+        let until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
+        // Whoever claimed it may have looked at its clock after us. One that went wrong must not silence anything.
+        let latest = until.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
         for (n, letter) in self.letters.iter_mut().enumerate() {
             for channel in channels {
                 match letter.channels.get(*channel) {
                     Some(Delivery::Sent) => {}
-                    // A clock that went wrong must not silence anything.
-                    Some(Delivery::Claimed(end)) if *end > now && *end <= until => {
+                    Some(Delivery::Claimed(end)) if *end > now && *end <= latest => {
                         claimed.others.insert((*channel).to_owned());
                     }
                     Some(Delivery::Claimed(_)) | None => {
@@ -194,6 +195,17 @@ mod tests {
             [(1, "people")],
             "more is to be said"
         );
+    }
+
+    #[test]
+    fn a_claim_by_whoever_looked_at_the_clock_later_counts_and_one_far_ahead_does_not() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (ahead, is_mine) in [(1, false), (20_000, false), (20_001, true)] {
+            let mut outbox = Outbox::default();
+            outbox.claim(&letter(&["a"]), &["people"], now + SignedDuration::from_millis(ahead));
+            let claimed = outbox.claim(&letter(&["a"]), &["people"], now);
+            assert_eq!((mine(&claimed).len(), claimed.others.len()), (usize::from(is_mine), usize::from(!is_mine)));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::text::plain;
 use crate::report::notice::is_due;
-use crate::report::outbox;
+use crate::report::outbox::key;
 use crate::report::outcome::Action;
 use crate::report::record::{Record, TriggerKind};
 
@@ -41,16 +41,10 @@ impl Waiting {
     }
 }
 
-/// Which record: of one event and group.
-pub fn key(record: &Record) -> Option<String> {
-    outbox::key(record)
-}
-
 /// What of a record waits: what was open for a moment, and was only to be looked at.
 pub fn of(record: &Record) -> Option<Record> {
-    let waits = |action: Action| action == Action::WasOpen;
     let mut waiting = record.clone();
-    waiting.findings.retain(|finding| waits(finding.action) && !is_due(finding, true));
+    waiting.findings.retain(|finding| finding.action == Action::WasOpen && !is_due(finding, true));
     (!waiting.findings.is_empty() && key(&waiting).is_some()).then_some(waiting)
 }
 

@@ -86,7 +86,7 @@ impl Invocation<'_> {
         for Topic { group, findings, .. } in &topics {
             self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings, is_event));
         }
-        let records: Vec<Record> = topics.iter().map(|topic| self.told(topic)).collect();
+        let records: Vec<Record> = topics.into_iter().map(|topic| self.record(topic)).collect();
         let waited = if is_event || self.is_part { Vec::new() } else { waiting::due(ports, None).await };
         let mut messages = self.messages(&records, &waited);
         news.unsay(&within_allowance(ports, &mut messages).await);
@@ -139,22 +139,6 @@ impl Invocation<'_> {
         }
     }
 
-    /// Logs the record of the last group, if something was done in it: whatever happens to the process in the next one, the
-    /// log has it.
-    pub(super) fn log_what_is_done(&mut self) {
-        let is_done = |mended: &&MendedGroup| mended.results.iter().any(|result| result.action.is_closed_by_us());
-        let Some(mended) = self.looked_at.last().filter(is_done) else { return };
-        let MendedGroup { group, known, closed_at, results, about, .. } = mended;
-        if self.logged.contains_key(&group.id) {
-            return;
-        }
-        let findings = findings(group, results.clone(), about.iter().cloned(), *closed_at);
-        let event = self.context.event.cloned();
-        let record = self.record(&Topic { group: group.clone(), known: *known, event, findings });
-        record.clone().split().iter().for_each(self.context.setup.ports.record_log);
-        self.logged.insert(group.id.clone(), record);
-    }
-
     /// What other tries did: of this very event, or of an earlier sweep in a sweep, with what was found now; of any other
     /// event, with that event.
     fn joined(&mut self, topics: &mut [Topic]) -> Vec<Topic> {
@@ -192,24 +176,6 @@ impl Invocation<'_> {
         News::of(state.as_ref(), location, self.context.event, each, ports.clock.now()).await
     }
 
-    /// The record of a topic, counted, and logged if it says more than what was logged at once.
-    fn told(&self, topic: &Topic) -> Record {
-        let mut record = self.record(topic);
-        let logged = topic.event.as_ref().map(|event| &event.id) == self.context.event.map(|event| &event.id);
-        if let Some(logged) = self.logged.get(&topic.group.id).filter(|_| logged) {
-            let duration_ms = std::mem::replace(&mut record.duration_ms, logged.duration_ms);
-            if record == *logged {
-                self.context.setup.ports.metrics.record(&record);
-                return record;
-            }
-            record.duration_ms = duration_ms;
-        }
-        let Setup { ports, .. } = self.context.setup;
-        ports.metrics.record(&record);
-        record.clone().split().iter().for_each(ports.record_log);
-        record
-    }
-
     /// What the event put the group on, with what is known of it.
     fn attachment(&self, group: &Group) -> Option<Attachment> {
         let id = self.attachment.as_deref()?;
@@ -230,10 +196,10 @@ impl Invocation<'_> {
         judged.into_iter().filter(|judged| judged.verdict < Verdict::Revoke).map(|judged| judged.rule).collect()
     }
 
-    fn record(&self, topic: &Topic) -> Record {
+    fn record(&self, mut topic: Topic) -> Record {
         let Setup { ports, policy, location, modes, .. } = self.context.setup;
         let mode = modes.of(policy, &topic.group, topic.known).0;
-        let findings = topic.findings.clone();
+        let findings = std::mem::take(&mut topic.findings);
         let mut record = Record::of(location, policy, mode, topic.about(), findings, topic.event.as_ref());
         if let (Some(_), Some(group)) = (&topic.event, &mut record.group) {
             group.attachment = self.attachment(&topic.group);
@@ -241,6 +207,8 @@ impl Invocation<'_> {
         }
         let elapsed = ports.clock.now().duration_since(self.context.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
+        ports.metrics.record(&record);
+        record.clone().split().iter().for_each(ports.record_log);
         record
     }
 
@@ -329,7 +297,9 @@ fn findings(
     let mut findings: Vec<Finding> = results.map(|result| finding(result, group)).chain(about).collect();
     worst_first(&mut findings);
     if let Some(at) = closed_at {
-        findings.iter_mut().for_each(|finding| finding.close(at, &group.rules));
+        for finding in &mut findings {
+            finding.close(at, &group.rules);
+        }
     }
     findings
 }

@@ -11,8 +11,8 @@ use super::clock::time;
 use super::situation::{Situation, Topic, severity, topics};
 use super::words::{self, role_words, status};
 use super::{
-    Code, Link, Notice, Section, clauses_of, close, clusters, contested, details, headline, in_words, plain_word, redo,
-    steps, who,
+    Code, Link, Notice, Section, blind, clauses_of, close, clusters, contested, details, headline, in_words,
+    plain_word, redo, steps, who,
 };
 use crate::model::text::{and, count, plain};
 use crate::report::finding::Finding;
@@ -92,24 +92,34 @@ fn of_account(record: &Record) -> Notice {
     let mut lines = first.finding.detail.as_deref().unwrap_or_default().lines().map(plain);
     let why = lines.next();
     let more: Vec<String> = lines.collect();
-    let happened = match first.situation {
-        Situation::Blind if more.is_empty() => "nothing was judged, and nothing was closed",
-        _ => "what it opened may still be open",
+    let (_, then) = blind::words(first.finding);
+    // What a call did that could not be looked at is told on more lines.
+    let then = if first.situation == Situation::Blind && first.finding.sight().is_none() && !more.is_empty() {
+        blind::MAY_BE_OPEN
+    } else {
+        then
     };
     let (what, tails) = headline::of_subject(&topics);
     let state = first.situation.state();
     let groups = more.iter().filter_map(|line| line.strip_prefix("On ")?.split(',').next());
-    let urgent = groups.filter(|id| id.starts_with("sg-")).take(3).map(|id| close::look(record, id)).collect();
+    let looks = groups.filter(|id| id.starts_with("sg-")).take(3).map(|id| close::look(record, id));
+    let urgent = looks.chain(blind::commands(&more)).collect();
     // What it is about, without the call.
     let said: Vec<&str> = more.iter().filter(|line| !line.starts_with('`')).take(3).map(String::as_str).collect();
     let mut facts = vec![("Why", why.unwrap_or_default())];
     facts.extend((said.len() > 1).then(|| ("What", said.join(". "))));
+    let again = topics.iter().find_map(|topic| topic.finding.contested.as_ref());
+    facts.extend(again.map(|known| ("Again", contested::again(known))));
     facts.push(("Where", place(record)));
     if record.actor.is_some() {
         facts.extend(caller(record));
     }
-    let title = words::what(first.finding);
-    let about = (!more.is_empty()).then(|| Section { title, status: status(first.finding).to_owned(), lines: more });
+    let section =
+        |finding: &Finding, lines| Section { title: words::what(finding), status: status(finding).to_owned(), lines };
+    let about = (!more.is_empty()).then(|| section(first.finding, more));
+    let others = topics.iter().skip(1).map(|topic| {
+        section(topic.finding, topic.finding.detail.as_deref().unwrap_or_default().lines().map(plain).collect())
+    });
     Notice {
         subject: headline::subject(
             record.severity,
@@ -118,11 +128,11 @@ fn of_account(record: &Record) -> Notice {
             &what,
             &tails,
         ),
-        headline: format!("{state}: {what}, so {happened}"),
+        headline: format!("{state}: {what}, so {then}"),
         urgent,
         facts,
         steps: steps::steps(&topics, false),
-        sections: about.into_iter().collect(),
+        sections: about.into_iter().chain(others).collect(),
         more: call_in_full(record),
         links: links(record, None),
         thread: format!("{}/{}", record.account, record.region),

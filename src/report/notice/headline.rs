@@ -4,6 +4,7 @@
 
 use jiff::SignedDuration;
 
+use super::blind;
 use super::blocked;
 use super::clock::{ordinal, span};
 use super::exposure::{open, thing, whom};
@@ -55,7 +56,7 @@ pub(super) fn of_subject(topics: &[Topic<'_>]) -> (String, Vec<String>) {
         Situation::Endpoint => "the API endpoint is open to a great many".to_owned(),
         Situation::Unreadable => "rules that cannot be read".to_owned(),
         Situation::Joined => joined(first.finding).to_owned(),
-        Situation::Blind => blind(first.finding).to_owned(),
+        Situation::Blind | Situation::Unsure => blind::words(first.finding).0.to_owned(),
         situation => open(&things(&same, false), !situation.is_open(), MAX_IN_SUBJECT),
     };
     match first.situation {
@@ -146,7 +147,7 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
             format!("{state}: the guard cannot read some rules in {cluster}, so nobody knows what they let in")
         }
         Situation::Joined => format!("{state}: {}", detail(finding)),
-        Situation::Blind => format!("{state}: {} in {cluster}", blind(finding)),
+        Situation::Blind | Situation::Unsure => format!("{state}: {} in {cluster}", blind::words(finding).0),
     }
 }
 
@@ -265,14 +266,6 @@ fn joined(finding: &Finding) -> &'static str {
     match finding.subject {
         Subject::Check(Check::NewMember) => "tags make a group the cluster's",
         _ => "a group has come to this cluster too",
-    }
-}
-
-fn blind(finding: &Finding) -> &'static str {
-    match finding.subject {
-        Subject::Check(Check::ReadDenied) => "the guard is not allowed to look",
-        Subject::Check(Check::LostEvents) => "no event told the guard of new rules",
-        _ => "a call could not be looked at",
     }
 }
 

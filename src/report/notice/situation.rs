@@ -14,7 +14,7 @@ use crate::report::record::Record;
 /// In the order in which people have to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Situation {
-    /// The guard could not look.
+    /// The guard could not look, or hears of nothing.
     Blind,
     /// It should be closed, and is open.
     Open,
@@ -34,6 +34,8 @@ pub(super) enum Situation {
     ToCheck,
     /// Nobody knows what it lets in.
     Unreadable,
+    /// Nobody knows whether the guard hears of changes.
+    Unsure,
     /// A group came to a cluster.
     Joined,
     /// It was changed meanwhile, to something that is allowed.
@@ -46,6 +48,8 @@ impl Situation {
     pub(super) fn of(finding: &Finding) -> Self {
         match (&finding.subject, finding.action) {
             (Subject::Check(Check::ReadDenied | Check::Unfinished | Check::LostEvents), _) => Self::Blind,
+            (Subject::Check(Check::NoTrail | Check::RuleDisabled), _) => Self::Blind,
+            (Subject::Check(Check::TrailsUnread | Check::RuleUnread), _) => Self::Unsure,
             (Subject::Check(Check::PublicEndpoint), _) => Self::Endpoint,
             (Subject::Check(Check::UnreadableRule), _) => Self::Unreadable,
             (Subject::Check(Check::NewCluster | Check::NewMember), _) => Self::Joined,
@@ -70,7 +74,7 @@ impl Situation {
             Self::Lost | Self::Closed | Self::PutBack | Self::Gone => "CLOSED",
             Self::Blocked => "BLOCKED",
             Self::WasOpen => "WAS OPEN",
-            Self::Unreadable => "UNKNOWN",
+            Self::Unreadable | Self::Unsure => "UNKNOWN",
             Self::Joined | Self::Changed => "CHANGED",
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
     let gained = topics.iter().any(|topic| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty()));
     let may_be_meant = has_closed || is(Situation::Open);
-    let steps: [(bool, &str); 23] = [
+    let steps: [(bool, &str); 27] = [
         (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
         (
             checks(Check::ReadDenied),
@@ -33,6 +33,22 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (
             checks(Check::LostEvents),
             "See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue.",
+        ),
+        (
+            checks(Check::NoTrail),
+            "Have a trail log EC2's management write events here again: until then no event reaches the guard.",
+        ),
+        (
+            checks(Check::RuleDisabled),
+            "Switch the guard's event rule on again, or deploy its stack again: until then no event reaches the guard.",
+        ),
+        (
+            checks(Check::NoTrail) || checks(Check::RuleDisabled),
+            "Then have the guard look at everything (`{\"sweep\": true}`): what was opened meanwhile made no event.",
+        ),
+        (
+            is(Situation::Unsure),
+            "Grant the right that is missing, or see for yourself that events still come: the guard can't know.",
         ),
         (to_close, "Close what is open: the command stands above. Leave it only if you know that it is needed."),
         (

@@ -26,6 +26,8 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Check(Check::NewCluster) => "The clusters of the group".to_owned(),
         Subject::Check(Check::LostEvents) => "Events that the guard never got".to_owned(),
         Subject::Check(Check::NewMember) => "Whose the group is".to_owned(),
+        Subject::Check(Check::NoTrail | Check::TrailsUnread) => "CloudTrail's trails".to_owned(),
+        Subject::Check(Check::RuleDisabled | Check::RuleUnread) => "The guard's own event rule".to_owned(),
     }
 }
 
@@ -37,6 +39,11 @@ pub(super) fn status(finding: &Finding) -> &'static str {
         _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
         _ if finding.subject == Subject::Check(Check::LostEvents) => "The guard may be deaf",
         _ if matches!(finding.subject, Subject::Check(Check::NewCluster | Check::NewMember)) => "Changed",
+        _ if matches!(finding.subject, Subject::Check(Check::NoTrail)) => "BLIND: none logs what EC2 is told here",
+        _ if matches!(finding.subject, Subject::Check(Check::RuleDisabled)) => "BLIND: it brings no event to the guard",
+        _ if matches!(finding.subject, Subject::Check(Check::TrailsUnread | Check::RuleUnread)) => {
+            "NOT KNOWN: it could not be looked at"
+        }
         Action::None | Action::Reported if finding.is_missing() => "BLOCKED, and the cluster needs it",
         Action::None | Action::Reported if finding.verdict == Verdict::Revoke => "STILL OPEN, the guard left it",
         Action::None | Action::Reported => "Open, to be checked",
