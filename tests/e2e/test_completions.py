@@ -39,7 +39,7 @@ TYPED = [
     pytest.param("explain --role no", ["node"], [], id="a value"),
     pytest.param("explain --role remote-", ["remote-access"], [], id="a value with a hyphen"),
     pytest.param("policy diff --snap", ["--snapshot"], [], id="an option of one command"),
-    pytest.param("policy show st", ["standard", "strict"], [], id="values of an argument"),
+    pytest.param("completions power", ["powershell"], [], id="a value of an argument"),
 ]
 
 
