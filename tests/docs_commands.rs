@@ -12,12 +12,13 @@ const AT_HAND: [(&str, &str); 3] = [
     ("policy.yaml", "version: 1\nextends: standard\n"),
     (
         "tests/kubelet.yaml",
-        "version: 1\ntests:\n  - name: kubelet\n    roles: node\n    rule: {protocol: tcp, ports: 10250, from: 0.0.0.0/0}\n    expect: revoke\n",
+        "version: 1\ntests: [{name: a, roles: node, rule: {protocol: tcp, ports: 22, from: 10.0.0.0/8}, expect: allow}]\n",
     ),
     // What of an account is enough for an audit.
     (
         "saved/cluster.json",
-        r#"{"cluster": {"name": "prod", "arn": "arn:aws:eks:us-east-1:111122223333:cluster/prod", "resourcesVpcConfig": {"vpcId": "vpc-0a", "clusterSecurityGroupId": "sg-0a"}}}
+        r#"{"cluster": {"name": "prod", "arn": "arn:aws:eks:us-east-1:111122223333:cluster/prod",
+  "resourcesVpcConfig": {"vpcId": "vpc-0a", "clusterSecurityGroupId": "sg-0a"}}}
 {"SecurityGroups": [{"GroupId": "sg-0a", "VpcId": "vpc-0a", "OwnerId": "111122223333"}]}
 {"SecurityGroupRules": []}"#,
     ),

@@ -82,8 +82,9 @@ fn account(groups: &BTreeMap<String, Vec<Rule>>, location: (&str, &str)) -> Fact
             "Tags": [{"Key": "aws:eks:cluster-name", "Value": CLUSTER}],
         }]}]}),
         json!({"NetworkInterfaces": [{
-            "NetworkInterfaceId": "eni-0a", "VpcId": "vpc-0a", "OwnerId": account, "Groups": ids, "InterfaceType": "interface",
-            "AvailabilityZone": format!("{region}a"), "Attachment": {"InstanceId": "i-0a", "InstanceOwnerId": account},
+            "NetworkInterfaceId": "eni-0a", "VpcId": "vpc-0a", "OwnerId": account, "Groups": ids,
+            "InterfaceType": "interface", "AvailabilityZone": format!("{region}a"),
+            "Attachment": {"InstanceId": "i-0a", "InstanceOwnerId": account},
         }]}),
         json!({"Vpcs": [{"VpcId": "vpc-0a", "CidrBlock": "10.0.0.0/16"}]}),
         json!({"SecurityGroupVpcAssociations": []}),

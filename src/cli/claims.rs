@@ -104,8 +104,8 @@ fn claimed(
 fn of_caller(event: &Event, policy: &Policy, group: &Group) -> Option<&'static str> {
     match Author::of(&event.actor, policy, group) {
         Author::Controller | Author::Service if event.call.rewrites_rules() => Some(
-            "the caller is a controller; of a modified rule its description is known and its tags are not, so a mark that is \
-             a tag does not count here",
+            "the caller is a controller; of a modified rule its description is known and its tags are not, so a mark that \
+             is a tag does not count here",
         ),
         Author::Controller | Author::Service => None,
         _ if event.actor.federated_provider.is_some() => Some(

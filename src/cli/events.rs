@@ -1,5 +1,5 @@
-//! The calls in what people saved: files, folders and standard input, with events as they come by EventBridge, in log files of
-//! CloudTrail, from `lookup-events`, from queues and logs; one or thousands, each read as the function reads it.
+//! The calls in what people saved: files, folders and standard input, with events as they come by EventBridge, in log
+//! files of CloudTrail, from `lookup-events`, from queues and logs; one or thousands, each read as the function reads it.
 //!
 //! Owns: where events are found, and what is said of everything else. Nothing is lost of a file because a part of it is
 //! broken. Must not: read an event (`event` does), or judge.

@@ -1,5 +1,5 @@
-//! What is live, by a snapshot of groups: what an event alone does not tell. The event is played on it, so it does not matter
-//! whether the snapshot was taken before the call or after it.
+//! What is live, by a snapshot of groups: what an event alone does not tell. The event is played on it, so it does not
+//! matter whether the snapshot was taken before the call or after it.
 //!
 //! Must not: judge.
 

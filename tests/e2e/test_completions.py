@@ -20,7 +20,10 @@ DRAWING = re.compile(r"\x1b\[[0-9;?>=]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]|\x1b\]
 
 # How each is started with nobody's own settings, and told where the script is.
 SHELLS = {
-    "bash": (["bash", "--norc", "--noprofile", "-i"], "source {script}; bind 'set show-all-if-ambiguous on'; PS1='rea''dy> '"),
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        "source {script}; bind 'set show-all-if-ambiguous on'; PS1='rea''dy> '",
+    ),
     "zsh": (
         ["zsh", "-f", "-i"],
         "fpath=({folder} $fpath); autoload -U compinit; compinit -u -D; PROMPT='rea''dy> '; unsetopt auto_menu",
