@@ -46,7 +46,7 @@ programs: ## Debug build of the programs alone
 
 test: venv build ## All tests: unit, table, golden, adapter, then the real binary on an emulated AWS
 	cargo test --locked --features test-aws
-	.venv/bin/python -m pytest tests/e2e
+	.venv/bin/python -m pytest tests/e2e -n 3 --dist worksteal
 
 test-heavy: venv build ## Tests that take minutes: the process killed at each of its calls in turn
 	.venv/bin/python -m pytest tests/e2e -m heavy

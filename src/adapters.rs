@@ -14,3 +14,4 @@ pub mod queue;
 pub mod slack;
 pub mod sns;
 pub mod table;
+pub mod trails;

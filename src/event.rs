@@ -16,6 +16,7 @@ pub mod payload;
 mod rules;
 pub mod work;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +86,7 @@ pub enum Target {
         groups: Vec<String>,
     },
     /// The entries of this list changed, `pl-…`, and so did every rule that uses it.
-    PrefixList(String),
+    PrefixList(ListChange),
     /// The configuration of a cluster changed: its groups, or who may reach its public endpoint.
     Cluster {
         /// Its name.
@@ -93,6 +94,10 @@ pub enum Target {
         /// The node group, if the call was about one and says which.
         node_group: Option<String>,
     },
+    /// Trails log less from now on, or more. Which of them does not matter: all are looked at.
+    Trails,
+    /// A rule of EventBridge changed. `None`: the event does not say which.
+    EventRule(Option<String>),
     /// The event does not say, because its parameters are omitted or unreadable: look at everything.
     Unknown,
 }
@@ -150,6 +155,17 @@ impl Actor {
     }
 }
 
+/// A customer's prefix list whose entries changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListChange {
+    /// `pl-…`.
+    pub list: String,
+    /// What the event says that it gained, to tell what was open for a moment.
+    #[serde(default)]
+    pub gained: Vec<IpNet>,
+}
+
 /// One group that may have changed, and which of its rules the event names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,7 +204,7 @@ pub enum Named {
     /// These.
     Rules(Vec<NamedRule>),
     /// Those that use this prefix list, whose entries changed: `pl-…`.
-    Using(String),
+    Using(ListChange),
     /// All of them: the event says which group, but not which rules.
     Everything,
 }

@@ -10,6 +10,7 @@ pub mod dispatch;
 mod effects;
 mod everything;
 mod failure;
+mod find;
 mod group;
 mod handled;
 mod hourly;
@@ -32,32 +33,29 @@ pub mod round;
 pub mod settings;
 pub mod setup;
 pub mod shield;
+pub mod sight;
 pub mod standing;
+mod sweep;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::event::work::{Part, Task, Why, Work};
-use crate::event::{Change, GroupRef, Named, NamedRule, Target, Touched, Trigger};
+use crate::event::work::{Task, Why, Work};
+use crate::event::{Change, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::everything::{Everywhere, Who};
-use crate::guard::group::RETRY_DELAYS;
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
-use crate::guard::inventory::{GroupSnapshot, Inventory, Looked, Unread};
+use crate::guard::inventory::{Inventory, Looked};
 use crate::guard::invocation::Invocation;
 use crate::guard::memory::Asked;
-use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
+use crate::guard::sight::Sources;
 use crate::model::error::{CloudError, chain};
-use crate::model::group::{Evidence, Group, Role, RoleEvidence};
-use crate::model::member::Member;
+use crate::model::group::Group;
 use crate::model::text::count;
-use crate::report::notice;
-use crate::report::part::EndedPart;
-use crate::report::record::{About, Record};
 
 /// Groups read at once where many are concerned.
 const MAX_GROUPS: usize = 200;
@@ -79,6 +77,7 @@ pub struct Guard {
     everywhere: Everywhere,
     /// When this process asked whether somebody has looked at everything.
     looks: Everywhere,
+    sources: Option<Sources>,
 }
 
 impl Guard {
@@ -96,7 +95,20 @@ impl Guard {
             blind,
             everywhere: Everywhere::default(),
             looks: Everywhere::default(),
+            sources: None,
         }
+    }
+
+    /// One that also looks at whether events still reach it.
+    #[must_use]
+    pub fn with_sources(self, sources: Sources) -> Self {
+        Self { sources: Some(sources), ..self }
+    }
+
+    /// In a sweep, whether events still reach it.
+    async fn with_sight(&self, sweep: Result<Response, GuardError>) -> Result<Response, GuardError> {
+        let Some(sources) = &self.sources else { return sweep };
+        sight::beside(sweep, sight::in_sweep(&self.setup, sources, &self.handled).await)
     }
 
     /// Looks at what a trigger asks for. Nothing new is begun after `deadline`, so that what was done can still be reported
@@ -108,6 +120,9 @@ impl Guard {
         let (change, looked) = match trigger {
             Trigger::Sweep { groups } if groups.is_empty() && parts::begin(&self.setup).await => {
                 return Ok(Response::ignored(IN_PARTS.to_owned()));
+            }
+            Trigger::Sweep { groups } if groups.is_empty() => {
+                (None, self.with_sight(self.sweep(Vec::new(), None, round).await).await)
             }
             Trigger::Sweep { groups } => (None, self.sweep(groups.clone(), None, round).await),
             Trigger::Lost => (None, self.everything(None, round).await),
@@ -150,9 +165,11 @@ impl Guard {
             Task::Everything { change, .. } => {
                 self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
             }
-            Task::Sweep { .. } => parts::plan(&self.setup, &self.inventory, work)
-                .await
-                .map(|parts| Response::ignored(format!("{} of a sweep are under way", count(parts, "part")))),
+            Task::Sweep { .. } => {
+                let planned = parts::plan(&self.setup, &self.inventory, work).await;
+                let under_way = |parts| Response::ignored(format!("{} of a sweep are under way", count(parts, "part")));
+                self.with_sight(planned.map(under_way)).await
+            }
             Task::Part(part) => self.part(part, Round { hops: work.hops, ..round }).await,
         };
         if let Err(error) = &looked {
@@ -178,6 +195,9 @@ impl Guard {
         let now = self.setup.ports.clock.now();
         match &change.subject {
             Target::Unknown => return self.everything(Some(change), round).await,
+            Target::Trails | Target::EventRule(_) => {
+                return sight::after(&self.setup, self.sources.as_ref(), &self.handled, change).await;
+            }
             Target::Groups(touched) => {
                 for Touched { group, named } in touched {
                     let ids = match group {
@@ -207,18 +227,22 @@ impl Guard {
             }
             Target::Attached { attachment, groups } => {
                 let (looked, first, is_shown) = self.attached(attachment.as_deref(), groups).await?;
-                if !is_shown && invocation.may_look_again(Why::Missing) {
-                    invocation.again.add_missing(change.subject.clone());
-                }
                 let mut asked = self.ask_about(&looked);
                 let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
+                let was_open = self.was_attached(attachment.as_deref(), groups, &snapshots, &mut invocation).await;
+                if (!is_shown || !was_open.is_empty()) && invocation.may_look_again(Why::Missing) {
+                    invocation.again.add_target(Why::Missing, change.subject.clone());
+                } else {
+                    was_open.into_iter().for_each(|(group, results)| invocation.was_open(group, results));
+                }
                 for snapshot in snapshots {
                     let is_first = first.contains(&snapshot.group.id);
                     let named = if is_first { Named::Everything } else { Named::Nothing };
                     invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
                 }
             }
-            Target::PrefixList(list) => {
+            Target::PrefixList(list_change) => {
+                let list = &list_change.list;
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 let users = journal::concerned(&self.setup.ports, event, users).await;
@@ -229,7 +253,7 @@ impl Guard {
                         Ok(looked) => {
                             let mut asked = self.ask_about(&looked);
                             let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;
-                            let named = Named::Using(list.clone());
+                            let named = Named::Using(list_change.clone());
                             for snapshot in snapshots {
                                 invocation.in_scope(snapshot, &named, &mut asked, &mut out_of_scope).await;
                             }
@@ -302,219 +326,11 @@ impl Guard {
         self.inventory.read(ids).await.map_err(|source| read_failed(ids.join(", "), source))
     }
 
-    /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
-    /// Groups of which nothing strong is said are looked at once more with what the state says that they were.
-    async fn seen(
-        &self,
-        looked: Looked,
-        asked: &mut Asked,
-        change: Option<&Change>,
-        invocation: &mut Invocation<'_>,
-    ) -> Vec<GroupSnapshot> {
-        let weak: BTreeSet<&str> =
-            looked.groups().filter(|group| !group.is_strong()).map(|group| group.id.as_str()).collect();
-        let members = asked.members(&weak, self.setup.ports.clock.now()).await;
-        let mut all = vec![looked];
-        if !members.is_empty() {
-            let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
-            match self.inventory.read_recalled(members).await {
-                Ok(again) => all.push(again),
-                Err(source) => self.could_not_read(&read_failed(what, source), change, invocation).await,
-            }
-        }
-        let mut snapshots: Vec<GroupSnapshot> = Vec::new();
-        for looked in all {
-            for Unread { what, source } in looked.unread {
-                self.could_not_read(&read_failed(what, source), change, invocation).await;
-            }
-            for new in looked.snapshots {
-                match snapshots.iter_mut().find(|old| old.group.id == new.group.id) {
-                    Some(old) => *old = new,
-                    None => snapshots.push(new),
-                }
-            }
-        }
-        snapshots
-    }
-
     /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
     async fn could_not_read(&self, error: &GuardError, change: Option<&Change>, invocation: &mut Invocation<'_>) {
         if let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error {
             self.notify_of_failure(change, error, Attempt::Again).await;
         }
         invocation.problem(chain(error));
-    }
-
-    /// The groups that were put on an attachment, the ids of those for which it is the first EKS interface, and whether EC2
-    /// shows it. It is waited for a moment if these groups let in what the policy objects to; in the end they count without.
-    async fn attached(
-        &self,
-        attachment: Option<&str>,
-        groups: &[String],
-    ) -> Result<(Looked, BTreeSet<String>, bool), GuardError> {
-        let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new(), true)) };
-        let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
-        let groups = match groups {
-            [] => {
-                let interfaces = self.setup.ports.ec2.interfaces_of(attachment).await.map_err(failed)?;
-                let groups: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| interface.groups).collect();
-                groups.into_iter().collect()
-            }
-            named => named.to_vec(),
-        };
-        if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
-            return Ok((looked, first, true));
-        }
-        let looked = self.read(&groups).await?;
-        let clock = &self.setup.ports.clock;
-        let lets_in = |group: &Group| {
-            let named: Vec<NamedRule> = group.rules.iter().map(NamedRule::of).collect();
-            claimed::objects(&claimed::judged(&self.setup, group, &named, None, clock.now()))
-        };
-        if !looked.groups().any(lets_in) {
-            return Ok((looked, BTreeSet::new(), true));
-        }
-        for wait in RETRY_DELAYS {
-            clock.sleep(wait).await;
-            if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
-                return Ok((looked, first, true));
-            }
-        }
-        Ok((looked, BTreeSet::new(), false))
-    }
-
-    /// A group that is not there. What the event says of its rules is looked at once more, and told in the end if the group
-    /// is known to have been a cluster's.
-    async fn gone(&self, group: &GroupRef, named: &Named, asked: &mut Asked, invocation: &mut Invocation<'_>) {
-        let GroupRef::Id(id) = group else { return };
-        let now = self.setup.ports.clock.now();
-        let members = asked.members(&BTreeSet::from([id.as_str()]), now).await.remove(id).unwrap_or_default();
-        let role = |member: &Member| {
-            let (strong, evidence) = (member.is_proven, Evidence::Attachment);
-            let of = move |role: &Role| RoleEvidence { role: *role, evidence, strong };
-            member.roles.iter().map(of).collect::<Vec<_>>()
-        };
-        let (roles, clusters) = (members.values().flat_map(role).collect(), members.keys().cloned().collect());
-        let group = Group { id: id.clone(), roles, clusters, ..Group::default() };
-        // What the journal holds as our doing was told, or is told now.
-        let journal = invocation.join(&group, asked).await;
-        let is_ours = |named: &&NamedRule| named.id.as_ref().is_some_and(|id| journal.holds(id));
-        let named: Vec<NamedRule> = named.rules().iter().filter(|named| !is_ours(named)).cloned().collect();
-        let claims = claimed::judged(&self.setup, &group, &named, invocation.event(), now);
-        if !claimed::objects(&claims) {
-            return;
-        }
-        if invocation.may_look_again(Why::Missing) {
-            invocation.again.add(Why::Missing, id, Named::Rules(claimed::of_interest(&named, &claims)));
-        } else if !group.clusters.is_empty() {
-            invocation.was_open(group, claimed::results(claims));
-        }
-    }
-
-    /// Looks at these groups, or at every group with a role and every cluster, naming no rule.
-    async fn sweep(&self, ids: Vec<String>, change: Option<&Change>, round: Round) -> Result<Response, GuardError> {
-        let event = change.map(|change| &change.event);
-        let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
-        let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
-        let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
-        let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, round);
-        if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
-            invocation.endpoints_of.clone_from(&looked.clusters);
-        }
-        let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let mut asked = self.ask_about(&looked);
-        let snapshots = self.seen(looked, &mut asked, change, &mut invocation).await;
-        for snapshot in snapshots {
-            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
-        }
-        invocation.begins(&mut asked).await;
-        if !complete.is_empty() {
-            invocation.looked(&all, &complete, &mut asked).await;
-        }
-        let ignored =
-            invocation.is_empty().then(|| "no security group with a role in an EKS cluster was found".to_owned());
-        invocation.finish(ignored).await
-    }
-
-    /// One part of a sweep. One that fails for good ends too, so that what the others found is told.
-    async fn part(&self, part: &Part, round: Round) -> Result<Response, GuardError> {
-        let looked = self.look_at_part(part, round).await;
-        let found = match (&looked, round.attempt) {
-            (Ok((response, is_complete)), _) => {
-                EndedPart::new(part.groups.iter().cloned().collect(), *is_complete, response.records.clone())
-            }
-            (Err(_), Attempt::Last) => EndedPart::default(),
-            (Err(_), _) => return looked.map(|(response, _)| response),
-        };
-        let ended = parts::ended(&self.setup, part, found).await;
-        let (response, _) = looked?;
-        ended.map(|()| response)
-    }
-
-    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Response, bool), GuardError> {
-        let read = self.inventory.read_part(part).await;
-        let looked = read.map_err(|source| read_failed(format!("the groups of `{}`", part.vpc), source))?;
-        let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, None, round);
-        invocation.is_part = true;
-        if part.n == 1 {
-            invocation.endpoints_of.clone_from(&looked.clusters);
-        }
-        let (all, complete) = (looked.all.clone(), looked.complete.clone());
-        let mut asked = self.ask_about(&looked);
-        let snapshots = self.seen(looked, &mut asked, None, &mut invocation).await;
-        for snapshot in snapshots {
-            invocation.in_scope(snapshot, &Named::Nothing, &mut asked, &mut Vec::new()).await;
-        }
-        let is_complete = part.knows_clusters
-            && !complete.is_empty()
-            && (all.is_empty() || invocation.looked(&all, &complete, &mut asked).await);
-        invocation.finish(None).await.map(|response| (response, is_complete))
-    }
-
-    /// The group, waited for a moment when EC2 does not show it yet, and it matters. `None`: it is gone.
-    async fn find(&self, group: &GroupRef, matters: bool) -> Result<Option<Looked>, GuardError> {
-        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS.into_iter().filter(|_| matters)) {
-            self.setup.ports.clock.sleep(wait).await;
-            let read = self.look_for(group).await;
-            let what = || format!("security group `{}`", group.text());
-            if let Some(found) = read.map_err(|source| GuardError::ReadFailed { what: what(), source })? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn look_for(&self, group: &GroupRef) -> Result<Option<Looked>, CloudError> {
-        let id = match group {
-            GroupRef::Id(id) => Some(id.clone()),
-            GroupRef::Name(name) => self.setup.ports.ec2.default_vpc_group(name).await?,
-        };
-        let Some(id) = id else { return Ok(None) };
-        Ok(Some(self.inventory.read(&[id]).await?).filter(|looked| !looked.snapshots.is_empty()))
-    }
-
-    /// An event that could not be handled leaves nothing to judge, so that itself is the finding, once for each of its tries
-    /// of which people are to hear.
-    async fn notify_of_failure(&self, change: Option<&Change>, error: &GuardError, attempt: Attempt) {
-        let Some(finding) = failure::finding(change, error, attempt) else { return };
-        let event = change.map(|change| &change.event);
-        let is_last = if attempt == Attempt::Last { "last" } else { "" };
-        let key = format!("{}{is_last}", event.map_or("sweep", |event| event.id.as_str()));
-        if self.blind.contains(&key) {
-            return;
-        }
-        let Setup { ports, policy, modes, location, .. } = &self.setup;
-        let mode = modes.of(policy, &Group::default(), event.is_none()).0;
-        let record = Record::of(location, policy, mode, About::Account, vec![finding], event);
-        ports.metrics.record(&record);
-        (ports.record_log)(&record);
-        let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
-        let unsent = notify(ports, &[Outgoing::once(message)]).await;
-        for error in &unsent {
-            tracing::error!(error, "nobody could be notified that something could not be looked at");
-        }
-        if unsent.is_empty() {
-            self.blind.insert(&key);
-        }
     }
 }

@@ -14,6 +14,8 @@ pub mod region;
 pub mod role;
 pub mod rule;
 pub mod text;
+pub mod trails;
+pub mod unheard;
 mod words;
 
 pub(crate) use words::words;

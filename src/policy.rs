@@ -18,5 +18,6 @@ pub mod model;
 pub mod named;
 pub(crate) mod peers;
 pub mod requirement;
+pub mod sight;
 mod texts;
 mod tree;

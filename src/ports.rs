@@ -19,11 +19,14 @@ use crate::model::facts::{
 use crate::model::hour::Hour;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
+use crate::model::trails::{RuleState, Trail};
+use crate::report::allowance::Allowed;
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
 use crate::report::outbox::{Claimed, Letter};
 use crate::report::part::EndedPart;
+use crate::report::record::Record;
 
 /// What we read from EC2, and the two things we change there.
 #[async_trait]
@@ -73,6 +76,21 @@ pub trait Eks: Send + Sync {
     async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError>;
 }
 
+/// What we read of CloudTrail.
+#[async_trait]
+pub trait Trails: Send + Sync {
+    /// The trails that the region shows: its own, those of all regions, those of the organisation. What could not be read of
+    /// one stands in it.
+    async fn trails(&self) -> Result<Vec<Trail>, CloudError>;
+}
+
+/// What we read of the rule of `EventBridge` that invokes the guard.
+#[async_trait]
+pub trait EventRule: Send + Sync {
+    /// Where its events go.
+    async fn state(&self) -> Result<RuleState, CloudError>;
+}
+
 /// One way to notify people or machines.
 #[async_trait]
 pub trait Channel: Send + Sync {
@@ -105,6 +123,11 @@ pub trait StateStore: Send + Sync {
     async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError>;
     /// Says what came of sending a letter that was claimed.
     async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
+    /// What people get of a message, by the key under which it is kept, about a call of this principal.
+    async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError>;
+    /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::waiting::key`]. What
+    /// waits then.
+    async fn wait(&self, new: &[Record], sent: &BTreeSet<String>) -> Result<Vec<Record>, CloudError>;
     /// Whether this event was handled to its end, by its id.
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
     /// The histories of these findings. One of which nothing is known is left out.

@@ -1,6 +1,7 @@
 //! What is said of an outcome: findings, the record for machines, the notice for people, the metrics, and what was said
 //! before. Pure.
 
+pub mod allowance;
 #[cfg(feature = "cli")]
 pub mod audit;
 pub mod finding;
@@ -12,3 +13,4 @@ pub mod outbox;
 pub mod outcome;
 pub mod part;
 pub mod record;
+pub mod waiting;

@@ -70,11 +70,16 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Target::Attached { attachment, groups } => {
             lines.push(format!("attachment: {}", json!({"id": attachment, "groups": groups})));
         }
-        Target::PrefixList(id) => lines.push(format!("prefix list: {}", json!(id))),
+        Target::PrefixList(change) => {
+            lines.push(format!("prefix list: {}", json!(change.list)));
+            lines.extend((!change.gained.is_empty()).then(|| format!("it gained: {}", json!(change.gained))));
+        }
         Target::Cluster { name, node_group: None } => lines.push(format!("cluster: {}", json!(name))),
         Target::Cluster { name, node_group: Some(node_group) } => {
             lines.push(format!("cluster: {}, node group {}", json!(name), json!(node_group)));
         }
+        Target::Trails => lines.push("trails".to_owned()),
+        Target::EventRule(name) => lines.push(format!("event rule: {}", json!(name))),
         Target::Unknown => lines.push("everything: the event does not say what".to_owned()),
     }
     if *touches_endpoint {
@@ -206,13 +211,16 @@ fn a_field_that_does_not_matter_loses_no_event() {
 fn the_stack_delivers_the_calls_that_are_understood_but_for_those_made_all_day() {
     let template = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("template.yaml")).expect("read");
     let template: Value = serde_saphyr::from_str(&template).expect("YAML");
-    let pattern = template.pointer("/Resources/GuardRule/Properties/EventPattern/detail/$or").and_then(Value::as_array);
+    let pattern = |rule: &str| {
+        let path = format!("/Resources/{rule}/Properties/EventPattern/detail/$or");
+        template.pointer(&path).and_then(Value::as_array).expect("alternatives")
+    };
     let words = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
     };
-    let delivered: BTreeSet<_> = pattern
-        .expect("alternatives")
-        .iter()
+    let delivered: BTreeSet<_> = ["GuardRule", "WatchRule"]
+        .into_iter()
+        .flat_map(pattern)
         .flat_map(|calls| {
             let (sources, names) = (words(&calls["eventSource"]), words(&calls["eventName"]));
             sources

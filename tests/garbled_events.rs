@@ -159,7 +159,7 @@ fn no_meaningless_value_makes_us_look_at_less() {
 fn covers(wide: &Target, narrow: &Target) -> bool {
     match (wide, narrow) {
         (Target::Cluster { name: wide, node_group: None }, Target::Cluster { name: narrow, .. }) => wide == narrow,
-        (Target::Unknown, _) => true,
+        (Target::Unknown, _) | (Target::EventRule(None), Target::EventRule(_)) => true,
         (Target::Groups(wide), Target::Groups(narrow)) => narrow.iter().all(|narrow| {
             // A call by name gets its id from the response; without that the name is as good.
             let same = |wide: &GroupRef| wide == &narrow.group || matches!(wide, GroupRef::Name(_));
@@ -212,12 +212,13 @@ fn is_sound(answer: &FunctionResponse) -> bool {
                     && is_attachment
                     && groups.iter().all(|id| is_id(id, "sg-"))
             }
-            Target::PrefixList(id) => is_id(id, "pl-"),
+            Target::PrefixList(change) => is_id(&change.list, "pl-"),
             Target::Cluster { name, node_group } => [Some(name), node_group.as_ref()]
                 .into_iter()
                 .flatten()
                 .all(|name| is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))),
-            Target::Unknown => true,
+            Target::EventRule(name) => name.iter().all(|name| is_name(name, 64)),
+            Target::Trails | Target::Unknown => true,
         },
     }
 }

@@ -17,6 +17,7 @@ mod putting_back;
 mod read_back;
 mod work_queue;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,7 @@ use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::model::{Mode, Policy, Severity};
 use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
+use eks_sg_guard::report::allowance::{Allowance, Allowed};
 use eks_sg_guard::report::finding::{Check, Finding, Subject};
 use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::journal::{Journal, Note};
@@ -53,6 +55,7 @@ use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox};
 use eks_sg_guard::report::outcome::{Action, Outcome};
 use eks_sg_guard::report::part::EndedPart;
 use eks_sg_guard::report::record::Record;
+use eks_sg_guard::report::waiting::Waiting;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -60,6 +63,9 @@ use crate::read_back::read_back;
 
 const GROUP: &str = "sg-0a1";
 const CLUSTER_GROUP: &str = "sg-0cc";
+
+/// A group that is on nothing.
+const IDLE_GROUP: &str = "sg-1d1e";
 
 /// One emulated account, shared by the fakes. Every call leaves a line in `calls`.
 #[derive(Default)]
@@ -94,7 +100,7 @@ struct World {
     interfaces: Mutex<Vec<Interface>>,
     /// What EC2 shows of rules of the group beside those.
     unreadable: Mutex<Vec<UnreadableRule>>,
-    /// The rules of `sg-0bb`.
+    /// The rules of `sg-0bb`, and of a group that is on nothing.
     rules_beside: Mutex<Vec<Rule>>,
     /// Who may call the public endpoint of the cluster.
     endpoint: Mutex<Addresses>,
@@ -113,6 +119,8 @@ struct World {
     failing_sends: Mutex<Vec<bool>>,
     /// As JSON, by key.
     outboxes: Mutex<BTreeMap<String, String>>,
+    waiting: Mutex<Waiting>,
+    allowances: Mutex<BTreeMap<String, Allowance>>,
     concerned: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// Another group, `sg-0bb`, that only a tag makes the cluster's.
     peer_is_tagged: Mutex<bool>,
@@ -190,6 +198,18 @@ fn failed(action: &str) -> CloudError {
     CloudError::Failed { action: action.to_owned(), source: "connection reset".into() }
 }
 
+thread_local! {
+    /// The groups and actions of the records that this test's processes logged.
+    static LOGGED: RefCell<Vec<(Option<String>, Vec<Action>)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn log(record: &Record) {
+    read_back(record);
+    let group = record.group.as_ref().map(|group| group.id.clone());
+    let actions = record.findings.iter().map(|finding| finding.action).collect();
+    LOGGED.with_borrow_mut(|logged| logged.push((group, actions)));
+}
+
 #[async_trait]
 impl Ec2 for Fake {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
@@ -254,8 +274,8 @@ impl Ec2 for Fake {
             return Err(CloudError::Denied { action, source: "UnauthorizedOperation".into() });
         }
         let beside = self.0.rules_beside.lock().unwrap().clone();
-        let is_beside = groups.contains(&"sg-0bb".to_owned());
-        let beside = beside.into_iter().filter(|_| is_beside).map(|rule| ("sg-0bb".to_owned(), rule));
+        let other = groups.iter().find(|id| *id == "sg-0bb" || *id == IDLE_GROUP).cloned();
+        let beside = beside.into_iter().filter_map(|rule| Some((other.clone()?, rule)));
         if !groups.contains(&GROUP.to_owned()) {
             return Ok(Rules { rules: beside.collect(), unreadable: vec![] });
         }
@@ -474,6 +494,14 @@ impl StateStore for Fake {
         outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(claimed)
     }
+    async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError> {
+        self.0.state_call("allow")?;
+        let mut allowances = self.0.allowances.lock().unwrap();
+        let known = allowances.remove(principal).unwrap_or_default();
+        let (counted, allowed) = known.with(message, self.now());
+        allowances.insert(principal.to_owned(), counted);
+        Ok(allowed)
+    }
     async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
         self.0.state_call("settle")?;
         let mut outboxes = self.0.outboxes.lock().unwrap();
@@ -488,6 +516,12 @@ impl StateStore for Fake {
         let all = concerned.entry(event.to_owned()).or_default();
         all.extend(groups.iter().cloned());
         Ok(all.clone())
+    }
+    async fn wait(&self, new: &[Record], sent: &BTreeSet<String>) -> Result<Vec<Record>, CloudError> {
+        self.0.state_call("wait")?;
+        let mut waiting = self.0.waiting.lock().unwrap();
+        *waiting = std::mem::take(&mut *waiting).with(new, sent);
+        Ok(waiting.records().to_vec())
     }
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
         self.0.state_call("is_handled")?;
@@ -610,7 +644,7 @@ impl Case {
                 channels: vec![fake()],
                 clock: fake(),
                 metrics: Arc::clone(&world.metrics),
-                record_log: read_back,
+                record_log: log,
             },
             policy,
             modes,
@@ -689,7 +723,8 @@ fn requirements(response: &FunctionResponse) -> Vec<&str> {
 
 fn actions(response: &FunctionResponse) -> Vec<(String, Action)> {
     let findings = response.records.iter().flat_map(|record| &record.findings);
-    let mut actions: Vec<(String, Action)> = findings.map(|f| (f.rule().unwrap().id.clone(), f.action)).collect();
+    let mut actions: Vec<(String, Action)> =
+        findings.filter_map(|finding| Some((finding.rule()?.id.clone(), finding.action))).collect();
     actions.sort_by(|a, b| a.0.cmp(&b.0));
     actions
 }
@@ -1295,7 +1330,7 @@ async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_ther
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
     assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
-    let expected = ["known", "note", "note", "is_handled", "history", "claim", "settle", "note", "remember"];
+    let expected = ["known", "note", "note", "is_handled", "history", "allow", "claim", "settle", "note", "remember"];
     assert_eq!(case.world.calls("state"), expected.map(|call| format!("state {call}")));
 }
 
@@ -1988,6 +2023,7 @@ async fn a_group_that_comes_to_another_cluster_and_one_that_less_than_proof_make
         let member = Member {
             created_at: None,
             node_groups: BTreeSet::new(),
+            is_whole: false,
             roles,
             attachments: BTreeSet::new(),
             is_proven: true,
@@ -2021,7 +2057,16 @@ async fn a_peer_that_only_tags_make_the_clusters_counts_as_such_once_a_day_has_p
         let since = now - SignedDuration::from_hours(since);
         let roles = [Role::Node].into();
         let attachments = BTreeSet::from(["i-1".to_owned()]);
-        Member { created_at: None, node_groups: BTreeSet::new(), roles, attachments, is_proven: false, since, at }
+        Member {
+            created_at: None,
+            node_groups: BTreeSet::new(),
+            is_whole: false,
+            roles,
+            attachments,
+            is_proven: false,
+            since,
+            at,
+        }
     };
     for (member, expected) in [(None, vec!["sgr-1"]), (Some(node(2)), vec!["sgr-1"]), (Some(node(25)), vec![])] {
         let case = Case::with_state(Arc::new(World {

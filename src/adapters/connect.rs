@@ -35,6 +35,10 @@ pub struct Connection {
     pub ec2: aws_sdk_ec2::Client,
     /// [`crate::ports::Eks`].
     pub eks: Clusters,
+    /// For [`super::trails::CloudTrail`].
+    pub cloudtrail: aws_sdk_cloudtrail::Client,
+    /// For [`super::trails::InvokingRule`].
+    pub events: aws_sdk_eventbridge::Client,
     /// For [`super::sns::Topic`].
     pub sns: aws_sdk_sns::Client,
     /// For [`super::table::Table`]. It connects when it is first used.
@@ -53,6 +57,8 @@ impl Connection {
         let ec2 = aws_sdk_ec2::Client::from_conf(ec2);
         let eks = aws_sdk_eks::config::Builder::from(config).interceptor(counting()).build();
         let eks = Clusters::new(aws_sdk_eks::Client::from_conf(eks), ec2.clone());
+        let cloudtrail = aws_sdk_cloudtrail::config::Builder::from(config).interceptor(counting()).build();
+        let events = aws_sdk_eventbridge::config::Builder::from(config).interceptor(counting()).build();
         let sns = aws_sdk_sns::config::Builder::from(config).interceptor(counting()).build();
         let dynamodb = of_state_store(config).interceptor(counting()).build();
         let sqs = of_work_queue(config).interceptor(counting()).build();
@@ -60,6 +66,8 @@ impl Connection {
         Self {
             ec2,
             eks,
+            cloudtrail: aws_sdk_cloudtrail::Client::from_conf(cloudtrail),
+            events: aws_sdk_eventbridge::Client::from_conf(events),
             sns: aws_sdk_sns::Client::from_conf(sns),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),

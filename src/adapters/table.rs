@@ -24,10 +24,13 @@ use crate::model::hour::Hour;
 use crate::model::ids::Location;
 use crate::model::member::{self, Members};
 use crate::ports::{Clock, StateStore};
+use crate::report::allowance::{self, Allowance, Allowed};
 use crate::report::history::{History, Key, digest};
 use crate::report::journal::{self, Journal, Note};
 use crate::report::outbox::{self, Claimed, Letter, Outbox};
 use crate::report::part::EndedPart;
+use crate::report::record::Record;
+use crate::report::waiting::Waiting;
 
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:PutItem";
@@ -353,6 +356,20 @@ impl StateStore for Table {
         Ok(claimed.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError> {
+        let now = self.clock.now();
+        let allowed = Mutex::new(Allowed::Message);
+        let count = |stored: Option<Allowance>| {
+            let (counted, answer) = stored.unwrap_or_default().with(message, now);
+            *allowed.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+            Some(counted)
+        };
+        // Text from outside, and it may name a person.
+        let key = self.location_key("messages", &[&digest(&[principal])]);
+        self.change(key, Some(allowance::LIFE), count).await?;
+        Ok(allowed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
     async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
         let settle = |stored: Option<Outbox>| {
             let mut outbox = stored?;
@@ -369,6 +386,16 @@ impl StateStore for Table {
         };
         let key = self.event_key("concerned", event);
         Ok(self.change(key, Some(journal::LIFE), add).await?.unwrap_or_default())
+    }
+
+    async fn wait(&self, new: &[Record], sent: &BTreeSet<String>) -> Result<Vec<Record>, CloudError> {
+        let key = self.location_key("waiting", &[]);
+        let with = |stored: Option<Waiting>| match stored {
+            None if new.is_empty() => None,
+            stored => Some(stored.unwrap_or_default().with(new, sent)),
+        };
+        let waiting = self.change(key, None, with).await?;
+        Ok(waiting.map(|waiting| waiting.records().to_vec()).unwrap_or_default())
     }
 
     async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {

@@ -16,17 +16,19 @@ use eks_sg_guard::adapters::queue::Sqs;
 use eks_sg_guard::adapters::slack::Webhook;
 use eks_sg_guard::adapters::sns::Topic;
 use eks_sg_guard::adapters::table::Table;
+use eks_sg_guard::adapters::trails::{CloudTrail, InvokingRule};
 use eks_sg_guard::event::json;
 use eks_sg_guard::guard::Guard;
 use eks_sg_guard::guard::dispatch::Dispatcher;
 use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::settings::{POLICY, Settings};
 use eks_sg_guard::guard::setup::{Ports, Setup};
+use eks_sg_guard::guard::sight::Sources;
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::{Location, Queue};
 use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::{builtin, file};
-use eks_sg_guard::ports::{Channel, Clock, StateStore, WorkQueue};
+use eks_sg_guard::ports::{Channel, Clock, EventRule, StateStore, WorkQueue};
 use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
@@ -114,7 +116,7 @@ async fn build(
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (partition, _, region, account) = (part(), part(), part(), part());
     let or_own = |named: &[String], own: &str| if named.is_empty() { vec![own.to_owned()] } else { named.to_vec() };
-    let mut guards: BTreeMap<Location, Guard> = BTreeMap::new();
+    let mut guards: BTreeMap<Location, (Guard, Sources)> = BTreeMap::new();
     for account_there in or_own(&settings.accounts, &account) {
         for region_there in or_own(&settings.regions, &region) {
             let there = match &settings.role_name {
@@ -133,9 +135,23 @@ async fn build(
                 }
             };
             let location = Location::new(&account_there, &region_there);
-            guards.insert(location.clone(), guard(location, settings, policy, connection, there, metrics));
+            let sources = Sources { trails: Arc::new(CloudTrail::new(there.cloudtrail.clone())), rule: None };
+            let guard = guard(location.clone(), settings, policy, connection, there, metrics);
+            guards.insert(location, (guard, sources));
         }
     }
+    // The rule is where the function is; if that is not guarded, another guard looks at it in its sweeps.
+    let own = Location::new(account, region);
+    let looks_at_rule = guards.keys().find(|there| **there == own).or(guards.keys().next()).cloned();
+    let with_sources = |(there, (guard, mut sources)): (Location, (Guard, Sources))| {
+        let rule = settings.event_rule.clone().filter(|_| Some(&there) == looks_at_rule.as_ref());
+        sources.rule = rule.map(|rule| {
+            let name = rule.name.clone();
+            (name, Arc::new(InvokingRule::new(connection.events.clone(), rule, arn)) as Arc<dyn EventRule>)
+        });
+        (there, guard.with_sources(sources))
+    };
+    let guards: BTreeMap<Location, Guard> = guards.into_iter().map(with_sources).collect();
     let dispatcher = Dispatcher::new(guards, settings.own_role.clone());
     match work_queue(settings, connection).zip(settings.queue.as_deref().and_then(Queue::of_url)) {
         Some((queue, name)) => dispatcher.with_queue(queue, name),

@@ -74,12 +74,18 @@ pub(super) fn looked_at(subject: &Target) -> Option<String> {
             let attachment = attachment.as_deref().unwrap_or("a network interface or an instance");
             (format!("says that {groups} were put on {attachment}"), "the live groups")
         }
-        Target::PrefixList(id) => (format!("says that the entries of {id} changed"), "the groups that use it"),
+        Target::PrefixList(change) => {
+            (format!("says that the entries of {} changed", change.list), "the groups that use it")
+        }
         Target::Cluster { name, node_group: None } => {
             (format!("says that the configuration of cluster {name} changed"), "its groups")
         }
         Target::Cluster { name, node_group: Some(node_group) } => {
             (format!("says that node group {node_group} of cluster {name} changed"), "its groups")
+        }
+        Target::Trails => ("says that trails changed".to_owned(), "all trails, and whether one still logs"),
+        Target::EventRule(_) => {
+            ("says that a rule of EventBridge changed".to_owned(), "the guard's own rule, if it is that")
         }
         Target::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
     };

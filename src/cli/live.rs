@@ -53,10 +53,14 @@ pub(super) fn groups(
             }
             wanted
         }
-        Target::PrefixList(list) => {
+        Target::Trails | Target::EventRule(_) => {
+            bail!("the event is about no group, so a snapshot of groups does not help")
+        }
+        Target::PrefixList(change) => {
+            let list = &change.list;
             let uses = |rule: &Rule| matches!(&rule.peer, Peer::PrefixList(id) if id == list);
             let users = snapshot.groups.iter().filter(|group| group.rules.iter().any(uses));
-            users.map(|group| (group, Named::Using(list.clone()))).collect()
+            users.map(|group| (group, Named::Using(change.clone()))).collect()
         }
         Target::Cluster { name, .. } => {
             let of_it = snapshot.groups.iter().filter(|group| group.clusters.contains(name));
@@ -177,9 +181,11 @@ pub(super) fn not_from_the_event(change: &Change) -> Option<String> {
             let attachment = attachment.as_deref().unwrap_or("an interface or instance");
             format!("{groups} were put on {attachment}, and it does not tell their rules")
         }
-        Target::PrefixList(id) => {
-            format!("the entries of {id} changed, and it does not tell which groups use the list")
+        Target::PrefixList(change) => {
+            format!("the entries of {} changed, and it does not tell which groups use the list", change.list)
         }
+        Target::Trails => "trails changed, and it does not tell whether one still logs".to_owned(),
+        Target::EventRule(_) => "a rule of EventBridge changed, and it does not tell whose it is".to_owned(),
         Target::Cluster { name, .. } => {
             format!("the configuration of cluster {} changed, and it does not tell its groups", plain(name))
         }

@@ -1,4 +1,5 @@
-//! The calls that may open a path to a cluster, or close one that it needs: the only place that knows calls. Whatever else
+//! The calls that may open a path to a cluster, or close one that it needs, or keep the guard from seeing that: the only
+//! place that knows calls. Whatever else
 //! depends on which call it was is a column here.
 //!
 //! Left to the sweep, because their events cost more than they are worth:
@@ -18,6 +19,8 @@ use crate::model::text::quoted;
 /// RDS, `ElastiCache` and Redshift have calls of nearly the same names.
 const EC2: &str = "ec2.amazonaws.com";
 const EKS: &str = "eks.amazonaws.com";
+const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
+const EVENTBRIDGE: &str = "events.amazonaws.com";
 
 /// One call, as CloudTrail names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,11 @@ impl Call {
     /// Whether it puts groups on an interface or instance.
     pub fn attaches(&self) -> bool {
         matches!(self.changes, Changes::Attribute | Changes::Attachment)
+    }
+
+    /// Whether it changes a prefix list, which rules of other accounts may use too.
+    pub fn is_of_list(&self) -> bool {
+        self.changes == Changes::PrefixList
     }
 
     /// Whether it does nothing but close rules.
@@ -112,6 +120,10 @@ pub(super) enum Changes {
     Cluster,
     /// A node group of a cluster, which may start nodes with other groups from now on.
     NodeGroup,
+    /// A trail of CloudTrail, which may log less from now on, or more. Recorded in the trail's home region alone.
+    Trail,
+    /// A rule of EventBridge, or what it leads to.
+    EventRule,
 }
 
 /// Every call that is understood.
@@ -136,6 +148,18 @@ pub const CALLS: &[Call] = &[
     Call { changes: Changes::NodeGroup, ..eks("CreateNodegroup") },
     Call { changes: Changes::NodeGroup, ..eks("UpdateNodegroupVersion") },
     Call { changes: Changes::NodeGroup, ..eks("UpdateNodegroupConfig") },
+    trail("StopLogging"),
+    trail("DeleteTrail"),
+    trail("UpdateTrail"),
+    trail("PutEventSelectors"),
+    trail("StartLogging"),
+    trail("CreateTrail"),
+    event_rule("DisableRule"),
+    event_rule("DeleteRule"),
+    event_rule("PutRule"),
+    event_rule("EnableRule"),
+    event_rule("RemoveTargets"),
+    event_rule("PutTargets"),
 ];
 
 const fn ec2(name: &'static str, changes: Changes) -> Call {
@@ -144,6 +168,14 @@ const fn ec2(name: &'static str, changes: Changes) -> Call {
 
 const fn eks(name: &'static str) -> Call {
     Call { source: EKS, ..ec2(name, Changes::Cluster) }
+}
+
+const fn trail(name: &'static str) -> Call {
+    Call { source: CLOUDTRAIL, ..ec2(name, Changes::Trail) }
+}
+
+const fn event_rule(name: &'static str) -> Call {
+    Call { source: EVENTBRIDGE, ..ec2(name, Changes::EventRule) }
 }
 
 #[cfg(test)]

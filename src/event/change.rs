@@ -4,11 +4,13 @@
 //! else did. Where something is left out or cannot be read, the next wider subject takes its place: the response in place of
 //! the request, the attachment in place of its groups, and everything in place of what has no name.
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::calls::{Call, Changes, Endpoint};
 use super::fields::{at, flag, get, id, is_present, list, text};
-use super::{GroupRef, Named, Target, Touched, rules};
+use super::{GroupRef, ListChange, Named, Target, Touched, rules};
+use crate::model::ids::EventRule;
 use crate::model::text::quoted;
 
 /// Endings of the one field that newer calls wrap their request or response in. The name may be abbreviated.
@@ -20,6 +22,10 @@ const ATTACHMENTS: &[(&str, &str)] = &[("networkInterfaceId", "eni-"), ("instanc
 
 /// Fields of a tagging request that hold the ids of the resources.
 const TAGGED: &[&str] = &["resourcesSet", "resourceId"];
+
+/// Entries that a prefix list can have.
+/// <https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html>
+const MAX_ENTRIES: usize = 1000;
 
 /// Where EKS writes the name of a cluster. In a request it stands under the label of the path, which is `name` even where
 /// the API says `clusterName`.
@@ -56,7 +62,12 @@ pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Resu
             return Err(format!("{} changed no groups", quoted(name)));
         }
         Changes::Attribute | Changes::Attachment => return Ok(attached(request, response)),
-        Changes::PrefixList => return Ok(prefix_list(request, response).map_or(Target::Unknown, Target::PrefixList)),
+        Changes::PrefixList => {
+            let change = |list| Target::PrefixList(ListChange { list, gained: gained(request) });
+            return Ok(prefix_list(request, response).map_or(Target::Unknown, change));
+        }
+        Changes::Trail => return Ok(Target::Trails),
+        Changes::EventRule => return Ok(Target::EventRule(event_rule(request))),
         Changes::Cluster => {
             let is_whole = |name| Target::Cluster { name, node_group: None };
             return Ok(cluster(request, response).map_or(Target::Unknown, is_whole));
@@ -214,6 +225,17 @@ fn attached(request: &Value, response: &Value) -> Target {
 fn prefix_list(request: &Value, response: &Value) -> Option<String> {
     let sources = [request, response, get(response, "prefixList")];
     sources.into_iter().find_map(|stated| id(get(stated, "prefixListId"), "pl-"))
+}
+
+/// The entries that the list was to gain. One that cannot be read is left out: it opens nothing that nobody sees.
+fn gained(request: &Value) -> Vec<IpNet> {
+    let blocks = list(get(request, "addEntry")).into_iter().filter_map(|entry| text(get(entry, "cidr"))?.parse().ok());
+    blocks.map(|block: IpNet| block.trunc()).take(MAX_ENTRIES).collect()
+}
+
+/// The name of a rule of EventBridge. Of its targets a call speaks under another label.
+fn event_rule(request: &Value) -> Option<String> {
+    ["name", "rule"].iter().find_map(|field| EventRule::of(get(request, field).as_str()?)).map(|rule| rule.name)
 }
 
 fn cluster(request: &Value, response: &Value) -> Option<String> {

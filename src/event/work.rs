@@ -103,6 +103,8 @@ pub enum Why {
     Missing,
     /// A prefix list was being changed.
     Changing,
+    /// A call took away what a cluster needs.
+    Needed,
     /// It was more than may be done at once, or what had to be known could not be read.
     Postponed,
 }

@@ -17,6 +17,8 @@ use crate::ports::WorkQueue;
 const MISSING: &[Duration] = &[Duration::from_secs(15)];
 /// A list that is being changed is then left to the sweep.
 const CHANGING: &[Duration] = &[Duration::from_mins(1), Duration::from_mins(5), Duration::from_mins(15)];
+/// What a call took away from a cluster may be on its way: Terraform takes a rule away and writes another.
+const NEEDED: &[Duration] = &[Duration::from_mins(1)];
 /// Where nothing was done meanwhile, for more than an hour. Where something was, what is left follows at once.
 const POSTPONED: &[Duration] = &[
     Duration::from_secs(15),
@@ -32,6 +34,7 @@ fn delays(why: Why) -> &'static [Duration] {
     match why {
         Why::Missing => MISSING,
         Why::Changing => CHANGING,
+        Why::Needed => NEEDED,
         Why::Postponed => POSTPONED,
     }
 }
@@ -53,7 +56,7 @@ impl Round {
 #[derive(Debug, Default)]
 pub(super) struct Again {
     groups: BTreeMap<Why, Vec<Touched>>,
-    others: Vec<Target>,
+    others: Vec<(Why, Target)>,
 }
 
 impl Again {
@@ -62,9 +65,9 @@ impl Again {
         self.groups.entry(why).or_default().push(Touched { group: GroupRef::Id(group.to_owned()), named });
     }
 
-    /// Something else that EC2 does not show yet.
-    pub(super) fn add_missing(&mut self, target: Target) {
-        self.others.push(target);
+    /// Something else.
+    pub(super) fn add_target(&mut self, why: Why, target: Target) {
+        self.others.push((why, target));
     }
 
     /// Puts all of it into the queue. What could not be put there is an error of its own.
@@ -77,7 +80,7 @@ impl Again {
         now: Timestamp,
     ) -> Vec<String> {
         let mut problems = Vec::new();
-        let mut left: Vec<(Why, Target)> = self.others.into_iter().map(|target| (Why::Missing, target)).collect();
+        let mut left = self.others;
         for (why, mut groups) in self.groups {
             while !groups.is_empty() {
                 let rest = groups.split_off(groups.len().min(MAX_GROUPS));

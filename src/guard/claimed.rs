@@ -1,11 +1,11 @@
 //! What an event says of rules that are not there when we look, or are something else by then. Nothing is ever done about
 //! it; it is judged to know whether it has to be looked at again, and whether people have to hear of it.
 
-use crate::event::{Event, NamedRule};
+use crate::event::{Event, ListChange, Named, NamedRule};
 use crate::guard::plan::{claims, names};
 use crate::guard::remediate::StepResult;
 use crate::guard::setup::Setup;
-use crate::model::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
@@ -37,6 +37,57 @@ pub(super) fn judged(
     }
     let author = || event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
     judge(&setup.policy, &claimed, &setup.location, now, |_| author())
+}
+
+/// What the policy says of rules that use a prefix list which, says the event, gained entries that it does not hold now: as
+/// if it held them. Only what is worse so.
+pub(super) fn held(
+    setup: &Setup,
+    group: &Group,
+    named: &Named,
+    event: Option<&Event>,
+    now: Timestamp,
+) -> Vec<JudgedRule> {
+    let Named::Using(ListChange { list, gained }) = named else { return Vec::new() };
+    let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(list) else { return Vec::new() };
+    let with = entries.with(&gained.iter().copied().collect());
+    if with == *entries {
+        return Vec::new();
+    }
+    let mut then = group.clone();
+    then.prefix_lists.insert(list.clone(), PrefixList::Entries(with));
+    let author = || event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
+    let [then, now] = [&then, group].map(|group| judge(&setup.policy, group, &setup.location, now, |_| author()));
+    let uses = |judged: &JudgedRule| judged.rule.peer.prefix_list() == Some(list.as_str());
+    then.into_iter()
+        .zip(now)
+        .filter(|(then, now)| uses(then) && then.verdict > now.verdict)
+        .map(|(then, _)| then)
+        .collect()
+}
+
+/// What the policy says of the rules of a group that the event put somewhere, if it is not there any more: as if it were
+/// what the groups beside it are.
+pub(super) fn was_attached(
+    setup: &Setup,
+    group: &Group,
+    beside: &[Group],
+    event: Option<&Event>,
+    now: Timestamp,
+) -> (Group, Vec<JudgedRule>) {
+    let mut then = group.clone();
+    for other in beside.iter().filter(|other| other.is_strong()) {
+        then.clusters.extend(other.clusters.iter().cloned());
+        let new = other.roles.iter().filter(|role| !then.roles.iter().any(|known| known.role == role.role));
+        let new: Vec<RoleEvidence> = new.cloned().collect();
+        then.roles.extend(new);
+    }
+    if then.roles.is_empty() {
+        return (then, Vec::new());
+    }
+    let author = || event.map_or(Author::Unknown, |event| Author::of(&event.actor, &setup.policy, group));
+    let judged = judge(&setup.policy, &then, &setup.location, now, |_| author());
+    (then, judged.into_iter().filter(|judged| judged.verdict > Verdict::Allow).collect())
 }
 
 /// Whether the policy objects to any of it.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::event::batch::{self, Batch, Carrier, Queued};
 use crate::event::work::Work;
-use crate::event::{Event, Parsed, Trigger, payload};
+use crate::event::{Change, Event, Parsed, Target, Trigger, payload};
 use crate::guard::Guard;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
@@ -171,25 +171,47 @@ impl Dispatcher {
                 let own = || Response::ignored(format!("`{}` was the guard's own doing", change.event.call.name));
                 Ok(told.unwrap_or_else(own))
             }
-            Trigger::Change(change) => match self.guard_of(&change.event) {
-                Err(reason) => {
-                    tracing::warn!(event = %change.event.id, %reason, "ignored");
-                    Ok(Response::ignored(reason))
-                }
-                Ok(guard) => guard.look(&trigger, round).await,
-            },
+            Trigger::Change(change) => self.change(change, round).await,
         }
+    }
+
+    async fn change(&self, change: &Change, round: Round) -> Result<Response, GuardError> {
+        let guards = self.guards_of(change);
+        if guards.is_empty() {
+            let (event, reason) = (&change.event, self.not_ours(&change.event.location));
+            tracing::warn!(event = %event.id, %reason, "ignored");
+            return Ok(Response::ignored(reason));
+        }
+        let here = |location: &Location| {
+            let event = Event { location: location.clone(), ..change.event.clone() };
+            Trigger::Change(Change { event, ..change.clone() })
+        };
+        // Of a trail people hear once: what is blind elsewhere is found by the sweep.
+        let is_enough = |found: &Response| change.subject == Target::Trails && !found.records.is_empty();
+        Self::all(guards, here, is_enough, round).await
+    }
+
+    /// The guards of what a call changed, that of its own location first. Rules of other accounts may use a prefix list,
+    /// whosever it is, and a trail may log what happens in other regions; anything else is where it happened. The event only
+    /// says where to look: each guard looks at its own location and at nothing else.
+    fn guards_of(&self, change: &Change) -> Vec<(&Location, &Guard)> {
+        let Event { location, call, .. } = &change.event;
+        let own = self.guards.get_key_value(location);
+        let is_concerned = |there: &Location| {
+            if change.subject == Target::Trails {
+                own.is_some() && there.account == location.account
+            } else {
+                call.is_of_list() && there.region == location.region
+            }
+        };
+        let others = self.guards.iter().filter(|(there, _)| *there != location && is_concerned(there));
+        own.into_iter().chain(others).collect()
     }
 
     /// Our own doing is recognised by the role behind the session, which only IAM writes; names of sessions and programs are
     /// the caller's. Only revokes are left alone: a misused role that opens a rule is looked at as anybody is.
     fn is_own(&self, event: &Event) -> bool {
         self.own_role.is_some() && event.actor.session_issuer == self.own_role && event.call.is_revoke()
-    }
-
-    /// The guard of an event, or why it is none of our business.
-    fn guard_of(&self, event: &Event) -> Result<&Guard, String> {
-        self.guards.get(&event.location).ok_or_else(|| self.not_ours(&event.location))
     }
 
     fn not_ours(&self, location: &Location) -> String {
@@ -204,15 +226,30 @@ impl Dispatcher {
 
     /// Every location, whatever fails in another.
     async fn everywhere(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
+        Self::all(self.guards.iter().collect(), |_| trigger.clone(), |_| false, round).await
+    }
+
+    /// These guards one after the other, whatever one of them fails on, until enough is found.
+    async fn all(
+        guards: Vec<(&Location, &Guard)>,
+        trigger: impl Fn(&Location) -> Trigger,
+        is_enough: impl Fn(&Response) -> bool,
+        round: Round,
+    ) -> Result<Response, GuardError> {
         let mut all = Response::default();
         let (mut ignored, mut problems) = (Vec::new(), Vec::new());
-        for (location, guard) in &self.guards {
-            match guard.look(trigger, round).await {
+        let is_alone = guards.len() == 1;
+        for (location, guard) in guards {
+            match guard.look(&trigger(location), round).await {
                 Ok(response) => {
+                    let is_enough = is_enough(&response);
                     all.records.extend(response.records);
                     ignored.extend(response.ignored);
+                    if is_enough {
+                        break;
+                    }
                 }
-                Err(error) if self.guards.len() == 1 => return Err(error),
+                Err(error) if is_alone => return Err(error),
                 Err(error) => problems.push(format!("{location}: {}", chain(&error))),
             }
         }

@@ -1,19 +1,51 @@
 //! What people are notified of when an event could not be handled: at the first failure and at the last, and in between not.
 //!
-//! Must not: try anything again, or send.
+//! Must not: try anything again.
 
+use super::Guard;
 use crate::event::{Change, GroupRef, NamedRule, Target, Touched};
+use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
+use crate::guard::setup::Setup;
 use crate::model::error::{CloudError, chain};
+use crate::model::group::Group;
 use crate::report::finding::Finding;
-use crate::report::notice::rule_in_words;
+use crate::report::notice::{self, rule_in_words};
+use crate::report::record::{About, Record};
 
 /// Groups and rules that are written out; the rest is counted.
 const MAX_NAMED: usize = 10;
 
+impl Guard {
+    /// An event that could not be handled leaves nothing to judge, so that itself is the finding, once for each of its tries
+    /// of which people are to hear.
+    pub(super) async fn notify_of_failure(&self, change: Option<&Change>, error: &GuardError, attempt: Attempt) {
+        let Some(finding) = finding(change, error, attempt) else { return };
+        let event = change.map(|change| &change.event);
+        let is_last = if attempt == Attempt::Last { "last" } else { "" };
+        let key = format!("{}{is_last}", event.map_or("sweep", |event| event.id.as_str()));
+        if self.blind.contains(&key) {
+            return;
+        }
+        let Setup { ports, policy, modes, location, .. } = &self.setup;
+        let mode = modes.of(policy, &Group::default(), event.is_none()).0;
+        let record = Record::of(location, policy, mode, About::Account, vec![finding], event);
+        ports.metrics.record(&record);
+        (ports.record_log)(&record);
+        let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
+        let unsent = notify(ports, &[Outgoing::once(message)]).await;
+        for error in &unsent {
+            tracing::error!(error, "nobody could be notified that something could not be looked at");
+        }
+        if unsent.is_empty() {
+            self.blind.insert(&key);
+        }
+    }
+}
+
 /// What people have to hear of this failure. An event of which something is not done is told by what was found.
-pub(super) fn finding(change: Option<&Change>, error: &GuardError, attempt: Attempt) -> Option<Finding> {
+fn finding(change: Option<&Change>, error: &GuardError, attempt: Attempt) -> Option<Finding> {
     let then = match (error, attempt) {
         (GuardError::ReadFailed { source: CloudError::Denied { .. }, .. }, _) => {
             return Some(Finding::read_denied(chain(error)));
@@ -53,8 +85,12 @@ fn about(subject: &Target) -> Vec<String> {
                 groups.iter().map(|group| format!("On {group}, attached to {to}")).collect()
             }
         }
-        Target::PrefixList(list) => vec![format!("On prefix list {list}")],
+        Target::PrefixList(change) => vec![format!("On prefix list {}", change.list)],
         Target::Cluster { name, .. } => vec![format!("On cluster {name}")],
+        Target::Trails => vec!["On the trails of the account".to_owned()],
+        Target::EventRule(name) => {
+            vec![format!("On event rule {}", name.as_deref().unwrap_or("that it does not name"))]
+        }
         Target::Unknown => vec!["On groups that it does not name".to_owned()],
     };
     let rest = lines.len().saturating_sub(MAX_NAMED);

@@ -72,6 +72,8 @@ pub(super) struct MendedGroup {
     pub(super) learnt: Learnt,
     /// What is to be said of the group as a whole.
     pub(super) about: Vec<Finding>,
+    /// New rules, by id: that a sweep came across, or that an event told of and that are not known all the same.
+    pub(super) unheard: BTreeSet<String>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
     /// What of it has to be looked at again.
@@ -98,6 +100,7 @@ impl MendedGroup {
             left_over: BTreeMap::new(),
             learnt: Learnt::default(),
             about: Vec::new(),
+            unheard: BTreeSet::new(),
             problems: Vec::new(),
             again: Vec::new(),
         }
@@ -134,6 +137,13 @@ pub(super) async fn mend(
     } else {
         gone = claimed::results(claimed);
     }
+    let held = claimed::held(context.setup, &mending.snapshot.group, named, context.event, context.started);
+    if !held.is_empty() {
+        match context.may_look_again(Why::Missing) {
+            true => again.push((Why::Missing, named.clone())),
+            false => gone.extend(claimed::results(held)),
+        }
+    }
     again.extend(mending.unread_lists());
     again.extend(mending.postponed());
     let left_over = mending.join();
@@ -141,6 +151,8 @@ pub(super) async fn mend(
     about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
+    let (plan, is_sweep) = (mending.plan_context(&mending.memory), context.event.is_none());
+    let unheard = memory::unheard(plan, &mending.snapshot.group, &learnt, &judged, is_sweep);
     let Mending { snapshot, closed_at, problems, journal, .. } = mending;
     let (unwritten, journal) = (journal.problems(), journal.journal());
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
@@ -155,6 +167,7 @@ pub(super) async fn mend(
         left_over,
         learnt,
         about,
+        unheard,
         problems,
         again,
     }

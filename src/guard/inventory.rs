@@ -21,12 +21,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cluster::membership::{Membership, Rank};
+use crate::cluster::names::Named;
 use crate::guard::inventory::index::{Hint, Index};
 use crate::guard::inventory::raw::{RawState, Seen, View, is_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup, Rules};
-use crate::model::group::{ConfiguredGroup, Group, UnreadableRule};
+use crate::model::group::{ConfiguredGroup, Group, UnreadableRule, by_policy_alone};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
@@ -112,20 +113,21 @@ impl Inventory {
             if found.clusters.is_empty() {
                 continue;
             }
-            let of_found = clusters.iter().filter(|cluster| found.clusters.contains(&cluster.name));
-            let named = of_found.map(|cluster| {
-                let node_groups = cluster
-                    .node_groups
-                    .iter()
-                    .filter(|nodes| names_it(nodes, &group.id))
-                    .map(|nodes| nodes.name.clone());
-                (cluster.name.clone(), node_groups.collect())
-            });
+            let (mut named, mut planned) = (Named::new(), Named::new());
+            for cluster in clusters.iter().filter(|cluster| found.clusters.contains(&cluster.name)) {
+                named.entry(cluster.name.clone()).or_default();
+                let is_shown = view.is_on_a_node(&group.id, &cluster.name);
+                for nodes in cluster.node_groups.iter().filter(|nodes| names_it(nodes, &group.id)) {
+                    let is_template = nodes.remote_access_group.as_ref() != Some(&group.id);
+                    let hint = if is_shown && is_template { &mut planned } else { &mut named };
+                    hint.entry(cluster.name.clone()).or_default().insert(nodes.name.clone());
+                }
+            }
             let neighbours = match found.rank {
                 Rank::Corroborated => view.proven_among(&raw.neighbours_of(&group.id)),
                 Rank::Claimed | Rank::Proven => BTreeSet::new(),
             };
-            self.index.learn(&group.id, Hint { named: named.collect(), neighbours });
+            self.index.learn(&group.id, Hint { named, planned, neighbours }, view.is_sweep());
         }
     }
 
@@ -191,7 +193,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         is_unattached: view.is_unattached(facts),
         is_shared: view.is_shared(facts),
         clusters_since: own().map(|cluster| cluster.created_at).min().flatten(),
-        ties: names.iter().cloned().chain(view.attachments(facts)).collect(),
+        ties: names.iter().filter(|_| !by_policy_alone(&roles)).cloned().chain(view.attachments(facts)).collect(),
         clusters: names,
         roles,
         members,

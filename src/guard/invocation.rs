@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::work::Why;
-use crate::event::{Event, Named};
+use crate::event::{Event, Named, Target};
 use crate::guard::again::Again;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
@@ -18,14 +18,17 @@ use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::left_over::{self, Tried};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
+use crate::guard::plan::is_named;
 use crate::guard::remediate::StepResult;
 use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
 use crate::model::group::Group;
+use crate::model::rule::Rule;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
+use crate::report::record::Record;
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
 const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
@@ -40,6 +43,10 @@ pub(super) struct Invocation<'a> {
     /// The clusters whose public endpoint is to be looked at.
     pub(super) endpoints_of: Vec<String>,
     looked_at: Vec<MendedGroup>,
+    /// The records of groups in which something was done, by group: logged before the next group was begun.
+    logged: BTreeMap<String, Record>,
+    /// The rules that the event told of.
+    heard: BTreeSet<String>,
     /// What other tries did and nobody told.
     left_over: Vec<Tried>,
     /// The rules that were changed, by group: in the journals they are to be marked as told.
@@ -73,6 +80,8 @@ impl<'a> Invocation<'a> {
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],
+            logged: BTreeMap::new(),
+            heard: BTreeSet::new(),
             left_over: vec![],
             changed: BTreeMap::new(),
             lesson: Lesson::default(),
@@ -92,6 +101,8 @@ impl<'a> Invocation<'a> {
         asked: &mut Asked,
         out_of_scope: &mut Vec<String>,
     ) {
+        self.log_what_is_done();
+        self.hear(named, &snapshot.group.rules);
         if snapshot.group.roles.is_empty() {
             out_of_scope.push(format!("security group `{}` has no role in an EKS cluster", snapshot.group.id));
             self.join(&snapshot.group, asked).await;
@@ -111,9 +122,35 @@ impl<'a> Invocation<'a> {
             self.unwritten.append(&mut mended.unwritten);
             let event = self.context.event.map(|event| event.id.as_str());
             self.is_told |= event.is_some_and(|event| mended.journal.has_told(event));
+            self.listen(&mut mended, asked).await;
             self.looked_at.push(mended);
         }
         self.begins(asked).await;
+    }
+
+    /// The event told of these rules.
+    pub(super) fn hear(&mut self, named: &Named, rules: &[Rule]) {
+        self.heard.extend(named.rules().iter().filter_map(|named| named.id.clone()));
+        let named = rules.iter().filter(|rule| is_named(named, rule));
+        self.heard.extend(named.map(|rule| rule.id.clone()));
+    }
+
+    /// Keeps in mind of which new rules events told; a sweep says so of those that it came across before, and of which none
+    /// did.
+    async fn listen(&mut self, mended: &mut MendedGroup, asked: &mut Asked) {
+        let InvocationContext { setup, event, started, .. } = self.context;
+        let mut new = std::mem::take(&mut mended.unheard);
+        if event.is_none() {
+            let Some(place) = asked.place().await else { return };
+            let (lost, since) = place.unheard.lost(&mended.group.id, started);
+            if let Some(since) = since {
+                mended.about.push(Finding::lost_events(&lost, since));
+                setup.ports.metrics.events_lost(lost.len());
+            }
+            new.retain(|id| !lost.contains(id));
+            self.lesson.place.heard.extend(lost);
+        }
+        self.lesson.place.unheard.see(&mended.group.id, new, started, event.is_some());
     }
 
     /// Whether the time that is left is needed to tell what was done.
@@ -125,7 +162,14 @@ impl<'a> Invocation<'a> {
 
     /// Has written down when the guard began here: it begins with what it first sees, in scope or not.
     pub(super) async fn begins(&mut self, asked: &mut Asked) {
-        self.lesson.place = asked.beginning(self.context.started).await;
+        self.lesson.place.began = asked.beginning(self.context.started).await;
+        if !self.heard.is_empty()
+            && let Some(place) = asked.place().await
+        {
+            let seen = &self.lesson.place.unheard;
+            let heard = place.unheard.of(&self.heard).into_iter().filter(|id| !seen.holds(id));
+            self.lesson.place.heard.extend(heard.collect::<Vec<_>>());
+        }
     }
 
     /// Joins what other tries did, and nobody told, in a group that is gone by now or out of scope.
@@ -197,6 +241,30 @@ impl<'a> Invocation<'a> {
             }
         }
         found
+    }
+
+    /// What of it is said now. What a call took away is looked at once more after a minute, unless the guard itself closed
+    /// something: whoever took it away may write it again.
+    fn still_missing(&mut self, missing: Missing) -> Missing {
+        let InvocationContext { event, round, setup, .. } = self.context;
+        let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
+        let has_closed = results.any(|result| result.action.is_closed_by_us());
+        if event.is_none() || setup.ports.queue.is_none() || has_closed || round.why == Some(Why::Needed) {
+            return missing;
+        }
+        // Another look at the same event: the first one has put it into the queue.
+        if round.why.is_some() {
+            return Missing::new();
+        }
+        let is_looked_at = |id: &&String| self.looked_at.iter().any(|looked| looked.group.id == **id);
+        let groups: BTreeSet<String> =
+            missing.iter().filter_map(|(groups, _)| groups.iter().find(is_looked_at).cloned()).collect();
+        if let Some(name) = self.configured.clone().filter(|_| !missing.is_empty()) {
+            self.again.add_target(Why::Needed, Target::Cluster { name, node_group: None });
+        } else {
+            groups.iter().for_each(|group| self.again.add(Why::Needed, group, Named::Nothing));
+        }
+        Missing::new()
     }
 
     /// Public endpoints that are open to a great many, each with its cluster. They are the cluster's and no group's: a

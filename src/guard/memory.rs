@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, Either, MaybeDone, maybe_done, select};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::guard::plan::PlanContext;
+use crate::guard::plan::{PlanContext, is_named};
 use crate::guard::remediate::StepResult;
 use crate::guard::standing::{Memory, Standing, is_equal, is_narrowed};
 use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, LocationState, Mark, Remembered};
@@ -178,10 +178,10 @@ impl Asked {
     }
 
     /// When the guard began here, if nobody has written that yet.
-    pub(super) async fn beginning(&mut self, now: Timestamp) -> LocationState {
+    pub(super) async fn beginning(&mut self, now: Timestamp) -> Option<Timestamp> {
         let is_unknown =
             self.state.is_some() && matches!(self.answer().await, Ok((known, _)) if known.place.began.is_none());
-        LocationState { began: is_unknown.then_some(now), ..LocationState::default() }
+        is_unknown.then_some(now)
     }
 }
 
@@ -200,6 +200,35 @@ pub(super) fn about(memory: &Memory, group: &Group) -> Vec<Finding> {
         (true, true) => None,
     });
     said.collect()
+}
+
+/// The new rules that a sweep came across in a group that was the cluster's at the last look already, so that an event must
+/// have told of them; after an event, those that it told of and that are not known all the same.
+pub(super) fn unheard(
+    context: PlanContext<'_>,
+    group: &Group,
+    learnt: &Learnt,
+    results: &[StepResult],
+    is_sweep: bool,
+) -> BTreeSet<String> {
+    let Memory::Read(Remembered { baseline, looked_at: Some(looked_at), members, .. }) = context.memory else {
+        return BTreeSet::new();
+    };
+    let entering: BTreeSet<&String> = learnt.rules.iter().map(|known| &known.rule.id).collect();
+    let is_known = |id: &String| {
+        baseline.iter().any(|baseline| baseline.rules.contains_key(id) || baseline.undecoded.contains(id))
+    };
+    if !is_sweep {
+        let named = group.rules.iter().filter(|rule| is_named(context.named, rule)).map(|rule| &rule.id);
+        return named.filter(|id| !entering.contains(id) && !is_known(id)).cloned().collect();
+    }
+    if baseline.is_none() || !members.values().any(|member| member.is_proven && member.since <= *looked_at) {
+        return BTreeSet::new();
+    }
+    let closed = results.iter().filter(|result| result.action.is_closed_by_us()).map(|result| &result.finding.rule.id);
+    // What does not enter is seen again: an event may have told of it, and a mark of that stays while it is there.
+    let all = entering.iter().copied().chain(closed).chain(group.rules.iter().map(|rule| &rule.id));
+    all.filter(|id| !is_known(id)).cloned().collect()
 }
 
 fn entry(rule: &Rule, group: &Group, mark: Option<Mark>) -> KnownRule {

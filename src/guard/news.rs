@@ -3,7 +3,7 @@
 //! Owns: the order of reading and writing the state store. Must not: keep anything from being done. A store that fails
 //! costs a notice too many, and an error that says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -20,6 +20,8 @@ use crate::report::notice;
 pub(super) struct News {
     /// Of every finding that people hear of: what is to be remembered.
     histories: BTreeMap<Key, History>,
+    /// What was remembered of them before, each with the event it came with.
+    before: Vec<(Key, Option<String>, History)>,
     /// Another process dealt with this event to its end.
     pub(super) is_handled: bool,
     /// What could not be read or kept.
@@ -58,10 +60,11 @@ impl News {
             }
         }
         for (key, by, finding) in due {
-            let history = news.histories.entry(key).or_default();
+            let history = news.histories.entry(key.clone()).or_default();
             let sighting = Sighting::of(finding, by, now);
             let notification = history.notification(&sighting, now);
             (finding.for_people.since, finding.for_people.is_unchanged) = history.standing(&sighting, now);
+            news.before.push((key, by.map(|event| event.id.clone()), history.clone()));
             *history = history.with(&sighting, &notification, now);
             match notification {
                 Notification::Send => {}
@@ -70,6 +73,17 @@ impl News {
             }
         }
         news
+    }
+
+    /// People hear nothing of what came with these events: it stays news.
+    pub(super) fn unsay(&mut self, events: &BTreeSet<String>) {
+        for (key, event, before) in &self.before {
+            if let (Some(event), Some(history)) = (event, self.histories.get_mut(key))
+                && events.contains(event)
+            {
+                *history = std::mem::take(history).unsaid(before);
+            }
+        }
     }
 
     /// To be called once everybody was notified. `event`: one that was handled to its end.

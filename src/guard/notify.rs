@@ -1,6 +1,7 @@
 //! Sends messages to every channel, whatever another channel does. With a table each channel gets each message once, however
 //! many tries and processes there are: it is kept and claimed before it is sent, and marked when it was.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use crate::guard::setup::Ports;
 use crate::model::error::{Cause, CloudError, chain};
 use crate::ports::{Channel, StateStore};
+use crate::report::allowance::Allowed;
 use crate::report::notice::Message;
 use crate::report::outbox::{self, Claimed, Letter};
 use crate::report::record::Record;
@@ -23,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A message that is to be sent.
 pub(super) struct Outgoing {
     message: Message,
+    /// The call that it is about, by the event's id, and whose it was.
+    call: Option<(String, String)>,
     /// Where it is kept, if another try would find it there.
     kept: Option<(String, Letter)>,
 }
@@ -31,13 +35,13 @@ impl Outgoing {
     /// The message of this record.
     pub(super) fn of(record: &Record, message: Message, now: Timestamp) -> Self {
         let kept = outbox::key(record).map(|key| (key, Letter::of(record, message.clone(), now)));
-        Self { message, kept }
+        Self { message, kept, call: call(record) }
     }
 
     /// The message of a call that concerns all these.
     pub(super) fn of_call(records: &[&Record], message: Message, now: Timestamp) -> Self {
         let kept = outbox::key_of_call(records).map(|key| (key, Letter::of_call(records, message.clone(), now)));
-        Self { message, kept }
+        Self { message, kept, call: records.first().and_then(|record| call(record)) }
     }
 
     /// Whether people hear of it, and not machines alone.
@@ -45,10 +49,48 @@ impl Outgoing {
         self.message.notice.is_some()
     }
 
+    /// The digest of a look, which another try of its last part would send again.
+    pub(super) fn digest(look: &str, message: Message) -> Self {
+        let key = outbox::key_of_digest(look, &message);
+        Self { kept: Some((key, Letter::of_digest(message.clone()))), message, call: None }
+    }
+
     /// A message that no other try would know again.
     pub(super) fn once(message: Message) -> Self {
-        Self { message, kept: None }
+        Self { message, kept: None, call: None }
     }
+}
+
+/// The event, and the role or user who made the call.
+fn call(record: &Record) -> Option<(String, String)> {
+    let principal = record.actor.as_ref()?.principal();
+    Some((record.event_id.clone()?, principal.unwrap_or_default()))
+}
+
+/// Makes one summary of what is more than people read about the calls of one principal; all after that stands in the records
+/// alone. The events of which people hear nothing so.
+pub(super) async fn within_allowance(ports: &Ports, messages: &mut [Outgoing]) -> BTreeSet<String> {
+    let mut silenced = BTreeSet::new();
+    let Some(state) = &ports.state else { return silenced };
+    for Outgoing { message, kept, call } in messages {
+        let (Some(notice), Some((key, letter)), Some((event, principal))) = (&mut message.notice, kept, call) else {
+            continue;
+        };
+        match in_time(ports, state.allow(principal, key)).await {
+            Ok(Allowed::Message) => continue,
+            Ok(Allowed::Summary(until)) => *notice = notice.summary(until),
+            Ok(Allowed::Nothing) => {
+                silenced.insert(event.clone());
+                message.notice = None;
+            }
+            Err(why) => {
+                tracing::warn!(%why, "a message is sent uncounted, so people may get too many");
+                continue;
+            }
+        }
+        letter.message = Some(message.clone());
+    }
+    silenced
 }
 
 /// Sends every message through every channel. Gives what could not be sent, and why; nothing: everybody was notified.
@@ -59,7 +101,7 @@ pub(super) async fn notify(ports: &Ports, messages: &[Outgoing]) -> Vec<String> 
 }
 
 async fn deliver(ports: &Ports, outgoing: &Outgoing) -> Vec<String> {
-    let Outgoing { message, kept } = outgoing;
+    let Outgoing { message, kept, .. } = outgoing;
     let names: Vec<&str> = ports.channels.iter().map(|channel| channel.name()).collect();
     if let (Some(state), Some((key, letter))) = (&ports.state, kept)
         && !names.is_empty()

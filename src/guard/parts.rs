@@ -13,6 +13,7 @@ use crate::guard::news::News;
 use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::GuardError;
 use crate::guard::setup::Setup;
+use crate::guard::waiting;
 use crate::model::baseline::{Lesson, LocationState};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::Selector;
@@ -20,6 +21,7 @@ use crate::ports::StateStore;
 use crate::report::notice;
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
+use crate::report::waiting::for_digest;
 
 /// Between two parts, so that what is tried again never stands behind all of them.
 const APART: Duration = Duration::from_secs(10);
@@ -142,7 +144,7 @@ async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPar
     // Whoever comes second finds it done; who is cut off in between leaves it to the next try.
     let done = format!("digest#{look}");
     if !state.is_handled(&done).await.map_err(failed)? {
-        tell(setup, state, all).await?;
+        tell(setup, state, &done, &part.clusters, all).await?;
         state.remember(Some(&done), &[]).await.map_err(failed)?;
     }
     let sweep = part.sweep.to_string();
@@ -154,9 +156,17 @@ async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPar
     Ok(())
 }
 
-/// Sends the digests of what was found.
-async fn tell(setup: &Setup, state: &dyn StateStore, all: Vec<EndedPart>) -> Result<(), String> {
+/// Sends the digests of what was found, and of what waited for it. `look`: by which another try knows them again.
+async fn tell(
+    setup: &Setup,
+    state: &dyn StateStore,
+    look: &str,
+    clusters: &[String],
+    all: Vec<EndedPart>,
+) -> Result<(), String> {
     let mut records: Vec<Record> = all.into_iter().flat_map(EndedPart::into_records).collect();
+    let waited = waiting::due(&setup.ports, Some(clusters)).await;
+    records.extend(waited.iter().map(for_digest));
     let about = |record: &Record| match &record.group {
         Some(group) => group.id.clone(),
         None => record.clusters.first().cloned().unwrap_or_default(),
@@ -165,12 +175,15 @@ async fn tell(setup: &Setup, state: &dyn StateStore, all: Vec<EndedPart>) -> Res
     let each = about.iter().zip(&mut records);
     let each =
         each.flat_map(|(of, record)| record.findings.iter_mut().map(move |finding| (of.as_str(), None, finding)));
-    let mut news = News::of(state, &setup.location, None, each.collect(), setup.ports.clock.now()).await;
-    let digests: Vec<Outgoing> = notice::digests(&records).into_iter().map(Outgoing::once).collect();
+    let now = setup.ports.clock.now();
+    let mut news = News::of(state, &setup.location, None, each.collect(), now).await;
+    let digests = notice::digests(&records).into_iter().map(|message| Outgoing::digest(look, message));
+    let digests: Vec<Outgoing> = digests.collect();
     let unsent = notify(&setup.ports, &digests).await;
     if !unsent.is_empty() {
         return Err(unsent.join("; "));
     }
+    waiting::sent(&setup.ports, &waited).await;
     news.keep(state, None).await;
     for problem in news.problems {
         tracing::error!(problem, "people may be notified of a digest again");

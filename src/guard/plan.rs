@@ -259,7 +259,7 @@ pub fn is_named(named: &Named, rule: &Rule) -> bool {
     match named {
         Named::Nothing => false,
         Named::Everything => true,
-        Named::Using(list) => matches!(&rule.peer, Peer::PrefixList(id) if id == list),
+        Named::Using(change) => rule.peer.prefix_list() == Some(change.list.as_str()),
         Named::Rules(rules) => rules.iter().any(|named| names(named, rule)),
     }
 }

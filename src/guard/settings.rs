@@ -4,7 +4,7 @@
 //! itself; the caller passes a look-up.
 
 use crate::guard::modes::Modes;
-use crate::model::ids::{Arn, Queue, is_account, is_region, is_role_name, is_table_name};
+use crate::model::ids::{Arn, EventRule, Queue, is_account, is_region, is_role_name, is_table_name};
 use crate::model::mode::Restore;
 use crate::policy::model::Mode;
 
@@ -25,7 +25,7 @@ pub struct Variable {
 
 /// Every variable that the function reads of its own.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 15] = [
+pub const VARIABLES: [Variable; 16] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
         meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
@@ -87,6 +87,10 @@ pub const VARIABLES: [Variable; 15] = [
         name: "GUARD_MAX_REVOKES", expected: "a whole number", default: "50", parameter: "GuardMaxRevokes",
         meaning: "most rules that one invocation may revoke; and, of rules that no event made, one location in an hour",
     },
+    Variable {
+        name: "GUARD_EVENT_RULE", expected: "the name or the ARN of an EventBridge rule", default: "", parameter: "",
+        meaning: "the rule that invokes the function: people hear when it does not any more; empty: it is not looked at",
+    },
 ];
 
 /// The variable whose value is read as a file, by whoever may read files.
@@ -128,6 +132,8 @@ pub struct Settings {
     pub own_role: Option<String>,
     /// Rules.
     pub max_revokes: usize,
+    /// The one that invokes the function.
+    pub event_rule: Option<EventRule>,
 }
 
 /// A value that is not understood, or that cannot be used.
@@ -151,7 +157,7 @@ impl Settings {
         let values = Values { look_up };
         let [mode, restore, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
             &VARIABLES;
-        let [queue, accounts, regions, role_name, own_role, max_revokes] = more;
+        let [queue, accounts, regions, role_name, own_role, max_revokes, event_rule] = more;
         let new = values.needed(mode, a_mode)?;
         let restore = values.needed(restore, Restore::from_word)?;
         let settings = Self {
@@ -169,6 +175,7 @@ impl Settings {
             role_name: values.text(role_name, is_role_name)?,
             own_role: values.text(own_role, |text| Arn::parse(text).is_some_and(|arn| arn.role().is_some()))?,
             max_revokes: values.needed(max_revokes, |text| text.parse().ok())?,
+            event_rule: values.read(event_rule, EventRule::of)?,
         };
         let is_elsewhere = settings.accounts.len() > 1 || settings.regions.len() > 1;
         if is_elsewhere && settings.role_name.is_none() {
@@ -288,6 +295,8 @@ mod tests {
             ("GUARD_REGIONS", "eu-west-1;us-east-1"),
             ("GUARD_ROLE_NAME", "path/to/role"),
             ("GUARD_QUEUE_URL", "guard-WorkQueue"),
+            ("GUARD_EVENT_RULE", "our rule"),
+            ("GUARD_EVENT_RULE", "arn:aws:sns:us-east-1:111122223333:guard"),
             ("GUARD_QUEUE_URL", "arn:aws:sqs:us-east-1:111122223333:guard"),
             ("GUARD_STATE_TABLE", "ab"),
             ("GUARD_STATE_TABLE", "a table"),

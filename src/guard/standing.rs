@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::Event;
 use crate::model::baseline::{Context, KnownRule, Mark, Remembered};
-use crate::model::group::Group;
+use crate::model::group::{Group, by_policy_alone};
 use crate::model::region::Traffic;
 use crate::model::rule::{Peer, Rule};
 use crate::policy::model::Verdict;
@@ -134,7 +134,9 @@ fn in_context(then: &Context, group: &Group, remembered: &Remembered) -> Option<
     match gained.as_slice() {
         [] => None,
         _ if then.clusters.is_empty() && then.is_shared => Some(Standing::Refused(shared(group))),
-        _ if then.clusters.is_empty() || came_later() => Some(Standing::New),
+        _ if came_later() => Some(Standing::New),
+        // What changed is the policy, which breaks nothing that was there.
+        _ if then.clusters.is_empty() => (!by_policy_alone(&group.roles)).then_some(Standing::New),
         names => Some(Standing::Refused(gained_a_cluster(group, names))),
     }
 }

@@ -13,6 +13,7 @@ use crate::model::group::{Group, Role};
 use crate::model::member::Members;
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
+use crate::model::unheard::Unheard;
 
 /// So many complete looks in a row without a rule, and it is forgotten.
 const LOOKS_WITHOUT: u8 = 2;
@@ -92,6 +93,12 @@ pub struct LocationState {
     /// When every group of a VPC was last looked at, by `vpc-…`.
     #[serde(default)]
     pub looks: BTreeMap<String, Timestamp>,
+    /// New rules that sweeps came across and no event has told of.
+    #[serde(default)]
+    pub unheard: Unheard,
+    /// Rules that are not among them any more. Only learnt, never kept.
+    #[serde(skip)]
+    pub heard: BTreeSet<String>,
 }
 
 /// What was learnt of a group.
@@ -136,6 +143,7 @@ impl LocationState {
             let known = self.looks.entry(vpc.clone()).or_insert(*at);
             *known = (*known).max(*at);
         }
+        self.unheard.add(&learnt.unheard, &learnt.heard);
         self
     }
 }
@@ -340,6 +348,7 @@ mod tests {
         let place = |began: i64, look: i64| LocationState {
             began: Some(Timestamp::from_second(began).unwrap()),
             looks: [("vpc-1".to_owned(), Timestamp::from_second(look).unwrap())].into(),
+            ..LocationState::default()
         };
         for (one, other) in [(place(5, 10), place(7, 20)), (place(7, 20), place(5, 10))] {
             assert_eq!(one.with(&other), place(5, 20));

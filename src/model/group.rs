@@ -48,7 +48,7 @@ pub struct Group {
     pub is_shared: bool,
     /// When the oldest of its clusters was made; `None` where that is not known of all of them.
     pub clusters_since: Option<Timestamp>,
-    /// What ties it to anything: names of clusters, ids of interfaces and instances.
+    /// What ties it to anything: names of clusters, if more than the policy names them, ids of interfaces and instances.
     pub ties: BTreeSet<String>,
     /// What it was found to be of which cluster by this look alone, for later ones.
     pub members: Members,
@@ -73,6 +73,12 @@ pub struct Group {
     pub peers: BTreeMap<String, PeerGroup>,
     /// The prefix lists that its rules name, by id.
     pub prefix_lists: BTreeMap<String, PrefixList>,
+}
+
+/// Whether nothing but entries of the policy says that a group with these roles is a cluster's: when it comes to have them,
+/// what changed is what is known of it.
+pub fn by_policy_alone(roles: &[RoleEvidence]) -> bool {
+    roles.iter().all(|known| known.evidence == Evidence::Configured)
 }
 
 impl Group {

@@ -87,6 +87,31 @@ fn is_name_character(c: char, others: &str) -> bool {
     c.is_ascii_alphanumeric() || others.contains(c)
 }
 
+/// A rule of EventBridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRule {
+    /// `None`: the default one.
+    pub bus: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl EventRule {
+    /// The rule of a name or an ARN, `arn:aws:events:REGION:ACCOUNT:rule/[BUS/]NAME`.
+    pub fn of(text: &str) -> Option<Self> {
+        let is_name = |name: &&str| (1..=64).contains(&name.len()) && name.chars().all(|c| is_name_character(c, "_.-"));
+        let named = match Arn::parse(text) {
+            Some(arn) => arn.named("events", "rule/")?,
+            None if text.contains('/') => return None,
+            None => text,
+        };
+        let (bus, name) = named.rsplit_once('/').map_or((None, named), |(bus, name)| (Some(bus), name));
+        let name = Some(name).filter(is_name)?;
+        let has_bus = bus.is_none_or(|bus| !bus.is_empty());
+        has_bus.then(|| Self { bus: bus.map(str::to_owned), name: name.to_owned() })
+    }
+}
+
 /// What EC2 gives an id to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -261,6 +286,24 @@ mod tests {
         let arn = "arn:aws:sqs:us-east-1:111122223333:guard-WorkQueue-1A_b";
         assert_eq!(Queue::of_arn(arn), Queue::of_url(urls[0]));
         check(|text| Queue::of_arn(text).is_some(), &[arn], &["arn:aws:sns:us-east-1:111122223333:guard", urls[0]]);
+    }
+
+    #[test]
+    fn a_rule_of_eventbridge_is_on_a_bus() {
+        let of = |text: &str| EventRule::of(text).map(|rule| (rule.bus, rule.name));
+        let rule = |bus: Option<&str>| Some((bus.map(str::to_owned), "guard.a_B-1".to_owned()));
+        assert_eq!(of("guard.a_B-1"), rule(None));
+        assert_eq!(of("arn:aws:events:us-east-1:111122223333:rule/guard.a_B-1"), rule(None));
+        assert_eq!(of("arn:aws:events:us-east-1:111122223333:rule/ours/guard.a_B-1"), rule(Some("ours")));
+        let bad = [
+            "bus/guard",
+            "a rule",
+            "arn:aws:sns:us-east-1:111122223333:guard",
+            "arn:aws:events:us-east-1:111122223333:rule/",
+        ];
+        check(|text| EventRule::of(text).is_some(), &["guard"], &bad);
+        assert_eq!(of("arn:aws:events:us-east-1:111122223333:rule//guard"), None);
+        assert_eq!(of(&"r".repeat(65)), None);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct Member {
     /// The node groups that name it.
     #[serde(default)]
     pub node_groups: BTreeSet<String>,
+    /// Whether a look that found this asked for all node groups of the cluster; of one that did not there may be more.
+    #[serde(skip)]
+    pub is_whole: bool,
     /// What it was there, with strong evidence.
     pub roles: BTreeSet<Role>,
     /// What it was attached to.
@@ -59,8 +62,22 @@ impl Member {
 
     /// Whether writing `found` adds nothing to this.
     fn says(&self, found: &Self, now: Timestamp) -> bool {
-        let same = |member: &Self| Self { since: found.since, at: found.at, ..member.clone() };
-        is_within(FRESH_FOR, self.at, now) && same(self) == *found
+        let found = found.after(self);
+        let same = Self { since: found.since, at: found.at, ..self.clone() };
+        is_within(FRESH_FOR, self.at, now) && same == found
+    }
+
+    /// This, with what is known of the same cluster and was not looked for. Where nodes say all there is to say of a group,
+    /// nobody asks for their launch template, and when they are gone nothing else may name the group.
+    fn after(&self, before: &Self) -> Self {
+        let mut member = Self { is_whole: false, ..self.clone() };
+        if before.created_at == self.created_at {
+            member.since = member.since.min(before.since);
+            if !self.is_whole {
+                member.node_groups.extend(before.node_groups.iter().cloned());
+            }
+        }
+        member
     }
 }
 
@@ -74,14 +91,12 @@ pub fn is_news(known: &Members, found: &Members, now: Timestamp) -> bool {
 pub fn with(mut known: Members, found: &Members, now: Timestamp) -> Members {
     known.retain(|_, member| is_within(KEPT_FOR, member.at, now));
     for (cluster, member) in found {
-        let mut member = member.clone();
-        if let Some(before) = known.get(cluster).filter(|before| before.created_at == member.created_at) {
-            member.since = member.since.min(before.since);
-            if before.at > member.at {
-                continue;
-            }
+        let before = known.get(cluster);
+        if before.is_some_and(|before| before.created_at == member.created_at && before.at > member.at) {
+            continue;
         }
-        known.insert(cluster.clone(), member);
+        let after = member.after(before.unwrap_or(member));
+        known.insert(cluster.clone(), after);
     }
     known
 }
@@ -102,6 +117,7 @@ mod tests {
         Member {
             created_at: Some(at(-100)),
             node_groups: BTreeSet::new(),
+            is_whole: false,
             roles: [Role::Node].into(),
             attachments: ["eni-1".to_owned()].into(),
             is_proven: false,
@@ -142,5 +158,27 @@ mod tests {
         assert_eq!(with(known.clone(), &members(other.clone()), at(7)), members(other), "a new cluster of that name");
         assert_eq!(with(known.clone(), &members(member(1, 4)), at(7)), known, "a slower writer");
         assert_eq!(with(known, &Members::new(), at(31 * 24)), Members::new());
+    }
+
+    #[test]
+    fn node_groups_that_nobody_asked_for_stay_and_those_that_do_not_name_it_any_more_go() {
+        let named = |names: &[&str], is_whole: bool, last: i64| Member {
+            node_groups: names.iter().map(|name| (*name).to_owned()).collect(),
+            is_whole,
+            ..member(0, last)
+        };
+        let known = members(named(&["a", "b"], false, 5));
+        for (found, news, after) in [
+            (named(&[], false, 6), false, named(&["a", "b"], false, 6)),
+            (named(&["a"], false, 6), false, named(&["a", "b"], false, 6)),
+            (named(&["c"], false, 6), true, named(&["a", "b", "c"], false, 6)),
+            (named(&["a", "b"], true, 6), false, named(&["a", "b"], false, 6)),
+            (named(&["a"], true, 6), true, named(&["a"], false, 6)),
+        ] {
+            assert_eq!(is_news(&known, &members(found.clone()), at(6)), news, "{found:?}");
+            assert_eq!(with(known.clone(), &members(found.clone()), at(6)), members(after), "{found:?}");
+        }
+        let other = Member { created_at: Some(at(6)), ..named(&[], false, 6) };
+        assert_eq!(with(known, &members(other.clone()), at(6)), members(other), "of another cluster of that name");
     }
 }

@@ -4,18 +4,23 @@
 //! add, never rename. Must not: judge (the policy does) or write sentences for people, but for `detail`.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::rule::Rule;
+use crate::model::text::and;
 use crate::model::words;
 use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, Portion};
 use crate::policy::model::{PeerClass, Severity, Verdict};
 use crate::policy::requirement::Unmet;
 use crate::report::outcome::{Action, Connections, Contested, Told};
+
+/// Rules that are named in a text; the rest is counted.
+const MAX_NAMED: usize = 10;
 
 words! {
     /// What sort of thing a finding is about.
@@ -48,6 +53,16 @@ words! {
         NewCluster = "new-cluster",
         /// Less than proof makes a group one of a cluster's.
         NewMember = "new-member",
+        /// A sweep came across new rules of which no event has told.
+        LostEvents = "lost-events",
+        /// No trail logs EC2's management write events, so no event reaches the guard.
+        NoTrail = "no-trail",
+        /// It is not known whether one does.
+        TrailsUnread = "trails-unread",
+        /// The guard's own event rule does not deliver.
+        RuleDisabled = "rule-disabled",
+        /// It is not known whether it does.
+        RuleUnread = "rule-unread",
     }
 }
 
@@ -56,9 +71,19 @@ impl Check {
     pub fn kind(self) -> Kind {
         match self {
             Self::PublicEndpoint => Kind::Endpoint,
-            Self::ReadDenied | Self::Unfinished => Kind::Account,
-            Self::UnreadableRule | Self::NewCluster | Self::NewMember => Kind::Group,
+            Self::UnreadableRule | Self::NewCluster | Self::NewMember | Self::LostEvents => Kind::Group,
+            Self::ReadDenied
+            | Self::Unfinished
+            | Self::NoTrail
+            | Self::TrailsUnread
+            | Self::RuleDisabled
+            | Self::RuleUnread => Kind::Account,
         }
+    }
+
+    /// Whether it is about what brings events to the guard: it stands until a look finds that all is well again.
+    pub fn is_of_sight(self) -> bool {
+        matches!(self, Self::NoTrail | Self::TrailsUnread | Self::RuleDisabled | Self::RuleUnread)
     }
 }
 
@@ -302,6 +327,24 @@ impl Finding {
         Self::reported(Subject::Check(Check::NewMember), Some(Severity::Medium), detail)
     }
 
+    /// No event has told of these rules, which a sweep first saw then.
+    pub fn lost_events(rules: &BTreeSet<String>, since: Timestamp) -> Self {
+        let mut words: Vec<String> = rules.iter().take(MAX_NAMED).map(|id| format!("rule `{id}`")).collect();
+        let rest = rules.len().saturating_sub(MAX_NAMED);
+        words.extend((rest > 0).then(|| format!("{rest} more")));
+        let detail = format!(
+            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. See \
+             whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
+            and(&words)
+        );
+        Self::reported(Subject::Check(Check::LostEvents), Some(Severity::High), detail)
+    }
+
+    /// What brings events to the guard is wrong, or not known. `lines`: what was found, one thing each.
+    pub fn of_sight(check: Check, severity: Severity, lines: &[String], named_by_event: bool) -> Self {
+        Self { named_by_event, ..Self::reported(Subject::Check(check), Some(severity), lines.join("\n")) }
+    }
+
     fn reported(subject: Subject, severity: Option<Severity>, detail: String) -> Self {
         Self {
             subject,
@@ -337,6 +380,14 @@ impl Finding {
         match &self.subject {
             Subject::Rule(rule) => Some(rule),
             Subject::Requirement(_) | Subject::Check(_) => None,
+        }
+    }
+
+    /// What brings events to the guard, if it is about that.
+    pub fn sight(&self) -> Option<Check> {
+        match self.subject {
+            Subject::Check(check) if check.is_of_sight() => Some(check),
+            Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_) => None,
         }
     }
 

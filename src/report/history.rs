@@ -17,7 +17,7 @@ use crate::model::region::Addresses;
 use crate::model::rule::Direction;
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
-use crate::report::finding::{Finding, ForPeople, Subject};
+use crate::report::finding::{Check, Finding, ForPeople, Subject};
 use crate::report::outcome::{Action, Contested, Opener, Outcome, Told};
 
 /// The same finding is sent once in this time. Long enough for a controller that tries again every few minutes, short enough
@@ -59,6 +59,8 @@ impl Key {
                 vec![direction.to_owned(), rule.packets.to_string(), rule.peer.to_string()]
             }
             Subject::Requirement(id) => vec![id.clone(), detail()],
+            // What is read of it differs each time.
+            Subject::Check(check) if check.is_of_sight() => vec![check.word().to_owned()],
             Subject::Check(check) => vec![check.word().to_owned(), detail()],
         };
         parts.extend(said.iter().map(String::as_str));
@@ -96,7 +98,9 @@ pub struct Sighting {
     pub is_left: bool,
     /// Whether it is only to be looked at.
     pub is_report: bool,
-    /// The id of the rule that stands open. `None`: nothing does, or it is about no rule.
+    /// Whether people hear of it once, as long as it stands.
+    pub is_said_once: bool,
+    /// The id of the rule that stands open, or what of the guard's sight is wrong. `None`: nothing, or it is about neither.
     pub rule: Option<String>,
     /// Who opened it: a role or a user, whatever the session.
     pub principal: Option<String>,
@@ -169,7 +173,9 @@ impl Sighting {
     /// one event is one opening, however often and in whatever order events come.
     pub fn of(finding: &Finding, event: Option<&Event>, now: Timestamp) -> Self {
         let is_open = !is_over(finding.action);
-        let named = event.filter(|_| is_open && finding.named_by_event && finding.rule().is_some());
+        let sight = finding.sight();
+        let is_opened = finding.rule().is_some() || sight.is_some();
+        let named = event.filter(|_| is_open && finding.named_by_event && is_opened);
         let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
         let is_left = finding.known && finding.action == Action::Refused;
         let is_standing = is_open && !finding.action.is_closed_by_us() && finding.action != Action::WasOpen;
@@ -178,7 +184,12 @@ impl Sighting {
             opened: named.map(opened),
             is_left,
             is_report: finding.verdict == Verdict::Report,
-            rule: finding.rule().filter(|_| is_standing).map(|rule| rule.id.clone()),
+            is_said_once: matches!(sight, Some(Check::TrailsUnread | Check::RuleUnread)),
+            rule: finding
+                .rule()
+                .map(|rule| rule.id.clone())
+                .or(sight.map(|check| check.word().to_owned()))
+                .filter(|_| is_standing),
             principal: named.and_then(|event| event.actor.principal()).map(|name| plain(&name)),
             said: Said::of(finding),
         }
@@ -231,7 +242,11 @@ impl History {
         if is_new && !is_said && openings.len() >= CONTESTED_FROM {
             return Notification::Contested(contested(&openings, now));
         }
-        let period = if sighting.is_left { DAY } else { QUIET_PERIOD };
+        let period = match sighting {
+            Sighting { is_said_once: true, .. } => SignedDuration::MAX,
+            Sighting { is_left: true, .. } => DAY,
+            _ => QUIET_PERIOD,
+        };
         match self.notified {
             Some((last, _)) if is_within(period, last, now) && !is_news => Notification::Quiet { last },
             _ => Notification::Send,
@@ -251,6 +266,19 @@ impl History {
             by: self.by_with(sighting, now),
             standing: self.standing_with(sighting, now),
         }
+    }
+
+    /// The history when people were not notified after all, with what it was before.
+    #[must_use]
+    pub fn unsaid(self, before: &Self) -> Self {
+        Self { notified: before.notified, contested: before.contested, said: before.said.clone(), ..self }
+    }
+
+    /// The history once a look has shown that it is over, so that it is news when it begins again. `None`: that is known.
+    #[must_use]
+    pub fn over(&self, now: Timestamp) -> Option<Self> {
+        let is_told = self.notified.is_some_and(|(_, action)| !is_over(action));
+        is_told.then(|| Self { notified: Some((now, Action::None)), ..self.clone() })
     }
 
     /// Since when it stands; whether nothing is new about it to people who heard of it before.

@@ -20,7 +20,7 @@ pub const NAMESPACE: &str = "eks-sg-guard";
 type Metric = (&'static str, &'static str, fn(&Counts) -> Value);
 
 /// Names, units, values.
-const METRICS: [Metric; 20] = [
+const METRICS: [Metric; 21] = [
     ("Compliant", "Count", |counts| counts.outcomes[0].into()),
     ("Reported", "Count", |counts| counts.outcomes[1].into()),
     ("Remediated", "Count", |counts| counts.outcomes[2].into()),
@@ -40,6 +40,7 @@ const METRICS: [Metric; 20] = [
     ("NoticesSent", "Count", |counts| counts.sent.into()),
     ("NoticeFailures", "Count", |counts| counts.unsent.into()),
     ("SweepsEnded", "Count", |counts| counts.sweeps.into()),
+    ("LostEvents", "Count", |counts| counts.lost.into()),
     ("InvocationErrors", "Count", |counts| u64::from(counts.is_error).into()),
 ];
 
@@ -60,6 +61,7 @@ struct Counts {
     sent: u64,
     unsent: u64,
     sweeps: u64,
+    lost: usize,
     is_error: bool,
 }
 
@@ -112,6 +114,11 @@ impl Metrics {
     /// A location was looked at to its end.
     pub fn sweep_ended(&self) {
         self.count(|counts| counts.sweeps += 1);
+    }
+
+    /// So many new rules were found that no event told of.
+    pub fn events_lost(&self, rules: usize) {
+        self.count(|counts| counts.lost += rules);
     }
 
     /// A call to AWS begins, with all its tries.

@@ -13,6 +13,7 @@ pub mod q;
 pub(crate) mod redo;
 pub mod slack;
 mod source;
+mod summary;
 mod words;
 
 pub use call::notice_of_call;

@@ -55,6 +55,11 @@ impl Letter {
         let said = records.iter().flat_map(|record| said(record, &[&about(record)], now)).collect();
         Self { said, message: Some(message), channels: BTreeMap::new() }
     }
+
+    /// The digest of a look: the first one that was composed is the one that everybody gets.
+    pub fn of_digest(message: Message) -> Self {
+        Self { said: BTreeSet::from(["digest".to_owned()]), message: Some(message), channels: BTreeMap::new() }
+    }
 }
 
 fn said(record: &Record, about: &[&str], now: Timestamp) -> Vec<String> {
@@ -77,6 +82,12 @@ fn about(record: &Record) -> String {
 pub fn key_of_call(records: &[&Record]) -> Option<String> {
     let record = records.first()?;
     Some(digest(&[record.event_id.as_deref()?, &record.account, &record.region]))
+}
+
+/// Where the digest of a look is kept, by the cluster that it is about.
+pub fn key_of_digest(look: &str, message: &Message) -> String {
+    let cluster = message.attributes.iter().find(|(name, _)| *name == "cluster").map_or("", |(_, value)| value);
+    digest(&["digest", look, cluster])
 }
 
 /// Where the messages of a record are kept. `None`: it comes of a sweep, which has no name by which a second try finds them.

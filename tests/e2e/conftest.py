@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from checks import Guard  # noqa: E402
 from emulator import Emulator  # noqa: E402
 from events import Somebody  # noqa: E402
 from lambda_runtime import bootstrap  # noqa: E402
+from looks import looked_at, not_looked_at  # noqa: E402
 from state import State  # noqa: E402
 from work_queue import Lambda, WorkQueue  # noqa: E402
 from world import World  # noqa: E402
@@ -27,8 +29,31 @@ def aws() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def world(aws: Emulator) -> World:
-    return World.seed(aws)
+def remembers(request: pytest.FixtureRequest) -> bool:
+    """Whether the guard has a table, and has looked at everything before the test begins: see `looks`."""
+    return getattr(request, "param", False)
+
+
+@pytest.fixture
+def prepare(request: pytest.FixtureRequest) -> Callable[[World], Any] | None:
+    """What is made in the world before that look."""
+    return getattr(request, "param", None)
+
+
+@pytest.fixture
+def seeded(aws: Emulator, remembers: bool, prepare: Callable[[World], Any] | None) -> tuple[World, Any]:
+    return (looked_at if remembers else not_looked_at)(aws, prepare)
+
+
+@pytest.fixture
+def world(seeded: tuple[World, Any]) -> World:
+    return seeded[0]
+
+
+@pytest.fixture
+def prepared(seeded: tuple[World, Any]) -> Any:
+    """What `prepare` returned."""
+    return seeded[1]
 
 
 @pytest.fixture
@@ -44,7 +69,7 @@ def guard(world: World) -> Iterator[Callable[..., Guard]]:
     made: list[Guard] = []
 
     def make(**environment: str) -> Guard:
-        made.append(Guard(world, **environment))
+        made.append(Guard(world, **{**world.settings, **environment}))
         return made[-1]
 
     yield make

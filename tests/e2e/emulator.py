@@ -27,6 +27,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.sns import sns_backends
 
+import accounts
 import aws_behaviour
 from disturbances import DENIED, Disturbance, TokenBucket
 from recorded import Request
@@ -64,6 +65,7 @@ class Emulator:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._lock = threading.RLock()  # moto's models are not made for threads
         self._over = threading.Event()
+        self._seeds: dict[Any, tuple[Any, Callable[[], None]]] = {}
         self._listen()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
@@ -88,33 +90,28 @@ class Emulator:
             self._over.set()  # what still waits is of another test
             self._over = threading.Event()
 
-    def keep(self) -> Callable[[], None]:
-        """Keep EC2 as it is. What this returns puts it back as often as it is called, with the same ids."""
-        tables = ("groups", "tags", "enis", "reservations", "managed_prefix_lists", "group_vpc_associations")
-
-        def copied(table: Any) -> Any:
-            other = copy.copy(table)
-            other.update({key: copy.copy(value) for key, value in table.items() if isinstance(value, dict)})
-            return other
-
+    def seeded(self, make: Callable[..., Any], *given: Any) -> Any:
+        """What `make` makes of an empty account and what is `given`. It is made once; from then on it is put back, with the
+        same ids."""
+        self.reset()
+        if (make, given) not in self._seeds:
+            made = make(self, *given)
+            self._seeds[make, given] = made, accounts.keep()
+            self.reset()
+        made, put_back = self._seeds[make, given]
         with self._lock:
-            kept = {name: copied(getattr(self.backend, name, {})) for name in tables}
-            groups = [group for vpc in self.backend.groups.values() for group in vpc.values()]
-            rules = [(group, list(group.ingress_rules), list(group.egress_rules)) for group in groups]
-            # What is modified stays the same object.
-            objects = [rule for _, *lists in rules for rule in (*lists[0], *lists[1])]
-            for name in ("enis", "managed_prefix_lists", "vpcs"):
-                objects += getattr(self.backend, name).values()
-            contents = [(each, dict(each.__dict__)) for each in objects]
+            put_back()
+        return copy.deepcopy(made, {id(self): self})
+
+    def keep(self) -> Callable[[], None]:
+        """Keep everything as it is. What this returns puts it back as often as it is called, with the same ids; nothing has
+        been asked or said then."""
+        with self._lock:
+            kept = accounts.keep()
 
         def put_back() -> None:
             with self._lock:
-                for name, table in kept.items():
-                    setattr(self.backend, name, copied(table))
-                for group, ingress, egress in rules:
-                    group.ingress_rules, group.egress_rules = list(ingress), list(egress)
-                for each, content in contents:
-                    each.__dict__ = dict(content)
+                kept()
                 self.forget_messages()
                 self.forget()
 
@@ -138,14 +135,14 @@ class Emulator:
     def dynamodb(self) -> Any:
         return self.client("dynamodb")
 
-    def client(self, service: str, key: str = HARNESS_KEY, checked: bool = True) -> Any:
+    def client(self, service: str, key: str = HARNESS_KEY, checked: bool = True, region: str = REGION) -> Any:
         """A boto3 client of the emulated account. With `GUARD_KEY` its requests count as the guard's.
 
         `checked`: by boto3.
         """
         return boto3.client(
             service,
-            region_name=REGION,
+            region_name=region,
             endpoint_url=self.url,
             aws_access_key_id=key,
             aws_secret_access_key="emulated",

@@ -56,8 +56,17 @@ class Answer:
 
     @property
     def logged_records(self) -> list[dict[str, Any]]:
-        """The records among the log lines."""
-        return [line["record"] for line in self.log if line.get("target") == "record"]
+        """The records among the log lines. One that comes to say more is logged again: the last one counts."""
+        records: dict[str, dict[str, Any]] = {}
+        for record in (line["record"] for line in self.log if line.get("target") == "record"):
+            group, part = record.get("group") or {}, record.get("part") or {}
+            about = json.dumps([record["event_id"], group.get("id"), record["clusters"], part.get("n")])
+            if group:
+                records.pop(about, None)
+            else:
+                about += str(len(records))
+            records[about] = record
+        return list(records.values())
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

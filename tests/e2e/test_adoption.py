@@ -178,3 +178,31 @@ def test_a_spare_group_that_was_open_at_the_first_look_is_closed_on_a_node(world
     function = program()
     leaves(function, SWEEP)
     closes(function, puts_on(world, world.interface_of(world.node_group), world.node_group, spare), rules)
+
+
+GROUPS_ENTRY = """version: 1
+groups:
+  - {{id: {group}, cluster: prod, role: node}}
+"""
+
+
+@pytest.mark.parametrize("is_attached", [False, True], ids=["spare", "on an interface"])
+def test_a_group_that_the_policy_names_later_brings_nothing_new(world, somebody, program, tmp_path, is_attached):
+    """Nobody could see whose it is: what changed is what we know, not what it is."""
+    group = world.group("unseen")
+    if is_attached:
+        world.interface(group, "of a node that nobody sees")
+    [old] = world.open(group, KUBELET)
+    before = program()
+    leaves(before, SWEEP)
+    [later] = world.open(group, allow("tcp", 2380, WORLD))  # of a group that was not the cluster's yet
+    leaves(before, SWEEP)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(GROUPS_ENTRY.format(group=group))
+    function = program(GUARD_POLICY=str(policy))
+    answer = leaves(function, somebody.authorizes(group, allow("tcp", 8443, "10.0.0.0/8")))
+    assert actions(answer) == {old: "would-revoke", later: "would-revoke"}
+    leaves(function, SWEEP)
+    lost = world.open(group, allow("tcp", 2379, WORLD))
+    answer = closes(function, SWEEP, lost)
+    assert actions(answer)[old] == actions(answer)[later] == "would-revoke"

@@ -1,5 +1,7 @@
 """What somebody who has read the source does so that what is new and forbidden counts as known, or what is known is cut."""
 
+import threading
+
 import pytest
 
 from checks import actions, closes, leaves
@@ -119,13 +121,15 @@ def test_a_sweep_that_writes_while_another_process_puts_back_keeps_what_was_know
     [rule] = world.open(world.node_group, allow("tcp", 443, "10.0.0.0/8"))
     sweeping, other, former = known(), program(), only(world, rule)
     world.open(world.pod_group, allow("tcp", 8443, "10.0.0.0/8"))  # something to write
-    meanwhile = []
+    meanwhile, is_over = [], threading.Event()
 
     def edited():
         meanwhile.append(other.invoke(somebody.modifies(world.node_group, {rule: OPEN})))
+        is_over.set()
 
     aws.on("PutItem", before=edited, times=1)
     sweeping.invoke(SWEEP)
+    assert is_over.wait(60), "on a slow machine the sweep does not wait for its own write so long"
     assert [actions(answer)[rule] for answer in meanwhile] == ["restored"]
     assert only(world, rule) == former
     somebody.modifies(world.node_group, {rule: OPEN})

@@ -5,6 +5,7 @@ import pytest
 import crowds
 from checks import actions, closes, leaves
 from events import rule_ids
+from looks import FORGETS_AND_REMEMBERS
 from slow_calls import KUBELET, SCENARIOS, play
 from world import WORLD, allow
 
@@ -27,6 +28,7 @@ def test_however_slow_a_call_is_the_rule_goes_at_the_first_try(aws, call):
     assert not run.answer.failed, run.ending
 
 
+@FORGETS_AND_REMEMBERS
 def test_a_range_added_to_the_vpc_a_moment_ago_is_private(world, somebody, guard):
     warm = guard()
     warm.invoke(somebody.authorizes(world.node_group, allow("tcp", 8080, "10.0.0.0/8")))
@@ -36,6 +38,7 @@ def test_a_range_added_to_the_vpc_a_moment_ago_is_private(world, somebody, guard
     assert actions(answer)[rule_ids(event)[0]] == "reported"
 
 
+@FORGETS_AND_REMEMBERS
 def test_a_peer_that_was_nobodys_and_has_become_a_node_since_is_of_the_cluster(world, somebody, guard):
     warm = guard()
     peer = world.group("late-nodes")
@@ -51,6 +54,7 @@ def test_a_peer_that_was_nobodys_and_has_become_a_node_since_is_of_the_cluster(w
     )
 
 
+@FORGETS_AND_REMEMBERS
 def test_what_a_list_in_change_holds_is_not_known_and_the_event_comes_again(world, somebody, guard):
     program = guard()
     event = somebody.authorizes(world.node_group, allow("tcp", 10250, world.everyone))
@@ -63,6 +67,7 @@ def test_what_a_list_in_change_holds_is_not_known_and_the_event_comes_again(worl
     closes(program, event, rule_ids(event))
 
 
+@FORGETS_AND_REMEMBERS
 def test_an_ordinary_tag_and_a_rule_add_no_cluster_with_a_milder_mode(world, somebody, guard, tmp_path):
     [dev] = crowds.clusters(world, 1, node_groups=0, name="dev")
     world.emulator.ec2.create_tags(

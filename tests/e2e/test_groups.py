@@ -4,9 +4,12 @@ import pytest
 
 from checks import clauses, closes, findings, leaves
 from events import rule_ids
+from looks import FORGETS_AND_REMEMBERS
 from world import WORLD, allow
 
 KUBELET = allow("tcp", 10250, WORLD)
+pytestmark = FORGETS_AND_REMEMBERS
+
 TAG = {"kubernetes.io/cluster/prod": "owned"}
 
 

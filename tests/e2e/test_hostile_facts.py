@@ -7,6 +7,7 @@ import pytest
 import crowds
 from checks import actions, closes, findings, leaves
 from events import rule_ids
+from looks import FORGETS_AND_REMEMBERS, SWEEP
 from slow_calls import KUBELET, SCENARIOS
 from test_triggers import puts_on
 from world import WORLD, allow
@@ -38,15 +39,20 @@ def interfaces_of(world, group):
 # EC2 lets nobody turn a rule from a group into one from a block, so such a rule is replaced, or another one is edited.
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize(("scenario", "peer"), [("karpenter-node", "cluster_group"), ("pod-group", "node_group")])
-def test_the_rule_that_connects_a_group_with_its_cluster_replaced_by_the_world(world, somebody, guard, scenario, peer):
+def test_the_rule_that_connects_a_group_with_its_cluster_replaced_by_the_world(
+    world, somebody, guard, remembers, scenario, peer
+):
+    """Who remembers sees at the first event that the other rule is new; who forgets waits for its own."""
     group, program = SCENARIOS[scenario](world), guard()
     taken = somebody.revokes(group, *rules_between(world, group, getattr(world, peer)))
     event = somebody.authorizes(group, KUBELET)
-    program.invoke(taken)
-    closes(program, event, rule_ids(event))
+    closes(program, taken, rule_ids(event) if remembers else [])
+    closes(program, event, [] if remembers else rule_ids(event))
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize(("scenario", "peer"), [("karpenter-node", "cluster_group"), ("pod-group", "node_group")])
 def test_a_rule_edited_to_let_in_the_world_and_the_connecting_one_narrowed(world, somebody, guard, scenario, peer):
     group = SCENARIOS[scenario](world)
@@ -68,11 +74,13 @@ def another_teams(world):
     return group
 
 
+@FORGETS_AND_REMEMBERS
 def test_a_load_balancers_group_on_a_plain_host_too_is_not_immune(world, somebody, guard):
     event = somebody.authorizes(another_teams(world), allow("tcp", 8443, WORLD))
     assert actions(leaves(guard(), event)) == {rule_ids(event)[0]: "reported"}
 
 
+@FORGETS_AND_REMEMBERS
 def test_what_a_load_balancers_group_on_a_plain_host_reaches_is_reported(world, somebody, guard):
     event = somebody.authorizes(world.node_group, allow("tcp", 10250, another_teams(world)))
     assert actions(leaves(guard(), event)) == {rule_ids(event)[0]: "reported"}
@@ -93,6 +101,7 @@ def test_a_neighbour_of_a_private_range_is_not(world, somebody, guard, cidr):
     closes(guard(), event, rule_ids(event))
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize("state", ["associating", "disassociating", "disassociated", "failed"])
 def test_a_range_that_is_not_the_vpcs_yet_or_any_more_is_public(world, somebody, guard, state):
     world.range_of(world.vpc, "203.0.113.0/24", state)
@@ -108,12 +117,14 @@ def guest(world):
     return group
 
 
+@FORGETS_AND_REMEMBERS
 def test_the_clusters_range_is_private_to_a_group_of_an_associated_vpc(world, somebody, guard):
     world.range_of(world.vpc, "203.0.113.0/24")
     event = somebody.authorizes(guest(world), allow("tcp", 10250, "203.0.113.0/24"))
     assert actions(leaves(guard(), event)) == {rule_ids(event)[0]: "reported"}
 
 
+@FORGETS_AND_REMEMBERS
 def test_the_own_range_of_an_associated_group_is_private_too(world, somebody, guard):
     world.range_of(world.other_vpc, "203.0.113.0/24")
     event = somebody.authorizes(guest(world), allow("tcp", 10250, "203.0.113.0/24"))
@@ -123,6 +134,7 @@ def test_the_own_range_of_an_associated_group_is_private_too(world, somebody, gu
 # --- prefix lists in change -----------------------------------------------------------------------------------------------
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize("state", ["modify-in-progress", "restore-in-progress", "create-in-progress"])
 def test_a_list_in_change_holds_up_only_the_rule_that_uses_it(world, somebody, guard, state):
     world.list_state(world.everyone, state)
@@ -134,6 +146,7 @@ def test_a_list_in_change_holds_up_only_the_rule_that_uses_it(world, somebody, g
     assert waits in world.rules() and gone not in world.rules()
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize("state", ["modify-complete", "modify-failed", "restore-complete", "restore-failed"])
 def test_a_list_whose_change_is_over_is_read(world, somebody, guard, state):
     world.list_state(world.everyone, state)
@@ -150,6 +163,7 @@ UNREADABLE = {
 }
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize("owner", ["bastion_group", "node_group", "cluster_group"])
 @pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_rule_that_cannot_be_decoded_stops_no_sweep(world, guard, aws, owner, fields):
@@ -160,6 +174,7 @@ def test_a_rule_that_cannot_be_decoded_stops_no_sweep(world, guard, aws, owner, 
     assert not set(gone) & world.rules().keys()
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_rule_that_cannot_be_decoded_shields_no_other_of_its_group(world, somebody, guard, aws, fields):
     [odd] = world.open(world.node_group, allow("tcp", 8443, "10.0.0.0/8"))
@@ -170,6 +185,7 @@ def test_a_rule_that_cannot_be_decoded_shields_no_other_of_its_group(world, some
     assert odd in str(answer.logged_records), "that it could not be read is a finding of its own"
 
 
+@FORGETS_AND_REMEMBERS
 def test_a_sweep_sees_a_group_of_another_vpc_that_is_attached_to_a_node(world, guard):
     rules = world.open(guest(world), KUBELET)
     closes(guard(GUARD_SWEEP_MODE="enforce"), {"sweep": True}, rules)
@@ -187,6 +203,7 @@ def internal(world, cluster="prod", vpc=None):
     return group
 
 
+@FORGETS_AND_REMEMBERS
 def test_the_internal_group_of_a_local_cluster_is_never_touched(world, somebody, guard):
     world.localise("prod")
     leaves(guard(), somebody.authorizes(internal(world), KUBELET))
@@ -199,11 +216,13 @@ def test_the_name_of_another_clusters_internal_group_protects_nothing(world, som
     closes(guard(), event, rule_ids(event))
 
 
+@FORGETS_AND_REMEMBERS
 def test_the_name_of_an_internal_group_protects_nothing_where_the_cluster_is_not_local(world, somebody, guard):
     event = somebody.authorizes(internal(world), KUBELET)
     closes(guard(), event, rule_ids(event))
 
 
+@FORGETS_AND_REMEMBERS
 def test_the_name_of_an_internal_group_protects_nothing_in_another_vpc(world, somebody, guard):
     world.localise("prod")
     event = somebody.authorizes(internal(world, vpc=world.other_vpc), KUBELET)
@@ -251,8 +270,30 @@ def _balancers_tags(world, resource):
     tag(world, resource, **{"elbv2.k8s.aws/cluster": "prod", "ingress.k8s.aws/stack": "shop", **TAG})
 
 
-# What somebody does with the facts about a group, beside opening it. What is taken from a group that has nothing but
-# ordinary tags is missing here: it takes the state to remember them.
+def _all_untagged(world, resource):
+    ec2 = world.emulator.ec2
+    tags = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [resource]}])["Tags"]
+    ordinary = [{"Key": each["Key"]} for each in tags if not each["Key"].startswith("aws:")]
+    if ordinary:
+        ec2.delete_tags(Resources=[resource], Tags=ordinary)
+
+
+def _of_instances(world, interface):
+    if instance := interface.get("Attachment", {}).get("InstanceId"):
+        _all_untagged(world, instance)
+
+
+def _all_taken(world, group):
+    """Everything that a caller may write and that connects the group with its cluster."""
+    _all_untagged(world, group)
+    each_attachment(_of_instances)(world, group)
+    each_attachment(lambda world, each: _all_untagged(world, each["NetworkInterfaceId"]))(world, group)
+    for other in (world.cluster_group, world.node_group):
+        _revoked(world, group, other)
+        _revoked(world, other, group)
+
+
+# What somebody does with the facts about a group, beside opening it.
 FACTS = {
     "the group tagged for a dev cluster": lambda world, group: _of_a_dev_cluster(world, group),
     "the group tagged as a load balancer's": _balancers_tags,
@@ -276,18 +317,41 @@ FACTS = {
 }
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("fact", FACTS)
-def test_no_fact_that_changes_in_the_same_minute_makes_the_verdict_milder(world, somebody, guard, aws, scenario, fact):
-    group = SCENARIOS[scenario](world)
-    put_back = aws.keep()
-    FACTS[fact](world, group)
+# What is taken from a group that has nothing but ordinary tags: it takes the state to remember them.
+TAKEN = {
+    "the tags of the instances deleted": each_attachment(_of_instances),
+    "the tags of the interfaces deleted": each_attachment(
+        lambda world, each: _all_untagged(world, each["NetworkInterfaceId"])
+    ),
+    "everything deleted that connects it": _all_taken,
+}
+FACTS_OF_A_GROUP = [
+    pytest.param(remembers, change, id=f"{'remembers' if remembers else 'forgets'}-{fact}")
+    for facts, who in ((FACTS, (False, True)), (TAKEN, (True,)))
+    for fact, change in facts.items()
+    for remembers in who
+]
+
+
+@pytest.mark.parametrize("prepare", SCENARIOS.values(), ids=SCENARIOS, indirect=True)
+@pytest.mark.parametrize(("remembers", "change"), FACTS_OF_A_GROUP, indirect=["remembers"])
+def test_no_fact_that_changes_in_the_same_minute_makes_the_verdict_milder(
+    world, prepared, somebody, guard, aws, remembers, change
+):
+    """In both orders; and, where it is remembered what was there, by a sweep when the event of the opening is lost."""
+    group, put_back = prepared, aws.keep()
+    change(world, group)
     event = somebody.authorizes(group, KUBELET)
     closes(guard(), event, rule_ids(event))
     put_back()
     event = somebody.authorizes(group, KUBELET)
-    FACTS[fact](world, group)
+    change(world, group)
     closes(guard(), event, rule_ids(event))
+    if remembers:
+        put_back()
+        opened = world.open(group, KUBELET)
+        change(world, group)
+        closes(guard(), SWEEP, opened)
 
 
 # --- many names -----------------------------------------------------------------------------------------------------------
@@ -299,6 +363,7 @@ MANY_NAMES = {
 }
 
 
+@FORGETS_AND_REMEMBERS
 @pytest.mark.parametrize("kind", MANY_NAMES)
 @pytest.mark.parametrize("scenario", ["managed-node-group", "karpenter-node"])
 def test_fifty_cluster_names_in_tags_cost_at_most_three_descriptions(world, somebody, guard, aws, scenario, kind):

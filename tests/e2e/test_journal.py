@@ -50,12 +50,10 @@ def scene(request, world, somebody, looked):
     else:
         service = looked()
         happened, expected = creates(world, somebody)
-    put_back, items = world.emulator.keep(), service.state.items()
+    put_back = world.emulator.keep()
 
     def begin():
         put_back()
-        service.state.restore(items)
-        service.queue.purge()
         service.replace()
         return happened
 
@@ -106,11 +104,9 @@ def test_what_somebody_else_closed_is_never_called_ours(world, somebody, aws, lo
     """The process dies before each of its calls, and before it comes back somebody closes the rule."""
     service = looked()
     delivered, expected = creates(world, somebody)
-    put_back, items = aws.keep(), service.state.items()
+    put_back = aws.keep()
     for nth in range(1, 100):
         put_back()
-        service.state.restore(items)
-        service.queue.purge()
         service.replace()
         call = dies_at(service, aws, nth, False, delivered)
         if call is None or set(revoked_ids([each for each in aws.mutations if each is not call])):

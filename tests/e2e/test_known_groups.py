@@ -156,3 +156,20 @@ def test_without_a_first_look_another_teams_group_is_not_cut_either(world, progr
     attached = puts_on(world, world.interface_of(world.node_group), world.node_group, world.bastion_group)
     breaks_nothing(program(), attached)
     assert dns in world.rules(world.bastion_group)
+
+
+# --- a launch template alone ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_warm", [True, False], ids=["one process", "a new process each time"])
+def test_what_only_a_launch_template_names_is_remembered_though_an_event_saw_its_nodes(
+    world, somebody, known, program, aws, is_warm
+):
+    """The node says all there is to say of the group, so nobody asks for the template; when it is gone, nobody else does."""
+    aws.ec2.delete_tags(Resources=[world.node_group], Tags=[{"Key": "kubernetes.io/cluster/prod"}])
+    function = known()
+    then = lambda: function if is_warm else program()  # noqa: E731
+    leaves(then(), somebody.authorizes(world.node_group, allow("tcp", 8443, "10.0.0.0/8")))
+    aws.ec2.terminate_instances(InstanceIds=world.node_instances)
+    opened = somebody.authorizes(world.node_group, KUBELET)
+    closes(then(), opened, rule_ids(opened))

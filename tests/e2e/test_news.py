@@ -111,7 +111,6 @@ def test_terraform_that_writes_its_rules_again_in_ten_calls_is_no_mail(world, so
     assert not world.notices(), [each.subject for each in world.notices()]
 
 
-@pytest.mark.xfail(reason="messages are not counted by principal yet", strict=True)
 def test_a_principal_is_told_of_twenty_times_an_hour_and_then_once(world, somebody, looked):
     service = looked()
     rules = set()

@@ -14,7 +14,6 @@ from world import WORLD, allow
 KUBELET = allow("tcp", 10250, WORLD)
 HARMLESS = allow("tcp", 8443, "10.0.0.0/8")
 LIST_CALL = "ModifyManagedPrefixListRequest"
-unknown_yet = pytest.mark.xfail(reason="only rules that an event names are told as having been open", strict=True)
 
 
 def was_open_is_told_once(world, service, *events, rule, word="according to the event"):
@@ -57,7 +56,6 @@ def test_a_rule_that_was_edited_in_place_and_back_is_told(world, somebody, looke
     was_open_is_told_once(world, service, there, back, rule=rule)
 
 
-@unknown_yet
 def test_a_list_that_held_the_world_for_a_moment_is_told(world, looked):
     partners = prefix_list(world, "10.20.0.0/16")
     world.open(world.node_group, allow("tcp", 10250, partners))
@@ -68,7 +66,6 @@ def test_a_list_that_held_the_world_for_a_moment_is_told(world, looked):
     was_open_is_told_once(world, service, there, back, rule=None)
 
 
-@unknown_yet
 def test_an_open_group_that_was_attached_for_a_moment_is_told(world, looked):
     group = world.group("debug")
     world.open(group, KUBELET)

@@ -82,10 +82,15 @@ def test_a_table_that_answers_late_delays_no_revoke(world, somebody, known, aws)
     assert revoke.start < min(request.end for request in asked)
 
 
-def test_the_table_is_asked_beside_ec2_and_the_revoke_leaves_after_one_wave(world, somebody, known, program, aws):
-    known()
-    function = program()
-    function.invoke(somebody.authorizes(world.node_group, allow("tcp", 8443, "10.0.0.0/8")))
+@pytest.mark.parametrize("before", ["a sweep", "an event", "both"])
+def test_the_table_is_asked_beside_ec2_and_the_revoke_leaves_after_one_wave(
+    world, somebody, known, program, aws, before
+):
+    function = known()
+    if before == "an event":
+        function = program()
+    if before != "a sweep":
+        function.invoke(somebody.authorizes(world.node_group, allow("tcp", 8443, "10.0.0.0/8")))
     event = somebody.authorizes(world.node_group, KUBELET)
     aws.forget()
     aws.latency = 0.3

@@ -39,6 +39,14 @@ def either(condition: str, made: str, named: str) -> dict[str, Any]:
 
 HERE = {"StringEquals": {"ec2:Region": {"Ref": "AWS::Region"}}}
 
+STACK = {"Id": {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}}
+OWN_RULE_NAME = {"Fn::Sub": ["eks-sg-guard-${Id}", STACK]}
+OWN_RULE = {
+    "Fn::Sub": ["arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/eks-sg-guard-${Id}", STACK]
+}
+# One of all regions has its home in another region, one of the organisation in another account.
+ANY_TRAIL = {"Fn::Sub": "arn:${AWS::Partition}:cloudtrail:*:*:trail/*"}
+
 # Every action that the function may call, with where it may call it and under which condition. An action more, an
 # action less or a wider resource is a decision: make it here as well as in the template.
 READS = {
@@ -55,6 +63,11 @@ READS = {
     "eks:DescribeCluster": (arn("eks", "cluster"), None),
     "eks:ListNodegroups": (arn("eks", "cluster"), None),
     "eks:DescribeNodegroup": (arn("eks", "nodegroup"), None),
+    "cloudtrail:DescribeTrails": ("*", {"StringEquals": {"aws:RequestedRegion": {"Ref": "AWS::Region"}}}),
+    "cloudtrail:GetEventSelectors": (ANY_TRAIL, None),
+    "cloudtrail:GetTrailStatus": (ANY_TRAIL, None),
+    "events:DescribeRule": (OWN_RULE, None),
+    "events:ListTargetsByRule": (OWN_RULE, None),
 }
 TOPICS = [
     either("MakeTopic", "Topic", "TopicArn"),
@@ -192,6 +205,8 @@ OF_EC2 = [
 ]
 TAGS = ["CreateTags", "DeleteTags"]
 OF_EKS = ["CreateCluster", "UpdateClusterConfig", "CreateNodegroup", "UpdateNodegroupVersion", "UpdateNodegroupConfig"]
+OF_CLOUDTRAIL = ["StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors", "StartLogging", "CreateTrail"]
+OF_RULES, OF_TARGETS = ["DisableRule", "DeleteRule", "PutRule", "EnableRule"], ["RemoveTargets", "PutTargets"]
 DUPLICATE = "Client.InvalidPermission.Duplicate"
 
 
@@ -200,7 +215,7 @@ def test_the_pattern_is_exactly_this(resources: dict[str, Any]) -> None:
     of_groups = [{"prefix": {"equals-ignore-case": "sg-"}}, {"exists": False}]
     assert resources["GuardRule"]["Properties"]["EventPattern"] == {
         "account": {"Fn::If": ["HasAccounts", {"Fn::Split": [",", {"Ref": "GuardAccounts"}]}, [{"Ref": "AWS::AccountId"}]]},
-        "source": ["aws.ec2", "aws.eks"],
+        "source": ["aws.ec2", "aws.eks", "aws.cloudtrail"],
         "detail-type": ["AWS API Call via CloudTrail"],
         "detail": {
             # One field with two alternatives is an OR: absent, or this code.
@@ -213,6 +228,7 @@ def test_the_pattern_is_exactly_this(resources: dict[str, Any]) -> None:
                     "requestParameters": {"resourcesSet": {"items": {"resourceId": of_groups}}},
                 },
                 {"eventSource": ["eks.amazonaws.com"], "eventName": OF_EKS},
+                {"eventSource": ["cloudtrail.amazonaws.com"], "eventName": OF_CLOUDTRAIL},
             ],
         },
     }
@@ -279,6 +295,15 @@ def of_eks(name: str, **detail: Any) -> dict[str, Any]:
     return call(name, **{"source": "aws.eks", "eventSource": "eks.amazonaws.com"} | detail)
 
 
+def of_cloudtrail(name: str, **detail: Any) -> dict[str, Any]:
+    return call(name, **{"source": "aws.cloudtrail", "eventSource": "cloudtrail.amazonaws.com"} | detail)
+
+
+def of_rule(name: str, request: Any, **detail: Any) -> dict[str, Any]:
+    where = {"source": "aws.events", "eventSource": "events.amazonaws.com", "requestParameters": request}
+    return call(name, **where | detail)
+
+
 def tags(request: Any, name: str = TAGS[0], **detail: Any) -> dict[str, Any]:
     return call(name, requestParameters=request, **detail)
 
@@ -298,6 +323,11 @@ GROUP, VOLUME = "sg-0aaa1111bbb22222c", "vol-0aaa1111bbb22222c"
         *[pytest.param(call(name, requestParameters=OMITTED), True, id=f"{name}-omitted") for name in OF_EC2],
         *[pytest.param(call(name, errorCode=DUPLICATE), True, id=f"{name}-duplicate") for name in RULES[:2]],
         *[pytest.param(of_eks(name), True, id=name) for name in OF_EKS],
+        *[pytest.param(of_cloudtrail(name), True, id=name) for name in OF_CLOUDTRAIL],
+        *[
+            pytest.param(of_cloudtrail(name, requestParameters=OMITTED), True, id=f"{name}-omitted")
+            for name in OF_CLOUDTRAIL
+        ],
         *[pytest.param(tags(resources_set(GROUP), name), True, id=name) for name in TAGS],
         *[pytest.param(tags(OMITTED, name), True, id=f"{name}-omitted") for name in TAGS],
         pytest.param(tags(resources_set(VOLUME, GROUP)), True, id="tags-of-a-group-among-others"),
@@ -314,6 +344,9 @@ GROUP, VOLUME = "sg-0aaa1111bbb22222c", "vol-0aaa1111bbb22222c"
         pytest.param(call(errorCode="InvalidPermission.Duplicate"), False, id="not-the-code-of-ec2"),
         pytest.param(of_eks(OF_EKS[0], errorCode="ResourceInUseException"), False, id="cluster-refused"),
         pytest.param(call("DeleteSecurityGroup"), False, id="other-call"),
+        pytest.param(of_cloudtrail("PutInsightSelectors"), False, id="other-call-of-cloudtrail"),
+        pytest.param(of_cloudtrail(OF_CLOUDTRAIL[0], errorCode="AccessDenied"), False, id="trail-refused"),
+        pytest.param(of_rule(OF_RULES[0], {"name": "any"}), False, id="another-rule-delivers-this"),
         pytest.param(call("CreateNetworkInterface"), False, id="made-all-day"),
         pytest.param(of_eks("DeleteNodegroup"), False, id="other-call-of-eks"),
         pytest.param(call("DescribeSecurityGroups"), False, id="read"),
@@ -329,12 +362,61 @@ def test_what_the_pattern_lets_through(resources: dict[str, Any], event: dict[st
     assert matches(pattern, event) is delivered
 
 
+@pytest.mark.parametrize(
+    ("event", "delivered"),
+    [
+        *[pytest.param(of_rule(name, {"name": "guard"}), True, id=name) for name in OF_RULES],
+        *[pytest.param(of_rule(name, {"rule": "guard"}), True, id=name) for name in OF_TARGETS],
+        *[pytest.param(of_rule(name, OMITTED), True, id=f"{name}-omitted") for name in OF_RULES + OF_TARGETS],
+        *[pytest.param(of_rule(name, {"name": "another"}), False, id=f"{name}-another") for name in OF_RULES],
+        *[pytest.param(of_rule(name, {"rule": "another"}), False, id=f"{name}-another") for name in OF_TARGETS],
+        pytest.param(of_rule("PutPermission", {"name": "guard"}), False, id="other-call"),
+        pytest.param(of_rule(OF_RULES[0], {"name": "guard"}, errorCode="AccessDenied"), False, id="refused"),
+        pytest.param(of_rule(OF_RULES[0], {"name": "guard"}, account="444455556666"), False, id="foreign-account"),
+    ],
+)
+def test_another_rule_delivers_what_happens_to_the_guards_own(
+    resources: dict[str, Any], event: dict[str, Any], delivered: bool
+) -> None:
+    """A rule that was disabled cannot say so."""
+    text = json.dumps(resources["WatchRule"]["Properties"]["EventPattern"])
+    text = text.replace('{"Ref": "GuardRule"}', '"guard"').replace('{"Ref": "AWS::AccountId"}', f'"{ACCOUNT}"')
+    assert matches(json.loads(text), event) is delivered
+    function = resources["GuardFunction"]["Properties"]["Environment"]["Variables"]
+    assert resources["GuardRule"]["Properties"]["Name"] == function["GUARD_EVENT_RULE"] == OWN_RULE_NAME
+
+
+def test_owners_of_shared_lists_send_changes_of_lists_and_nothing_else(template: dict[str, Any]) -> None:
+    resources = template["Resources"]
+    has_owners = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ListOwners"}, ""]}]}
+    owners = {"Fn::Split": [",", {"Ref": "ListOwners"}]}
+    rule, bus = resources["SharedListRule"], resources["SharedListEvents"]
+    assert template["Conditions"]["HasListOwners"] == has_owners
+    for each in (rule, bus, resources["SharedListRulePermission"]):
+        assert each["Condition"] == "HasListOwners"
+    assert rule["Properties"]["EventPattern"] == {
+        "account": owners,
+        "source": ["aws.ec2"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "errorCode": [{"exists": False}],
+            "eventSource": ["ec2.amazonaws.com"],
+            "eventName": ["ModifyManagedPrefixList", "RestoreManagedPrefixListVersion"],
+        },
+    }
+    statement = bus["Properties"]["Statement"]
+    assert (statement["Principal"], statement["Action"]) == ({"AWS": owners}, "events:PutEvents")
+    assert statement["Condition"] == {"StringEquals": {"events:source": "aws.ec2"}}
+
+
 def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) -> None:
-    rule = resources["GuardRule"]["Properties"]
-    (target,) = rule["Targets"]
-    assert target["Arn"] == {"Fn::GetAtt": ["GuardFunction", "Arn"]}
-    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["RuleDeadLetterQueue", "Arn"]}}
-    assert not {"Input", "InputPath", "InputTransformer"} & set(target), "the function wants the whole event"
+    rules = ("GuardRule", "WatchRule", "SharedListRule")
+    for rule in rules:
+        (target,) = resources[rule]["Properties"]["Targets"]
+        assert target["Arn"] == {"Fn::GetAtt": ["GuardFunction", "Arn"]}
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["RuleDeadLetterQueue", "Arn"]}}
+        assert not {"Input", "InputPath", "InputTransformer"} & set(target), "the function wants the whole event"
+        assert resources[rule]["Properties"]["State"] == {"Ref": "RuleState"}
 
     policy = resources["RuleDeadLetterQueuePolicy"]["Properties"]
     assert policy["Queues"] == [{"Ref": "RuleDeadLetterQueue"}]
@@ -342,11 +424,14 @@ def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) ->
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
     swept = {"Fn::If": ["HasSweep", {"Fn::GetAtt": ["SweepRule", "Arn"]}, {"Ref": "AWS::NoValue"}]}
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": [{"Fn::GetAtt": ["GuardRule", "Arn"]}, swept]}}
+    shared = {"Fn::If": ["HasListOwners", {"Fn::GetAtt": ["SharedListRule", "Arn"]}, {"Ref": "AWS::NoValue"}]}
+    senders = [{"Fn::GetAtt": ["GuardRule", "Arn"]}, {"Fn::GetAtt": ["WatchRule", "Arn"]}, shared, swept]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": senders}}
 
-    permission = resources["GuardRulePermission"]["Properties"]
-    assert permission["Principal"] == "events.amazonaws.com"
-    assert permission["SourceArn"] == {"Fn::GetAtt": ["GuardRule", "Arn"]}
+    for rule in rules:
+        permission = resources[f"{rule}Permission"]["Properties"]
+        assert permission["Principal"] == "events.amazonaws.com"
+        assert permission["SourceArn"] == {"Fn::GetAtt": [rule, "Arn"]}
 
 
 def test_an_event_that_the_function_fails_on_is_kept(resources: dict[str, Any]) -> None:
@@ -413,6 +498,7 @@ def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> No
     variables = template["Resources"]["GuardFunction"]["Properties"]["Environment"]["Variables"]
     assert {name: value for name, value in variables.items() if set(value) != {"Ref"}} == {
         "GUARD_OWN_ROLE_ARN": {"Fn::GetAtt": ["GuardRole", "Arn"]},
+        "GUARD_EVENT_RULE": OWN_RULE_NAME,
         "GUARD_TOPIC_ARN": either("MakeTopic", "Topic", "TopicArn"),
         "GUARD_RECORD_TOPIC_ARN": either("MakeRecordTopic", "RecordTopic", "RecordTopicArn"),
         "GUARD_STATE_TABLE": either("MakeStateTable", "GuardTable", "StateTable"),
@@ -435,8 +521,9 @@ def test_a_member_account_allows_what_the_guard_does_at_home_and_forwards_what_i
             return [everywhere(each) for each in resource]
         return {"Fn::Sub": resource["Fn::Sub"].replace("${AWS::Region}", "*")} if isinstance(resource, dict) else resource
 
-    touches_ec2 = [each for each in statements(resources) if listed(each["Action"])[0].startswith(("ec2:", "eks:"))]
-    assert granted == {each["Sid"]: (each["Action"], everywhere(each["Resource"])) for each in touches_ec2}
+    there = ("ec2:", "eks:", "cloudtrail:")
+    in_members = [each for each in statements(resources) if listed(each["Action"])[0].startswith(there)]
+    assert granted == {each["Sid"]: (each["Action"], everywhere(each["Resource"])) for each in in_members}
     here = {"account": [{"Ref": "AWS::AccountId"}]}
     pattern = {**resources["GuardRule"]["Properties"]["EventPattern"], **here}
     assert member["ForwardRule"]["Properties"]["EventPattern"] == pattern
@@ -450,7 +537,7 @@ def test_the_bus_takes_events_of_the_listed_accounts_alone(template: dict[str, A
     statement = bus["Properties"]["Statement"]
     assert statement["Principal"] == {"AWS": {"Fn::Split": [",", {"Ref": "GuardAccounts"}]}}
     assert statement["Action"] == "events:PutEvents"
-    assert statement["Condition"] == {"StringEquals": {"events:source": ["aws.ec2", "aws.eks"]}}
+    assert statement["Condition"] == {"StringEquals": {"events:source": ["aws.ec2", "aws.eks", "aws.cloudtrail"]}}
 
 
 def test_everything_is_looked_at_on_a_schedule(template: dict[str, Any]) -> None:

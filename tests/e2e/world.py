@@ -5,9 +5,11 @@ prod           cluster group on control-plane interfaces, a managed node group w
 bastion        an ordinary group on an ordinary instance in the same VPC
 team           another team's group, on an instance in another VPC that somebody tagged as a node by hand
 everyone       a customer prefix list that holds 0.0.0.0/0
+audit          a trail of all regions, without which no event would come
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.eks import eks_backends
@@ -15,6 +17,7 @@ from moto.eks import eks_backends
 from aws_behaviour.prefix_lists import finish
 from aws_behaviour.vpcs import associations, set_range
 from emulator import ACCOUNT, REGION, Emulator, Message
+from trails import make_trail
 from work_queue import WorkQueue
 
 WORLD = "0.0.0.0/0"
@@ -22,6 +25,7 @@ WORLD_V6 = "::/0"
 OFFICE = "198.51.100.7/32"  # one public address
 VPC_RANGE = "10.0.0.0/16"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/prod-cluster"
+LONG_AGO = datetime(2024, 2, 29, tzinfo=UTC)  # when the cluster was made: before any guard
 EKS_ACCOUNT = "999999999999"  # the account whose instances run the control plane
 
 
@@ -73,11 +77,15 @@ class World:
     people_topic: str = ""
     record_topic: str = ""
     node_instances: list[str] = field(default_factory=list)
+    table: str = ""  # of a guard that has looked at all this; none: it remembers nothing
 
     @classmethod
     def seed(cls, emulator: Emulator) -> "World":
         """An empty account, then everything above."""
-        emulator.reset()
+        return emulator.seeded(cls._made)
+
+    @classmethod
+    def _made(cls, emulator: Emulator) -> "World":
         world = cls(emulator)
         ec2, eks, sns = emulator.ec2, emulator.eks, emulator.sns
         world.vpc = ec2.create_vpc(CidrBlock=VPC_RANGE, AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
@@ -92,6 +100,7 @@ class World:
 
         cluster = eks.create_cluster(name="prod", roleArn=ROLE, resourcesVpcConfig={"subnetIds": subnets})["cluster"]
         world.cluster_group = cluster["resourcesVpcConfig"]["clusterSecurityGroupId"]
+        eks_backends[ACCOUNT][REGION].clusters["prod"].created_at = LONG_AGO
         for subnet in subnets:
             world.interface(
                 world.cluster_group, "Amazon EKS prod", subnet=subnet, owner=EKS_ACCOUNT, requester="AROAEKS:AmazonEKS"
@@ -123,6 +132,7 @@ class World:
         world.everyone = ec2.create_managed_prefix_list(
             PrefixListName="everyone", Entries=entries, MaxEntries=5, AddressFamily="IPv4"
         )["PrefixList"]["PrefixListId"]
+        make_trail(emulator, IsMultiRegionTrail=True)
         world.people_topic = sns.create_topic(Name="people")["TopicArn"]
         world.record_topic = sns.create_topic(Name="records")["TopicArn"]
 
@@ -244,6 +254,11 @@ class World:
         return pages["NetworkInterfaces"][0]["NetworkInterfaceId"]
 
     # --- the state ---
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of a guard of this world."""
+        return {"GUARD_STATE_TABLE": self.table} if self.table else {}
 
     def state_table(self) -> str:
         """A new table as the template makes it; its name, for `GUARD_STATE_TABLE`."""

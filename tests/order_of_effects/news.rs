@@ -106,3 +106,52 @@ async fn what_a_controller_writes_and_is_only_to_be_looked_at_waits_for_the_dige
         assert_eq!(case.world.notices().len(), notices, "{description}");
     }
 }
+
+/// Opens another world rule on another port, by that user.
+async fn opens(case: &Case, n: u16, by: &str) {
+    let (id, port) = (format!("sgr-{n}"), 9000 + n);
+    case.world.rules.lock().unwrap().push(rule(&id, Packets::Tcp(port, port), "0.0.0.0/0"));
+    let mut event = authorize(&format!("e-{n}"), &[&id]);
+    let said = &mut event["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0];
+    (said["fromPort"], said["toPort"]) = (port.into(), port.into());
+    event["detail"]["userIdentity"]["arn"] = format!("arn:aws:iam::111122223333:user/{by}").into();
+    case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_twenty_messages_of_a_principal_in_an_hour_comes_one_summary_and_machines_get_all() {
+    let case = looked_at(vec![]).await;
+    for n in 0..25 {
+        opens(&case, n, "kim").await;
+    }
+    assert_eq!(sent(&case.world), (21, 25));
+    let last = email::text(&case.world.notices()[20]);
+    assert!(last.contains("last message about this principal until") && last.contains("sgr-20"), "{last}");
+    opens(&case, 25, "sam").await;
+    assert_eq!(sent(&case.world), (22, 26), "another principal is heard of");
+    case.world.milliseconds.fetch_add(3_600_000, Ordering::Relaxed);
+    opens(&case, 26, "kim").await;
+    assert_eq!(sent(&case.world), (23, 27), "the next hour");
+    case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    let digest = email::text(case.world.notices().last().unwrap());
+    for n in 21..25 {
+        assert!(digest.contains(&format!("(sgr-{n})")) || digest.contains("more"), "sgr-{n}: {digest}");
+    }
+    assert!(digest.contains("Unchanged, and still open: 23 findings"), "{digest}");
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_count_lets_every_message_through() {
+    let case = looked_at(vec![]).await;
+    for n in 0..19 {
+        opens(&case, n, "kim").await;
+    }
+    *case.world.state_is_down.lock().unwrap() = true;
+    for n in 19..25 {
+        let world = &case.world;
+        let id = format!("sgr-{n}");
+        world.rules.lock().unwrap().push(kubelet(&id));
+        let _error = case.guard.handle(&authorize(&format!("e-{n}"), &[&id]), Timestamp::MAX).await.unwrap_err();
+    }
+    assert_eq!(sent(&case.world).0, 25);
+}

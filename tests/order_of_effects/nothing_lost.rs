@@ -56,6 +56,39 @@ async fn retried(world: &Arc<World>, event: &Value) {
     panic!("five tries were not enough");
 }
 
+/// A process gets an event about two groups, one of them open, and dies at its nth call. What it logged, whether it lived,
+/// and whether anything was sent.
+async fn logged_by(n: usize) -> (Vec<Vec<Action>>, bool, bool) {
+    let case = looked_at(vec![]).await;
+    let world = &case.world;
+    world.rules.lock().unwrap().push(from_list("sgr-1"));
+    world.rules_beside.lock().unwrap().push(from_list("sgr-2"));
+    *world.peer_is_tagged.lock().unwrap() = true;
+    *world.prefix_list.lock().unwrap() = Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+    let mut event = call("ModifyManagedPrefixList", "e-1");
+    event["detail"]["requestParameters"] = json!({"ModifyManagedPrefixListRequest": {"PrefixListId": "pl-1"}});
+    LOGGED.take();
+    let lived = lives(&case, n, &event).await;
+    let of_group = |(group, actions)| (group == Some(GROUP.to_owned())).then_some(actions);
+    let logged = LOGGED.take().into_iter().filter_map(of_group).collect();
+    (logged, lived, !world.calls("send").is_empty())
+}
+
+#[tokio::test]
+async fn what_was_done_in_a_group_is_logged_as_soon_as_it_was_and_once() {
+    let mut is_logged_early = false;
+    for n in 0.. {
+        let (logged, lived, is_sent) = logged_by(n).await;
+        is_logged_early |= !lived && !is_sent && logged == [[Action::Revoked]];
+        assert!(logged.len() <= 1, "{n}: {logged:?}");
+        if lived {
+            assert_eq!(logged, [[Action::Revoked]]);
+            break;
+        }
+    }
+    assert!(is_logged_early, "a process that dies before it tells anybody has logged it");
+}
+
 /// The last call that a world saw before the process died.
 fn last(world: &World) -> String {
     world.calls("").pop().unwrap_or_default()

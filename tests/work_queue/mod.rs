@@ -7,6 +7,8 @@ use eks_sg_guard::model::member::Member;
 
 use super::*;
 
+mod moments;
+
 const ARN: &str = "arn:aws:sqs:us-east-1:111122223333:guard";
 
 pub(crate) fn name() -> Queue {
@@ -359,8 +361,16 @@ async fn a_group_that_is_gone_is_told_if_it_was_a_clusters() {
         if is_known {
             let (now, roles) = (case.now(), BTreeSet::from([Role::Node]));
             let (attachments, node_groups) = (BTreeSet::new(), BTreeSet::new());
-            let member =
-                Member { created_at: None, node_groups, roles, attachments, is_proven: true, since: now, at: now };
+            let member = Member {
+                created_at: None,
+                node_groups,
+                is_whole: false,
+                roles,
+                attachments,
+                is_proven: true,
+                since: now,
+                at: now,
+            };
             case.world.members.lock().unwrap().insert(GROUP.into(), [("prod".to_owned(), member)].into());
         }
         *case.world.group_is_gone.lock().unwrap() = true;

@@ -106,7 +106,9 @@ fn of_subject(subject: &Target) -> String {
             let groups = if groups.is_empty() { "groups".to_owned() } else { groups.join(", ") };
             format!("{groups} on {}", attachment.as_deref().unwrap_or("an interface or instance"))
         }
-        Target::PrefixList(id) => format!("those that use {id}"),
+        Target::PrefixList(change) => format!("those that use {}", change.list),
+        Target::Trails => "none; the trails".to_owned(),
+        Target::EventRule(_) => "none; a rule of EventBridge".to_owned(),
         Target::Cluster { name, node_group } => {
             let of = node_group.as_ref().map(|nodes| format!("node group {} of ", plain(nodes))).unwrap_or_default();
             format!("those of {of}cluster {}", plain(name))

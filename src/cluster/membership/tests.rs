@@ -382,6 +382,7 @@ fn what_a_group_was_a_moment_ago_counts_on_while_the_cluster_and_an_attachment_a
     let member = |at: i64, created: Option<i64>, attachment: &str| Member {
         created_at: created.map(hour),
         node_groups: std::collections::BTreeSet::new(),
+        is_whole: false,
         roles: [Role::Node].into(),
         attachments: [attachment.to_owned()].into(),
         is_proven: false,

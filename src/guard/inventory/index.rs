@@ -23,6 +23,8 @@ const MAX_ENTRIES: usize = 20_000;
 pub(super) struct Hint {
     /// What EKS is asked for.
     pub(super) named: Named,
+    /// What EKS is asked for besides where no node shows it any more: launch templates take two round trips.
+    pub(super) planned: Named,
     /// Groups that connect it with its cluster.
     pub(super) neighbours: BTreeSet<String>,
 }
@@ -44,14 +46,22 @@ impl Index {
         let mut all = Hint::default();
         for hint in groups.iter().filter_map(|group| known.get(group)) {
             add(&mut all.named, &hint.named);
+            add(&mut all.planned, &hint.planned);
             all.neighbours.extend(hint.neighbours.iter().cloned());
         }
         all
     }
 
-    /// What was found when a group was read, in place of what was known.
-    pub(super) fn learn(&self, group: &str, hint: Hint) {
-        room(&mut self.groups.lock().unwrap_or_else(PoisonError::into_inner)).insert(group.to_owned(), hint);
+    /// What was found when a group was read, in place of what was known. Unless everything was read (`is_whole`), what is
+    /// planned stays, since nobody asked for it.
+    pub(super) fn learn(&self, group: &str, mut hint: Hint, is_whole: bool) {
+        let mut known = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = known.get(group).filter(|_| !is_whole) {
+            let is_of = |(cluster, _): &(&String, &BTreeSet<String>)| hint.named.contains_key(*cluster);
+            let planned: Named = before.planned.iter().filter(is_of).map(|(k, v)| (k.clone(), v.clone())).collect();
+            add(&mut hint.planned, &planned);
+        }
+        room(&mut known).insert(group.to_owned(), hint);
     }
 
     /// Adds every group that EKS names for a cluster. Nothing else names those of launch templates without nodes.

@@ -39,7 +39,10 @@ impl Inventory {
         raw.recalled = recalled;
         let mut noted = |what: &str, source| unread.push((None, Unread { what: what.to_owned(), source }));
         match self.named(&raw, &hint).await {
-            Ok(named) => clusters.ask(self.eks.as_ref(), &named).await,
+            Ok(mut named) => {
+                self.plan(&mut named, &raw, &hint);
+                clusters.ask(self.eks.as_ref(), &named).await;
+            }
             Err(error) => noted("which of the clusters in tags there are", error),
         }
         match self.clusters_of_control_planes(&raw, &clusters.known(&raw)).await {
@@ -127,6 +130,16 @@ impl Inventory {
             named.entry(name).or_default();
         }
         Ok(named)
+    }
+
+    /// Adds the node groups whose launch templates name a group, where no node says as much.
+    fn plan(&self, named: &mut Named, raw: &RawState, hint: &Hint) {
+        let view = self.view(raw, &[]);
+        for (cluster, node_groups) in &hint.planned {
+            if raw.groups.iter().any(|group| !view.is_on_a_node(&group.id, cluster)) {
+                named.entry(cluster.clone()).or_default().extend(node_groups.iter().cloned());
+            }
+        }
     }
 
     /// The clusters of the VPC, for groups on what may be a control plane and is none of the clusters' that are known: who

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::snapshot::Unread;
 use crate::cluster::membership::{
-    Facts, Membership, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged, membership,
+    AWS_CLUSTER_TAG, Facts, Membership, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged, membership,
 };
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Rules};
@@ -255,6 +255,12 @@ impl<'a> View<'a> {
         !self.raw.is_complete(group) && !self.is_seen(group)
     }
 
+    /// Whether an instance shows what the launch template of its node group would say: AWS tagged it with the cluster.
+    pub(super) fn is_on_a_node(&self, group: &str, cluster: &str) -> bool {
+        let instances = self.instances.get(group).into_iter().flatten();
+        instances.filter_map(|node| node.tags.get(AWS_CLUSTER_TAG)).any(|name| name == cluster)
+    }
+
     fn is_seen(&self, group: &GroupFacts) -> bool {
         self.interfaces.contains_key(group.id.as_str()) || self.instances.contains_key(group.id.as_str())
     }
@@ -285,6 +291,11 @@ impl<'a> View<'a> {
         let interfaces = self.interfaces.get(group.id.as_str()).into_iter().flatten().map(|interface| &interface.id);
         let instances = self.instances.get(group.id.as_str()).into_iter().flatten().map(|instance| &instance.id);
         interfaces.chain(instances).take(MAX_ATTACHMENTS).cloned()
+    }
+
+    /// Whether everything of the clusters was read.
+    pub(super) fn is_sweep(&self) -> bool {
+        self.raw.vpcs.is_some()
     }
 
     /// When this was read.

@@ -48,6 +48,7 @@ impl View<'_> {
                 .filter(|nodes| names_it(nodes, &group.id))
                 .map(|nodes| nodes.name.clone())
                 .collect(),
+            is_whole: self.is_sweep(),
             roles: roles.clone(),
             attachments: attachments.clone(),
             is_proven: found.rank == Rank::Proven,

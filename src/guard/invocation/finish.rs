@@ -12,10 +12,11 @@ use crate::guard::journal;
 use crate::guard::left_over::{self, Tried};
 use crate::guard::needs::Missing;
 use crate::guard::news::News;
-use crate::guard::notify::{Outgoing, notify};
+use crate::guard::notify::{Outgoing, notify, within_allowance};
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
+use crate::guard::waiting;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
 use crate::model::group::{Group, PrefixList};
@@ -24,6 +25,8 @@ use crate::report::finding::{Finding, worst_first};
 use crate::report::notice;
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{About, Record};
+use crate::report::waiting::for_digest;
+use jiff::Timestamp;
 
 /// What is to be said of one group or cluster because of one call.
 struct Topic {
@@ -49,8 +52,9 @@ impl Topic {
 impl Invocation<'_> {
     /// Notifies everybody, whatever else failed, and says what is not done.
     pub(in crate::guard) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
-        self.send_again().await;
         let missing = self.missing().await;
+        let missing = self.still_missing(missing);
+        self.send_again().await;
         let exposed = self.exposed().await;
         let mut topics = self.topics(missing);
         let others = self.joined(&mut topics);
@@ -74,14 +78,21 @@ impl Invocation<'_> {
             return Ok(Response::repeat(event));
         }
         let is_event = self.context.event.is_some();
+        let ports = &self.context.setup.ports;
         for Topic { group, findings, .. } in &topics {
             self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings, is_event));
         }
-        let records: Vec<Record> = topics.into_iter().map(|topic| self.record(topic)).collect();
-        let messages = self.messages(&records);
+        let records: Vec<Record> = topics.iter().map(|topic| self.told(topic)).collect();
+        let waited = if is_event || self.is_part { Vec::new() } else { waiting::due(ports, None).await };
+        let mut messages = self.messages(&records, &waited);
+        news.unsay(&within_allowance(ports, &mut messages).await);
         let records: Vec<Record> = records.into_iter().flat_map(Record::split).collect();
-        let unsent = notify(&self.context.setup.ports, &messages).await;
+        let unsent = notify(ports, &messages).await;
         let is_notified = unsent.is_empty();
+        if is_notified {
+            waiting::sent(ports, &waited).await;
+        }
+        self.problems.extend(waiting::keep(ports, &records).await);
         let is_told = !is_notified || messages.iter().any(Outgoing::is_for_people);
         self.problems.extend(unsent);
         if is_notified {
@@ -108,37 +119,36 @@ impl Invocation<'_> {
             let is_changed = |result: &&StepResult| result.action.is_closed_by_us();
             let changed = results.iter().filter(is_changed).map(|result| result.finding.rule.id.clone());
             self.changed.entry(group.id.clone()).or_default().extend(changed);
-            let mut findings = self.findings(&group, results, about, here);
-            if let Some(at) = closed_at {
-                for finding in &mut findings {
-                    finding.close(at, &group.rules);
-                }
-            }
+            self.unfinished(&group, &results);
+            let missing = here.into_iter().map(|(_, finding)| finding);
+            let findings = findings(&group, results, about.into_iter().chain(missing), closed_at);
             topics.push(Topic { group, known, event: self.context.event.cloned(), findings });
         }
         topics
     }
 
-    /// What is to be said of a group.
-    fn findings(
-        &mut self,
-        group: &Group,
-        results: Vec<StepResult>,
-        about: Vec<Finding>,
-        missing: Missing,
-    ) -> Vec<Finding> {
+    /// What of the rules of a group is not done.
+    fn unfinished(&mut self, group: &Group, results: &[StepResult]) {
         for result in results.iter().filter(|result| result.is_unfinished) {
             let why = result.detail.as_deref().unwrap_or("no reason known");
             self.problems.push(format!("rule `{}` of `{}`: {why}", result.finding.rule.id, group.id));
         }
-        // What lets nobody in yet is not told, although the policy would mind.
-        let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
-        let results = results.into_iter().filter(is_told);
-        let mut findings: Vec<Finding> = results.map(|result| finding(result, group)).collect();
-        findings.extend(about);
-        findings.extend(missing.into_iter().map(|(_, finding)| finding));
-        worst_first(&mut findings);
-        findings
+    }
+
+    /// Logs the record of the last group, if something was done in it: whatever happens to the process in the next one, the
+    /// log has it.
+    pub(super) fn log_what_is_done(&mut self) {
+        let is_done = |mended: &&MendedGroup| mended.results.iter().any(|result| result.action.is_closed_by_us());
+        let Some(mended) = self.looked_at.last().filter(is_done) else { return };
+        let MendedGroup { group, known, closed_at, results, about, .. } = mended;
+        if self.logged.contains_key(&group.id) {
+            return;
+        }
+        let findings = findings(group, results.clone(), about.iter().cloned(), *closed_at);
+        let event = self.context.event.cloned();
+        let record = self.record(&Topic { group: group.clone(), known: *known, event, findings });
+        record.clone().split().iter().for_each(self.context.setup.ports.record_log);
+        self.logged.insert(group.id.clone(), record);
     }
 
     /// What other tries did: of this very event, or of an earlier sweep in a sweep, with what was found now; of any other
@@ -178,21 +188,37 @@ impl Invocation<'_> {
         News::of(state.as_ref(), location, self.context.event, each, ports.clock.now()).await
     }
 
-    fn record(&self, mut topic: Topic) -> Record {
-        let Setup { ports, policy, location, modes, .. } = self.context.setup;
-        let mode = modes.of(policy, &topic.group, topic.known).0;
-        let findings = std::mem::take(&mut topic.findings);
-        let mut record = Record::of(location, policy, mode, topic.about(), findings, topic.event.as_ref());
-        let elapsed = ports.clock.now().duration_since(self.context.started);
-        record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
+    /// The record of a topic, counted, and logged if it says more than what was logged at once.
+    fn told(&self, topic: &Topic) -> Record {
+        let mut record = self.record(topic);
+        let logged = topic.event.as_ref().map(|event| &event.id) == self.context.event.map(|event| &event.id);
+        if let Some(logged) = self.logged.get(&topic.group.id).filter(|_| logged) {
+            let duration_ms = std::mem::replace(&mut record.duration_ms, logged.duration_ms);
+            if record == *logged {
+                self.context.setup.ports.metrics.record(&record);
+                return record;
+            }
+            record.duration_ms = duration_ms;
+        }
+        let Setup { ports, .. } = self.context.setup;
         ports.metrics.record(&record);
         record.clone().split().iter().for_each(ports.record_log);
         record
     }
 
+    fn record(&self, topic: &Topic) -> Record {
+        let Setup { ports, policy, location, modes, .. } = self.context.setup;
+        let mode = modes.of(policy, &topic.group, topic.known).0;
+        let findings = topic.findings.clone();
+        let mut record = Record::of(location, policy, mode, topic.about(), findings, topic.event.as_ref());
+        let elapsed = ports.clock.now().duration_since(self.context.started);
+        record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
+        record
+    }
+
     /// Machines get every record that is not compliant, in parts if it is large. People get one notice of a call; a sweep
     /// makes a digest per cluster of what it found.
-    fn messages(&self, records: &[Record]) -> Vec<Outgoing> {
+    fn messages(&self, records: &[Record], waited: &[Record]) -> Vec<Outgoing> {
         let now = self.context.setup.ports.clock.now();
         let is_sweep = self.context.event.is_none();
         let mut calls: BTreeMap<Option<&str>, Vec<&Record>> = BTreeMap::new();
@@ -217,7 +243,9 @@ impl Invocation<'_> {
             }
         }
         if is_sweep && !self.is_part {
-            messages.extend(notice::digests(records).into_iter().map(Outgoing::once));
+            let waited = waited.iter().map(for_digest);
+            let found: Vec<Record> = records.iter().cloned().chain(waited).collect();
+            messages.extend(notice::digests(&found).into_iter().map(Outgoing::once));
         }
         messages
     }
@@ -259,6 +287,23 @@ fn forget_unsaid(learnt: &mut Learnt, findings: &[Finding], is_event: bool) {
         })
     };
     learnt.rules.retain(|known| !learnt.unmarked.contains(&known.rule.id) || !is_unsaid(&known.rule.id));
+}
+
+/// What is to be said of a group, worst first. What lets nobody in yet is not told, although the policy would mind.
+fn findings(
+    group: &Group,
+    results: Vec<StepResult>,
+    about: impl IntoIterator<Item = Finding>,
+    closed_at: Option<Timestamp>,
+) -> Vec<Finding> {
+    let is_told = |result: &StepResult| result.finding.verdict > Verdict::Allow && result.action != Action::None;
+    let results = results.into_iter().filter(is_told);
+    let mut findings: Vec<Finding> = results.map(|result| finding(result, group)).chain(about).collect();
+    worst_first(&mut findings);
+    if let Some(at) = closed_at {
+        findings.iter_mut().for_each(|finding| finding.close(at, &group.rules));
+    }
+    findings
 }
 
 fn finding(result: StepResult, group: &Group) -> Finding {

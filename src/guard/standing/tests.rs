@@ -92,6 +92,10 @@ fn each_sentence_of_the_design() {
     let without = |was_there| Memory::Read(Remembered { baseline: None, was_there, ..remembered() });
     let shared = |group: Group| Group { is_shared: true, ..group };
     let since = |group: Group, time: &str| Group { clusters_since: Some(at(time)), ..group };
+    let configured = |group: Group| {
+        let role = RoleEvidence { role: Role::Node, evidence: Evidence::Configured, strong: true };
+        Group { roles: vec![role], ..group }
+    };
     let tied = |ties: &[&str]| Group { ties: names(ties), ..of(&["prod"]) };
     let prod = || of(&["prod"]);
     let (old, other) = (rule("sgr-1", "0.0.0.0/0"), rule("sgr-2", "0.0.0.0/0"));
@@ -141,6 +145,22 @@ fn each_sentence_of_the_design() {
         // Came later.
         ("the look was without the group", &old, prod(), without(false), elsewhere, NEW),
         ("it was another's, on nothing", &old, prod(), in_context_of(&of(&[])), attached, NEW),
+        (
+            "nobody's, and the policy names it since",
+            &old,
+            configured(prod()),
+            in_context_of(&of(&[])),
+            elsewhere,
+            KNOWN,
+        ),
+        (
+            "so it does a group of another team",
+            &old,
+            configured(prod()),
+            in_context_of(&shared(of(&[]))),
+            elsewhere,
+            "refused",
+        ),
         (
             "all its clusters were made after the guard began",
             &old,

@@ -22,6 +22,7 @@ fn opened(minutes: i64) -> Sighting {
 
 fn seen(action: Action) -> Sighting {
     Sighting {
+        is_said_once: false,
         action,
         opened: None,
         is_left: false,
@@ -504,4 +505,32 @@ proptest! {
         prop_assert_eq!(one.clone().merge(two.clone()), two.clone().merge(one.clone()));
         prop_assert_eq!(one.clone().merge(two.clone()).merge(three.clone()), one.merge(two.merge(three)));
     }
+}
+
+#[test]
+fn what_is_said_once_is_quiet_as_long_as_it_stands_and_news_when_it_is_worse() {
+    let unread = |severity| Sighting {
+        is_said_once: true,
+        rule: Some("trails-unread".to_owned()),
+        ..Sighting { said: Said { severity: Some(severity), ..Said::default() }, ..seen(Action::Reported) }
+    };
+    let first = unread(Severity::Medium);
+    let known = History::default().with(&first, &Notification::Send, at(0));
+    for minutes in [1, 61, 1_441, 10_000] {
+        let notification = known.notification(&first, at(minutes));
+        assert_eq!(notification, Notification::Quiet { last: at(0) }, "after {minutes} min");
+    }
+    assert_eq!(known.notification(&unread(Severity::High), at(2)), Notification::Send);
+    assert!(known.ends() > Some(at(7 * 1_440)), "longer than sweeps are apart");
+}
+
+#[test]
+fn what_was_over_in_between_is_news_at_once() {
+    let blind = Sighting { rule: Some("no-trail".to_owned()), ..seen(Action::Reported) };
+    let known = History::default().with(&blind, &Notification::Send, at(0));
+    assert_eq!(known.notification(&blind, at(5)), Notification::Quiet { last: at(0) });
+    let over = known.over(at(6)).unwrap();
+    assert_eq!(over.notification(&blind, at(7)), Notification::Send);
+    assert_eq!(known.clone().merge(over.clone()).notification(&blind, at(7)), Notification::Send);
+    assert_eq!((over.over(at(8)), History::default().over(at(8))), (None, None), "nothing to keep");
 }

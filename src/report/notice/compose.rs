@@ -31,12 +31,23 @@ fn of_account(record: &Record) -> Notice {
     let why = lines.next();
     let mut facts = vec![("Where", place(record)), ("Why", why.unwrap_or_default())];
     if let Some(actor) = &record.actor {
-        facts.push(("Who", principal(actor)));
-        facts.push(("Call", record.event_name.as_deref().map(plain).unwrap_or_default()));
+        let is_of_sight = record.findings.iter().any(|finding| finding.sight().is_some());
+        facts.extend(if is_of_sight {
+            who(record)
+        } else {
+            let call = record.event_name.as_deref().map(plain).unwrap_or_default();
+            vec![("Who", principal(actor)), ("Call", call)]
+        });
     }
     let more: Vec<String> = lines.collect();
     let about = record.findings.first().filter(|_| !more.is_empty());
     let about = about.map(|finding| Section { title: what(finding), status: status(finding).to_owned(), lines: more });
+    let others = record.findings.iter().skip(1).map(|finding| Section {
+        title: what(finding),
+        status: status(finding).to_owned(),
+        lines: finding.detail.as_deref().unwrap_or_default().lines().map(plain).collect(),
+    });
+    let again = record.findings.iter().find_map(|finding| finding.contested.as_ref()).map(source::again);
     let (what, headline) = match record.findings.first().map(|finding| &finding.subject) {
         Some(Subject::Check(Check::ReadDenied)) => {
             let what = "the guard is not allowed to look".to_owned();
@@ -48,6 +59,7 @@ fn of_account(record: &Record) -> Notice {
             let headline = "something could not be handled to its end, so what it opened may still be open".to_owned();
             (what, headline)
         }
+        Some(Subject::Check(check)) if check.is_of_sight() => blindness(*check),
         Some(Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
             (headline(&findings), headline(&findings))
         }
@@ -56,11 +68,29 @@ fn of_account(record: &Record) -> Notice {
         subject: subject(record.severity, &format!("{account} {region}"), &what),
         headline,
         facts,
-        sections: about.into_iter().collect(),
+        sections: about.into_iter().chain(others).collect(),
+        rest: again,
         steps: next_steps(&findings),
         thread: format!("{account}/{region}"),
         ..Notice::default()
     }
+}
+
+/// What is wrong with the guard's sight, for the subject and for the headline.
+fn blindness(check: Check) -> (String, String) {
+    let (what, then) = match check {
+        Check::NoTrail => {
+            ("BLIND: no trail logs the calls to EC2", "no event reaches the guard and nothing new is closed")
+        }
+        Check::RuleDisabled => {
+            ("BLIND: the guard's event rule is off", "no event reaches the guard and nothing new is closed")
+        }
+        Check::TrailsUnread => {
+            ("is there a trail? not readable", "it is not known whether events still reach the guard")
+        }
+        _ => ("the guard's event rule is not readable", "it is not known whether events still reach the guard"),
+    };
+    (what.to_owned(), format!("{what}: {then}"))
 }
 
 /// The notice of one record about a cluster as a whole.

@@ -76,7 +76,10 @@ pub(super) fn what(finding: &Finding) -> String {
         Subject::Check(Check::Unfinished) => "What could not be handled".to_owned(),
         Subject::Check(Check::UnreadableRule) => "Rules that can't be read".to_owned(),
         Subject::Check(Check::NewCluster) => "The clusters of the group".to_owned(),
+        Subject::Check(Check::LostEvents) => "Events that the guard never got".to_owned(),
         Subject::Check(Check::NewMember) => "Whose the group is".to_owned(),
+        Subject::Check(Check::NoTrail | Check::TrailsUnread) => "CloudTrail's trails".to_owned(),
+        Subject::Check(Check::RuleDisabled | Check::RuleUnread) => "The guard's own event rule".to_owned(),
     }
 }
 
@@ -86,7 +89,13 @@ pub(super) fn status(finding: &Finding) -> &'static str {
         _ if finding.subject == Subject::Check(Check::Unfinished) => "NOT LOOKED AT, or not to the end",
         _ if is_unread(finding) => "NOT LOOKED AT, the guard may not read it",
         _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
+        _ if finding.subject == Subject::Check(Check::LostEvents) => "The guard may be deaf",
         _ if matches!(finding.subject, Subject::Check(Check::NewCluster | Check::NewMember)) => "Changed",
+        _ if matches!(finding.subject, Subject::Check(Check::NoTrail)) => "BLIND: none logs what EC2 is told here",
+        _ if matches!(finding.subject, Subject::Check(Check::RuleDisabled)) => "BLIND: it brings no event to the guard",
+        _ if matches!(finding.subject, Subject::Check(Check::TrailsUnread | Check::RuleUnread)) => {
+            "NOT KNOWN: it could not be looked at"
+        }
         Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported => "Open, reported only",
         Action::WouldRevoke => "STILL OPEN, only reported",
@@ -162,10 +171,27 @@ pub(super) fn next_steps(findings: &[&Finding]) -> Vec<String> {
     let has_closed = findings.iter().any(|finding| finding.action.is_closed_by_us());
     let is = |check: Check| findings.iter().any(|finding| finding.subject == Subject::Check(check));
     let (is_denied, is_unfinished) = (is(Check::ReadDenied), is(Check::Unfinished));
+    let is_blind = is(Check::NoTrail) || is(Check::RuleDisabled);
     let has_failed = findings.iter().any(|finding| finding.action == Action::Failed && !is_unread(finding));
     let steps = [
         (is_denied, "Grant what is missing: until then nothing in this account and region is guarded."),
         (is_denied, "Look at the rules of this account by hand, and at what the call above opened."),
+        (
+            is(Check::NoTrail),
+            "Have a trail log EC2's management write events here again: until then no event reaches the guard.",
+        ),
+        (
+            is(Check::RuleDisabled),
+            "Switch the guard's event rule on again, or deploy its stack again: until then no event reaches the guard.",
+        ),
+        (
+            is_blind,
+            "Then have the guard look at everything (`{\"sweep\": true}`): what was opened meanwhile made no event.",
+        ),
+        (
+            is(Check::TrailsUnread) || is(Check::RuleUnread),
+            "Grant the right that is missing, or see for yourself that events still come: the guard can't know.",
+        ),
         (is_unfinished, "Look at what the call above opened by hand: until the guard can look, nobody closes it."),
         (has_failed, "Close the rule by hand now, then look at why the revoke did not work (see above)."),
         (has(Action::Refused), "Look at the rules that were left open; a guard stopped here so that a person decides."),

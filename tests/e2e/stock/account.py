@@ -21,6 +21,7 @@ from moto.eks import eks_backends
 from checks import Guard, clauses, revoked_ids
 from emulator import ACCOUNT, REGION, Emulator
 from events import Event, Somebody, event, rule_ids
+from trails import make_trail
 from world import EKS_ACCOUNT, VPC_RANGE, WORLD, World, allow
 
 CLUSTER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/prod-cluster"
@@ -70,7 +71,15 @@ class Account(World):
     @classmethod
     def empty(cls, emulator: Emulator, remembers: bool = False) -> "Account":
         """A VPC with two subnets, and the guard in mode `enforce` for new and known rules, which `remembers` what it saw."""
-        emulator.reset()
+        account = emulator.seeded(cls._made)
+        account.table = account.state_table() if remembers else ""
+        account.guard = account._guard("standard")
+        if remembers:
+            account.guard.invoke({"sweep": True})  # it begins
+        return account
+
+    @classmethod
+    def _made(cls, emulator: Emulator) -> "Account":
         account = cls(emulator)
         ec2, sns = emulator.ec2, emulator.sns
         account.vpc = ec2.create_vpc(CidrBlock=VPC_RANGE, AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
@@ -79,12 +88,9 @@ class Account(World):
             for block, zone in zip(SUBNETS, "ab", strict=True)
         ]
         account.subnet = account.subnets[0]
+        make_trail(emulator, IsMultiRegionTrail=True)
         account.people_topic = sns.create_topic(Name="people")["TopicArn"]
         account.record_topic = sns.create_topic(Name="records")["TopicArn"]
-        account.table = account.state_table() if remembers else ""
-        account.guard = account._guard("standard")
-        if remembers:
-            account.guard.invoke({"sweep": True})  # it begins
         return account
 
     def _guard(self, policy: str) -> Guard:

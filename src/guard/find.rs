@@ -1,0 +1,207 @@
+//! The groups that an event is about, as EC2 shows them: waited for a moment where it matters, and with what the state says
+//! that they were.
+//!
+//! Must not: judge or mend (the invocation does).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Guard, read_failed};
+use crate::event::work::Why;
+use crate::event::{Change, GroupRef, Named, NamedRule};
+use crate::guard::claimed;
+use crate::guard::group::RETRY_DELAYS;
+use crate::guard::inventory::{GroupSnapshot, Looked, Unread};
+use crate::guard::invocation::Invocation;
+use crate::guard::memory::Asked;
+use crate::guard::remediate::StepResult;
+use crate::guard::response::GuardError;
+use crate::model::error::{CloudError, chain};
+use crate::model::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::member::Member;
+
+impl Guard {
+    /// The group, waited for a moment when EC2 does not show it yet, and it matters. `None`: it is gone.
+    pub(super) async fn find(&self, group: &GroupRef, matters: bool) -> Result<Option<Looked>, GuardError> {
+        for wait in std::iter::once(Duration::ZERO).chain(RETRY_DELAYS.into_iter().filter(|_| matters)) {
+            self.setup.ports.clock.sleep(wait).await;
+            let read = self.look_for(group).await;
+            let what = || format!("security group `{}`", group.text());
+            if let Some(found) = read.map_err(|source| GuardError::ReadFailed { what: what(), source })? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn look_for(&self, group: &GroupRef) -> Result<Option<Looked>, CloudError> {
+        let id = match group {
+            GroupRef::Id(id) => Some(id.clone()),
+            GroupRef::Name(name) => self.setup.ports.ec2.default_vpc_group(name).await?,
+        };
+        let Some(id) = id else { return Ok(None) };
+        Ok(Some(self.inventory.read(&[id]).await?).filter(|looked| !looked.snapshots.is_empty()))
+    }
+
+    /// The groups that were put on an attachment, the ids of those for which it is the first EKS interface, and whether EC2
+    /// shows it. It is waited for a moment if these groups let in what the policy objects to; in the end they count without.
+    pub(super) async fn attached(
+        &self,
+        attachment: Option<&str>,
+        groups: &[String],
+    ) -> Result<(Looked, BTreeSet<String>, bool), GuardError> {
+        let Some(attachment) = attachment else { return Ok((self.read(groups).await?, BTreeSet::new(), true)) };
+        let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
+        let groups = match groups {
+            [] => {
+                let interfaces = self.setup.ports.ec2.interfaces_of(attachment).await.map_err(failed)?;
+                let groups: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| interface.groups).collect();
+                groups.into_iter().collect()
+            }
+            named => named.to_vec(),
+        };
+        if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+            return Ok((looked, first, true));
+        }
+        let looked = self.read(&groups).await?;
+        let clock = &self.setup.ports.clock;
+        if !looked.groups().any(|group| self.lets_in(group)) {
+            return Ok((looked, BTreeSet::new(), true));
+        }
+        for wait in RETRY_DELAYS {
+            clock.sleep(wait).await;
+            if let Some((looked, first)) = self.inventory.read_attached(&groups, attachment).await.map_err(failed)? {
+                return Ok((looked, first, true));
+            }
+        }
+        Ok((looked, BTreeSet::new(), false))
+    }
+
+    /// Groups that the event put on an attachment of a cluster and that are on none now, each with what it let in: it was
+    /// open there for a moment.
+    pub(super) async fn was_attached(
+        &self,
+        attachment: Option<&str>,
+        named: &[String],
+        snapshots: &[GroupSnapshot],
+        invocation: &mut Invocation<'_>,
+    ) -> Vec<(Group, Vec<StepResult>)> {
+        let (event, now) = (invocation.event(), self.setup.ports.clock.now());
+        let mut found = Vec::new();
+        for snapshot in snapshots.iter().filter(|it| it.group.roles.is_empty() && named.contains(&it.group.id)) {
+            if !self.lets_in(&snapshot.group) {
+                continue;
+            }
+            let beside = match self.beside(attachment, snapshots).await {
+                Ok(beside) => beside,
+                Err(error) => {
+                    invocation.problem(chain(&error));
+                    continue;
+                }
+            };
+            let mut snapshot = snapshot.clone();
+            if let Err(source) = self.inventory.resolve(&mut snapshot).await {
+                let what = format!("what the rules of `{}` refer to", snapshot.group.id);
+                invocation.problem(chain(&read_failed(what, source)));
+                continue;
+            }
+            let (group, judged) = claimed::was_attached(&self.setup, &snapshot.group, &beside, event, now);
+            if !judged.is_empty() {
+                found.push((group, claimed::results(judged)));
+            }
+        }
+        found
+    }
+
+    /// The groups that tell whose an attachment is: those of the cluster that the event names too, or those that are on it
+    /// now.
+    async fn beside(&self, attachment: Option<&str>, snapshots: &[GroupSnapshot]) -> Result<Vec<Group>, GuardError> {
+        let named: Vec<Group> =
+            snapshots.iter().map(|it| &it.group).filter(|group| group.is_strong()).cloned().collect();
+        let Some(attachment) = attachment.filter(|_| named.is_empty()) else { return Ok(named) };
+        let failed = |source| read_failed(format!("the groups attached to `{attachment}`"), source);
+        let interfaces = self.setup.ports.ec2.interfaces_of(attachment).await.map_err(failed)?;
+        let ids: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| interface.groups).collect();
+        let ids: Vec<String> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.read(&ids).await?.groups().cloned().collect())
+    }
+
+    /// Whether the policy would object to what a group lets in, if it were a node's.
+    fn lets_in(&self, group: &Group) -> bool {
+        let named: Vec<NamedRule> = group.rules.iter().map(NamedRule::of).collect();
+        claimed::objects(&claimed::judged(&self.setup, group, &named, None, self.setup.ports.clock.now()))
+    }
+
+    /// The groups of a look. What could not be read beside them makes the invocation end in an error, and is tried again.
+    /// Groups of which nothing strong is said are looked at once more with what the state says that they were.
+    pub(super) async fn seen(
+        &self,
+        looked: Looked,
+        asked: &mut Asked,
+        change: Option<&Change>,
+        invocation: &mut Invocation<'_>,
+    ) -> Vec<GroupSnapshot> {
+        let weak: BTreeSet<&str> =
+            looked.groups().filter(|group| !group.is_strong()).map(|group| group.id.as_str()).collect();
+        let members = asked.members(&weak, self.setup.ports.clock.now()).await;
+        let mut all = vec![looked];
+        if !members.is_empty() {
+            let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
+            match self.inventory.read_recalled(members).await {
+                Ok(again) => all.push(again),
+                Err(source) => self.could_not_read(&read_failed(what, source), change, invocation).await,
+            }
+        }
+        let mut snapshots: Vec<GroupSnapshot> = Vec::new();
+        for looked in all {
+            for Unread { what, source } in looked.unread {
+                self.could_not_read(&read_failed(what, source), change, invocation).await;
+            }
+            for new in looked.snapshots {
+                match snapshots.iter_mut().find(|old| old.group.id == new.group.id) {
+                    Some(old) => *old = new,
+                    None => snapshots.push(new),
+                }
+            }
+        }
+        snapshots
+    }
+
+    /// A group that is not there. What the event says of its rules is looked at once more, and told in the end if the group
+    /// is known to have been a cluster's.
+    pub(super) async fn gone(
+        &self,
+        group: &GroupRef,
+        named: &Named,
+        asked: &mut Asked,
+        invocation: &mut Invocation<'_>,
+    ) {
+        let GroupRef::Id(id) = group else { return };
+        invocation.hear(named, &[]);
+        let now = self.setup.ports.clock.now();
+        let members = asked.members(&BTreeSet::from([id.as_str()]), now).await.remove(id).unwrap_or_default();
+        let role = |member: &Member| {
+            let (strong, evidence) = (member.is_proven, Evidence::Attachment);
+            let of = move |role: &Role| RoleEvidence { role: *role, evidence, strong };
+            member.roles.iter().map(of).collect::<Vec<_>>()
+        };
+        let (roles, clusters) = (members.values().flat_map(role).collect(), members.keys().cloned().collect());
+        let group = Group { id: id.clone(), roles, clusters, ..Group::default() };
+        // What the journal holds as our doing was told, or is told now.
+        let journal = invocation.join(&group, asked).await;
+        let is_ours = |named: &&NamedRule| named.id.as_ref().is_some_and(|id| journal.holds(id));
+        let named: Vec<NamedRule> = named.rules().iter().filter(|named| !is_ours(named)).cloned().collect();
+        let claims = claimed::judged(&self.setup, &group, &named, invocation.event(), now);
+        if !claimed::objects(&claims) {
+            return;
+        }
+        if invocation.may_look_again(Why::Missing) {
+            invocation.again.add(Why::Missing, id, Named::Rules(claimed::of_interest(&named, &claims)));
+        } else if !group.clusters.is_empty() {
+            invocation.was_open(group, claimed::results(claims));
+        }
+    }
+}
