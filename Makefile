@@ -25,7 +25,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # In a directory of its own: with other features it would take turns with the programs of `make programs`.
-cli: ## The command line alone, without the AWS SDK, as bin/eks-sg-guard: less than a minute (BIN=DIR: elsewhere)
+cli: ## The command line alone, without the AWS SDK, as bin/eks-sg-guard: a minute or two (BIN=DIR: elsewhere)
 	cargo build --locked --profile cli --no-default-features --features cli --bin eks-sg-guard
 	@mkdir -p $(BIN)
 	@cp $${CARGO_TARGET_DIR:-target}/cli/eks-sg-guard $(BIN)/
