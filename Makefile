@@ -12,15 +12,24 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 CARGO_DENY_VERSION := 0.20.2
+# Where the command line goes.
+BIN ?= bin
 
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
+.PHONY: help cli programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
 	advisories release venv clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# In a directory of its own: with other features it would take turns with the programs of `make programs`.
+cli: ## The command line alone, without the AWS SDK, as bin/eks-sg-guard: a minute or two (BIN=DIR: elsewhere)
+	cargo build --locked --profile cli --no-default-features --features cli --bin eks-sg-guard
+	@mkdir -p $(BIN)
+	@cp $${CARGO_TARGET_DIR:-target}/cli/eks-sg-guard $(BIN)/
+	@echo "$(BIN)/eks-sg-guard is ready: $(BIN)/eks-sg-guard --help"
 
 # `test-aws` is not for the programs' sake: the tests need the SDK's test-util, and without it here cargo would compile the
 # largest crate of the tree, aws-sdk-ec2, a second time with other features.

@@ -8,7 +8,10 @@ pub mod commands;
 mod look;
 mod missing;
 pub mod saved;
+pub mod source;
 
+#[cfg(test)]
+pub(crate) use look::ports;
 pub use look::{Scope, look};
 pub use saved::facts::Facts;
 

@@ -2,7 +2,10 @@
 //!
 //! Owns: the arguments, what goes to which stream. Must not: judge anything itself.
 
+#[cfg(test)]
+mod agreement;
 mod alone;
+mod answer;
 mod audit;
 mod check;
 mod claims;
@@ -10,11 +13,14 @@ mod compare;
 mod completions;
 mod diagnostics;
 mod diff;
+mod events;
 mod explain;
 mod init;
 mod input;
+mod live;
 mod output;
 mod preview;
+mod progress;
 mod schema;
 mod show;
 mod snapshot;
@@ -23,7 +29,6 @@ mod style;
 mod test;
 mod widths;
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -153,14 +158,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn print(answer: &CommandOutput, style: Style) -> ExitCode {
-    // The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
-    let text =
-        if answer.is_file { Cow::Borrowed(&answer.text) } else { Cow::Owned(text::lines(&answer.text, style.colours)) };
-    match io::stdout().write_all(text.as_bytes()) {
+    let written =
+        if answer.is_file { io::stdout().write_all(answer.text.as_bytes()) } else { say(&answer.text, style) };
+    for remark in &answer.remarks {
+        let _ = writeln!(io::stderr(), "{}", text::lines(remark, false));
+    }
+    match written {
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
         _ => answer.exit.into(),
     }
+}
+
+/// The last gate before a terminal. Text from files is cleaned where it is quoted; this catches what was forgotten.
+fn say(part: &str, style: Style) -> io::Result<()> {
+    io::stdout().write_all(text::lines(part, style.colours).as_bytes())
 }
 
 /// What went wrong, for tools: a sentence, and the problems of a policy that cannot be used.
@@ -178,7 +190,7 @@ fn why(error: &anyhow::Error) -> serde_json::Value {
 fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
         Verb::Audit(arguments) => audit::run(&arguments, style),
-        Verb::Explain(arguments) => explain::run(&arguments, style),
+        Verb::Explain(arguments) => explain::run(&arguments, style, &mut |part| say(part, style).is_ok()),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
         Verb::Policy(PolicyVerb::Init(arguments)) => init::run(&arguments),
         Verb::Policy(PolicyVerb::Explain(arguments)) => diagnostics::run(&arguments),

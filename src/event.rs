@@ -8,6 +8,7 @@ pub mod batch;
 mod calls;
 mod change;
 mod claim;
+pub mod described;
 mod envelope;
 mod fields;
 pub mod json;

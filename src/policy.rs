@@ -11,6 +11,7 @@ pub mod diagnostic;
 pub mod endpoint;
 pub(crate) mod exposure;
 pub mod file;
+pub mod fill_in;
 pub(crate) mod globs;
 pub mod judge;
 pub mod model;

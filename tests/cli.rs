@@ -318,7 +318,7 @@ fn input_that_cannot_be_read_is_named_with_what_to_do() {
     let nothing = written("bad", "nothing/readme.txt", b"");
     let as_text = |path: &Path| path.to_str().unwrap().to_owned();
     assert_prints!("bad_missing", "explain", "no/such/event.json");
-    assert_prints!("bad_directory", "explain", "events");
+    assert_prints!("bad_directory", "explain", &as_text(nothing.parent().unwrap()));
     assert_prints!("bad_empty", "explain", &as_text(&empty));
     assert_prints!("bad_json", "explain", &as_text(&no_json));
     assert_prints!("bad_control_characters", "explain", &as_text(&dark));

@@ -3,7 +3,6 @@
 //! Owns: what was read and how much of it. Must not: join facts (`facts` does) or judge. What a file holds may be wrong,
 //! cut, huge or foreign; each of these is said, and nothing is guessed.
 
-mod bytes;
 mod decode;
 mod document;
 pub(crate) mod facts;
@@ -13,11 +12,11 @@ mod shapes;
 mod store;
 mod taken;
 
-pub use bytes::{Source, sources};
 pub use kind::Kind;
 pub use store::{Presence, Saved};
 
 use self::document::{Item, Trouble};
+use crate::audit::source::{self, Source};
 
 /// Most things of all files together: several times what the largest region holds.
 const MAX_THINGS: usize = 1_000_000;
@@ -28,9 +27,9 @@ impl Saved {
     /// # Errors
     /// A sentence about a file that was named and is no answer of AWS's, or about an answer that is broken.
     pub fn add(&mut self, source: &Source) -> Result<(), String> {
-        match bytes::text(source) {
+        match source::text(source) {
             Ok(text) => self.add_text(source, &text),
-            Err(why) if source.is_named => Err(why),
+            Err(why) if source.is_named() => Err(why),
             Err(why) => {
                 self.warnings.push(format!("{why}; it was left out"));
                 Ok(())
@@ -56,7 +55,7 @@ impl Saved {
         }
         match read {
             Ok(()) => Ok(()),
-            Err(Trouble::Foreign(why)) if !source.is_named => {
+            Err(Trouble::Foreign(why)) if !source.is_named() => {
                 self.warnings.push(format!("{} was left out: {why}", source.name()));
                 Ok(())
             }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::look::{Scope, look, ports};
+use super::saved::Saved;
 use super::saved::facts::Facts;
-use super::saved::{self, Saved};
+use super::source;
 use crate::event::Trigger;
 use crate::guard::Guard;
 use crate::guard::modes::Modes;
@@ -26,7 +27,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 fn read(but: &[&str]) -> Arc<Facts> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audit/saved");
     let mut saved = Saved::default();
-    for source in saved::sources(&[folder]).unwrap() {
+    for source in source::sources(&[folder]).unwrap() {
         if !but.iter().any(|left_out| source.name().contains(left_out)) {
             saved.add(&source).unwrap();
         }
@@ -143,7 +144,7 @@ fn files_of_a_large_region_are_read_and_judged_in_seconds() {
     let path = std::env::temp_dir().join(format!("eks-sg-guard-large-{}.json", std::process::id()));
     std::fs::write(&path, text).unwrap();
     let mut saved = Saved::default();
-    let read = saved.add(&saved::sources(std::slice::from_ref(&path)).unwrap()[0]);
+    let read = saved.add(&source::sources(std::slice::from_ref(&path)).unwrap()[0]);
     std::fs::remove_file(&path).unwrap();
     read.unwrap();
     let started = std::time::Instant::now();

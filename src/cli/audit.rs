@@ -2,7 +2,6 @@
 //!
 //! Must not: judge (the audit asks the guard's own inventory and plan), or know the shape of a file.
 
-mod progress;
 mod text;
 
 use std::io::{self, Write as _};
@@ -14,11 +13,11 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::audit::saved::{self, Saved};
-use crate::audit::{Facts, Scope, commands, look};
-use crate::cli::audit::progress::Progress;
+use crate::audit::saved::Saved;
+use crate::audit::{Facts, Scope, commands, look, source};
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
+use crate::cli::progress::Progress;
 use crate::cli::style::Style;
 use crate::model::text::plain;
 use crate::policy::builtin;
@@ -146,7 +145,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
 
 /// Everything that the arguments name, joined.
 fn read(from: &[PathBuf]) -> anyhow::Result<Facts> {
-    let sources = saved::sources(from).map_err(anyhow::Error::msg)?;
+    let sources = source::sources(from).map_err(anyhow::Error::msg)?;
     let mut progress = Progress::of(sources.len());
     let mut saved = Saved::default();
     for source in &sources {

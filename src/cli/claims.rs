@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::event::described::{self, Described};
 use crate::event::{Change, Event, GroupRef, Named, NamedRule};
 use crate::model::group::{ConfiguredGroup, Evidence, Group, PeerGroup, Role, RoleEvidence};
 use crate::model::rule::{Peer, Rule};
@@ -47,16 +48,24 @@ pub(super) struct Claimed {
     pub(super) without_content: usize,
     /// What is not known here and may make the verdict on the caller's marked rules milder.
     pub(super) of_caller: Option<&'static str>,
+    /// What only the live state tells of the caller, if that is so: the group as it would be then, and what would be so.
+    pub(super) otherwise: Option<(Box<Group>, &'static str)>,
 }
 
-/// The groups of an event, each with its claimed rules alone.
-pub(super) fn groups(change: &Change, policy: &Policy, assumed: &Assumed) -> Vec<Claimed> {
+/// The groups of an event, each with its claimed rules alone, which the event describes so.
+pub(super) fn groups(change: &Change, described: &[Described], policy: &Policy, assumed: &Assumed) -> Vec<Claimed> {
     let touched = change.touched().iter();
-    let claimed = touched.map(|touched| claimed(&touched.group, &touched.named, &change.event, policy, assumed));
-    claimed.collect()
+    let of = (&change.event, described);
+    touched.map(|touched| claimed(&touched.group, &touched.named, of, policy, assumed)).collect()
 }
 
-fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assumed: &Assumed) -> Claimed {
+fn claimed(
+    group: &GroupRef,
+    named: &Named,
+    (event, described): (&Event, &[Described]),
+    policy: &Policy,
+    assumed: &Assumed,
+) -> Claimed {
     let id = group.text();
     let configured = || policy.groups.iter().filter(|entry| entry.id == id);
     let (roles, roles_from): (BTreeSet<Role>, _) = if !assumed.roles.is_empty() {
@@ -75,7 +84,7 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         Named::Rules(rules) => rules.as_slice(),
         Named::Nothing | Named::Using(_) | Named::Everything => &[],
     };
-    let rules: Vec<Rule> = rules_named.iter().filter_map(NamedRule::claimed).collect();
+    let rules: Vec<Rule> = rules_named.iter().filter_map(|named| described::told(named, described)).collect();
     let without_content = rules_named.len() - rules.len();
     let strong = |role| RoleEvidence { role, evidence: Evidence::Configured, strong: true };
     let group = Group {
@@ -87,17 +96,40 @@ fn claimed(group: &GroupRef, named: &Named, event: &Event, policy: &Policy, assu
         rules,
         ..Group::default()
     };
-    let of_caller = match Author::of(&event.actor, policy, &group) {
-        Author::Controller | Author::Service => Some(
-            "the caller is a controller, but the marks of its rules are not known here: they are judged as anybody's",
+    let of_caller = of_caller(event, policy, &group);
+    let otherwise = otherwise(event, policy, &group);
+    Claimed { group, named: named.clone(), roles_from, without_content, of_caller, otherwise }
+}
+
+fn of_caller(event: &Event, policy: &Policy, group: &Group) -> Option<&'static str> {
+    match Author::of(&event.actor, policy, group) {
+        Author::Controller | Author::Service if event.call.rewrites_rules() => Some(
+            "the caller is a controller; of a modified rule its description is known and its tags are not, so a mark that \
+             is a tag does not count here",
         ),
+        Author::Controller | Author::Service => None,
         _ if event.actor.federated_provider.is_some() => Some(
             "the caller has a web identity: whether it is one of the group's own cluster, whose marked rules are judged as \
              a controller's, is not known here",
         ),
         _ => None,
-    };
-    Claimed { group, named: named.clone(), roles_from, without_content, of_caller }
+    }
+}
+
+/// The group as it would be if the caller were the cluster's own. An event does not tell which role or which identities a
+/// cluster has; it tells that somebody is no role at all.
+fn otherwise(event: &Event, policy: &Policy, group: &Group) -> Option<(Box<Group>, &'static str)> {
+    if Author::of(&event.actor, policy, group) != Author::Other {
+        return None;
+    }
+    let mut group = Box::new(group.clone());
+    if let Some(provider) = &event.actor.federated_provider {
+        group.identity_providers.insert(provider.clone());
+        return Some((group, "the caller's web identity is the group's own cluster's"));
+    }
+    let role = event.actor.session_issuer.clone()?;
+    group.cluster_role_arns.insert(role);
+    Some((group, "the caller's role is the cluster's own"))
 }
 
 /// The other groups that policies themselves put into these clusters, by their entries of `groups`.
@@ -116,7 +148,7 @@ pub(super) fn peers<'p>(
 
 /// What the verdicts rest on that is not known offline, in whole sentences.
 pub(super) fn caveats(claimed: &Claimed) -> Vec<String> {
-    let Claimed { group, named, roles_from, without_content, of_caller } = claimed;
+    let Claimed { group, named, roles_from, without_content, of_caller, .. } = claimed;
     let mut caveats = Vec::new();
     match named {
         Named::Nothing | Named::Using(_) => caveats.push(

@@ -8,17 +8,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::alone;
+use crate::cli::answer::{intended, would_be_done};
 use crate::cli::claims::{self, Assumed};
 use crate::cli::compare::{ComparedPart, Judged, Way, compare, peers, side_for_tools, sides, traffic_for_tools};
-use crate::cli::explain::{intended, would_be_done};
 use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, decision, traffic};
-use crate::cli::{input, snapshot};
+use crate::cli::{input, live, snapshot};
 use crate::event::{Actor, Change, Named, Parsed, Trigger, payload};
 use crate::guard::modes::Modes;
 use crate::guard::plan::{PlanContext, Step, plan};
 use crate::guard::standing::{Led, Memory};
-use crate::model::group::{Evidence, Group, RoleEvidence};
+use crate::model::group::Group;
 use crate::model::ids::Location;
 use crate::model::region::Traffic;
 use crate::model::rule::Rule;
@@ -41,8 +41,9 @@ A snapshot is JSON that names groups and rules as the guard's records do:
       {\"id\": \"sgr-0123456789abcdef0\", \"direction\": \"ingress\", \"protocol\": \"tcp\",
        \"from_port\": 22, \"to_port\": 22, \"peer\": {\"cidr\": \"0.0.0.0/0\"}}]}]}
 A group may also have: `name`, `vpc`, `vpc_ranges` and `remote_networks` (blocks), `peers`
-({\"sg-…\": [\"node\"]}, groups of the same cluster) and `prefix_lists`
-({\"pl-…\": [\"203.0.113.0/24\"]}, \"aws:s3\", or null where it could not be read).
+({\"sg-…\": [\"node\"]}, groups of the same cluster), `prefix_lists`
+({\"pl-…\": [\"203.0.113.0/24\"]}, \"aws:s3\", or null where it could not be read), and
+`cluster_role_arns` and `identity_providers` (ARNs, by which a cluster's own callers are known).
 
 Exit codes:
   0  nothing changes    1  could not run    2  decisions change    3  a policy is invalid")]
@@ -140,7 +141,7 @@ impl Compared {
         let file = input::shown(path);
         let (location, actor) = (&change.event.location, Some(&change.event.actor));
         let [old, new] = policies.map(|policy| {
-            let claimed = claims::groups(change, policy, assumed).into_iter();
+            let claimed = claims::groups(change, &[], policy, assumed).into_iter();
             let steps = claimed.map(|claimed| {
                 let steps = steps(policy, &claimed.group, location, actor, &claimed.named, now);
                 (claimed.group, steps)
@@ -162,7 +163,7 @@ impl Compared {
         let location = Location::new(&snapshot.account, &snapshot.region);
         for group in &snapshot.groups {
             let sides = policies.map(|policy| {
-                let group = configured(policy, group);
+                let group = live::configured(policy, group);
                 let steps = steps(policy, &group, &location, None, &Named::Nothing, now);
                 (group, steps)
             });
@@ -203,21 +204,6 @@ fn steps(
     let modes = Modes::new(Mode::Enforce, Mode::Enforce);
     let (led, memory) = (Led::Named, &Memory::None);
     plan(PlanContext { policy, location, now, modes, actor, named, led, memory }, group)
-}
-
-/// The group with what the policy itself says of it.
-fn configured(policy: &Policy, group: &Group) -> Group {
-    let mut group = group.clone();
-    for entry in policy.groups.iter().filter(|entry| entry.id == group.id) {
-        group.clusters.insert(entry.cluster.clone());
-        group.roles.push(RoleEvidence { role: entry.role, evidence: Evidence::Configured, strong: true });
-    }
-    for (id, known) in claims::peers(&policy.groups, &group.clusters) {
-        let peer = group.peers.entry(id).or_default();
-        peer.same_cluster = true;
-        peer.roles.extend(known.roles);
-    }
-    group
 }
 
 fn in_words(compared: &Compared, [old, new]: [&Policy; 2], style: Style) -> String {

@@ -1,4 +1,8 @@
-//! `explain`: what a policy decides about the rules that an event names, portion by portion, and what would be done.
+//! `explain`: what a policy decides about the rules that events name, portion by portion, and what would be done; of many
+//! events a table and what became of whose calls.
+
+mod table;
+mod totals;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,38 +11,48 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::claims::{self, Assumed, Claimed};
+use crate::cli::answer::{Answer, Explained, intended, would_be_done};
+use crate::cli::claims::{self, Assumed};
+use crate::cli::events::{self, Troubles};
+use crate::cli::explain::table::Table;
+use crate::cli::explain::totals::Totals;
 use crate::cli::input;
-use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
+use crate::cli::output::{CommandOutput, Exit, FailOn, Format, Say};
 use crate::cli::style::{Style, decision, traffic};
-use crate::event::payload;
-use crate::event::{Change, Event, Parsed, Target, Trigger};
-use crate::guard::modes::Modes;
-use crate::guard::plan::{Intent, PlanContext, Step, plan};
-use crate::guard::standing::{Led, Memory};
+use crate::event::Event;
+use crate::guard::plan::Step;
 use crate::model::region::Traffic;
 use crate::model::rule::Direction;
 use crate::model::text::{capital, count, plain};
 use crate::policy::builtin;
-use crate::policy::model::{Mode, Policy};
+use crate::policy::judge::JudgedRule;
+use crate::policy::model::Policy;
 use crate::report::finding::PortionRecord;
 use crate::report::notice::rule_in_words;
 
 /// Arguments of `explain`.
 #[derive(Args)]
 #[command(after_help = "\
-Example: somebody opened a port; would the guard close it again?
+Examples: somebody opened a port; would the guard close it again?
   eks-sg-guard explain event.json --role node --cluster prod --policy policy.yaml
+What would it have undone of last week's calls, and whose?
+  aws cloudtrail lookup-events --lookup-attributes \\
+    AttributeKey=EventName,AttributeValue=AuthorizeSecurityGroupIngress | eks-sg-guard explain -
+  eks-sg-guard explain AWSLogs/ --policy policy.yaml --format json
 
-EVENT is what the function gets: an EventBridge event `AWS API Call via CloudTrail`, or its
-`detail` alone, as the CloudTrail console shows it. Nothing is looked up: the rules are judged as
-the event describes them, while the function judges the live rules of the whole group.
+EVENT is what the function gets, an EventBridge event `AWS API Call via CloudTrail`, or its
+`detail` alone, as the CloudTrail console shows it; log files of CloudTrail; what `aws cloudtrail
+lookup-events`, `aws logs filter-log-events` and `aws sqs receive-message` print; one JSON document
+or many, also gzip and UTF-16. Nothing is looked up: the rules are judged as the events describe
+them, while the function judges the live rules of the whole group. Of one event each portion of its
+rules is shown, of several a line for each rule.
 
 Exit codes:
-  0  clean    1  could not run    2  a finding as `--fail-on` says    3  the policy is invalid")]
+  0  clean    1  could not run, or not all    2  a finding as `--fail-on` says    3  invalid policy")]
 pub(super) struct Arguments {
-    /// The event, a JSON file.
-    event: PathBuf,
+    /// Files, folders, or `-` for standard input.
+    #[arg(required = true, value_name = "EVENT")]
+    events: Vec<PathBuf>,
     #[command(flatten)]
     assumed: Assumed,
     /// A policy file, or the name of a built-in policy.
@@ -52,86 +66,105 @@ pub(super) struct Arguments {
     pub(super) format: Format,
 }
 
-/// One group of the event with what would be done about its rules.
-pub(super) struct Explained {
-    pub(super) claimed: Claimed,
-    pub(super) steps: Vec<Step>,
+/// What there is to say of the events so far: of one all of it, of more a line for each rule.
+struct Report<'a> {
+    policy: &'a Policy,
+    style: Style,
+    format: Format,
+    first: Option<Answer>,
+    table: Table,
+    /// For tools.
+    answers: Vec<Value>,
+    totals: Totals,
+    is_met: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<CommandOutput> {
-    let payload = input::json(&arguments.event, "event")?;
-    let now = Timestamp::now();
-    let policy = input::policy(&arguments.policy, now)?;
-    let parsed = payload::parse(&payload).map_err(|error| {
-        anyhow::anyhow!("event `{}` is not understood: {}", input::shown(&arguments.event), plain(&error.to_string()))
-    })?;
-    let (change, nothing) = match parsed {
-        Parsed::Trigger(Trigger::Change(change)) => {
-            let nothing = looked_at(&change.subject);
-            (Some(change), nothing)
+impl Report<'_> {
+    /// `false`: nobody listens any more.
+    fn add(&mut self, answer: Answer, fail_on: FailOn, say: Say<'_>) -> bool {
+        if !self.totals.add(&answer) {
+            return true;
         }
-        Parsed::Trigger(Trigger::Sweep { .. } | Trigger::Lost) => {
-            (None, Some("a sweep names no rule: the function would look at the live groups".to_owned()))
+        self.is_met |= answer.steps().any(|step| fail_on.is_met_by(&step.finding));
+        if self.format == Format::Json {
+            self.answers.push(for_tools(&answer));
         }
-        Parsed::Ignored(reason) => (None, Some(format!("the function would ignore this event: {}", plain(&reason)))),
-    };
-    let groups = change
-        .as_ref()
-        .map(|change| explain(change, &policy, &arguments.assumed, Modes::new(Mode::Enforce, Mode::Report), now))
-        .unwrap_or_default();
-    let fails = |step: &Step| arguments.fail_on.is_met_by(&step.finding);
-    let exit = if groups.iter().flat_map(|group| &group.steps).any(fails) { Exit::Findings } else { Exit::Clean };
-    let event = change.as_ref().map(|change| &change.event);
-    match arguments.format {
-        Format::Text => Ok(CommandOutput::new(in_words(event, &policy, nothing.as_deref(), &groups, style), exit)),
-        Format::Json => CommandOutput::answer("explain", &for_tools(event, &policy, nothing.as_deref(), &groups), exit),
+        match (self.totals.events(), self.first.take()) {
+            (1, _) => self.first = Some(answer),
+            (_, first) => {
+                let all = first.iter().chain([&answer]);
+                all.for_each(|answer| self.table.add(answer));
+            }
+        }
+        self.format == Format::Json || self.table.is_short() || say(&self.table.lines(self.style))
+    }
+
+    fn tail(&mut self) -> String {
+        match &self.first {
+            Some(Answer { change, nothing, groups, .. }) => {
+                let event = change.as_ref().map(|change| &change.event);
+                in_words(event, self.policy, nothing.as_deref(), groups, self.style)
+            }
+            None => self.table.lines(self.style) + &self.totals.in_words(&self.policy.name, self.style),
+        }
+    }
+
+    fn json(&self, troubles: &Troubles) -> Value {
+        // Of one event its answer stands at the top, too.
+        let mut all = match self.answers.as_slice() {
+            [Value::Object(one)] => one.clone(),
+            _ => serde_json::Map::new(),
+        };
+        let (said, more) = troubles.said();
+        let problems = said.iter().map(|trouble| json!({"error": trouble.is_error, "message": trouble.what}));
+        all.extend([
+            ("policy".to_owned(), json!(self.policy.name)),
+            ("policy_hash".to_owned(), json!(self.policy.hash)),
+            ("events".to_owned(), json!(self.answers)),
+            ("totals".to_owned(), self.totals.for_tools()),
+            ("problems".to_owned(), problems.collect()),
+            ("more_problems".to_owned(), json!(more)),
+        ]);
+        Value::Object(all)
     }
 }
 
-/// What the function would look at, where the event names no rule that could be judged here.
-fn looked_at(subject: &Target) -> Option<String> {
-    let (says, looks_at) = match subject {
-        Target::Groups(_) => return None,
-        Target::Attached { attachment, groups } => {
-            let groups = if groups.is_empty() { "groups".to_owned() } else { groups.join(", ") };
-            let attachment = attachment.as_deref().unwrap_or("a network interface or an instance");
-            (format!("says that {groups} were put on {attachment}"), "the live groups")
-        }
-        Target::PrefixList(change) => {
-            (format!("says that the entries of {} changed", change.list), "the groups that use it")
-        }
-        Target::Cluster { name, node_group: None } => {
-            (format!("says that the configuration of cluster {name} changed"), "its groups")
-        }
-        Target::Cluster { name, node_group: Some(node_group) } => {
-            (format!("says that node group {node_group} of cluster {name} changed"), "its groups")
-        }
-        Target::Trails => ("says that trails changed".to_owned(), "all trails, and whether one still logs"),
-        Target::EventRule(_) => {
-            ("says that a rule of EventBridge changed".to_owned(), "the guard's own rule, if it is that")
-        }
-        Target::Unknown => ("does not say what it changed".to_owned(), "every group of EKS clusters"),
+/// `say` writes what is said before all is read: of many events nobody has to hold the table.
+pub(super) fn run(arguments: &Arguments, style: Style, say: Say<'_>) -> anyhow::Result<CommandOutput> {
+    let now = Timestamp::now();
+    let policy = input::policy(&arguments.policy, now)?;
+    let mut report = Report {
+        policy: &policy,
+        style,
+        format: arguments.format,
+        first: None,
+        table: Table::default(),
+        answers: Vec::new(),
+        totals: Totals::default(),
+        is_met: false,
     };
-    Some(format!("the event {says}: the function would look at {looks_at}"))
-}
-
-/// The groups of an event with what would be done in these modes.
-pub(super) fn explain(
-    change: &Change,
-    policy: &Policy,
-    assumed: &Assumed,
-    modes: Modes,
-    now: Timestamp,
-) -> Vec<Explained> {
-    let Event { location, actor, .. } = &change.event;
-    let judged = |claimed: Claimed| {
-        let (led, memory) = (Led::by(Some(&change.event), now), &Memory::None);
-        let context =
-            PlanContext { policy, location, now, modes, actor: Some(actor), named: &claimed.named, led, memory };
-        let steps = plan(context, &claimed.group);
-        Explained { claimed, steps }
+    let troubles = events::read(&arguments.events, &mut |read| {
+        let answer = Answer::of(read, &policy, &arguments.assumed, now);
+        report.add(answer, arguments.fail_on, say)
+    })?;
+    if report.totals.events() == 0 {
+        troubles.are_all()?;
+    }
+    let exit = match (report.is_met, troubles.any_error()) {
+        (true, _) => Exit::Findings,
+        (false, true) => Exit::CouldNotRun,
+        (false, false) => Exit::Clean,
     };
-    claims::groups(change, policy, assumed).into_iter().map(judged).collect()
+    match arguments.format {
+        Format::Text => {
+            let output = CommandOutput::new(report.tail(), exit);
+            Ok(output.with_remarks(troubles.in_words()))
+        }
+        Format::Json => {
+            let output = CommandOutput::answer("explain", &report.json(&troubles), exit)?;
+            Ok(output.with_remarks(troubles.in_words()))
+        }
+    }
 }
 
 fn in_words(
@@ -160,17 +193,22 @@ fn in_words(
     out
 }
 
-fn group_in_words(Explained { claimed, steps }: &Explained, style: Style, out: &mut String) {
+fn group_in_words(Explained { claimed, steps, otherwise }: &Explained, style: Style, out: &mut String) {
     let group = &claimed.group;
     let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
     let cluster = group.cluster_names().map_or_else(|| "an unknown cluster".to_owned(), |name| plain(&name));
     let heading = format!("Group   {}, judged as {} of {cluster}", plain(&group.id), roles.join(" and "));
     let _ = writeln!(out, "{}", style.bold(&heading));
-    for step in steps {
+    for (step, otherwise) in steps.iter().zip(otherwise) {
         let finding = &step.finding;
         let _ = writeln!(out, "\n{}", rule_in_words(&finding.rule));
         let says = style.of(finding.verdict, &decision(finding.verdict, finding.severity));
         let _ = writeln!(out, "  {says}: {}", would_be_done(&step.intent));
+        if let Some((Step { finding, intent, .. }, why)) = otherwise {
+            let says = style.of(finding.verdict, &decision(finding.verdict, finding.severity));
+            let done = would_be_done(intent);
+            let _ = writeln!(out, "  or {says}: {done}, if {why}; that is unknown here, only the live state tells it");
+        }
         let whole = Traffic::from(finding.rule.packets);
         let mut last = None;
         for part in &finding.portions {
@@ -206,58 +244,34 @@ fn way(direction: Direction) -> &'static str {
     }
 }
 
-pub(super) fn would_be_done(intent: &Intent) -> String {
-    match intent {
-        Intent::None => "nothing would be done".to_owned(),
-        Intent::Report(None) => "people would be notified".to_owned(),
-        Intent::Report(Some(why)) => format!("people would be notified; {why}"),
-        Intent::WouldRevoke(why) => format!("people would be notified that it should go; {why}"),
-        Intent::Revoke => "it would be revoked".to_owned(),
-        Intent::PutBack => "it would be put back to what it was known as".to_owned(),
-        Intent::Refuse(why) | Intent::Postpone(why) => format!("a guard would leave it open; {why}"),
-    }
-}
-
-fn for_tools(event: Option<&Event>, policy: &Policy, nothing: Option<&str>, groups: &[Explained]) -> Value {
-    let event = event.map(|event| {
+fn for_tools(answer: &Answer) -> Value {
+    let event = answer.event().map(|event| {
         json!({
             "id": event.id, "name": event.call.name, "time": event.time, "account": event.location.account,
             "region": event.location.region, "actor": event.actor,
         })
     });
     json!({
+        "file": answer.file,
+        "line": answer.line,
         "event": event,
-        "policy": policy.name,
-        "policy_hash": policy.hash,
-        "nothing_because": nothing,
-        "groups": groups.iter().map(group_for_tools).collect::<Vec<_>>(),
+        "nothing_because": answer.nothing,
+        "groups": answer.groups.iter().map(group_for_tools).collect::<Vec<_>>(),
     })
 }
 
-fn group_for_tools(Explained { claimed, steps }: &Explained) -> Value {
+fn group_for_tools(Explained { claimed, steps, otherwise }: &Explained) -> Value {
     let group = &claimed.group;
     json!({
         "id": group.id,
         "cluster": group.cluster_names(),
         "roles": group.role_set(),
-        "findings": steps.iter().map(step_for_tools).collect::<Vec<_>>(),
+        "findings": steps.iter().zip(otherwise).map(step_for_tools).collect::<Vec<_>>(),
         "assumptions": claims::caveats(claimed),
     })
 }
 
-/// The word of an intent for tools, and why it is no more.
-pub(super) fn intended(intent: &Intent) -> (&'static str, Option<&str>) {
-    match intent {
-        Intent::None => ("none", None),
-        Intent::Report(why) => ("report", why.as_deref()),
-        Intent::WouldRevoke(why) => ("would-revoke", Some(why.as_str())),
-        Intent::Revoke => ("revoke", None),
-        Intent::PutBack => ("put-back", None),
-        Intent::Refuse(why) | Intent::Postpone(why) => ("refuse", Some(why.as_str())),
-    }
-}
-
-fn step_for_tools(step: &Step) -> Value {
+fn step_for_tools((step, otherwise): (&Step, &Option<(Step, &'static str)>)) -> Value {
     let (intent, detail) = intended(&step.intent);
     let portions = step.finding.portions.iter().flat_map(PortionRecord::of).map(|part| {
         json!({
@@ -272,5 +286,10 @@ fn step_for_tools(step: &Step) -> Value {
         "portions": portions.collect::<Vec<_>>(),
         "intent": intent,
         "detail": detail,
+        "otherwise": otherwise.as_ref().map(|(other, why)| {
+            let (intent, detail) = intended(&other.intent);
+            let JudgedRule { verdict, severity, .. } = other.finding;
+            json!({"if": why, "verdict": verdict, "severity": severity, "intent": intent, "detail": detail})
+        }),
     })
 }

@@ -34,13 +34,18 @@ pub(super) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
 
 /// A JSON file, read as the function reads its payload.
 pub(super) fn json(path: &Path, what: &str) -> anyhow::Result<Value> {
+    let text = json_text(path, what)?;
+    json::read(&text).with_context(|| format!("{what} `{}` is not JSON", shown(path)))
+}
+
+/// The text of a JSON file, in any encoding, as a strict reader takes it.
+pub(super) fn json_text(path: &Path, what: &str) -> anyhow::Result<String> {
     let bytes = bytes(path, what)?;
-    let text = json::text(&bytes);
-    let name = shown(path);
+    let text = json::whole(&json::text(&bytes)).into_owned();
     if text.trim().is_empty() {
-        bail!("{what} `{name}` is empty; expected JSON");
+        bail!("{what} `{}` is empty; expected JSON", shown(path));
     }
-    json::read(&text).with_context(|| format!("{what} `{name}` is not JSON"))
+    Ok(text)
 }
 
 fn bytes(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {

@@ -77,6 +77,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Writes a part of the answer at once; `false`: nobody listens any more.
+pub(super) type Say<'s> = &'s mut dyn FnMut(&str) -> bool;
+
 /// What a verb has to say.
 pub(super) struct CommandOutput {
     /// For standard output; ends with a line break.
@@ -84,15 +87,21 @@ pub(super) struct CommandOutput {
     pub(super) exit: Exit,
     /// A file of another format, cleaned by its own rules: written as it is.
     pub(super) is_file: bool,
+    /// For standard error, beside the answer: a line each.
+    pub(super) remarks: Vec<String>,
 }
 
 impl CommandOutput {
     pub(super) fn new(text: String, exit: Exit) -> Self {
-        Self { text, exit, is_file: false }
+        Self { text, exit, is_file: false, remarks: Vec::new() }
     }
 
     pub(super) fn file(text: String, exit: Exit) -> Self {
-        Self { text, exit, is_file: true }
+        Self { text, exit, is_file: true, remarks: Vec::new() }
+    }
+
+    pub(super) fn with_remarks(self, remarks: Vec<String>) -> Self {
+        Self { remarks, ..self }
     }
 
     /// An answer for tools: the envelope, which is the same for every verb, then the verb's own keys.

@@ -1,21 +1,27 @@
 //! `notice preview`: what people would get of an event, offline.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use crate::cli::answer::{self, Explained};
 use crate::cli::claims::Assumed;
-use crate::cli::explain::{self, Explained};
+use crate::cli::events::{self, Read};
 use crate::cli::input;
+use crate::cli::live;
 use crate::cli::output::{CommandOutput, Exit};
-use crate::event::{Change, Parsed, Trigger, payload};
+use crate::cli::snapshot::{self, Snapshot};
+use crate::cluster::topology::Topology;
+use crate::event::{Change, Parsed, Trigger};
 use crate::guard::modes::Modes;
 use crate::guard::plan::{Intent, Step};
 use crate::model::group::Group;
+use crate::model::rule::Rule;
 use crate::model::text::plain;
-use crate::policy::builtin;
 use crate::policy::model::{Mode, Policy, Verdict};
+use crate::policy::{builtin, requirement};
 use crate::report::finding::{Finding, worst_first};
 use crate::report::notice::{self, Message, email, q, slack};
 use crate::report::outcome::Action;
@@ -28,18 +34,25 @@ Example: how will a closed rule look in Slack?
   eks-sg-guard notice preview event.json --role node --cluster prod --as slack
 
 Nothing is looked up or sent. The rules are taken as the event describes them, every revoke is
-taken to work, and the group's name, VPC and other rules are not known here.
+taken to work, and the group's name, VPC and other rules are not known here. Of a group that was
+attached, rules that were removed or a list that changed an event tells too little: name a snapshot.
 
 Exit codes:
   0  no verdict `revoke`    1  could not run    2  a verdict is `revoke`    3  the policy is invalid")]
 pub(super) struct Arguments {
-    /// The event, a JSON file.
+    /// The event: a file, or `-` for standard input.
     event: PathBuf,
+    /// Which event, where there are several: its `eventID`.
+    #[arg(long = "event-id", value_name = "ID")]
+    id: Option<String>,
     #[command(flatten)]
     assumed: Assumed,
     /// A policy file, or the name of a built-in policy.
     #[arg(long, value_name = "FILE|NAME", default_value = builtin::DEFAULT)]
     policy: String,
+    /// What is live: groups with their rules, as `policy diff --help` shows. The call is played on it.
+    #[arg(long, value_name = "FILE", conflicts_with = "Assumed")]
+    snapshot: Option<PathBuf>,
     /// As with `GUARD_MODE=report`: nothing is revoked.
     #[arg(long)]
     report: bool,
@@ -62,12 +75,9 @@ enum Form {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
-    let payload = input::json(&arguments.event, "event")?;
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
-    let parsed = payload::parse(&payload).map_err(|error| {
-        anyhow::anyhow!("event `{}` is not understood: {}", input::shown(&arguments.event), plain(&error.to_string()))
-    })?;
+    let Read { parsed, described, .. } = events::one(&arguments.event, arguments.id.as_deref())?;
     let change = match parsed {
         Parsed::Trigger(Trigger::Change(change)) => change,
         Parsed::Trigger(Trigger::Sweep { .. } | Trigger::Lost) => {
@@ -78,11 +88,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
         }
     };
     let mode = if arguments.report { Mode::Report } else { Mode::Enforce };
-    let explained = explain::explain(&change, &policy, &arguments.assumed, Modes::new(mode, Mode::Report), now);
+    let modes = Modes::new(mode, Mode::Report);
+    let snapshot = arguments.snapshot.as_deref().map(snapshot::read).transpose()?;
+    let explained: Vec<Explained> = match (&snapshot, live::not_from_the_event(&change)) {
+        (Some(snapshot), _) => {
+            let claimed = live::groups(&change, &described, snapshot, &policy)?.into_iter();
+            claimed.map(|claimed| answer::judged(&change, claimed, &policy, modes, now)).collect()
+        }
+        (None, Some(says)) => anyhow::bail!(
+            "this cannot be previewed from the event alone: {says}; save what is live as a snapshot and name it with \
+             `--snapshot FILE` (`eks-sg-guard policy diff --help` shows what that looks like)"
+        ),
+        (None, None) => answer::explain(&change, &described, &policy, &arguments.assumed, modes, now),
+    };
     let is_forbidden = |step: &Step| step.finding.verdict == Verdict::Revoke;
     let exit =
         if explained.iter().flat_map(|group| &group.steps).any(is_forbidden) { Exit::Findings } else { Exit::Clean };
-    let records = explained.into_iter().map(|group| record(&change, &policy, mode, group, now));
+    let missing = snapshot.map(|snapshot| missing(&change, &snapshot, &policy, &explained)).unwrap_or_default();
+    let records = explained.into_iter().map(|group| record(&change, &policy, mode, group, &missing, now));
     let records: Vec<Record> = records.collect();
     let news: Vec<&Record> = records.iter().filter(|record| notice::is_news(record)).collect();
     let texts: Vec<String> = match arguments.form {
@@ -122,13 +145,46 @@ fn text(form: Form, message: &Message) -> Option<String> {
     }
 }
 
+/// What the clusters of the groups need and do not have any more, each with the groups that would have to have it.
+fn missing(
+    change: &Change,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    explained: &[Explained],
+) -> Vec<(BTreeSet<String>, Finding)> {
+    // The function looks at it once it has closed what is forbidden.
+    let left = |Explained { claimed, steps, .. }: &Explained| {
+        let is_closed = |rule: &Rule| steps.iter().any(|step| step.intent.closes() && step.finding.rule == *rule);
+        let rules = claimed.group.rules.iter().filter(|rule| !is_closed(rule)).cloned().collect();
+        Group { rules, ..claimed.group.clone() }
+    };
+    let changed: Vec<Group> = explained.iter().map(left).collect();
+    let topologies = live::topologies(snapshot, &changed.iter().collect::<Vec<_>>());
+    let is_its_doing = change.event.call.may_close;
+    let of = |topology: &Topology| {
+        let unmet = requirement::unmet(policy, topology);
+        unmet.iter().map(|unmet| (unmet.groups.clone(), Finding::missing(unmet, is_its_doing))).collect::<Vec<_>>()
+    };
+    topologies.iter().flat_map(of).collect()
+}
+
 /// The record as it would be, had every revoke worked at once.
-fn record(change: &Change, policy: &Policy, mode: Mode, group: Explained, now: Timestamp) -> Record {
-    let Explained { claimed, steps } = group;
+fn record(
+    change: &Change,
+    policy: &Policy,
+    mode: Mode,
+    group: Explained,
+    missing: &[(BTreeSet<String>, Finding)],
+    now: Timestamp,
+) -> Record {
+    let Explained { claimed, steps, .. } = group;
     let event = &change.event;
     let steps = steps.into_iter().filter(|step| step.finding.verdict > Verdict::Allow);
+    let of_it = missing.iter().filter(|(groups, _)| groups.contains(&claimed.group.id));
+    let of_it = of_it.map(|(_, finding)| finding.clone());
+    let closed_at = event.time.unwrap_or(now);
     let mut findings: Vec<Finding> =
-        steps.map(|step| finding(step, &claimed.group, event.time.unwrap_or(now))).collect();
+        steps.map(|step| finding(step, &claimed.group, closed_at)).chain(of_it).collect();
     worst_first(&mut findings);
     Record::of(&event.location, policy, mode, About::Group(&claimed.group), findings, Some(event))
 }

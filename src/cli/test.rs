@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::explain::intended;
+use crate::cli::answer::intended;
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, decision, traffic};

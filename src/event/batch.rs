@@ -1,12 +1,12 @@
-//! Batches: messages that an SQS queue or an SNS topic delivers together. Each is read by itself, so that a bad message
-//! never fails the good ones.
+//! Batches: messages that an SQS queue or an SNS topic delivers together, and the records of a log file of CloudTrail. Each
+//! is read by itself, so that a bad message never fails the good ones.
 
 use aws_lambda_events::sns::SnsRecord;
 use aws_lambda_events::sqs::SqsMessage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fields::{at, get, text};
+use super::fields::{at, get, is_present, text};
 use super::payload::{error, parse};
 use super::work::Work;
 use super::{EventError, Parsed, envelope, json};
@@ -26,7 +26,7 @@ pub struct Batch {
 pub enum Carrier {
     /// SQS delivers those messages again whose ids the answer lists in `batchItemFailures`, and deletes the others.
     Queue,
-    /// SNS sees only whether the whole invocation succeeded or failed.
+    /// SNS sees only whether the whole invocation succeeded or failed, and so does who hands over a log file.
     Topic,
 }
 
@@ -76,7 +76,7 @@ fn of_topic(record: &Value) -> Option<(String, String)> {
 /// The messages of a batch; `None` when the payload is one message itself, which is for [`parse`].
 ///
 /// # Errors
-/// A batch of another service than SQS and SNS: it cannot be known where its messages are.
+/// A batch of another service than SQS, SNS and CloudTrail: it cannot be known where its messages are.
 pub fn read(payload: &Value) -> Option<Result<Batch, EventError>> {
     if let Some((path, inner)) = envelope::content(payload) {
         // What failed as a whole is tried again as a whole: nobody reads which of its messages failed.
@@ -87,14 +87,30 @@ pub fn read(payload: &Value) -> Option<Result<Batch, EventError>> {
     let Some(first) = records.as_array().and_then(|records| records.first()) else {
         return Some(Err(error("$.Records", records, "a list of messages from SQS or SNS")));
     };
+    let list = records.as_array().into_iter().flatten().enumerate();
+    if list.clone().any(|(_, record)| is_of_trail(record)) {
+        let deliveries = list.map(|(n, record)| recorded(&format!("$.Records[{n}]"), record)).collect();
+        return Some(Ok(Batch { carrier: Carrier::Topic, deliveries }));
+    }
     let source = text(get(first, "eventSource")).unwrap_or_default();
     let Some(shape) = SHAPES.iter().find(|shape| shape.source == source) else {
         let came = get(first, "eventSource");
         return Some(Err(error("$.Records[0].eventSource", came, "`aws:sqs` or `aws:sns`")));
     };
-    let records = records.as_array().into_iter().flatten().enumerate();
-    let deliveries = records.map(|(n, record)| delivery(&format!("$.Records[{n}]"), record, shape)).collect();
+    let deliveries = list.map(|(n, record)| delivery(&format!("$.Records[{n}]"), record, shape)).collect();
     Some(Ok(Batch { carrier: shape.carrier, deliveries }))
+}
+
+/// Whether it is a record of CloudTrail's: of a service by its host name. Others say `aws:sqs` or `aws:s3`.
+fn is_of_trail(record: &Value) -> bool {
+    let is_host = |source: String| source.ends_with(".amazonaws.com");
+    is_present(get(record, "eventName")) && text(get(record, "eventSource")).is_some_and(is_host)
+}
+
+/// A record of a log file.
+fn recorded(path: &str, record: &Value) -> Delivery {
+    let id = text(get(record, "eventID")).unwrap_or_default();
+    Delivery { id, parsed: parse(record).map_err(|error| error.inside(path)) }
 }
 
 fn delivery(path: &str, record: &Value, shape: &Shape) -> Delivery {

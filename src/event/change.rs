@@ -135,7 +135,7 @@ fn existed(name: &str, code: &str) -> Result<bool, String> {
 }
 
 /// The content of a request or response, out of its wrapper; `null` when CloudTrail left it out because it was too large.
-fn content(parameters: &Value) -> &Value {
+pub(super) fn content(parameters: &Value) -> &Value {
     let content = unwrapped(parameters);
     if flag(get(content, "omitted")) == Some(true) { &Value::Null } else { content }
 }

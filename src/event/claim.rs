@@ -23,16 +23,19 @@ const PEERS: &[(&str, ReadPeer)] = &[
 const SOURCES: &[(&str, ReadPeer)] =
     &[("ipRanges", flat_peer), ("ipv6Ranges", flat_peer), ("prefixListIds", flat_peer), ("groups", pair)];
 
-/// A permission is one rule per source. Without a readable source it is one rule that cannot be read, so that it is
-/// counted.
-pub(super) fn of_permission(permission: &Value, direction: Direction) -> Vec<Option<Claim>> {
+/// A permission is one rule per source, each with its description. Without a readable source it is one rule that cannot be
+/// read, so that it is counted.
+pub(super) fn of_permission(permission: &Value, direction: Direction) -> Vec<(Option<Claim>, Option<String>)> {
     let packets = packets(permission);
+    let claim = |source: &Value, peer: &ReadPeer| {
+        Some(Claim { direction: Some(direction), packets: packets?, peer: peer(source)? })
+    };
     let claims: Vec<_> = SOURCES
         .iter()
         .flat_map(|(name, peer)| list(get(permission, name)).into_iter().map(move |source| (source, peer)))
-        .map(|(source, peer)| Some(Claim { direction: Some(direction), packets: packets?, peer: peer(source)? }))
+        .map(|(source, peer)| (claim(source, peer), super::fields::text(get(source, "description"))))
         .collect();
-    if claims.is_empty() { vec![None] } else { claims }
+    if claims.is_empty() { vec![(None, None)] } else { claims }
 }
 
 /// A rule whose fields stand side by side: in responses, in the legacy short form, in `ModifySecurityGroupRules`.

@@ -13,13 +13,35 @@ use super::EventError;
 /// How an escape of half a character begins: all halves lie between `\ud800` and `\udfff`.
 const HALVES: [&str; 2] = ["\\ud", "\\uD"];
 
+/// How text is written in bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Encoding {
+    /// As it should be.
+    Utf8,
+    /// As Windows saves it, by how a unit is made of two bytes.
+    Utf16(fn([u8; 2]) -> u16),
+}
+
+/// The encoding of a JSON text that begins so, and the length of its byte order mark.
+pub fn encoding(begin: &[u8]) -> (Encoding, usize) {
+    match begin {
+        [0xff, 0xfe, ..] => (Encoding::Utf16(u16::from_le_bytes), 2),
+        [0xfe, 0xff, ..] => (Encoding::Utf16(u16::from_be_bytes), 2),
+        // JSON begins with an ASCII character. In UTF-16 one of its two bytes is NUL, which UTF-8 never has there.
+        [1..=0xff, 0, ..] => (Encoding::Utf16(u16::from_le_bytes), 0),
+        [0, 1..=0xff, ..] => (Encoding::Utf16(u16::from_be_bytes), 0),
+        [0xef, 0xbb, 0xbf, ..] => (Encoding::Utf8, 3),
+        _ => (Encoding::Utf8, 0),
+    }
+}
+
 /// The text of these bytes: UTF-8, or UTF-16 as Windows saves it, with or without a byte order mark.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match bytes {
-        // JSON begins with an ASCII character. In UTF-16 one of its two bytes is NUL, which UTF-8 never has there.
-        [0xff, 0xfe, rest @ ..] | rest @ [1..=0xff, 0, ..] => utf_16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] | rest @ [0, 1..=0xff, ..] => utf_16(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] | rest => String::from_utf8_lossy(rest),
+    let (encoding, mark) = encoding(bytes);
+    let rest = bytes.get(mark..).unwrap_or_default();
+    match encoding {
+        Encoding::Utf8 => String::from_utf8_lossy(rest),
+        Encoding::Utf16(unit) => utf_16(rest, unit),
     }
 }
 

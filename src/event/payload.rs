@@ -11,12 +11,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::{get, id, is_present, kind, text};
-use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change, envelope};
+use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change, envelope, json};
 use crate::model::ids::Location;
 use crate::model::text::quoted;
 
 const API_CALL: &str = "AWS API Call via CloudTrail";
 const SCHEDULE: &str = "Scheduled Event";
+/// The field of an item of `LookupEvents` that holds the record.
+const LOOKED_UP: &str = "CloudTrailEvent";
 /// EventBridge rules with a schedule, and EventBridge Scheduler.
 const SCHEDULERS: &[&str] = &["aws.events", "aws.scheduler"];
 /// Insights, service events and sign-ins come from CloudTrail as well.
@@ -40,6 +42,9 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
         None if envelope::is_one(payload) => return Ok(Parsed::Trigger(Trigger::Lost)),
         None => {}
     }
+    if has(LOOKED_UP) {
+        return looked_up(payload);
+    }
     let envelope = envelope(payload);
     if has("detail-type") || has("detail") || is_of_scheduler(&envelope) {
         enveloped(payload, &envelope)
@@ -57,6 +62,14 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     } else {
         Err(error("$", payload, PAYLOADS))
     }
+}
+
+/// An item of what `LookupEvents` of CloudTrail answers: the record stands in it as text.
+fn looked_up(item: &Value) -> Result<Parsed, EventError> {
+    let path = format!("$.{LOOKED_UP}");
+    let stated = get(item, LOOKED_UP);
+    let record = stated.as_str().ok_or_else(|| error(&*path, stated, "a CloudTrail record, JSON as text"))?;
+    parse(&json::read_at(&path, record)?).map_err(|error| error.inside(&path))
 }
 
 /// The envelope, by AWS's own type. That wants all its fields, each of one type, and something on the way may have

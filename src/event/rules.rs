@@ -73,12 +73,17 @@ fn of_set(response: &Value, set: &str, direction: Direction) -> Vec<NamedRule> {
 
 /// The rules that the caller asked for, in the list form, in the short form, or both.
 fn asked(request: &Value, direction: Direction) -> Vec<NamedRule> {
+    asked_with(request, direction).into_iter().map(|(claim, _)| NamedRule { id: None, claim }).collect()
+}
+
+/// The same, each with its description.
+pub(super) fn asked_with(request: &Value, direction: Direction) -> Vec<(Option<Claim>, Option<String>)> {
     let listed = list(get(request, "ipPermissions")).into_iter();
     let mut claims: Vec<_> = listed.flat_map(|permission| claim::of_permission(permission, direction)).collect();
     if SHORT_FORM.iter().any(|field| is_present(get(request, field))) {
-        claims.push(claim::of_rule(request, Some(direction)));
+        claims.push((claim::of_rule(request, Some(direction)), None));
     }
-    claims.into_iter().map(|claim| NamedRule { id: None, claim }).collect()
+    claims
 }
 
 /// Joins two accounts of the same rules. What the response names by id comes first; what only the request describes

@@ -95,10 +95,9 @@ fn object<'t>(
     for (key, kind, raw) in &keys.known {
         let is_one = matches!(kind, Kind::Cluster | Kind::NodeGroup | Kind::Identity);
         let is_of_kind = match kind {
-            Kind::Identity => keys.names.iter().any(|name| name == "UserId"),
             // Other services list their clusters by ARN under another key, and describe them under this one.
             Kind::Clusters => !raw.get().contains("\"clusterArn\""),
-            _ => true,
+            kind => kind.is_of(&keys.names),
         };
         if !is_of_kind {
             continue;

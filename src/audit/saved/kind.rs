@@ -97,6 +97,17 @@ impl Kind {
         SIGNS.iter().find(|(signs, _)| has(signs)).map(|(_, kind)| *kind)
     }
 
+    /// What a document is, or an item of a list, that has these keys at its top.
+    pub fn of(keys: &[String]) -> Option<Self> {
+        let by_key = || keys.iter().find_map(|key| Self::of_key(key).filter(|kind| kind.is_of(keys)));
+        by_key().or_else(|| Self::of_item(keys))
+    }
+
+    /// Whether a document with these keys is of this kind: another has a key of that name, too.
+    pub(super) fn is_of(self, keys: &[String]) -> bool {
+        self != Self::Identity || keys.iter().any(|name| name == "UserId")
+    }
+
     /// The command that prints it; what stands in capitals is to be filled in.
     pub fn command(self) -> &'static str {
         match self {

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::bytes::Source;
 use super::decode;
 use super::document::Item;
 use super::kind::Kind;
 use super::shapes;
 use super::store::{Saved, SavedList, SavedNodes, Template};
+use crate::audit::source::Source;
 use crate::model::group::UnreadableRule;
 use crate::model::ids::{Arn, Resource, is_account, is_region};
 use crate::model::rule::Peer;

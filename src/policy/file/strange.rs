@@ -7,6 +7,7 @@
 use crate::model::text::{is_harmless, quoted};
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::problems::Problems;
+use crate::policy::fill_in;
 use crate::policy::tree::{Node, Value};
 
 /// How templates begin and end what they fill in.
@@ -100,6 +101,9 @@ fn look(node: &Node, key: &str, text: &str, prose: &[&str], problems: &mut Probl
 }
 
 fn scalar(word: &str, at: At, is_prose: bool) -> Option<Diagnostic> {
+    if let Some(instead) = fill_in::instead_of(word) {
+        return Some(placeholder(word, at).help(instead));
+    }
     let is_open = |(start, end): &(&str, &str)| word.split_once(start).is_some_and(|(_, rest)| rest.contains(end));
     if PLACEHOLDERS.iter().any(is_open) || is_slot(word) {
         return Some(placeholder(word, at));

@@ -15,17 +15,10 @@ use super::situation::{Situation, Topic};
 use crate::event::Actor;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::is_harmless;
+use crate::policy::fill_in;
 use crate::policy::model::Verdict;
 use crate::report::finding::{Finding, PortionRecord};
 use crate::report::outcome::Action;
-
-/// What a person has to write; the reader of policy files refuses these words.
-mod fill_in {
-    pub(super) const REASON: &str = "FILL-IN-WHY-IT-HAS-TO-BE-OPEN";
-    pub(super) const OWNER: &str = "FILL-IN-WHO-ANSWERS-FOR-IT";
-    pub(super) const SOURCE: &str = "FILL-IN-THE-NARROWEST-SOURCE";
-    pub(super) const PORTS: &str = "FILL-IN-THE-PORTS";
-}
 
 /// How long a proposed exception lasts.
 const EXCEPTION_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);

@@ -1,13 +1,17 @@
-//! The text of saved files: standard input, a file, every file of a folder; plain or packed with gzip, UTF-8 or UTF-16.
+//! What people name to be read: standard input, files, every file of a folder; plain or packed with gzip, UTF-8 or UTF-16,
+//! as one text or as a stream of it.
 //!
 //! Must not: know what the text says.
 
+mod decoded;
+
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use self::decoded::Decoded;
 use crate::event::json;
 use crate::model::text::quoted;
 
@@ -16,7 +20,17 @@ const MAX_LEN: u64 = 1 << 30;
 /// Most files of one folder.
 const MAX_FILES: usize = 100_000;
 /// How a file begins that is packed with gzip.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+const GZIP: &[u8] = &[0x1f, 0x8b];
+/// How others begin, which are not unpacked here.
+const PACKED: [(&[u8], &str); 5] = [
+    (b"PK\x03\x04", "a zip archive"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "packed with zstd"),
+    (b"BZh", "packed with bzip2"),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], "packed with xz"),
+    (b"PAR1", "a Parquet file"),
+];
+/// Bytes that say what a file is.
+const MAGIC_LEN: usize = 5;
 
 /// Something to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +38,7 @@ pub struct Source {
     /// `None`: standard input.
     path: Option<PathBuf>,
     /// Somebody named this very file. One that is only in a folder may be anything.
-    pub(super) is_named: bool,
+    is_named: bool,
 }
 
 impl Source {
@@ -33,8 +47,13 @@ impl Source {
         self.path.as_deref().map_or_else(|| "standard input".to_owned(), |path| quoted(&path.display().to_string()))
     }
 
+    /// Whether somebody named this very file.
+    pub fn is_named(&self) -> bool {
+        self.is_named
+    }
+
     /// Its path with `/`, relative where it was named so: what a report says of where something stands.
-    pub(super) fn path(&self) -> String {
+    pub fn path(&self) -> String {
         let path = self.path.as_deref().map_or_else(|| "stdin".into(), Path::to_string_lossy);
         path.replace('\\', "/")
     }
@@ -94,33 +113,60 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
+impl Source {
+    /// What to say of an error on the way.
+    pub fn broke_off(&self, error: &io::Error) -> String {
+        let name = self.name();
+        match error.kind() {
+            // The unpacker's own, and what it says of an end that is missing.
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                format!("{name} begins like gzip and cannot be unpacked to its end ({error}); save it again")
+            }
+            _ => format!("{name} cannot be read to its end: {error}"),
+        }
+    }
+
+    /// Its text as a stream, unpacked, in UTF-8. What is no character becomes U+FFFD.
+    ///
+    /// # Errors
+    /// A sentence that says what was read.
+    pub fn open(&self) -> Result<Box<dyn BufRead>, String> {
+        let cannot = |error: io::Error| format!("{} cannot be read: {error}", self.name());
+        let mut from: Box<dyn Read> = match &self.path {
+            None => Box::new(io::stdin().lock()),
+            Some(path) if path.is_dir() => return Err(format!("{} is a folder", self.name())),
+            Some(path) => Box::new(File::open(path).map_err(cannot)?),
+        };
+        let mut magic = Vec::with_capacity(MAGIC_LEN);
+        from.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut magic).map_err(cannot)?;
+        if let Some((_, what)) = PACKED.iter().find(|(begin, _)| magic.starts_with(begin)) {
+            return Err(format!("{} is {what}; unpack it first", self.name()));
+        }
+        let is_gzip = magic.starts_with(GZIP);
+        let whole = Cursor::new(magic).chain(from);
+        Ok(if is_gzip {
+            Box::new(BufReader::new(Decoded::new(MultiGzDecoder::new(BufReader::new(whole)))))
+        } else {
+            Box::new(BufReader::new(Decoded::new(whole)))
+        })
+    }
+}
+
 /// The text of a source.
 ///
 /// # Errors
 /// A sentence that says what was read.
 pub(super) fn text(source: &Source) -> Result<String, String> {
     let name = source.name();
-    let bytes = match &source.path {
-        None => limited(io::stdin().lock()),
-        Some(path) => File::open(path).and_then(limited),
-    };
-    let mut bytes = bytes.map_err(|error| format!("{name} cannot be read: {error}"))?;
-    if bytes.starts_with(&GZIP) {
-        let packed = std::mem::take(&mut bytes);
-        bytes = limited(MultiGzDecoder::new(packed.as_slice()))
-            .map_err(|error| format!("{name} begins like gzip and cannot be unpacked ({error}); save it again"))?;
+    let mut text = String::new();
+    let read = source.open()?.take(MAX_LEN + 1).read_to_string(&mut text);
+    read.map_err(|error| source.broke_off(&error))?;
+    if text.len() as u64 > MAX_LEN {
+        return Err(format!("{name} is larger than 1 GiB; save one VPC at a time, with `--filters`"));
     }
-    let text = json::whole(&json::text(&bytes)).into_owned();
+    let text = json::whole(&text).into_owned();
     if text.trim().is_empty() {
         return Err(format!("{name} is empty; expected what a command of the AWS CLI prints, as JSON"));
     }
     Ok(text)
-}
-
-fn limited(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if from.take(MAX_LEN + 1).read_to_end(&mut bytes)? as u64 > MAX_LEN {
-        return Err(io::Error::other("it is larger than 1 GiB; save one VPC at a time, with `--filters`"));
-    }
-    Ok(bytes)
 }
