@@ -378,9 +378,9 @@ impl Finding {
         let rest = rules.len().saturating_sub(MAX_NAMED);
         words.extend((rest > 0).then(|| format!("{rest} more")));
         let detail = format!(
-            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. \
-             See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
-            and(&words)
+            "no event came for {}, which the sweep of {} saw first: the guard hears of changes late or not at all",
+            and(&words),
+            since.strftime("%Y-%m-%d %H:%M UTC")
         );
         Self::reported(Subject::Check(Check::LostEvents), Some(Severity::High), detail)
     }

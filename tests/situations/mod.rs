@@ -1,6 +1,6 @@
 //! Each situation that people are notified of, as the function would make it, and its message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::event::{Actor, CALLS, Event};
 use eks_sg_guard::model::group::{Evidence, Group, Role, RoleEvidence};
@@ -10,7 +10,7 @@ use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::controller::Author;
 use eks_sg_guard::policy::judge::judge;
 use eks_sg_guard::policy::model::{Mode, Severity, Verdict};
-use eks_sg_guard::report::finding::{Finding, ListRecord, PortionRecord, Subject};
+use eks_sg_guard::report::finding::{Check, Finding, ListRecord, PortionRecord, Subject};
 use eks_sg_guard::report::notice::{self, Message};
 use eks_sg_guard::report::outcome::{Action, Contested, Left, Opener};
 use eks_sg_guard::report::record::{About, Attachment, Record};
@@ -185,7 +185,7 @@ pub(crate) fn swept() -> [Record; 3] {
         record(&other, findings(&other, &[Action::WouldRevoke]), None),
         record(&clean, vec![], None),
     ];
-    let why = "known rules are only reported (`GUARD_SWEEP_MODE`)";
+    let why = "known rules are only reported (`GUARD_SWEEP_MODE` is `report`)";
     for finding in records.iter_mut().flat_map(|record| &mut record.findings) {
         finding.known = true;
         if finding.action == Action::WouldRevoke {
@@ -315,9 +315,9 @@ fn of_others() -> Vec<(&'static str, Record)> {
     let exec =
         missing("control-plane-to-nodes", "tcp", "443,10250", "tcp 443,10250 from the control plane (sg-0c1u57e4)");
     let control_plane = Peer::Group { id: "sg-0c1u57e4".to_owned(), owner: None };
-    let removed = Rule::new(Direction::Ingress, Packets::Tcp(1025, 65535), control_plane);
+    let removed = |from: u16, to: u16| Rule::new(Direction::Ingress, Packets::Tcp(from, to), control_plane.clone());
     let mut blocked = record(&needed, vec![exec.clone(), dns], Some(&revoked));
-    blocked.group.as_mut().unwrap().removed = vec![removed];
+    blocked.group.as_mut().unwrap().removed = vec![removed(443, 443), removed(1025, 65535)];
     let node = group(vec![rule("sgr-0a1", Packets::Tcp(0, 65535), "0.0.0.0/0")]);
     let mut both = findings(&node, &[Action::Revoked]);
     both.push(exec);
@@ -330,11 +330,15 @@ fn of_others() -> Vec<(&'static str, Record)> {
                       `AuthorizeSecurityGroupIngress` by arn:aws:iam::111122223333:user/alice\n\
                       On sg-0a1b2c3d4e5f60718\nIt says: TCP 10250 from anywhere (0.0.0.0/0), rule sgr-0a1\n\
                       It is tried again for more than an hour, where the guard has its work queue";
-    vec![
+    let mut all = vec![
         ("blocked", blocked),
         ("closed_and_blocked", closed_and_blocked),
         ("endpoint", record_about(About::Cluster("prod"), vec![exposed], Some(&by(alice(), "CreateCluster")))),
         ("joined", record(&needed, vec![Finding::new_cluster("prod")], Some(&by(alice(), "ModifyInstanceAttribute")))),
+        (
+            "lost_events",
+            record(&needed, vec![Finding::lost_events(&BTreeSet::from(["sgr-0a7".to_owned()]), at(0))], None),
+        ),
         (
             "blind_denied",
             record_about(About::Account, vec![Finding::read_denied(denied.to_owned())], Some(&by(alice(), authorize))),
@@ -347,6 +351,27 @@ fn of_others() -> Vec<(&'static str, Record)> {
                 Some(&by(alice(), authorize)),
             ),
         ),
+    ];
+    all.extend(of_sight());
+    all
+}
+
+/// What is said of what brings events to the guard.
+fn of_sight() -> Vec<(&'static str, Record)> {
+    let trail = "trail `audit` (eu-west-1) is stopped\nStart it: `aws cloudtrail start-logging --name audit --region \
+                 eu-west-1`\ntrail `org` (us-east-1) leaves out the write calls of EC2: change its event selectors";
+    let rule = "event rule `eks-sg-guard-events` is disabled\nSwitch it on: `aws events enable-rule --name \
+                eks-sg-guard-events`";
+    let unread = "trail `org` (us-east-1): whether it logs could not be read\nnot allowed to cloudtrail:GetTrailStatus";
+    let of = |check: Check, severity: Severity, lines: &str, call: Option<&str>| {
+        let lines: Vec<String> = lines.lines().map(str::to_owned).collect();
+        let event = call.map(|call| by(alice(), call));
+        record_about(About::Account, vec![Finding::of_sight(check, severity, &lines, call.is_some())], event.as_ref())
+    };
+    vec![
+        ("blind_no_trail", of(Check::NoTrail, Severity::Critical, trail, Some("StopLogging"))),
+        ("blind_rule_disabled", of(Check::RuleDisabled, Severity::Critical, rule, None)),
+        ("trails_unread", of(Check::TrailsUnread, Severity::High, unread, None)),
     ]
 }
 
@@ -360,5 +385,7 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
     let (swept, call): (Vec<&Record>, Vec<&Record>) = (swept.iter().collect(), call.iter().collect());
     let digest = notice::message_of_many(&swept, notice::digest(&swept).unwrap());
     let call = notice::message_of_many(&call, notice::notice_of_call(&call, at(2)));
-    alone.chain([("digest", digest), ("call", call)]).collect()
+    let mut last = notified(&records()[1].1);
+    last.notice = last.notice.map(|notice| notice.summary(at(59)));
+    alone.chain([("digest", digest), ("call", call), ("last_of_an_hour", last)]).collect()
 }

@@ -9,7 +9,7 @@ use crate::report::finding::{Check, Finding, Subject};
 const WORDS: [(Check, &str, &str); 7] = [
     (Check::ReadDenied, "the guard is not allowed to look", "nothing was judged, and nothing was closed"),
     (Check::Unfinished, "a call could not be looked at", MAY_BE_OPEN),
-    (Check::LostEvents, "no event told the guard of new rules", "it hears of changes late, or not at all"),
+    (Check::LostEvents, "new rules came without an event", "the guard hears of changes late, or not at all"),
     (Check::NoTrail, "no trail logs the calls to EC2", IS_DEAF),
     (Check::RuleDisabled, "the guard's event rule is off", IS_DEAF),
     (Check::TrailsUnread, "the guard cannot see whether a trail logs here", MAY_BE_DEAF),
@@ -26,11 +26,17 @@ pub(super) fn words(finding: &Finding) -> (&'static str, &'static str) {
 }
 
 /// The commands that the lines of a finding name on lines of their own: ``Start it: `aws …` ``.
-pub(super) fn commands(lines: &[String]) -> Vec<Code> {
+pub(super) fn commands(lines: &[String], region: &str) -> Vec<Code> {
     let of = |line: &String| {
-        let (title, command) = line.split_once(": `aws ")?;
-        let command = command.strip_suffix('`').filter(|command| !command.contains('`'))?;
-        Some(Code { title: format!("{title}:"), text: format!("aws {command}") })
+        let (title, command) = command(line)?;
+        let region = if command.contains(" --region ") { String::new() } else { format!(" --region {region}") };
+        Some(Code { title: format!("{title}:"), text: format!("aws {command}{region}") })
     };
     lines.iter().filter_map(of).take(3).collect()
+}
+
+/// What a line that names a command says, and the command.
+pub(super) fn command(line: &str) -> Option<(&str, &str)> {
+    let (title, command) = line.split_once(": `aws ")?;
+    Some((title, command.strip_suffix('`').filter(|command| !command.contains('`'))?))
 }

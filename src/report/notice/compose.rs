@@ -103,11 +103,12 @@ fn of_account(record: &Record) -> Notice {
     let state = first.situation.state();
     let groups = more.iter().filter_map(|line| line.strip_prefix("On ")?.split(',').next());
     let looks = groups.filter(|id| id.starts_with("sg-")).take(3).map(|id| close::look(record, id));
-    let urgent = looks.chain(blind::commands(&more)).collect();
-    // What it is about, without the call.
-    let said: Vec<&str> = more.iter().filter(|line| !line.starts_with('`')).take(3).map(String::as_str).collect();
+    let urgent = looks.chain(blind::commands(&more, &record.region)).collect();
+    // What it is about, without the call and without what stands above as a command.
+    let is_said = |line: &&String| !line.starts_with('`') && blind::command(line).is_none();
+    let said: Vec<&str> = more.iter().filter(is_said).take(3).map(String::as_str).collect();
     let mut facts = vec![("Why", why.unwrap_or_default())];
-    facts.extend((said.len() > 1).then(|| ("What", said.join(". "))));
+    facts.extend((!said.is_empty()).then(|| ("What", said.join(". "))));
     let again = topics.iter().find_map(|topic| topic.finding.contested.as_ref());
     facts.extend(again.map(|known| ("Again", contested::again(known))));
     facts.push(("Where", place(record)));

@@ -24,7 +24,10 @@ pub fn text(notice: &Notice) -> String {
         let _ = writeln!(out, "  {}. {step}", number + 1);
     }
     if !(notice.sections.is_empty() && notice.code.is_empty() && notice.links.is_empty()) {
-        let _ = writeln!(out, "\n{LINE}\nDetails\n");
+        let _ = writeln!(out, "\n{LINE}\nDetails");
+        if !notice.more.is_empty() {
+            out.push('\n');
+        }
     }
     for (name, what) in &notice.more {
         let _ = writeln!(out, "{name:<9} {what}");

@@ -2,12 +2,15 @@
 //!
 //! Must not: say what to do (steps does), or claim what was not read.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 
 use super::blind;
 use super::blocked;
 use super::clock::{ordinal, span};
 use super::exposure::{open, thing, whom};
+use super::plain_word;
 use super::situation::{Situation, Topic};
 use super::words::rule_in_words;
 use crate::model::rule::Rule;
@@ -15,7 +18,7 @@ use crate::model::text::{and, capital, count, plain};
 use crate::policy::model::Severity;
 use crate::report::finding::{Check, Finding, Subject};
 use crate::report::outcome::{Action, Left};
-use crate::report::record::Record;
+use crate::report::record::{GroupRecord, Record};
 
 /// SNS refuses a subject of 100 characters or more.
 const MAX_SUBJECT_LEN: usize = 99;
@@ -94,9 +97,11 @@ pub(super) fn headline(topics: &[Topic<'_>]) -> String {
     if situations.is_empty() {
         return "Nothing to do".to_owned();
     }
+    let is_of_one_group = groups(topics.iter()).len() == 1;
     let of = |situation: &Situation| {
         let same: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == *situation).collect();
-        sentence(*situation, &same, &clusters_in_words(&same))
+        let of_groups = if is_of_one_group { String::new() } else { on_groups(&same) };
+        sentence(*situation, &same, &format!("{}{of_groups}", clusters_in_words(&same)))
     };
     let mut sentences: Vec<String> = situations.iter().take(MAX_SENTENCES).map(of).collect();
     let shown = situations.iter().take(MAX_SENTENCES);
@@ -121,7 +126,7 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
     };
     match situation {
         Situation::Open => format!("{}. {}", opened(), left(topics)),
-        Situation::Closed => format!("{}. The guard revoked {all}{}", opened(), within(topics)),
+        Situation::Closed => format!("{}. The guard revoked {all}{}{}", opened(), within(topics), still_listed(topics)),
         Situation::Lost => format!(
             "{}. The guard revoked {all}{}.\nLOST with it, because it had been edited in place: {}",
             opened(),
@@ -158,6 +163,23 @@ fn things_in_full(topics: &[&Topic<'_>]) -> Vec<(String, String)> {
     if is_one { all } else { things(topics, false) }
 }
 
+/// The groups that these are about, each once: its name, or its id.
+fn groups<'a>(topics: impl Iterator<Item = &'a Topic<'a>>) -> BTreeSet<String> {
+    let name = |group: &GroupRecord| {
+        group.name.as_deref().and_then(plain_word).map_or_else(|| group.id.clone(), str::to_owned)
+    };
+    topics.filter_map(|topic| topic.record.group.as_ref()).map(name).collect()
+}
+
+/// `, on prod-node and prod-bastion`.
+fn on_groups(topics: &[&Topic<'_>]) -> String {
+    let all = groups(topics.iter().copied());
+    let mut named: Vec<String> = all.iter().take(MAX_IN_SUBJECT).cloned().collect();
+    let rest = all.len() - named.len();
+    named.extend((rest > 0).then(|| count(rest, "more group")));
+    if named.is_empty() { String::new() } else { format!(", on {}", and(&named)) }
+}
+
 /// Names of the clusters that these are about.
 fn clusters_in_words(topics: &[&Topic<'_>]) -> String {
     let records: Vec<&Record> = topics.iter().map(|topic| topic.record).collect();
@@ -177,6 +199,12 @@ fn named(topics: &[&Topic<'_>]) -> String {
     let names: Vec<String> =
         topics.iter().filter_map(|topic| topic.finding.rule().map(rule_in_words)).take(3).collect();
     and(&names)
+}
+
+/// A revoke takes nothing out of a list.
+fn still_listed(topics: &[&Topic<'_>]) -> &'static str {
+    let gained = |topic: &&Topic<'_>| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty());
+    if topics.iter().any(gained) { ". The LIST STILL HAS the new entry, for every other rule that uses it" } else { "" }
 }
 
 /// What rules were before somebody edited them.

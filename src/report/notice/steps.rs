@@ -63,12 +63,13 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (acted(Action::Failed), "Find out why the guard could not close it, or it can't close the next one either."),
         (
             acted(Action::WouldRevoke),
-            "To have the guard close such rules by itself, change the setting that is named above.",
+            "To have the guard close such rules by itself, set what is named above (`GUARD_…`, or the policy's mode) to `enforce`.",
         ),
         (is(Situation::Lost), "Open what was lost again with the command above, if it is still needed."),
         (
             is(Situation::Blocked),
-            "Open what is blocked again: the guard opens nothing by itself. What is missing stands in the details.",
+            "Open what is blocked again: the guard opens nothing by itself. Above stands what this call removed, if it did; \
+             what else is missing was so before, or by another call.",
         ),
         (gained, "Take the new entry out of the list, if it is not meant: every rule that uses the list lets it in."),
         (
@@ -118,6 +119,13 @@ fn at_the_source(topics: &[Topic<'_>]) -> Option<String> {
     let topic = topics.iter().find(|topic| topic.situation.is_closed_by_us() || topic.situation == Situation::Open)?;
     let (record, rule) = (topic.record, topic.finding.rule()?);
     let written = source::where_to_change(rule, record.actor.as_ref());
+    let is_root = record.actor.as_ref().is_some_and(super::who::is_root);
+    if is_root {
+        return Some(
+            "Find out who used the root user and whether they were meant to: take it for an intruder until then."
+                .to_owned(),
+        );
+    }
     let ask = || {
         let who = record.actor.as_ref().map(|actor| super::who::name(actor, &record.account));
         who.map(|who| format!("Ask what it was for, or it comes back: {who}."))

@@ -44,6 +44,12 @@ pub(super) fn of_principal(arn: &str, account: &str) -> String {
     name(&Actor { arn: Some(arn.to_owned()), ..Actor::default() }, account)
 }
 
+/// Whether it was the root user, whom nobody has to be on an ordinary day.
+pub(super) fn is_root(actor: &Actor) -> bool {
+    let is_arn = |arn: &str| Arn::parse(arn).is_some_and(|parsed| parsed.resource == "root");
+    actor.r#type.as_deref() == Some("Root") || (actor.r#type.is_none() && actor.arn.as_deref().is_some_and(is_arn))
+}
+
 /// In words, and the account.
 fn of_arn(arn: &str, kind: Option<&str>) -> (String, Option<String>) {
     let Some(parsed) = Arn::parse(arn) else { return (plain(arn), None) };

@@ -39,7 +39,7 @@ pub(super) fn status(finding: &Finding) -> &'static str {
         _ if finding.subject == Subject::Check(Check::UnreadableRule) => "NOT JUDGED, nobody knows what it lets in",
         _ if finding.subject == Subject::Check(Check::LostEvents) => "The guard may be deaf",
         _ if matches!(finding.subject, Subject::Check(Check::NewCluster | Check::NewMember)) => "Changed",
-        _ if matches!(finding.subject, Subject::Check(Check::NoTrail)) => "BLIND: none logs what EC2 is told here",
+        _ if matches!(finding.subject, Subject::Check(Check::NoTrail)) => "BLIND: none logs the calls to EC2 here",
         _ if matches!(finding.subject, Subject::Check(Check::RuleDisabled)) => "BLIND: it brings no event to the guard",
         _ if matches!(finding.subject, Subject::Check(Check::TrailsUnread | Check::RuleUnread)) => {
             "NOT KNOWN: it could not be looked at"
