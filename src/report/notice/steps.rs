@@ -7,6 +7,9 @@ use super::source;
 use crate::report::finding::{Check, Subject};
 use crate::report::outcome::{Action, Connections, Left};
 
+/// The variables that keep the guard from closing anything.
+const MODES: [&str; 2] = ["GUARD_MODE", "GUARD_SWEEP_MODE"];
+
 /// In the order in which they are to be done.
 pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let is = |situation: Situation| topics.iter().any(|topic| topic.situation == situation);
@@ -20,6 +23,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
     let gained = topics.iter().any(|topic| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty()));
     let may_be_meant = has_closed || is(Situation::Open);
+    let setting = to_enforce(topics);
     let steps: [(bool, &str); 27] = [
         (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
         (
@@ -61,10 +65,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
             "If groups of one cluster should not reach each other there, write a clause that names them.",
         ),
         (acted(Action::Failed), "Find out why the guard could not close it, or it can't close the next one either."),
-        (
-            acted(Action::WouldRevoke),
-            "To have the guard close such rules by itself, set what is named above (`GUARD_…`, or the policy's mode) to `enforce`.",
-        ),
+        (acted(Action::WouldRevoke), &setting),
         (is(Situation::Lost), "Open what was lost again with the command above, if it is still needed."),
         (
             is(Situation::Blocked),
@@ -81,8 +82,8 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (checks(Check::NewMember), "Take the tags off if the group is not the cluster's."),
         (
             go_on && has_closed,
-            "Look for connections that were made meanwhile: they may go on (TCP up to 5 days) unless a network ACL cuts \
-             them.",
+            "Look in flow logs for connections that were made meanwhile: they may go on (TCP up to 5 days) unless a network \
+             ACL cuts them.",
         ),
         (is(Situation::WasOpen), "Look in flow logs for connections that were made meanwhile."),
         (
@@ -112,6 +113,16 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         all.push((*step).to_owned());
     }
     if all.is_empty() { vec!["Nothing has to be done.".to_owned()] } else { all }
+}
+
+/// Which setting keeps the guard from closing by itself: a variable, or else one of the policy.
+fn to_enforce(topics: &[Topic<'_>]) -> String {
+    let mut details = topics.iter().filter(|topic| topic.finding.action == Action::WouldRevoke);
+    let of = |topic: &Topic<'_>| {
+        topic.finding.detail.as_deref()?.split('`').find(|word| MODES.contains(word)).map(|name| format!("`{name}`"))
+    };
+    let setting = details.find_map(of).unwrap_or_else(|| "the mode that the policy sets for it".to_owned());
+    format!("To have the guard close such rules by itself, set {setting} to `enforce`.")
 }
 
 /// Where to change what wrote the rule, or it comes back.
