@@ -633,6 +633,7 @@ impl Case {
                 clock: fake(),
                 metrics: Arc::clone(&world.metrics),
                 record_log: read_back,
+                log_page: None,
             },
             policy,
             modes,
