@@ -7,6 +7,8 @@ mod agreement;
 mod alone;
 mod answer;
 mod audit;
+#[cfg(feature = "aws")]
+mod caller;
 mod check;
 mod claims;
 mod compare;
@@ -15,6 +17,7 @@ mod diagnostics;
 mod diff;
 mod events;
 mod explain;
+mod identity;
 mod init;
 mod input;
 mod live;
@@ -44,8 +47,8 @@ use crate::policy::diagnostic::Rejected;
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
-/// The guard itself is a Lambda function. This program is for what it would say: audit an account from saved files, try a
-/// policy on a laptop, before it guards anything. Nothing here talks to AWS.
+/// The guard itself is a Lambda function. This program is for what it would say: audit an account, try a policy on a laptop,
+/// before it guards anything. Only `audit` without `--from` talks to AWS, and it only reads.
 #[derive(Parser)]
 #[command(name = "eks-sg-guard", version, arg_required_else_help = true, max_term_width = 100, after_help = HELP)]
 struct Arguments {
@@ -55,8 +58,9 @@ struct Arguments {
 
 const HELP: &str = "\
 Start here:
-  eks-sg-guard audit --commands > save.sh           save what an account shows, and
-  eks-sg-guard audit --from saved                   see what is open in it
+  eks-sg-guard audit --region us-east-1             see what is open in an account,
+  eks-sg-guard audit --commands > save.sh           or save what it shows, and
+  eks-sg-guard audit --from saved                   look at that
   eks-sg-guard policy show                          read the built-in policy `standard`
   eks-sg-guard explain event.json --role node       see what it says of a recorded call
   eks-sg-guard policy init > policy.yaml            then write your own,
@@ -68,7 +72,7 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Say what is open in an account, from answers of the AWS CLI that were saved.
+    /// Say what is open in an account, as AWS answers now or from answers of the AWS CLI that were saved.
     Audit(audit::Arguments),
     /// Say what a policy decides about the rules that an event names, and why.
     Explain(explain::Arguments),

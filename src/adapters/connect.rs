@@ -94,12 +94,36 @@ pub async fn config() -> SdkConfig {
     loader().load().await
 }
 
+/// The same with the profile of that name.
+pub async fn config_of(profile: Option<&str>) -> SdkConfig {
+    match profile {
+        Some(name) => loader().profile_name(name).load().await,
+        None => config().await,
+    }
+}
+
+/// The same in another region.
+pub fn in_region(config: &SdkConfig, region: &str) -> SdkConfig {
+    config.to_builder().region(Region::new(region.to_owned())).build()
+}
+
 /// The same for another location, through a role there. The role is assumed when it is first needed, and again before its
 /// credentials end.
 pub async fn through(config: &SdkConfig, role_arn: &str, region: &str) -> SdkConfig {
-    let role = AssumeRoleProvider::builder(role_arn).configure(config).session_name(APP_NAME).build().await;
-    let region = Region::new(region.to_owned());
-    config.to_builder().region(region).credentials_provider(SharedCredentialsProvider::new(role)).build()
+    through_as(config, role_arn, None, region).await
+}
+
+/// The same through a role that asks for an external id.
+pub async fn through_as(config: &SdkConfig, role_arn: &str, external_id: Option<&str>, region: &str) -> SdkConfig {
+    // Somebody on a laptop may have no region of their own, and STS is asked in one, too.
+    let config = if config.region().is_some() { config.clone() } else { in_region(config, region) };
+    let role = AssumeRoleProvider::builder(role_arn).configure(&config).session_name(APP_NAME);
+    let role = match external_id {
+        Some(id) => role.external_id(id),
+        None => role,
+    };
+    let credentials = SharedCredentialsProvider::new(role.build().await);
+    in_region(&config, region).to_builder().credentials_provider(credentials).build()
 }
 
 /// The behaviour version is pinned, so that an update of the SDK changes neither retries nor timeouts. It means standard

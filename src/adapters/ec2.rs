@@ -79,6 +79,7 @@ impl Ec2 for Client {
         });
         let mut rules = Rules::default();
         for rule in found.await?.found {
+            rules.stale.extend(decode::stale(&rule));
             match decode::rule(&rule) {
                 Ok(rule) => rules.rules.push(rule),
                 Err(why) => {

@@ -35,12 +35,13 @@ for k in $(aws eks list-clusters --query 'clusters[]' --output text); do
 done
 ";
 
-/// What the calls above need, and the function's sweep.
-const ACTIONS: [&str; 14] = [
+/// What the calls above need, and an audit that asks AWS itself.
+const ACTIONS: [&str; 15] = [
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeManagedPrefixLists",
     "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeRegions",
     "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroupVpcAssociations",
     "ec2:DescribeSecurityGroups",
@@ -87,6 +88,8 @@ mod tests {
             assert!(looped || COMMANDS.contains(&format!("aws {service} {command}")), "{kind:?}");
             needed.push(format!("{service}:{}", operation(command)));
         }
+        // For `--region all` alone.
+        needed.push("ec2:DescribeRegions".to_owned());
         needed.sort();
         assert_eq!(needed, ACTIONS);
     }

@@ -142,7 +142,7 @@ async fn a_rule_that_cannot_be_read_is_named_with_what_was_read_and_the_others_c
     ];
     for (odd, expected) in cases {
         let good = item("sgr-good", false, "tcp", (443, 443), world);
-        let Rules { rules, unreadable } = all_of(good + &odd).await.unwrap();
+        let Rules { rules, unreadable, .. } = all_of(good + &odd).await.unwrap();
         assert_eq!(rules.iter().map(|(_, rule)| rule.id.as_str()).collect::<Vec<_>>(), ["sgr-good"]);
         let [(group, rule)] = unreadable.as_slice() else { panic!("{unreadable:?}") };
         assert_eq!((group.as_str(), rule.id.as_deref()), ("sg-1", Some("sgr-odd")));
