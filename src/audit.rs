@@ -5,10 +5,12 @@
 
 mod checks;
 pub mod commands;
+pub mod fix;
 mod look;
 mod missing;
 pub mod saved;
 pub mod source;
+pub mod undo;
 
 #[cfg(test)]
 pub(crate) use look::ports;

@@ -6,6 +6,7 @@
 mod agreement;
 mod alone;
 mod answer;
+mod ask;
 mod audit;
 #[cfg(feature = "aws")]
 mod caller;
@@ -30,6 +31,7 @@ mod snapshot;
 mod state;
 mod style;
 mod test;
+mod undo;
 mod widths;
 
 use std::ffi::OsString;
@@ -48,7 +50,8 @@ use crate::policy::diagnostic::Rejected;
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
 /// The guard itself is a Lambda function. This program is for what it would say: audit an account, try a policy on a laptop,
-/// before it guards anything. Only `audit` without `--from` talks to AWS, and it only reads.
+/// before it guards anything. Only `audit` without `--from` and `undo` talk to AWS, and only `audit --fix` and `undo` change
+/// anything there, after they have shown what and asked.
 #[derive(Parser)]
 #[command(name = "eks-sg-guard", version, arg_required_else_help = true, max_term_width = 100, after_help = HELP)]
 struct Arguments {
@@ -76,6 +79,8 @@ enum Verb {
     Audit(audit::Arguments),
     /// Say what a policy decides about the rules that an event names, and why.
     Explain(explain::Arguments),
+    /// Open again what the guard or `audit --fix` closed, as a record says.
+    Undo(undo::Arguments),
     /// Read, check, test and compare policies.
     #[command(subcommand)]
     Policy(PolicyVerb),
@@ -125,6 +130,7 @@ impl Verb {
         let (name, format) = match self {
             Self::Audit(arguments) => ("audit", arguments.for_errors()),
             Self::Explain(arguments) => ("explain", arguments.format),
+            Self::Undo(arguments) => ("undo", arguments.format),
             Self::Policy(PolicyVerb::Check(arguments)) => ("policy check", arguments.format),
             Self::Policy(PolicyVerb::Explain(arguments)) => ("policy explain", arguments.format),
             Self::Policy(PolicyVerb::Test(arguments)) => ("policy test", arguments.format),
@@ -195,6 +201,7 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
         Verb::Audit(arguments) => audit::run(&arguments, style),
         Verb::Explain(arguments) => explain::run(&arguments, style, &mut |part| say(part, style).is_ok()),
+        Verb::Undo(arguments) => undo::run(&arguments),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
         Verb::Policy(PolicyVerb::Init(arguments)) => init::run(&arguments),
         Verb::Policy(PolicyVerb::Explain(arguments)) => diagnostics::run(&arguments),

@@ -87,6 +87,7 @@ fn every_help_teaches() {
         ("help", &["--help"][..]),
         ("help_audit", &["audit", "--help"]),
         ("help_explain", &["explain", "--help"]),
+        ("help_undo", &["undo", "--help"]),
         ("help_policy_init", &["policy", "init", "--help"]),
         ("help_policy_check", &["policy", "check", "--help"]),
         ("help_policy_explain", &["policy", "explain", "--help"]),

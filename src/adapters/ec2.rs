@@ -3,6 +3,7 @@
 pub(super) mod decode;
 mod encode;
 mod pages;
+mod reopen;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -54,12 +54,16 @@ const ACTIONS: [&str; 15] = [
     "sts:GetCallerIdentity",
 ];
 
-/// The IAM policy of whoever saves, or audits an account.
-pub fn permissions() -> Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{"Sid": "EksSgGuardAudit", "Effect": "Allow", "Action": ACTIONS, "Resource": "*"}],
-    })
+/// What closing takes besides.
+const CLOSING: [&str; 2] = ["ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"];
+
+/// The IAM policy of whoever saves, or audits an account; and of who closes what was found.
+pub fn permissions(closes: bool) -> Value {
+    let allow =
+        |sid: &str, actions: &[&str]| json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": "*"});
+    let mut statements = vec![allow("EksSgGuardAudit", &ACTIONS)];
+    statements.extend(closes.then(|| allow("EksSgGuardFix", &CLOSING)));
+    json!({"Version": "2012-10-17", "Statement": statements})
 }
 
 #[cfg(test)]

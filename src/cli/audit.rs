@@ -2,9 +2,14 @@
 //!
 //! Must not: judge (the audit asks the guard's own inventory and plan), or know the shape of a file.
 
+#[cfg(feature = "aws")]
+mod fix;
+mod fixing;
 #[cfg_attr(not(feature = "aws"), path = "audit/offline.rs")]
 mod live;
 mod text;
+
+use self::fixing::Fixing;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -59,6 +64,8 @@ pub(super) struct Arguments {
     region: Vec<String>,
     #[command(flatten)]
     identity: Identity,
+    #[command(flatten)]
+    fixing: Fixing,
     /// A policy file, or the name of a built-in policy.
     #[arg(long, value_name = "FILE|NAME", default_value = builtin::DEFAULT)]
     policy: String,
@@ -78,7 +85,7 @@ pub(super) struct Arguments {
     /// Print the commands that save what an audit reads, for a shell, and do nothing else.
     #[arg(long, conflicts_with_all = ["from", "permissions"])]
     commands: bool,
-    /// Print the IAM policy of what an audit reads, and do nothing else.
+    /// Print the IAM policy of what an audit calls, with `--fix` also of that, and do nothing else.
     #[arg(long, conflicts_with = "from")]
     permissions: bool,
 }
@@ -113,7 +120,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         return Ok(CommandOutput::new(commands::COMMANDS.to_owned(), Exit::Clean));
     }
     if arguments.permissions {
-        return CommandOutput::json(&commands::permissions(), Exit::Clean);
+        return CommandOutput::json(&commands::permissions(arguments.fixing.fix), Exit::Clean);
     }
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
@@ -150,6 +157,17 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         (false, false) => Exit::CouldNotRun,
         (false, true) => Exit::Clean,
     };
+    #[cfg(feature = "aws")]
+    if arguments.fixing.fix {
+        if !matches!(arguments.format, Written::Text | Written::Json) {
+            bail!("`--fix` is for the formats `text` and `json`");
+        }
+        let fixed = fix::run((&arguments.identity, &arguments.fixing), &audit, &policy, exit)?;
+        return match arguments.format {
+            Written::Json => CommandOutput::answer("audit", &fixed.json, fixed.exit),
+            _ => Ok(CommandOutput::new(fixed.text, fixed.exit)),
+        };
+    }
     match arguments.format {
         Written::Text => Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), style), exit)),
         Written::Json => CommandOutput::answer("audit", &for_tools(&audit, comparison.as_ref()), exit),

@@ -36,6 +36,11 @@ impl<'a> Caller<'a> {
         self.config.region().map(ToString::to_string)
     }
 
+    /// Without the role.
+    pub(super) fn own(&self) -> &SdkConfig {
+        &self.config
+    }
+
     pub(super) async fn config_in(&self, region: &str) -> SdkConfig {
         match &self.identity.role_arn {
             Some(role) => connect::through_as(&self.config, role, self.identity.external_id.as_deref(), region).await,

@@ -338,7 +338,7 @@ impl Reading {
                 }
                 // Both are said of the rules that name it.
                 Err(CloudError::ListChanging { state }) => {
-                    drop(lists.insert(id, SavedList { state, ..SavedList::default() }))
+                    lists.insert(id, SavedList { state, ..SavedList::default() });
                 }
                 Err(CloudError::ListGone(_)) => {}
                 Err(error) => self.lost(Kind::Entries, &format!("prefix list `{}`", plain(&id)), &error),
