@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::work::Why;
-use crate::event::{Event, Named, Target};
+use crate::event::{Event, Named, NamedRule, Target};
 use crate::guard::again::Again;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
@@ -37,6 +37,10 @@ pub(super) struct Invocation<'a> {
     context: InvocationContext<'a>,
     handled: &'a HandledEvents,
     max_revokes: usize,
+    /// What the event put groups on: an interface or an instance, by its id.
+    pub(super) attachment: Option<String>,
+    /// The rules that the event removed, as far as it says so.
+    pub(super) removed: Vec<NamedRule>,
     /// The cluster whose configuration the event changed.
     pub(super) configured: Option<String>,
     /// The clusters whose public endpoint is to be looked at.
@@ -74,6 +78,8 @@ impl<'a> Invocation<'a> {
             context: InvocationContext { setup, inventory, hourly, event, started, round, deadline: round.deadline },
             handled,
             max_revokes: setup.max_revokes,
+            attachment: None,
+            removed: vec![],
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],
@@ -201,7 +207,8 @@ impl<'a> Invocation<'a> {
         let (Some(queue), Some(event)) = (&setup.ports.queue, event) else { return };
         let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
         let has_done = results.any(|result| result.action.is_closed_by_us());
-        let again = std::mem::take(&mut self.again);
+        let mut again = std::mem::take(&mut self.again);
+        again.removed.clone_from(&self.removed);
         let now = setup.ports.clock.now();
         self.problems.extend(again.send(queue.as_ref(), event, round, has_done, now).await);
     }

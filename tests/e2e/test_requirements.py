@@ -53,8 +53,8 @@ def test_people_hear_at_once_what_a_revoke_took_from_the_cluster(world, somebody
     assert missing(answer) == {(requirement, group) for requirement in expected}
     [notice] = world.notices()
     assert notice.attributes["severity"] == "high"
-    assert "requirement" in notice.subject
-    assert "NOT OPEN, and the cluster needs it" in notice.text
+    assert notice.subject.startswith("[HIGH] BLOCKED prod: ")
+    assert "BLOCKED, and the cluster needs it" in notice.text
     assert missing(leaves(guard(), SWEEP)) == {(requirement, group) for requirement in expected}
 
 
@@ -77,4 +77,4 @@ def test_closing_the_rule_a_cluster_lived_on_is_in_the_same_notice(world, somebo
     assert missing(answer) == {("control-plane-to-nodes", world.node_group)}
     [notice] = world.notices()
     assert "Closed: revoked" in notice.text
-    assert "Missing: control-plane-to-nodes" in notice.text
+    assert "Blocked: control-plane-to-nodes" in notice.text
