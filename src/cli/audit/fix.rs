@@ -227,6 +227,7 @@ async fn close(
             clock: Arc::new(SystemClock),
             metrics: Arc::clone(&metrics),
             record_log,
+            log_page: None,
         };
         let there = location.clone();
         let write_down: WriteDown = Arc::new(move |group, rules| write_down(&there, group, rules));
@@ -234,7 +235,8 @@ async fn close(
         let ids: Vec<String> = agreed.keys().cloned().collect();
         for groups in ids.chunks(MAX_GROUPS) {
             let sweep = Trigger::Sweep { groups: groups.to_vec() };
-            if let Err(error) = guard.look(&sweep, Round::first(Attempt::First, Timestamp::MAX)).await {
+            let look = guard.look(&sweep, Round::first(Attempt::First, Timestamp::MAX));
+            if let Err(error) = Box::pin(look).await {
                 problems.push(chain(&error));
             }
         }

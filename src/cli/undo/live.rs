@@ -111,6 +111,7 @@ async fn there(caller: &Caller<'_>, policy: &Policy, location: &Location) -> any
         clock: Arc::new(SystemClock),
         metrics,
         record_log: |_| {},
+        log_page: None,
     };
     Ok(There { ec2, inventory: Inventory::new(&ports, account.clone(), policy.groups.clone()) })
 }
