@@ -1,5 +1,5 @@
-//! The audit: what is open in an account, as AWS answers now or in files that somebody saved. Either is kept in the same way,
-//! and then read and judged as the function's sweep does: the same inventory, behind it doors to what is kept.
+//! The audit: what is open in an account, as AWS answers now or in files that somebody saved. Either is kept in the same
+//! way, and then read and judged as the function's sweep does: the same inventory, behind it doors to what is kept.
 //!
 //! Owns: what is looked at, and what is said of what was not there. Must not: change anything, or judge by itself.
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
@@ -19,6 +20,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(11);
 /// All tries of a call with the pauses between them, so that a throttled call ends as an error that people are notified of
 /// and not as a function that was cut off: two of them, one after the other, leave time for the revoke.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same, and how many tries, on the command line.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(90);
+const PATIENT_ATTEMPTS: u32 = 8;
 /// The same for the state store. It is asked after the rules are closed and before people are notified, and must not delay a
 /// notice for long: a healthy answer takes some milliseconds, and without one the guard goes on.
 const STATE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -94,11 +98,18 @@ pub async fn config() -> SdkConfig {
     loader().load().await
 }
 
-/// The same with the profile of that name.
+/// The same with the profile of that name, for somebody who waits: nobody's deadline is near, and a large account is read
+/// although others use up its limits.
 pub async fn config_of(profile: Option<&str>) -> SdkConfig {
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(PATIENT_TIMEOUT).build();
+    let mut loader = loader().timeout_config(timeouts);
+    if std::env::var_os("AWS_MAX_ATTEMPTS").is_none() {
+        loader = loader.retry_config(RetryConfig::standard().with_max_attempts(PATIENT_ATTEMPTS));
+    }
     match profile {
-        Some(name) => loader().profile_name(name).load().await,
-        None => config().await,
+        Some(name) => loader.profile_name(name).load().await,
+        None => loader.load().await,
     }
 }
 

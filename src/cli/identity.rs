@@ -4,8 +4,8 @@ use clap::Args;
 
 /// What stands in place of a call to AWS in the program that was built without the SDK.
 #[cfg(not(feature = "aws"))]
-pub(super) const WITHOUT_SDK: &str = "this program was built without the AWS SDK, so it cannot talk to AWS: build the one that \
-                                      can with `make release` (target/release/eks-sg-guard)";
+pub(super) const WITHOUT_SDK: &str = "this program was built without the AWS SDK, so it cannot talk to AWS: build the one \
+                                      that can with `make release` (target/release/eks-sg-guard)";
 
 /// As whom.
 #[derive(Args)]

@@ -114,6 +114,27 @@ def test_what_the_policy_only_reports_stays(world: World, hole: str, file: Path,
     assert not world.emulator.mutations
 
 
+def test_a_group_that_only_a_whole_look_shows_is_said_to_be_left(world: World, file: Path) -> None:
+    world.emulator.ec2.terminate_instances(InstanceIds=world.node_instances)
+    group = world.group("planned")
+    template = world.emulator.ec2.create_launch_template(
+        LaunchTemplateName="planned", LaunchTemplateData={"SecurityGroupIds": [group]}
+    )
+    world.emulator.eks.create_nodegroup(
+        clusterName="prod",
+        nodegroupName="planned",
+        nodeRole=f"arn:aws:iam::{ACCOUNT}:role/node",
+        subnets=[world.subnet],
+        launchTemplate={"id": template["LaunchTemplate"]["LaunchTemplateId"], "version": "1"},
+    )
+    hole = world.open(group, KUBELET)[0]
+    done = fix(world, file, "--yes")
+    if hole in world.rules():
+        assert done.returncode == FINDINGS and f"--security-group-rule-ids {hole}" in done.stdout, done.stdout
+    else:
+        assert done.returncode == CLEAN, done.stdout
+
+
 def test_a_revoke_that_is_denied_is_said(world: World, hole: str, file: Path) -> None:
     world.emulator.on("RevokeSecurityGroupIngress", error="UnauthorizedOperation", status=403)
     done = fix(world, file, "--yes")

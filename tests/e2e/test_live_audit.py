@@ -1,7 +1,8 @@
-"""The audit that asks AWS itself: it sees what saved answers show, with read rights alone, and says what it could not see."""
+"""The audit that asks AWS itself: it sees what saved answers show, with read rights alone, and says what it missed."""
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -223,6 +224,7 @@ def test_a_profile_is_used(world: World, hole: str, tmp_path: Path) -> None:
 
 
 def test_throttling_is_waited_for(world: World, hole: str) -> None:
+    world.emulator.on("DescribeCluster", times=3, throttled=True)
     world.emulator.throttle_reads()
     code, answer = audit(world)
     assert (code, answer["missing"]) == (FINDINGS, []) and hole in opened(answer)
@@ -243,6 +245,18 @@ def test_interrupted_it_leaves_what_was_read(world: World, hole: str) -> None:
     answer = json.loads(out)
     assert running.returncode == FINDINGS and hole in opened(answer)
     assert [row["what"] for row in answer["missing"]] == [f"the rest of {REGION}"]
+
+
+def test_what_takes_long_is_shown_on_a_terminal_and_is_gone_in_the_end(world: World, hole: str) -> None:
+    world.emulator.slow("DescribeInstances", 2.0)
+    ours, theirs = pty.openpty()
+    command = [str(PROGRAM), "audit", "--region", REGION]
+    done = subprocess.run(command, env=environment(world), stdout=subprocess.PIPE, stderr=theirs, timeout=60)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert done.returncode == FINDINGS and f"reading {REGION}: " in shown
+    assert not shown.rstrip("\r").rsplit("\r", 1)[-1].strip()
 
 
 def test_a_region_without_clusters_is_clean(world: World) -> None:

@@ -149,3 +149,16 @@ async fn a_rule_that_cannot_be_read_is_named_with_what_was_read_and_the_others_c
         assert!(rule.why.starts_with(expected), "{rule:?}");
     }
 }
+
+#[tokio::test]
+async fn a_peer_over_a_peering_that_is_gone_is_told() {
+    let peer = |status: &str| {
+        format!(
+            "<referencedGroupInfo><groupId>sg-2</groupId><peeringStatus>{status}</peeringStatus></referencedGroupInfo>"
+        )
+    };
+    for (status, expected) in [("active", vec![]), ("deleted", vec![("sg-1".to_owned(), "sg-2".to_owned())])] {
+        let Rules { rules, stale, .. } = all_of(item("sgr-a", false, "tcp", (1, 1), &peer(status))).await.unwrap();
+        assert_eq!((rules.len(), stale), (1, expected), "{status}");
+    }
+}

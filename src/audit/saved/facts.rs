@@ -319,8 +319,8 @@ fn peer_key(peer: &Peer) -> String {
     peer.to_string()
 }
 
-/// The VPCs where something names a cluster, by its name: first where AWS names it, in tags of its own and interfaces of EKS,
-/// which nobody else can write; of each first those of its instances, then of its interfaces, then of groups.
+/// The VPCs where something names a cluster, by its name: first where AWS names it, in tags of its own and interfaces of
+/// EKS, which nobody else can write; of each first those of its instances, then of its interfaces, then of groups.
 fn vpcs_by_name<'a>(
     groups: impl Iterator<Item = &'a GroupFacts>,
     interfaces: &[Interface],

@@ -3,17 +3,22 @@
 //! Owns: what is asked, in which order, and what is said of what was not answered. Must not: judge, change anything, or take
 //! for empty what was not read. A reading can be dropped at any point; what it holds by then counts.
 
+mod unread;
+
+pub use unread::{is_about_credentials, why};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join;
 use futures::stream::{self, StreamExt as _};
 
+use self::unread::{STEPS, row};
 use super::facts::Facts;
 use super::kind::Kind;
 use super::store::{Presence, Saved, SavedList, SavedNodes};
 use crate::cluster::names;
-use crate::model::error::{CloudError, chain};
+use crate::model::error::CloudError;
 use crate::model::facts::{Instances, NodeGroups, Selector};
 use crate::model::ids::Location;
 use crate::model::text::{count, plain};
@@ -24,39 +29,6 @@ use crate::report::audit::MissingInput;
 const MAX_CONCURRENT_READS: usize = 4;
 /// Groups whose rules are asked for together.
 const MAX_GROUPS: usize = 200;
-/// Prints what whoever audits needs.
-const PERMISSIONS: &str = "`eks-sg-guard audit --permissions` prints all it takes";
-/// What AWS says of credentials that were good once, or never.
-const REFUSED_CREDENTIALS: [&str; 7] = [
-    "AuthFailure",
-    "ExpiredToken",
-    "InvalidClientTokenId",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    "the credential",
-];
-
-/// What is read of a region, in this order, and what is not known without it.
-const STEPS: [(Kind, &str); 10] = [
-    (Kind::Clusters, "only clusters that EC2 shows by AWS's own tags and interfaces are known"),
-    (Kind::Vpcs, "only VPCs of clusters were looked at, and whether a public range is your own VPC's is not known"),
-    (Kind::Associations, "groups used in several VPCs are known by their interfaces alone"),
-    (
-        Kind::Cluster,
-        "only what EC2 shows and tags say of it is known: no group of EKS's own, no endpoint, no requirement",
-    ),
-    (Kind::NodeGroup, "its node groups are not known: groups for SSH, and of launch templates without running nodes"),
-    (Kind::Groups, "no group is known, so nothing could be judged"),
-    (
-        Kind::Interfaces,
-        "nobody knows what groups are attached to: load balancers, pods and control planes are not proven, and no group is \
-         called unattached",
-    ),
-    (Kind::Instances, "running nodes are not proven, so groups that only they have are only reported or left out"),
-    (Kind::Rules, "what these groups let in is not known, so they were left out"),
-    (Kind::Entries, "rules that name it could not be judged"),
-];
 
 /// Where a region is asked.
 #[derive(Clone)]
@@ -76,24 +48,6 @@ pub struct Reading {
     left: BTreeSet<Kind>,
     unread: Vec<MissingInput>,
     without_nodes: BTreeSet<String>,
-}
-
-/// Whether AWS did not take these credentials, so that nothing else will be answered either.
-pub fn is_about_credentials(error: &CloudError) -> bool {
-    let said = match error {
-        CloudError::Denied { action, .. } if action == "sts:AssumeRole" => return true,
-        CloudError::Denied { source, .. } | CloudError::Failed { source, .. } => chain(source.as_ref()),
-        _ => return false,
-    };
-    REFUSED_CREDENTIALS.iter().any(|known| said.starts_with(known))
-}
-
-/// What AWS said, for whoever called it: the sentence of the error is for the function's owner.
-pub fn why(error: &CloudError) -> String {
-    match error {
-        CloudError::Denied { action, source } => format!("not allowed to `{action}`: {}", chain(source.as_ref())),
-        error => chain(error),
-    }
 }
 
 impl Reading {
@@ -192,14 +146,8 @@ impl Reading {
     fn lost(&mut self, kind: Kind, what: &str, error: &CloudError) {
         self.left.remove(&kind);
         let what = format!("{what} in {}", plain(&self.location.region));
-        let costs = STEPS.iter().find(|(step, _)| *step == kind).map(|(_, costs)| *costs).unwrap_or_default();
-        let command = match error {
-            error if is_about_credentials(error) => "log in again, and run it again".to_owned(),
-            CloudError::Denied { action, .. } => format!("allow `{action}` to whoever audits; {PERMISSIONS}"),
-            _ => "run it again".to_owned(),
-        };
         self.saved.warn(format!("{what} could not be read: {}", why(error)));
-        let row = MissingInput { what, costs: costs.to_owned(), command };
+        let row = row(kind, what, error);
         if !self.unread.contains(&row) {
             self.unread.push(row);
         }
@@ -336,11 +284,17 @@ impl Reading {
                     let state = String::new();
                     lists.insert(id, SavedList { owner: found.owner, name: found.name, state });
                 }
-                // Both are said of the rules that name it.
+                // It is said of the rules that name it.
                 Err(CloudError::ListChanging { state }) => {
                     lists.insert(id, SavedList { state, ..SavedList::default() });
                 }
-                Err(CloudError::ListGone(_)) => {}
+                Err(CloudError::ListGone(_)) => {
+                    let (id, region) = (plain(&id), plain(&self.location.region));
+                    self.saved.warn(format!(
+                        "prefix list `{id}` in {region} is gone, or no longer shared with this account, so rules that \
+                         name it could not be judged"
+                    ));
+                }
                 Err(error) => self.lost(Kind::Entries, &format!("prefix list `{}`", plain(&id)), &error),
             }
         }

@@ -35,7 +35,7 @@ use crate::model::rule::Rule;
 use crate::model::text::{count, plain};
 use crate::policy::model::Policy;
 use crate::ports::StateStore;
-use crate::report::audit::Audit;
+use crate::report::audit::{Audit, AuditFinding};
 use crate::report::finding::Finding;
 use crate::report::metrics::Metrics;
 use crate::report::notice::rule_in_words;
@@ -132,7 +132,7 @@ pub(super) fn run(
         let finding = became(&log.records, group, rule);
         let (word, detail) = match finding {
             Some(finding) => (finding.action.word(), finding.detail.as_deref().map(plain)),
-            None => ("left", Some("it is allowed by now, or was not looked at".to_owned())),
+            None => ("left", Some(left(audit, group, rule))),
         };
         is_all &= finding.is_some_and(|finding| finding.action.says_gone());
         let detail = detail.map(|why| format!(": {why}")).unwrap_or_default();
@@ -192,6 +192,16 @@ fn listed(audit: &Audit, plan: &BTreeMap<Location, Agreed>) -> String {
 
 fn in_words(rule: &Rule) -> String {
     rule_in_words(&Rule { id: plain(&rule.id), ..rule.clone() })
+}
+
+/// A look at one group shows less than one at everything: whose a group without attachments is, nothing may say.
+fn left(audit: &Audit, group: &str, rule: &Rule) -> String {
+    let is_it = |found: &&AuditFinding| {
+        found.group.as_ref().is_some_and(|known| known.id == group)
+            && found.rule.as_ref().is_some_and(|known| known.id == rule.id)
+    };
+    let by_hand = audit.findings().find(is_it).and_then(|found| found.fix.as_deref()).unwrap_or("audit again");
+    format!("it is allowed by now, or only a look at everything shows whose its group is; by hand: {by_hand}")
 }
 
 /// What became of a rule, says the last record that speaks of it.

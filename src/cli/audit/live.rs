@@ -149,6 +149,8 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        // From now on one is enough to end the program.
+        self.is_stopped.store(true, Ordering::Relaxed);
         if self.is_shown.load(Ordering::Relaxed) {
             let _ = write!(io::stderr(), "\r{:<MAX_LEN$}\r", "");
         }
