@@ -10,7 +10,10 @@
 
 mod checks;
 mod formats;
+#[path = "../json_schema/mod.rs"]
+mod json_schema;
 mod page;
+mod schemas;
 
 use std::fs;
 use std::io::Write as _;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Audit, AuditFinding, AuditedLocation};
+use super::{Audit, AuditFinding, AuditedLocation, resource};
 use crate::model::text::{cut, lines};
 use crate::policy::model::Severity;
 
@@ -105,10 +105,7 @@ fn result(found: &AuditFinding, ids: &[&str]) -> Value {
         Some(origin) => (uri(&origin.file), origin.line.max(1)),
         None => (uri(&format!("aws/{}/{}/{about}", found.account, found.region)), 1),
     };
-    let name = match &found.group {
-        Some(group) => format!("arn:aws:ec2:{}:{}:security-group/{}", found.region, found.account, group.id),
-        None => format!("arn:aws:eks:{}:{}:cluster/{about}", found.region, found.account),
-    };
+    let name = resource::main(found).arn;
     json!({
         "ruleId": found.check_id(),
         "ruleIndex": ids.iter().position(|id| *id == found.check_id()),
@@ -145,9 +142,14 @@ fn text(text: &str) -> String {
 }
 
 /// A path as a reference: everything but letters, digits and a few marks is escaped.
+/// `./a` is `a`: the same file in the same place stays the same alert.
 fn uri(path: &str) -> String {
     let mut uri = String::new();
-    for byte in path.bytes() {
+    let mut short = path;
+    while let Some(rest) = short.strip_prefix("./") {
+        short = rest.trim_start_matches('/');
+    }
+    for byte in short.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             uri.push(char::from(byte));
         } else {
@@ -169,6 +171,8 @@ mod tests {
             ("my files/ü.json", "my%20files/%C3%BC.json"),
             ("/tmp/a b", "file:///tmp/a%20b"),
             ("C:/a", "C%3A/a"),
+            ("./saved/a.json", "saved/a.json"),
+            (".//./a", "a"),
         ] {
             assert_eq!(uri(path), expected);
         }
