@@ -8,6 +8,7 @@ pub mod commands;
 mod look;
 mod missing;
 pub mod saved;
+mod sight;
 pub mod source;
 
 #[cfg(test)]

@@ -20,6 +20,13 @@ done
 for p in $(aws ec2 describe-managed-prefix-lists --query 'PrefixLists[].PrefixListId' --output text); do
   aws ec2 get-managed-prefix-list-entries --prefix-list-id $p >entries.$p.json
 done
+aws cloudtrail describe-trails >trails.json
+for t in $(aws cloudtrail describe-trails --query 'trailList[].TrailARN' --output text); do
+  n=$(echo \"$t\" | tr :/ __)
+  r=$(echo \"$t\" | cut -d: -f4)
+  aws cloudtrail get-trail-status --name \"$t\" >\"trail-status.$n.json\"
+  aws cloudtrail get-event-selectors --trail-name \"$t\" --region \"$r\" >\"event-selectors.$n.json\"
+done
 aws eks list-clusters >list-clusters.json
 for k in $(aws eks list-clusters --query 'clusters[]' --output text); do
   aws eks describe-cluster --name $k >cluster.$k.json
@@ -36,7 +43,10 @@ done
 ";
 
 /// What the calls above need, and the function's sweep.
-const ACTIONS: [&str; 14] = [
+const ACTIONS: [&str; 17] = [
+    "cloudtrail:DescribeTrails",
+    "cloudtrail:GetEventSelectors",
+    "cloudtrail:GetTrailStatus",
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeManagedPrefixLists",

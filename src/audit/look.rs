@@ -12,7 +12,7 @@ use wildmatch::WildMatch;
 use super::saved::Kind;
 use super::saved::facts::Facts;
 use super::saved::ports::{SavedAws, Still};
-use super::{checks, missing};
+use super::{checks, missing, sight};
 use crate::event::Named;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked};
 use crate::guard::modes::Modes;
@@ -123,12 +123,17 @@ impl Here<'_> {
         warnings.extend(unlooked);
         findings.append(&mut of_clusters);
         findings.extend(checks::of_groups(facts, self.policy, &self.location, &groups));
+        let none = BTreeSet::new();
+        let unseen = sight::of_location(facts, &self.location).filter(|_| !clusters.is_empty());
+        findings.extend(unseen.map(|finding| AuditFinding::of(self.place(&none, None), finding)));
         sort(&mut findings);
         Ok(AuditedLocation { location: self.location, clusters, groups, findings })
     }
 
     fn judged(&self, snapshot: GroupSnapshot, facts: &Facts) -> AuditedGroup {
-        let group = snapshot.group;
+        let mut group = snapshot.group;
+        let node_ports = |name: &String| facts.node_ports.get(&(self.location.clone(), name.clone())).copied();
+        group.node_ports = group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
         let (led, memory) = (Led::Elsewhere, &Memory::None);
         // As the guard would, were it told to close what it finds.
         let modes = Modes::new(Mode::Enforce, Mode::Enforce);

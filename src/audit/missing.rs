@@ -15,7 +15,7 @@ use crate::report::audit::{Audit, MissingInput};
 const MAX_NAMED: usize = 5;
 
 /// What every audit wants to have, and what is not known without it.
-const WANTED: [(Kind, &str); 7] = [
+const WANTED: [(Kind, &str); 8] = [
     (Kind::Groups, "names and tags of groups are not known, nor groups without any rule"),
     (Kind::Rules, "rules have no ids and no tags, so a controller's own rules are not told apart"),
     (
@@ -27,6 +27,7 @@ const WANTED: [(Kind, &str); 7] = [
     (Kind::Vpcs, "whether a public range is your own VPC's is not known, so narrow ones could not be judged"),
     (Kind::Associations, "groups used in several VPCs are known by their interfaces alone"),
     (Kind::Clusters, "whether there are more clusters is not known"),
+    (Kind::Trails, "whether a guard would be told of what is opened here is not known"),
 ];
 
 /// One row for each thing that is missing or cut.

@@ -11,6 +11,7 @@ pub(crate) mod ports;
 mod shapes;
 mod store;
 mod taken;
+pub(crate) mod trails;
 
 pub use kind::Kind;
 pub use store::{Presence, Saved};

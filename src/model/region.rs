@@ -47,6 +47,17 @@ impl Traffic {
         Self::ports(protocol, from, to)
     }
 
+    /// TCP and UDP ports that stand there as exactly this range moved to another one; everything else as it is.
+    #[must_use]
+    pub fn moved(&self, from: (u16, u16), to: (u16, u16)) -> Self {
+        let at = |protocol: u8, (first, last): (u16, u16)| {
+            let base = u32::from(protocol) * PORTS;
+            (base + u32::from(first), base + u32::from(last))
+        };
+        let place = |range| [TCP, UDP].into_iter().find(|protocol| at(*protocol, from) == range);
+        Self::from_ranges(self.ranges().map(|range| place(range).map_or(range, |protocol| at(protocol, to))))
+    }
+
     /// Union of many.
     pub fn union(parts: impl IntoIterator<Item = Self>) -> Self {
         Self(parts.into_iter().fold(RangeSetBlaze::new(), |all, part| all | part.0))

@@ -48,6 +48,136 @@ fn add_rule(name: &str, value: &mut Value, id: &str, of: &str, peer: &Value) {
     }
 }
 
+/// The findings about the trails: the check, the severity and what was found.
+fn of_trails(answer: &Value) -> Vec<(String, String, String)> {
+    let of = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let findings = answer["findings"].as_array().unwrap().iter();
+    let found =
+        findings.filter(|one| ["no-trail", "trails-unread"].contains(&one["check"].as_str().unwrap_or_default()));
+    found.map(|one| (of(one, "check"), of(one, "severity"), of(one, "detail"))).collect()
+}
+
+#[test]
+fn no_trail_that_logs_is_told_and_what_was_not_saved_of_trails_is_not_known() {
+    let with = |test: &str, change: Change| of_trails(&answer(&["--from", &changed(test, change)]));
+    let (blind, unread) = (["no-trail", "critical"], ["trails-unread", "medium"]);
+    assert_eq!(of_trails(&answer(&["--from", "tests/audit/saved"])), []);
+    assert_eq!(of_trails(&answer(&["--from", &without("trails-none", &["trail", "event-selectors"])])), []);
+    let stopped: Change = |name, value| {
+        if name.starts_with("trail-status") {
+            value["IsLogging"] = json!(false);
+        }
+    };
+    let reading: Change = |name, value| {
+        if name.starts_with("event-selectors") {
+            value["AdvancedEventSelectors"][0]["FieldSelectors"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({"Field": "readOnly", "Equals": ["true"]}));
+        }
+    };
+    let elsewhere: Change = |name, value| {
+        if name == "trails.json" {
+            value["trailList"][0]["IsMultiRegionTrail"] = json!(false);
+            value["trailList"][0]["HomeRegion"] = json!("us-east-1");
+        }
+    };
+    let nobodys: Change = |name, value| {
+        if name == "trails.json" {
+            value["trailList"] = json!([]);
+        }
+    };
+    let cut: Change = |name, value| {
+        if name == "trails.json" {
+            value["trailList"] = json!([]);
+            value["NextToken"] = json!("more");
+        }
+    };
+    let anothers: Change = |name, value| {
+        if name == "trails.json" {
+            value["trailList"][0]["TrailARN"] = json!("arn:aws:cloudtrail:eu-west-1:999900001111:trail/audit");
+        }
+    };
+    for (name, change, expected, said) in [
+        ("trails-stopped", stopped, blind, "trail `audit` (eu-west-1) is stopped"),
+        ("trails-reading", reading, blind, "leaves out the write calls of EC2"),
+        ("trails-elsewhere", elsewhere, blind, "no trail covers this region"),
+        ("trails-nobody", nobodys, blind, "no trail covers this region"),
+        ("trails-cut", cut, unread, "the trails that were saved do not log here"),
+        ("trails-other", anothers, blind, "no trail covers this region"),
+    ] {
+        let found = with(name, change);
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        assert_eq!([found[0].0.as_str(), found[0].1.as_str()], expected, "{name}: {found:?}");
+        assert!(found[0].2.contains(said), "{name}: {found:?}");
+    }
+    for (left_out, said) in [("trail-status", "could not be read"), ("event-selectors", "could not be read")] {
+        let found = of_trails(&answer(&["--from", &without("trails-without", &[left_out])]));
+        assert_eq!([found[0].0.as_str(), found[0].1.as_str()], unread, "without {left_out}");
+        assert!(found[0].2.contains(said), "without {left_out}: {found:?}");
+    }
+    let whole = answer(&["--from", &changed("trails-stopped", stopped)]);
+    let found = whole["findings"].as_array().unwrap().iter().find(|one| one["check"] == "no-trail").unwrap();
+    assert_eq!((&found["kind"], &found["group"], &found["clusters"]), (&json!("account"), &json!(null), &json!([])));
+    assert!(found["fix"].is_string() && !found["controls"].as_array().unwrap().is_empty(), "{found}");
+}
+
+/// `NodePorts` are where the cluster says, in each clause of the policy that speaks of them.
+#[test]
+fn node_ports_are_where_the_cluster_has_them() {
+    let with = |test: &str, range: Value, port: u16, cidr: &str| {
+        let told = changed(test, |name, value| {
+            if name == "cluster.prod.json" {
+                value["cluster"]["kubeApiServerConfig"] = json!({"serviceNodePortRange": range});
+            }
+            if name == "security-group-rules.json" {
+                value["SecurityGroupRules"].as_array_mut().unwrap().push(json!({
+                    "SecurityGroupRuleId": "sgr-0a1", "GroupId": NODE, "GroupOwnerId": "111122223333", "IsEgress": false,
+                    "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIpv4": cidr, "Tags": [],
+                }));
+            }
+        });
+        let answer = answer(&["--from", &told]);
+        let found = answer["findings"].as_array().unwrap().iter().find(|one| one["rule"]["id"] == "sgr-0a1").cloned();
+        found.map(|found| found["portions"][0]["clause"].as_str().unwrap().to_owned())
+    };
+    let moved = json!({"minPort": 20000, "maxPort": 20999});
+    for (test, range, port, cidr, clause) in [
+        ("ports-moved", moved.clone(), 20_080, "203.0.113.9/32", Some("nodeport-internet")),
+        ("ports-left", moved.clone(), 30_080, "203.0.113.9/32", Some("other-internet")),
+        ("ports-usual", json!(null), 30_080, "203.0.113.9/32", Some("nodeport-internet")),
+        (
+            "ports-said",
+            json!({"minPort": 30000, "maxPort": 32767}),
+            30_080,
+            "203.0.113.9/32",
+            Some("nodeport-internet"),
+        ),
+        ("ports-clients", moved, 20_080, "10.0.0.0/8", None),
+        // The kubelet's port is never a NodePort to the policy.
+        (
+            "ports-kubelet",
+            json!({"minPort": 10000, "maxPort": 11000}),
+            10_250,
+            "203.0.113.9/32",
+            Some("kubelet-internet"),
+        ),
+    ] {
+        assert_eq!(with(test, range, port, cidr).as_deref(), clause, "{test}");
+    }
+    for range in
+        [json!({"minPort": 9, "maxPort": 8}), json!({"minPort": 0, "maxPort": 8}), json!({"maxPort": 70000}), json!({})]
+    {
+        let told = changed("ports-odd", |name, value| {
+            if name == "cluster.prod.json" {
+                value["cluster"]["kubeApiServerConfig"] = json!({"serviceNodePortRange": range});
+            }
+        });
+        let (code, _, err) = crate::run(&["audit", "--from", &told]);
+        assert!(code == 1 && err.contains("`serviceNodePortRange` is no range of ports"), "{range}: {err}");
+    }
+}
+
 /// What is changed in the answers.
 type Change = fn(&str, &mut Value);
 

@@ -154,8 +154,9 @@ fn every_form_of_the_same_answers_says_the_same() {
         assert_eq!(findings(&found), expected, "{form}");
         assert_eq!(found["warnings"], json!([]), "{form}");
     }
-    // All of it in one stream but the entries, which do not say of which list they are.
-    let (entries, others): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|(name, _)| name.starts_with("entries"));
+    // All of it in one stream but what does not say of which list or trail it is.
+    let is_named = |name: &str| name.starts_with("entries") || name.starts_with("trail-status");
+    let (entries, others): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|(name, _)| is_named(name));
     let stream: Vec<u8> = others.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
     let entries = folder("stream", &entries);
     let (_, out, _) = run_with(&stream, &["audit", "--format", "json", "--from", "-", &entries]);
@@ -196,6 +197,7 @@ fn what_is_missing_lowers_evidence_and_is_said_once_with_its_command() {
         ),
         (&["vpc-associations"], [1, 3, 10, 0], Some("describe-security-group-vpc-associations")),
         (&["list-clusters"], [1, 3, 10, 0], Some("aws eks list-clusters")),
+        (&["trails.json"], [1, 3, 10, 0], Some("aws cloudtrail describe-trails")),
     ] {
         let found = answer(&["--from", &without(&format!("without-{}", left_out[0]), left_out)]);
         let [revoke, report, allow, unjudged] = totals;

@@ -8,6 +8,7 @@ use std::slice;
 
 use super::kind::Kind;
 use super::store::{Hints, Presence, Saved, SavedNodes, Template};
+use super::trails::KnownTrail;
 use crate::cluster::names::{self, Names};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Rules};
 use crate::model::group::UnreadableRule;
@@ -58,8 +59,11 @@ pub struct Facts {
     pub(crate) associations: BTreeMap<String, BTreeSet<String>>,
     /// Groups, each with a group that its rules name over a peering that is gone.
     pub(crate) stale: BTreeSet<(String, String)>,
+    pub(crate) trails: Vec<KnownTrail>,
     pub(crate) lists: BTreeMap<String, KnownList>,
     pub(crate) clusters: Vec<(Location, Cluster)>,
+    /// Where `NodePorts` are in clusters that moved them.
+    pub(crate) node_ports: BTreeMap<(Location, String), (u16, u16)>,
     /// Clusters of which nothing was saved but what names them.
     pub(crate) undescribed: BTreeSet<String>,
     /// Launch templates of node groups that were not saved: what names each, and the group.
@@ -80,6 +84,7 @@ impl Facts {
             warnings: saved.warnings(),
             origins: saved.origins.clone(),
             kinds: saved.kinds.clone(),
+            trails: saved.trails.known(),
             ..Self::default()
         };
         facts.has_interfaces = saved.is_whole(Kind::Interfaces);
@@ -176,6 +181,8 @@ impl Facts {
         for cluster in &saved.clusters {
             let mut cluster = cluster.clone();
             let location = place.of_cluster(&cluster);
+            let moved = saved.node_ports.get(&(cluster.name.clone(), cluster.arn.clone()));
+            self.node_ports.extend(moved.map(|range| ((location.clone(), cluster.name.clone()), *range)));
             let is_its = |nodes: &&SavedNodes| {
                 let arn = nodes.arn.as_deref().and_then(Arn::parse);
                 nodes.cluster == cluster.name

@@ -35,13 +35,19 @@ words! {
         NodeGroup = "nodegroup",
         /// `aws sts get-caller-identity`
         Identity = "caller-identity",
+        /// `aws cloudtrail describe-trails`
+        Trails = "trails",
+        /// `aws cloudtrail get-trail-status`
+        TrailStatus = "trail-status",
+        /// `aws cloudtrail get-event-selectors`
+        EventSelectors = "event-selectors",
         /// Something else of AWS's that is of no use here, or not yet.
         Other = "other",
     }
 }
 
 /// How a document is recognised: a key at its top, and what it is.
-const KEYS: [(&str, Kind); 24] = [
+const KEYS: [(&str, Kind); 28] = [
     ("SecurityGroups", Kind::Groups),
     ("SecurityGroupRules", Kind::Rules),
     ("NetworkInterfaces", Kind::Interfaces),
@@ -56,6 +62,10 @@ const KEYS: [(&str, Kind); 24] = [
     ("nodegroups", Kind::NodeGroups),
     ("nodegroup", Kind::NodeGroup),
     ("Account", Kind::Identity),
+    ("trailList", Kind::Trails),
+    ("IsLogging", Kind::TrailStatus),
+    ("TrailARN", Kind::EventSelectors),
+    ("Trails", Kind::Other),
     ("Subnets", Kind::Other),
     ("RouteTables", Kind::Other),
     ("InternetGateways", Kind::Other),
@@ -67,6 +77,13 @@ const KEYS: [(&str, Kind); 24] = [
     ("StaleSecurityGroupSet", Kind::Other),
     ("SecurityGroupReferenceSet", Kind::Other),
 ];
+
+/// Where the only item of a document stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Only {
+    UnderKey,
+    Document,
+}
 
 /// A key at the top of an answer that says that there is more to it.
 const TOKENS: [&str; 4] = ["NextToken", "nextToken", "NextMarker", "Marker"];
@@ -105,7 +122,22 @@ impl Kind {
 
     /// Whether a document with these keys is of this kind: another has a key of that name, too.
     pub(super) fn is_of(self, keys: &[String]) -> bool {
-        self != Self::Identity || keys.iter().any(|name| name == "UserId")
+        let has = |wanted: &str| keys.iter().any(|name| name == wanted);
+        match self {
+            Self::Identity => has("UserId"),
+            Self::EventSelectors => has("EventSelectors") || has("AdvancedEventSelectors"),
+            _ => true,
+        }
+    }
+
+    /// What of a document is one item: a thing under the kind's key, or the document itself. `None`: there is a list under
+    /// the key.
+    pub(super) fn only_item(self) -> Option<Only> {
+        match self {
+            Self::Cluster | Self::NodeGroup | Self::Identity | Self::TrailStatus => Some(Only::UnderKey),
+            Self::EventSelectors => Some(Only::Document),
+            _ => None,
+        }
     }
 
     /// The command that prints it; what stands in capitals is to be filled in.
@@ -125,6 +157,9 @@ impl Kind {
             Self::NodeGroups => "aws eks list-nodegroups --cluster-name NAME",
             Self::NodeGroup => "aws eks describe-nodegroup --cluster-name NAME --nodegroup-name NODES",
             Self::Identity => "aws sts get-caller-identity",
+            Self::Trails => "aws cloudtrail describe-trails",
+            Self::TrailStatus => "aws cloudtrail get-trail-status --name TRAIL",
+            Self::EventSelectors => "aws cloudtrail get-event-selectors --trail-name TRAIL",
             Self::Other => "",
         }
     }

@@ -232,6 +232,14 @@ eks! {
         remote_network_config: Option<RemoteNetworks>,
         outpost_config: Option<serde::de::IgnoredAny>,
         identity: Option<Identity>,
+        kube_api_server_config: Option<ApiServerConfig>,
+    }
+    ApiServerConfig {
+        service_node_port_range: Option<PortRange>,
+    }
+    PortRange {
+        min_port: Option<i64>,
+        max_port: Option<i64>,
     }
     VpcConfig {
         vpc_id: Text,

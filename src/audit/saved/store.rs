@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::kind::Kind;
+use super::trails::SavedTrails;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup};
 use crate::model::group::UnreadableRule;
 use crate::model::region::Addresses;
@@ -82,7 +83,10 @@ pub struct Saved {
     pub(super) associations: BTreeMap<String, BTreeSet<String>>,
     pub(super) templates: Vec<Template>,
     pub(super) clusters: Vec<Cluster>,
+    /// Where `NodePorts` are in clusters that moved them, by name and ARN.
+    pub(super) node_ports: BTreeMap<(String, Option<String>), (u16, u16)>,
     pub(super) nodes: Vec<SavedNodes>,
+    pub(super) trails: SavedTrails,
     /// Of `list-clusters`.
     pub(super) names: BTreeSet<String>,
     /// Of `get-caller-identity`.
