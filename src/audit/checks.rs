@@ -58,6 +58,9 @@ pub(super) fn of_groups(
         add(AuditCheck::PeerUnattached, rules(group, |rule| names_unattached(group, rule)));
         add(AuditCheck::RedundantRule, redundant(group));
         add(AuditCheck::NoDescription, undescribed(group));
+        if facts.planned.groups.contains(&group.id) {
+            continue;
+        }
         add(AuditCheck::UnusedGroup, unused(facts, policy, group, &named));
     }
     findings.extend(leftovers(facts, location, groups));

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn each_kind_is_saved_and_allowed_and_nothing_else_is() {
         let mut needed: Vec<String> = Vec::new();
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Other) {
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.command().starts_with("aws ")) {
             let mut words = kind.command().split(' ').skip(1);
             let (service, command) = (words.next().unwrap(), words.next().unwrap());
             let looped = command.strip_prefix("describe-").is_some_and(|rest| {

@@ -22,6 +22,7 @@ use crate::guard::setup::Ports;
 use crate::guard::standing::{Led, Memory};
 use crate::model::error::{CloudError, chain};
 use crate::model::ids::Location;
+use crate::model::text::plain;
 use crate::policy::judge::UNREADABLE_LIST;
 use crate::policy::model::{Mode, Policy, Verdict};
 use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
@@ -118,8 +119,8 @@ impl Here<'_> {
             .filter(|snapshot| self.scope.holds_any(&snapshot.group.clusters))
             .map(|snapshot| self.judged(snapshot, facts))
             .collect();
-        let mut findings = self.of_groups(&groups);
-        let (mut of_clusters, unlooked) = self.of_clusters(&inventory, &clusters, &groups).await;
+        let mut findings = self.of_groups(&groups, facts);
+        let (mut of_clusters, unlooked) = self.of_clusters(&inventory, &clusters, &groups, facts).await;
         warnings.extend(unlooked);
         findings.append(&mut of_clusters);
         findings.extend(checks::of_groups(facts, self.policy, &self.location, &groups));
@@ -133,6 +134,11 @@ impl Here<'_> {
     fn judged(&self, snapshot: GroupSnapshot, facts: &Facts) -> AuditedGroup {
         let mut group = snapshot.group;
         let node_ports = |name: &String| facts.node_ports.get(&(self.location.clone(), name.clone())).copied();
+        // What is not there yet is attached to nothing yet.
+        group.is_unattached &= !facts.planned.groups.contains(&group.id);
+        for (_, peer) in group.peers.iter_mut().filter(|(id, _)| facts.planned.groups.contains(*id)) {
+            peer.is_unattached = false;
+        }
         group.node_ports = group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
         let (led, memory) = (Led::Elsewhere, &Memory::None);
         // As the guard would, were it told to close what it finds.
@@ -156,7 +162,7 @@ impl Here<'_> {
         Place { location: &self.location, clusters, group, origin }
     }
 
-    fn of_groups(&self, groups: &[AuditedGroup]) -> Vec<AuditFinding> {
+    fn of_groups(&self, groups: &[AuditedGroup], facts: &Facts) -> Vec<AuditFinding> {
         let mut findings = Vec::new();
         for audited in groups {
             let of = |finding| AuditFinding::of(self.place(&audited.group.clusters, Some(audited)), finding);
@@ -165,6 +171,12 @@ impl Here<'_> {
                 audited.rules.iter().filter(is_told).map(|rule| {
                     of(Finding::of_rule(rule.judged.clone(), (false, true), rule.action, rule.detail.clone()))
                 });
+            let rules = rules.map(|found: AuditFinding| match &found.rule {
+                Some(rule) if facts.planned.has(&audited.group.id, &rule.id) => {
+                    AuditFinding { fix: Some(format!("change `{}` before it is applied", plain(&rule.id))), ..found }
+                }
+                _ => found,
+            });
             findings.extend(rules);
             let unreadable: Vec<String> = audited.group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
             findings.extend((!unreadable.is_empty()).then(|| of(Finding::unreadable(&unreadable, false))));
@@ -178,13 +190,15 @@ impl Here<'_> {
         inventory: &Inventory,
         clusters: &[String],
         groups: &[AuditedGroup],
+        facts: &Facts,
     ) -> (Vec<AuditFinding>, Vec<String>) {
         let (mut findings, mut unlooked) = (Vec::new(), Vec::new());
         let in_question = groups.iter().filter(|audited| needs::hang_on(&audited.group));
         let in_question: BTreeSet<&String> = in_question.flat_map(|audited| &audited.group.clusters).collect();
         for name in clusters {
             let of = BTreeSet::from([name.clone()]);
-            if in_question.contains(name) {
+            // What EKS adds to a cluster that is not there yet is not known.
+            if in_question.contains(name) && !facts.planned.clusters.contains(name) {
                 match needs::missing(inventory, self.policy, name, None).await {
                     Ok(missing) => findings.extend(missing.into_iter().map(|(attached, finding)| {
                         let first = groups.iter().find(|audited| attached.contains(&audited.group.id));

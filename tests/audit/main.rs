@@ -13,6 +13,7 @@ mod formats;
 #[path = "../json_schema/mod.rs"]
 mod json_schema;
 mod page;
+mod plan;
 mod schemas;
 
 use std::fs;

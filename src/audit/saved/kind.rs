@@ -41,13 +41,15 @@ words! {
         TrailStatus = "trail-status",
         /// `aws cloudtrail get-event-selectors`
         EventSelectors = "event-selectors",
+        /// `terraform show -json`
+        Plan = "terraform-plan",
         /// Something else of AWS's that is of no use here, or not yet.
         Other = "other",
     }
 }
 
 /// How a document is recognised: a key at its top, and what it is.
-const KEYS: [(&str, Kind); 28] = [
+const KEYS: [(&str, Kind); 29] = [
     ("SecurityGroups", Kind::Groups),
     ("SecurityGroupRules", Kind::Rules),
     ("NetworkInterfaces", Kind::Interfaces),
@@ -66,6 +68,7 @@ const KEYS: [(&str, Kind); 28] = [
     ("IsLogging", Kind::TrailStatus),
     ("TrailARN", Kind::EventSelectors),
     ("Trails", Kind::Other),
+    ("format_version", Kind::Plan),
     ("Subnets", Kind::Other),
     ("RouteTables", Kind::Other),
     ("InternetGateways", Kind::Other),
@@ -125,6 +128,7 @@ impl Kind {
         let has = |wanted: &str| keys.iter().any(|name| name == wanted);
         match self {
             Self::Identity => has("UserId"),
+            Self::Plan => has("resource_changes") || has("planned_values") || has("values"),
             Self::EventSelectors => has("EventSelectors") || has("AdvancedEventSelectors"),
             _ => true,
         }
@@ -135,7 +139,7 @@ impl Kind {
     pub(super) fn only_item(self) -> Option<Only> {
         match self {
             Self::Cluster | Self::NodeGroup | Self::Identity | Self::TrailStatus => Some(Only::UnderKey),
-            Self::EventSelectors => Some(Only::Document),
+            Self::EventSelectors | Self::Plan => Some(Only::Document),
             _ => None,
         }
     }
@@ -160,6 +164,7 @@ impl Kind {
             Self::Trails => "aws cloudtrail describe-trails",
             Self::TrailStatus => "aws cloudtrail get-trail-status --name TRAIL",
             Self::EventSelectors => "aws cloudtrail get-event-selectors --trail-name TRAIL",
+            Self::Plan => "terraform show -json PLAN",
             Self::Other => "",
         }
     }
@@ -178,7 +183,8 @@ mod tests {
     fn each_kind_has_a_key_and_a_command() {
         for kind in Kind::ALL {
             assert!(KEYS.iter().any(|(_, known)| *known == kind), "{kind:?}");
-            assert_eq!(kind.command().starts_with("aws "), kind != Kind::Other, "{kind:?}");
+            let is_of_aws = kind != Kind::Other && kind != Kind::Plan;
+            assert_eq!(kind.command().starts_with("aws "), is_of_aws, "{kind:?}");
         }
     }
 }

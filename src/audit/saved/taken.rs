@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::decode;
 use super::document::Item;
 use super::kind::Kind;
+use super::plan;
 use super::shapes;
 use super::store::{Saved, SavedList, SavedNodes, Template};
 use crate::audit::source::Source;
@@ -45,6 +46,11 @@ pub(super) fn take(saved: &mut Saved, source: &Source, item: &Item<'_>) -> Resul
                 return Err(format!("`Account` is {}; expected twelve digits", quoted(&account)));
             }
             saved.accounts.insert(account);
+            Ok(())
+        }
+        Kind::Plan => {
+            let plan = plan::read(item.json, Origin { file: source.path(), line: item.line })?;
+            saved.plans.push(plan);
             Ok(())
         }
         Kind::Trails => saved.trails.describe(item.json),
