@@ -14,6 +14,9 @@ aws sts get-caller-identity >caller-identity.json
 for c in security-groups security-group-rules vpcs managed-prefix-lists security-group-vpc-associations; do
   aws ec2 describe-$c >$c.json
 done
+for c in subnets route-tables internet-gateways network-acls; do
+  aws ec2 describe-$c >$c.json
+done
 for c in network-interfaces instances; do
   aws ec2 describe-$c --include-managed-resources >$c.json || aws ec2 describe-$c >$c.json
 done
@@ -43,17 +46,21 @@ done
 ";
 
 /// What the calls above need, and the function's sweep.
-const ACTIONS: [&str; 17] = [
+const ACTIONS: [&str; 21] = [
     "cloudtrail:DescribeTrails",
     "cloudtrail:GetEventSelectors",
     "cloudtrail:GetTrailStatus",
     "ec2:DescribeInstances",
+    "ec2:DescribeInternetGateways",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeManagedPrefixLists",
+    "ec2:DescribeNetworkAcls",
     "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroupVpcAssociations",
     "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ec2:GetManagedPrefixListEntries",
     "eks:DescribeCluster",

@@ -21,10 +21,14 @@ use crate::guard::plan::{Intent, PlanContext, Step, plan};
 use crate::guard::setup::Ports;
 use crate::guard::standing::{Led, Memory};
 use crate::model::error::{CloudError, chain};
+use crate::model::group::Group;
 use crate::model::ids::Location;
+use crate::model::region::Traffic;
+use crate::model::rule::Direction;
 use crate::model::text::plain;
 use crate::policy::judge::UNREADABLE_LIST;
-use crate::policy::model::{Mode, Policy, Verdict};
+use crate::policy::model::{Mode, PeerClass, Policy, Verdict};
+use crate::policy::reach::{self, Now, Reachable};
 use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
 use crate::report::finding::Finding;
 use crate::report::outcome::Action;
@@ -171,6 +175,10 @@ impl Here<'_> {
                 audited.rules.iter().filter(is_told).map(|rule| {
                     of(Finding::of_rule(rule.judged.clone(), (false, true), rule.action, rule.detail.clone()))
                 });
+            let rules = rules.map(|found: AuditFinding| AuditFinding {
+                reachable: reachable(facts, &audited.group, &found),
+                ..found
+            });
             let rules = rules.map(|found: AuditFinding| match &found.rule {
                 Some(rule) if facts.planned.has(&audited.group.id, &rule.id) => {
                     AuditFinding { fix: Some(format!("change `{}` before it is applied", plain(&rule.id))), ..found }
@@ -224,12 +232,24 @@ impl Here<'_> {
     }
 }
 
-/// By cluster, and in each of them the worst first.
+/// Whether what a rule lets in from the internet gets to the group now.
+fn reachable(facts: &Facts, group: &Group, found: &AuditFinding) -> Option<Reachable> {
+    let rule = found.rule.as_ref().filter(|rule| rule.direction == Direction::Ingress)?;
+    let is_from_outside = found.portions.iter().any(|portion| portion.peer_class == PeerClass::Internet.word());
+    let clients = group.addresses_of(&rule.peer).filter(|_| is_from_outside)?;
+    if facts.planned.groups.contains(&group.id) {
+        return Some(Reachable { now: Now::Unknown, path: "unknown: the group is not there yet".to_owned() });
+    }
+    Some(reach::of(&facts.network, &group.id, &clients, &Traffic::from(rule.packets)))
+}
+
+/// By cluster, and in each of them the worst first; of the same, what can be reached now.
 fn sort(findings: &mut [AuditFinding]) {
     findings.sort_by_cached_key(|found| {
         let group = found.group.as_ref().map(|group| group.id.clone());
         let rule = found.rule.as_ref().map(|rule| (rule.id.clone(), rule.packets.to_string(), rule.peer.to_string()));
-        let weight = std::cmp::Reverse((found.verdict, found.severity));
+        let now = found.reachable.as_ref().map(|reachable| reachable.now);
+        let weight = std::cmp::Reverse((found.verdict, found.severity, now));
         (found.clusters.clone(), weight, found.kind, group, rule)
     });
 }

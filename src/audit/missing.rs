@@ -9,6 +9,7 @@ use super::saved::facts::{Facts, UNKNOWN};
 use crate::model::group::PrefixList;
 use crate::model::ids::is_region;
 use crate::model::text::{count, plain};
+use crate::policy::reach::Now;
 use crate::report::audit::{Audit, MissingInput};
 
 /// Things named in one row.
@@ -30,6 +31,9 @@ const WANTED: [(Kind, &str); 8] = [
     (Kind::Trails, "whether a guard would be told of what is opened here is not known"),
 ];
 
+/// What the network around interfaces is for.
+const REACH: &str = "whether what is open to the internet can be reached now is not known";
+
 /// One row for each thing that is missing or cut.
 pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
     let row = |what: &str, costs: &str, command: &str| MissingInput {
@@ -46,6 +50,12 @@ pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
             }
             Some(_) => {}
         }
+    }
+    // Asked for where it would say more.
+    if audit.findings().any(|found| found.reachable.as_ref().is_some_and(|reachable| reachable.now == Now::Unknown)) {
+        let absent =
+            [Kind::Subnets, Kind::RouteTables, Kind::NetworkAcls].into_iter().filter(|kind| !facts.is_whole(*kind));
+        rows.extend(absent.map(|kind| row(kind.word(), REACH, kind.command())));
     }
     for name in first(&facts.undescribed) {
         let costs =

@@ -8,6 +8,7 @@ mod document;
 pub(crate) mod facts;
 mod kind;
 mod known;
+mod network;
 mod plan;
 mod planned;
 pub(crate) mod ports;

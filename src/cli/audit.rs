@@ -34,15 +34,17 @@ Example: what is open in an account, without any right to change it?
   eks-sg-guard audit --from saved
 
 FROM are answers of the AWS CLI as it prints them (--output json), in any mix: one file for each
-command, or many answers in one; also UTF-16 and gzip. Each is recognised by what is in it. What
-is missing lowers what can be proven, and is said at the end with the command that would give it.
+command, or many answers in one; also UTF-16 and gzip, and what `terraform show -json` prints of a
+plan. Each is recognised by what is in it. What is missing lowers what can be proven, and is said at
+the end with the command that would give it.
 The files are read and judged as the function's sweep reads and judges an account.
 
 Exit codes:
   0  clean    1  could not run    2  a finding as `--fail-on` says    3  the policy is invalid")]
 pub(super) struct Arguments {
     /// Files, folders, or `-` for standard input.
-    #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., required_unless_present_any = ["commands", "permissions", "schema"])]
+    #[arg(long, value_name = "FILE|DIR|-", num_args = 1..)]
+    #[arg(required_unless_present_any = ["commands", "permissions", "schema"])]
     from: Vec<PathBuf>,
     /// A policy file, or the name of a built-in policy.
     #[arg(long, value_name = "FILE|NAME", default_value = builtin::DEFAULT)]

@@ -27,6 +27,7 @@ use crate::model::rule::Rule;
 use crate::model::text::{capital, plain};
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Severity, Verdict};
+use crate::policy::reach::Reachable;
 use crate::report::audit::checks::AuditCheck;
 use crate::report::finding::{Finding, Kind, PortionRecord, Subject};
 use crate::report::history::digest;
@@ -153,6 +154,8 @@ pub struct AuditFinding {
     pub controls: &'static [&'static str],
     /// Where it was read.
     pub origin: Option<Origin>,
+    /// Whether what it lets in from the internet gets to the group now; null where it lets in nothing from there.
+    pub reachable: Option<Reachable>,
 }
 
 /// An answer of AWS's that would say more.
@@ -296,6 +299,7 @@ impl AuditFinding {
             fix: None,
             controls: &[],
             origin: place.origin.cloned(),
+            reachable: None,
         }
     }
 

@@ -122,6 +122,67 @@ fn no_trail_that_logs_is_told_and_what_was_not_saved_of_trails_is_not_known() {
     assert!(found["fix"].is_string() && !found["controls"].as_array().unwrap().is_empty(), "{found}");
 }
 
+/// Said beside the verdict, which it never changes; of the same, what can be reached now stands first.
+#[test]
+fn what_is_open_to_the_internet_says_whether_it_is_reachable_now() {
+    let told = |test: &str, change: Change| {
+        let answer = answer(&["--from", &changed(test, change)]);
+        let findings = answer["findings"].as_array().unwrap().clone();
+        let kubelet = findings.iter().find(|one| one["rule"]["id"] == "sgr-0000000000000000a").unwrap().clone();
+        assert_eq!((&kubelet["verdict"], &kubelet["severity"]), (&json!("revoke"), &json!("critical")), "{test}");
+        let reachable = &kubelet["reachable"];
+        (reachable["now"].as_str().unwrap().to_owned(), reachable["path"].as_str().unwrap().to_owned())
+    };
+    let usual = told("reach-usual", |_, _| ());
+    assert_eq!(usual, ("yes".into(), "reachable now through eni-0a10000000000002b, 198.51.100.20".into()));
+    let private: Change = |_, value| {
+        for interface in value.get_mut("NetworkInterfaces").and_then(Value::as_array_mut).into_iter().flatten() {
+            interface
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| !["Association", "PrivateIpAddresses"].contains(&key.as_str()));
+        }
+    };
+    let blackhole: Change = |_, value| {
+        if let Some(table) = value.get_mut("RouteTables") {
+            table[0]["Routes"][1]["State"] = json!("blackhole");
+        }
+    };
+    let blocked: Change = |_, value| {
+        if let Some(subnets) = value.get_mut("Subnets") {
+            subnets[0]["BlockPublicAccessStates"]["InternetGatewayBlockMode"] = json!("block-ingress");
+        }
+    };
+    let denied: Change = |_, value| {
+        if let Some(acls) = value.get_mut("NetworkAcls") {
+            acls[0]["Entries"].as_array_mut().unwrap().push(json!({
+                "CidrBlock": "0.0.0.0/0", "Egress": false, "Protocol": "6", "RuleAction": "deny", "RuleNumber": 90,
+                "PortRange": {"From": 10000, "To": 11000},
+            }));
+        }
+    };
+    let cut: Change = |_, value| {
+        if value.get("RouteTables").is_some() {
+            value["NextToken"] = json!("more");
+        }
+    };
+    for (test, change, now, path) in [
+        ("reach-private", private, "no", "no public IPv4 address"),
+        ("reach-blackhole", blackhole, "no", "no route to them over an internet gateway"),
+        ("reach-blocked", blocked, "no", "VPC Block Public Access"),
+        ("reach-denied", denied, "no", "network ACL acl-0a1b2c3d4e5f60001 denies it"),
+        ("reach-cut", cut, "unknown", "route tables not given"),
+    ] {
+        let (found, said) = told(test, change);
+        assert!(found == now && said.contains(path), "{test}: {found} {said}");
+    }
+    let whole = answer(&["--from", "tests/audit/saved"]);
+    let first = &whole["findings"][0];
+    assert_eq!(first["reachable"]["now"], "yes", "{first}");
+    let of_groups = whole["findings"].as_array().unwrap().iter().filter(|one| one["kind"] != "rule");
+    assert!(of_groups.into_iter().all(|one| one["reachable"].is_null()));
+}
+
 /// `NodePorts` are where the cluster says, in each clause of the policy that speaks of them.
 #[test]
 fn node_ports_are_where_the_cluster_has_them() {

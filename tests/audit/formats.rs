@@ -42,7 +42,7 @@ fn csv_has_a_line_for_each_rule_and_portion_and_no_formula() {
     let kubelet = lines.iter().find(|line| line[column("check")] == "kubelet-internet").unwrap();
     assert_eq!((kubelet[column("verdict")].as_str(), kubelet[column("ports")].as_str()), ("revoke", "10250"));
     assert!(kubelet[column("fix")].starts_with("aws ec2 revoke-security-group-ingress"));
-    for line in records(&written("csv", &hostile("formats-hostile"))) {
+    for line in records(&written("csv", &hostile("csv-hostile"))) {
         assert!(line.iter().all(|field| !field.starts_with(['=', '+', '-', '@', '\t', '\r'])), "{line:?}");
         assert!(line.iter().all(|field| field.chars().all(|c| !c.is_control() && c != '\u{202e}')), "{line:?}");
     }
@@ -87,7 +87,7 @@ fn sarif_is_what_code_scanning_takes() {
     let line = usize::try_from(place["region"]["startLine"].as_u64().unwrap()).unwrap();
     let from_there: String = file.lines().skip(line - 1).take(5).collect();
     assert!(from_there.trim_start().starts_with('{') && from_there.contains(NODE), "{from_there}");
-    let text = written("sarif", &hostile("formats-hostile"));
+    let text = written("sarif", &hostile("sarif-hostile-2"));
     let sarif: Value = serde_json::from_str(&text).unwrap();
     let messages: Vec<&str> = sarif["runs"][0]["results"]
         .as_array()
@@ -149,7 +149,7 @@ fn mermaid_draws_who_may_talk_to_whom() {
     insta::with_settings!({ omit_expression => true, snapshot_path => "../snapshots" }, {
         insta::assert_snapshot!("audit_mermaid", text);
     });
-    let text = written("mermaid", &hostile("formats-hostile"));
+    let text = written("mermaid", &hostile("mermaid-hostile"));
     assert!(!text.contains("<script>") && !text.contains("\"]; end") && !text.contains('`'), "{text}");
 }
 

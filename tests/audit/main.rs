@@ -10,6 +10,7 @@
 
 mod checks;
 mod formats;
+mod hostile;
 #[path = "../json_schema/mod.rs"]
 mod json_schema;
 mod page;
@@ -164,7 +165,9 @@ fn every_form_of_the_same_answers_says_the_same() {
     assert_eq!(findings(&serde_json::from_str(&out).unwrap()), expected);
     // As `--query` prints them, where each item says what it is.
     let bare = changed("bare", |_, value| {
-        for key in ["SecurityGroups", "SecurityGroupRules", "NetworkInterfaces", "Vpcs", "PrefixLists"] {
+        let lists = ["SecurityGroups", "SecurityGroupRules", "NetworkInterfaces", "Vpcs", "PrefixLists"];
+        let around = ["Subnets", "RouteTables", "InternetGateways", "NetworkAcls"];
+        for key in lists.into_iter().chain(around) {
             if let Some(list) = value.get(key) {
                 *value = list.clone();
             }
@@ -198,6 +201,10 @@ fn what_is_missing_lowers_evidence_and_is_said_once_with_its_command() {
         ),
         (&["vpc-associations"], [1, 3, 10, 0], Some("describe-security-group-vpc-associations")),
         (&["list-clusters"], [1, 3, 10, 0], Some("aws eks list-clusters")),
+        (&["route-tables"], [1, 3, 10, 0], Some("aws ec2 describe-route-tables")),
+        (&["subnets"], [1, 3, 10, 0], Some("aws ec2 describe-subnets")),
+        (&["network-acls"], [1, 3, 10, 0], Some("aws ec2 describe-network-acls")),
+        (&["internet-gateways"], [1, 3, 10, 0], None),
         (&["trails.json"], [1, 3, 10, 0], Some("aws cloudtrail describe-trails")),
     ] {
         let found = answer(&["--from", &without(&format!("without-{}", left_out[0]), left_out)]);
@@ -357,7 +364,7 @@ fn text_of_strangers_is_inert() {
                 item["Tags"].as_array_mut().unwrap().push(json!({"Key": hostile, "Value": hostile}));
             }
         }
-        if name.starts_with("network") {
+        if name.starts_with("network-interfaces") {
             value["NetworkInterfaces"][0]["Description"] = json!(hostile);
             value["NetworkInterfaces"][0]["TagSet"] =
                 json!([{"Key": format!("kubernetes.io/cluster/{hostile}"), "Value": ""}]);

@@ -15,6 +15,7 @@ use crate::cluster::names::{self, Names};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Rules};
 use crate::model::group::UnreadableRule;
 use crate::model::ids::{Arn, Location};
+use crate::model::network::Network;
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::model::text::{count, quoted};
@@ -44,6 +45,7 @@ pub struct Facts {
     /// Groups, each with a group that its rules name over a peering that is gone.
     pub(crate) stale: BTreeSet<(String, String)>,
     pub(crate) trails: Vec<KnownTrail>,
+    pub(crate) network: Network,
     pub(crate) lists: BTreeMap<String, KnownList>,
     pub(crate) clusters: Vec<(Location, Cluster)>,
     /// Where `NodePorts` are in clusters that moved them.
@@ -76,12 +78,14 @@ impl Facts {
         facts.has_interfaces = saved.is_whole(Kind::Interfaces);
         facts.has_instances = saved.is_whole(Kind::Instances);
         facts.has_vpcs = saved.is_whole(Kind::Vpcs);
+        facts.warnings.extend(another_caller(&saved));
         facts.groups(&saved);
         facts.lists(&saved);
         facts.vpcs.clone_from(&saved.vpcs);
         let planned = planned::join(&mut facts.before_plans(), &saved.plans);
         facts.clusters(&saved, planned);
-        let Saved { interfaces, instances, associations, stale, .. } = saved;
+        let Saved { interfaces, instances, associations, stale, network, .. } = saved;
+        facts.network = network.joined(|kind| facts.is_whole(kind));
         (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
         (facts.associations, facts.stale) = (associations, stale);
         facts.index();
@@ -316,6 +320,23 @@ impl Facts {
             self.groups_of.entry(group.facts.vpc.clone()).or_default().push(id.clone());
         }
     }
+}
+
+/// Where the answers are of other accounts than the one that was asked as.
+fn another_caller(saved: &Saved) -> Option<String> {
+    let (caller, more) = (saved.accounts.first()?, saved.accounts.len() > 1);
+    let arns = saved.clusters.iter().filter_map(|cluster| cluster.arn.as_deref().and_then(Arn::parse));
+    let owners: BTreeSet<&str> = arns.map(|arn| arn.account).collect();
+    let is_other = !more && !owners.is_empty() && !owners.contains(caller.as_str());
+    let others: Vec<String> = owners.iter().map(|owner| quoted(owner)).collect();
+    is_other.then(|| {
+        format!(
+            "`get-caller-identity` was saved as account {}, and the clusters are of {}: \
+             are these files of one account?",
+            quoted(caller),
+            others.join(", ")
+        )
+    })
 }
 
 /// The rules of a group, and whether two answers differ about them.

@@ -41,6 +41,14 @@ words! {
         TrailStatus = "trail-status",
         /// `aws cloudtrail get-event-selectors`
         EventSelectors = "event-selectors",
+        /// `aws ec2 describe-subnets`
+        Subnets = "subnets",
+        /// `aws ec2 describe-route-tables`
+        RouteTables = "route-tables",
+        /// `aws ec2 describe-internet-gateways`
+        Gateways = "internet-gateways",
+        /// `aws ec2 describe-network-acls`
+        NetworkAcls = "network-acls",
         /// `terraform show -json`
         Plan = "terraform-plan",
         /// Something else of AWS's that is of no use here, or not yet.
@@ -69,10 +77,10 @@ const KEYS: [(&str, Kind); 29] = [
     ("TrailARN", Kind::EventSelectors),
     ("Trails", Kind::Other),
     ("format_version", Kind::Plan),
-    ("Subnets", Kind::Other),
-    ("RouteTables", Kind::Other),
-    ("InternetGateways", Kind::Other),
-    ("NetworkAcls", Kind::Other),
+    ("Subnets", Kind::Subnets),
+    ("RouteTables", Kind::RouteTables),
+    ("InternetGateways", Kind::Gateways),
+    ("NetworkAcls", Kind::NetworkAcls),
     ("LoadBalancers", Kind::Other),
     ("LaunchTemplates", Kind::Other),
     ("AutoScalingGroups", Kind::Other),
@@ -92,7 +100,7 @@ pub(super) enum Only {
 const TOKENS: [&str; 4] = ["NextToken", "nextToken", "NextMarker", "Marker"];
 
 /// Keys that only one kind of thing has: how the items of a bare list say what they are, and which of them are needed.
-const SIGNS: [(&[&str], Kind); 10] = [
+const SIGNS: [(&[&str], Kind); 14] = [
     (&["SecurityGroupRuleId", "IsEgress"], Kind::Rules),
     (&["GroupId", "IpPermissions"], Kind::Groups),
     (&["NetworkInterfaceId", "Groups", "VpcId"], Kind::Interfaces),
@@ -101,6 +109,10 @@ const SIGNS: [(&[&str], Kind); 10] = [
     (&["LaunchTemplateId", "LaunchTemplateData"], Kind::Templates),
     (&["PrefixListId", "PrefixListName"], Kind::Lists),
     (&["VpcId", "CidrBlockAssociationSet"], Kind::Vpcs),
+    (&["RouteTableId", "Routes"], Kind::RouteTables),
+    (&["NetworkAclId", "IsDefault"], Kind::NetworkAcls),
+    (&["InternetGatewayId", "Attachments"], Kind::Gateways),
+    (&["SubnetId", "MapPublicIpOnLaunch"], Kind::Subnets),
     (&["nodegroupName", "clusterName"], Kind::NodeGroup),
     (&["name", "resourcesVpcConfig"], Kind::Cluster),
 ];
@@ -128,6 +140,8 @@ impl Kind {
         let has = |wanted: &str| keys.iter().any(|name| name == wanted);
         match self {
             Self::Identity => has("UserId"),
+            // A network ACL alone has entries of its own.
+            Self::Entries => !has("NetworkAclId"),
             Self::Plan => has("resource_changes") || has("planned_values") || has("values"),
             Self::EventSelectors => has("EventSelectors") || has("AdvancedEventSelectors"),
             _ => true,
@@ -164,6 +178,10 @@ impl Kind {
             Self::Trails => "aws cloudtrail describe-trails",
             Self::TrailStatus => "aws cloudtrail get-trail-status --name TRAIL",
             Self::EventSelectors => "aws cloudtrail get-event-selectors --trail-name TRAIL",
+            Self::Subnets => "aws ec2 describe-subnets",
+            Self::RouteTables => "aws ec2 describe-route-tables",
+            Self::Gateways => "aws ec2 describe-internet-gateways",
+            Self::NetworkAcls => "aws ec2 describe-network-acls",
             Self::Plan => "terraform show -json PLAN",
             Self::Other => "",
         }

@@ -69,6 +69,8 @@ macro_rules! ec2 {
     };
 }
 
+pub(super) use ec2;
+
 /// A shape of EKS.
 macro_rules! eks {
     ($($name:ident { $($field:ident: $kind:ty,)+ })+) => {
@@ -82,7 +84,7 @@ macro_rules! eks {
     };
 }
 
-type Text = Option<String>;
+pub(super) type Text = Option<String>;
 
 ec2! {
     Tag {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::kind::Kind;
+use super::network::SavedNetwork;
 use super::plan::Plan;
 use super::trails::SavedTrails;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup};
@@ -88,6 +89,7 @@ pub struct Saved {
     pub(super) node_ports: BTreeMap<(String, Option<String>), (u16, u16)>,
     pub(super) nodes: Vec<SavedNodes>,
     pub(super) trails: SavedTrails,
+    pub(super) network: SavedNetwork,
     pub(super) plans: Vec<Plan>,
     /// Of `list-clusters`.
     pub(super) names: BTreeSet<String>,

@@ -53,6 +53,10 @@ pub(super) fn take(saved: &mut Saved, source: &Source, item: &Item<'_>) -> Resul
             saved.plans.push(plan);
             Ok(())
         }
+        Kind::Subnets => saved.network.subnet(item.json),
+        Kind::RouteTables => saved.network.table(item.json),
+        Kind::Gateways => saved.network.gateway(item.json),
+        Kind::NetworkAcls => saved.network.acl(item.json),
         Kind::Trails => saved.trails.describe(item.json),
         Kind::TrailStatus => saved.trails.status(&source.file_name(), item.json),
         Kind::EventSelectors => saved.trails.select(item.json),
@@ -142,6 +146,7 @@ fn interface(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let shape: shapes::NetworkInterface = read(item.json)?;
     let facts = decode::interface(&shape);
     needed(&facts.id, Resource::Interface)?;
+    saved.network.interface(item.json)?;
     let region = shape.availability_zone.as_deref().and_then(region_of_zone);
     seen(saved, &facts.vpc, "", Some(&facts.owner), region.as_ref());
     for group in shape.groups.iter() {

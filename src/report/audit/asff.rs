@@ -16,8 +16,8 @@ use crate::policy::model::{Severity, Verdict};
 const MAX_FINDINGS: usize = 100;
 /// Resources and requirements of one finding.
 const MAX_FEW: usize = 32;
-/// Longest texts, in characters, of which there are never more than bytes: of an id or the name of a generator, a title, a description, a recommendation, and the
-/// value of a field of ours.
+/// Longest texts, in characters, of which there are never more than bytes: of an id or the name of a generator, a title, a
+/// description, a recommendation, and the value of a field of ours.
 const MAX_ID: usize = 512;
 const MAX_TITLE: usize = 256;
 const MAX_DESCRIPTION: usize = 1_024;
@@ -35,7 +35,10 @@ pub fn written(audit: &Audit) -> (Vec<Value>, usize) {
             left_out += location.findings.len();
             continue;
         }
-        let batch = |found: &[AuditFinding]| json!({"Findings": found.iter().map(|one| finding(audit, one)).collect::<Vec<_>>()});
+        let batch = |found: &[AuditFinding]| {
+            let findings: Vec<Value> = found.iter().map(|one| finding(audit, one)).collect();
+            json!({"Findings": findings})
+        };
         batches.extend(location.findings.chunks(MAX_FINDINGS).map(batch));
     }
     (batches, left_out)
@@ -140,6 +143,7 @@ fn fields(audit: &Audit, found: &AuditFinding) -> Map<String, Value> {
         ("eks-sg-guard/verdict", Some(found.verdict.word())),
         ("eks-sg-guard/check", Some(found.check_id())),
         ("eks-sg-guard/rule", rule),
+        ("eks-sg-guard/reachable", found.reachable.as_ref().map(|reachable| reachable.path.as_str())),
         ("eks-sg-guard/policy", Some(audit.policy.as_str())),
         ("eks-sg-guard/policy-hash", Some(audit.policy_hash.as_str())),
     ];

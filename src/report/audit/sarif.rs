@@ -95,6 +95,9 @@ fn result(found: &AuditFinding, ids: &[&str]) -> Value {
     if let Some(detail) = found.detail.as_deref().filter(|detail| *detail != found.reason) {
         let _ = write!(said, "; {detail}");
     }
+    if let Some(reachable) = &found.reachable {
+        let _ = write!(said, "; {}", reachable.path);
+    }
     if let Some(fix) = &found.fix {
         let _ = write!(said, ". {fix}");
     }
@@ -118,7 +121,7 @@ fn result(found: &AuditFinding, ids: &[&str]) -> Value {
         "partialFingerprints": {"primaryLocationLineHash": found.fingerprint},
         "properties": {
             "verdict": found.verdict, "severity": found.severity, "action": found.action, "clusters": found.clusters,
-            "rule": found.rule.as_ref().map(|rule| rule.id.as_str()),
+            "rule": found.rule.as_ref().map(|rule| rule.id.as_str()), "reachable": found.reachable,
         },
     })
 }
