@@ -17,6 +17,10 @@ done
 for c in subnets route-tables internet-gateways network-acls; do
   aws ec2 describe-$c >$c.json
 done
+for v in $(aws ec2 describe-vpcs --query 'Vpcs[].VpcId' --output text); do
+  aws ec2 describe-stale-security-groups --vpc-id $v >stale.$v.json
+done
+aws elbv2 describe-load-balancers >load-balancers.json
 for c in network-interfaces instances; do
   aws ec2 describe-$c --include-managed-resources >$c.json || aws ec2 describe-$c >$c.json
 done
@@ -46,7 +50,7 @@ done
 ";
 
 /// What the calls above need, and the function's sweep.
-const ACTIONS: [&str; 21] = [
+const ACTIONS: [&str; 23] = [
     "cloudtrail:DescribeTrails",
     "cloudtrail:GetEventSelectors",
     "cloudtrail:GetTrailStatus",
@@ -60,6 +64,7 @@ const ACTIONS: [&str; 21] = [
     "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroupVpcAssociations",
     "ec2:DescribeSecurityGroups",
+    "ec2:DescribeStaleSecurityGroups",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ec2:GetManagedPrefixListEntries",
@@ -67,6 +72,7 @@ const ACTIONS: [&str; 21] = [
     "eks:DescribeNodegroup",
     "eks:ListClusters",
     "eks:ListNodegroups",
+    "elasticloadbalancing:DescribeLoadBalancers",
     "sts:GetCallerIdentity",
 ];
 
@@ -102,6 +108,8 @@ mod tests {
                 COMMANDS.lines().any(|line| line.starts_with("for c in ") && line.split([' ', ';']).any(|c| c == rest))
             });
             assert!(looped || COMMANDS.contains(&format!("aws {service} {command}")), "{kind:?}");
+            // IAM calls it otherwise than the command line.
+            let service = if service == "elbv2" { "elasticloadbalancing" } else { service };
             needed.push(format!("{service}:{}", operation(command)));
         }
         needed.sort();

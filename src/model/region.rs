@@ -276,6 +276,26 @@ impl FromIterator<IpNet> for Addresses {
     }
 }
 
+/// Peers with the traffic of theirs.
+pub type Piece = (Addresses, Traffic);
+
+/// What is left of pieces without one of them, and what of them that one has.
+pub fn cut_out(pieces: Vec<Piece>, (peers, packets): (&Addresses, &Traffic)) -> (Vec<Piece>, Vec<Piece>) {
+    let (mut left, mut taken) = (Vec::new(), Vec::new());
+    for (addresses, traffic) in pieces {
+        let (hit, hit_packets) = (addresses.shared_with(peers), &traffic & packets);
+        if hit.is_empty() || hit_packets.is_empty() {
+            left.push((addresses, traffic));
+            continue;
+        }
+        let (others, other_packets) = (addresses.without(peers), &traffic - packets);
+        left.extend((!others.is_empty()).then_some((others, traffic)));
+        left.extend((!other_packets.is_empty()).then(|| (hit.clone(), other_packets)));
+        taken.push((hit, hit_packets));
+    }
+    (left, taken)
+}
+
 /// The two address spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::model::network::{Acl, AclEntry, Face, Network, RouteTable, Subnet};
-use crate::model::region::{Addresses, Traffic};
+use crate::model::region::{Addresses, Piece, Traffic, cut_out};
 use crate::model::text::plain;
 use crate::model::words;
 
@@ -201,24 +201,11 @@ fn lets_through(acl: &Acl, clients: &Addresses, traffic: &Traffic) -> bool {
 }
 
 /// What of a region an ACL allows, in pieces.
-fn allowed(entries: &[AclEntry], is_egress: bool, peers: Addresses, traffic: Traffic) -> Vec<(Addresses, Traffic)> {
-    let mut rest = vec![(peers, traffic)];
-    let mut found = Vec::new();
+fn allowed(entries: &[AclEntry], is_egress: bool, peers: Addresses, traffic: Traffic) -> Vec<Piece> {
+    let (mut rest, mut found) = (vec![(peers, traffic)], Vec::new());
     for entry in entries.iter().filter(|entry| entry.is_egress == is_egress) {
-        let mut left = Vec::new();
-        for (peers, traffic) in rest {
-            let (hit, packets) = (peers.shared_with(&entry.peers), &traffic & &entry.traffic);
-            if hit.is_empty() || packets.is_empty() {
-                left.push((peers, traffic));
-                continue;
-            }
-            let (others, other_packets) = (peers.without(&entry.peers), &traffic - &entry.traffic);
-            left.extend((!others.is_empty()).then_some((others, traffic)));
-            left.extend((!other_packets.is_empty()).then(|| (hit.clone(), other_packets)));
-            if entry.is_allowed {
-                found.push((hit, packets));
-            }
-        }
+        let (left, taken) = cut_out(rest, (&entry.peers, &entry.traffic));
+        found.extend(taken.into_iter().filter(|_| entry.is_allowed));
         rest = left;
         if rest.len() > MAX_PIECES {
             break;

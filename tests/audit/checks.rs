@@ -239,6 +239,39 @@ fn node_ports_are_where_the_cluster_has_them() {
     }
 }
 
+/// Together others let in what one lets in: it can go, and they stay.
+#[test]
+fn a_rule_that_others_cover_together_is_told_once_and_none_of_them_is() {
+    let told = changed("together", |name, value| {
+        add_rule(name, value, "sgr-0a4", NODE, &json!({"CidrIp": "10.0.0.0/8"}));
+        for (id, cidr) in [("sgr-0a1", "10.0.0.0/9"), ("sgr-0a2", "10.128.0.0/9")] {
+            add_rule(name, value, id, NODE, &json!({"CidrIp": cidr}));
+            for rule in value.get_mut("SecurityGroupRules").and_then(Value::as_array_mut).into_iter().flatten() {
+                if rule["SecurityGroupRuleId"] == id {
+                    (rule["FromPort"], rule["ToPort"]) = (json!(8000), json!(9000));
+                }
+            }
+        }
+    });
+    let found = answer(&["--from", &told]);
+    let findings = found["findings"].as_array().unwrap().iter().filter(|one| one["check"] == "redundant-rule");
+    let details: Vec<&str> = findings.map(|one| one["detail"].as_str().unwrap()).collect();
+    assert_eq!(details, ["1 rule is covered: sgr-0a4 by others together"]);
+}
+
+#[test]
+fn what_ec2_calls_stale_names_a_group_that_is_gone() {
+    let told = changed("stale", |name, value| {
+        add_rule(name, value, "sgr-0a1", NODE, &json!({"GroupId": "sg-0aaaaaaaaaaaaaaaa", "UserId": "444455556666"}));
+        if name == "vpcs.json" {
+            value["StaleSecurityGroupSet"] = json!([{"GroupId": NODE, "StaleIpPermissions": [
+                {"IpProtocol": "tcp", "UserIdGroupPairs": [{"GroupId": "sg-0aaaaaaaaaaaaaaaa"}]},
+            ]}]);
+        }
+    });
+    assert!(checked(&answer(&["--from", &told])).contains(&"peer-gone prod-node".to_owned()));
+}
+
 /// What is changed in the answers.
 type Change = fn(&str, &mut Value);
 
@@ -253,7 +286,7 @@ fn each_check_finds_what_it_is_for_and_nothing_else_changes() {
     };
     let unused = "unused-group prod-spare";
     assert_eq!(checked(&answer(&["--from", "tests/audit/saved"])), with(&[unused]));
-    let changes: [(&str, Change, &[&str]); 12] = [
+    let changes: [(&str, Change, &[&str]); 13] = [
         (
             "gone",
             |name, value| add_rule(name, value, "sgr-0a1", NODE, &json!({"GroupId": "sg-0aaaaaaaaaaaaaaaa"})),
@@ -293,6 +326,15 @@ fn each_check_finds_what_it_is_for_and_nothing_else_changes() {
                 add_rule(name, value, "sgr-0a2", NODE, &json!({"CidrIp": "10.1.0.0/16"}));
             },
             &[unused, "redundant-rule prod-node"],
+        ),
+        (
+            "load-balancer",
+            |name, value| {
+                if name == "vpcs.json" {
+                    value["LoadBalancers"] = json!([{"SecurityGroups": [SPARE], "Type": "application"}]);
+                }
+            },
+            &[],
         ),
         (
             "covered-not",

@@ -44,6 +44,8 @@ pub struct Facts {
     pub(crate) associations: BTreeMap<String, BTreeSet<String>>,
     /// Groups, each with a group that its rules name over a peering that is gone.
     pub(crate) stale: BTreeSet<(String, String)>,
+    /// Groups that load balancers name.
+    pub(crate) named_elsewhere: BTreeSet<String>,
     pub(crate) trails: Vec<KnownTrail>,
     pub(crate) network: Network,
     pub(crate) lists: BTreeMap<String, KnownList>,
@@ -84,7 +86,8 @@ impl Facts {
         facts.vpcs.clone_from(&saved.vpcs);
         let planned = planned::join(&mut facts.before_plans(), &saved.plans);
         facts.clusters(&saved, planned);
-        let Saved { interfaces, instances, associations, stale, network, .. } = saved;
+        let Saved { interfaces, instances, associations, stale, network, named_elsewhere, .. } = saved;
+        facts.named_elsewhere = named_elsewhere;
         facts.network = network.joined(|kind| facts.is_whole(kind));
         (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
         (facts.associations, facts.stale) = (associations, stale);

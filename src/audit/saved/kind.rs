@@ -49,6 +49,10 @@ words! {
         Gateways = "internet-gateways",
         /// `aws ec2 describe-network-acls`
         NetworkAcls = "network-acls",
+        /// `aws ec2 describe-stale-security-groups`
+        Stale = "stale-security-groups",
+        /// `aws elbv2 describe-load-balancers`
+        LoadBalancers = "load-balancers",
         /// `terraform show -json`
         Plan = "terraform-plan",
         /// Something else of AWS's that is of no use here, or not yet.
@@ -81,11 +85,11 @@ const KEYS: [(&str, Kind); 29] = [
     ("RouteTables", Kind::RouteTables),
     ("InternetGateways", Kind::Gateways),
     ("NetworkAcls", Kind::NetworkAcls),
-    ("LoadBalancers", Kind::Other),
+    ("LoadBalancers", Kind::LoadBalancers),
     ("LaunchTemplates", Kind::Other),
     ("AutoScalingGroups", Kind::Other),
     ("Regions", Kind::Other),
-    ("StaleSecurityGroupSet", Kind::Other),
+    ("StaleSecurityGroupSet", Kind::Stale),
     ("SecurityGroupReferenceSet", Kind::Other),
 ];
 
@@ -182,6 +186,8 @@ impl Kind {
             Self::RouteTables => "aws ec2 describe-route-tables",
             Self::Gateways => "aws ec2 describe-internet-gateways",
             Self::NetworkAcls => "aws ec2 describe-network-acls",
+            Self::Stale => "aws ec2 describe-stale-security-groups --vpc-id VPC",
+            Self::LoadBalancers => "aws elbv2 describe-load-balancers",
             Self::Plan => "terraform show -json PLAN",
             Self::Other => "",
         }

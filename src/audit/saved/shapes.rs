@@ -206,6 +206,14 @@ ec2! {
         vpc_id: Text,
         state: Text,
     }
+    StaleGroup {
+        group_id: Text,
+        stale_ip_permissions: Few<Permission>,
+        stale_ip_permissions_egress: Few<Permission>,
+    }
+    LoadBalancer {
+        security_groups: Few<String>,
+    }
     LaunchTemplateVersion {
         launch_template_id: Text,
         launch_template_name: Text,

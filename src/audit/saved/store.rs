@@ -74,6 +74,8 @@ pub struct Saved {
     pub(super) unreadable: Vec<(String, UnreadableRule)>,
     /// Groups, each with a group that its rules name over a peering that is gone.
     pub(super) stale: BTreeSet<(String, String)>,
+    /// Groups that something names which is no rule.
+    pub(super) named_elsewhere: BTreeSet<String>,
     pub(super) rule_owners: BTreeMap<String, String>,
     pub(super) interfaces: BTreeMap<String, Interface>,
     /// The names of groups that interfaces mention.

@@ -53,6 +53,12 @@ pub(super) fn take(saved: &mut Saved, source: &Source, item: &Item<'_>) -> Resul
             saved.plans.push(plan);
             Ok(())
         }
+        Kind::Stale => stale(saved, item),
+        Kind::LoadBalancers => {
+            let shape: shapes::LoadBalancer = read(item.json)?;
+            saved.named_elsewhere.extend(shape.security_groups.iter().cloned());
+            Ok(())
+        }
         Kind::Subnets => saved.network.subnet(item.json),
         Kind::RouteTables => saved.network.table(item.json),
         Kind::Gateways => saved.network.gateway(item.json),
@@ -242,6 +248,17 @@ fn list_in(name: &str) -> Option<String> {
         name.get(at..at + 3 + end).map(str::to_owned)
     });
     candidates.find(|id| Resource::PrefixList.is_id(id))
+}
+
+/// What a group names that is gone, over a peering that is there.
+fn stale(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
+    let shape: shapes::StaleGroup = read(item.json)?;
+    let group = decode::text(shape.group_id.as_ref());
+    needed(&group, Resource::Group)?;
+    let permissions = shape.stale_ip_permissions.iter().chain(shape.stale_ip_permissions_egress.iter());
+    let peers = permissions.flat_map(|permission| permission.user_id_group_pairs.iter());
+    saved.stale.extend(peers.filter_map(|peer| Some((group.clone(), peer.group_id.clone()?))));
+    Ok(())
 }
 
 fn association(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
