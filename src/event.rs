@@ -59,6 +59,9 @@ pub struct Change {
     pub subject: Target,
     /// Whether it may have changed who may call the public endpoint of a cluster's API.
     pub touches_endpoint: bool,
+    /// The rules that it removed, as far as it describes them: for people, who may want them back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<NamedRule>,
 }
 
 impl Change {
@@ -128,6 +131,9 @@ pub struct Actor {
     pub arn: Option<String>,
     /// `IAMUser`, `AssumedRole`, `Root`, …
     pub r#type: Option<String>,
+    /// The account of a caller whom nothing else names, such as another account's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The role behind an assumed-role session, by ARN (with its path, which the session ARN lacks).
     pub session_issuer: Option<String>,
     /// The identity provider that vouched for the session, by ARN: of a pod with a web identity, its cluster's. The policy

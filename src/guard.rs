@@ -191,6 +191,7 @@ impl Guard {
         let event = &change.event;
         let mut invocation =
             Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, Some(event), round);
+        invocation.removed.clone_from(&change.removed);
         let mut out_of_scope = Vec::new();
         let now = self.setup.ports.clock.now();
         match &change.subject {
@@ -226,6 +227,7 @@ impl Guard {
                 }
             }
             Target::Attached { attachment, groups } => {
+                invocation.attachment.clone_from(attachment);
                 let (looked, first, is_shown) = self.attached(attachment.as_deref(), groups).await?;
                 let mut asked = self.ask_about(&looked);
                 let snapshots = self.seen(looked, &mut asked, Some(change), &mut invocation).await;

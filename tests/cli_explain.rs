@@ -387,8 +387,8 @@ fn what_an_event_alone_does_not_tell_is_previewed_on_a_snapshot() {
     attached["responseElements"] = json!({"_return": true});
     let attached = written("live", "attached.json", attached.to_string());
     for (file, said) in [
-        (&egress, &["[HIGH]", "requirement"][..]),
-        (&ingress, &["[HIGH]", "requirement"]),
+        (&egress, &["[HIGH] BLOCKED", "node-egress"][..]),
+        (&ingress, &["[HIGH] BLOCKED"]),
         (&attached, &["[CRITICAL]", "10250", "spare"]),
     ] {
         let file = file.to_str().unwrap();

@@ -59,7 +59,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Ok(Parsed::Trigger(Trigger::Lost)) => return "lost".to_owned(),
         Ok(Parsed::Trigger(Trigger::Change(change))) => change,
     };
-    let Change { event: Event { id, call, time, location, actor }, subject, touches_endpoint } = change;
+    let Change { event: Event { id, call, time, location, actor }, subject, touches_endpoint, removed } = change;
     let (account, region) = (&location.account, &location.region);
     let mut lines = vec![
         format!("event: {}", json!({"id": id, "name": call.name, "time": time, "account": account, "region": region})),
@@ -84,6 +84,10 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
     }
     if *touches_endpoint {
         lines.push("and the public endpoint of the API".to_owned());
+    }
+    if !removed.is_empty() {
+        lines.push(format!("{} removed", removed.len()));
+        lines.extend(removed.iter().map(rule));
     }
     for Touched { group, named } in change.touched() {
         let group = match group {

@@ -1,5 +1,5 @@
-//! What people read: every outcome in every form, and what text from outside cannot do to any of them.
-//! Longer than other files: every outcome is made here once and shown in every form.
+//! What people read: every situation in every form, and what text from outside cannot do to any of them.
+//! Longer than other files: the limits of every form are held here, for whatever is said.
 
 #![allow(
     clippy::panic,
@@ -9,99 +9,18 @@
 )]
 
 mod read_back;
+mod situations;
 
-use std::collections::BTreeMap;
-
-use eks_sg_guard::event::{Actor, CALLS, Event};
-use eks_sg_guard::model::group::{Evidence, Group, Role, RoleEvidence};
-use eks_sg_guard::model::ids::Location;
-use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
-use eks_sg_guard::policy::builtin;
-use eks_sg_guard::policy::controller::Author;
-use eks_sg_guard::policy::judge::judge;
-use eks_sg_guard::policy::model::{Mode, Severity};
-use eks_sg_guard::report::finding::Finding;
+use eks_sg_guard::event::Actor;
+use eks_sg_guard::model::rule::{Direction, Packets, Rule};
+use eks_sg_guard::policy::model::Severity;
+use eks_sg_guard::report::finding::{Finding, ListRecord};
 use eks_sg_guard::report::notice::{self, Message, Notice, email, q, slack};
 use eks_sg_guard::report::outcome::{Action, Connections, Contested, Opener};
 use eks_sg_guard::report::record::{About, Record};
-use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::read_back::read_back;
-
-fn location() -> Location {
-    Location::new("111122223333", "eu-west-1")
-}
-
-fn at(minute: u32) -> Timestamp {
-    format!("2026-11-23T03:{minute:02}:05Z").parse().unwrap()
-}
-
-fn event(actor: Actor) -> Event {
-    Event { id: "e-1".to_owned(), call: &CALLS[0], time: Some(at(0)), location: location(), actor }
-}
-
-fn kim() -> Actor {
-    Actor {
-        arn: Some("arn:aws:sts::111122223333:assumed-role/Admin/kim".to_owned()),
-        r#type: Some("AssumedRole".to_owned()),
-        session_issuer: Some("arn:aws:iam::111122223333:role/Admin".to_owned()),
-        federated_provider: None,
-        source_ip: Some("198.51.100.9".to_owned()),
-        user_agent: Some("APN/1.0 HashiCorp/1.0 Terraform/1.9.5".to_owned()),
-        invoked_by: None,
-    }
-}
-
-fn rule(id: &str, packets: Packets, cidr: &str) -> Rule {
-    let peer = Peer::cidr(cidr).unwrap();
-    Rule { id: id.to_owned(), direction: Direction::Ingress, packets, peer, description: None, tags: BTreeMap::new() }
-}
-
-fn group(rules: Vec<Rule>) -> Group {
-    let node = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
-    Group {
-        id: "sg-0a1b2c3d4e5f60718".to_owned(),
-        name: "prod-node".to_owned(),
-        vpc: "vpc-0a1".to_owned(),
-        clusters: ["prod".to_owned()].into(),
-        roles: [node].into(),
-        rules,
-        ..Group::default()
-    }
-}
-
-/// The findings of these rules, each with what became of it.
-fn findings(group: &Group, actions: &[Action]) -> Vec<Finding> {
-    let judged = judge(builtin::policy("standard").unwrap(), group, &location(), at(0), |_| Author::Unknown);
-    let each = judged.into_iter().zip(actions.iter().cycle());
-    let detail = |action: Action| match action {
-        Action::Refused => Some("more rules than GUARD_MAX_REVOKES (1)".to_owned()),
-        Action::Failed => Some("not allowed to ec2:RevokeSecurityGroupIngress".to_owned()),
-        _ => None,
-    };
-    let finding = |(judged, action): (_, &Action)| Finding::of_rule(judged, (true, false), *action, detail(*action));
-    let mut findings: Vec<Finding> = each.map(finding).collect();
-    for finding in &mut findings {
-        finding.close(at(2), &group.rules);
-    }
-    findings
-}
-
-fn record(group: &Group, findings: Vec<Finding>, event: Option<&Event>) -> Record {
-    record_about(About::Group(group), findings, event)
-}
-
-fn record_about(about: About<'_>, findings: Vec<Finding>, event: Option<&Event>) -> Record {
-    let policy = builtin::policy("standard").unwrap();
-    let record = Record::of(&location(), policy, Mode::Enforce, about, findings, event);
-    record.clone().split().iter().for_each(read_back);
-    record
-}
-
-fn kubelet() -> Rule {
-    rule("sgr-0a1", Packets::Tcp(10250, 10250), "0.0.0.0/0")
-}
+use crate::situations::{at, event, findings, group, kim, kubelet, notified, record, record_about, rule};
 
 /// Every form of a message, one under the other.
 fn forms(message: &Message) -> String {
@@ -117,66 +36,73 @@ fn forms(message: &Message) -> String {
     )
 }
 
-fn notified(record: &Record) -> Message {
-    notice::message(record, Some(notice::notice(record, at(2))))
+#[test]
+fn every_situation_in_every_form() {
+    for (name, message) in situations::all() {
+        let notice = message.notice.as_ref().unwrap();
+        holds_its_limits(notice, &message.attributes);
+        let banned = ["wears", "told", "kept us", "keeps us", "read back", "an unknown principal"];
+        let text = email::text(notice);
+        let kept = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<Message>(&kept).unwrap(), message, "{name}: what is kept is sent as it was");
+        assert!(!banned.iter().any(|word| text.contains(word)), "{name}: {text}");
+        insta::assert_snapshot!(name, forms(&message));
+    }
 }
 
+/// What is open comes first, and whatever would open something cannot by a paste alone.
 #[test]
-fn every_outcome_in_every_form() {
-    let group = group(vec![kubelet()]);
-    let event = event(kim());
-    for (name, action) in [
-        ("remediated", Action::Revoked),
-        ("restored", Action::Restored),
-        ("reported", Action::WouldRevoke),
-        ("already_gone", Action::AlreadyGone),
-        ("refused", Action::Refused),
-        ("failed", Action::Failed),
-    ] {
-        let mut findings = findings(&group, &[action]);
-        if name == "remediated" {
-            let by = vec![Opener { arn: "arn:aws:sts::111122223333:assumed-role/Admin/kim".to_owned(), times: 3 }];
-            findings[0].contested = Some(Contested { times: 3, since: at(0), by });
+fn the_first_command_closes_what_is_open_and_none_opens_anything_by_a_paste_alone() {
+    for (name, message) in situations::all() {
+        let text = email::text(message.notice.as_ref().unwrap());
+        let commands: Vec<&str> = text.lines().map(str::trim).filter(|line| line.starts_with("aws ec2")).collect();
+        for command in &commands {
+            let opens = command.contains(" authorize-") || command.contains(" modify-security-group-rules ");
+            assert!(!opens || command.ends_with(" --dry-run"), "{name}: {command}");
+            assert!(command.contains(" --region eu-west-1 "), "{name}: {command}");
         }
-        if name == "restored" {
-            findings[0].before = Some(rule("sgr-0a1", Packets::Tcp(10250, 10250), "10.0.0.0/16"));
+        let first = |what: &str| assert!(commands[0].starts_with(what), "{name}: {commands:?}");
+        match name {
+            "failed" | "reported" | "refused" | "postponed" | "several" | "digest" | "call" => {
+                first("aws ec2 revoke-security-group-ingress");
+            }
+            "shared" => first("aws ec2 modify-network-interface-attribute"),
+            "list" => first("aws ec2 modify-managed-prefix-list"),
+            "lost" | "blocked" => first("aws ec2 authorize-security-group-ingress"),
+            "blind_unfinished" => first("aws ec2 describe-security-group-rules"),
+            _ => {}
         }
-        let mut record = record(&group, findings, Some(&event));
-        record.policy_hash = "(hash)".to_owned();
-        insta::assert_snapshot!(name, forms(&notified(&record)));
     }
 }
 
 #[test]
-fn an_endpoint_is_the_clusters_in_every_form() {
-    let call = CALLS.iter().find(|call| call.name == "CreateCluster").unwrap();
-    let event = Event { call, ..event(kim()) };
-    for (cluster, event) in [("prod", Some(&event)), ("prod", None), (&*"c".repeat(100), Some(&event))] {
-        let exposed = Finding::exposed(cluster, Severity::Medium, event.is_some());
-        let mut record = record_about(About::Cluster(cluster), vec![exposed], event);
-        record.policy_hash = "(hash)".to_owned();
-        let message = notified(&record);
-        holds_its_limits(message.notice.as_ref().unwrap(), &message.attributes);
-        if cluster == "prod" && event.is_some() {
-            insta::assert_snapshot!("endpoint", forms(&message));
-        }
+fn what_matters_fits_one_screen() {
+    for (name, message) in situations::all() {
+        let text = email::text(message.notice.as_ref().unwrap());
+        let first = text.split("----------").next().unwrap();
+        // Commands are copied, not read.
+        let lines: usize = first.lines().filter(|line| !line.starts_with("    ") && !line.is_empty()).count();
+        assert!(lines <= 20, "{name}: {lines} lines\n{first}");
+    }
+}
+
+/// An identifier of a cluster has up to a hundred characters.
+#[test]
+fn the_longest_name_leaves_room_for_what_happened() {
+    for (name, record) in situations::records() {
+        let mut record = record;
+        record.clusters = vec!["c".repeat(100)];
+        let notice = notice::notice(&record, at(2));
+        let count = notice.subject.chars().count();
+        assert!(count <= 99 && !notice.subject.contains("arn:"), "{name}: {}", notice.subject);
+        assert!(notice.subject.contains("ccc…: "), "{name}: {}", notice.subject);
     }
 }
 
 #[test]
 fn a_sweep_is_one_digest_per_cluster() {
-    let node = group(vec![kubelet(), rule("sgr-0a2", Packets::Tcp(9000, 9000), "0.0.0.0/0")]);
-    let mut other = group(vec![rule("sgr-0a3", Packets::Tcp(22, 22), "::/0")]);
-    other.id = "sg-0other".to_owned();
-    let clean = group(vec![]);
-    let records = [
-        record(&node, findings(&node, &[Action::WouldRevoke, Action::Reported]), None),
-        record(&other, findings(&other, &[Action::WouldRevoke]), None),
-        record(&clean, vec![], None),
-    ];
+    let records = situations::swept();
     let records: Vec<&Record> = records.iter().collect();
-    let digest = notice::digest(&records).unwrap();
-    insta::assert_snapshot!("digest", forms(&notice::message_of_many(&records, digest)));
     assert_eq!(notice::digest(&records[2..]), None, "there is nothing to tell of a clean group");
     let mut known = records[1].clone();
     known.findings[0].notified_at = Some(at(0));
@@ -198,9 +124,9 @@ fn a_digest_has_what_is_new_first_and_the_rest_in_one_line() {
     }
     let digest = notice::digest(&[&records[0], &records[1]]).unwrap();
     let [new, old] = digest.sections.as_slice() else { panic!("{digest:?}") };
-    assert!(new.title.starts_with("sg-0other"), "{new:?}");
+    assert!(new.title.contains("(sg-0other)"), "{new:?}");
     let [first, last] = new.lines.as_slice() else { panic!("{new:?}") };
-    assert!(first.contains("sgr-0a2. Open, reported only, seen since 2026-11-23T03:00:05Z"), "{first}");
+    assert!(first.contains("sgr-0a2. Open, to be checked, seen since 2026-11-23 03:00:05 UTC"), "{first}");
     assert!(
         last.starts_with("Unchanged, and still open: 1 finding, the oldest since") && last.contains("sgr-0a1"),
         "{last}"
@@ -214,20 +140,10 @@ fn a_digest_has_what_is_new_first_and_the_rest_in_one_line() {
 }
 
 #[test]
-fn a_call_that_concerns_many_groups_is_one_notice_in_every_form() {
-    let node = group(vec![kubelet(), rule("sgr-0a2", Packets::Tcp(9000, 9000), "0.0.0.0/0")]);
-    let mut other = group(vec![rule("sgr-0a3", Packets::Tcp(22, 22), "::/0")]);
-    (other.id, other.clusters) = ("sg-0other".to_owned(), ["test".to_owned()].into());
-    let event = event(kim());
-    let mut failed = findings(&other, &[Action::Failed]);
-    failed[0].contested = Some(Contested { times: 3, since: at(0), by: vec![] });
-    let records = [
-        record(&node, findings(&node, &[Action::Revoked, Action::Reported]), Some(&event)),
-        record(&other, failed, Some(&event)),
-    ];
+fn a_call_that_concerns_many_groups_is_one_notice() {
+    let records = situations::of_one_call();
     let all: Vec<&Record> = records.iter().collect();
     let message = notice::message_of_many(&all, notice::notice_of_call(&all, at(2)));
-    insta::assert_snapshot!("call", forms(&message));
     assert_eq!(
         notice::notice_of_call(&all[..1], at(2)),
         notice::notice(&records[0], at(2)),
@@ -235,6 +151,15 @@ fn a_call_that_concerns_many_groups_is_one_notice_in_every_form() {
     );
     let many: Vec<&Record> = records.iter().cycle().take(500).collect();
     holds_its_limits(&notice::notice_of_call(&many, at(2)), &message.attributes);
+}
+
+#[test]
+fn an_endpoint_is_the_clusters_whatever_its_name() {
+    for cluster in ["prod", &*"c".repeat(100)] {
+        let exposed = Finding::exposed(cluster, Severity::Medium, false);
+        let message = notified(&record_about(About::Cluster(cluster), vec![exposed], None));
+        holds_its_limits(message.notice.as_ref().unwrap(), &message.attributes);
+    }
 }
 
 /// What a form shows as text, whatever its syntax is.
@@ -269,6 +194,11 @@ fn holds_its_limits(notice: &Notice, attributes: &[(&'static str, String)]) {
     assert!(!q["metadata"]["threadId"].as_str().unwrap().is_empty());
     assert!(q["metadata"]["additionalContext"].as_object().unwrap().values().all(Value::is_string));
     assert!(q["metadata"]["relatedResources"].as_array().unwrap().iter().all(Value::is_string));
+    // Outside of fences there is nothing that a client would make a link or a style of, but our own links.
+    let outside: String = description.split("```").step_by(2).collect::<Vec<_>>().join("\n");
+    for line in outside.lines().filter(|line| !line.contains("console.a")) {
+        assert!(!line.contains("https:") && !line.contains(['*', '_', '~', '[']), "{line}");
+    }
     let mut all = Vec::new();
     texts(&q, &mut all);
     assert!(all.iter().all(|text| !text.contains('<') && !text.contains('>')), "{all:?}");
@@ -282,7 +212,15 @@ fn holds_its_limits(notice: &Notice, attributes: &[(&'static str, String)]) {
     let mut total = 0;
     for block in blocks {
         let all: Vec<&Value> = match block["type"].as_str().unwrap() {
-            "context" => block["elements"].as_array().unwrap().iter().collect(),
+            "divider" => vec![],
+            "actions" => {
+                let buttons = block["elements"].as_array().unwrap();
+                assert!((1..=5).contains(&buttons.len()));
+                let is_page = |button: &Value| button["url"].as_str().is_some_and(|url| url.starts_with("https://"));
+                assert!(buttons.iter().all(is_page), "an incoming webhook answers no other button: {buttons:?}");
+                assert!(buttons.iter().all(|button| units(button["text"]["text"].as_str().unwrap()) <= 75));
+                buttons.iter().map(|button| &button["text"]).collect()
+            }
             "header" | "section" => vec![&block["text"]],
             other => panic!("{other}"),
         };
@@ -330,6 +268,7 @@ fn text_from_outside_formats_nothing_breaks_no_line_and_is_cut_visibly() {
             r#type: text(),
             session_issuer: text(),
             federated_provider: None,
+            account: None,
             source_ip: text(),
             user_agent: text(),
             invoked_by: text(),
@@ -338,6 +277,7 @@ fn text_from_outside_formats_nothing_breaks_no_line_and_is_cut_visibly() {
         for action in [Action::Revoked, Action::Failed] {
             let mut findings = findings(&group, &[action]);
             findings[0].detail = text();
+            findings[0].list = Some(ListRecord { id: "pl-1".to_owned(), name: text(), ..ListRecord::default() });
             let by = vec![Opener { arn: evil.to_owned(), times: 3 }];
             findings[0].contested = Some(Contested { times: 3, since: at(0), by });
             let for_event = Record { event_name: text(), ..record(&group, findings.clone(), Some(&event)) };
@@ -414,7 +354,10 @@ fn the_console_page_is_that_of_the_partition() {
         let event = event(kim());
         let mut record = record(&group, findings(&group, &[Action::Revoked]), Some(&event));
         record.region = region.to_owned();
-        assert_eq!(notice::notice(&record, at(2)).link.as_deref(), Some(expected));
+        let links = notice::notice(&record, at(2)).links;
+        assert_eq!(links[0].url, expected);
+        let host = expected.split("/ec2/").next().unwrap();
+        assert_eq!(links[1].url, format!("{host}/cloudtrailv2/home?region={region}#/events/e-1"));
     }
 }
 

@@ -15,6 +15,7 @@ mod not_known;
 mod nothing_lost;
 mod putting_back;
 mod read_back;
+mod what_made_it;
 mod work_queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -632,6 +633,7 @@ impl Case {
                 clock: fake(),
                 metrics: Arc::clone(&world.metrics),
                 record_log: read_back,
+                log_page: None,
             },
             policy,
             modes,
@@ -1226,14 +1228,14 @@ async fn a_rule_that_comes_back_is_closed_each_time_notified_once_an_hour_and_co
     }
     assert_eq!(case.world.sent.lock().unwrap().len(), 5, "machines get every record");
     let contested = &case.world.notices()[1];
-    assert!(contested.subject.contains("contested"), "{contested:?}");
+    assert!(contested.subject.contains("for the 3rd time"), "{contested:?}");
     assert!(
-        email::text(contested).contains("CONTESTED: opened 3 times since 2026-11-23T02:59:58Z"),
+        email::text(contested).contains("CONTESTED: opened 3 times since 2026-11-23 02:59:58 UTC"),
         "{}",
         email::text(contested)
     );
     assert!(
-        email::text(contested).contains("By arn:aws:iam::111122223333:user/kim, 3 times"),
+        email::text(contested).contains("By user kim, 3 times: arn:aws:iam::111122223333:user/kim"),
         "{}",
         email::text(contested)
     );
@@ -1349,7 +1351,7 @@ async fn what_the_guard_may_not_read_is_a_finding_about_the_account_once_for_an_
     assert_eq!((&finding.subject, finding.action), (&Subject::Check(Check::ReadDenied), Action::Failed));
     assert!(finding.detail.as_deref().unwrap().contains("ec2:DescribeSecurityGroupRules"), "{finding:?}");
     let notice = message.notice.as_ref().unwrap();
-    assert_eq!(notice.subject, "[CRITICAL] 111122223333 us-east-1: the guard is not allowed to look");
+    assert_eq!(notice.subject, "[CRITICAL] BLIND 111122223333 us-east-1: the guard is not allowed to look");
     insta::assert_snapshot!("read_denied", email::text(notice));
 }
 
@@ -1381,13 +1383,13 @@ async fn people_are_notified_when_a_call_closed_what_nodes_need() {
     assert_eq!((finding.action, finding.named_by_event, finding.rule().is_none()), (Action::Reported, true, true));
     let sent = case.world.sent.lock().unwrap();
     let notice = sent.last().unwrap().notice.clone().unwrap();
-    assert_eq!(notice.subject, format!("[HIGH] prod: 1 requirement missing on {GROUP}"));
+    assert_eq!(notice.subject, "[HIGH] BLOCKED prod: kubectl logs and exec, metrics and webhooks fail, on nodes");
     for line in [
-        "1 requirement missing.",
-        "Missing: control-plane-to-nodes\n  NOT OPEN, and the cluster needs it",
+        &format!("in cluster prod. Missing: tcp 443,10250 from the control plane ({CLUSTER_GROUP})."),
+        "Blocked: control-plane-to-nodes\n  BLOCKED, and the cluster needs it",
         &format!("Interfaces with {GROUP} attached have no tcp 443,10250 from the control plane ({CLUSTER_GROUP})"),
         "Required by `control-plane-to-nodes`: the API server calls kubelets",
-        "Open what is missing",
+        "Open what is blocked again",
     ] {
         assert!(email::text(&notice).contains(line), "{line}\n{}", email::text(&notice));
     }
@@ -1732,12 +1734,12 @@ async fn an_endpoint_is_the_clusters_also_before_it_has_a_group() {
         let [message] = sent.as_slice() else { panic!("{sent:?}") };
         assert!(message.attributes.contains(&("cluster", "prod".to_owned())), "{message:?}");
         let notice = message.notice.as_ref().unwrap();
-        assert_eq!(notice.subject, "[MEDIUM] prod: the public endpoint of the API is open to a great many");
+        assert_eq!(notice.subject, "[MEDIUM] OPEN prod: the API endpoint is open to a great many");
         let text = email::text(notice);
         for line in [
-            "Cluster  prod, account 111122223333, us-east-1",
-            "CreateCluster at 2026-11-23T02:59:58Z",
-            "The public endpoint of the API\n  Open, reported only",
+            "Where    cluster prod, account 111122223333, us-east-1",
+            "CreateCluster at 2026-11-23 02:59:58 UTC",
+            "The public endpoint of the API\n  Open, to be checked",
             "limit `publicAccessCidrs` to your networks",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
@@ -1786,7 +1788,7 @@ async fn a_sweep_of_everything_has_the_endpoint_in_its_digest_and_one_of_some_gr
         assert_eq!((requirements(&response), &response.ignored), (vec!["public-endpoint"], &None));
         let notices = case.world.notices();
         let [digest] = notices.as_slice() else { panic!("once an hour: {notices:?}") };
-        assert_eq!(digest.subject, "[MEDIUM] prod: sweep: 1 endpoint to look at");
+        assert_eq!(digest.subject, "[MEDIUM] OPEN prod: the API endpoint is open to a great many (sweep)");
         assert!(email::text(digest).contains("cluster prod"), "{}", email::text(digest));
     }
 }

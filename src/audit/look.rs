@@ -101,6 +101,7 @@ pub(crate) fn ports(facts: &Arc<Facts>, location: &Location, now: Timestamp) -> 
         clock: Arc::new(Still(now)),
         metrics: Arc::default(),
         record_log: |_| {},
+        log_page: None,
     }
 }
 

@@ -182,7 +182,8 @@ fn record(
     let steps = steps.into_iter().filter(|step| step.finding.verdict > Verdict::Allow);
     let of_it = missing.iter().filter(|(groups, _)| groups.contains(&claimed.group.id));
     let of_it = of_it.map(|(_, finding)| finding.clone());
-    let mut findings: Vec<Finding> = steps.map(|step| finding(step, &claimed.group, now)).chain(of_it).collect();
+    let closed_at = event.time.unwrap_or(now);
+    let mut findings: Vec<Finding> = steps.map(|step| finding(step, &claimed.group, closed_at)).chain(of_it).collect();
     worst_first(&mut findings);
     Record::of(&event.location, policy, mode, About::Group(&claimed.group), findings, Some(event))
 }

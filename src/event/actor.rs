@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Actor;
 use super::fields::{at, get, text};
+use crate::model::ids::is_account;
 use crate::model::text;
 
 /// Longest text that is kept, in characters. No ARN is longer, and a record has to fit into a message whatever a caller
@@ -15,9 +16,13 @@ const MAX_ACTOR_TEXT_LEN: usize = 1024;
 pub(super) fn read(record: &Value) -> Actor {
     let short = |value: &Value| text(value).map(|text| cut(&text));
     let identity = |path: &[&str]| short(at(get(record, "userIdentity"), path));
+    let arn = identity(&["arn"]);
+    // An ARN has it already.
+    let account = identity(&["accountId"]).filter(|text| arn.is_none() && is_account(text));
     Actor {
-        arn: identity(&["arn"]),
+        arn,
         r#type: identity(&["type"]),
+        account,
         session_issuer: identity(&["sessionContext", "sessionIssuer", "arn"]),
         federated_provider: identity(&["sessionContext", "webIdFederationData", "federatedProvider"]),
         source_ip: short(get(record, "sourceIPAddress")),

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::calls::{Call, Changes, Endpoint};
 use super::fields::{at, flag, get, id, is_present, list, text};
-use super::{GroupRef, ListChange, Named, Target, Touched, rules};
+use super::{GroupRef, ListChange, Named, NamedRule, Target, Touched, rules};
 use crate::model::ids::EventRule;
+use crate::model::rule::Direction;
 use crate::model::text::quoted;
 
 /// Endings of the one field that newer calls wrap their request or response in. The name may be abbreviated.
@@ -113,6 +114,15 @@ pub(super) fn touches_endpoint(record: &Value, call: &Call) -> bool {
         OF_ENDPOINT.iter().any(|part| name.contains(part))
     };
     changed.is_empty() || changed.iter().any(is_endpoint)
+}
+
+/// The rules that a call removed, as far as it describes them.
+pub(super) fn removed(record: &Value, call: &Call) -> Vec<NamedRule> {
+    if call.changes != Changes::Removes {
+        return Vec::new();
+    }
+    let direction = if call.name.ends_with("Egress") { Direction::Egress } else { Direction::Ingress };
+    rules::removed(content(get(record, "requestParameters")), content(get(record, "responseElements")), direction)
 }
 
 /// Whether a call failed because what it should make was there already. Every other failure changed nothing.

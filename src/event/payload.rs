@@ -186,6 +186,7 @@ fn record(at: &str, record: &Value, envelope: &EventBridgeEvent) -> Result<Parse
         Err(reason) => return Ok(Parsed::Ignored(reason)),
     };
     let touches_endpoint = change::touches_endpoint(record, call);
+    let removed = change::removed(record, call);
     let event = Event {
         // Without an id every such event would look like a repeat of the first one, and go unseen.
         id: text(get(record, "eventID"))
@@ -209,7 +210,7 @@ fn record(at: &str, record: &Value, envelope: &EventBridgeEvent) -> Result<Parse
         actor: actor::read(record),
         call,
     };
-    Ok(Parsed::Trigger(Trigger::Change(Change { event, subject, touches_endpoint })))
+    Ok(Parsed::Trigger(Trigger::Change(Change { event, subject, touches_endpoint, removed })))
 }
 
 /// A fact that stands in the envelope and in the record; one of the two may be missing. EventBridge and CloudTrail name the

@@ -38,6 +38,24 @@ pub(super) fn added(request: &Value, response: &Value, direction: Direction) -> 
     named(answered(response, direction), asked(request, direction))
 }
 
+/// The rules that a call removed: in full in a newer response, else as it was asked, by content or by id.
+pub(super) fn removed(request: &Value, response: &Value, direction: Direction) -> Vec<NamedRule> {
+    let answered = of_set(response, "revokedSecurityGroupRuleSet", direction);
+    let asked = || asked(request, direction).into_iter().chain(asked_by_id(request)).collect();
+    let all: Vec<NamedRule> = if answered.is_empty() { asked() } else { answered };
+    all.into_iter().filter(|rule| rule.claim.is_some() || rule.id.is_some()).collect()
+}
+
+/// The rules that a request names by their ids alone.
+pub(super) fn asked_by_id(request: &Value) -> Vec<NamedRule> {
+    let of = |stated: &Value| {
+        let inner = get(stated, "securityGroupRuleId");
+        id(if is_present(inner) { inner } else { stated }, "sgr-")
+    };
+    let stated = ["securityGroupRuleIds", "securityGroupRuleId"].iter().flat_map(|field| list(get(request, field)));
+    stated.filter_map(of).map(|id| NamedRule { id: Some(id), claim: None }).collect()
+}
+
 /// The updates of `ModifySecurityGroupRules`: the same name is nested twice, outside the update, inside the new body.
 pub(super) fn rewritten(request: &Value) -> Named {
     let update = |update: &Value| NamedRule {
@@ -49,6 +67,10 @@ pub(super) fn rewritten(request: &Value) -> Named {
 
 /// The rules that EC2 says it made.
 fn answered(response: &Value, direction: Direction) -> Vec<NamedRule> {
+    of_set(response, "securityGroupRuleSet", direction)
+}
+
+fn of_set(response: &Value, set: &str, direction: Direction) -> Vec<NamedRule> {
     let rule = |rule: &Value| {
         let direction = match flag(get(rule, "isEgress")) {
             Some(true) => Direction::Egress,
@@ -57,7 +79,7 @@ fn answered(response: &Value, direction: Direction) -> Vec<NamedRule> {
         };
         NamedRule { id: id(get(rule, "securityGroupRuleId"), "sgr-"), claim: claim::of_rule(rule, Some(direction)) }
     };
-    list(get(response, "securityGroupRuleSet")).into_iter().map(rule).collect()
+    list(get(response, set)).into_iter().map(rule).collect()
 }
 
 /// The rules that the caller asked for, in the list form, in the short form, or both.

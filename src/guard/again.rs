@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::work::{MAX_GROUPS, MAX_HOPS, Task, Why, Work, WorkError};
-use crate::event::{Change, Event, GroupRef, Named, Target, Touched};
+use crate::event::{Change, Event, GroupRef, Named, NamedRule, Target, Touched};
 use crate::guard::round::Round;
 use crate::model::error::chain;
 use crate::ports::WorkQueue;
@@ -52,9 +52,14 @@ impl Round {
     }
 }
 
+/// Removed rules that go with a message.
+const MAX_REMOVED: usize = 50;
+
 /// What has to be looked at again.
 #[derive(Debug, Default)]
 pub(super) struct Again {
+    /// What the event removed, so that the last look can say it.
+    pub(super) removed: Vec<NamedRule>,
     groups: BTreeMap<Why, Vec<Touched>>,
     others: Vec<(Why, Target)>,
 }
@@ -81,6 +86,7 @@ impl Again {
     ) -> Vec<String> {
         let mut problems = Vec::new();
         let mut left = self.others;
+        let removed: Vec<NamedRule> = self.removed.into_iter().take(MAX_REMOVED).collect();
         for (why, mut groups) in self.groups {
             while !groups.is_empty() {
                 let rest = groups.split_off(groups.len().min(MAX_GROUPS));
@@ -93,7 +99,12 @@ impl Again {
             let nth = usize::from(round.look.saturating_sub(1));
             let delay = if goes_on { Duration::ZERO } else { delays(why).get(nth).copied().unwrap_or_default() };
             let look = if goes_on { round.look } else { round.look.saturating_add(1) };
-            let change = Change { event: event.clone(), subject: subject.clone(), touches_endpoint: false };
+            let change = Change {
+                event: event.clone(),
+                subject: subject.clone(),
+                touches_endpoint: false,
+                removed: removed.clone(),
+            };
             let text = Work::new(Task::Look { change, why, look }, round.hops.saturating_add(1), now).text();
             let error = match (text, subject) {
                 (Ok(text), _) => match queue.send(&text, delay).await {

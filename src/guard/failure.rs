@@ -3,7 +3,7 @@
 //! Must not: try anything again.
 
 use super::Guard;
-use crate::event::{Change, GroupRef, NamedRule, Target, Touched};
+use crate::event::{Actor, Change, GroupRef, NamedRule, Target, Touched};
 use crate::guard::notify::{Outgoing, notify};
 use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
@@ -56,11 +56,13 @@ fn finding(change: Option<&Change>, error: &GuardError, attempt: Attempt) -> Opt
     };
     let mut lines = vec![chain(error)];
     if let Some(Change { event, subject, .. }) = change {
-        lines.push(format!(
-            "`{}` by {}",
-            event.call.name,
-            event.actor.arn.as_deref().unwrap_or("an unknown principal")
-        ));
+        let Actor { arn, account, .. } = &event.actor;
+        let by = match (arn, account) {
+            (Some(arn), _) => arn.clone(),
+            (None, Some(account)) => format!("somebody in account {account}"),
+            (None, None) => "somebody whom CloudTrail does not name".to_owned(),
+        };
+        lines.push(format!("`{}` by {by}", event.call.name));
         lines.extend(about(subject));
     }
     lines.push(then.to_owned());

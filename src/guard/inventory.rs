@@ -27,10 +27,13 @@ use crate::guard::inventory::raw::{RawState, Seen, View, is_of};
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup, Rules};
-use crate::model::group::{ConfiguredGroup, Group, UnreadableRule, by_policy_alone};
+use crate::model::group::{Attachment, ConfiguredGroup, Group, UnreadableRule, by_policy_alone};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
+
+/// The tag that is the name of an instance or interface.
+const NAME: &str = "Name";
 
 /// The reader, with its index of names.
 pub struct Inventory {
@@ -78,7 +81,12 @@ impl Inventory {
         let view = self.view(&before, &seen.clusters);
         let had_none = |group: &&GroupFacts| view.membership(group).strong_roles().is_empty();
         let new: BTreeSet<String> = before.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let looked = self.looked(seen);
+        let put_on = attachments(&seen.raw, attachment);
+        let mut looked = self.looked(seen);
+        for GroupSnapshot { group, .. } in &mut looked.snapshots {
+            let has_it = |to: &&Attachment| to.groups.contains(&group.id);
+            group.attachments = put_on.iter().filter(has_it).cloned().collect();
+        }
         let is_first = |snapshot: &&GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
         let first = looked.snapshots.iter().filter(is_first).map(|snapshot| snapshot.group.id.clone()).collect();
         Ok(Some((looked, first)))
@@ -157,6 +165,21 @@ impl Inventory {
         let unread = unread.filter(|(matters, _)| *matters).map(|(_, (_, unread))| unread).collect();
         Looked { snapshots, unread, ..Looked::default() }
     }
+}
+
+/// The interfaces of what groups were put on, with its name.
+fn attachments(raw: &RawState, attachment: &str) -> Vec<Attachment> {
+    let of_interface = |interface: &Interface| {
+        let instance = raw.instances.iter().find(|instance| interface.instance.as_ref() == Some(&instance.id));
+        let name = instance.and_then(|instance| instance.tags.get(NAME)).or_else(|| interface.tags.get(NAME));
+        Attachment {
+            interface: Some(interface.id.clone()),
+            instance: interface.instance.clone(),
+            name: name.cloned(),
+            groups: interface.groups.clone(),
+        }
+    };
+    raw.interfaces.iter().filter(|interface| is_of(interface, attachment)).map(of_interface).collect()
 }
 
 /// Whether EKS names this group for the node group.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::work::Why;
-use crate::event::{Event, Named, Target};
+use crate::event::{Event, Named, NamedRule, Target};
 use crate::guard::again::Again;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
@@ -37,6 +37,10 @@ pub(super) struct Invocation<'a> {
     context: InvocationContext<'a>,
     handled: &'a HandledEvents,
     max_revokes: usize,
+    /// What the event put groups on: an interface or an instance, by its id.
+    pub(super) attachment: Option<String>,
+    /// The rules that the event removed, as far as it says so.
+    pub(super) removed: Vec<NamedRule>,
     /// The cluster whose configuration the event changed.
     pub(super) configured: Option<String>,
     /// The clusters whose public endpoint is to be looked at.
@@ -74,6 +78,8 @@ impl<'a> Invocation<'a> {
             context: InvocationContext { setup, inventory, hourly, event, started, round, deadline: round.deadline },
             handled,
             max_revokes: setup.max_revokes,
+            attachment: None,
+            removed: vec![],
             configured: None,
             endpoints_of: vec![],
             looked_at: vec![],
@@ -118,6 +124,7 @@ impl<'a> Invocation<'a> {
             let event = self.context.event.map(|event| event.id.as_str());
             self.is_told |= event.is_some_and(|event| mended.journal.has_told(event));
             self.listen(&mut mended, asked).await;
+            self.took_away(named, &mended);
             self.looked_at.push(mended);
         }
         self.begins(asked).await;
@@ -128,6 +135,19 @@ impl<'a> Invocation<'a> {
         self.heard.extend(named.rules().iter().filter_map(|named| named.id.clone()));
         let named = rules.iter().filter(|rule| is_named(named, rule));
         self.heard.extend(named.map(|rule| rule.id.clone()));
+    }
+
+    /// What the event took from the group by an edit, or by an id alone, as the rules were known before.
+    fn took_away(&mut self, named: &Named, mended: &MendedGroup) {
+        let MendedGroup { former, results, .. } = mended;
+        for removed in self.removed.iter_mut().filter(|removed| removed.claim.is_none()) {
+            let known = removed.id.as_ref().and_then(|id| former.get(id));
+            removed.claim = known.and_then(|known| NamedRule::of(known).claim);
+        }
+        let is_ours = |id: &str| results.iter().any(|it| it.finding.rule.id == id && it.action.is_closed_by_us());
+        let edited = named.rules().iter().filter_map(|named| former.get(named.id.as_ref()?));
+        let edited = edited.filter(|known| !is_ours(&known.id)).map(NamedRule::of);
+        self.removed.extend(edited);
     }
 
     /// Keeps in mind of which new rules events told; a sweep says so of those that it came across before, and of which none
@@ -201,7 +221,8 @@ impl<'a> Invocation<'a> {
         let (Some(queue), Some(event)) = (&setup.ports.queue, event) else { return };
         let mut results = self.looked_at.iter().flat_map(|looked| &looked.results);
         let has_done = results.any(|result| result.action.is_closed_by_us());
-        let again = std::mem::take(&mut self.again);
+        let mut again = std::mem::take(&mut self.again);
+        again.removed.clone_from(&self.removed);
         let now = setup.ports.clock.now();
         self.problems.extend(again.send(queue.as_ref(), event, round, has_done, now).await);
     }

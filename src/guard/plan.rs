@@ -10,6 +10,7 @@ use crate::model::baseline::Remembered;
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
 use crate::model::mode::Restore;
+use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::exposure;
@@ -17,6 +18,8 @@ use crate::policy::judge::{JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Severity, Verdict};
 use crate::policy::peers::private_everywhere;
 use crate::report::finding::ForPeople;
+use crate::report::outcome::Left;
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 /// What we intend to do about one finding.
@@ -175,17 +178,30 @@ impl PlanContext<'_> {
     /// What the policy says of the addresses that the prefix list of a rule has and did not have when it was known. Those of
     /// AWS's own lists are AWS's business.
     fn gained(self, rule: &Rule, group: &Group) -> Option<Verdict> {
-        let (Memory::Read(remembered), Peer::PrefixList(id)) = (self.memory, &rule.peer) else { return None };
-        let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return None };
-        let known = remembered.baseline.as_ref()?.lists.get(id)?;
-        let gained = entries.without(&known.iter().copied().collect());
+        let (id, entries, known) = self.list_now_and_known(rule, group)?;
+        let gained = entries.without(&known);
         if gained.is_empty() {
             return None;
         }
         let mut group = Group { rules: vec![rule.clone()], ..group.clone() };
-        group.prefix_lists.insert(id.clone(), PrefixList::Entries(gained));
+        group.prefix_lists.insert(id.to_owned(), PrefixList::Entries(gained));
         let judged = judge(self.policy, &group, self.location, self.now, |_| Author::Unknown);
         judged.first().map(|judged| judged.verdict)
+    }
+
+    /// The blocks of the prefix list of a rule that it did not have, or not whole, when it was known.
+    fn blocks_gained(self, rule: &Rule, group: &Group) -> Vec<IpNet> {
+        let Some((_, entries, known)) = self.list_now_and_known(rule, group) else { return Vec::new() };
+        let is_new = |net: &IpNet| !known.covers(&Addresses::from_iter([*net]));
+        entries.blocks().into_iter().filter(is_new).collect()
+    }
+
+    /// The prefix list of a rule, what it holds, and what it held when it was known.
+    fn list_now_and_known<'g>(self, rule: &'g Rule, group: &'g Group) -> Option<(&'g str, &'g Addresses, Addresses)> {
+        let (Memory::Read(remembered), Peer::PrefixList(id)) = (self.memory, &rule.peer) else { return None };
+        let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return None };
+        let known = remembered.baseline.as_ref()?.lists.get(id)?;
+        Some((id, entries, known.iter().copied().collect()))
     }
 }
 
@@ -202,9 +218,13 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
         let (mode, setting) = context.modes.of(context.policy, group, standing.is_known());
         let mut told = None;
         let mut intent = intend(&finding, group, mode, setting.as_deref());
+        let mut left = matches!(intent, Intent::Refuse(_)).then_some(Left::SameCluster);
         if matches!(intent, Intent::Revoke | Intent::WouldRevoke(_)) && context.is_enforced(group) {
             intent = match standing.clone() {
-                Standing::Refused(why) => Intent::Refuse(why),
+                Standing::Refused(for_whom, why) => {
+                    left = Some(for_whom);
+                    Intent::Refuse(why)
+                }
                 Standing::Postponed(why) => Intent::Postpone(why),
                 Standing::Known(Some(why)) => {
                     told = Some(why);
@@ -227,7 +247,8 @@ pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
         let made = context.is_made(&finding.rule);
         let is_controllers = is_controllers(&finding.rule, author(&finding.rule), group);
         let has_gained = context.gained(&finding.rule, group) > Some(Verdict::Allow);
-        let for_people = ForPeople { told, is_controllers, has_gained, ..ForPeople::default() };
+        let gained = context.blocks_gained(&finding.rule, group);
+        let for_people = ForPeople { told, is_controllers, has_gained, gained, left, ..ForPeople::default() };
         Step { finding, named, made, standing, intent, setting, former, for_people }
     };
     findings.into_iter().map(step).collect()
@@ -367,7 +388,6 @@ mod tests {
 
     use super::*;
     use crate::model::group::{Evidence, Role, RoleEvidence};
-    use crate::model::region::Addresses;
     use crate::model::rule::{Direction, Packets};
     use crate::policy::builtin;
 

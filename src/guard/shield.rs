@@ -16,6 +16,7 @@ use crate::model::rule::Rule;
 use crate::model::text;
 use crate::policy::model::Policy;
 use crate::policy::requirement::{Unmet, lost_without};
+use crate::report::outcome::Left;
 
 /// Requirements that are written out for one rule.
 const MAX_NAMED: usize = 3;
@@ -97,6 +98,7 @@ fn keep(
         // What else has to be opened first, because others go.
         let why = kept_for(policy, &topologies, group, step).unwrap_or(why);
         step.intent = Intent::Refuse(why);
+        step.for_people.left = Some(Left::Needed);
     }
 }
 

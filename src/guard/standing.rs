@@ -10,7 +10,7 @@ use crate::model::group::{Group, by_policy_alone};
 use crate::model::region::Traffic;
 use crate::model::rule::{Peer, Rule};
 use crate::policy::model::Verdict;
-use crate::report::outcome::Told;
+use crate::report::outcome::{Left, Told};
 
 /// An `Authorize…` creates the rules of its response so long after it completed; later it was kept, replayed or redriven
 /// somewhere, and only names them.
@@ -65,8 +65,8 @@ pub enum Standing {
     New,
     /// It follows `GUARD_SWEEP_MODE`.
     Known(Option<Told>),
-    /// A revoke would cut somebody else; why, with what to do.
-    Refused(String),
+    /// A revoke would cut somebody else: whom, and why, with what to do.
+    Refused(Left, String),
     /// The state would say, and can't be read; why.
     Postponed(String),
     /// The state will say.
@@ -91,7 +91,7 @@ pub fn standing(
     now: Timestamp,
 ) -> Standing {
     let remembered = match (memory, led) {
-        (Memory::None, Led::Attached) if group.is_shared => return Standing::Refused(shared(group)),
+        (Memory::None, Led::Attached) if group.is_shared => return Standing::Refused(Left::Shared, shared(group)),
         (_, Led::Created) | (Memory::None, Led::Rewrote | Led::Named | Led::Attached) => return Standing::New,
         (Memory::None | Memory::Unreadable(_), Led::Elsewhere) => return Standing::Known(None),
         (Memory::Unreadable(why), _) => {
@@ -133,11 +133,11 @@ fn in_context(then: &Context, group: &Group, remembered: &Remembered) -> Option<
     let came_later = || remembered.began.is_some_and(|began| group.clusters_since.is_some_and(|since| since > began));
     match gained.as_slice() {
         [] => None,
-        _ if then.clusters.is_empty() && then.is_shared => Some(Standing::Refused(shared(group))),
+        _ if then.clusters.is_empty() && then.is_shared => Some(Standing::Refused(Left::Shared, shared(group))),
         _ if came_later() => Some(Standing::New),
         // What changed is the policy, which breaks nothing that was there.
         _ if then.clusters.is_empty() => (!by_policy_alone(&group.roles)).then_some(Standing::New),
-        names => Some(Standing::Refused(gained_a_cluster(group, names))),
+        names => Some(Standing::Refused(Left::OtherCluster, gained_a_cluster(group, names))),
     }
 }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::model::member::Members;
 use crate::model::mode::Mode;
@@ -51,6 +52,8 @@ pub struct Group {
     pub is_shared: bool,
     /// When the oldest of its clusters was made; `None` where that is not known of all of them.
     pub clusters_since: Option<Timestamp>,
+    /// After a call that put it on something: the interfaces of that.
+    pub attachments: Vec<Attachment>,
     /// What ties it to anything: names of clusters, if more than the policy names them, ids of interfaces and instances.
     pub ties: BTreeSet<String>,
     /// What it was found to be of which cluster by this look alone, for later ones.
@@ -78,6 +81,22 @@ pub struct Group {
     pub peers: BTreeMap<String, PeerGroup>,
     /// The prefix lists that its rules name, by id.
     pub prefix_lists: BTreeMap<String, PrefixList>,
+    /// What these lists are called. Text from outside.
+    pub list_names: BTreeMap<String, String>,
+}
+
+/// A network interface, or an instance through it, that a group is attached to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// `eni-…`.
+    pub interface: Option<String>,
+    /// `i-…`.
+    pub instance: Option<String>,
+    /// What the instance, or else the interface, is called: its tag `Name`. Text from outside.
+    pub name: Option<String>,
+    /// All groups that are attached to the interface.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// Whether nothing but entries of the policy says that a group with these roles is a cluster's: when it comes to have them,

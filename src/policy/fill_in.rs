@@ -15,12 +15,16 @@ pub const EXPIRES: &str = "FILL-IN-ITS-LAST-DAY";
 /// Whom it lets in, where nothing narrow can be proposed.
 pub const SOURCE: &str = "FILL-IN-THE-NARROWEST-SOURCE";
 
+/// The ports, where there are too many to propose.
+pub const PORTS: &str = "FILL-IN-THE-PORTS";
+
 /// What to write instead of each.
-const INSTEAD: [(&str, &str); 4] = [
+const INSTEAD: [(&str, &str); 5] = [
     (REASON, "write why it has to be open, with the ticket: `penetration test, SEC-123`"),
     (OWNER, "write who answers for it, an e-mail address or a team: `secops@example.com`"),
     (EXPIRES, "write the last day it holds: `2026-12-31`"),
     (SOURCE, "write the narrowest source that will do: `198.51.100.7/32`"),
+    (PORTS, "write the ports that are needed, and `protocol`: `10250`"),
 ];
 
 /// What to write instead of a value that nobody filled in. `None`: it is no such value.
@@ -43,6 +47,7 @@ mod tests {
             (OWNER, "who answers"),
             (EXPIRES, "the last day"),
             (SOURCE, "narrowest source"),
+            (PORTS, "ports that are needed"),
             ("fill-in-its-last-day", "the last day"),
             ("FILL-IN-WHY-IT-HAS-TO-BE-OPEN, SEC-123", "why it has to be open"),
             ("FILL-IN-SOMETHING", "the value itself"),

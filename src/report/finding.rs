@@ -17,7 +17,7 @@ use crate::policy::endpoint;
 use crate::policy::judge::{JudgedRule, Portion};
 use crate::policy::model::{PeerClass, Severity, Verdict};
 use crate::policy::requirement::Unmet;
-use crate::report::outcome::{Action, Connections, Contested, Told};
+use crate::report::outcome::{Action, Connections, Contested, Left, Told};
 
 /// Rules that are named in a text; the rest is counted.
 const MAX_NAMED: usize = 10;
@@ -190,6 +190,9 @@ pub struct Finding {
     /// to, and what a revoke lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Rule>,
+    /// The prefix list that the rule names, where its entries could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<ListRecord>,
     /// When it was read back as gone or put back, after we closed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
@@ -219,10 +222,52 @@ pub struct ForPeople {
     pub has_gained: bool,
     /// What the prefix list of the rule holds, where it could be read.
     pub lets_in: Option<Vec<IpNet>>,
+    /// What of that came since the rule was known.
+    pub gained: Vec<IpNet>,
+    /// Why a rule that should be closed is left to a person, where that says what to do instead.
+    pub left: Option<Left>,
     /// Since when it stands, as far as is remembered.
     pub since: Option<Timestamp>,
     /// Whether people have heard of it as it is.
     pub is_unchanged: bool,
+}
+
+/// A prefix list of a customer, as it was when the rule that names it was judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListRecord {
+    /// `pl-…`.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it holds, as the fewest blocks; the first of them.
+    pub entries: Vec<IpNet>,
+    /// How many blocks there are in all.
+    pub count: usize,
+    /// What of that came since the rule was known; the first of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gained: Vec<IpNet>,
+}
+
+impl ListRecord {
+    /// Blocks that a record has of one list.
+    const MAX_BLOCKS: usize = 20;
+
+    /// The list of this id, with all blocks that it holds and those that came.
+    pub fn new(id: &str, name: Option<String>, blocks: &[IpNet], gained: &[IpNet]) -> Self {
+        let some = |blocks: &[IpNet]| {
+            // The widest matter most.
+            let mut blocks = blocks.to_vec();
+            blocks.sort_by_key(IpNet::prefix_len);
+            blocks.truncate(Self::MAX_BLOCKS);
+            blocks
+        };
+        Self { id: id.to_owned(), name, entries: some(blocks), count: blocks.len(), gained: some(gained) }
+    }
+
+    /// Whether `entries` are all that it holds.
+    pub fn is_whole(&self) -> bool {
+        self.entries.len() == self.count
+    }
 }
 
 impl Finding {
@@ -333,9 +378,9 @@ impl Finding {
         let rest = rules.len().saturating_sub(MAX_NAMED);
         words.extend((rest > 0).then(|| format!("{rest} more")));
         let detail = format!(
-            "no event has told of {}, first seen by the sweep of {since}: the guard hears of changes late or not at all. \
-             See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue",
-            and(&words)
+            "no event came for {}, which the sweep of {} saw first: the guard hears of changes late or not at all",
+            and(&words),
+            since.strftime("%Y-%m-%d %H:%M UTC")
         );
         Self::reported(Subject::Check(Check::LostEvents), Some(Severity::High), detail)
     }
@@ -356,6 +401,7 @@ impl Finding {
             action: Action::Reported,
             detail: Some(detail),
             before: None,
+            list: None,
             closed_at: None,
             connections: None,
             notified_at: None,

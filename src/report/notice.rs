@@ -4,21 +4,34 @@
 //! descriptions, sessions, user agents) format a message or break a line: every such value goes through
 //! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would obey.
 
+mod blind;
+mod blocked;
 mod call;
+mod clock;
+mod close;
 mod compose;
+mod contested;
+mod details;
 mod digest;
 pub mod email;
+mod exposure;
+mod headline;
 mod kept;
+mod page;
 pub mod q;
 pub(crate) mod redo;
+mod situation;
 pub mod slack;
 mod source;
+mod steps;
 mod summary;
+mod who;
 mod words;
 
 pub use call::notice_of_call;
 pub use compose::notice;
 pub use digest::{digest, digests};
+pub use page::RecordLog;
 pub use words::rule_in_words;
 
 use std::collections::BTreeSet;
@@ -30,6 +43,9 @@ use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{Record, TriggerKind};
+
+/// Longest name from outside in a subject or a title.
+const MAX_WORD_LEN: usize = 60;
 
 /// What the channels send. Each takes the form its audience reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,21 +65,26 @@ pub struct Message {
 pub struct Notice {
     /// At most 99 characters, without control characters, principals or ARNs.
     pub subject: String,
-    /// What happened and to what, as a sentence.
+    /// What is open or closed, to whom, and what became of it: up to three sentences, a line each, without the last stop.
     pub headline: String,
-    /// `Cluster`, `Group`, `Who`, … with what is to be said of each.
+    /// To copy at once: what closes what is open, what opens again what was lost.
+    pub urgent: Vec<Code>,
+    /// `Who`, `Call`, `Where`, … with what is to be said of each.
     #[serde(deserialize_with = "kept::pairs")]
     pub facts: Vec<(&'static str, String)>,
-    /// The findings, worst first.
+    /// What to do next.
+    pub steps: Vec<String>,
+    /// The details, from here on: the findings, worst first.
     pub sections: Vec<Section>,
     /// How many more there are and where.
     pub rest: Option<String>,
-    /// What to do next.
-    pub steps: Vec<String>,
-    /// To copy.
+    /// The call to the letter: `Principal`, `Program`, …
+    #[serde(deserialize_with = "kept::pairs")]
+    pub more: Vec<(&'static str, String)>,
+    /// To copy if need be.
     pub code: Vec<Code>,
-    /// The group's page in the console.
-    pub link: Option<String>,
+    /// Pages of the console.
+    pub links: Vec<Link>,
     /// Equal for all notices of a group, so that chats put them into one thread.
     pub thread: String,
 }
@@ -80,30 +101,21 @@ pub struct Section {
 }
 
 /// Something to copy into a file or a shell, of one or more lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
-    /// What it is good for.
-    pub title: &'static str,
-    /// The text, without a line break at its end.
+    /// What it does, and to what.
+    pub title: String,
+    /// The text, without a line break at its end. Empty: the title says why there is none.
     pub text: String,
 }
 
-/// What is kept of [`Code`].
-#[derive(Deserialize)]
-struct KeptCode {
-    #[serde(deserialize_with = "kept::title")]
-    title: Word,
-    text: String,
-}
-
-/// One of our own, of which there is a closed list.
-type Word = &'static str;
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let KeptCode { title, text } = KeptCode::deserialize(from)?;
-        Ok(Self { title, text })
-    }
+/// A page to open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// What it shows.
+    pub title: String,
+    /// Where.
+    pub url: String,
 }
 
 /// A whole message that was kept; one that is not understood is as good as none.
@@ -172,4 +184,22 @@ fn clusters(records: &[&Record]) -> String {
     let names: BTreeSet<&str> = records.iter().flat_map(|record| &record.clusters).map(String::as_str).collect();
     let names = plain(&names.into_iter().collect::<Vec<_>>().join(","));
     if names.is_empty() { "unknown".to_owned() } else { names }
+}
+
+/// A name from outside where it is a plain word: subjects, and titles in chats, are no place for anything else.
+fn plain_word(name: &str) -> Option<&str> {
+    let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    Some(name).filter(|name| (1..=MAX_WORD_LEN).contains(&name.len()) && name.bytes().all(is_of_word))
+}
+
+/// `cluster prod`, `clusters prod, test`.
+fn in_words(names: &str) -> String {
+    if names.contains(',') { format!("clusters {}", names.replace(',', ", ")) } else { format!("cluster {names}") }
+}
+
+/// Why the worst finding is not allowed, with its clause.
+fn clauses_of(finding: &Finding) -> Option<String> {
+    let portion = words::clauses(finding).next()?;
+    let reason = plain(&portion.reason);
+    (!reason.is_empty()).then(|| format!("{reason} (`{}`)", portion.clause))
 }

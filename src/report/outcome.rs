@@ -98,6 +98,20 @@ impl Told {
 }
 
 words! {
+    /// Why a rule that should be closed is left to a person, where something else has to be done than to close it.
+    pub enum Left {
+        /// Somebody else's service lives on the group.
+        Shared = "shared",
+        /// The rule is of another cluster that the group belonged to first.
+        OtherCluster = "other-cluster",
+        /// The cluster lives on the rule.
+        Needed = "needed",
+        /// The rule is for a group of the same cluster.
+        SameCluster = "same-cluster",
+    }
+}
+
+words! {
     /// What a revoke does to the connections that a rule let in. EC2 goes on with those it tracks until they time out.
     pub enum Connections {
         /// They were not tracked, so they end with the rule. NAT gateways and load balancers track all of theirs.

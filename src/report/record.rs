@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::{Actor, Event};
+pub use crate::model::group::Attachment;
 use crate::model::group::{Group, RoleEvidence};
 use crate::model::ids::Location;
+use crate::model::rule::Rule;
 use crate::model::words;
 use crate::policy::model::{Mode, Policy, Severity};
 use crate::report::finding::Finding;
@@ -130,6 +132,12 @@ pub struct GroupRecord {
     pub cluster: Option<String>,
     /// What the group is to them.
     pub roles: Vec<RoleEvidence>,
+    /// What the call put it on, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
+    /// The rules that the call removed from it, as far as it says so: they may be what met what is missing now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Rule>,
 }
 
 impl From<&Group> for GroupRecord {
@@ -140,6 +148,8 @@ impl From<&Group> for GroupRecord {
             vpc: Some(group.vpc.clone()),
             cluster: group.cluster_names(),
             roles: group.roles.clone(),
+            attachment: None,
+            removed: Vec::new(),
         }
     }
 }

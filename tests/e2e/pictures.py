@@ -69,8 +69,11 @@ def slack(text: str) -> list[Line]:
                 lines.append(("head", unescape(block["text"]["text"])))
             case "section":
                 lines += [("text", ""), *fenced(unescape(block["text"]["text"]))]
-            case "context":
-                lines += [("text", ""), *(("link", each["text"].strip("<>").split("|")[1]) for each in block["elements"])]
+            case "divider":
+                lines += [("text", ""), ("dim", "─" * 40)]
+            case "actions":
+                buttons = "   ".join(f"[ {unescape(each['text']['text'])} ]" for each in block["elements"])
+                lines += [("text", ""), ("link", buttons)]
     return lines
 
 

@@ -97,7 +97,7 @@ def test_a_role_that_cannot_be_assumed_is_one_notice_and_stops_nobody_else(world
         assert "sts:AssumeRole" in answer.error_message
     assert there.has(event)
     (notice,) = world.notices()
-    assert notice.subject == f"[CRITICAL] {MEMBER} {FAR}: the guard is not allowed to look"
+    assert notice.subject == f"[CRITICAL] BLIND {MEMBER} {FAR}: the guard is not allowed to look"
     assert "sts:AssumeRole" in notice.text
     assert notice.attributes["outcome"] == "failed"
     at_home = somebody.authorizes(world.node_group, KUBELET)
@@ -121,7 +121,7 @@ def test_people_are_notified_too_of_what_may_not_be_read_at_home(world, aws, som
     event = somebody.authorizes(world.node_group, KUBELET)
     answer = guard().invoke(event)
     assert answer.failed
-    assert [each.subject for each in world.notices()] == [f"[CRITICAL] {ACCOUNT} {REGION}: the guard is not allowed to look"]
+    assert [each.subject for each in world.notices()] == [f"[CRITICAL] BLIND {ACCOUNT} {REGION}: the guard is not allowed to look"]
     (record,) = answer.logged_records
     (finding,) = record["findings"]
     assert (record["group"], record["clusters"], record["outcome"]) == (None, [], "failed")

@@ -300,7 +300,7 @@ def test_told_never_to_put_back_it_is_revoked_and_the_notice_says_what_was_lost(
     assert finding["before"]["from_port"] == 443
     assert "`GUARD_RESTORE` is `never`" in finding["detail"]
     text = last_notice(world).text
-    assert text.index("ost is what the rule was") < text.index("aws ec2")
+    assert text.index("LOST with it") < text.index("aws ec2")
 
 
 @pytest.mark.parametrize("is_event", [True, False], ids=["its event", "a sweep"])

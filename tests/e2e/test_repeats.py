@@ -26,7 +26,7 @@ def test_a_rule_that_comes_back_is_closed_each_time_and_contested_at_the_third(w
         function.stop()
         assert len(world.notices()) == notices
     contested = world.notices()[1]
-    assert "contested" in contested.subject
+    assert "for the 3rd time" in contested.subject
     assert "CONTESTED: opened 3 times" in contested.text
     records = [json.loads(each.text) for each in world.published_records()]
     assert len(records) == 4, "machines get every record"

@@ -53,9 +53,28 @@ def test_people_hear_at_once_what_a_revoke_took_from_the_cluster(world, somebody
     assert missing(answer) == {(requirement, group) for requirement in expected}
     [notice] = world.notices()
     assert notice.attributes["severity"] == "high"
-    assert "requirement" in notice.subject
-    assert "NOT OPEN, and the cluster needs it" in notice.text
+    assert notice.subject.startswith("[HIGH] BLOCKED prod: ")
+    assert "BLOCKED, and the cluster needs it" in notice.text
     assert missing(leaves(guard(), SWEEP)) == {(requirement, group) for requirement in expected}
+
+
+@pytest.mark.parametrize("how", ["revoked by its id", "edited in place"])
+def test_what_a_call_took_away_can_be_copied_as_it_was_known(world, somebody, looked, how):
+    service = looked()
+    rule = rule_called(world, world.node_group, "control plane to nodes")
+    was = world.rules()[rule]
+    if how == "edited in place":
+        peer = was["ReferencedGroupInfo"]["GroupId"]
+        body = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "ReferencedGroupId": peer}
+        event = somebody.modifies(world.node_group, {rule: body})
+    else:
+        event = somebody.revokes(world.node_group, rule)
+    service.delivers(event)
+    service.works()
+    [mail] = [mail for mail in world.notices() if "BLOCKED" in mail.subject]
+    [command] = [line for line in mail.text.splitlines() if line.strip().startswith("aws ec2 authorize-")]
+    for part in (f'"IpProtocol":"{was["IpProtocol"]}"', was["ReferencedGroupInfo"]["GroupId"]):
+        assert part in command and command.endswith("--dry-run"), command
 
 
 def test_a_rule_that_nobody_needs_may_go_in_silence(world, somebody, guard):
@@ -77,4 +96,4 @@ def test_closing_the_rule_a_cluster_lived_on_is_in_the_same_notice(world, somebo
     assert missing(answer) == {("control-plane-to-nodes", world.node_group)}
     [notice] = world.notices()
     assert "Closed: revoked" in notice.text
-    assert "Missing: control-plane-to-nodes" in notice.text
+    assert "Blocked: control-plane-to-nodes" in notice.text

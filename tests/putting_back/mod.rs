@@ -89,10 +89,10 @@ async fn a_rule_that_was_edited_to_something_forbidden_is_put_back_by_id_and_rea
 
     let text = email::text(case.world.notices().last().unwrap());
     for part in [
-        "1 rule put back",
-        "(from the call to the read that showed it put back)",
-        "Closed: put back to what it was, and read back as that",
-        "It is again what it was known as before it was edited: TCP 443 from 10.0.0.0/8",
+        "The guard put the rule back",
+        "From the call to the read that showed it put back",
+        "Closed: put back to what it was, and EC2 shows it so",
+        "It is again what it was before the edit: TCP 443 from 10.0.0.0/8",
         "aws ec2 modify-security-group-rules --region us-east-1 --group-id sg-0a1 --security-group-rules",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -200,7 +200,7 @@ async fn what_ec2_denies_is_a_failure_and_not_revoked_instead_and_the_next_try_g
     assert_eq!(case.rules()[0].packets, kubelet("").packets);
     let notices = case.world.notices();
     let text = email::text(notices.last().unwrap());
-    for part in ["[CRITICAL]", "1 rule NOT closed", "Before it was edited it was known as TCP 443 from 10.0.0.0/8"] {
+    for part in ["[CRITICAL]", "could NOT close it", "Before the edit it was TCP 443 from 10.0.0.0/8"] {
         assert!(text.contains(part) || notices.last().unwrap().subject.contains(part), "{part}: {text}");
     }
     assert!(case.world.calls("revoke").is_empty(), "nothing is lost that can be put back when the right is granted");
@@ -257,11 +257,13 @@ async fn told_never_to_put_back_it_is_revoked_and_the_notice_begins_with_what_wa
     assert_eq!((finding.action, finding.before.as_ref()), (Action::Revoked, Some(&https())));
     assert!(case.rules().is_empty() && case.world.calls("modify").is_empty());
     let notice = case.world.notices().pop().unwrap();
-    let lost = "Lost is what the rule was before it was edited: TCP 443 from 10.0.0.0/8; it was not put back, because \
-                `GUARD_RESTORE` is `never`";
-    assert_eq!(notice.sections[0].lines[0], lost);
-    assert_eq!(notice.code[0].title, "This opens again what the rule was before it was edited:");
-    assert!(notice.code[0].text.contains("authorize-security-group-ingress") && notice.code[0].text.contains("443"));
+    let lost = "LOST with it, because it had been edited in place: TCP 443 from 10.0.0.0/8";
+    assert!(notice.headline.contains(lost), "{}", notice.headline);
+    let [again] = notice.urgent.as_slice() else { panic!("{:?}", notice.urgent) };
+    assert!(again.title.starts_with("This opens again what was lost, TCP 443 from 10.0.0.0/8"), "{again:?}");
+    assert!(again.text.contains("authorize-security-group-ingress") && again.text.ends_with(" --dry-run"), "{again:?}");
+    let why = "it was not put back, because `GUARD_RESTORE` is `never`";
+    assert!(notice.sections[0].lines.iter().any(|line| line.contains(why)), "{:?}", notice.sections[0]);
 }
 
 #[tokio::test]

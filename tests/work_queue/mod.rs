@@ -138,7 +138,7 @@ impl Case {
 }
 
 fn unfinished(case: &Case) -> Vec<String> {
-    let about = |notice: &Notice| notice.headline.contains("could not be handled").then(|| email::text(notice));
+    let about = |notice: &Notice| notice.headline.contains("could not be looked at").then(|| email::text(notice));
     case.world.notices().iter().filter_map(about).collect()
 }
 
@@ -457,7 +457,11 @@ async fn where_the_queue_is_down_what_has_to_be_looked_at_again_is_an_error() {
 }
 
 fn digests(case: &Case) -> Vec<Notice> {
-    case.world.notices().into_iter().filter(|notice| notice.headline.starts_with("a sweep")).collect()
+    case.world
+        .notices()
+        .into_iter()
+        .filter(|notice| notice.subject.ends_with("(sweep)") || notice.subject.contains("(sweep), "))
+        .collect()
 }
 
 #[tokio::test]

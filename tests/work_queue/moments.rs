@@ -94,7 +94,7 @@ async fn new_rules_of_which_no_event_tells_within_an_hour_stand_in_the_digest_on
     for heard_after in [None, Some(600)] {
         let case = in_a_vpc(vec![]);
         let sweep = json!({"sweep": true});
-        let lost = |case: &Case| case.told().iter().filter(|mail| mail.contains("no event has told of")).count();
+        let lost = |case: &Case| case.told().iter().filter(|mail| mail.contains("no event came for")).count();
         case.invoke(&sweep).await.unwrap();
         case.pass(600).await;
         case.changes(vec![kubelet("sgr-1")]);

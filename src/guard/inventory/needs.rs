@@ -81,6 +81,7 @@ impl Inventory {
         }
         let lists = rules.values().flatten().filter_map(|rule| rule.peer.prefix_list()).map(str::to_owned).collect();
         let lists = self.prefix_lists(&lists).await;
+        let lists = lists.into_iter().map(|(id, (list, _))| (id, list)).collect();
         Ok(Some(Topology::new(&cluster, &nodes, rules, lists)))
     }
 

@@ -21,7 +21,7 @@ const MAX_GROUPS: usize = 200;
 /// What rules refer to, as far as it was looked up.
 #[derive(Default)]
 pub struct References {
-    lists: BTreeMap<String, PrefixList>,
+    lists: BTreeMap<String, (PrefixList, Option<String>)>,
     peers: BTreeMap<String, Peering>,
     /// The sets of groups that were looked at, and the ingress rules of all of these groups.
     beside: BTreeSet<BTreeSet<String>>,
@@ -49,13 +49,16 @@ impl References {
         }
         // A group takes what its own rules name: a sweep looks up thousands.
         let former: Vec<Rule> = snapshot.former().cloned().collect();
-        let Group { clusters, peers, prefix_lists, rules, beside, .. } = &mut snapshot.group;
+        let Group { clusters, peers, prefix_lists, list_names, rules, beside, .. } = &mut snapshot.group;
         for rule in rules.iter().chain(beside.iter().flatten()).chain(&former) {
             match &rule.peer {
                 Peer::Cidr(_) => {}
                 Peer::PrefixList(id) => {
                     let found = self.lists.get(id).filter(|_| !prefix_lists.contains_key(id));
-                    prefix_lists.extend(found.map(|list| (id.clone(), list.clone())));
+                    if let Some((list, name)) = found {
+                        prefix_lists.insert(id.clone(), list.clone());
+                        list_names.extend(name.clone().map(|name| (id.clone(), name)));
+                    }
                 }
                 Peer::Group { id, .. } => {
                     peers.extend(self.peers.get(id).map(|peer| (id.clone(), of_clusters(peer, clusters))));
@@ -125,18 +128,18 @@ impl Inventory {
         unread.map_or(Ok(()), Err)
     }
 
-    /// A list that cannot be read is a finding, not a failure: the other rules still count.
-    pub(super) async fn prefix_lists(&self, ids: &BTreeSet<String>) -> BTreeMap<String, PrefixList> {
+    /// Lists with their names. One that cannot be read is a finding, not a failure: the other rules still count.
+    pub(super) async fn prefix_lists(&self, ids: &BTreeSet<String>) -> BTreeMap<String, (PrefixList, Option<String>)> {
         let read = |id: String| async move {
             let list = match self.ec2.prefix_list(&id).await {
                 Ok(list) => match AwsList::from_ec2(&list.owner, &list.name) {
-                    Some(known) => PrefixList::Aws(known),
-                    None => PrefixList::Entries(list.entries),
+                    Some(known) => (PrefixList::Aws(known), Some(list.name)),
+                    None => (PrefixList::Entries(list.entries), Some(list.name)),
                 },
                 Err(error) => {
                     let why = chain(&error);
                     tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
-                    PrefixList::Unreadable {
+                    let list = PrefixList::Unreadable {
                         why,
                         passes: match error {
                             CloudError::ListChanging { .. } => Passes::Surely,
@@ -147,7 +150,8 @@ impl Inventory {
                             | CloudError::NotTaken(_)
                             | CloudError::Denied { .. } => Passes::Never,
                         },
-                    }
+                    };
+                    (list, None)
                 }
             };
             (id, list)

@@ -13,6 +13,7 @@ use crate::guard::left_over::{self, Tried};
 use crate::guard::needs::Missing;
 use crate::guard::news::News;
 use crate::guard::notify::{Outgoing, notify, within_allowance};
+use crate::guard::plan::claims;
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::setup::Setup;
@@ -20,11 +21,14 @@ use crate::guard::waiting;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
 use crate::model::group::{Group, PrefixList};
+use crate::model::rule::Rule;
+use crate::policy::controller::Author;
+use crate::policy::judge::judge;
 use crate::policy::model::Verdict;
-use crate::report::finding::{Finding, worst_first};
+use crate::report::finding::{Finding, ListRecord, worst_first};
 use crate::report::notice;
 use crate::report::outcome::{Action, Outcome};
-use crate::report::record::{About, Record};
+use crate::report::record::{About, Attachment, Record};
 use crate::report::waiting::for_digest;
 use jiff::Timestamp;
 
@@ -172,11 +176,35 @@ impl Invocation<'_> {
         News::of(state.as_ref(), location, self.context.event, each, ports.clock.now()).await
     }
 
+    /// What the event put the group on, with what is known of it.
+    fn attachment(&self, group: &Group) -> Option<Attachment> {
+        let id = self.attachment.as_deref()?;
+        let is_it = |to: &&Attachment| [&to.interface, &to.instance].into_iter().flatten().any(|known| known == id);
+        let interface = id.starts_with("eni-").then(|| id.to_owned());
+        let instance = interface.is_none().then(|| id.to_owned());
+        let unseen = || Attachment { interface, instance, ..Attachment::default() };
+        Some(group.attachments.iter().find(is_it).cloned().unwrap_or_else(unseen))
+    }
+
+    /// What the event removed from the group where something is missing now, without what the policy forbids.
+    fn removed(&self, group: &Group, findings: &[Finding]) -> Vec<Rule> {
+        let Setup { policy, location, ports, .. } = self.context.setup;
+        if !findings.iter().any(Finding::is_missing) || self.removed.is_empty() {
+            return Vec::new();
+        }
+        let judged = judge(policy, &claims(group, &self.removed), location, ports.clock.now(), |_| Author::Unknown);
+        judged.into_iter().filter(|judged| judged.verdict < Verdict::Revoke).map(|judged| judged.rule).collect()
+    }
+
     fn record(&self, mut topic: Topic) -> Record {
         let Setup { ports, policy, location, modes, .. } = self.context.setup;
         let mode = modes.of(policy, &topic.group, topic.known).0;
         let findings = std::mem::take(&mut topic.findings);
         let mut record = Record::of(location, policy, mode, topic.about(), findings, topic.event.as_ref());
+        if let (Some(_), Some(group)) = (&topic.event, &mut record.group) {
+            group.attachment = self.attachment(&topic.group);
+            group.removed = self.removed(&topic.group, &record.findings);
+        }
         let elapsed = ports.clock.now().duration_since(self.context.started);
         record.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(0);
         ports.metrics.record(&record);
@@ -283,8 +311,13 @@ fn finding(result: StepResult, group: &Group) -> Finding {
     if let Some(PrefixList::Entries(entries)) = list {
         for_people.lets_in = Some(entries.blocks());
     }
+    let id = result.finding.rule.peer.prefix_list();
+    let list = id.zip(for_people.lets_in.as_ref()).map(|(id, blocks)| {
+        ListRecord::new(id, group.list_names.get(id).cloned(), blocks, &std::mem::take(&mut for_people.gained))
+    });
     Finding {
         before,
+        list,
         for_people,
         ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
     }

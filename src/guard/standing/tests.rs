@@ -77,7 +77,7 @@ fn each_sentence_of_the_design() {
         Standing::Known(None) => KNOWN,
         Standing::Known(Some(Told::WhileReporting)) => "known, opened while the guard only reported",
         Standing::Known(Some(Told::WhileNotLooking)) => "known, opened while the guard was not looking",
-        Standing::Refused(_) => "refused",
+        Standing::Refused(..) => "refused",
         Standing::Postponed(_) => "postponed",
         Standing::Unasked => "waits",
     };

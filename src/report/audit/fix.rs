@@ -26,7 +26,7 @@ pub(super) fn fix(
             Some(format!(
                 "aws eks update-cluster-config{} --name {} --resources-vpc-config publicAccessCidrs=YOUR_NETWORKS",
                 region(location),
-                word(name)
+                redo::word(name)
             ))
         }
         Subject::Check(Check::NoTrail) => Some(
@@ -44,10 +44,10 @@ fn revoke(location: &Location, group: &str, rule: &Rule) -> String {
         let rule = Rule { description: None, ..rule.clone() };
         format!("--ip-permissions {}", redo::quoted(&json!([redo::permission(&rule)])))
     } else {
-        format!("--security-group-rule-ids {}", word(&rule.id))
+        format!("--security-group-rule-ids {}", redo::word(&rule.id))
     };
     let way = rule.direction.word();
-    format!("aws ec2 revoke-security-group-{way}{} --group-id {} {which}", region(location), word(group))
+    format!("aws ec2 revoke-security-group-{way}{} --group-id {} {which}", region(location), redo::word(group))
 }
 
 fn region(location: &Location) -> String {
@@ -56,15 +56,6 @@ fn region(location: &Location) -> String {
     } else {
         String::new()
     }
-}
-
-/// A word that a shell takes as it is; anything else is quoted.
-fn word(text: &str) -> String {
-    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if is_plain {
-        return text.to_owned();
-    }
-    redo::quoted(&json!(text)).replacen("'\"", "'", 1).trim_end_matches("\"'").to_owned() + "'"
 }
 
 #[cfg(test)]

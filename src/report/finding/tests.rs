@@ -63,6 +63,7 @@ fn findings() -> impl Strategy<Value = Finding> {
         let finding = Finding {
             subject, verdict, severity, named_by_event, known, portions, action, detail, before, closed_at, connections,
             notified_at, contested,
+            list: named_by_event.then(|| ListRecord::new("pl-1", None, &["10.0.0.0/8".parse().unwrap()], &[])),
             for_people: ForPeople::default(),
         };
         finding

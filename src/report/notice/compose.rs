@@ -1,215 +1,231 @@
-//! The text of a notice: what happened to one group, cluster or account, in the order in which people ask.
+//! A notice of one or more records, put together in the order in which a person asks: what is open or closed, what to copy
+//! at once, who and where, what to do; then the details.
+//!
+//! Must not: know the words of a situation (headline, steps and details do).
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 
-use super::words::{before, clauses, headline, meanwhile, next_steps, rule_in_words, status, subject, what};
-use super::{Notice, Section, cluster, redo, source};
-use crate::event::Actor;
-use crate::model::text::{capital, plain};
-use crate::report::finding::{Check, Finding, Subject};
-use crate::report::outcome::Action;
-use crate::report::record::{GroupRecord, Record};
+use jiff::Timestamp;
+
+use super::clock::time;
+use super::situation::{Situation, Topic, severity, topics};
+use super::words::{self, role_words, status};
+use super::{
+    Code, Link, Notice, Section, blind, clauses_of, close, clusters, contested, details, headline, in_words,
+    plain_word, redo, steps, who,
+};
+use crate::model::text::{and, count, plain};
+use crate::report::finding::Finding;
+use crate::report::record::{Attachment, GroupRecord, Record, TriggerKind};
 
 /// Findings written out in one notice; the rest is counted.
 const MAX_FINDINGS: usize = 20;
 
 /// The notice of one record. `now` dates the exception that it proposes.
 pub fn notice(record: &Record, now: Timestamp) -> Notice {
-    match &record.group {
-        Some(group) => of_group(record, group, now),
-        None if record.clusters.is_empty() => of_account(record),
-        None => of_cluster(record),
+    if record.group.is_none() && record.clusters.is_empty() {
+        return of_account(record);
+    }
+    let topics = topics(&[record]);
+    let rest = topics.len().saturating_sub(MAX_FINDINGS);
+    Notice {
+        sections: topics.iter().take(MAX_FINDINGS).map(details::section).collect(),
+        rest: (rest > 0).then(|| format!("… and {rest} more, in the record of this event.")),
+        ..of_many(&[record], &topics, now)
+    }
+}
+
+/// All of a notice but its details, which are told finding by finding or group by group.
+pub(super) fn of_many(records: &[&Record], topics: &[Topic<'_>], now: Timestamp) -> Notice {
+    let Some(first) = topics.first() else { return Notice::default() };
+    let record = first.record;
+    let names = clusters(records);
+    let groups: BTreeSet<&str> = records.iter().filter_map(|record| Some(record.group.as_ref()?.id.as_str())).collect();
+    let is_sweep = record.trigger == TriggerKind::Sweep;
+    let (what, mut tails) = headline::of_subject(topics);
+    let of_groups = (groups.len() > 1).then(|| format!(", {}", count(groups.len(), "group")));
+    let group = record.group.as_ref().filter(|_| groups.len() == 1);
+    if is_sweep {
+        tails.insert(0, " (sweep)".to_owned());
+    }
+    tails.extend(of_groups);
+    tails.extend(group.and_then(|group| plain_word(group.name.as_deref()?)).map(|name| format!(", on {name}")));
+    let (mut urgent, rest) = close::commands(topics);
+    if rest > 0 {
+        urgent.push(Code {
+            title: format!("And {rest} more rules are open; their ids are in the records."),
+            text: String::new(),
+        });
+    }
+    urgent.extend(redo::lost(topics));
+    urgent.extend(redo::removed(topics));
+    urgent.extend(close::entries_out(topics));
+    urgent.extend(close::endpoint(topics));
+    urgent.extend(close::off_the_interfaces(topics));
+    let mut code = close::later(topics);
+    code.extend(close::to_check(topics));
+    if !is_sweep {
+        code.extend(redo::code(topics, now));
+    }
+    let thread = match group.filter(|_| !is_sweep) {
+        Some(group) => arn(record, &group.id),
+        None => format!("{}/{}/{names}", record.account, record.region),
+    };
+    Notice {
+        subject: headline::subject(severity(records), first.situation.state(), &names, &what, &tails),
+        headline: headline::headline(topics),
+        urgent,
+        facts: facts(records, topics, group, &names),
+        steps: steps::steps(topics, is_sweep),
+        more: call_in_full(record),
+        code,
+        links: links(record, group),
+        thread,
+        ..Notice::default()
     }
 }
 
 /// The notice of a record about the account as a whole. The first finding is the worst, and says what it is about.
 fn of_account(record: &Record) -> Notice {
-    let (account, region) = (&record.account, &record.region);
-    let findings: Vec<&Finding> = record.findings.iter().collect();
-    let detail = record.findings.first().and_then(|finding| finding.detail.as_deref());
-    let mut lines = detail.unwrap_or_default().lines().map(plain);
+    let topics = topics(&[record]);
+    let Some(first) = topics.first() else { return Notice::default() };
+    let mut lines = first.finding.detail.as_deref().unwrap_or_default().lines().map(plain);
     let why = lines.next();
-    let mut facts = vec![("Where", place(record)), ("Why", why.unwrap_or_default())];
-    if let Some(actor) = &record.actor {
-        let is_of_sight = record.findings.iter().any(|finding| finding.sight().is_some());
-        facts.extend(if is_of_sight {
-            who(record)
-        } else {
-            let call = record.event_name.as_deref().map(plain).unwrap_or_default();
-            vec![("Who", principal(actor)), ("Call", call)]
-        });
-    }
     let more: Vec<String> = lines.collect();
-    let about = record.findings.first().filter(|_| !more.is_empty());
-    let about = about.map(|finding| Section { title: what(finding), status: status(finding).to_owned(), lines: more });
-    let others = record.findings.iter().skip(1).map(|finding| Section {
-        title: what(finding),
-        status: status(finding).to_owned(),
-        lines: finding.detail.as_deref().unwrap_or_default().lines().map(plain).collect(),
+    let (_, then) = blind::words(first.finding);
+    // What a call did that could not be looked at is told on more lines.
+    let then = if first.situation == Situation::Blind && first.finding.sight().is_none() && !more.is_empty() {
+        blind::MAY_BE_OPEN
+    } else {
+        then
+    };
+    let (what, tails) = headline::of_subject(&topics);
+    let state = first.situation.state();
+    let groups = more.iter().filter_map(|line| line.strip_prefix("On ")?.split(',').next());
+    let looks = groups.filter(|id| id.starts_with("sg-")).take(3).map(|id| close::look(record, id));
+    let urgent = looks.chain(blind::commands(&more, &record.region)).collect();
+    // What it is about, without the call and without what stands above as a command.
+    let is_said = |line: &&String| !line.starts_with('`') && blind::command(line).is_none();
+    let said: Vec<&str> = more.iter().filter(is_said).take(3).map(String::as_str).collect();
+    let mut facts = vec![("Why", why.unwrap_or_default())];
+    facts.extend((!said.is_empty()).then(|| ("What", said.join(". "))));
+    let again = topics.iter().find_map(|topic| topic.finding.contested.as_ref());
+    facts.extend(again.map(|known| ("Again", contested::again(known))));
+    facts.push(("Where", place(record)));
+    if record.actor.is_some() {
+        facts.extend(caller(record));
+    }
+    let section =
+        |finding: &Finding, lines| Section { title: words::what(finding), status: status(finding).to_owned(), lines };
+    let about = (!more.is_empty()).then(|| section(first.finding, more));
+    let others = topics.iter().skip(1).map(|topic| {
+        section(topic.finding, topic.finding.detail.as_deref().unwrap_or_default().lines().map(plain).collect())
     });
-    let again = record.findings.iter().find_map(|finding| finding.contested.as_ref()).map(source::again);
-    let (what, headline) = match record.findings.first().map(|finding| &finding.subject) {
-        Some(Subject::Check(Check::ReadDenied)) => {
-            let what = "the guard is not allowed to look".to_owned();
-            let headline = format!("{what}, so nothing was judged and nothing was closed");
-            (what, headline)
-        }
-        Some(Subject::Check(Check::Unfinished)) => {
-            let what = "OPEN? the guard could not look".to_owned();
-            let headline = "something could not be handled to its end, so what it opened may still be open".to_owned();
-            (what, headline)
-        }
-        Some(Subject::Check(check)) if check.is_of_sight() => blindness(*check),
-        Some(Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_)) | None => {
-            (headline(&findings), headline(&findings))
-        }
-    };
     Notice {
-        subject: subject(record.severity, &format!("{account} {region}"), &what),
-        headline,
+        subject: headline::subject(
+            record.severity,
+            state,
+            &format!("{} {}", record.account, record.region),
+            &what,
+            &tails,
+        ),
+        headline: format!("{state}: {what}, so {then}"),
+        urgent,
         facts,
+        steps: steps::steps(&topics, false),
         sections: about.into_iter().chain(others).collect(),
-        rest: again,
-        steps: next_steps(&findings),
-        thread: format!("{account}/{region}"),
+        more: call_in_full(record),
+        links: links(record, None),
+        thread: format!("{}/{}", record.account, record.region),
         ..Notice::default()
     }
 }
 
-/// What is wrong with the guard's sight, for the subject and for the headline.
-fn blindness(check: Check) -> (String, String) {
-    let (what, then) = match check {
-        Check::NoTrail => {
-            ("BLIND: no trail logs the calls to EC2", "no event reaches the guard and nothing new is closed")
-        }
-        Check::RuleDisabled => {
-            ("BLIND: the guard's event rule is off", "no event reaches the guard and nothing new is closed")
-        }
-        Check::TrailsUnread => {
-            ("is there a trail? not readable", "it is not known whether events still reach the guard")
-        }
-        _ => ("the guard's event rule is not readable", "it is not known whether events still reach the guard"),
-    };
-    (what.to_owned(), format!("{what}: {then}"))
-}
-
-/// The notice of one record about a cluster as a whole.
-fn of_cluster(record: &Record) -> Notice {
-    let cluster = cluster(record);
-    let findings: Vec<&Finding> = record.findings.iter().collect();
-    let headline = match record.findings.first().map(|finding| &finding.subject) {
-        Some(Subject::Check(Check::PublicEndpoint)) => {
-            "the public endpoint of the API is open to a great many".to_owned()
-        }
-        Some(Subject::Check(_) | Subject::Rule(_) | Subject::Requirement(_)) | None => headline(&findings),
-    };
-    let mut facts = vec![("Cluster", format!("{cluster}, {}", place(record)))];
-    facts.extend(who(record));
-    Notice {
-        subject: subject(record.severity, &cluster, &headline),
-        headline,
-        facts,
-        sections: findings.iter().map(|finding| section(finding, record)).collect(),
-        steps: next_steps(&findings),
-        thread: format!("{}/{}/{cluster}", record.account, record.region),
-        ..Notice::default()
-    }
-}
-
-/// The notice of one record about a group. `now` dates the exception that it proposes.
-fn of_group(record: &Record, group: &GroupRecord, now: Timestamp) -> Notice {
-    let cluster = cluster(record);
-    let findings: Vec<&Finding> = record.findings.iter().collect();
-    let headline = headline(&findings);
-    let again = if findings.iter().any(|finding| finding.contested.is_some()) { "contested: " } else { "" };
-    let rest = findings.len().saturating_sub(MAX_FINDINGS);
-    Notice {
-        subject: subject(record.severity, &cluster, &format!("{again}{headline} on {}", group.id)),
-        headline: match findings.iter().find_map(|finding| finding.rule()) {
-            Some(rule) => format!("{headline}: {}", rule_in_words(rule)),
-            None => headline,
-        },
-        facts: facts(record, group, &cluster),
-        sections: findings.iter().take(MAX_FINDINGS).map(|finding| section(finding, record)).collect(),
-        rest: (rest > 0).then(|| format!("… and {rest} more, in the record of this event.")),
-        steps: next_steps(&findings),
-        code: redo::code(record, &group.id, now),
-        link: Some(console(&record.region, &group.id)),
-        thread: arn(record, &group.id),
-    }
-}
-
-fn facts(record: &Record, group: &GroupRecord, cluster: &str) -> Vec<(&'static str, String)> {
-    let mut roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
-    roles.dedup();
-    let name = group.name.as_deref().filter(|name| !name.is_empty());
-    let name = name.map(|name| format!(" ({})", plain(name))).unwrap_or_default();
-    let vpc = group.vpc.as_deref().filter(|vpc| !vpc.is_empty()).unwrap_or("an unknown VPC");
-    let mut facts = vec![
-        ("Cluster", format!("{cluster} ({}), {}", roles.join(" and "), place(record))),
-        ("Group", format!("{}{name} in {vpc}", group.id)),
-    ];
-    facts.extend(who(record));
+/// Who, when, where, which group, and what made the difference.
+fn facts(
+    records: &[&Record],
+    topics: &[Topic<'_>],
+    group: Option<&GroupRecord>,
+    names: &str,
+) -> Vec<(&'static str, String)> {
+    let Some(first) = topics.first() else { return Vec::new() };
+    let mut facts = caller(first.record);
+    facts.extend(
+        records
+            .iter()
+            .find_map(|record| record.group.as_ref()?.attachment.as_ref())
+            .map(|to| ("Attached", format!("the call put the group on {}", attached(to)))),
+    );
+    facts.extend(gained(topics));
+    facts.extend(
+        topics
+            .iter()
+            .find_map(|topic| topic.finding.contested.as_ref())
+            .map(|known| ("Again", contested::again(known))),
+    );
+    facts.push(("Where", format!("{}, {}", in_words(names), place(first.record))));
+    facts.extend(group.map(|group| ("Group", group_in_words(group))));
+    facts.extend(clauses_of(first.finding).map(|why| ("Why", why)));
     facts
+}
+
+/// Who made the call, and when.
+pub(super) fn caller(record: &Record) -> Vec<(&'static str, String)> {
+    let Some(actor) = &record.actor else {
+        return vec![("Who", "not known: the sweep found it, no call did".to_owned())];
+    };
+    let call = record.event_name.as_deref().map(plain).unwrap_or_default();
+    let at = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |at| format!("at {}", time(at)));
+    vec![("Who", who::in_full(actor, &record.account)), ("Call", format!("{call} {at}"))]
+}
+
+/// The principal, the program and the event, to the letter.
+fn call_in_full(record: &Record) -> Vec<(&'static str, String)> {
+    let Some(actor) = &record.actor else { return Vec::new() };
+    let text = |text: &Option<String>| text.as_deref().map(plain);
+    let parts = [
+        ("Principal", text(&actor.arn)),
+        ("Address", text(&actor.source_ip)),
+        ("Program", text(&actor.user_agent)),
+        ("Through", text(&actor.invoked_by)),
+        ("Event", text(&record.event_id)),
+    ];
+    parts.into_iter().filter_map(|(name, what)| Some((name, what?))).collect()
 }
 
 pub(super) fn place(record: &Record) -> String {
     format!("account {}, {}", record.account, record.region)
 }
 
-/// Who made the call, and when and with what.
-pub(super) fn who(record: &Record) -> Vec<(&'static str, String)> {
-    let Some(actor) = &record.actor else {
-        return vec![("Who", "is not known: it was there when the sweep came".to_owned())];
-    };
-    let name = principal(actor);
-    let from = actor.source_ip.as_deref().map(|address| format!(" from {}", plain(address))).unwrap_or_default();
-    let through = actor.invoked_by.as_deref().map(|service| format!(" through {}", plain(service))).unwrap_or_default();
-    let time = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |time| format!("at {time}"));
-    let call = record.event_name.as_deref().map(plain).unwrap_or_default();
-    let mut facts = vec![("Who", format!("{name}{from}{through}")), ("Call", format!("{call} {time}"))];
-    facts.extend(actor.user_agent.as_deref().map(|tool| ("Tool", plain(tool))));
-    facts
+fn group_in_words(group: &GroupRecord) -> String {
+    let name = group.name.as_deref().map(plain).filter(|name| !name.is_empty());
+    let id = name.map_or_else(|| group.id.clone(), |name| format!("{name} ({})", group.id));
+    let mut roles: Vec<&str> = group.roles.iter().map(|known| role_words(known.role)).collect();
+    roles.dedup();
+    let of = if roles.is_empty() { String::new() } else { format!(", of {}", and(&roles)) };
+    format!("{id}{of}")
 }
 
-/// Who made the call.
-fn principal(actor: &Actor) -> String {
-    actor.arn.as_deref().map_or_else(|| "an unknown principal".to_owned(), plain)
-}
-
-fn section(finding: &Finding, record: &Record) -> Section {
-    let actor = record.actor.as_ref();
-    let is_missing = finding.is_missing();
-    let mut lines = Vec::new();
-    if actor.is_some() && !finding.named_by_event && finding.rule().is_some() {
-        lines.push("Not named by this call; who wrote it is not known".to_owned());
+/// `eni-1 of instance i-1 (worker-7)`.
+fn attached(to: &Attachment) -> String {
+    let name = to.name.as_deref().map(plain).filter(|name| !name.is_empty());
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    match (&to.interface, &to.instance) {
+        (Some(interface), Some(instance)) => format!("{interface} of instance {instance}{name}"),
+        (Some(id), None) => format!("interface {id}{name}"),
+        (None, Some(id)) => format!("instance {id}{name}"),
+        (None, None) => "an attachment that nobody names".to_owned(),
     }
-    lines.extend(before(finding));
-    lines.extend(finding.detail.as_deref().map(|detail| capital(&plain(detail))));
-    let why = if is_missing { "Required" } else { "Not allowed" };
-    lines.extend(clauses(finding).map(|portion| format!("{why} by `{}`: {}", portion.clause, plain(&portion.reason))));
-    lines.extend(open_for(finding, record));
-    lines.extend(finding.connections.map(|connections| meanwhile(connections).to_owned()));
-    lines.extend(finding.notified_at.map(|at| format!("You were notified at {at}")));
-    lines.extend(repeated(finding, actor));
-    if let Some(description) = finding.rule().and_then(|rule| rule.description.as_deref()) {
-        lines.push(format!("Its description says: {}", plain(description)));
-    }
-    Section { title: what(finding), status: status(finding).to_owned(), lines }
 }
 
-fn repeated(finding: &Finding, actor: Option<&Actor>) -> Vec<String> {
-    let lines = |contested| source::contested(contested, finding.rule(), actor);
-    finding.contested.as_ref().map(lines).unwrap_or_default()
-}
-
-/// From the call to the read that showed the rule closed. CloudTrail gives the time of a call in whole seconds.
-fn open_for(finding: &Finding, record: &Record) -> Option<String> {
-    let time = finding.closed_at?.duration_since(record.event_time.filter(|_| finding.named_by_event)?);
-    let time = SignedDuration::from_secs(time.as_secs());
-    let closed = if finding.action == Action::Restored { "put back" } else { "gone" };
-    (!time.is_negative())
-        .then(|| format!("It was open for {time:#} (from the call to the read that showed it {closed})"))
+/// What came into which list.
+fn gained(topics: &[Topic<'_>]) -> Option<(&'static str, String)> {
+    let list = topics.iter().find_map(|topic| topic.finding.list.as_ref().filter(|list| !list.gained.is_empty()))?;
+    let name = list.name.as_deref().map(plain).map_or_else(|| list.id.clone(), |name| format!("{name} ({})", list.id));
+    let entries: Vec<String> = list.gained.iter().take(3).map(ToString::to_string).collect();
+    let more = list.gained.len().saturating_sub(entries.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(("List", format!("{}{more} came into prefix list {name}", entries.join(", "))))
 }
 
 /// The partitions besides `aws`: how the names of their regions begin, and the host of their console (`*`: the region).
@@ -223,12 +239,46 @@ fn partition(region: &str) -> (&'static str, String) {
     (partition, console.replace('*', region))
 }
 
-/// The group's page.
-fn console(region: &str, group: &str) -> String {
-    format!("https://{}/ec2/home?region={region}#SecurityGroup:groupId={group}", partition(region).1)
+/// The host of the console of a region.
+pub(super) fn console_host(region: &str) -> String {
+    partition(region).1
+}
+
+/// The pages of the console: the group's, and the call's.
+fn links(record: &Record, group: Option<&GroupRecord>) -> Vec<Link> {
+    let (region, host) = (&record.region, partition(&record.region).1);
+    let link = |title: &str, url: String| Link { title: title.to_owned(), url };
+    let of_group = group.map(|group| {
+        let id = &group.id;
+        link("The group in the console", format!("https://{host}/ec2/home?region={region}#SecurityGroup:groupId={id}"))
+    });
+    // Ids of events are text from outside; those of CloudTrail look like this.
+    let is_id = |id: &&String| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let of_call = record.event_id.as_ref().filter(is_id).map(|id| {
+        link("The call in CloudTrail", format!("https://{host}/cloudtrailv2/home?region={region}#/events/{id}"))
+    });
+    of_group.into_iter().chain(of_call).collect()
 }
 
 fn arn(record: &Record, group: &str) -> String {
     let (partition, _) = partition(&record.region);
     format!("arn:{partition}:ec2:{}:{}:security-group/{group}", record.region, record.account)
+}
+
+/// What finding needs a person: for the digest's sections.
+pub(super) fn state_of(findings: &[Finding], record: &Record) -> String {
+    let topics: Vec<Topic<'_>> = findings.iter().map(|finding| Topic::new(record, finding)).collect();
+    let number = |wanted: Situation| topics.iter().filter(|topic| topic.situation == wanted).count();
+    let words = [
+        (number(Situation::Open), "OPEN"),
+        (number(Situation::Lost) + number(Situation::Closed) + number(Situation::PutBack), "closed"),
+        (number(Situation::Blocked), "BLOCKED"),
+        (number(Situation::WasOpen), "open for a while"),
+        (number(Situation::Endpoint) + number(Situation::ToCheck), "to check"),
+        (number(Situation::Unreadable), "not readable"),
+        (number(Situation::Joined) + number(Situation::Changed) + number(Situation::Gone), "changed"),
+    ];
+    let words: Vec<String> =
+        words.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+    words.join(", ")
 }

@@ -1,9 +1,15 @@
 //! The digest of a sweep: one notice per cluster, not a message per rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::words::{before, clauses, headline, next_steps, status, subject, what};
-use super::{Message, Notice, Section, cluster, source};
+use jiff::Timestamp;
+
+use super::clock::time;
+use super::compose::{of_many, state_of};
+use super::details::before;
+use super::situation::topics;
+use super::words::{clauses, status, what};
+use super::{Message, Notice, Section, cluster, contested};
 use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
 use crate::report::outcome::{Action, Outcome};
@@ -29,33 +35,17 @@ pub fn digests(records: &[Record]) -> Vec<Message> {
 
 /// The digest of the records of one cluster, account and region. `None`: there is nothing that people have not heard of.
 pub fn digest(records: &[&Record]) -> Option<Notice> {
-    let first = records.first()?;
     if !records.iter().any(|record| super::is_news(record)) {
         return None;
     }
     let mut shown: Vec<&Record> = records.iter().copied().filter(|record| !record.findings.is_empty()).collect();
     let has_new = |record: &Record| !record.findings.iter().all(is_old);
     shown.sort_by_key(|record| std::cmp::Reverse((has_new(record), record.outcome, record.severity)));
-    let findings: Vec<&Finding> = shown.iter().flat_map(|record| &record.findings).collect();
-    let groups: BTreeSet<&str> = shown.iter().filter_map(|record| Some(record.group.as_ref()?.id.as_str())).collect();
-    let cluster = cluster(first);
-    let of_groups = if groups.is_empty() { String::new() } else { format!(" in {}", count(groups.len(), "group")) };
-    let headline = format!("{}{of_groups}", headline(&findings));
-    let severity = records.iter().filter_map(|record| record.severity).max();
     let rest = shown.len().saturating_sub(MAX_GROUPS);
     Some(Notice {
-        subject: subject(severity, &cluster, &format!("sweep: {headline}")),
-        headline: format!("a sweep of all groups: {headline}"),
-        facts: vec![
-            ("Cluster", format!("{cluster}, account {}, {}", first.account, first.region)),
-            ("Who", "is not known: these rules were there when the sweep came".to_owned()),
-        ],
         sections: shown.iter().take(MAX_GROUPS).map(|record| section(record)).collect(),
         rest: (rest > 0).then(|| format!("… and {rest} more groups, in the records of this sweep.")),
-        steps: next_steps(&findings),
-        code: Vec::new(),
-        link: None,
-        thread: format!("{}/{}/{cluster}", first.account, first.region),
+        ..of_many(&shown, &topics(&shown), Timestamp::default())
     })
 }
 
@@ -64,7 +54,7 @@ pub(super) fn section(record: &Record) -> Section {
         Some(group) => {
             let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
             let name = group.name.as_deref().map(plain).unwrap_or_default();
-            format!("{} ({name}), {}", group.id, roles.join(" and "))
+            format!("{name} ({}), {}", group.id, roles.join(" and "))
         }
         None if record.clusters.is_empty() => format!("account {}, {}", record.account, record.region),
         None => format!("cluster {}", cluster(record)),
@@ -73,7 +63,7 @@ pub(super) fn section(record: &Record) -> Section {
     let (old, new): (Vec<&Finding>, Vec<&Finding>) = record.findings.iter().partition(|finding| is_old(finding));
     for (at, finding) in new.iter().take(MAX_FINDINGS).enumerate() {
         lines.push(line(finding));
-        lines.extend(finding.contested.as_ref().map(|contested| format!("  {}", source::again(contested))));
+        lines.extend(finding.contested.as_ref().map(|contested| format!("  {}", contested::again(contested))));
         // Said once of all rules in a row that it holds for.
         let next = new.get(at + 1).filter(|_| at + 1 < MAX_FINDINGS);
         if finding.rule().is_some() && next.is_none_or(|next| next.detail != finding.detail) {
@@ -85,7 +75,7 @@ pub(super) fn section(record: &Record) -> Section {
         lines.push(format!("… and {rest} more, in the record of this group."));
     }
     lines.extend(unchanged(&old));
-    Section { title, status: capital(&headline(&record.findings.iter().collect::<Vec<_>>())), lines }
+    Section { title, status: state_of(&record.findings, record), lines }
 }
 
 /// Whether people know it as it is, and nothing waits for them.
@@ -96,7 +86,7 @@ fn is_old(finding: &Finding) -> bool {
 /// What people know, in one line.
 fn unchanged(old: &[&Finding]) -> Option<String> {
     let oldest = old.iter().filter_map(|finding| finding.for_people.since).min();
-    let since = oldest.map(|since| format!(", the oldest since {since}")).unwrap_or_default();
+    let since = oldest.map(|since| format!(", the oldest since {}", time(since))).unwrap_or_default();
     let named: Vec<String> = old.iter().take(MAX_NAMED).map(|finding| what(finding)).collect();
     let rest = old.len().saturating_sub(named.len());
     let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
@@ -111,6 +101,6 @@ fn line(finding: &Finding) -> String {
     let more = before(finding).or(lost).map(|more| format!(". {}", capital(&more))).unwrap_or_default();
     let clauses = clauses(finding).map(|portion| format!("`{}`", portion.clause)).collect::<Vec<_>>().join(", ");
     let since = finding.for_people.since.filter(|_| finding.action.outcome() != Outcome::Remediated);
-    let since = since.map(|since| format!(", seen since {since}")).unwrap_or_default();
+    let since = since.map(|since| format!(", seen since {}", time(since))).unwrap_or_default();
     format!("{}{}. {}{since}{more} ({clauses})", what(finding), why.unwrap_or_default(), status(finding))
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Notice, Section};
+use super::{Code, Notice, Section};
 use crate::model::text;
 
 /// The documentation gives no lengths; these keep a message within what Slack shows of one.
@@ -73,12 +73,23 @@ pub fn json(notice: &Notice, attributes: &[(&'static str, String)]) -> String {
 
 /// The whole in code fences: what stands in one is not formatted, whatever it says. Whole findings are left out at the end.
 fn description(notice: &Notice) -> String {
-    let mut out = format!("{}.\n```\n", shown(&text::capital(&notice.headline)));
-    for (name, what) in &notice.facts {
-        let _ = writeln!(out, "{name:<8} {}", shown(what));
+    let mut out = format!("```\n{}.\n```", shown(&text::capital(&notice.headline)));
+    out.push_str(&code_blocks(&notice.urgent, MAX_DESCRIPTION_LEN / 2));
+    if !notice.facts.is_empty() {
+        out.push_str("\n```\n");
+        for (name, what) in &notice.facts {
+            let _ = writeln!(out, "{name:<8} {}", shown(what));
+        }
+        out.push_str("```");
     }
-    out.push_str("```");
-    let tail = tail(notice);
+    if !notice.more.is_empty() {
+        out.push_str("\n```\n");
+        for (name, what) in &notice.more {
+            let _ = writeln!(out, "{name:<9} {}", shown(what));
+        }
+        out.push_str("```");
+    }
+    let tail = tail(notice, MAX_DESCRIPTION_LEN.saturating_sub(chars(&out)) / 2);
     let mut left = 0;
     for section in &notice.sections {
         let text = fenced(section);
@@ -101,20 +112,29 @@ fn fenced(section: &Section) -> String {
     out
 }
 
-fn tail(notice: &Notice) -> String {
+fn tail(notice: &Notice, room: usize) -> String {
     let mut out = String::new();
-    for code in &notice.code {
-        let text = format!("\n{}\n```\n{}\n```", code.title, shown(&code.text));
-        // Half a command is worse than none.
-        if chars(&out) + chars(&text) < MAX_DESCRIPTION_LEN / 2 {
-            out.push_str(&text);
-        }
-    }
     if let Some(rest) = &notice.rest {
         let _ = write!(out, "\n{}", shown(rest));
     }
-    if let Some(link) = &notice.link {
-        let _ = write!(out, "\n{link}");
+    for link in &notice.links {
+        let _ = write!(out, "\n{}: {}", link.title, link.url);
+    }
+    let code = code_blocks(&notice.code, room.saturating_sub(chars(&out)));
+    code + &out
+}
+
+/// What is to copy, as far as there is room. Half a command is worse than none.
+fn code_blocks(code: &[Code], room: usize) -> String {
+    let mut out = String::new();
+    let mut left = 0;
+    for Code { title, text } in code {
+        let title = shown(title).replace(['*', '_', '~'], "'");
+        let text = if text.is_empty() { format!("\n{title}") } else { format!("\n{title}\n```\n{}\n```", shown(text)) };
+        if chars(&out) + chars(&text) <= room { out.push_str(&text) } else { left += 1 }
+    }
+    if left > 0 {
+        let _ = write!(out, "\n{} too long for here: see the e-mail.", text::count(left, "command"));
     }
     out
 }

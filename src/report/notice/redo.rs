@@ -1,5 +1,5 @@
-//! What to copy out of a notice: an exception for the policy, and the commands that open a rule again, or what an edit of it
-//! took with it.
+//! What to copy out of a notice: an exception for the policy, and the commands that open a rule again, or what an edit or a
+//! call took. Whatever opens stands there with `--dry-run`, so that a paste alone opens nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,90 +9,188 @@ use jiff::{SignedDuration, Timestamp, tz::Offset};
 use serde_json::{Map, Value, json};
 
 use super::Code;
-use super::kept::{EXCEPTION, FORMER, UNDO};
-use crate::model::rule::{Direction, Peer, Rule};
+use super::exposure::short;
+use super::headline::without_id;
+use super::situation::{Situation, Topic};
+use crate::event::Actor;
+use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::is_harmless;
+use crate::policy::fill_in;
 use crate::policy::model::Verdict;
-use crate::report::finding::Finding;
+use crate::report::finding::{Finding, PortionRecord};
 use crate::report::outcome::Action;
-use crate::report::record::Record;
 
 /// How long a proposed exception lasts.
 const EXCEPTION_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Rules whose command to open them again is written out; all are in the record in full.
+const MAX_UNDONE: usize = 3;
+/// Rules that were lost or removed, and are written out.
+const MAX_LOST: usize = 5;
+/// Ranges of ports that are proposed; of more a person says which are needed.
+const MAX_PORTS: usize = 6;
+/// Addresses of a block that is proposed as it is.
+const NARROW: [u8; 2] = [24, 56];
+/// What stands behind each command that opens something.
+const TRY: &str = "--dry-run";
+/// How a title says so.
+const TAKE_OFF: &str = "(take `--dry-run` off to do it):";
 
-/// All, for the worst rule of the record that should go or went. Others follow the same pattern.
-pub(super) fn code(record: &Record, group: &str, now: Timestamp) -> Vec<Code> {
-    let is_it = |finding: &&Finding| {
-        finding.verdict == Verdict::Revoke
-            && (finding.action.is_closed_by_us() || matches!(finding.action, Action::WouldRevoke | Action::Refused))
+/// The exception for the worst rule that should go or went, and what opens again what was closed: last in a notice.
+pub(super) fn code(topics: &[Topic<'_>], now: Timestamp) -> Vec<Code> {
+    let is_it = |topic: &&Topic<'_>| {
+        topic.finding.verdict == Verdict::Revoke
+            && (topic.situation.is_closed_by_us() || topic.situation == Situation::Open)
+            && topic.rule().is_some()
     };
-    let Some(finding) = record.findings.iter().find(is_it) else { return Vec::new() };
-    let Some(rule) = finding.rule() else { return Vec::new() };
-    let mut code = Vec::new();
-    if let (Action::Revoked, Some(before)) = (finding.action, &finding.before) {
-        code.push(Code { title: FORMER, text: authorize(&record.region, group, before) });
+    let due: Vec<&Topic<'_>> = topics.iter().filter(is_it).collect();
+    let mut code: Vec<Code> = due.iter().take(1).filter_map(|topic| proposal(topic, now)).collect();
+    let closed: Vec<&&Topic<'_>> = due.iter().filter(|topic| topic.situation.is_closed_by_us()).collect();
+    code.extend(closed.iter().take(MAX_UNDONE).filter_map(|topic| undo(topic)));
+    let rest = closed.len().saturating_sub(MAX_UNDONE);
+    if rest > 0 {
+        code.push(Code {
+            title: format!("{rest} more rules were closed; the record has all of each, to open it again."),
+            text: String::new(),
+        });
     }
-    code.push(Code { title: EXCEPTION, text: exception(group, finding, rule, now) });
-    let again = match finding.action {
-        Action::Revoked => Some(authorize(&record.region, group, rule)),
-        Action::Restored => Some(modify(&record.region, group, rule)),
-        _ => None,
-    };
-    code.extend(again.map(|text| Code { title: UNDO, text }));
     code
 }
 
-/// Protocols kept apart in one exception; beyond, it is for all of them.
-const MAX_PROTOCOLS: usize = 5;
+fn proposal(topic: &Topic<'_>, now: Timestamp) -> Option<Code> {
+    let (group, rule) = topic.rule()?;
+    let what = short(topic.record, topic.finding);
+    Some(Code {
+        title: format!("If it has to be open, the owners of the policy can allow a narrow part of it ({what}):"),
+        text: exception(group, topic, rule, now),
+    })
+}
 
-fn exception(group: &str, finding: &Finding, rule: &Rule, now: Timestamp) -> String {
-    let mut ports: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for portion in finding.portions.iter().filter(|portion| portion.verdict == Verdict::Revoke) {
-        ports.entry(&portion.protocol).or_default().push(&portion.ports);
+/// What opens a rule again that was closed.
+fn undo(topic: &Topic<'_>) -> Option<Code> {
+    let (group, rule) = topic.rule()?;
+    let region = &topic.record.region;
+    let text = match topic.finding.action {
+        Action::Restored => modify(region, group, rule),
+        _ => authorize(region, group, std::slice::from_ref(rule)),
+    };
+    let what = short(topic.record, topic.finding);
+    Some(Code {
+        title: format!("This opens {what} again; only once the policy allows it, or it is closed once more {TAKE_OFF}"),
+        text,
+    })
+}
+
+/// What makes up for an edit in place: opens again what went with a revoke, or makes a rule that is still open again what it
+/// was.
+pub(super) fn lost(topics: &[Topic<'_>]) -> Vec<Code> {
+    let command = |topic: &Topic<'_>| {
+        let (group, _) = topic.rule()?;
+        let before = topic.finding.before.as_ref()?;
+        let (words, region) = (without_id(before), &topic.record.region);
+        match topic.situation {
+            Situation::Lost => Some(Code {
+                title: format!("This opens again what was lost, {words} {TAKE_OFF}"),
+                text: authorize(region, group, std::slice::from_ref(before)),
+            }),
+            Situation::Open => Some(Code {
+                title: format!("Or this makes the rule again what it was before the edit, {words} {TAKE_OFF}"),
+                text: modify(region, group, before),
+            }),
+            _ => None,
+        }
+    };
+    topics.iter().filter_map(command).take(MAX_LOST).collect()
+}
+
+/// What opens again what the call took away, where something is blocked now.
+pub(super) fn removed(topics: &[Topic<'_>]) -> Vec<Code> {
+    let mut code: Vec<Code> = Vec::new();
+    for topic in topics.iter().filter(|topic| topic.situation == Situation::Blocked) {
+        let Some(group) = &topic.record.group else { continue };
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let of_it = group.removed.iter().filter(|rule| rule.direction == direction);
+            let rules: Vec<Rule> = of_it.take(MAX_LOST).cloned().collect();
+            if rules.is_empty() {
+                continue;
+            }
+            let words: Vec<String> = rules.iter().map(without_id).collect();
+            let new = Code {
+                title: format!("This opens again what the call took away, {} {TAKE_OFF}", words.join("; ")),
+                text: authorize(&topic.record.region, &group.id, &rules),
+            };
+            if !code.contains(&new) {
+                code.push(new);
+            }
+        }
     }
-    if ports.len() > MAX_PROTOCOLS {
-        // Shorter than the list, and what the rule is anyhow.
-        ports = [("-1", vec!["all"])].into();
-    }
+    code.truncate(MAX_LOST);
+    code
+}
+
+/// An exception for as little as can be proposed: never for the world, and with words that the reader of policies refuses
+/// until a person has filled them in.
+fn exception(group: &str, topic: &Topic<'_>, rule: &Rule, now: Timestamp) -> String {
     let last = now.checked_add(EXCEPTION_LASTS).unwrap_or(Timestamp::MAX);
     let last = Offset::UTC.to_datetime(last).date();
-    let peer = match &rule.peer {
-        Peer::Cidr(net) => format!("\"{net}\""),
-        Peer::PrefixList(id) | Peer::Group { id, .. } => id.clone(),
-    };
     let way = if rule.direction == Direction::Ingress { "from" } else { "to" };
-    let mut text = "exceptions:".to_owned();
-    for (protocol, ports) in ports {
-        let name = if protocol == "-1" { "all" } else { protocol };
-        let _ = write!(
-            text,
-            "\n  - id: {group}-{}-{name}\n    reason: why it has to be open, with a ticket\n    \
-             owner: who answers for it\n    expires: {last}\n    group: {group}\n",
-            rule.id
-        );
-        let is_whole = ports.contains(&"all");
-        let list = ports.join(", ").replace(',', ", ").replace("  ", " ");
-        let packets = match (protocol, is_whole) {
-            ("-1", _) => String::new(),
-            ("icmp" | "icmpv6", false) => format!("    {protocol}: [{list}]\n"),
-            (numbers, _) if numbers.contains('-') => format!("    protocol: [{}]\n", numbers_of(numbers)),
-            (protocol, true) => format!("    protocol: {protocol}\n"),
-            (protocol, false) => format!("    protocol: {protocol}\n    ports: [{list}]\n"),
-        };
-        if rule.direction == Direction::Egress {
-            text.push_str("    direction: egress\n");
-        }
-        text.push_str(&packets);
-        let _ = write!(text, "    {way}: [{peer}]");
+    let mut text = format!(
+        "exceptions:\n  - id: {group}-{}\n    reason: {}\n    owner: {}\n    expires: {last}\n    group: {group}\n",
+        rule.id,
+        fill_in::REASON,
+        fill_in::OWNER
+    );
+    if rule.direction == Direction::Egress {
+        text.push_str("    direction: egress\n");
     }
+    text.push_str(&traffic(topic.finding, rule));
+    let _ = write!(text, "    {way}: [{}]", source(topic.finding, rule, topic.record.actor.as_ref()));
     text
 }
 
-/// `7-9` as `7, 8, 9`.
-fn numbers_of(range: &str) -> String {
-    let (from, to) = range.split_once('-').unwrap_or((range, range));
-    let (from, to): (u8, u8) = (from.parse().unwrap_or(0), to.parse().unwrap_or(0));
-    (from..=to).map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
+/// The forbidden part of one protocol, or what a person has to say.
+fn traffic(finding: &Finding, rule: &Rule) -> String {
+    let forbidden: Vec<&PortionRecord> =
+        finding.portions.iter().filter(|portion| portion.verdict == Verdict::Revoke).collect();
+    let mut ports: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for portion in &forbidden {
+        ports.entry(&portion.protocol).or_default().extend(portion.ports.split(','));
+    }
+    let unsaid = |protocol: &str| format!("    protocol: {protocol}\n    ports: [{}]\n", fill_in::PORTS);
+    if let Packets::Protocol(number) = rule.packets {
+        return format!("    protocol: {number}\n");
+    }
+    let (Some((protocol, ranges)), 1) = (ports.first_key_value(), ports.len()) else { return unsaid("tcp") };
+    let is_short = ranges.len() <= MAX_PORTS && !ranges.contains(&"all");
+    match *protocol {
+        icmp @ ("icmp" | "icmpv6") if is_short => format!("    {icmp}: [{}]\n", ranges.join(", ")),
+        icmp @ ("icmp" | "icmpv6") => format!("    protocol: {icmp}\n"),
+        protocol @ ("tcp" | "udp") if is_short => {
+            format!("    protocol: {protocol}\n    ports: [{}]\n", ranges.join(", "))
+        }
+        protocol @ ("tcp" | "udp") => unsaid(protocol),
+        _ => unsaid("tcp"),
+    }
+}
+
+/// Whom to let in: the rule's own peer if it is narrow, else the caller's address, else what a person fills in.
+fn source(finding: &Finding, rule: &Rule, actor: Option<&Actor>) -> String {
+    let is_narrow = |net: &IpNet| net.prefix_len() >= if net.addr().is_ipv4() { NARROW[0] } else { NARROW[1] };
+    match &rule.peer {
+        Peer::Group { id, .. } => return id.clone(),
+        Peer::Cidr(net) if is_narrow(net) => return format!("\"{net}\""),
+        Peer::PrefixList(id)
+            if finding.list.as_ref().is_some_and(|list| list.is_whole() && list.entries.iter().all(is_narrow)) =>
+        {
+            return id.clone();
+        }
+        Peer::Cidr(_) | Peer::PrefixList(_) => {}
+    }
+    let address = actor.and_then(|actor| actor.source_ip.as_deref()?.parse::<std::net::IpAddr>().ok());
+    let is_ingress = rule.direction == Direction::Ingress;
+    match address.filter(|_| is_ingress).map(IpNet::from) {
+        Some(net) => format!("\"{net}\""),
+        None => fill_in::SOURCE.to_owned(),
+    }
 }
 
 /// Protocol and ports, as EC2 takes them.
@@ -118,7 +216,9 @@ fn modify(region: &str, group: &str, rule: &Rule) -> String {
     body.extend(rule.description.as_ref().map(|text| ("Description".to_owned(), text.clone().into())));
     let update = json!([{"SecurityGroupRuleId": rule.id, "SecurityGroupRule": body}]);
     format!(
-        "aws ec2 modify-security-group-rules --region {region} --group-id {group} --security-group-rules {}",
+        "aws ec2 modify-security-group-rules --region {} --group-id {} --security-group-rules {} {TRY}",
+        word(region),
+        word(group),
         quoted(&update)
     )
 }
@@ -140,24 +240,38 @@ pub(crate) fn permission(rule: &Rule) -> Value {
     Value::Object(permission)
 }
 
-/// The command that opens a new rule like this one.
-fn authorize(region: &str, group: &str, rule: &Rule) -> String {
-    let way = rule.direction.word();
+/// The command that opens new rules like these, of one direction. Tags are written where they are those of one rule.
+fn authorize(region: &str, group: &str, rules: &[Rule]) -> String {
+    let way = rules.first().map_or("ingress", |rule| rule.direction.word());
+    let permissions: Vec<Value> = rules.iter().map(permission).collect();
     let mut command = format!(
-        "aws ec2 authorize-security-group-{way} --region {region} --group-id {group} --ip-permissions {}",
-        quoted(&json!([permission(rule)]))
+        "aws ec2 authorize-security-group-{way} --region {} --group-id {} --ip-permissions {}",
+        word(region),
+        word(group),
+        quoted(&json!(permissions))
     );
-    // Nobody but AWS can write tags that begin with `aws:`.
-    let tags: Vec<Value> = rule.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(tag).collect();
-    if !tags.is_empty() {
-        let tags = json!([{"ResourceType": "security-group-rule", "Tags": tags}]);
-        let _ = write!(command, " --tag-specifications {}", quoted(&tags));
+    if let [rule] = rules {
+        // Nobody but AWS can write tags that begin with `aws:`.
+        let tags: Vec<Value> = rule.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(tag).collect();
+        if !tags.is_empty() {
+            let tags = json!([{"ResourceType": "security-group-rule", "Tags": tags}]);
+            let _ = write!(command, " --tag-specifications {}", quoted(&tags));
+        }
     }
-    command
+    format!("{command} {TRY}")
 }
 
 fn tag((key, value): (&String, &String)) -> Value {
     json!({"Key": key, "Value": value})
+}
+
+/// A word that a shell takes as it is; anything else is quoted.
+pub(crate) fn word(text: &str) -> String {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if is_plain {
+        return text.to_owned();
+    }
+    quoted(&json!(text)).replacen("'\"", "'", 1).trim_end_matches("\"'").to_owned() + "'"
 }
 
 /// One word for a shell, whatever is in it. What a terminal might obey is left to JSON's own escapes.

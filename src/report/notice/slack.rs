@@ -4,13 +4,20 @@
 
 use serde::Serialize;
 
-use super::{Notice, Section};
+use super::{Code, Link, Notice, Section};
 use crate::model::text::{self, CUT};
 
 /// Characters of a header.
 const MAX_HEADER_LEN: usize = 150;
 /// Characters of a section.
 const MAX_SECTION_LEN: usize = 3000;
+/// Characters of a button.
+const MAX_BUTTON_LEN: usize = 75;
+/// Buttons of a message.
+const MAX_BUTTONS: usize = 5;
+/// Characters of the commands that come first, and of those that come last.
+const MAX_URGENT_LEN: usize = 2800;
+const MAX_CODE_LEN: usize = 2000;
 /// Blocks of a message; Slack takes 50.
 const MAX_BLOCKS: usize = 45;
 /// Characters of all blocks. Slack documents no limit and refuses a little more than 11,000.
@@ -28,9 +35,24 @@ struct Post {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Block {
-    Header { text: Text },
-    Section { text: Text },
-    Context { elements: Vec<Text> },
+    Header {
+        text: Text,
+    },
+    Section {
+        text: Text,
+    },
+    Divider {},
+    /// Buttons that open pages: an incoming webhook has nobody who would answer to any other.
+    Actions {
+        elements: Vec<Button>,
+    },
+}
+
+#[derive(Serialize)]
+struct Button {
+    r#type: &'static str,
+    text: Text,
+    url: String,
 }
 
 #[derive(Serialize)]
@@ -62,7 +84,8 @@ impl Block {
         };
         match self {
             Self::Header { text } | Self::Section { text } => of(text),
-            Self::Context { elements } => elements.iter().map(of).sum(),
+            Self::Divider {} => 0,
+            Self::Actions { elements } => elements.iter().map(|button| of(&button.text) + length(&button.url)).sum(),
         }
     }
 }
@@ -70,11 +93,23 @@ impl Block {
 /// The JSON to post.
 pub fn json(notice: &Notice) -> String {
     let facts: Vec<String> = notice.facts.iter().map(|(name, what)| format!("{name}: {what}")).collect();
+    let steps = notice.steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1));
+    let steps: Vec<String> = steps.collect();
     let mut blocks = vec![
         Block::Header { text: Text::plain(&notice.subject, MAX_HEADER_LEN) },
-        Block::section(&format!("{}.\n{}", text::capital(&notice.headline), facts.join("\n"))),
+        Block::section(&format!("{}.", text::capital(&notice.headline))),
     ];
-    let tail = tail(notice);
+    blocks.extend(code_blocks(&notice.urgent, MAX_URGENT_LEN));
+    blocks.extend((!facts.is_empty()).then(|| Block::section(&facts.join("\n"))));
+    blocks.push(Block::section(&format!("What to do next\n{}", steps.join("\n"))));
+    let buttons = notice.links.iter().take(MAX_BUTTONS).filter(|link| link.url.len() <= MAX_SECTION_LEN);
+    let buttons: Vec<Button> = buttons.map(button).collect();
+    blocks.extend((!buttons.is_empty()).then_some(Block::Actions { elements: buttons }));
+    blocks.push(Block::Divider {});
+    let more: Vec<String> = notice.more.iter().map(|(name, what)| format!("{name}: {what}")).collect();
+    blocks.extend((!more.is_empty()).then(|| Block::section(&more.join("\n"))));
+    let tail: Vec<Block> = notice.rest.iter().map(|rest| Block::section(rest)).collect();
+    let tail: Vec<Block> = tail.into_iter().chain(code_blocks(&notice.code, MAX_CODE_LEN)).collect();
     let room = MAX_MESSAGE_LEN.saturating_sub(tail.iter().chain(&blocks).map(Block::length).sum::<usize>() + 100);
     let mut used = 0;
     let mut left = 0;
@@ -100,22 +135,37 @@ fn text(section: &Section) -> String {
     lines.map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 
-fn tail(notice: &Notice) -> Vec<Block> {
-    let mut blocks: Vec<Block> = notice.rest.iter().map(|rest| Block::section(rest)).collect();
-    let steps: Vec<String> = notice.steps.iter().map(|step| format!("• {step}")).collect();
-    blocks.push(Block::section(&format!("What to do next\n{}", steps.join("\n"))));
-    for code in &notice.code {
-        let fenced = format!("{}\n```{}```", code.title, escaped(&code.text.replace('`', "'"), usize::MAX));
-        // Half a command is worse than none.
-        if length(&fenced) <= MAX_SECTION_LEN / 2 {
-            blocks.push(Block::mrkdwn(fenced));
+fn button(link: &Link) -> Button {
+    Button { r#type: "button", text: Text::plain(&link.title, MAX_BUTTON_LEN), url: link.url.clone() }
+}
+
+/// What is to copy, as far as there is room. Half a command is worse than none.
+fn code_blocks(code: &[Code], room: usize) -> Vec<Block> {
+    let mut used = 0;
+    let mut left = 0;
+    let mut blocks = Vec::new();
+    for Code { title, text } in code {
+        let block = if text.is_empty() {
+            Block::section(title)
+        } else {
+            let fence = format!("{}\n```{}```", unformatted(title), escaped(&text.replace('`', "'"), usize::MAX));
+            Block::mrkdwn(fence)
+        };
+        if used + block.length() <= room {
+            used += block.length();
+            blocks.push(block);
+        } else {
+            left += 1;
         }
     }
-    if let Some(link) = &notice.link {
-        let text = format!("<{}|The group in the console>", escaped(link, usize::MAX));
-        blocks.push(Block::Context { elements: vec![Text::Mrkdwn { text, verbatim: true }] });
-    }
+    let more = |left: usize| format!("{} too long for here: see the e-mail.", text::count(left, "command"));
+    blocks.extend((left > 0).then(|| Block::section(&more(left))));
     blocks
+}
+
+/// A title where Slack formats: without what it would obey.
+fn unformatted(title: &str) -> String {
+    escaped(&title.replace(['`', '*', '_', '~'], "'"), MAX_SECTION_LEN / 2)
 }
 
 /// `&`, `<` and `>` as entities, and no others; cut between them.

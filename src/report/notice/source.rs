@@ -1,20 +1,22 @@
-//! The text about a contested rule: who keeps opening it, how often, and what to change at the source.
+//! Where a rule comes from: what writes it, and what to change there, so that it does not come back.
 //!
 //! Descriptions and user agents are text that anybody can write. Here they only choose an advice, and nothing hangs on it.
 
 use crate::event::Actor;
 use crate::model::rule::Rule;
-use crate::model::text::{capital, plain};
-use crate::report::outcome::{Contested, Opener};
 
 /// Something that writes rules and writes them again.
-struct Writer {
+pub(super) struct Writer {
     /// How it is known: any of these in the description of its rules, or in what CloudTrail says of the program.
     marks: &'static [&'static str],
     /// Its name, as a sentence begins.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Where to change what it wants.
-    advice: &'static str,
+    pub(super) advice: &'static str,
+    /// Whether a person writes with it, who can be asked.
+    is_by_hand: bool,
+    /// What to look for there; `{rule}` and `{group}` are the ids.
+    resource: Option<&'static str>,
 }
 
 /// The first that is found counts: what is built on Terraform names itself and Terraform.
@@ -25,6 +27,8 @@ const WRITERS: [Writer; 10] = [
         advice: "narrow the annotation `alb.ingress.kubernetes.io/inbound-cidrs` of the Ingress, or \
                  `spec.loadBalancerSourceRanges` (annotation `service.beta.kubernetes.io/load-balancer-source-ranges`) of \
                  the Service; a Network Load Balancer that has security groups needs no such rule on the nodes",
+        is_by_hand: false,
+        resource: None,
     },
     Writer {
         marks: &["kubernetes.io/rule/nlb/"],
@@ -32,174 +36,106 @@ const WRITERS: [Writer; 10] = [
         advice: "narrow `spec.loadBalancerSourceRanges` (annotation \
                  `service.beta.kubernetes.io/load-balancer-source-ranges`) of the Service; without it the controller \
                  opens the NodePort to everybody",
+        is_by_hand: false,
+        resource: None,
     },
     Writer {
         marks: &["crossplane"],
         name: "Crossplane",
         advice: "change the spec of the managed resource or the composition behind it, or take the rule out of it",
+        is_by_hand: false,
+        resource: Some("the resource whose external name is `{rule}` or `{group}`"),
     },
     Writer {
         marks: &["aws-controller-k8s"],
         name: "an ACK controller",
         advice: "change the ingress and egress rules in the spec of the `SecurityGroup` resource: the controller owns the \
                  whole list",
+        is_by_hand: false,
+        resource: Some("the resource whose status names `{group}`"),
     },
     Writer {
         marks: &["pulumi"],
         name: "Pulumi",
         advice: "change the rule in the program and run `pulumi up`, or the next run opens it again",
+        is_by_hand: false,
+        resource: Some("the resource with the id `{rule}` or `{group}` in the stack"),
     },
     Writer {
         marks: &["terraform", "opentofu"],
         name: "Terraform",
         advice: "change the rule in the configuration or the module's variables and apply it, or the next apply opens it \
                  again",
+        is_by_hand: false,
+        resource: Some(
+            "an `aws_vpc_security_group_ingress_rule` or `aws_security_group_rule` with the id `{rule}` in its state, or the \
+             `ingress` of the `aws_security_group` `{group}`",
+        ),
     },
     Writer {
         marks: &["cloudformation.amazonaws.com"],
         name: "CloudFormation",
         advice: "change the rule in the template, or in the CDK or SAM application that makes it, and update the stack",
+        is_by_hand: false,
+        resource: Some("an `AWS::EC2::SecurityGroupIngress`, or the `SecurityGroupIngress` of group `{group}`"),
     },
     Writer {
         marks: &["eks.amazonaws.com", "eks-nodegroup.amazonaws.com"],
         name: "EKS",
         advice: "change the settings of the cluster or of the node group, such as the remote access of a node group",
+        is_by_hand: false,
+        resource: None,
     },
     Writer {
-        marks: &["console.amazonaws.com", "console.ec2.amazonaws.com", "aws-internal", "mozilla/"],
+        marks: &["console.amazonaws.com", "console.ec2.amazonaws.com", "aws-internal", "aws internal", "mozilla/"],
         name: "the AWS console",
-        advice: "ask the person named above what it is needed for",
+        advice: "ask who did it what it is needed for",
+        is_by_hand: true,
+        resource: None,
     },
     Writer {
         marks: &["aws-cli/"],
         name: "the AWS CLI",
-        advice: "ask the person named above, or look for a script or a scheduled job that runs it",
+        advice: "ask who did it, or look for a script or a scheduled job that runs it",
+        is_by_hand: true,
+        resource: None,
     },
 ];
 
-/// Where nothing is known of the writer.
-const UNKNOWN: &str = "The program is not known: ask who is named above what opens this rule, and change it there.";
-
-/// The lines of a notice about a contested rule.
-pub(super) fn contested(contested: &Contested, rule: Option<&Rule>, actor: Option<&Actor>) -> Vec<String> {
-    let mut lines = vec![again(contested)];
-    for Opener { arn, times } in &contested.by {
-        let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
-        lines.push(format!("  By {}, {times}", plain(arn)));
-    }
-    if contested.by.is_empty() {
-        lines.push("  By whom is not known".to_owned());
-    }
-    let described = rule.and_then(|rule| rule.description.as_deref()).and_then(writer);
-    let called = actor.and_then(|actor| {
-        [&actor.invoked_by, &actor.source_ip, &actor.user_agent].into_iter().flatten().find_map(|text| writer(text))
-    });
-    lines.extend(described.map(|writer| advice("Its description is that of", writer)));
-    lines.extend(called.map(|writer| advice("The last call came through", writer)));
-    if described.or(called).is_none() {
-        lines.push(format!("  {UNKNOWN}"));
-    }
-    lines
+/// Where to change a rule so that it does not come back, if a program wrote it that writes it again.
+pub(super) fn where_to_change(rule: &Rule, actor: Option<&Actor>) -> Option<String> {
+    let writer = described(rule).or_else(|| actor.and_then(called)).filter(|writer| !writer.is_by_hand)?;
+    Some(format!("It was written by {}: {}.", writer.name, writer.advice))
 }
 
-/// That it comes back.
-pub(super) fn again(contested: &Contested) -> String {
-    format!("CONTESTED: opened {} times since {}", contested.times, contested.since)
+/// What to look for there. `group`: whose rule it is.
+pub(super) fn what_to_look_for(rule: &Rule, actor: Option<&Actor>, group: Option<&str>) -> Option<String> {
+    let writer = described(rule).or_else(|| actor.and_then(called))?;
+    let resource = writer.resource?.replace("{rule}", &rule.id).replace("{group}", group.unwrap_or_default());
+    Some(format!("In {}, look for {resource}", writer.name))
 }
 
-fn writer(text: &str) -> Option<&'static Writer> {
+/// What made a call, in words.
+pub(super) fn program(actor: &Actor) -> Option<&'static str> {
+    actor.user_agent.as_deref().and_then(find).map(|writer| writer.name)
+}
+
+/// A service in words, by its host name.
+pub(super) fn writer(service: &str) -> Option<&'static str> {
+    find(service).map(|writer| writer.name)
+}
+
+/// What a rule looks like: by its description and its tags, which anybody can write.
+pub(super) fn described(rule: &Rule) -> Option<&'static Writer> {
+    let of_tags = rule.tags.iter().flat_map(|(key, value)| [key, value]);
+    rule.description.iter().chain(of_tags).find_map(|text| find(text))
+}
+
+pub(super) fn called(actor: &Actor) -> Option<&'static Writer> {
+    [&actor.invoked_by, &actor.source_ip, &actor.user_agent].into_iter().flatten().find_map(|text| find(text))
+}
+
+fn find(text: &str) -> Option<&'static Writer> {
     let text = text.to_lowercase();
     WRITERS.iter().find(|writer| writer.marks.iter().any(|mark| text.contains(mark)))
-}
-
-fn advice(how: &str, writer: &Writer) -> String {
-    format!("  {how} {}. {}.", writer.name, capital(writer.advice))
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::model::rule::{Direction, Packets, Peer};
-
-    fn about(description: Option<&str>, actor: Option<&Actor>) -> String {
-        let rule = Rule {
-            id: "sgr-1".to_owned(),
-            direction: Direction::Ingress,
-            packets: Packets::Tcp(10250, 10250),
-            peer: Peer::cidr("0.0.0.0/0").unwrap(),
-            description: description.map(str::to_owned),
-            tags: std::collections::BTreeMap::new(),
-        };
-        let by = [("arn:aws:iam::111122223333:user/ann", 2), ("evil\nSubject: all is well", 1)];
-        let by = by.map(|(arn, times)| Opener { arn: arn.to_owned(), times }).to_vec();
-        let since = Timestamp::UNIX_EPOCH;
-        contested(&Contested { times: 3, since, by }, Some(&rule), actor).join("\n")
-    }
-
-    fn program(user_agent: &str) -> Actor {
-        Actor { user_agent: Some(user_agent.to_owned()), ..Actor::default() }
-    }
-
-    #[test]
-    fn it_says_who_opened_it_and_how_often_and_no_name_breaks_a_line() {
-        let text = about(None, None);
-        assert!(text.contains("CONTESTED: opened 3 times since 1970-01-01T00:00:00Z"), "{text}");
-        assert!(text.contains("\n  By arn:aws:iam::111122223333:user/ann, 2 times\n"), "{text}");
-        assert!(text.contains("\n  By evil\u{fffd}Subject: all is well, once\n"), "{text}");
-        assert!(text.ends_with(UNKNOWN), "{text}");
-    }
-
-    #[test]
-    fn what_is_known_of_the_writer_chooses_what_to_change() {
-        for (description, actor, expected) in [
-            (Some("elbv2.k8s.aws/targetGroupBinding=shared"), None, "alb.ingress.kubernetes.io/inbound-cidrs"),
-            (Some("kubernetes.io/rule/nlb/client=a1b2"), None, "spec.loadBalancerSourceRanges"),
-            (Some("Managed by Terraform"), None, "Terraform. Change the rule in the configuration"),
-            (None, Some(program("elbv2.k8s.aws/v2.8.1 aws-sdk-go/1.51")), "spec.loadBalancerSourceRanges"),
-            (
-                None,
-                Some(program(
-                    "APN/1.0 HashiCorp/1.0 Terraform/1.9.5 (+https://www.terraform.io) terraform-provider-aws/5.1",
-                )),
-                "through Terraform",
-            ),
-            (
-                None,
-                Some(program("APN/1.0 HashiCorp/1.0 Terraform/1.9 aws-sdk-go-v2/1.3 crossplane-provider-aws/v1.2")),
-                "through Crossplane",
-            ),
-            (None, Some(program("aws-controller-k8s/ec2.services.k8s.aws-v1.2.3 aws-sdk-go/1.5")), "`SecurityGroup`"),
-            (None, Some(program("APN/1.0 Pulumi/1.0 Pulumi-Aws/6.1 (+https://www.pulumi.com)")), "pulumi up"),
-            (None, Some(program("aws-cli/2.17.0 md/awscrt#0.20")), "the AWS CLI"),
-            (None, Some(program("Mozilla/5.0 (X11; Linux x86_64)")), "the AWS console"),
-            (
-                None,
-                Some(Actor { invoked_by: Some("cloudformation.amazonaws.com".into()), ..program("aws-cli/2.17.0") }),
-                "through CloudFormation",
-            ),
-            (
-                None,
-                Some(Actor { source_ip: Some("cloudformation.amazonaws.com".into()), ..Actor::default() }),
-                "update the stack",
-            ),
-            (
-                None,
-                Some(Actor { invoked_by: Some("eks-nodegroup.amazonaws.com".into()), ..Actor::default() }),
-                "through EKS",
-            ),
-        ] {
-            let text = about(description, actor.as_ref());
-            assert!(text.contains(expected), "{description:?} {actor:?}: {text}");
-            assert!(!text.contains(UNKNOWN), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_controllers_mark_written_by_hand_is_told_with_the_hand() {
-        let text = about(Some("elbv2.k8s.aws/targetGroupBinding=shared"), Some(&program("aws-cli/2.17.0")));
-        assert!(text.contains("Its description is that of AWS Load Balancer Controller. Narrow"), "{text}");
-        assert!(text.contains("The last call came through the AWS CLI. Ask"), "{text}");
-    }
 }

@@ -1,0 +1,42 @@
+//! What keeps the guard from seeing, in words: for the subject, what follows from it, and the commands that end it.
+//!
+//! Must not: say what to do in words (steps does).
+
+use super::Code;
+use crate::report::finding::{Check, Finding, Subject};
+
+/// What is wrong, and what follows.
+const WORDS: [(Check, &str, &str); 7] = [
+    (Check::ReadDenied, "the guard is not allowed to look", "nothing was judged, and nothing was closed"),
+    (Check::Unfinished, "a call could not be looked at", MAY_BE_OPEN),
+    (Check::LostEvents, "new rules came without an event", "the guard hears of changes late, or not at all"),
+    (Check::NoTrail, "no trail logs the calls to EC2", IS_DEAF),
+    (Check::RuleDisabled, "the guard's event rule is off", IS_DEAF),
+    (Check::TrailsUnread, "the guard cannot see whether a trail logs here", MAY_BE_DEAF),
+    (Check::RuleUnread, "the guard cannot see whether its event rule is on", MAY_BE_DEAF),
+];
+pub(super) const MAY_BE_OPEN: &str = "what it opened may still be open";
+const IS_DEAF: &str = "no event reaches the guard, and nothing new is closed";
+const MAY_BE_DEAF: &str = "nobody knows whether events still reach the guard";
+
+/// What is wrong, and what follows.
+pub(super) fn words(finding: &Finding) -> (&'static str, &'static str) {
+    let row = WORDS.iter().find(|(check, ..)| finding.subject == Subject::Check(*check));
+    row.map_or(("a call could not be looked at", MAY_BE_OPEN), |(_, what, then)| (what, then))
+}
+
+/// The commands that the lines of a finding name on lines of their own: ``Start it: `aws …` ``.
+pub(super) fn commands(lines: &[String], region: &str) -> Vec<Code> {
+    let of = |line: &String| {
+        let (title, command) = command(line)?;
+        let region = if command.contains(" --region ") { String::new() } else { format!(" --region {region}") };
+        Some(Code { title: format!("{title}:"), text: format!("aws {command}{region}") })
+    };
+    lines.iter().filter_map(of).take(3).collect()
+}
+
+/// What a line that names a command says, and the command.
+pub(super) fn command(line: &str) -> Option<(&str, &str)> {
+    let (title, command) = line.split_once(": `aws ")?;
+    Some((title, command.strip_suffix('`').filter(|command| !command.contains('`'))?))
+}

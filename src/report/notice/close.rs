@@ -1,0 +1,191 @@
+//! The commands that close what is still open: one for each group and direction, with all rule ids. And those for a list, an
+//! attachment, an endpoint.
+//!
+//! Must not: open anything, or take text from outside into a command but as one quoted word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::exposure::short;
+use super::redo::word;
+use super::situation::{Situation, Topic};
+use super::{Code, plain_word};
+use crate::model::rule::Direction;
+use crate::model::text::{count, plain};
+use crate::report::finding::{Check, Subject};
+use crate::report::outcome::Left;
+use crate::report::record::Record;
+
+/// Rules of one command; a group has at most a thousand.
+const MAX_RULES: usize = 100;
+/// Commands of one notice.
+const MAX_COMMANDS: usize = 8;
+/// Those that close what a person may want open.
+const MAX_TO_CHECK: usize = 3;
+
+/// What closes what should be closed and is open, and how many rules are beyond what is written out.
+pub(super) fn commands(topics: &[Topic<'_>]) -> (Vec<Code>, usize) {
+    // A rule that a cluster or somebody else lives on is not closed before something else was done.
+    let is_in_use = |topic: &Topic<'_>| {
+        matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster))
+    };
+    revokes(topics, MAX_COMMANDS, |topic| topic.situation == Situation::Open && !is_in_use(topic))
+}
+
+/// What closes what a person may want open.
+pub(super) fn to_check(topics: &[Topic<'_>]) -> Vec<Code> {
+    revokes(topics, MAX_TO_CHECK, |topic| topic.situation == Situation::ToCheck).0
+}
+
+/// One for each group and direction, of the rules that are meant.
+fn revokes(topics: &[Topic<'_>], most: usize, is_meant: impl Fn(&Topic<'_>) -> bool) -> (Vec<Code>, usize) {
+    let mut code = Vec::new();
+    let mut rest = 0;
+    for (record, topics) in by_group(topics) {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let is_here = |topic: &&Topic<'_>| {
+                let rule = topic.finding.rule();
+                is_meant(topic) && rule.is_some_and(|rule| rule.direction == direction && !rule.id.is_empty())
+            };
+            let here: Vec<&Topic<'_>> = topics.iter().filter(is_here).collect();
+            for part in here.chunks(MAX_RULES) {
+                if code.len() < most {
+                    code.extend(revoke(record, direction, part));
+                } else {
+                    rest += part.len();
+                }
+            }
+        }
+    }
+    (code, rest)
+}
+
+/// Each group with what is said of it, in the order of the first.
+fn by_group<'a>(topics: &[Topic<'a>]) -> Vec<(&'a Record, Vec<Topic<'a>>)> {
+    let mut groups: Vec<(&Record, Vec<Topic<'_>>)> = Vec::new();
+    let mut at: BTreeMap<&str, usize> = BTreeMap::new();
+    for topic in topics {
+        let Some((group, _)) = topic.rule() else { continue };
+        let at = *at.entry(group).or_insert_with(|| {
+            groups.push((topic.record, Vec::new()));
+            groups.len() - 1
+        });
+        if let Some((_, of_group)) = groups.get_mut(at) {
+            of_group.push(*topic);
+        }
+    }
+    groups
+}
+
+fn revoke(record: &Record, direction: Direction, topics: &[&Topic<'_>]) -> Option<Code> {
+    let group = record.group.as_ref()?;
+    let ids: BTreeSet<&str> = topics.iter().filter_map(|topic| Some(topic.rule()?.1.id.as_str())).collect();
+    let ids: Vec<String> = ids.into_iter().map(word).collect();
+    let what = match topics {
+        [one] => short(record, one.finding),
+        many => format!("{} of", count(many.len(), "rule")),
+    };
+    let name = group.name.as_deref().and_then(plain_word).unwrap_or(&group.id);
+    let of = if topics.len() == 1 { format!("{what}, on {name}") } else { format!("{what} {name}") };
+    Some(Code {
+        title: format!("This closes {of}:"),
+        text: format!(
+            "aws ec2 revoke-security-group-{} --region {} --group-id {} --security-group-rule-ids {}",
+            direction.word(),
+            word(&record.region),
+            word(&group.id),
+            ids.join(" ")
+        ),
+    })
+}
+
+/// Takes what a list gained out of it again: the rules stay, and let in what they did before.
+pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
+    let mut lists: BTreeMap<&str, (&Record, BTreeSet<String>)> = BTreeMap::new();
+    for topic in topics {
+        let Some(list) = topic.finding.list.as_ref().filter(|list| !list.gained.is_empty()) else { continue };
+        let (_, entries) = lists.entry(&list.id).or_insert((topic.record, BTreeSet::new()));
+        entries.extend(list.gained.iter().map(ToString::to_string));
+    }
+    let command = |(id, (record, entries)): (&str, (&Record, BTreeSet<String>))| {
+        let (region, id) = (word(&record.region), word(id));
+        let entries: Vec<String> = entries.iter().map(|entry| format!("Cidr={entry}")).collect();
+        let version = format!(
+            "aws ec2 describe-managed-prefix-lists --region {region} --prefix-list-ids {id} \
+             --query 'PrefixLists[0].Version' --output text"
+        );
+        Code {
+            title: format!("This takes out of the list what came into it ({id}):"),
+            text: format!(
+                "aws ec2 modify-managed-prefix-list --region {region} --prefix-list-id {id} \
+                 --current-version \"$({version})\" --remove-entries {}",
+                entries.join(" ")
+            ),
+        }
+    };
+    lists.into_iter().map(command).collect()
+}
+
+/// Narrows the public endpoint of a cluster's API to what a person fills in.
+pub(super) fn endpoint(topics: &[Topic<'_>]) -> Option<Code> {
+    let topic = topics.iter().find(|topic| topic.finding.subject == Subject::Check(Check::PublicEndpoint))?;
+    let cluster = topic.record.clusters.first()?;
+    Some(Code {
+        title: "This lets in your networks alone (write them in first):".to_owned(),
+        text: format!(
+            "aws eks update-cluster-config --region {} --name {} \
+             --resources-vpc-config publicAccessCidrs=FILL-IN-YOUR-NETWORK",
+            word(&topic.record.region),
+            word(cluster)
+        ),
+    })
+}
+
+/// Shows the rules of a group that the guard could not look at.
+pub(super) fn look(record: &Record, group: &str) -> Code {
+    Code {
+        title: format!("This shows the rules of {}:", plain(group)),
+        text: format!(
+            "aws ec2 describe-security-group-rules --region {} --filters Name=group-id,Values={} --output table",
+            word(&record.region),
+            word(group)
+        ),
+    }
+}
+
+/// What closes a rule that the cluster lives on, once that is open by other rules.
+pub(super) fn later(topics: &[Topic<'_>]) -> Vec<Code> {
+    let is_needed = |topic: &Topic<'_>| topic.finding.for_people.left == Some(Left::Needed);
+    let mut code = revokes(topics, MAX_TO_CHECK, is_needed).0;
+    for code in &mut code {
+        code.title = format!("Only when what the cluster needs is open by other rules: {}", code.title);
+    }
+    code
+}
+
+/// Takes a group off the interface that a call put it on; where none is known, shows which there are.
+pub(super) fn off_the_interfaces(topics: &[Topic<'_>]) -> Option<Code> {
+    let topic = topics.iter().find(|topic| topic.finding.for_people.left == Some(Left::Shared))?;
+    let (record, group) = (topic.record, topic.record.group.as_ref()?);
+    let region = word(&record.region);
+    let put_on = group.attachment.as_ref().and_then(|to| {
+        let others: Vec<String> = to.groups.iter().filter(|id| **id != group.id).map(|id| word(id)).collect();
+        to.interface.as_ref().filter(|_| !others.is_empty()).map(|interface| (word(interface), others))
+    });
+    Some(match put_on {
+        Some((interface, others)) => Code {
+            title: format!("This takes the group off the interface again ({interface}):"),
+            text: format!(
+                "aws ec2 modify-network-interface-attribute --region {region} --network-interface-id {interface} --groups {}",
+                others.join(" ")
+            ),
+        },
+        None => Code {
+            title: "This lists the interfaces that the group is attached to, with the groups of each:".to_owned(),
+            text: format!(
+                "aws ec2 describe-network-interfaces --region {region} --filters Name=group-id,Values={} --query \
+                 'NetworkInterfaces[].[NetworkInterfaceId,Attachment.InstanceId,Groups[].GroupId]' --output json",
+                word(&group.id)
+            ),
+        },
+    })
+}

@@ -1,0 +1,145 @@
+//! What to do next, by situation: only the steps that apply, in the order in which they are to be done.
+//!
+//! Must not: write commands (they stand above and below), or say what was found.
+
+use super::situation::{Situation, Topic};
+use super::source;
+use crate::report::finding::{Check, Subject};
+use crate::report::outcome::{Action, Connections, Left};
+
+/// The variables that keep the guard from closing anything.
+const MODES: [&str; 2] = ["GUARD_MODE", "GUARD_SWEEP_MODE"];
+
+/// In the order in which they are to be done.
+pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
+    let is = |situation: Situation| topics.iter().any(|topic| topic.situation == situation);
+    let open = || topics.iter().filter(|topic| topic.situation == Situation::Open);
+    let left = |left: Left| open().any(|topic| topic.finding.for_people.left == Some(left));
+    let acted = |action: Action| open().any(|topic| topic.finding.action == action);
+    let checks = |check: Check| topics.iter().any(|topic| topic.finding.subject == Subject::Check(check));
+    let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
+    let to_close = open()
+        .any(|topic| !matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster)));
+    let go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
+    let gained = topics.iter().any(|topic| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty()));
+    let may_be_meant = has_closed || is(Situation::Open);
+    let setting = to_enforce(topics);
+    let steps: [(bool, &str); 27] = [
+        (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
+        (
+            checks(Check::ReadDenied),
+            "Look at the rules of this account by hand, and at what the call opened, if one is named.",
+        ),
+        (
+            checks(Check::Unfinished),
+            "Look at what the call opened by hand, now: until the guard can look, nobody closes it.",
+        ),
+        (
+            checks(Check::LostEvents),
+            "See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue.",
+        ),
+        (
+            checks(Check::NoTrail),
+            "Have a trail log EC2's management write events here again: until then no event reaches the guard.",
+        ),
+        (
+            checks(Check::RuleDisabled),
+            "Switch the guard's event rule on again, or deploy its stack again: until then no event reaches the guard.",
+        ),
+        (
+            checks(Check::NoTrail) || checks(Check::RuleDisabled),
+            "Then have the guard look at everything (`{\"sweep\": true}`): what was opened meanwhile made no event.",
+        ),
+        (
+            is(Situation::Unsure),
+            "Grant the right that is missing, or see for yourself that events still come: the guard can't know.",
+        ),
+        (to_close, "Close what is open: the command stands above. Leave it only if you know that it is needed."),
+        (
+            left(Left::Shared),
+            "Take the group off the cluster's interfaces, and give them one of their own: others use this group.",
+        ),
+        (left(Left::Needed), "Open what the details name first; then close the rule that is too wide."),
+        (
+            left(Left::SameCluster),
+            "If groups of one cluster should not reach each other there, write a clause that names them.",
+        ),
+        (acted(Action::Failed), "Find out why the guard could not close it, or it can't close the next one either."),
+        (acted(Action::WouldRevoke), &setting),
+        (is(Situation::Lost), "Open what was lost again with the command above, if it is still needed."),
+        (
+            is(Situation::Blocked),
+            "Open what is blocked again: the guard opens nothing by itself. Above stands what this call removed, if it did; \
+             what else is missing was so before, or by another call.",
+        ),
+        (gained, "Take the new entry out of the list, if it is not meant: every rule that uses the list lets it in."),
+        (
+            is(Situation::Endpoint),
+            "Limit `publicAccessCidrs` of the cluster to your networks, or turn the public endpoint off.",
+        ),
+        (is(Situation::Unreadable), "Look at these rules in the console by hand."),
+        (checks(Check::NewCluster), "Check whether this group is meant to be used by both clusters."),
+        (checks(Check::NewMember), "Take the tags off if the group is not the cluster's."),
+        (
+            go_on && has_closed,
+            "Look in flow logs for connections that were made meanwhile: they may go on (TCP up to 5 days) unless a network \
+             ACL cuts them.",
+        ),
+        (is(Situation::WasOpen), "Look in flow logs for connections that were made meanwhile."),
+        (
+            is(Situation::ToCheck),
+            "Where something is to be checked: if nobody needs it, close it (the command stands in the details); if it is \
+             meant, have the owners of the policy allow it.",
+        ),
+        (
+            is_sweep && (is(Situation::Open) || is(Situation::ToCheck)),
+            "What has to stay open belongs into the policy, as an exception or a clause; then it is not sent again.",
+        ),
+        (
+            !is_sweep && may_be_meant,
+            "If it has to be open: have the owners of the policy allow it first; a proposal stands at the end.",
+        ),
+        (is(Situation::Changed) || is(Situation::Gone), ""),
+    ];
+    let mut all: Vec<String> = Vec::new();
+    for (is_due, step) in steps.iter().filter(|(_, step)| !step.is_empty()) {
+        if !is_due {
+            continue;
+        }
+        // Who is to change it at its source comes before asking for an exception.
+        if step.starts_with("If it has to be open") {
+            all.extend(at_the_source(topics));
+        }
+        all.push((*step).to_owned());
+    }
+    if all.is_empty() { vec!["Nothing has to be done.".to_owned()] } else { all }
+}
+
+/// Which setting keeps the guard from closing by itself: a variable, or else one of the policy.
+fn to_enforce(topics: &[Topic<'_>]) -> String {
+    let mut details = topics.iter().filter(|topic| topic.finding.action == Action::WouldRevoke);
+    let of = |topic: &Topic<'_>| {
+        topic.finding.detail.as_deref()?.split('`').find(|word| MODES.contains(word)).map(|name| format!("`{name}`"))
+    };
+    let setting = details.find_map(of).unwrap_or_else(|| "the mode that the policy sets for it".to_owned());
+    format!("To have the guard close such rules by itself, set {setting} to `enforce`.")
+}
+
+/// Where to change what wrote the rule, or it comes back.
+fn at_the_source(topics: &[Topic<'_>]) -> Option<String> {
+    let topic = topics.iter().find(|topic| topic.situation.is_closed_by_us() || topic.situation == Situation::Open)?;
+    let (record, rule) = (topic.record, topic.finding.rule()?);
+    let written = source::where_to_change(rule, record.actor.as_ref());
+    let is_root = record.actor.as_ref().is_some_and(super::who::is_root);
+    if is_root {
+        return Some(
+            "Find out who used the root user and whether they were meant to: take it for an intruder until then."
+                .to_owned(),
+        );
+    }
+    let ask = || {
+        let who = record.actor.as_ref().map(|actor| super::who::name(actor, &record.account));
+        who.map(|who| format!("Ask what it was for, or it comes back: {who}."))
+    };
+    written.or_else(ask)
+}
