@@ -151,7 +151,7 @@ impl Dispatcher {
 
     async fn work(&self, work: &Work, round: Round) -> Result<Response, GuardError> {
         match self.guards.get(work.task.location()) {
-            Some(guard) => guard.work(work, round).await,
+            Some(guard) => Box::pin(guard.work(work, round)).await,
             None => Ok(Response::ignored(self.not_ours(work.task.location()))),
         }
     }
