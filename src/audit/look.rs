@@ -2,7 +2,7 @@
 //!
 //! Must not: decide what a rule is to the policy (the plan asks the judge).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::executor::block_on;
@@ -144,7 +144,9 @@ impl Here<'_> {
         for (_, peer) in group.peers.iter_mut().filter(|(id, _)| facts.planned.groups.contains(*id)) {
             peer.is_unattached = false;
         }
-        group.node_ports = group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
+        let moved: BTreeMap<String, (u16, u16)> =
+            group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
+        group.node_ports = (!moved.is_empty()).then(|| Box::new(moved));
         let (led, memory) = (Led::Elsewhere, &Memory::None);
         // As the guard would, were it told to close what it finds.
         let modes = Modes::new(Mode::Enforce, Mode::Enforce);
