@@ -49,8 +49,8 @@ for k in $(aws eks list-clusters --query 'clusters[]' --output text); do
 done
 ";
 
-/// What the calls above need, and the function's sweep.
-const ACTIONS: [&str; 23] = [
+/// What the calls above need, and an audit that asks AWS itself.
+const ACTIONS: [&str; 24] = [
     "cloudtrail:DescribeTrails",
     "cloudtrail:GetEventSelectors",
     "cloudtrail:GetTrailStatus",
@@ -60,6 +60,7 @@ const ACTIONS: [&str; 23] = [
     "ec2:DescribeManagedPrefixLists",
     "ec2:DescribeNetworkAcls",
     "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeRegions",
     "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroupVpcAssociations",
@@ -76,12 +77,16 @@ const ACTIONS: [&str; 23] = [
     "sts:GetCallerIdentity",
 ];
 
-/// The IAM policy of whoever saves, or audits an account.
-pub fn permissions() -> Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{"Sid": "EksSgGuardAudit", "Effect": "Allow", "Action": ACTIONS, "Resource": "*"}],
-    })
+/// What closing takes besides.
+const CLOSING: [&str; 2] = ["ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"];
+
+/// The IAM policy of whoever saves, or audits an account; and of who closes what was found.
+pub fn permissions(closes: bool) -> Value {
+    let allow =
+        |sid: &str, actions: &[&str]| json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": "*"});
+    let mut statements = vec![allow("EksSgGuardAudit", &ACTIONS)];
+    statements.extend(closes.then(|| allow("EksSgGuardFix", &CLOSING)));
+    json!({"Version": "2012-10-17", "Statement": statements})
 }
 
 #[cfg(test)]
@@ -112,6 +117,8 @@ mod tests {
             let service = if service == "elbv2" { "elasticloadbalancing" } else { service };
             needed.push(format!("{service}:{}", operation(command)));
         }
+        // For `--region all` alone.
+        needed.push("ec2:DescribeRegions".to_owned());
         needed.sort();
         assert_eq!(needed, ACTIONS);
     }

@@ -36,6 +36,9 @@ const REACH: &str = "whether what is open to the internet can be reached now is 
 
 /// One row for each thing that is missing or cut.
 pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
+    if let Some(unread) = &facts.unread {
+        return unread.clone();
+    }
     let row = |what: &str, costs: &str, command: &str| MissingInput {
         what: what.to_owned(),
         costs: costs.to_owned(),

@@ -8,6 +8,7 @@ mod document;
 pub(crate) mod facts;
 mod kind;
 mod known;
+pub mod live;
 mod network;
 mod plan;
 mod planned;
