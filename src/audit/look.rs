@@ -2,7 +2,7 @@
 //!
 //! Must not: decide what a rule is to the policy (the plan asks the judge).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::executor::block_on;
@@ -154,9 +154,7 @@ impl Here<'_> {
         for (_, peer) in group.peers.iter_mut().filter(|(id, _)| facts.planned.groups.contains(*id)) {
             peer.is_unattached = false;
         }
-        let moved: BTreeMap<String, (u16, u16)> =
-            group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
-        group.node_ports = (!moved.is_empty()).then(|| Box::new(moved));
+        group.node_ports = group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
         let (led, memory) = (Led::Elsewhere, &Memory::None);
         // As the guard would, were it told to close what it finds.
         let modes = Modes::new(Mode::Enforce, Mode::Enforce);
@@ -250,10 +248,6 @@ fn reachable(facts: &Facts, group: &Group, found: &AuditFinding) -> Option<Reach
     let rule = found.rule.as_ref().filter(|rule| rule.direction == Direction::Ingress)?;
     let is_from_outside = found.portions.iter().any(|portion| portion.peer_class == PeerClass::Internet.word());
     let clients = group.addresses_of(&rule.peer).filter(|_| is_from_outside)?;
-    // An account that is asked itself is not asked for addresses and routes: then nothing is said.
-    if facts.network.faces.is_empty() && !facts.interfaces.is_empty() {
-        return None;
-    }
     if facts.planned.groups.contains(&group.id) {
         return Some(Reachable { now: Now::Unknown, path: "unknown: the group is not there yet".to_owned() });
     }

@@ -111,7 +111,7 @@ fn an_audit_that_asks_says_what_one_of_files_says() {
     let asked = Arc::new(reading.facts());
     let told = |facts| {
         let audit = audit(facts, "standard");
-        // AWS is not asked where it was read, nor for addresses and routes, by which findings are sorted.
+        // What can be reached only files tell so far; it sorts the findings.
         let clean = |found: &AuditFinding| AuditFinding { origin: None, reachable: None, ..found.clone() };
         let mut findings: Vec<Value> = audit.findings().map(|found| json!(clean(found))).collect();
         findings.sort_by_key(|found| found["fingerprint"].to_string());

@@ -72,7 +72,7 @@ pub struct Group {
     /// Remote node and pod networks of its clusters: private too.
     pub remote_networks: Addresses,
     /// First and last of the `NodePorts` in those of its clusters that moved them. Elsewhere they are [`NODE_PORTS`].
-    pub node_ports: Option<Box<BTreeMap<String, (u16, u16)>>>,
+    pub node_ports: BTreeMap<String, (u16, u16)>,
     /// ARNs of its clusters' own IAM roles, which the service controller writes with.
     pub cluster_role_arns: BTreeSet<String>,
     /// ARNs of the identity providers of the clusters that it is proven to belong to: their pods' sessions name them.

@@ -117,7 +117,7 @@ fn in_force<'p>(policy: &'p Policy, group: &Group, location: &Location, now: Tim
     };
     let of = |cluster: Option<&str>| {
         let here = spoken.iter().enumerate().filter(|(_, (_, clause))| holds(clause, cluster));
-        let node_ports = cluster.and_then(|name| group.node_ports.as_ref()?.get(name)).copied();
+        let node_ports = cluster.and_then(|name| group.node_ports.get(name)).copied();
         (here.map(|(at, _)| at).collect::<FixedBitSet>(), node_ports)
     };
     let clusters: BTreeSet<Option<&str>> = group.clusters.iter().map(|name| Some(name.as_str())).collect();

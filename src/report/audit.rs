@@ -154,8 +154,7 @@ pub struct AuditFinding {
     pub controls: &'static [&'static str],
     /// Where it was read.
     pub origin: Option<Origin>,
-    /// Whether what it lets in from the internet gets to the group now; null where it lets in nothing from there, and where
-    /// nothing of the network around groups was read.
+    /// Whether what it lets in from the internet gets to the group now; null where it lets in nothing from there.
     pub reachable: Option<Reachable>,
 }
 
