@@ -57,6 +57,7 @@ test-core: ## Tests of the pure core only: the inner loop, in seconds
 
 bench: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
 	cargo bench --locked --no-default-features --bench judge
+	cargo bench --locked --no-default-features --features cli --bench audit
 
 calls: programs venv ## What an event asks of EC2 and EKS in small and large accounts (docs/benchmarks.md); some minutes
 	.venv/bin/python tests/e2e/event_cost.py

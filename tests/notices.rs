@@ -380,3 +380,34 @@ fn connections_are_cut_only_where_ec2_does_not_track_them() {
         assert_eq!(Connections::of(rule, &others), expected, "{what}");
     }
 }
+
+/// Whatever a form puts in place of a character that it obeys would end the quoting of a shell.
+#[test]
+fn a_command_is_the_same_in_every_form_or_is_left_out() {
+    for hostile in ["`;touch /tmp/x;`", "';touch /tmp/x;'", "<b>&amp;", "$(touch /tmp/x)", "\u{1b}[2J\u{202e}\"\\"] {
+        let mut rule = kubelet();
+        rule.description = Some(hostile.to_owned());
+        rule.tags = [(hostile.to_owned(), hostile.to_owned())].into();
+        let group = group(vec![rule]);
+        let event = event(kim());
+        let message = notified(&record(&group, findings(&group, &[Action::Revoked]), Some(&event)));
+        let notice = message.notice.as_ref().unwrap();
+        let command = &notice.code.last().unwrap().text;
+        assert!(command.contains(" authorize-security-group-ingress ") && command.ends_with(" --dry-run"), "{command}");
+        assert!(!command.contains(['`', '<', '>', '&', '\n', '\u{1b}', '\u{202e}']), "{command}");
+        for form in [slack::json(notice), q::json(notice, &message.attributes)] {
+            let texts = texts_of(&serde_json::from_str(&form).unwrap());
+            assert!(texts.iter().any(|text| text.contains(command.as_str())), "{hostile}: {form}");
+        }
+    }
+}
+
+/// All texts in JSON.
+fn texts_of(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(all) => all.iter().flat_map(texts_of).collect(),
+        Value::Object(all) => all.values().flat_map(texts_of).collect(),
+        _ => Vec::new(),
+    }
+}

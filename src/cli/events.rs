@@ -90,7 +90,9 @@ impl Troubles {
     pub(super) fn are_all(&self) -> anyhow::Result<()> {
         let (said, more) = self.said();
         // What only was left out of a folder is why there is nothing.
-        let Some((first, rest)) = said.split_first() else { return Ok(()) };
+        let Some((first, rest)) = said.split_first() else {
+            anyhow::bail!("there is no event in what was named: name files, or a folder that has some")
+        };
         let rest = rest.iter().map(|trouble| trouble.what.clone());
         let more = (more > 0).then(|| format!("{more} more problems like these"));
         let all: Vec<String> = [first.what.clone()].into_iter().chain(rest).chain(more).collect();

@@ -74,6 +74,9 @@ enum Form {
     Json,
 }
 
+/// Beside what is previewed, which is to the letter what would be sent.
+const PREVIEW: &str = "this is a preview, as if each call to AWS worked at once: nothing was sent, closed or looked up";
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
@@ -122,7 +125,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
             "Nothing would be sent: the event names no rule that the policy objects to and that can be judged here.\n";
         return Ok(CommandOutput::new(nothing.to_owned(), exit));
     }
-    Ok(CommandOutput::new(texts.join("\n"), exit))
+    Ok(CommandOutput::new(texts.join("\n"), exit).with_remarks(vec![PREVIEW.to_owned()]))
 }
 
 fn pretty(json: &str) -> Option<String> {

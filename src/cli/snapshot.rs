@@ -19,6 +19,9 @@ use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::model::text::quoted;
 
+/// An id of AWS's is shorter. It gets into commands.
+const MAX_ID_LEN: usize = 64;
+const HELP_ID: &str = "write `sgr-0123456789abcdef0`, or leave `id` out";
 const OF_FILE: [&str; 4] = ["version", "account", "region", "groups"];
 const OF_GROUP: [&str; 12] = [
     "id",
@@ -177,6 +180,13 @@ fn known_role<'t>(raw: Raw<'t>, reader: &mut Reader<'t>) -> Option<RoleEvidence>
 
 fn rule<'t>(raw: Raw<'t>, reader: &mut Reader<'t>) -> Option<Rule> {
     let fields = reader.fields(raw, "a rule", &OF_RULE)?;
+    if let Some(raw) = fields.get("id") {
+        let id = reader.text(raw, "`id`", HELP_ID)?;
+        if id.len() > MAX_ID_LEN || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            reader.wrong(raw.get(), "bad-resource-id", format!("{} is not the id of a rule", quoted(&id)), HELP_ID);
+            return None;
+        }
+    }
     let direction = reader.need(&fields, "direction", "the rule", "add `\"direction\": \"ingress\"` or `\"egress\"`");
     if let Some(raw) = direction {
         reader.word(raw, ("direction", "unknown-direction"), &Direction::WORDS)?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::fields::{get, id, is_present, kind, text};
 use super::{Call, Change, Event, EventError, Parsed, Trigger, actor, change, envelope, json};
-use crate::model::ids::Location;
+use crate::model::ids::{Location, is_region};
 use crate::model::text::quoted;
 
 const API_CALL: &str = "AWS API Call via CloudTrail";
@@ -247,9 +247,9 @@ fn account(value: &Value) -> Option<String> {
     valid.then(|| format!("{digits:0>12}"))
 }
 
-/// A region. An object or a list that stood in its field is none.
+/// A region: it gets into links and commands, and nothing else may stand there.
 fn region(value: &Value) -> Option<String> {
-    text(value).filter(|text| !text.starts_with(['{', '[']))
+    text(value).filter(|text| is_region(text))
 }
 
 /// CloudTrail's times are UTC; some pipelines drop the `Z`.

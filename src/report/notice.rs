@@ -194,7 +194,13 @@ fn plain_word(name: &str) -> Option<&str> {
 
 /// `cluster prod`, `clusters prod, test`.
 fn in_words(names: &str) -> String {
-    if names.contains(',') { format!("clusters {}", names.replace(',', ", ")) } else { format!("cluster {names}") }
+    if names == "unknown" {
+        "an unknown cluster".to_owned()
+    } else if names.contains(',') {
+        format!("clusters {}", names.replace(',', ", "))
+    } else {
+        format!("cluster {names}")
+    }
 }
 
 /// Why the worst finding is not allowed, with its clause.

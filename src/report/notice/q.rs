@@ -124,17 +124,21 @@ fn tail(notice: &Notice, room: usize) -> String {
     code + &out
 }
 
-/// What is to copy, as far as there is room. Half a command is worse than none.
+/// What is to copy, as far as there is room. Half a command is worse than none, and so is one that became another.
 fn code_blocks(code: &[Code], room: usize) -> String {
     let mut out = String::new();
     let mut left = 0;
     for Code { title, text } in code {
+        if shown(text) != *text {
+            left += 1;
+            continue;
+        }
         let title = shown(title).replace(['*', '_', '~'], "'");
-        let text = if text.is_empty() { format!("\n{title}") } else { format!("\n{title}\n```\n{}\n```", shown(text)) };
+        let text = if text.is_empty() { format!("\n{title}") } else { format!("\n{title}\n```\n{text}\n```") };
         if chars(&out) + chars(&text) <= room { out.push_str(&text) } else { left += 1 }
     }
     if left > 0 {
-        let _ = write!(out, "\n{} too long for here: see the e-mail.", text::count(left, "command"));
+        let _ = write!(out, "\n{} that cannot stand here: see the e-mail.", text::count(left, "command"));
     }
     out
 }

@@ -274,13 +274,16 @@ pub(crate) fn word(text: &str) -> String {
     quoted(&json!(text)).replacen("'\"", "'", 1).trim_end_matches("\"'").to_owned() + "'"
 }
 
-/// One word for a shell, whatever is in it. What a terminal might obey is left to JSON's own escapes.
+/// What chats obey even in code. Whatever they put in its place would be another command.
+const OF_CHATS: [char; 4] = ['`', '<', '>', '&'];
+
+/// One word for a shell, whatever is in it. What a terminal or a chat might obey is left to JSON's own escapes.
 pub(crate) fn quoted(value: &Value) -> String {
     let mut text = String::new();
     for c in value.to_string().chars() {
         match c {
             '\'' => text.push_str(r"'\''"),
-            c if is_harmless(c) => text.push(c),
+            c if is_harmless(c) && !OF_CHATS.contains(&c) => text.push(c),
             c => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(text, "\\u{unit:04x}");

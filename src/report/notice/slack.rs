@@ -139,16 +139,20 @@ fn button(link: &Link) -> Button {
     Button { r#type: "button", text: Text::plain(&link.title, MAX_BUTTON_LEN), url: link.url.clone() }
 }
 
-/// What is to copy, as far as there is room. Half a command is worse than none.
+/// What is to copy, as far as there is room. Half a command is worse than none, and so is one that became another.
 fn code_blocks(code: &[Code], room: usize) -> Vec<Block> {
     let mut used = 0;
     let mut left = 0;
     let mut blocks = Vec::new();
     for Code { title, text } in code {
+        if text.contains('`') {
+            left += 1;
+            continue;
+        }
         let block = if text.is_empty() {
             Block::section(title)
         } else {
-            let fence = format!("{}\n```{}```", unformatted(title), escaped(&text.replace('`', "'"), usize::MAX));
+            let fence = format!("{}\n```{}```", unformatted(title), escaped(text, usize::MAX));
             Block::mrkdwn(fence)
         };
         if used + block.length() <= room {
