@@ -19,6 +19,7 @@ VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 SAM := .tools/sam/.installed-requirements
 CARGO_LAMBDA := .tools/lambda/.installed-requirements
+LINT := .tools/lint/.installed-requirements
 DEPLOY := .tools/sam/bin/python -m deploy
 
 # What is packed and deployed.
@@ -26,7 +27,8 @@ STACK ?= eks-sg-guard
 ARCH ?= arm64
 
 .PHONY: help cli programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
-	advisories release venv clean package deploy stop start status logs redrive remove demo-deployed
+	advisories release venv clean package deploy stop start status logs redrive remove \
+	demo-deployed deploy-lint
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -102,6 +104,11 @@ lint-core:
 
 template-lint: venv ## cfn-lint on the templates
 	.venv/bin/cfn-lint template.yaml member.yaml
+
+# Of the templates each check that is skipped says why, where it is skipped.
+deploy-lint: $(LINT) ## checkov on the templates, zizmor on the workflows
+	.tools/lint/bin/checkov --framework cloudformation --compact --quiet --skip-download -f template.yaml member.yaml
+	.tools/lint/bin/zizmor --offline .github
 
 deny: $(CARGO_DENY) ## Bans, licences and sources of the dependencies (deny.toml); needs no advisory database
 	.tools/bin/cargo-deny --locked check bans licenses sources
