@@ -3,6 +3,7 @@
 //! Owns: which API calls answer a question, paging, batches, what an AWS error means. Only these files know the SDK. Must
 //! not: judge, retry beyond what the SDK does, or keep anything between calls.
 
+pub mod account;
 mod attempts;
 pub mod clock;
 pub mod connect;

@@ -6,7 +6,10 @@
 mod agreement;
 mod alone;
 mod answer;
+mod ask;
 mod audit;
+#[cfg(feature = "aws")]
+mod caller;
 mod check;
 mod claims;
 mod compare;
@@ -15,6 +18,7 @@ mod diagnostics;
 mod diff;
 mod events;
 mod explain;
+mod identity;
 mod init;
 mod input;
 mod live;
@@ -27,6 +31,7 @@ mod snapshot;
 mod state;
 mod style;
 mod test;
+mod undo;
 mod widths;
 
 use std::ffi::OsString;
@@ -44,8 +49,9 @@ use crate::policy::diagnostic::Rejected;
 
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
-/// The guard itself is a Lambda function. This program is for what it would say: audit an account from saved files, try a
-/// policy on a laptop, before it guards anything. Nothing here talks to AWS.
+/// The guard itself is a Lambda function. This program is for what it would say: audit an account, try a policy on a laptop,
+/// before it guards anything. Only `audit` without `--from` and `undo` talk to AWS, and only `audit --fix` and `undo` change
+/// anything there, after they have shown what and asked.
 #[derive(Parser)]
 #[command(name = "eks-sg-guard", version, arg_required_else_help = true, max_term_width = 100, after_help = HELP)]
 struct Arguments {
@@ -55,8 +61,9 @@ struct Arguments {
 
 const HELP: &str = "\
 Start here:
-  eks-sg-guard audit --commands > save.sh           save what an account shows, and
-  eks-sg-guard audit --from saved                   see what is open in it
+  eks-sg-guard audit --region us-east-1             see what is open in an account,
+  eks-sg-guard audit --commands > save.sh           or save what it shows, and
+  eks-sg-guard audit --from saved                   look at that
   eks-sg-guard policy show                          read the built-in policy `standard`
   eks-sg-guard explain event.json --role node       see what it says of a recorded call
   eks-sg-guard policy init > policy.yaml            then write your own,
@@ -68,10 +75,12 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Say what is open in an account, from answers of the AWS CLI that were saved.
+    /// Say what is open in an account, as AWS answers now or from answers of the AWS CLI that were saved.
     Audit(audit::Arguments),
     /// Say what a policy decides about the rules that an event names, and why.
     Explain(explain::Arguments),
+    /// Open again what the guard or `audit --fix` closed, as a record says.
+    Undo(undo::Arguments),
     /// Read, check, test and compare policies.
     #[command(subcommand)]
     Policy(PolicyVerb),
@@ -121,6 +130,7 @@ impl Verb {
         let (name, format) = match self {
             Self::Audit(arguments) => ("audit", arguments.for_errors()),
             Self::Explain(arguments) => ("explain", arguments.format),
+            Self::Undo(arguments) => ("undo", arguments.format),
             Self::Policy(PolicyVerb::Check(arguments)) => ("policy check", arguments.format),
             Self::Policy(PolicyVerb::Explain(arguments)) => ("policy explain", arguments.format),
             Self::Policy(PolicyVerb::Test(arguments)) => ("policy test", arguments.format),
@@ -191,6 +201,7 @@ fn answer(verb: Verb, style: Style) -> anyhow::Result<CommandOutput> {
     match verb {
         Verb::Audit(arguments) => audit::run(&arguments, style),
         Verb::Explain(arguments) => explain::run(&arguments, style, &mut |part| say(part, style).is_ok()),
+        Verb::Undo(arguments) => undo::run(&arguments),
         Verb::Policy(PolicyVerb::Check(arguments)) => check::run(&arguments, style),
         Verb::Policy(PolicyVerb::Init(arguments)) => init::run(&arguments),
         Verb::Policy(PolicyVerb::Explain(arguments)) => diagnostics::run(&arguments),

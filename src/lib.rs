@@ -5,7 +5,7 @@
 //! behind [`ports`], in `adapters`; everything below `ports` is pure.
 //!
 //! The layers, from the ground up; an import goes down or sideways, never up (`tests/layers.rs`):
-//! `model`; `event` and `cluster`; `policy`; `report`; `ports`; `guard`; `audit`; `adapters` and `cli`; the programs.
+//! `model`; `event` and `cluster`; `policy`; `report`; `ports`; `guard`; `audit`; `adapters`; `cli`; the programs.
 
 #[cfg(feature = "aws")]
 pub mod adapters;

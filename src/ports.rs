@@ -64,6 +64,13 @@ pub trait Ec2: Send + Sync {
     async fn modify(&self, group: &str, rules: &[Rule]) -> Result<(), CloudError>;
 }
 
+/// What opens a rule again. Only the command line has this door, for a person who asks for it: the guard opens nothing.
+#[async_trait]
+pub trait Reopen: Send + Sync {
+    /// Writes this rule into the group as it stands here, with description and tags, under a new id.
+    async fn authorize(&self, group: &str, rule: &Rule) -> Result<String, CloudError>;
+}
+
 /// What we read from EKS.
 #[async_trait]
 pub trait Eks: Send + Sync {

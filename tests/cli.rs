@@ -87,6 +87,7 @@ fn every_help_teaches() {
         ("help", &["--help"][..]),
         ("help_audit", &["audit", "--help"]),
         ("help_explain", &["explain", "--help"]),
+        ("help_undo", &["undo", "--help"]),
         ("help_policy_init", &["policy", "init", "--help"]),
         ("help_policy_check", &["policy", "check", "--help"]),
         ("help_policy_explain", &["policy", "explain", "--help"]),
@@ -124,6 +125,28 @@ fn a_mistake_in_the_arguments_is_not_a_finding() {
         assert!(!err.is_empty(), "{arguments:?}");
     }
     assert_eq!(run(&["--version"]).0, 0);
+}
+
+/// The light program says what it lacks and what to do instead.
+#[cfg(not(feature = "aws"))]
+#[test]
+fn without_the_sdk_nothing_asks_aws() {
+    let record = written(
+        "undo",
+        "record.json",
+        br#"{"about_to_revoke": {"account": "111122223333", "region": "eu-west-1",
+        "group": "sg-1", "rules": [{"direction": "ingress", "protocol": "-1", "peer": {"cidr": "0.0.0.0/0"}}]}}"#,
+    );
+    for (arguments, instead) in [
+        (&["audit"][..], "--from"),
+        (&["audit", "--region", "all", "--fix", "--yes"], "--from"),
+        (&["undo", record.to_str().unwrap()], "command of the notice"),
+    ] {
+        let (code, out, err) = run(arguments);
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}");
+        assert!(err.contains("built without the AWS SDK") && err.contains("make release"), "{err}");
+        assert!(err.contains(instead), "{err}");
+    }
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! What `explain` and `notice preview` read, and what they say of it: events as people have them, in any packing, beside
 //! what is no event at all.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests: a panic is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests: a panic is a failed test"
+)]
 
 use std::fs;
 use std::io::Write as _;

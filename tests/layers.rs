@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// From the ground up. Those of one row do not know each other.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["model"],
     &["event", "cluster"],
     &["policy"],
@@ -16,7 +16,8 @@ const LAYERS: [&[&str]; 9] = [
     &["ports"],
     &["guard"],
     &["audit"],
-    &["adapters", "cli"],
+    &["adapters"],
+    &["cli"],
     &["bin"],
 ];
 

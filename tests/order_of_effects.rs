@@ -265,7 +265,7 @@ impl Ec2 for Fake {
         let other = groups.iter().find(|id| *id == "sg-0bb" || *id == IDLE_GROUP).cloned();
         let beside = beside.into_iter().filter_map(|rule| Some((other.clone()?, rule)));
         if !groups.contains(&GROUP.to_owned()) {
-            return Ok(Rules { rules: beside.collect(), unreadable: vec![] });
+            return Ok(Rules { rules: beside.collect(), ..Rules::default() });
         }
         let mut rules = self.0.rules.lock().unwrap().clone();
         for (left, rule) in self.0.lagging.lock().unwrap().values_mut().filter(|(left, _)| *left > 0) {
@@ -275,7 +275,7 @@ impl Ec2 for Fake {
         let unreadable = self.0.unreadable.lock().unwrap().clone();
         let unreadable = unreadable.into_iter().map(|rule| (GROUP.to_owned(), rule)).collect();
         let rules = rules.into_iter().map(|rule| (GROUP.to_owned(), rule)).chain(beside);
-        Ok(Rules { rules: rules.collect(), unreadable })
+        Ok(Rules { rules: rules.collect(), unreadable, ..Rules::default() })
     }
     async fn interfaces(&self, _: &Selector) -> Result<Interfaces, CloudError> {
         self.0.call("interfaces".into());
@@ -633,6 +633,7 @@ impl Case {
                 clock: fake(),
                 metrics: Arc::clone(&world.metrics),
                 record_log: read_back,
+                log_page: None,
             },
             policy,
             modes,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
@@ -19,6 +20,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(11);
 /// All tries of a call with the pauses between them, so that a throttled call ends as an error that people are notified of
 /// and not as a function that was cut off: two of them, one after the other, leave time for the revoke.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same, and how many tries, on the command line.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(90);
+const PATIENT_ATTEMPTS: u32 = 8;
 /// The same for the state store. It is asked after the rules are closed and before people are notified, and must not delay a
 /// notice for long: a healthy answer takes some milliseconds, and without one the guard goes on.
 const STATE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -94,12 +98,43 @@ pub async fn config() -> SdkConfig {
     loader().load().await
 }
 
+/// The same with the profile of that name, for somebody who waits: nobody's deadline is near, and a large account is read
+/// although others use up its limits.
+pub async fn config_of(profile: Option<&str>) -> SdkConfig {
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(PATIENT_TIMEOUT).build();
+    let mut loader = loader().timeout_config(timeouts);
+    if std::env::var_os("AWS_MAX_ATTEMPTS").is_none() {
+        loader = loader.retry_config(RetryConfig::standard().with_max_attempts(PATIENT_ATTEMPTS));
+    }
+    match profile {
+        Some(name) => loader.profile_name(name).load().await,
+        None => loader.load().await,
+    }
+}
+
+/// The same in another region.
+pub fn in_region(config: &SdkConfig, region: &str) -> SdkConfig {
+    config.to_builder().region(Region::new(region.to_owned())).build()
+}
+
 /// The same for another location, through a role there. The role is assumed when it is first needed, and again before its
 /// credentials end.
 pub async fn through(config: &SdkConfig, role_arn: &str, region: &str) -> SdkConfig {
-    let role = AssumeRoleProvider::builder(role_arn).configure(config).session_name(APP_NAME).build().await;
-    let region = Region::new(region.to_owned());
-    config.to_builder().region(region).credentials_provider(SharedCredentialsProvider::new(role)).build()
+    through_as(config, role_arn, None, region).await
+}
+
+/// The same through a role that asks for an external id.
+pub async fn through_as(config: &SdkConfig, role_arn: &str, external_id: Option<&str>, region: &str) -> SdkConfig {
+    // Somebody on a laptop may have no region of their own, and STS is asked in one, too.
+    let config = if config.region().is_some() { config.clone() } else { in_region(config, region) };
+    let role = AssumeRoleProvider::builder(role_arn).configure(&config).session_name(APP_NAME);
+    let role = match external_id {
+        Some(id) => role.external_id(id),
+        None => role,
+    };
+    let credentials = SharedCredentialsProvider::new(role.build().await);
+    in_region(&config, region).to_builder().credentials_provider(credentials).build()
 }
 
 /// The behaviour version is pinned, so that an update of the SDK changes neither retries nor timeouts. It means standard

@@ -3,6 +3,7 @@
 pub(super) mod decode;
 mod encode;
 mod pages;
+mod reopen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,6 +80,7 @@ impl Ec2 for Client {
         });
         let mut rules = Rules::default();
         for rule in found.await?.found {
+            rules.stale.extend(decode::stale(&rule));
             match decode::rule(&rule) {
                 Ok(rule) => rules.rules.push(rule),
                 Err(why) => {

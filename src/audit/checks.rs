@@ -4,6 +4,7 @@
 //! not: change a verdict, or propose to delete anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{Span, Timestamp, tz::Offset};
 use wildmatch::WildMatch;
@@ -66,7 +67,7 @@ pub(super) fn of_groups(
 
 /// What is to be said of the policy and of the files, once. `is_all`: no cluster was left out.
 pub(super) fn of_input(
-    facts: &Facts,
+    all: &[Arc<Facts>],
     policy: &Policy,
     audit: &Audit,
     is_all: bool,
@@ -83,7 +84,7 @@ pub(super) fn of_input(
             Some(AuditFinding::checked(place, check, detail))
         })
         .collect();
-    let cut = facts.kinds.iter().filter(|(_, presence)| presence.is_cut);
+    let cut = all.iter().flat_map(|facts| &facts.kinds).filter(|(_, presence)| presence.is_cut);
     findings.extend(cut.map(|(kind, _)| {
         let detail = format!("{}: the answer holds a token for the next page", kind.word());
         AuditFinding::checked(place, AuditCheck::InputIncomplete, detail)

@@ -35,12 +35,13 @@ for k in $(aws eks list-clusters --query 'clusters[]' --output text); do
 done
 ";
 
-/// What the calls above need, and the function's sweep.
-const ACTIONS: [&str; 14] = [
+/// What the calls above need, and an audit that asks AWS itself.
+const ACTIONS: [&str; 15] = [
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeManagedPrefixLists",
     "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeRegions",
     "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroupVpcAssociations",
     "ec2:DescribeSecurityGroups",
@@ -53,12 +54,16 @@ const ACTIONS: [&str; 14] = [
     "sts:GetCallerIdentity",
 ];
 
-/// The IAM policy of whoever saves, or audits an account.
-pub fn permissions() -> Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{"Sid": "EksSgGuardAudit", "Effect": "Allow", "Action": ACTIONS, "Resource": "*"}],
-    })
+/// What closing takes besides.
+const CLOSING: [&str; 2] = ["ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"];
+
+/// The IAM policy of whoever saves, or audits an account; and of who closes what was found.
+pub fn permissions(closes: bool) -> Value {
+    let allow =
+        |sid: &str, actions: &[&str]| json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": "*"});
+    let mut statements = vec![allow("EksSgGuardAudit", &ACTIONS)];
+    statements.extend(closes.then(|| allow("EksSgGuardFix", &CLOSING)));
+    json!({"Version": "2012-10-17", "Statement": statements})
 }
 
 #[cfg(test)]
@@ -87,6 +92,8 @@ mod tests {
             assert!(looped || COMMANDS.contains(&format!("aws {service} {command}")), "{kind:?}");
             needed.push(format!("{service}:{}", operation(command)));
         }
+        // For `--region all` alone.
+        needed.push("ec2:DescribeRegions".to_owned());
         needed.sort();
         assert_eq!(needed, ACTIONS);
     }

@@ -30,20 +30,20 @@ use crate::report::outcome::Action;
 
 /// Which of the clusters an audit is about.
 #[derive(Clone, Debug, Default)]
-pub struct Scope(Option<WildMatch>);
+pub struct Scope(Vec<WildMatch>);
 
 impl Scope {
-    /// Those whose names match; all without a glob.
-    pub fn new(glob: Option<&str>) -> Self {
-        Self(glob.map(WildMatch::new))
+    /// Those whose names match one of the globs; all without any.
+    pub fn new<'a>(globs: impl IntoIterator<Item = &'a String>) -> Self {
+        Self(globs.into_iter().map(|glob| WildMatch::new(glob)).collect())
     }
 
     fn holds(&self, cluster: &str) -> bool {
-        self.0.as_ref().is_none_or(|glob| glob.matches(cluster))
+        self.0.is_empty() || self.0.iter().any(|glob| glob.matches(cluster))
     }
 
     fn holds_any<'a>(&self, clusters: impl IntoIterator<Item = &'a String>) -> bool {
-        self.0.is_none() || clusters.into_iter().any(|name| self.holds(name))
+        self.0.is_empty() || clusters.into_iter().any(|name| self.holds(name))
     }
 }
 
@@ -52,6 +52,14 @@ impl Scope {
 /// # Errors
 /// A location that could not be looked at, with the reason.
 pub fn look(facts: &Arc<Facts>, policy: &Policy, scope: &Scope, now: Timestamp) -> Result<Audit, CloudError> {
+    look_at(std::slice::from_ref(facts), policy, scope, now)
+}
+
+/// Looks at everything that was read in several places, each by itself.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_at(all: &[Arc<Facts>], policy: &Policy, scope: &Scope, now: Timestamp) -> Result<Audit, CloudError> {
     let mut audit = Audit {
         policy: policy.name.clone(),
         policy_hash: policy.hash.clone(),
@@ -59,17 +67,19 @@ pub fn look(facts: &Arc<Facts>, policy: &Policy, scope: &Scope, now: Timestamp) 
         at: now,
         locations: Vec::new(),
         missing: Vec::new(),
-        warnings: facts.warnings.clone(),
+        warnings: all.iter().flat_map(|facts| facts.warnings.clone()).collect(),
     };
-    for location in facts.locations() {
-        let here = Here { policy, scope, now, location };
-        let found = block_on(here.look(facts, &mut audit.warnings))?;
-        if !found.clusters.is_empty() {
-            audit.locations.push(found);
+    for facts in all {
+        for location in facts.locations() {
+            let here = Here { policy, scope, now, location };
+            let found = block_on(here.look(facts, &mut audit.warnings))?;
+            if !found.clusters.is_empty() {
+                audit.locations.push(found);
+            }
         }
     }
-    audit.missing = missing::inputs(facts, &audit);
-    let mut of_input = checks::of_input(facts, policy, &audit, scope.0.is_none(), now);
+    audit.missing = all.iter().flat_map(|facts| missing::inputs(facts, &audit)).collect();
+    let mut of_input = checks::of_input(all, policy, &audit, scope.0.is_empty(), now);
     if let Some(first) = audit.locations.first_mut() {
         first.findings.append(&mut of_input);
     }
@@ -96,6 +106,7 @@ pub(crate) fn ports(facts: &Arc<Facts>, location: &Location, now: Timestamp) -> 
         clock: Arc::new(Still(now)),
         metrics: Arc::default(),
         record_log: |_| {},
+        log_page: None,
     }
 }
 

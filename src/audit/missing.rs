@@ -31,6 +31,9 @@ const WANTED: [(Kind, &str); 7] = [
 
 /// One row for each thing that is missing or cut.
 pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
+    if let Some(unread) = &facts.unread {
+        return unread.clone();
+    }
     let row = |what: &str, costs: &str, command: &str| MissingInput {
         what: what.to_owned(),
         costs: costs.to_owned(),

@@ -7,6 +7,7 @@ mod decode;
 mod document;
 pub(crate) mod facts;
 mod kind;
+pub mod live;
 pub(crate) mod ports;
 mod shapes;
 mod store;

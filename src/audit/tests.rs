@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use super::look::{Scope, look, ports};
 use super::saved::Saved;
 use super::saved::facts::Facts;
+use super::saved::live::{Doors, Reading};
 use super::source;
 use crate::event::Trigger;
 use crate::guard::Guard;
 use crate::guard::modes::Modes;
 use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
+use crate::model::ids::Location;
 use crate::policy::builtin;
 use crate::policy::model::Mode;
 use crate::report::audit::checks::AuditCheck;
@@ -96,6 +98,38 @@ fn an_audit_says_what_the_sweep_says_of_the_same_state() {
     }
 }
 
+/// Asking and reading files are the same audit: here what is asked answers from the files.
+#[test]
+fn an_audit_that_asks_says_what_one_of_files_says() {
+    let saved = read(&[]);
+    let location = saved.locations().into_iter().next().unwrap();
+    let ports = ports(&saved, &location, NOW);
+    let doors = Doors { ec2: ports.ec2, eks: ports.eks };
+    let mut reading = Reading::of(location);
+    block_on(reading.read(&doors, &|_| {}));
+    assert!(reading.is_whole());
+    let asked = Arc::new(reading.facts());
+    let told = |facts| {
+        let audit = audit(facts, "standard");
+        let clean = |found: &AuditFinding| AuditFinding { origin: None, ..found.clone() };
+        let findings: Vec<Value> = audit.findings().map(|found| json!(clean(found))).collect();
+        (findings, audit.totals(), audit.missing, audit.warnings)
+    };
+    assert_eq!(told(&asked), told(&saved));
+    assert!(!told(&asked).0.is_empty());
+}
+
+/// Nothing is asked yet, or the rest will not be answered: no group counts that way as one without rules.
+#[test]
+fn a_reading_that_was_interrupted_says_so_and_judges_nothing_it_has_not_read() {
+    let location = Location::new("111122223333", "us-east-1");
+    let facts = Arc::new(Reading::of(location).facts());
+    let found = audit(&facts, "standard");
+    assert!(found.locations.is_empty());
+    assert_eq!(found.missing.len(), 1, "{:?}", found.missing);
+    assert!(found.missing[0].costs.contains("security-group-rules"), "{:?}", found.missing);
+}
+
 /// What was read in full lets a group be called unattached, and nothing else does.
 #[test]
 fn what_was_not_read_is_never_taken_for_empty() {
@@ -119,6 +153,27 @@ fn what_was_not_read_is_never_taken_for_empty() {
         Some(true),
         "as AWS's own tag on a group does"
     );
+}
+
+/// Anybody can tag an instance with the name of a cluster, in any VPC; what AWS writes says where the cluster is.
+#[test]
+fn a_cluster_that_nobody_described_is_where_aws_names_it() {
+    let instance = |id: &str, vpc: &str, tag: &str| {
+        let groups = json!([{"GroupId": format!("sg-{vpc}")}]);
+        json!({"InstanceId": id, "VpcId": vpc, "SecurityGroups": groups, "Tags": [{"Key": tag, "Value": "prod"}]})
+    };
+    let instances =
+        [instance("i-1", "vpc-1", "kubernetes.io/cluster/prod"), instance("i-2", "vpc-2", "aws:eks:cluster-name")];
+    let text = json!({"Reservations": [{"ReservationId": "r-1", "Instances": instances}]}).to_string();
+    let path = std::env::temp_dir().join(format!("eks-sg-guard-where-{}.json", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    let mut saved = Saved::default();
+    let read = saved.add(&source::sources(std::slice::from_ref(&path)).unwrap()[0]);
+    std::fs::remove_file(&path).unwrap();
+    read.unwrap();
+    let facts = Facts::of(saved);
+    let vpcs: Vec<&str> = facts.clusters.iter().map(|(_, cluster)| cluster.vpc.as_str()).collect();
+    assert_eq!(vpcs, ["vpc-2"]);
 }
 
 /// A region that was saved in one go: what it costs grows with what is in it, and no faster.

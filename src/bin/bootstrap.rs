@@ -30,6 +30,7 @@ use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::{builtin, file};
 use eks_sg_guard::ports::{Channel, Clock, EventRule, StateStore, WorkQueue};
 use eks_sg_guard::report::metrics::Metrics;
+use eks_sg_guard::report::notice::RecordLog;
 use eks_sg_guard::report::record::Record;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
 use lambda_runtime::layers::TracingLayer;
@@ -192,6 +193,7 @@ fn guard(
             channels: topics.chain(slack).collect(),
             metrics: Arc::clone(metrics),
             record_log,
+            log_page: log_page(),
             clock,
         },
         policy: policy.clone(),
@@ -215,6 +217,12 @@ fn policy(setting: &str) -> Result<Policy, Box<dyn std::error::Error + Send + Sy
         tracing::warn!("{}", warning.render(&name, &text, false));
     }
     Ok(loaded.policy)
+}
+
+/// Lambda says where the function's log is.
+fn log_page() -> Option<RecordLog> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Some(RecordLog { region: variable("AWS_REGION")?, group: variable("AWS_LAMBDA_LOG_GROUP_NAME")? })
 }
 
 /// Writes a record as one log line with the members that log queries expect.

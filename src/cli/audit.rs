@@ -1,9 +1,17 @@
-//! `audit`: what is open in an account, from answers of the AWS CLI that somebody saved.
+//! `audit`: what is open in an account, as AWS answers now or from answers of the AWS CLI that somebody saved.
 //!
 //! Must not: judge (the audit asks the guard's own inventory and plan), or know the shape of a file.
 
+#[cfg(feature = "aws")]
+mod fix;
+mod fixing;
+#[cfg_attr(not(feature = "aws"), path = "audit/offline.rs")]
+mod live;
 mod text;
 
+use self::fixing::Fixing;
+
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +22,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::audit::saved::Saved;
-use crate::audit::{Facts, Scope, commands, look, source};
+use crate::audit::{Facts, Scope, commands, look_at, source};
+use crate::cli::identity::Identity;
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
 use crate::cli::progress::Progress;
@@ -28,27 +37,41 @@ use crate::report::audit::{Audit, AuditFinding, csv, html, mermaid, sarif};
 #[derive(Args)]
 #[command(after_help = "\
 Example: what is open in an account, without any right to change it?
+  eks-sg-guard audit --profile prod --region us-east-1,eu-west-1
+Or from what somebody else saved:
   eks-sg-guard audit --commands > save.sh
   mkdir saved && (cd saved && sh ../save.sh)
   eks-sg-guard audit --from saved
 
+Without --from AWS is asked, as `--permissions` says and nothing else. Credentials and region are
+found as the AWS CLI finds them. What cannot be read is said with the right that is missing, and the
+rest is judged. Ctrl-C ends the reading; what was read by then is judged.
+
 FROM are answers of the AWS CLI as it prints them (--output json), in any mix: one file for each
 command, or many answers in one; also UTF-16 and gzip. Each is recognised by what is in it. What
 is missing lowers what can be proven, and is said at the end with the command that would give it.
-The files are read and judged as the function's sweep reads and judges an account.
+Both are read and judged as the function's sweep reads and judges an account.
 
 Exit codes:
-  0  clean    1  could not run    2  a finding as `--fail-on` says    3  the policy is invalid")]
+  0  clean    1  could not run, or AWS did not answer everything and the rest is clean
+  2  a finding as `--fail-on` says    3  the policy is invalid")]
 pub(super) struct Arguments {
     /// Files, folders, or `-` for standard input.
-    #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., required_unless_present_any = ["commands", "permissions"])]
+    #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., conflicts_with_all = ["profile", "region", "role_arn"])]
     from: Vec<PathBuf>,
+    /// Regions, or `all` that are enabled in the account; without it the one of the profile or the environment.
+    #[arg(long, value_name = "REGION,...|all", value_delimiter = ',')]
+    region: Vec<String>,
+    #[command(flatten)]
+    identity: Identity,
+    #[command(flatten)]
+    fixing: Fixing,
     /// A policy file, or the name of a built-in policy.
     #[arg(long, value_name = "FILE|NAME", default_value = builtin::DEFAULT)]
     policy: String,
-    /// Only clusters whose names match, such as `prod-*`.
+    /// Only clusters whose names match, such as `prod-*`. Can be given several times.
     #[arg(long, value_name = "GLOB")]
-    cluster: Option<String>,
+    cluster: Vec<String>,
     /// What ends in exit code 2: a verdict, or a finding of this severity or worse.
     #[arg(long, value_enum, value_name = "VERDICT|SEVERITY", default_value_t)]
     fail_on: FailOn,
@@ -62,7 +85,7 @@ pub(super) struct Arguments {
     /// Print the commands that save what an audit reads, for a shell, and do nothing else.
     #[arg(long, conflicts_with_all = ["from", "permissions"])]
     commands: bool,
-    /// Print the IAM policy of what an audit reads, and do nothing else.
+    /// Print the IAM policy of what an audit calls, with `--fix` also of that, and do nothing else.
     #[arg(long, conflicts_with = "from")]
     permissions: bool,
 }
@@ -97,23 +120,29 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         return Ok(CommandOutput::new(commands::COMMANDS.to_owned(), Exit::Clean));
     }
     if arguments.permissions {
-        return CommandOutput::json(&commands::permissions(), Exit::Clean);
+        return CommandOutput::json(&commands::permissions(arguments.fixing.fix), Exit::Clean);
     }
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
-    let facts = Arc::new(read(&arguments.from)?);
-    if !facts.knows_clusters() {
-        bail!(
-            "nothing in these files names an EKS cluster, so there is nothing to judge; add `aws eks list-clusters` and \
-             `aws eks describe-cluster --name NAME` (`eks-sg-guard audit --commands` prints all)"
-        );
+    let (facts, is_whole) = if arguments.from.is_empty() {
+        live::read(&arguments.identity, &arguments.region)?
+    } else {
+        // What was not saved is said, and was not asked for.
+        (vec![Arc::new(read(&arguments.from)?)], true)
+    };
+    let scope = Scope::new(&arguments.cluster);
+    let audit = look_at(&facts, &policy, &scope, now)?;
+    if !arguments.cluster.is_empty() && audit.locations.is_empty() && is_whole {
+        let names: BTreeSet<&str> = facts.iter().flat_map(|facts| facts.names_of_clusters()).collect();
+        let quoted = |names: &mut dyn Iterator<Item = &str>| {
+            names.map(|name| format!("`{}`", plain(name))).collect::<Vec<_>>().join(", ")
+        };
+        let wanted = quoted(&mut arguments.cluster.iter().map(String::as_str));
+        let known = if names.is_empty() { "no cluster at all".to_owned() } else { quoted(&mut names.iter().copied()) };
+        bail!("no cluster matches {wanted}; there is {known}");
     }
-    let scope = Scope::new(arguments.cluster.as_deref());
-    let audit = look(&facts, &policy, &scope, now)?;
-    if let (Some(glob), true) = (&arguments.cluster, audit.locations.is_empty()) {
-        let names: Vec<String> = facts.names_of_clusters().iter().map(|name| format!("`{}`", plain(name))).collect();
-        let known = if names.is_empty() { "no cluster at all".to_owned() } else { names.join(", ") };
-        bail!("no cluster in these files matches `{}`; there is {known}", plain(glob));
+    if arguments.from.is_empty() && is_whole && audit.locations.is_empty() {
+        say("there is no EKS cluster there");
     }
     let old = arguments.compare.as_deref().map(old).transpose()?;
     let comparison = old.as_ref().map(|old| Comparison::of(old, &audit));
@@ -122,7 +151,23 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         Some(comparison) => comparison.worse().any(fails),
         None => audit.findings().any(fails),
     };
-    let exit = if fails { Exit::Findings } else { Exit::Clean };
+    let exit = match (fails, is_whole) {
+        (true, _) => Exit::Findings,
+        // Nobody knows what is open where nobody could look.
+        (false, false) => Exit::CouldNotRun,
+        (false, true) => Exit::Clean,
+    };
+    #[cfg(feature = "aws")]
+    if arguments.fixing.fix {
+        if !matches!(arguments.format, Written::Text | Written::Json) {
+            bail!("`--fix` is for the formats `text` and `json`");
+        }
+        let fixed = fix::run((&arguments.identity, &arguments.fixing), &audit, &policy, exit)?;
+        return match arguments.format {
+            Written::Json => CommandOutput::answer("audit", &fixed.json, fixed.exit),
+            _ => Ok(CommandOutput::new(fixed.text, fixed.exit)),
+        };
+    }
     match arguments.format {
         Written::Text => Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), style), exit)),
         Written::Json => CommandOutput::answer("audit", &for_tools(&audit, comparison.as_ref()), exit),
@@ -157,7 +202,14 @@ fn read(from: &[PathBuf]) -> anyhow::Result<Facts> {
         let why = saved.warnings().first().map(|why| format!("; {why}")).unwrap_or_default();
         bail!("there is no answer of the AWS CLI to read{why}");
     }
-    Ok(Facts::of(saved))
+    let facts = Facts::of(saved);
+    if !facts.knows_clusters() {
+        bail!(
+            "nothing in these files names an EKS cluster, so there is nothing to judge; add `aws eks list-clusters` and \
+             `aws eks describe-cluster --name NAME` (`eks-sg-guard audit --commands` prints all)"
+        );
+    }
+    Ok(facts)
 }
 
 /// A remark beside the answer.

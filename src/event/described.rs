@@ -105,13 +105,7 @@ fn of_record(record: &Value) -> Vec<Described> {
             } else {
                 crate::model::rule::Direction::Ingress
             };
-            let by_id =
-                list(get(request, "securityGroupRuleIds")).into_iter().chain(list(get(request, "securityGroupRuleId")));
-            let by_id = by_id.filter_map(|stated| {
-                let inner = get(stated, "securityGroupRuleId");
-                let id = super::fields::id(if is_present(inner) { inner } else { stated }, "sgr-");
-                id.map(|id| NamedRule { id: Some(id), claim: None })
-            });
+            let by_id = rules::asked_by_id(request).into_iter();
             let asked = rules::asked_with(request, direction).into_iter().filter(|(claim, _)| claim.is_some());
             let asked = asked.map(|(claim, _)| NamedRule { id: None, claim });
             let bare = |rule| Described { rule, description: None, tags: BTreeMap::new() };

@@ -38,11 +38,22 @@ pub(super) fn added(request: &Value, response: &Value, direction: Direction) -> 
     named(answered(response, direction), asked(request, direction))
 }
 
-/// The rules that a call removed, as far as it describes them: in full in a newer response, else as it was asked.
+/// The rules that a call removed: in full in a newer response, else as it was asked, by content or by id.
 pub(super) fn removed(request: &Value, response: &Value, direction: Direction) -> Vec<NamedRule> {
     let answered = of_set(response, "revokedSecurityGroupRuleSet", direction);
-    let all = if answered.is_empty() { asked(request, direction) } else { answered };
-    all.into_iter().filter(|rule| rule.claim.is_some()).collect()
+    let asked = || asked(request, direction).into_iter().chain(asked_by_id(request)).collect();
+    let all: Vec<NamedRule> = if answered.is_empty() { asked() } else { answered };
+    all.into_iter().filter(|rule| rule.claim.is_some() || rule.id.is_some()).collect()
+}
+
+/// The rules that a request names by their ids alone.
+pub(super) fn asked_by_id(request: &Value) -> Vec<NamedRule> {
+    let of = |stated: &Value| {
+        let inner = get(stated, "securityGroupRuleId");
+        id(if is_present(inner) { inner } else { stated }, "sgr-")
+    };
+    let stated = ["securityGroupRuleIds", "securityGroupRuleId"].iter().flat_map(|field| list(get(request, field)));
+    stated.filter_map(of).map(|id| NamedRule { id: Some(id), claim: None }).collect()
 }
 
 /// The updates of `ModifySecurityGroupRules`: the same name is nested twice, outside the update, inside the new body.

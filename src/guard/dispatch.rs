@@ -121,7 +121,7 @@ impl Dispatcher {
             let attempt = own.map_or(Attempt::First, |(_, queued)| attempt(queued));
             let round = Round::first(attempt, deadline);
             let handled = match (own.and_then(|(_, queued)| queued.work.as_ref()), delivery.parsed) {
-                (Some(Ok(work)), _) => self.work(work, round).await,
+                (Some(Ok(work)), _) => Box::pin(self.work(work, round)).await,
                 (Some(Err(error)), _) => Err(error.clone().into()),
                 (None, Ok(parsed)) => self.message(parsed, round).await,
                 (None, Err(error)) => Err(error.into()),

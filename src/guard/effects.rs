@@ -81,8 +81,8 @@ pub(super) async fn close(ports: &Ports, deadline: Timestamp, group: &str, steps
 
 /// Whether the error may be due to one rule of a batch.
 fn is_of_one(error: &CloudError) -> bool {
-    use CloudError::{Denied, GroupGone, ListGone, NotTaken, RuleGone};
-    matches!(error, RuleGone(_) | GroupGone(_) | ListGone(_) | NotTaken(_) | Denied { .. })
+    use CloudError::{Denied, GroupGone, ListGone, NotTaken, RuleGone, Withheld};
+    matches!(error, RuleGone(_) | GroupGone(_) | ListGone(_) | NotTaken(_) | Withheld(_) | Denied { .. })
 }
 
 /// What a rule was may be what another one is, until that is put back too: such a rule is tried once more after the others.

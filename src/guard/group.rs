@@ -18,6 +18,7 @@ use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::journal::GroupJournal;
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
+use crate::guard::put_back;
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::round::Round;
 use crate::guard::setup::Setup;
@@ -74,6 +75,8 @@ pub(super) struct MendedGroup {
     pub(super) about: Vec<Finding>,
     /// New rules, by id: that a sweep came across, or that an event told of and that are not known all the same.
     pub(super) unheard: BTreeSet<String>,
+    /// What its rules were known as that are gone or something else now, by id.
+    pub(super) former: BTreeMap<String, Rule>,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
     /// What of it has to be looked at again.
@@ -101,6 +104,7 @@ impl MendedGroup {
             learnt: Learnt::default(),
             about: Vec::new(),
             unheard: BTreeSet::new(),
+            former: BTreeMap::new(),
             problems: Vec::new(),
             again: Vec::new(),
         }
@@ -152,6 +156,7 @@ pub(super) async fn mend(
     about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
+    let former = put_back::known_as(&mending.memory, &mending.snapshot.group.rules);
     let (plan, is_sweep) = (mending.plan_context(&mending.memory), context.event.is_none());
     let unheard = memory::unheard(plan, &mending.snapshot.group, &learnt, &judged, is_sweep);
     let Mending { snapshot, closed_at, problems, journal, .. } = mending;
@@ -169,6 +174,7 @@ pub(super) async fn mend(
         learnt,
         about,
         unheard,
+        former,
         problems,
         again,
     }

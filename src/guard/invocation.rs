@@ -124,6 +124,7 @@ impl<'a> Invocation<'a> {
             let event = self.context.event.map(|event| event.id.as_str());
             self.is_told |= event.is_some_and(|event| mended.journal.has_told(event));
             self.listen(&mut mended, asked).await;
+            self.took_away(named, &mended);
             self.looked_at.push(mended);
         }
         self.begins(asked).await;
@@ -134,6 +135,19 @@ impl<'a> Invocation<'a> {
         self.heard.extend(named.rules().iter().filter_map(|named| named.id.clone()));
         let named = rules.iter().filter(|rule| is_named(named, rule));
         self.heard.extend(named.map(|rule| rule.id.clone()));
+    }
+
+    /// What the event took from the group by an edit, or by an id alone, as the rules were known before.
+    fn took_away(&mut self, named: &Named, mended: &MendedGroup) {
+        let MendedGroup { former, results, .. } = mended;
+        for removed in self.removed.iter_mut().filter(|removed| removed.claim.is_none()) {
+            let known = removed.id.as_ref().and_then(|id| former.get(id));
+            removed.claim = known.and_then(|known| NamedRule::of(known).claim);
+        }
+        let is_ours = |id: &str| results.iter().any(|it| it.finding.rule.id == id && it.action.is_closed_by_us());
+        let edited = named.rules().iter().filter_map(|named| former.get(named.id.as_ref()?));
+        let edited = edited.filter(|known| !is_ours(&known.id)).map(NamedRule::of);
+        self.removed.extend(edited);
     }
 
     /// Keeps in mind of which new rules events told; a sweep says so of those that it came across before, and of which none

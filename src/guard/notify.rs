@@ -147,7 +147,8 @@ async fn in_time<T>(ports: &Ports, asked: BoxFuture<'_, Result<T, CloudError>>) 
 async fn send(ports: &Ports, channel: &dyn Channel, message: &Message) -> Result<(), String> {
     let unsent =
         |error: Cause| format!("the message to {} could not be sent: {}", channel.name(), chain(error.as_ref()));
-    let sent = channel.send(message).await.map_err(unsent);
+    let linked = ports.log_page.as_ref().map(|log| message.with_records_in(log));
+    let sent = channel.send(linked.as_ref().unwrap_or(message)).await.map_err(unsent);
     ports.metrics.notified(sent.is_ok());
     sent
 }

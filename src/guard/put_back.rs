@@ -3,9 +3,20 @@
 //! Must not: decide whether it may become that again (the plan does), do it, or take anything for former content but what
 //! the baseline holds for that very rule.
 
+use std::collections::BTreeMap;
+
 use crate::guard::standing::{Memory, is_equal};
+use crate::model::baseline::Remembered;
 use crate::model::rule::Rule;
 use crate::report::notice::rule_in_words;
+
+/// What rules were known as that are gone or something else now, by id.
+pub(super) fn known_as(memory: &Memory, live: &[Rule]) -> BTreeMap<String, Rule> {
+    let Memory::Read(Remembered { baseline: Some(baseline), .. }) = memory else { return BTreeMap::new() };
+    let is_live = |known: &Rule| live.iter().any(|rule| rule.id == known.id && is_equal(known, rule));
+    let known = baseline.rules.values().map(|known| &known.rule).filter(|known| !is_live(known));
+    known.map(|known| (known.id.clone(), known.clone())).collect()
+}
 
 /// What a rule was known as before somebody edited it in place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::policy::model::Policy;
 use crate::ports::{Channel, Clock, Ec2, Eks, StateStore, WorkQueue};
 use crate::report::finding::Finding;
 use crate::report::metrics::Metrics;
+use crate::report::notice::RecordLog;
 use crate::report::record::{About, Record};
 
 /// The doors to the outside. Cloning one is cheap: the clones lead to the same.
@@ -31,6 +32,8 @@ pub struct Ports {
     pub metrics: Arc<Metrics>,
     /// Takes each record as soon as it is complete, as one line.
     pub record_log: fn(&Record),
+    /// Where people read these lines; `None`: nobody knows.
+    pub log_page: Option<RecordLog>,
 }
 
 /// How a guard is set up.

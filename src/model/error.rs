@@ -29,6 +29,9 @@ pub enum CloudError {
         #[source]
         source: Cause,
     },
+    /// Somebody between us and AWS keeps the call back.
+    #[error("it was not done: {0}")]
+    Withheld(String),
     /// EC2 does not take what a rule was to become: another rule is that already, or what it refers to is gone.
     #[error("EC2 does not take that content")]
     NotTaken(#[source] Cause),

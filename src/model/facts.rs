@@ -58,6 +58,8 @@ pub struct Rules {
     pub rules: Vec<(String, Rule)>,
     /// Those that could not be understood, each with its group's id.
     pub unreadable: Vec<(String, UnreadableRule)>,
+    /// Groups, each with a group that its rules name over a peering that is gone.
+    pub stale: Vec<(String, String)>,
 }
 
 /// Interfaces as they were read.

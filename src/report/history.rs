@@ -36,6 +36,8 @@ const MAX_BLOCKS: usize = 400;
 const STANDS: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// Principals named when a rule is contested.
 const MAX_NAMED: usize = 10;
+/// How far the clock of another process may be ahead.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Which finding: equal for a rule that was revoked and opened again under a new id. A digest, so that no text from outside
 /// names what is kept in a table.
@@ -373,9 +375,11 @@ impl History {
     }
 }
 
-/// What lies in the future is not within: a clock that went wrong must not silence anything.
+/// What lies far in the future is not within: a clock that went wrong must not silence anything. Clocks of two processes
+/// may differ a little.
 fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
-    at <= now && now.duration_since(at) < time
+    let age = now.duration_since(at);
+    age > -CLOCKS_DIFFER && age < time
 }
 
 /// Whether people are notified although they were a moment ago. Of what needs a person now they are each time.

@@ -17,6 +17,7 @@ pub mod email;
 mod exposure;
 mod headline;
 mod kept;
+mod page;
 pub mod q;
 pub(crate) mod redo;
 mod situation;
@@ -30,6 +31,7 @@ mod words;
 pub use call::notice_of_call;
 pub use compose::notice;
 pub use digest::{digest, digests};
+pub use page::RecordLog;
 pub use words::rule_in_words;
 
 use std::collections::BTreeSet;

@@ -136,6 +136,7 @@ class Function:
         self._environment = {
             "PATH": os.environ["PATH"],
             "AWS_LAMBDA_FUNCTION_NAME": "eks-sg-guard",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/eks-sg-guard",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/eks-sg-guard",

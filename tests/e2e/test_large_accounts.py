@@ -19,7 +19,7 @@ def test_the_cost_of_an_event_is_the_same_with_hundreds_of_clusters(aws, scenari
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_warm_the_rule_goes_after_one_wave_of_reads(aws, scenario):
-    run = play(aws, SCENARIOS[scenario], warm=True, latency=LATENCY)
+    run = play(aws, SCENARIOS[scenario], warm=True, latency=2 * LATENCY)
     assert run.gone, run.ending
     assert Cost.of(run.requests).waves == 1, [request.name for request in run.requests]
 

@@ -121,7 +121,8 @@ def test_people_are_notified_too_of_what_may_not_be_read_at_home(world, aws, som
     event = somebody.authorizes(world.node_group, KUBELET)
     answer = guard().invoke(event)
     assert answer.failed
-    assert [each.subject for each in world.notices()] == [f"[CRITICAL] BLIND {ACCOUNT} {REGION}: the guard is not allowed to look"]
+    subject = f"[CRITICAL] BLIND {ACCOUNT} {REGION}: the guard is not allowed to look"
+    assert [each.subject for each in world.notices()] == [subject]
     (record,) = answer.logged_records
     (finding,) = record["findings"]
     assert (record["group"], record["clusters"], record["outcome"]) == (None, [], "failed")

@@ -79,6 +79,8 @@ def test_a_channel_that_failed_gets_the_message_later_and_the_others_get_it_once
     assert dict(actions_told(world, rule)) == {"revoked": 1}
     [mail] = mails(world, rule)
     assert "alice" in mail.text
+    page = f"log-group/$252Faws$252Flambda$252Feks-sg-guard/log-events$3FfilterPattern$3D$2522{event['detail']['eventID']}"
+    assert page in mail.text and page in channels.got("slack", rule)[0], "the record is a click away"
     assert not service.queue.waiting and not service.queue.dead
 
 

@@ -58,6 +58,25 @@ def test_people_hear_at_once_what_a_revoke_took_from_the_cluster(world, somebody
     assert missing(leaves(guard(), SWEEP)) == {(requirement, group) for requirement in expected}
 
 
+@pytest.mark.parametrize("how", ["revoked by its id", "edited in place"])
+def test_what_a_call_took_away_can_be_copied_as_it_was_known(world, somebody, looked, how):
+    service = looked()
+    rule = rule_called(world, world.node_group, "control plane to nodes")
+    was = world.rules()[rule]
+    if how == "edited in place":
+        peer = was["ReferencedGroupInfo"]["GroupId"]
+        body = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "ReferencedGroupId": peer}
+        event = somebody.modifies(world.node_group, {rule: body})
+    else:
+        event = somebody.revokes(world.node_group, rule)
+    service.delivers(event)
+    service.works()
+    [mail] = [mail for mail in world.notices() if "BLOCKED" in mail.subject]
+    [command] = [line for line in mail.text.splitlines() if line.strip().startswith("aws ec2 authorize-")]
+    for part in (f'"IpProtocol":"{was["IpProtocol"]}"', was["ReferencedGroupInfo"]["GroupId"]):
+        assert part in command and command.endswith("--dry-run"), command
+
+
 def test_a_rule_that_nobody_needs_may_go_in_silence(world, somebody, guard):
     leaves(guard(), somebody.revokes(world.node_group, rule_called(world, world.node_group, "NodePorts")))
     assert not world.notices()

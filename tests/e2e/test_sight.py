@@ -42,7 +42,7 @@ def test_a_trail_that_is_stopped_is_told_once_with_who_and_what_to_do(world, han
     assert not answer.failed, answer.error_message
     assert found(answer) == [("no-trail", "critical")]
     [mail] = world.notices()
-    assert mail.subject == f"[CRITICAL] {ACCOUNT} {REGION}: BLIND: no trail logs the calls to EC2"
+    assert mail.subject == f"[CRITICAL] BLIND {ACCOUNT} {REGION}: no trail logs the calls to EC2"
     command = f"aws cloudtrail start-logging --name audit --region {REGION}"
     for word in ("alice", "StopLogging", command, '{"sweep": true}'):
         assert word in mail.text, mail.text
@@ -149,7 +149,8 @@ def test_trails_that_cannot_be_read_are_said_once_and_disturb_nobody(world, aws,
     [mail] = [mail for mail in world.notices() if "trail" in mail.subject]
     assert f"cloudtrail:{call}" in mail.text
     assert not blind(world)
-    assert [mail for mail in world.notices() if "revoked" in mail.subject], "the sweep did what it does"
+    subjects = [mail.subject for mail in world.notices()]
+    assert any(" OPEN " in subject or " CLOSED " in subject for subject in subjects), "the sweep did what it does"
 
 
 def test_a_cloudtrail_that_does_not_answer_delays_a_sweep_by_seconds(world, aws, guard):
@@ -199,7 +200,7 @@ def test_the_own_rule_that_does_not_deliver_is_told_once(world, hands, ruled, ca
     assert not answer.failed, answer.error_message
     assert found(answer) == [("rule-disabled", "critical")]
     [mail] = world.notices()
-    assert mail.subject == f"[CRITICAL] {ACCOUNT} {REGION}: BLIND: the guard's event rule is off"
+    assert mail.subject == f"[CRITICAL] BLIND {ACCOUNT} {REGION}: the guard's event rule is off"
     assert "alice" in mail.text and call in mail.text
     ruled.delivers(SWEEP)
     assert ("rule-disabled", "critical") in [each for answer in ruled.works() for each in found(answer)]

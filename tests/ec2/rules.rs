@@ -142,10 +142,23 @@ async fn a_rule_that_cannot_be_read_is_named_with_what_was_read_and_the_others_c
     ];
     for (odd, expected) in cases {
         let good = item("sgr-good", false, "tcp", (443, 443), world);
-        let Rules { rules, unreadable } = all_of(good + &odd).await.unwrap();
+        let Rules { rules, unreadable, .. } = all_of(good + &odd).await.unwrap();
         assert_eq!(rules.iter().map(|(_, rule)| rule.id.as_str()).collect::<Vec<_>>(), ["sgr-good"]);
         let [(group, rule)] = unreadable.as_slice() else { panic!("{unreadable:?}") };
         assert_eq!((group.as_str(), rule.id.as_deref()), ("sg-1", Some("sgr-odd")));
         assert!(rule.why.starts_with(expected), "{rule:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_over_a_peering_that_is_gone_is_told() {
+    let peer = |status: &str| {
+        format!(
+            "<referencedGroupInfo><groupId>sg-2</groupId><peeringStatus>{status}</peeringStatus></referencedGroupInfo>"
+        )
+    };
+    for (status, expected) in [("active", vec![]), ("deleted", vec![("sg-1".to_owned(), "sg-2".to_owned())])] {
+        let Rules { rules, stale, .. } = all_of(item("sgr-a", false, "tcp", (1, 1), &peer(status))).await.unwrap();
+        assert_eq!((rules.len(), stale), (1, expected), "{status}");
     }
 }

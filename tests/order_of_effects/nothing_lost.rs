@@ -230,6 +230,7 @@ fn with_two_channels(world: &Arc<World>, beside: &Arc<Beside>) -> Dispatcher {
             clock: fake(),
             metrics: Arc::default(),
             record_log: read_back,
+            log_page: None,
         },
         policy: builtin::policy("standard").unwrap().clone(),
         modes: Modes::new(Mode::Enforce, Mode::Report),

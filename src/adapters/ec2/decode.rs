@@ -46,6 +46,12 @@ pub(super) fn rule(rule: &types::SecurityGroupRule) -> Result<(String, Rule), St
     Ok((group.to_owned(), rule))
 }
 
+/// The group of the rule and the group that it names, if the peering over which it names that is gone.
+pub(super) fn stale(rule: &types::SecurityGroupRule) -> Option<(String, String)> {
+    let peer = rule.referenced_group_info().filter(|peer| peer.peering_status() == Some("deleted"))?;
+    Some((rule.group_id()?.to_owned(), peer.group_id()?.to_owned()))
+}
+
 /// Exactly one of four fields is there: a rule has one source or destination.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html>
 fn peer(rule: &types::SecurityGroupRule) -> Result<Peer, String> {

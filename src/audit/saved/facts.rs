@@ -15,7 +15,7 @@ use crate::model::ids::{Arn, Location};
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::model::text::{count, quoted};
-use crate::report::audit::Origin;
+use crate::report::audit::{MissingInput, Origin};
 
 /// What stands for an account or a region that nothing names.
 pub(crate) const UNKNOWN: &str = "unknown";
@@ -71,6 +71,8 @@ pub struct Facts {
     /// Where each group was read.
     pub(crate) origins: BTreeMap<String, Origin>,
     pub(crate) warnings: Vec<String>,
+    /// What was asked of AWS itself and not answered; `None` for files.
+    pub(crate) unread: Option<Vec<MissingInput>>,
 }
 
 impl Facts {
@@ -317,19 +319,18 @@ fn peer_key(peer: &Peer) -> String {
     peer.to_string()
 }
 
-/// The VPCs where something names a cluster, by its name: first those of its instances, then of its interfaces, then of
-/// groups.
+/// The VPCs where something names a cluster, by its name: first where AWS names it, in tags of its own and interfaces of
+/// EKS, which nobody else can write; of each first those of its instances, then of its interfaces, then of groups.
 fn vpcs_by_name<'a>(
     groups: impl Iterator<Item = &'a GroupFacts>,
     interfaces: &[Interface],
     instances: &[Instance],
 ) -> BTreeMap<String, Vec<String>> {
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut found: [BTreeMap<String, Vec<String>>; 2] = Default::default();
     let mut add = |vpc: &str, Names { by_aws, ordinary }: Names| {
-        for name in by_aws.into_iter().chain(ordinary).filter(|_| !vpc.is_empty()) {
-            let vpcs = found.entry(name).or_default();
-            if !vpcs.iter().any(|known| known == vpc) {
-                vpcs.push(vpc.to_owned());
+        for (found, names) in found.iter_mut().zip([by_aws.into_iter().collect(), ordinary]) {
+            for name in names.into_iter().filter(|_| !vpc.is_empty()) {
+                found.entry(name).or_default().push(vpc.to_owned());
             }
         }
     };
@@ -342,7 +343,11 @@ fn vpcs_by_name<'a>(
     for group in groups {
         add(&group.vpc, names::names([group], &[], &[]));
     }
-    found
+    let [mut all, by_others] = found;
+    for (name, vpcs) in by_others {
+        all.entry(name).or_default().extend(vpcs);
+    }
+    all
 }
 
 /// Where VPCs and clusters live.

@@ -148,6 +148,7 @@ impl Inventory {
                             | CloudError::RuleGone(_)
                             | CloudError::ListGone(_)
                             | CloudError::NotTaken(_)
+                            | CloudError::Withheld(_)
                             | CloudError::Denied { .. } => Passes::Never,
                         },
                     };

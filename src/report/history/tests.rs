@@ -266,6 +266,13 @@ fn a_clock_that_went_wrong_silences_nothing() {
 }
 
 #[test]
+fn what_a_process_wrote_that_read_its_clock_a_moment_later_counts() {
+    let later = at(0) + SignedDuration::from_millis(5);
+    let history = History::default().with(&opened(0), &Notification::Send, later);
+    assert_eq!(history.notification(&opened(0), at(0)), Notification::Quiet { last: later });
+}
+
+#[test]
 fn contested_says_who_and_how_often_the_most_often_first() {
     let by = |name: &str, minutes| Sighting {
         opened: Some((at(minutes), Some(name.to_owned()).filter(|name| !name.is_empty()))),

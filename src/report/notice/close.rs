@@ -175,7 +175,8 @@ pub(super) fn off_the_interfaces(topics: &[Topic<'_>]) -> Option<Code> {
         Some((interface, others)) => Code {
             title: format!("This takes the group off the interface again ({interface}):"),
             text: format!(
-                "aws ec2 modify-network-interface-attribute --region {region} --network-interface-id {interface} --groups {}",
+                "aws ec2 modify-network-interface-attribute --region {region} --network-interface-id {interface} \
+                 --groups {}",
                 others.join(" ")
             ),
         },

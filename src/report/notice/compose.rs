@@ -239,6 +239,11 @@ fn partition(region: &str) -> (&'static str, String) {
     (partition, console.replace('*', region))
 }
 
+/// The host of the console of a region.
+pub(super) fn console_host(region: &str) -> String {
+    partition(region).1
+}
+
 /// The pages of the console: the group's, and the call's.
 fn links(record: &Record, group: Option<&GroupRecord>) -> Vec<Link> {
     let (region, host) = (&record.region, partition(&record.region).1);

@@ -1,4 +1,4 @@
-//! The first lines of a notice, by situation: what is open or closed, to whom, where, and what became of it. And its subject.
+//! The first lines of a notice, by situation: what is open or closed, to whom, where, what became of it. And its subject.
 //!
 //! Must not: say what to do (steps does), or claim what was not read.
 
@@ -140,7 +140,8 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
             formers(topics)
         ),
         Situation::WasOpen => format!(
-            "{}, according to the event. It was gone, or harmless, when the guard looked; for how long it was open is not known",
+            "{}, according to the event. It was gone, or harmless, when the guard looked; for how long it was open is not \
+             known",
             opened()
         ),
         Situation::Gone => format!("{}, and was gone before the guard looked", opened()),

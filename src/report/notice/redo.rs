@@ -102,7 +102,7 @@ pub(super) fn lost(topics: &[Topic<'_>]) -> Vec<Code> {
     topics.iter().filter_map(command).take(MAX_LOST).collect()
 }
 
-/// What opens again what the call removed, where something is blocked now.
+/// What opens again what the call took away, where something is blocked now.
 pub(super) fn removed(topics: &[Topic<'_>]) -> Vec<Code> {
     let mut code: Vec<Code> = Vec::new();
     for topic in topics.iter().filter(|topic| topic.situation == Situation::Blocked) {
@@ -115,7 +115,7 @@ pub(super) fn removed(topics: &[Topic<'_>]) -> Vec<Code> {
             }
             let words: Vec<String> = rules.iter().map(without_id).collect();
             let new = Code {
-                title: format!("This opens again what the call removed, {} {TAKE_OFF}", words.join("; ")),
+                title: format!("This opens again what the call took away, {} {TAKE_OFF}", words.join("; ")),
                 text: authorize(&topic.record.region, &group.id, &rules),
             };
             if !code.contains(&new) {

@@ -47,8 +47,12 @@ pub(super) enum Situation {
 impl Situation {
     pub(super) fn of(finding: &Finding) -> Self {
         match (&finding.subject, finding.action) {
-            (Subject::Check(Check::ReadDenied | Check::Unfinished | Check::LostEvents), _) => Self::Blind,
-            (Subject::Check(Check::NoTrail | Check::RuleDisabled), _) => Self::Blind,
+            (
+                Subject::Check(
+                    Check::ReadDenied | Check::Unfinished | Check::LostEvents | Check::NoTrail | Check::RuleDisabled,
+                ),
+                _,
+            ) => Self::Blind,
             (Subject::Check(Check::TrailsUnread | Check::RuleUnread), _) => Self::Unsure,
             (Subject::Check(Check::PublicEndpoint), _) => Self::Endpoint,
             (Subject::Check(Check::UnreadableRule), _) => Self::Unreadable,

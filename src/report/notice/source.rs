@@ -68,8 +68,8 @@ const WRITERS: [Writer; 10] = [
                  again",
         is_by_hand: false,
         resource: Some(
-            "an `aws_vpc_security_group_ingress_rule` or `aws_security_group_rule` with the id `{rule}` in its state, or the \
-             `ingress` of the `aws_security_group` `{group}`",
+            "an `aws_vpc_security_group_ingress_rule` or `aws_security_group_rule` with the id `{rule}` in its state, or \
+             the `ingress` of the `aws_security_group` `{group}`",
         ),
     },
     Writer {
