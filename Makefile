@@ -92,7 +92,7 @@ fmt: ## Format the Rust code
 # Formatting, and what rustfmt leaves as it is: long comments and texts.
 fmt-check:
 	cargo fmt --check
-	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches || \
+	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches deploy || \
 		{ echo "error: these lines have over 125 characters; rustfmt leaves comments and texts alone" >&2; exit 1; }
 
 lint: lint-core ## Clippy on everything, warnings denied

@@ -29,6 +29,7 @@ WATCHED: dict[str, set[tuple[str, str, str]]] = {
     "RefusedAlarm": {("eks-sg-guard", "Refused", "GuardFunction")},
     "FailedAlarm": {("eks-sg-guard", "Failed", "GuardFunction")},
     "NoticeFailuresAlarm": {("eks-sg-guard", "NoticeFailures", "GuardFunction")},
+    "DeliveriesAlarm": {("AWS/SNS", "NumberOfNotificationsFailed", topic) for topic in ("Topic", "RecordTopic")},
     "LostEventsAlarm": {("eks-sg-guard", "LostEvents", "GuardFunction")},
     "BlindAlarm": {("eks-sg-guard", "Blind-${GuardFunction}", "")},
     "SweepAlarm": {("eks-sg-guard", "SweepsEnded", "GuardFunction")},
@@ -47,6 +48,8 @@ def watched(alarm: dict[str, Any]) -> set[tuple[str, str, str]]:
     def about(metric: dict[str, Any]) -> str:
         for dimension in metric.get("Dimensions", []):
             value = dimension["Value"]
+            if isinstance(value, str):
+                return value
             return value.get("Ref") or value["Fn::GetAtt"][0]
         return ""
 
@@ -64,6 +67,12 @@ def test_each_way_to_fail_is_watched() -> None:
 )
 def test_rules_that_are_not_there_are_not_watched(parameters: dict[str, str], rules: set[str]) -> None:
     assert {rule for _, _, rule in watched(alarms(Stack(**parameters))["RulesAlarm"])} == rules
+
+
+def test_topics_that_are_named_are_watched_by_name() -> None:
+    topics = [f"arn:aws:sns:us-east-1:111122223333:{name}" for name in ("mail", "records", "chat")]
+    stack = Stack(TopicArn=topics[0], RecordTopicArn=topics[1], ChatTopicArn=topics[2])
+    assert {name for _, _, name in watched(alarms(stack)["DeliveriesAlarm"])} == {"mail", "records", "chat"}
 
 
 @pytest.mark.parametrize("name", WATCHED)
