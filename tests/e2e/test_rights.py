@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -309,3 +310,43 @@ def test_queues_and_topics_refuse_plain_http(path: Any) -> None:
         ], name
         asked += 1
     assert asked == (1 if path == MEMBER else 6), json.dumps(list(stack.resources))
+
+
+# ---------------------------------------------------------------- what the program calls
+
+ADAPTERS = template.TEMPLATE.parent / "src/adapters"
+# Files of the command line, which works with its user's own rights.
+OF_THE_COMMAND_LINE = {"account.rs", "reopen.rs"}
+# What the role needs and no adapter calls by name.
+NOT_CALLED = {
+    "sts:AssumeRole": "AssumeRoleProvider does",
+    "kms:Decrypt": "SNS, SQS, DynamoDB, Secrets Manager and Lambda do, for the role",
+    "kms:GenerateDataKey": "the same",
+    "kms:GenerateDataKey*": "the same",
+    "logs:CreateLogStream": "Lambda does",
+    "logs:PutLogEvents": "Lambda does",
+    "sqs:DeleteMessage": "Lambda does, for the event source mapping",
+    "sqs:GetQueueAttributes": "the same",
+    "sqs:ReceiveMessage": "the same",
+    "xray:PutTelemetryRecords": "Lambda does",
+    "xray:PutTraceSegments": "Lambda does",
+}
+
+
+def called() -> set[str]:
+    """The operations of AWS that the adapters of the function call, by name."""
+    names = "associate|authorize|batch|change|create|delete|describe|get|list|modify|publish|put|revoke|send|update"
+    found: set[str] = set()
+    for path in ADAPTERS.rglob("*.rs"):
+        if path.name not in OF_THE_COMMAND_LINE:
+            code = path.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
+            found |= set(re.findall(rf"\.((?:{names})(?:_[a-z]+)*)\(\)", code))
+    return {"".join(word.capitalize() for word in name.split("_")) for name in found} - {"Get", "Send", "GetName"}
+
+
+def test_what_is_granted_is_called_and_what_is_called_is_granted() -> None:
+    stacks = [Stack(**EVERYTHING | {name: ""}) for name in ("DataKeyArn", "KmsKeyArn")]
+    everything = set().union(*(granted(stack) for stack in stacks)) - IN_A_VPC.keys()
+    assert NOT_CALLED.keys() <= everything
+    names = {action.partition(":")[2] for action in everything - NOT_CALLED.keys()}
+    assert names == called()
