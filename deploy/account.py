@@ -11,8 +11,8 @@ UNRESERVED = 100  # what Lambda keeps for all other functions
 TOPICS = ("TopicArn", "RecordTopicArn", "ChatTopicArn", "AlarmTopicArn")
 
 
-def check(client: Clients, parameters: dict[str, str], say: Say) -> dict[str, str]:
-    """Parameters to propose. Whatever would make a stack that is deaf or mute is a refusal, all of them at once."""
+def check(client: Clients, parameters: dict[str, str], say: Say) -> None:
+    """Whatever would make a stack that is deaf or mute is a refusal, all of them at once."""
     try:
         identity = client("sts").get_caller_identity()
     except Exception as error:
@@ -21,7 +21,6 @@ def check(client: Clients, parameters: dict[str, str], say: Say) -> dict[str, st
     problems = [*_trails(client), *_topics(client, parameters)]
     if problems:
         raise Refusal("\n  ".join([f"{len(problems)} things stand in the way:", *problems]))
-    return _concurrency(client, parameters, say)
 
 
 def _trails(client: Clients) -> Iterator[str]:
@@ -53,8 +52,8 @@ def _topics(client: Clients, parameters: dict[str, str]) -> Iterator[str]:
             yield f"{name} names `{topic}`, a FIFO topic, to which no mail address and no chat can subscribe"
 
 
-def _concurrency(client: Clients, parameters: dict[str, str], say: Say) -> dict[str, str]:
-    """A reservation, where the account can spare it."""
+def propose(client: Clients, parameters: dict[str, str], say: Say) -> dict[str, str]:
+    """Parameters for a new stack: a reservation, where the account can spare it."""
     if "ReservedConcurrency" in parameters:
         return {}
     free = client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]

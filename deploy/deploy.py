@@ -23,18 +23,26 @@ NOBODY = {"sweep": {"groups": ["sg-00000000000000000"]}}
 def deploy(stack: Stack, arch: str, given: dict[str, str], say: Say, client: Clients) -> None:
     """`given`: parameters, by name."""
     folder = package.check_package(package.arch_of(arch))
-    proposed = account.check(client, given, say)
-    subprocess.run(command(stack.name, folder, arch, proposed | given, CONFIG.exists()), check=True, cwd=package.ROOT)
+    account.check(client, given, say)
+    known = is_configured(stack.name)
+    # What was answered once stays.
+    proposed = {} if known else account.propose(client, given, say)
+    subprocess.run(command(stack.name, folder, arch, proposed | given, known), check=True, cwd=package.ROOT)
     smoke(stack, say)
 
 
-def command(name: str, folder: Path, arch: str, parameters: dict[str, str], is_configured: bool) -> list[str]:
+def is_configured(name: str) -> bool:
+    """Whether SAM has asked its questions about this stack. Each has a part of the file."""
+    return CONFIG.is_file() and f"\n[{name}.deploy" in "\n" + CONFIG.read_text(encoding="utf-8")
+
+
+def command(name: str, folder: Path, arch: str, parameters: dict[str, str], is_known: bool) -> list[str]:
     """What SAM is told. Without questions, what is not named here stays as it was deployed before."""
     sets = [f"{key}={value}" for key, value in {"Architecture": arch, **parameters}.items()]
     found = [str(SAM), "deploy", "--template-file", str(folder / package.TEMPLATE), "--stack-name", name]
-    found += ["--config-file", str(CONFIG), "--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
-    found += ["--no-fail-on-empty-changeset"]
-    found += ["--resolve-s3"] if is_configured else ["--guided"]
+    found += ["--config-file", str(CONFIG), "--config-env", name, "--no-fail-on-empty-changeset"]
+    found += ["--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+    found += ["--resolve-s3"] if is_known else ["--guided"]
     return [*found, "--parameter-overrides", *sets]
 
 

@@ -172,9 +172,10 @@ def test_an_event_that_was_never_delivered_is_handled_by_the_real_program(world:
     client, _ = deployed.clients(world.emulator, invoke)
     stack = stacks.Stack(deployed.NAME, client)
     event = somebody.authorizes(world.node_group, allow("tcp", 10250, WORLD))
-    send(stack, "RuleDeadLetterQueueUrl", json.dumps(event))
+    send(stack, "RuleDeadLetterQueueUrl", json.dumps(event), '{"sweep": true}')
     before = world.rules()
-    assert redrive.redrive(stack, said.append).failures == []
+    redriven = redrive.redrive(stack, said.append)
+    assert (redriven.done, redriven.failures) == (2, [])
     assert len(before.keys() - world.rules().keys()) == 1
     assert waiting(stack, "RuleDeadLetterQueueUrl") == 0
 
@@ -264,8 +265,8 @@ def test_what_is_left_is_said_with_its_name(made):
 
 
 @pytest.fixture
-def ready(aws: Emulator) -> Callable[[str], Any]:
-    aws.reset()
+def ready(aws: Emulator, made) -> Callable[[str], Any]:
+    made()
     aws.client("s3").create_bucket(Bucket="trail")
     trails = aws.client("cloudtrail")
     trails.create_trail(Name="all", S3BucketName="trail")
@@ -284,11 +285,26 @@ def ready(aws: Emulator) -> Callable[[str], Any]:
 
 
 def test_an_account_that_is_ready_gets_a_reservation_where_it_can_spare_one(ready, said):
-    assert account.check(ready, {}, said.append) == {"ReservedConcurrency": "5"}
-    assert account.check(ready, {"ReservedConcurrency": "-1"}, said.append) == {}
+    account.check(ready, {}, said.append)
+    assert account.propose(ready, {}, said.append) == {"ReservedConcurrency": "5"}
+    assert account.propose(ready, {"ReservedConcurrency": "-1"}, said.append) == {}
     ready.limits.unreserved = 104
-    assert account.check(ready, {}, said.append) == {}
+    assert account.propose(ready, {}, said.append) == {}
     assert "none is reserved" in said[-1]
+
+
+def test_a_package_is_deployed_and_what_was_answered_once_stays(aws, ready, said, monkeypatch, tmp_path):
+    client, functions = deployed.clients(aws, lambda _: DONE)
+    stack = stacks.Stack(deployed.NAME, client)
+    told: list[list[str]] = []
+    monkeypatch.setattr(deploy.package, "check_package", lambda _: tmp_path)
+    monkeypatch.setattr(deploy, "CONFIG", tmp_path / "samconfig.toml")
+    monkeypatch.setattr(deploy.subprocess, "run", lambda command, **_: told.append(command))
+    deploy.deploy(stack, "arm64", {"GuardMode": "report"}, said.append, ready)
+    (tmp_path / "samconfig.toml").write_text("[guard.deploy.parameters]\n")
+    deploy.deploy(stack, "arm64", {}, said.append, ready)
+    assert [("--guided" in each, "ReservedConcurrency=5" in each) for each in told] == [(True, True), (False, False)]
+    assert functions.invoked == [deploy.NOBODY, {"sweep": True}] * 2
 
 
 def test_all_that_stands_in_the_way_is_said_at_once(aws, ready, said):

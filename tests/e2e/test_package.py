@@ -170,14 +170,22 @@ def test_the_program_is_built_as_it_is_locked_and_without_the_command_line() -> 
 
 
 def test_sam_asks_once_and_then_takes_what_is_named() -> None:
-    first = deploy.command("guard", Path("dist/arm64"), "arm64", {"GuardMode": "enforce"}, is_configured=False)
-    then = deploy.command("guard", Path("dist/arm64"), "arm64", {}, is_configured=True)
+    first = deploy.command("guard", Path("dist/arm64"), "arm64", {"GuardMode": "enforce"}, is_known=False)
+    then = deploy.command("guard", Path("dist/arm64"), "arm64", {}, is_known=True)
     assert "--guided" in first and "--guided" not in then
     for each in (first, then):
         assert each[each.index("--template-file") + 1] == "dist/arm64/template.yaml"
         assert "CAPABILITY_NAMED_IAM" in each
     assert first[-2:] == ["Architecture=arm64", "GuardMode=enforce"]
     assert then[-1] == "Architecture=arm64"
+
+
+def test_each_stack_is_asked_about_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "CONFIG", tmp_path / "samconfig.toml")
+    assert not deploy.is_configured("guard")
+    (tmp_path / "samconfig.toml").write_text("version = 0.1\n[guard.deploy.parameters]\nregion = 'us-east-1'\n")
+    assert deploy.is_configured("guard")
+    assert not deploy.is_configured("another") and not deploy.is_configured("uard")
 
 
 @pytest.mark.parametrize("pair", ["GuardMode", "=enforce", "Guard Mode=enforce", "--x=1"])
