@@ -9,6 +9,7 @@ pub mod fix;
 mod look;
 mod missing;
 pub mod saved;
+mod sight;
 pub mod source;
 pub mod undo;
 

@@ -10,6 +10,7 @@ pub mod hour;
 pub mod ids;
 pub mod member;
 pub mod mode;
+pub mod network;
 pub mod region;
 pub mod role;
 pub mod rule;

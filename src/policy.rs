@@ -17,6 +17,7 @@ pub mod judge;
 pub mod model;
 pub mod named;
 pub(crate) mod peers;
+pub mod reach;
 pub mod requirement;
 pub mod sight;
 mod texts;

@@ -10,12 +10,13 @@ const PROGRAM: &str = "eks-sg-guard";
 /// What talks to AWS where it names no files.
 const ASKS: &str = "eks-sg-guard audit";
 /// Files that the documents speak of and readers have, beside those of the repository: name, content.
-const AT_HAND: [(&str, &str); 3] = [
+const AT_HAND: [(&str, &str); 4] = [
     ("policy.yaml", "version: 1\nextends: standard\n"),
     (
         "tests/kubelet.yaml",
         "version: 1\ntests: [{name: a, roles: node, rule: {protocol: tcp, ports: 22, from: 10.0.0.0/8}, expect: allow}]\n",
     ),
+    ("plan.json", r#"{"format_version": "1.2", "resource_changes": []}"#),
     // What of an account is enough for an audit.
     (
         "saved/cluster.json",

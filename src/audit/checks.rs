@@ -14,6 +14,7 @@ use super::saved::facts::Facts;
 use crate::cluster::membership::{AWS_CLUSTER_TAG, clusters_in_tags};
 use crate::model::group::{Evidence, Group, PrefixList, Role};
 use crate::model::ids::Location;
+use crate::model::region::{Addresses, Traffic, cut_out};
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::{count, plain};
 use crate::policy::model::{Clause, Origin, Policy};
@@ -59,6 +60,9 @@ pub(super) fn of_groups(
         add(AuditCheck::PeerUnattached, rules(group, |rule| names_unattached(group, rule)));
         add(AuditCheck::RedundantRule, redundant(group));
         add(AuditCheck::NoDescription, undescribed(group));
+        if facts.planned.groups.contains(&group.id) {
+            continue;
+        }
         add(AuditCheck::UnusedGroup, unused(facts, policy, group, &named));
     }
     findings.extend(leftovers(facts, location, groups));
@@ -186,9 +190,43 @@ fn redundant(group: &Group) -> Option<String> {
             .find(|(other, wider)| covers(wider, rule) && (*other < at || !covers(rule, wider)))
             .map(|(_, wider)| wider)
     };
-    let found = group.rules.iter().enumerate().filter_map(|(at, rule)| Some((rule, by(at, rule)?)));
-    let pairs: Vec<String> = found.map(|(rule, wider)| format!("{} by {}", short(rule), short(wider))).collect();
+    let mut pairs = Vec::new();
+    // What is called covered covers nothing else: each of these can go, and the others stay.
+    let mut gone = BTreeSet::new();
+    for (at, rule) in group.rules.iter().enumerate() {
+        if let Some(wider) = by(at, rule) {
+            pairs.push(format!("{} by {}", short(rule), short(wider)));
+            gone.insert(at);
+        }
+    }
+    for (at, rule) in group.rules.iter().enumerate() {
+        if !gone.contains(&at) && is_covered_together(&group.rules, at, rule, &gone) {
+            pairs.push(format!("{} by others together", short(rule)));
+            gone.insert(at);
+        }
+    }
     named(&pairs, "is covered", "are covered")
+}
+
+/// Whether the other rules together let in all of it.
+fn is_covered_together(rules: &[Rule], at: usize, rule: &Rule, gone: &BTreeSet<usize>) -> bool {
+    let Peer::Cidr(net) = &rule.peer else { return false };
+    let mut rest = vec![(Addresses::from_iter([*net]), Traffic::from(rule.packets))];
+    for (other_at, other) in rules.iter().enumerate() {
+        let Peer::Cidr(of_other) = &other.peer else { continue };
+        let meets = of_other.contains(net) || net.contains(of_other);
+        if other_at == at || gone.contains(&other_at) || other.direction != rule.direction || !meets {
+            continue;
+        }
+        (rest, _) = cut_out(rest, (&Addresses::from_iter([*of_other]), &Traffic::from(other.packets)));
+        if rest.is_empty() {
+            return true;
+        }
+        if rest.len() > MAX_COMPARED {
+            return false;
+        }
+    }
+    false
 }
 
 fn covers(wider: &Rule, rule: &Rule) -> bool {
@@ -233,14 +271,14 @@ fn undescribed(group: &Group) -> Option<String> {
     rules(group, |rule| !is_eks_own && is_silent(rule) && !is_default(rule))
 }
 
-/// The groups that rules of another group name.
+/// The groups that rules of another group, or load balancers, name.
 fn named_by_others(facts: &Facts) -> BTreeSet<&str> {
     let pairs = facts.groups.iter().flat_map(|(id, known)| known.rules.iter().map(move |rule| (id, &rule.peer)));
     let named = pairs.filter_map(|(id, peer)| match peer {
         Peer::Group { id: peer, .. } if peer != id => Some(peer.as_str()),
         Peer::Group { .. } | Peer::Cidr(_) | Peer::PrefixList(_) => None,
     });
-    named.collect()
+    named.chain(facts.named_elsewhere.iter().map(String::as_str)).collect()
 }
 
 /// Attached to nothing, and named by nothing that was read, all of which was read in full.

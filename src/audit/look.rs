@@ -12,7 +12,7 @@ use wildmatch::WildMatch;
 use super::saved::Kind;
 use super::saved::facts::Facts;
 use super::saved::ports::{SavedAws, Still};
-use super::{checks, missing};
+use super::{checks, missing, sight};
 use crate::event::Named;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked};
 use crate::guard::modes::Modes;
@@ -21,9 +21,14 @@ use crate::guard::plan::{Intent, PlanContext, Step, plan};
 use crate::guard::setup::Ports;
 use crate::guard::standing::{Led, Memory};
 use crate::model::error::{CloudError, chain};
+use crate::model::group::Group;
 use crate::model::ids::Location;
+use crate::model::region::Traffic;
+use crate::model::rule::Direction;
+use crate::model::text::plain;
 use crate::policy::judge::UNREADABLE_LIST;
-use crate::policy::model::{Mode, Policy, Verdict};
+use crate::policy::model::{Mode, PeerClass, Policy, Verdict};
+use crate::policy::reach::{self, Now, Reachable};
 use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
 use crate::report::finding::Finding;
 use crate::report::outcome::Action;
@@ -129,17 +134,27 @@ impl Here<'_> {
             .filter(|snapshot| self.scope.holds_any(&snapshot.group.clusters))
             .map(|snapshot| self.judged(snapshot, facts))
             .collect();
-        let mut findings = self.of_groups(&groups);
-        let (mut of_clusters, unlooked) = self.of_clusters(&inventory, &clusters, &groups).await;
+        let mut findings = self.of_groups(&groups, facts);
+        let (mut of_clusters, unlooked) = self.of_clusters(&inventory, &clusters, &groups, facts).await;
         warnings.extend(unlooked);
         findings.append(&mut of_clusters);
         findings.extend(checks::of_groups(facts, self.policy, &self.location, &groups));
+        let none = BTreeSet::new();
+        let unseen = sight::of_location(facts, &self.location).filter(|_| !clusters.is_empty());
+        findings.extend(unseen.map(|finding| AuditFinding::of(self.place(&none, None), finding)));
         sort(&mut findings);
         Ok(AuditedLocation { location: self.location, clusters, groups, findings })
     }
 
     fn judged(&self, snapshot: GroupSnapshot, facts: &Facts) -> AuditedGroup {
-        let group = snapshot.group;
+        let mut group = snapshot.group;
+        let node_ports = |name: &String| facts.node_ports.get(&(self.location.clone(), name.clone())).copied();
+        // What is not there yet is attached to nothing yet.
+        group.is_unattached &= !facts.planned.groups.contains(&group.id);
+        for (_, peer) in group.peers.iter_mut().filter(|(id, _)| facts.planned.groups.contains(*id)) {
+            peer.is_unattached = false;
+        }
+        group.node_ports = group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
         let (led, memory) = (Led::Elsewhere, &Memory::None);
         // As the guard would, were it told to close what it finds.
         let modes = Modes::new(Mode::Enforce, Mode::Enforce);
@@ -162,7 +177,7 @@ impl Here<'_> {
         Place { location: &self.location, clusters, group, origin }
     }
 
-    fn of_groups(&self, groups: &[AuditedGroup]) -> Vec<AuditFinding> {
+    fn of_groups(&self, groups: &[AuditedGroup], facts: &Facts) -> Vec<AuditFinding> {
         let mut findings = Vec::new();
         for audited in groups {
             let of = |finding| AuditFinding::of(self.place(&audited.group.clusters, Some(audited)), finding);
@@ -171,6 +186,16 @@ impl Here<'_> {
                 audited.rules.iter().filter(is_told).map(|rule| {
                     of(Finding::of_rule(rule.judged.clone(), (false, true), rule.action, rule.detail.clone()))
                 });
+            let rules = rules.map(|found: AuditFinding| AuditFinding {
+                reachable: reachable(facts, &audited.group, &found),
+                ..found
+            });
+            let rules = rules.map(|found: AuditFinding| match &found.rule {
+                Some(rule) if facts.planned.has(&audited.group.id, &rule.id) => {
+                    AuditFinding { fix: Some(format!("change `{}` before it is applied", plain(&rule.id))), ..found }
+                }
+                _ => found,
+            });
             findings.extend(rules);
             let unreadable: Vec<String> = audited.group.unreadable_rules.iter().map(|rule| rule.why.clone()).collect();
             findings.extend((!unreadable.is_empty()).then(|| of(Finding::unreadable(&unreadable, false))));
@@ -184,13 +209,15 @@ impl Here<'_> {
         inventory: &Inventory,
         clusters: &[String],
         groups: &[AuditedGroup],
+        facts: &Facts,
     ) -> (Vec<AuditFinding>, Vec<String>) {
         let (mut findings, mut unlooked) = (Vec::new(), Vec::new());
         let in_question = groups.iter().filter(|audited| needs::hang_on(&audited.group));
         let in_question: BTreeSet<&String> = in_question.flat_map(|audited| &audited.group.clusters).collect();
         for name in clusters {
             let of = BTreeSet::from([name.clone()]);
-            if in_question.contains(name) {
+            // What EKS adds to a cluster that is not there yet is not known.
+            if in_question.contains(name) && !facts.planned.clusters.contains(name) {
                 match needs::missing(inventory, self.policy, name, None).await {
                     Ok(missing) => findings.extend(missing.into_iter().map(|(attached, finding)| {
                         let first = groups.iter().find(|audited| attached.contains(&audited.group.id));
@@ -216,12 +243,24 @@ impl Here<'_> {
     }
 }
 
-/// By cluster, and in each of them the worst first.
+/// Whether what a rule lets in from the internet gets to the group now.
+fn reachable(facts: &Facts, group: &Group, found: &AuditFinding) -> Option<Reachable> {
+    let rule = found.rule.as_ref().filter(|rule| rule.direction == Direction::Ingress)?;
+    let is_from_outside = found.portions.iter().any(|portion| portion.peer_class == PeerClass::Internet.word());
+    let clients = group.addresses_of(&rule.peer).filter(|_| is_from_outside)?;
+    if facts.planned.groups.contains(&group.id) {
+        return Some(Reachable { now: Now::Unknown, path: "unknown: the group is not there yet".to_owned() });
+    }
+    Some(reach::of(&facts.network, &group.id, &clients, &Traffic::from(rule.packets)))
+}
+
+/// By cluster, and in each of them the worst first; of the same, what can be reached now.
 fn sort(findings: &mut [AuditFinding]) {
     findings.sort_by_cached_key(|found| {
         let group = found.group.as_ref().map(|group| group.id.clone());
         let rule = found.rule.as_ref().map(|rule| (rule.id.clone(), rule.packets.to_string(), rule.peer.to_string()));
-        let weight = std::cmp::Reverse((found.verdict, found.severity));
+        let now = found.reachable.as_ref().map(|reachable| reachable.now);
+        let weight = std::cmp::Reverse((found.verdict, found.severity, now));
         (found.clusters.clone(), weight, found.kind, group, rule)
     });
 }

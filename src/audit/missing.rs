@@ -9,13 +9,14 @@ use super::saved::facts::{Facts, UNKNOWN};
 use crate::model::group::PrefixList;
 use crate::model::ids::is_region;
 use crate::model::text::{count, plain};
+use crate::policy::reach::Now;
 use crate::report::audit::{Audit, MissingInput};
 
 /// Things named in one row.
 const MAX_NAMED: usize = 5;
 
 /// What every audit wants to have, and what is not known without it.
-const WANTED: [(Kind, &str); 7] = [
+const WANTED: [(Kind, &str); 8] = [
     (Kind::Groups, "names and tags of groups are not known, nor groups without any rule"),
     (Kind::Rules, "rules have no ids and no tags, so a controller's own rules are not told apart"),
     (
@@ -27,7 +28,11 @@ const WANTED: [(Kind, &str); 7] = [
     (Kind::Vpcs, "whether a public range is your own VPC's is not known, so narrow ones could not be judged"),
     (Kind::Associations, "groups used in several VPCs are known by their interfaces alone"),
     (Kind::Clusters, "whether there are more clusters is not known"),
+    (Kind::Trails, "whether a guard would be told of what is opened here is not known"),
 ];
+
+/// What the network around interfaces is for.
+const REACH: &str = "whether what is open to the internet can be reached now is not known";
 
 /// One row for each thing that is missing or cut.
 pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
@@ -48,6 +53,12 @@ pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
             }
             Some(_) => {}
         }
+    }
+    // Asked for where it would say more.
+    if audit.findings().any(|found| found.reachable.as_ref().is_some_and(|reachable| reachable.now == Now::Unknown)) {
+        let absent =
+            [Kind::Subnets, Kind::RouteTables, Kind::NetworkAcls].into_iter().filter(|kind| !facts.is_whole(*kind));
+        rows.extend(absent.map(|kind| row(kind.word(), REACH, kind.command())));
     }
     for name in first(&facts.undescribed) {
         let costs =

@@ -7,11 +7,16 @@ mod decode;
 mod document;
 pub(crate) mod facts;
 mod kind;
+mod known;
 pub mod live;
+mod network;
+mod plan;
+mod planned;
 pub(crate) mod ports;
 mod shapes;
 mod store;
 mod taken;
+pub(crate) mod trails;
 
 pub use kind::Kind;
 pub use store::{Presence, Saved};

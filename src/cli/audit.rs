@@ -19,7 +19,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::audit::saved::Saved;
 use crate::audit::{Facts, Scope, commands, look_at, source};
@@ -31,7 +31,8 @@ use crate::cli::style::Style;
 use crate::model::text::plain;
 use crate::policy::builtin;
 use crate::report::audit::compare::{Comparison, OldAudit};
-use crate::report::audit::{Audit, AuditFinding, csv, html, mermaid, sarif};
+use crate::report::audit::json::{Report, SCHEMA};
+use crate::report::audit::{AuditFinding, asff, csv, html, mermaid, sarif};
 
 /// Arguments of `audit`.
 #[derive(Args)]
@@ -48,8 +49,9 @@ found as the AWS CLI finds them. What cannot be read is said with the right that
 rest is judged. Ctrl-C ends the reading; what was read by then is judged.
 
 FROM are answers of the AWS CLI as it prints them (--output json), in any mix: one file for each
-command, or many answers in one; also UTF-16 and gzip. Each is recognised by what is in it. What
-is missing lowers what can be proven, and is said at the end with the command that would give it.
+command, or many answers in one; also UTF-16 and gzip, and what `terraform show -json` prints of a
+plan. Each is recognised by what is in it. What is missing lowers what can be proven, and is said at
+the end with the command that would give it.
 Both are read and judged as the function's sweep reads and judges an account.
 
 Exit codes:
@@ -88,6 +90,9 @@ pub(super) struct Arguments {
     /// Print the IAM policy of what an audit calls, with `--fix` also of that, and do nothing else.
     #[arg(long, conflicts_with = "from")]
     permissions: bool,
+    /// Print the JSON Schema of `--format json`, and do nothing else.
+    #[arg(long, conflicts_with_all = ["from", "commands", "permissions"])]
+    schema: bool,
 }
 
 /// The formats of an audit.
@@ -102,6 +107,8 @@ enum Written {
     Csv,
     /// For code scanning: SARIF 2.1.0.
     Sarif,
+    /// For AWS Security Hub: findings in batches as it imports them.
+    Asff,
     /// A picture for Markdown: who may talk to whom.
     Mermaid,
     /// A page for browsers, in one file: pictures, findings with filters, all rules.
@@ -121,6 +128,9 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     }
     if arguments.permissions {
         return CommandOutput::json(&commands::permissions(arguments.fixing.fix), Exit::Clean);
+    }
+    if arguments.schema {
+        return Ok(CommandOutput::new(SCHEMA.to_owned(), Exit::Clean));
     }
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
@@ -170,7 +180,9 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     }
     match arguments.format {
         Written::Text => Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), style), exit)),
-        Written::Json => CommandOutput::answer("audit", &for_tools(&audit, comparison.as_ref()), exit),
+        Written::Json => {
+            CommandOutput::answer("audit", &serde_json::to_value(Report::of(&audit, comparison.as_ref()))?, exit)
+        }
         _ if comparison.is_some() => bail!("`--compare` is for the formats `text` and `json`"),
         Written::Csv => Ok(CommandOutput::file(csv::written(&audit)?, exit)),
         Written::Sarif => {
@@ -179,6 +191,15 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
                 say(&format!("{left_out} findings were left out, the mildest: code scanning takes no more"));
             }
             CommandOutput::json(&sarif, exit)
+        }
+        Written::Asff => {
+            let (batches, left_out) = asff::written(&audit);
+            if left_out > 0 {
+                say(&format!(
+                    "{left_out} findings were left out: these files do not say of which account and region they are"
+                ));
+            }
+            CommandOutput::json(&json!(batches), exit)
         }
         Written::Html => Ok(CommandOutput::file(html::written(&audit)?, exit)),
         Written::Mermaid => match mermaid::written(&audit) {
@@ -228,26 +249,4 @@ fn old(path: &Path) -> anyhow::Result<OldAudit> {
         bail!("old audit `{name}` is version {} of `{}`; {hint}", old.version, plain(&old.command));
     }
     Ok(old)
-}
-
-fn for_tools(audit: &Audit, comparison: Option<&Comparison<'_>>) -> Value {
-    let locations = audit.locations.iter().map(|found| {
-        json!({
-            "account": found.location.account,
-            "region": found.location.region,
-            "clusters": found.clusters,
-            "groups": found.groups.len(),
-        })
-    });
-    json!({
-        "policy": audit.policy,
-        "policy_hash": audit.policy_hash,
-        "time": audit.at,
-        "totals": audit.totals(),
-        "locations": locations.collect::<Vec<_>>(),
-        "findings": audit.findings().collect::<Vec<_>>(),
-        "missing": audit.missing,
-        "warnings": audit.warnings,
-        "compared": comparison,
-    })
 }

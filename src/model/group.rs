@@ -28,6 +28,9 @@ pub struct ConfiguredGroup {
     pub mode: Option<Mode>,
 }
 
+/// Where Kubernetes has `NodePorts` unless a cluster says otherwise (`serviceNodePortRange`).
+pub const NODE_PORTS: (u16, u16) = (30_000, 32_767);
+
 /// A group with everything a verdict needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
@@ -68,6 +71,8 @@ pub struct Group {
     pub ranges_unread: bool,
     /// Remote node and pod networks of its clusters: private too.
     pub remote_networks: Addresses,
+    /// First and last of the `NodePorts` in those of its clusters that moved them. Elsewhere they are [`NODE_PORTS`].
+    pub node_ports: BTreeMap<String, (u16, u16)>,
     /// ARNs of its clusters' own IAM roles, which the service controller writes with.
     pub cluster_role_arns: BTreeSet<String>,
     /// ARNs of the identity providers of the clusters that it is proven to belong to: their pods' sessions name them.
@@ -82,6 +87,7 @@ pub struct Group {
 
 /// A network interface, or an instance through it, that a group is attached to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Attachment {
     /// `eni-…`.
     pub interface: Option<String>,

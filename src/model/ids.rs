@@ -42,6 +42,22 @@ pub fn is_region(text: &str) -> bool {
         .is_some_and(|(words, number)| is_number(number) && words.contains('-') && words.split('-').all(is_word))
 }
 
+/// How the regions of each partition begin, but for the one that most accounts are in.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+    ("eusc-", "aws-eusc"),
+];
+
+/// The partition of a region: what its ARNs begin with after `arn:`.
+pub fn partition_of(region: &str) -> &'static str {
+    PARTITIONS.iter().find(|(start, _)| region.starts_with(start)).map_or("aws", |(_, partition)| partition)
+}
+
 /// The name of an IAM role, without its path.
 pub fn is_role_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(|c| is_name_character(c, "_+=,.@-"))

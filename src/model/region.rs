@@ -47,6 +47,17 @@ impl Traffic {
         Self::ports(protocol, from, to)
     }
 
+    /// TCP and UDP ports that stand there as exactly this range moved to another one; everything else as it is.
+    #[must_use]
+    pub fn moved(&self, from: (u16, u16), to: (u16, u16)) -> Self {
+        let at = |protocol: u8, (first, last): (u16, u16)| {
+            let base = u32::from(protocol) * PORTS;
+            (base + u32::from(first), base + u32::from(last))
+        };
+        let place = |range| [TCP, UDP].into_iter().find(|protocol| at(*protocol, from) == range);
+        Self::from_ranges(self.ranges().map(|range| place(range).map_or(range, |protocol| at(protocol, to))))
+    }
+
     /// Union of many.
     pub fn union(parts: impl IntoIterator<Item = Self>) -> Self {
         Self(parts.into_iter().fold(RangeSetBlaze::new(), |all, part| all | part.0))
@@ -263,6 +274,26 @@ impl FromIterator<IpNet> for Addresses {
         }
         Self { v4: v4.into_iter().collect(), v6: v6.into_iter().collect() }
     }
+}
+
+/// Peers with the traffic of theirs.
+pub type Piece = (Addresses, Traffic);
+
+/// What is left of pieces without one of them, and what of them that one has.
+pub fn cut_out(pieces: Vec<Piece>, (peers, packets): (&Addresses, &Traffic)) -> (Vec<Piece>, Vec<Piece>) {
+    let (mut left, mut taken) = (Vec::new(), Vec::new());
+    for (addresses, traffic) in pieces {
+        let (hit, hit_packets) = (addresses.shared_with(peers), &traffic & packets);
+        if hit.is_empty() || hit_packets.is_empty() {
+            left.push((addresses, traffic));
+            continue;
+        }
+        let (others, other_packets) = (addresses.without(peers), &traffic - packets);
+        left.extend((!others.is_empty()).then_some((others, traffic)));
+        left.extend((!other_packets.is_empty()).then(|| (hit.clone(), other_packets)));
+        taken.push((hit, hit_packets));
+    }
+    (left, taken)
 }
 
 /// The two address spaces.

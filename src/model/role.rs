@@ -48,6 +48,7 @@ words! {
 
 /// A role, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RoleEvidence {
     /// The role.
     pub role: Role,

@@ -3,12 +3,13 @@
 //! The first clause that covers a *portion* of a rule decides that portion; the rule's verdict is the worst of its
 //! portions. Must not: know modes, limits or events; they change the plan, never the verdict.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
 
-use crate::model::group::{Group, Role};
+use crate::model::group::{Group, NODE_PORTS, Role};
 use crate::model::ids::Location;
 use crate::model::region::Traffic;
 use crate::model::rule::{Packets, Rule};
@@ -75,8 +76,8 @@ pub fn judge(
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<JudgedRule> {
-    let in_cluster = |clauses: Vec<(usize, &Clause)>| {
-        let evaluator = Evaluator::new(policy, group, clauses);
+    let in_cluster = |InForce { clauses, node_ports }: InForce<'_>| {
+        let evaluator = Evaluator::new(policy, group, clauses, node_ports);
         let reaches = evaluator.peers.reaches();
         let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
         group.rules.iter().map(judged).collect::<Vec<_>>()
@@ -95,13 +96,16 @@ pub fn judge(
     worst.unwrap_or_default().into_iter().map(named).collect()
 }
 
-/// The clauses that speak of the group now, with their positions, in each of its clusters; clusters with the same ones once.
-fn in_force<'p>(
-    policy: &'p Policy,
-    group: &Group,
-    location: &Location,
-    now: Timestamp,
-) -> Vec<Vec<(usize, &'p Clause)>> {
+/// What counts in a cluster.
+struct InForce<'p> {
+    /// Those that speak of the group now, with their positions in the policy.
+    clauses: Vec<(usize, &'p Clause)>,
+    /// Where the cluster has `NodePorts`, if it moved them.
+    node_ports: Option<(u16, u16)>,
+}
+
+/// What is in force in each of the group's clusters; clusters with the same once.
+fn in_force<'p>(policy: &'p Policy, group: &Group, location: &Location, now: Timestamp) -> Vec<InForce<'p>> {
     let roles = group.role_set();
     let all = policy.clauses.iter().enumerate();
     let spoken: Vec<(usize, &Clause)> =
@@ -111,16 +115,18 @@ fn in_force<'p>(
         Some(_) if cluster.is_some() => group.clusters.iter().any(|name| clause.limits.holds_in(Some(name))),
         _ => clause.limits.holds_in(cluster),
     };
-    let of = |cluster| {
+    let of = |cluster: Option<&str>| {
         let here = spoken.iter().enumerate().filter(|(_, (_, clause))| holds(clause, cluster));
-        here.map(|(at, _)| at).collect::<FixedBitSet>()
+        let node_ports = cluster.and_then(|name| group.node_ports.get(name)).copied();
+        (here.map(|(at, _)| at).collect::<FixedBitSet>(), node_ports)
     };
     let clusters: BTreeSet<Option<&str>> = group.clusters.iter().map(|name| Some(name.as_str())).collect();
-    let mut sets: Vec<FixedBitSet> =
+    let mut sets: Vec<(FixedBitSet, Option<(u16, u16)>)> =
         if clusters.is_empty() { vec![of(None)] } else { clusters.into_iter().map(of).collect() };
     sets.sort_unstable();
     sets.dedup();
-    sets.iter().map(|set| set.ones().filter_map(|at| spoken.get(at).copied()).collect()).collect()
+    let clauses = |set: FixedBitSet| set.ones().filter_map(|at| spoken.get(at).copied()).collect();
+    sets.into_iter().map(|(set, node_ports)| InForce { clauses: clauses(set), node_ports }).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
@@ -153,10 +159,21 @@ enum Take<'c> {
 type Parts = BTreeMap<(usize, PeerClass), Vec<(u128, u128)>>;
 
 impl<'a> Evaluator<'a> {
-    fn new(policy: &Policy, group: &'a Group, clauses: Vec<(usize, &'a Clause)>) -> Self {
+    fn new(
+        policy: &Policy,
+        group: &'a Group,
+        clauses: Vec<(usize, &'a Clause)>,
+        node_ports: Option<(u16, u16)>,
+    ) -> Self {
         let roles = group.role_set();
         let (positions, clauses): (Vec<usize>, Vec<&Clause>) = clauses.into_iter().unzip();
-        let traffic = Classes::new(&clauses.iter().map(|clause| &clause.traffic).collect::<Vec<_>>());
+        // Built-in clauses mean NodePorts where they say these ports; who writes a policy means what he writes.
+        let traffic = |clause: &&'a Clause| match node_ports.filter(|_| clause.origin == Origin::BuiltIn) {
+            Some(range) => Cow::Owned(clause.traffic.moved(NODE_PORTS, range)),
+            None => Cow::Borrowed(&clause.traffic),
+        };
+        let traffic: Vec<Cow<'_, Traffic>> = clauses.iter().map(traffic).collect();
+        let traffic = Classes::new(&traffic.iter().map(|traffic| &**traffic).collect::<Vec<_>>());
         let (peers, covered) = Peers::new(group, &clauses);
         let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
         let active = |((clause, covered), position): ((&'a Clause, Covered), usize)| {

@@ -3,13 +3,16 @@
 //! Owns: what is counted, and which findings are the same from one audit to the next. Must not: read, judge, or write text
 //! for one format (the files below do).
 
+pub mod asff;
 pub mod checks;
 pub mod compare;
 pub mod csv;
 mod fix;
 pub(crate) mod flows;
 pub mod html;
+pub mod json;
 pub mod mermaid;
+mod resource;
 pub mod sarif;
 
 use std::collections::BTreeSet;
@@ -24,6 +27,7 @@ use crate::model::rule::Rule;
 use crate::model::text::{capital, plain};
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Severity, Verdict};
+use crate::policy::reach::Reachable;
 use crate::report::audit::checks::AuditCheck;
 use crate::report::finding::{Finding, Kind, PortionRecord, Subject};
 use crate::report::history::digest;
@@ -33,6 +37,7 @@ use crate::report::record::GroupRecord;
 
 /// Where something stands: a file, and the line that it begins at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Origin {
     /// With `/`, relative where it was named so.
     pub file: String,
@@ -111,6 +116,7 @@ pub enum Fate {
 
 /// Something to say, with all that a reader of it alone needs. Fields that records have, too, are named as there.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AuditFinding {
     /// Equal for the same finding of another audit.
     pub fingerprint: String,
@@ -148,10 +154,13 @@ pub struct AuditFinding {
     pub controls: &'static [&'static str],
     /// Where it was read.
     pub origin: Option<Origin>,
+    /// Whether what it lets in from the internet gets to the group now; null where it lets in nothing from there.
+    pub reachable: Option<Reachable>,
 }
 
 /// An answer of AWS's that would say more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MissingInput {
     /// What is missing.
     pub what: String,
@@ -163,6 +172,7 @@ pub struct MissingInput {
 
 /// How many rules have which fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Rules that the guard would revoke.
     pub would_revoke: usize,
@@ -289,6 +299,7 @@ impl AuditFinding {
             fix: None,
             controls: &[],
             origin: place.origin.cloned(),
+            reachable: None,
         }
     }
 

@@ -454,6 +454,7 @@ pub fn worst_first(findings: &mut [Finding]) {
 
 /// A portion for machines: one per clause, peer class and protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PortionRecord {
     /// The clause's id.
     pub clause: String,

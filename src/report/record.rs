@@ -120,6 +120,7 @@ impl<'a> About<'a> {
 
 /// The group as the record names it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GroupRecord {
     /// `sg-…`.
     pub id: String,

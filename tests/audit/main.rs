@@ -10,7 +10,12 @@
 
 mod checks;
 mod formats;
+mod hostile;
+#[path = "../json_schema/mod.rs"]
+mod json_schema;
 mod page;
+mod plan;
+mod schemas;
 
 use std::fs;
 use std::io::Write as _;
@@ -151,15 +156,18 @@ fn every_form_of_the_same_answers_says_the_same() {
         assert_eq!(findings(&found), expected, "{form}");
         assert_eq!(found["warnings"], json!([]), "{form}");
     }
-    // All of it in one stream but the entries, which do not say of which list they are.
-    let (entries, others): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|(name, _)| name.starts_with("entries"));
+    // All of it in one stream but what does not say of which list or trail it is.
+    let is_named = |name: &str| name.starts_with("entries") || name.starts_with("trail-status");
+    let (entries, others): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|(name, _)| is_named(name));
     let stream: Vec<u8> = others.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
     let entries = folder("stream", &entries);
     let (_, out, _) = run_with(&stream, &["audit", "--format", "json", "--from", "-", &entries]);
     assert_eq!(findings(&serde_json::from_str(&out).unwrap()), expected);
     // As `--query` prints them, where each item says what it is.
     let bare = changed("bare", |_, value| {
-        for key in ["SecurityGroups", "SecurityGroupRules", "NetworkInterfaces", "Vpcs", "PrefixLists"] {
+        let lists = ["SecurityGroups", "SecurityGroupRules", "NetworkInterfaces", "Vpcs", "PrefixLists"];
+        let around = ["Subnets", "RouteTables", "InternetGateways", "NetworkAcls"];
+        for key in lists.into_iter().chain(around) {
             if let Some(list) = value.get(key) {
                 *value = list.clone();
             }
@@ -193,6 +201,11 @@ fn what_is_missing_lowers_evidence_and_is_said_once_with_its_command() {
         ),
         (&["vpc-associations"], [1, 3, 10, 0], Some("describe-security-group-vpc-associations")),
         (&["list-clusters"], [1, 3, 10, 0], Some("aws eks list-clusters")),
+        (&["route-tables"], [1, 3, 10, 0], Some("aws ec2 describe-route-tables")),
+        (&["subnets"], [1, 3, 10, 0], Some("aws ec2 describe-subnets")),
+        (&["network-acls"], [1, 3, 10, 0], Some("aws ec2 describe-network-acls")),
+        (&["internet-gateways"], [1, 3, 10, 0], None),
+        (&["trails.json"], [1, 3, 10, 0], Some("aws cloudtrail describe-trails")),
     ] {
         let found = answer(&["--from", &without(&format!("without-{}", left_out[0]), left_out)]);
         let [revoke, report, allow, unjudged] = totals;
@@ -351,7 +364,7 @@ fn text_of_strangers_is_inert() {
                 item["Tags"].as_array_mut().unwrap().push(json!({"Key": hostile, "Value": hostile}));
             }
         }
-        if name.starts_with("network") {
+        if name.starts_with("network-interfaces") {
             value["NetworkInterfaces"][0]["Description"] = json!(hostile);
             value["NetworkInterfaces"][0]["TagSet"] =
                 json!([{"Key": format!("kubernetes.io/cluster/{hostile}"), "Value": ""}]);

@@ -49,7 +49,7 @@ fn a_cluster_has_a_picture_the_same_as_a_table_its_findings_and_all_rules() {
     let kubelet = rules["sections"][0].as_array().unwrap().iter().find(|rule| rule[2] == "revoke").unwrap();
     assert!(rules["reasons"][kubelet[3][0][0].as_str().unwrap()].is_string(), "{kubelet}");
     // For those who hear the page: each control has a name, each table headings, each picture a title.
-    for id in ["words", "verdict", "severity", "check"] {
+    for id in ["words", "verdict", "severity", "reachable", "check"] {
         assert!(page.contains(&format!("<label for=\"{id}\">")) && page.contains(&format!("id=\"{id}\"")), "{id}");
     }
     assert_eq!(page.matches("<svg role=\"group\" aria-labelledby").count(), 1);

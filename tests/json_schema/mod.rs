@@ -4,8 +4,8 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 /// Keywords that say nothing about what is valid.
-const REMARKS: [&str; 9] =
-    ["$schema", "$id", "$defs", "$comment", "title", "description", "default", "examples", "format"];
+const REMARKS: [&str; 10] =
+    ["$schema", "$id", "$defs", "definitions", "$comment", "title", "description", "default", "examples", "format"];
 
 /// The paths in a value that do not fit the schema, each with what is wrong there.
 pub(crate) fn misfits(root: &Value, value: &Value) -> Vec<String> {
@@ -39,6 +39,8 @@ fn check(schema: &Value, root: &Value, value: &Value, at: &str, found: &mut Vec<
             }
             "anyOf" => (!list(says).iter().any(|one| fits(one, root, value)))
                 .then(|| "fits nothing of what is possible".into()),
+            "oneOf" => (list(says).iter().filter(|one| fits(one, root, value)).count() != 1)
+                .then(|| "does not fit exactly one of what is possible".into()),
             "allOf" => {
                 for one in list(says) {
                     check(one, root, value, at, found);

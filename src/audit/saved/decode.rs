@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::shapes::{self, Few, Moment};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Tags};
-use crate::model::group::UnreadableRule;
+use crate::model::group::{NODE_PORTS, UnreadableRule};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Packets, Peer, Rule, RuleError};
 use crate::model::text::quoted;
@@ -181,6 +181,17 @@ pub(super) fn cluster(cluster: &shapes::Cluster) -> Result<Cluster, String> {
             == Some("ipv6"),
         is_local: cluster.outpost_config.is_some(),
     })
+}
+
+/// Where the cluster's `NodePorts` are; `None`: where Kubernetes has them by itself.
+pub(super) fn node_ports(cluster: &shapes::Cluster) -> Result<Option<(u16, u16)>, String> {
+    let range = cluster.kube_api_server_config.as_ref().and_then(|config| config.service_node_port_range.as_ref());
+    let Some(shapes::PortRange { min_port, max_port }) = range else { return Ok(None) };
+    let port = |port: Option<i64>| port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    match (port(*min_port), port(*max_port)) {
+        (Some(first), Some(last)) if first <= last => Ok(Some((first, last)).filter(|range| *range != NODE_PORTS)),
+        _ => Err("`serviceNodePortRange` is no range of ports from 1 to 65535".to_owned()),
+    }
 }
 
 /// Without the groups of its launch template.

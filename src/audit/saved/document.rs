@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAc
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
-use super::kind::{Kind, is_token};
+use super::kind::{Kind, Only, is_token};
 use crate::model::text::quoted;
 
 /// Lists in lists, as `--query 'Reservations[*].Instances'` prints them.
@@ -93,7 +93,6 @@ fn object<'t>(
     let keys = Keys::of(document).map_err(|error| Trouble::Broken(error.to_string()))?;
     let mut top = Top { kinds: Vec::new(), is_cut: keys.is_cut };
     for (key, kind, raw) in &keys.known {
-        let is_one = matches!(kind, Kind::Cluster | Kind::NodeGroup | Kind::Identity);
         let is_of_kind = match kind {
             // Other services list their clusters by ARN under another key, and describe them under this one.
             Kind::Clusters => !raw.get().contains("\"clusterArn\""),
@@ -106,8 +105,9 @@ fn object<'t>(
         if *kind == Kind::Other {
             continue;
         }
-        if is_one {
-            take(Item { kind: *kind, json: raw.get(), line: lines.of(raw.get()) })?;
+        let only = kind.only_item().map(|only| if only == Only::Document { document } else { raw.get() });
+        if let Some(json) = only {
+            take(Item { kind: *kind, json, line: lines.of(json) })?;
         } else if raw.get() != "null" {
             items(raw.get(), key, &mut |json| take(Item { kind: *kind, json, line: lines.of(json) }))?;
         }

@@ -7,11 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::slice;
 
 use super::kind::Kind;
+pub(crate) use super::known::{KnownGroup, KnownList};
+use super::planned::{self, Joined, Planned, PlannedCluster};
 use super::store::{Hints, Presence, Saved, SavedNodes, Template};
+use super::trails::KnownTrail;
 use crate::cluster::names::{self, Names};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Rules};
 use crate::model::group::UnreadableRule;
 use crate::model::ids::{Arn, Location};
+use crate::model::network::Network;
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::model::text::{count, quoted};
@@ -19,24 +23,6 @@ use crate::report::audit::{MissingInput, Origin};
 
 /// What stands for an account or a region that nothing names.
 pub(crate) const UNKNOWN: &str = "unknown";
-
-/// A group of which the rules are known.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KnownGroup {
-    pub(crate) facts: GroupFacts,
-    pub(crate) rules: Vec<Rule>,
-    pub(crate) unreadable: Vec<UnreadableRule>,
-}
-
-/// A prefix list, as far as it was saved.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KnownList {
-    pub(crate) owner: String,
-    pub(crate) name: String,
-    pub(crate) state: String,
-    /// `None`: its entries were not saved.
-    pub(crate) entries: Option<Addresses>,
-}
 
 /// Everything, joined.
 #[derive(Debug, Default)]
@@ -58,8 +44,14 @@ pub struct Facts {
     pub(crate) associations: BTreeMap<String, BTreeSet<String>>,
     /// Groups, each with a group that its rules name over a peering that is gone.
     pub(crate) stale: BTreeSet<(String, String)>,
+    /// Groups that load balancers name.
+    pub(crate) named_elsewhere: BTreeSet<String>,
+    pub(crate) trails: Vec<KnownTrail>,
+    pub(crate) network: Network,
     pub(crate) lists: BTreeMap<String, KnownList>,
     pub(crate) clusters: Vec<(Location, Cluster)>,
+    /// Where `NodePorts` are in clusters that moved them.
+    pub(crate) node_ports: BTreeMap<(Location, String), (u16, u16)>,
     /// Clusters of which nothing was saved but what names them.
     pub(crate) undescribed: BTreeSet<String>,
     /// Launch templates of node groups that were not saved: what names each, and the group.
@@ -68,6 +60,8 @@ pub struct Facts {
     pub(crate) without_nodes: BTreeSet<String>,
     /// Groups that are attached somewhere, and whose rules were not saved.
     pub(crate) without_rules: BTreeSet<String>,
+    /// What is not there yet, out of plans.
+    pub(crate) planned: Planned,
     /// Where each group was read.
     pub(crate) origins: BTreeMap<String, Origin>,
     pub(crate) warnings: Vec<String>,
@@ -82,17 +76,23 @@ impl Facts {
             warnings: saved.warnings(),
             origins: saved.origins.clone(),
             kinds: saved.kinds.clone(),
+            trails: saved.trails.known(),
             ..Self::default()
         };
         facts.has_interfaces = saved.is_whole(Kind::Interfaces);
         facts.has_instances = saved.is_whole(Kind::Instances);
         facts.has_vpcs = saved.is_whole(Kind::Vpcs);
+        facts.warnings.extend(another_caller(&saved));
         facts.groups(&saved);
-        facts.clusters(&saved);
         facts.lists(&saved);
-        let Saved { interfaces, instances, vpcs, associations, stale, .. } = saved;
+        facts.vpcs.clone_from(&saved.vpcs);
+        let planned = planned::join(&mut facts.before_plans(), &saved.plans);
+        facts.clusters(&saved, planned);
+        let Saved { interfaces, instances, associations, stale, network, named_elsewhere, .. } = saved;
+        facts.named_elsewhere = named_elsewhere;
+        facts.network = network.joined(|kind| facts.is_whole(kind));
         (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
-        (facts.vpcs, facts.associations, facts.stale) = (vpcs, associations, stale);
+        (facts.associations, facts.stale) = (associations, stale);
         facts.index();
         facts
     }
@@ -173,11 +173,41 @@ impl Facts {
         self.without_rules = attached.filter(|id| !self.groups.contains_key(*id)).cloned().collect();
     }
 
-    fn clusters(&mut self, saved: &Saved) {
+    fn before_plans(&mut self) -> Joined<'_> {
+        let Self { groups, vpcs, lists, origins, warnings, planned, .. } = self;
+        Joined { groups, vpcs, lists, origins, warnings, planned }
+    }
+
+    /// Those of plans stand beside those that were saved. One that is there has the groups that the plan gives it.
+    fn planned_clusters(&mut self, place: &Places<'_>, planned: Vec<PlannedCluster>) {
+        for PlannedCluster { cluster, region } in planned {
+            if let Some((_, known)) = self.clusters.iter_mut().find(|(_, known)| known.name == cluster.name) {
+                known.control_plane_groups.extend(cluster.control_plane_groups);
+                known.control_plane_groups.sort();
+                known.control_plane_groups.dedup();
+                let names: BTreeSet<String> = known.node_groups.iter().map(|nodes| nodes.name.clone()).collect();
+                let new = cluster.node_groups.into_iter().filter(|nodes| !names.contains(&nodes.name));
+                known.node_groups.extend(new);
+                continue;
+            }
+            let mut location = place.of_cluster(&cluster);
+            if let Some(region) = region.filter(|_| location.region == UNKNOWN) {
+                location.region = region;
+            }
+            if cluster.cluster_group.is_none() {
+                self.planned.clusters.insert(cluster.name.clone());
+            }
+            self.clusters.push((location, cluster));
+        }
+    }
+
+    fn clusters(&mut self, saved: &Saved, planned: Vec<PlannedCluster>) {
         let place = Places::of(saved);
         for cluster in &saved.clusters {
             let mut cluster = cluster.clone();
             let location = place.of_cluster(&cluster);
+            let moved = saved.node_ports.get(&(cluster.name.clone(), cluster.arn.clone()));
+            self.node_ports.extend(moved.map(|range| ((location.clone(), cluster.name.clone()), *range)));
             let is_its = |nodes: &&SavedNodes| {
                 let arn = nodes.arn.as_deref().and_then(Arn::parse);
                 nodes.cluster == cluster.name
@@ -191,7 +221,8 @@ impl Facts {
             cluster.node_groups = nodes;
             self.clusters.push((location, cluster));
         }
-        let described: BTreeSet<&String> = saved.clusters.iter().map(|cluster| &cluster.name).collect();
+        self.planned_clusters(&place, planned);
+        let described: BTreeSet<String> = self.clusters.iter().map(|(_, cluster)| cluster.name.clone()).collect();
         let interfaces: Vec<Interface> = saved.interfaces.values().cloned().collect();
         let instances: Vec<Instance> = saved.instances.values().cloned().collect();
         let facts = || self.groups.values().map(|group| &group.facts);
@@ -200,7 +231,7 @@ impl Facts {
         let locations: BTreeSet<&Location> = self.clusters.iter().map(|(location, _)| location).collect();
         let is_listed =
             |name: &String| locations.len() > 1 || !saved.is_whole(Kind::Clusters) || saved.names.contains(name);
-        let ordinary = ordinary.into_iter().filter(|_| saved.clusters.is_empty());
+        let ordinary = ordinary.into_iter().filter(|_| described.is_empty());
         let of_nodes = saved.nodes.iter().map(|nodes| nodes.cluster.clone());
         let named: BTreeSet<String> = by_aws
             .into_iter()
@@ -294,6 +325,23 @@ impl Facts {
             self.groups_of.entry(group.facts.vpc.clone()).or_default().push(id.clone());
         }
     }
+}
+
+/// Where the answers are of other accounts than the one that was asked as.
+fn another_caller(saved: &Saved) -> Option<String> {
+    let (caller, more) = (saved.accounts.first()?, saved.accounts.len() > 1);
+    let arns = saved.clusters.iter().filter_map(|cluster| cluster.arn.as_deref().and_then(Arn::parse));
+    let owners: BTreeSet<&str> = arns.map(|arn| arn.account).collect();
+    let is_other = !more && !owners.is_empty() && !owners.contains(caller.as_str());
+    let others: Vec<String> = owners.iter().map(|owner| quoted(owner)).collect();
+    is_other.then(|| {
+        format!(
+            "`get-caller-identity` was saved as account {}, and the clusters are of {}: \
+             are these files of one account?",
+            quoted(caller),
+            others.join(", ")
+        )
+    })
 }
 
 /// The rules of a group, and whether two answers differ about them.

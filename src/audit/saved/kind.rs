@@ -35,13 +35,33 @@ words! {
         NodeGroup = "nodegroup",
         /// `aws sts get-caller-identity`
         Identity = "caller-identity",
+        /// `aws cloudtrail describe-trails`
+        Trails = "trails",
+        /// `aws cloudtrail get-trail-status`
+        TrailStatus = "trail-status",
+        /// `aws cloudtrail get-event-selectors`
+        EventSelectors = "event-selectors",
+        /// `aws ec2 describe-subnets`
+        Subnets = "subnets",
+        /// `aws ec2 describe-route-tables`
+        RouteTables = "route-tables",
+        /// `aws ec2 describe-internet-gateways`
+        Gateways = "internet-gateways",
+        /// `aws ec2 describe-network-acls`
+        NetworkAcls = "network-acls",
+        /// `aws ec2 describe-stale-security-groups`
+        Stale = "stale-security-groups",
+        /// `aws elbv2 describe-load-balancers`
+        LoadBalancers = "load-balancers",
+        /// `terraform show -json`
+        Plan = "terraform-plan",
         /// Something else of AWS's that is of no use here, or not yet.
         Other = "other",
     }
 }
 
 /// How a document is recognised: a key at its top, and what it is.
-const KEYS: [(&str, Kind); 24] = [
+const KEYS: [(&str, Kind); 29] = [
     ("SecurityGroups", Kind::Groups),
     ("SecurityGroupRules", Kind::Rules),
     ("NetworkInterfaces", Kind::Interfaces),
@@ -56,23 +76,35 @@ const KEYS: [(&str, Kind); 24] = [
     ("nodegroups", Kind::NodeGroups),
     ("nodegroup", Kind::NodeGroup),
     ("Account", Kind::Identity),
-    ("Subnets", Kind::Other),
-    ("RouteTables", Kind::Other),
-    ("InternetGateways", Kind::Other),
-    ("NetworkAcls", Kind::Other),
-    ("LoadBalancers", Kind::Other),
+    ("trailList", Kind::Trails),
+    ("IsLogging", Kind::TrailStatus),
+    ("TrailARN", Kind::EventSelectors),
+    ("Trails", Kind::Other),
+    ("format_version", Kind::Plan),
+    ("Subnets", Kind::Subnets),
+    ("RouteTables", Kind::RouteTables),
+    ("InternetGateways", Kind::Gateways),
+    ("NetworkAcls", Kind::NetworkAcls),
+    ("LoadBalancers", Kind::LoadBalancers),
     ("LaunchTemplates", Kind::Other),
     ("AutoScalingGroups", Kind::Other),
     ("Regions", Kind::Other),
-    ("StaleSecurityGroupSet", Kind::Other),
+    ("StaleSecurityGroupSet", Kind::Stale),
     ("SecurityGroupReferenceSet", Kind::Other),
 ];
+
+/// Where the only item of a document stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Only {
+    UnderKey,
+    Document,
+}
 
 /// A key at the top of an answer that says that there is more to it.
 const TOKENS: [&str; 4] = ["NextToken", "nextToken", "NextMarker", "Marker"];
 
 /// Keys that only one kind of thing has: how the items of a bare list say what they are, and which of them are needed.
-const SIGNS: [(&[&str], Kind); 10] = [
+const SIGNS: [(&[&str], Kind); 14] = [
     (&["SecurityGroupRuleId", "IsEgress"], Kind::Rules),
     (&["GroupId", "IpPermissions"], Kind::Groups),
     (&["NetworkInterfaceId", "Groups", "VpcId"], Kind::Interfaces),
@@ -81,6 +113,10 @@ const SIGNS: [(&[&str], Kind); 10] = [
     (&["LaunchTemplateId", "LaunchTemplateData"], Kind::Templates),
     (&["PrefixListId", "PrefixListName"], Kind::Lists),
     (&["VpcId", "CidrBlockAssociationSet"], Kind::Vpcs),
+    (&["RouteTableId", "Routes"], Kind::RouteTables),
+    (&["NetworkAclId", "IsDefault"], Kind::NetworkAcls),
+    (&["InternetGatewayId", "Attachments"], Kind::Gateways),
+    (&["SubnetId", "MapPublicIpOnLaunch"], Kind::Subnets),
     (&["nodegroupName", "clusterName"], Kind::NodeGroup),
     (&["name", "resourcesVpcConfig"], Kind::Cluster),
 ];
@@ -105,7 +141,25 @@ impl Kind {
 
     /// Whether a document with these keys is of this kind: another has a key of that name, too.
     pub(super) fn is_of(self, keys: &[String]) -> bool {
-        self != Self::Identity || keys.iter().any(|name| name == "UserId")
+        let has = |wanted: &str| keys.iter().any(|name| name == wanted);
+        match self {
+            Self::Identity => has("UserId"),
+            // A network ACL alone has entries of its own.
+            Self::Entries => !has("NetworkAclId"),
+            Self::Plan => has("resource_changes") || has("planned_values") || has("values"),
+            Self::EventSelectors => has("EventSelectors") || has("AdvancedEventSelectors"),
+            _ => true,
+        }
+    }
+
+    /// What of a document is one item: a thing under the kind's key, or the document itself. `None`: there is a list under
+    /// the key.
+    pub(super) fn only_item(self) -> Option<Only> {
+        match self {
+            Self::Cluster | Self::NodeGroup | Self::Identity | Self::TrailStatus => Some(Only::UnderKey),
+            Self::EventSelectors | Self::Plan => Some(Only::Document),
+            _ => None,
+        }
     }
 
     /// The command that prints it; what stands in capitals is to be filled in.
@@ -125,6 +179,16 @@ impl Kind {
             Self::NodeGroups => "aws eks list-nodegroups --cluster-name NAME",
             Self::NodeGroup => "aws eks describe-nodegroup --cluster-name NAME --nodegroup-name NODES",
             Self::Identity => "aws sts get-caller-identity",
+            Self::Trails => "aws cloudtrail describe-trails",
+            Self::TrailStatus => "aws cloudtrail get-trail-status --name TRAIL",
+            Self::EventSelectors => "aws cloudtrail get-event-selectors --trail-name TRAIL",
+            Self::Subnets => "aws ec2 describe-subnets",
+            Self::RouteTables => "aws ec2 describe-route-tables",
+            Self::Gateways => "aws ec2 describe-internet-gateways",
+            Self::NetworkAcls => "aws ec2 describe-network-acls",
+            Self::Stale => "aws ec2 describe-stale-security-groups --vpc-id VPC",
+            Self::LoadBalancers => "aws elbv2 describe-load-balancers",
+            Self::Plan => "terraform show -json PLAN",
             Self::Other => "",
         }
     }
@@ -143,7 +207,8 @@ mod tests {
     fn each_kind_has_a_key_and_a_command() {
         for kind in Kind::ALL {
             assert!(KEYS.iter().any(|(_, known)| *known == kind), "{kind:?}");
-            assert_eq!(kind.command().starts_with("aws "), kind != Kind::Other, "{kind:?}");
+            let is_of_aws = kind != Kind::Other && kind != Kind::Plan;
+            assert_eq!(kind.command().starts_with("aws "), is_of_aws, "{kind:?}");
         }
     }
 }

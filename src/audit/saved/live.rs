@@ -21,6 +21,7 @@ use crate::cluster::names;
 use crate::model::error::CloudError;
 use crate::model::facts::{Instances, NodeGroups, Selector};
 use crate::model::ids::Location;
+use crate::model::network::Network;
 use crate::model::text::{count, plain};
 use crate::ports::{Ec2, Eks};
 use crate::report::audit::MissingInput;
@@ -114,6 +115,8 @@ impl Reading {
             });
         }
         let mut facts = Facts::of(self.saved);
+        // The guard's doors tell no public addresses and no routes, so nobody knows whether anything can be reached.
+        facts.network = Network::default();
         facts.without_nodes = self.without_nodes;
         facts.unread = Some(self.unread);
         facts

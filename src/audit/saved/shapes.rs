@@ -69,6 +69,8 @@ macro_rules! ec2 {
     };
 }
 
+pub(super) use ec2;
+
 /// A shape of EKS.
 macro_rules! eks {
     ($($name:ident { $($field:ident: $kind:ty,)+ })+) => {
@@ -82,7 +84,7 @@ macro_rules! eks {
     };
 }
 
-type Text = Option<String>;
+pub(super) type Text = Option<String>;
 
 ec2! {
     Tag {
@@ -204,6 +206,14 @@ ec2! {
         vpc_id: Text,
         state: Text,
     }
+    StaleGroup {
+        group_id: Text,
+        stale_ip_permissions: Few<Permission>,
+        stale_ip_permissions_egress: Few<Permission>,
+    }
+    LoadBalancer {
+        security_groups: Few<String>,
+    }
     LaunchTemplateVersion {
         launch_template_id: Text,
         launch_template_name: Text,
@@ -232,6 +242,14 @@ eks! {
         remote_network_config: Option<RemoteNetworks>,
         outpost_config: Option<serde::de::IgnoredAny>,
         identity: Option<Identity>,
+        kube_api_server_config: Option<ApiServerConfig>,
+    }
+    ApiServerConfig {
+        service_node_port_range: Option<PortRange>,
+    }
+    PortRange {
+        min_port: Option<i64>,
+        max_port: Option<i64>,
     }
     VpcConfig {
         vpc_id: Text,

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::kind::Kind;
+use super::network::SavedNetwork;
+use super::plan::Plan;
+use super::trails::SavedTrails;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup};
 use crate::model::group::UnreadableRule;
 use crate::model::region::Addresses;
@@ -71,6 +74,8 @@ pub struct Saved {
     pub(super) unreadable: Vec<(String, UnreadableRule)>,
     /// Groups, each with a group that its rules name over a peering that is gone.
     pub(super) stale: BTreeSet<(String, String)>,
+    /// Groups that something names which is no rule.
+    pub(super) named_elsewhere: BTreeSet<String>,
     pub(super) rule_owners: BTreeMap<String, String>,
     pub(super) interfaces: BTreeMap<String, Interface>,
     /// The names of groups that interfaces mention.
@@ -82,7 +87,12 @@ pub struct Saved {
     pub(super) associations: BTreeMap<String, BTreeSet<String>>,
     pub(super) templates: Vec<Template>,
     pub(super) clusters: Vec<Cluster>,
+    /// Where `NodePorts` are in clusters that moved them, by name and ARN.
+    pub(super) node_ports: BTreeMap<(String, Option<String>), (u16, u16)>,
     pub(super) nodes: Vec<SavedNodes>,
+    pub(super) trails: SavedTrails,
+    pub(super) network: SavedNetwork,
+    pub(super) plans: Vec<Plan>,
     /// Of `list-clusters`.
     pub(super) names: BTreeSet<String>,
     /// Of `get-caller-identity`.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::decode;
 use super::document::Item;
 use super::kind::Kind;
+use super::plan;
 use super::shapes;
 use super::store::{Saved, SavedList, SavedNodes, Template};
 use crate::audit::source::Source;
@@ -47,6 +48,24 @@ pub(super) fn take(saved: &mut Saved, source: &Source, item: &Item<'_>) -> Resul
             saved.accounts.insert(account);
             Ok(())
         }
+        Kind::Plan => {
+            let plan = plan::read(item.json, Origin { file: source.path(), line: item.line })?;
+            saved.plans.push(plan);
+            Ok(())
+        }
+        Kind::Stale => stale(saved, item),
+        Kind::LoadBalancers => {
+            let shape: shapes::LoadBalancer = read(item.json)?;
+            saved.named_elsewhere.extend(shape.security_groups.iter().cloned());
+            Ok(())
+        }
+        Kind::Subnets => saved.network.subnet(item.json),
+        Kind::RouteTables => saved.network.table(item.json),
+        Kind::Gateways => saved.network.gateway(item.json),
+        Kind::NetworkAcls => saved.network.acl(item.json),
+        Kind::Trails => saved.trails.describe(item.json),
+        Kind::TrailStatus => saved.trails.status(&source.file_name(), item.json),
+        Kind::EventSelectors => saved.trails.select(item.json),
         Kind::NodeGroups | Kind::Other => Ok(()),
     }
 }
@@ -133,6 +152,7 @@ fn interface(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let shape: shapes::NetworkInterface = read(item.json)?;
     let facts = decode::interface(&shape);
     needed(&facts.id, Resource::Interface)?;
+    saved.network.interface(item.json)?;
     let region = shape.availability_zone.as_deref().and_then(region_of_zone);
     seen(saved, &facts.vpc, "", Some(&facts.owner), region.as_ref());
     for group in shape.groups.iter() {
@@ -230,6 +250,17 @@ fn list_in(name: &str) -> Option<String> {
     candidates.find(|id| Resource::PrefixList.is_id(id))
 }
 
+/// What a group names that is gone, over a peering that is there.
+fn stale(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
+    let shape: shapes::StaleGroup = read(item.json)?;
+    let group = decode::text(shape.group_id.as_ref());
+    needed(&group, Resource::Group)?;
+    let permissions = shape.stale_ip_permissions.iter().chain(shape.stale_ip_permissions_egress.iter());
+    let peers = permissions.flat_map(|permission| permission.user_id_group_pairs.iter());
+    saved.stale.extend(peers.filter_map(|peer| Some((group.clone(), peer.group_id.clone()?))));
+    Ok(())
+}
+
 fn association(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let shape: shapes::VpcAssociation = read(item.json)?;
     if let (Some("associated"), Some(group), Some(vpc)) = (shape.state.as_deref(), shape.group_id, shape.vpc_id) {
@@ -253,6 +284,7 @@ fn template(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
 fn cluster(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let shape: shapes::Cluster = read(item.json)?;
     let cluster = decode::cluster(&shape)?;
+    let node_ports = decode::node_ports(&shape)?;
     if cluster.name.is_empty() {
         return Err("the cluster has no `name`".to_owned());
     }
@@ -263,10 +295,16 @@ fn cluster(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let arn = cluster.arn.as_deref().and_then(Arn::parse);
     let account = arn.map(|arn| arn.account.to_owned());
     seen(saved, &cluster.vpc, "", account.as_ref(), region_of(cluster.arn.as_deref()).as_ref());
+    let key = (cluster.name.clone(), cluster.arn.clone());
     match saved.clusters.iter().find(|known| known.name == cluster.name && known.arn == cluster.arn) {
-        Some(known) if *known != cluster => saved.differs(Kind::Cluster, &cluster.name),
+        Some(known) if *known != cluster || saved.node_ports.get(&key).copied() != node_ports => {
+            saved.differs(Kind::Cluster, &cluster.name);
+        }
         Some(_) => {}
-        None => saved.clusters.push(cluster),
+        None => {
+            saved.node_ports.extend(node_ports.map(|range| (key, range)));
+            saved.clusters.push(cluster);
+        }
     }
     Ok(())
 }

@@ -112,6 +112,9 @@ fn one(found: &AuditFinding, style: Style, out: &mut String) {
     if let Some(detail) = found.detail.as_deref().filter(|detail| *detail != found.reason) {
         line(detail);
     }
+    if let Some(reachable) = &found.reachable {
+        line(&reachable.path);
+    }
     if let Some(fix) = &found.fix {
         let is_forbidden = found.verdict == Verdict::Revoke && found.action == Action::WouldRevoke;
         let if_so = if is_forbidden || !found.is_fixed_by_command() { "" } else { "if nobody needs it: " };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::{Direction, Packets, Peer, Rule, RuleError};
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Rule"))]
 #[serde(deny_unknown_fields)]
 struct WireRule {
     #[serde(default)]
@@ -37,6 +38,7 @@ type Number = Option<i64>;
 
 /// Exactly one of the first three.
 #[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Peer"))]
 #[serde(deny_unknown_fields)]
 struct WirePeer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,6 +128,18 @@ impl TryFrom<WirePeer> for Peer {
             WirePeer { group: Some(id), cidr: None, prefix_list: None, owner } => Ok(Self::Group { id, owner }),
             _ => Err(RuleError::Peer),
         }
+    }
+}
+
+/// A rule is described by what stands for it on the wire.
+#[cfg(test)]
+impl schemars::JsonSchema for Rule {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        WireRule::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        WireRule::json_schema(generator)
     }
 }
 

@@ -28,6 +28,7 @@ pub struct OldAudit {
 
 /// A finding of an old audit, as much of it as is compared and shown.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OldFinding {
     /// Equal for the same finding.
     pub fingerprint: String,
@@ -54,6 +55,7 @@ pub struct OldFinding {
 
 /// A finding that is there still, and is worse or milder.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ChangedFinding<'a> {
     /// As it is now.
     pub fingerprint: &'a str,
@@ -68,9 +70,11 @@ pub struct ChangedFinding<'a> {
 
 /// The difference.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Comparison<'a> {
     /// The fingerprints of what was not there.
     #[serde(serialize_with = "fingerprints")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub new: Vec<&'a AuditFinding>,
     /// What is not there any more.
     pub gone: Vec<&'a OldFinding>,

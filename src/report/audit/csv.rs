@@ -12,9 +12,10 @@ use super::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule};
 use crate::model::rule::Rule;
 use crate::model::text::{lines, plain};
 use crate::policy::model::Severity;
+use crate::policy::reach::Reachable;
 use crate::report::finding::PortionRecord;
 
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 23] = [
     "account",
     "region",
     "clusters",
@@ -36,6 +37,8 @@ const COLUMNS: [&str; 21] = [
     "detail",
     "fix",
     "fingerprint",
+    "reachable",
+    "path",
 ];
 
 /// With a heading.
@@ -111,6 +114,8 @@ fn of_rule(
             rule.detail.clone().unwrap_or_default(),
             found.and_then(|found| found.fix.clone()).unwrap_or_default(),
             found.map(|found| found.fingerprint.clone()).unwrap_or_default(),
+            reachable(found, |reachable| reachable.now.word()),
+            reachable(found, |reachable| &reachable.path),
         ]
     };
     portions.into_iter().map(line).collect()
@@ -141,7 +146,13 @@ fn of_finding(found: &AuditFinding) -> [String; COLUMNS.len()] {
         found.detail.clone().unwrap_or_default(),
         found.fix.clone().unwrap_or_default(),
         found.fingerprint.clone(),
+        reachable(Some(found), |reachable| reachable.now.word()),
+        reachable(Some(found), |reachable| &reachable.path),
     ]
+}
+
+fn reachable(found: Option<&AuditFinding>, of: impl Fn(&Reachable) -> &str) -> String {
+    found.and_then(|found| found.reachable.as_ref()).map(of).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

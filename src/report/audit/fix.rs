@@ -29,6 +29,11 @@ pub(super) fn fix(
                 redo::word(name)
             ))
         }
+        Subject::Check(Check::NoTrail) => Some(
+            "start the trail that is stopped, or have one log the management write events of this region: without it no \
+             guard is told of a change"
+                .to_owned(),
+        ),
         Subject::Rule(_) | Subject::Requirement(_) | Subject::Check(_) => None,
     }
 }

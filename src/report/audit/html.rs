@@ -80,6 +80,9 @@ struct Card {
     group: String,
     reason: String,
     detail: String,
+    /// Whether it can be reached now; and the path.
+    reachable: &'static str,
+    path: String,
     command: String,
     advice: String,
     controls: String,
@@ -219,6 +222,8 @@ fn card(found: &AuditFinding) -> Card {
         group: group.unwrap_or_default(),
         reason: shown(&found.reason),
         detail: found.detail.as_deref().filter(|detail| *detail != found.reason).map(shown).unwrap_or_default(),
+        reachable: found.reachable.as_ref().map(|reachable| reachable.now.word()).unwrap_or_default(),
+        path: found.reachable.as_ref().map(|reachable| shown(&reachable.path)).unwrap_or_default(),
         command,
         advice,
         controls: found.controls.join(", "),

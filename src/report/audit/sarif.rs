@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Audit, AuditFinding, AuditedLocation};
+use super::{Audit, AuditFinding, AuditedLocation, resource};
 use crate::model::text::{cut, lines};
 use crate::policy::model::Severity;
 
@@ -95,6 +95,9 @@ fn result(found: &AuditFinding, ids: &[&str]) -> Value {
     if let Some(detail) = found.detail.as_deref().filter(|detail| *detail != found.reason) {
         let _ = write!(said, "; {detail}");
     }
+    if let Some(reachable) = &found.reachable {
+        let _ = write!(said, "; {}", reachable.path);
+    }
     if let Some(fix) = &found.fix {
         let _ = write!(said, ". {fix}");
     }
@@ -105,10 +108,7 @@ fn result(found: &AuditFinding, ids: &[&str]) -> Value {
         Some(origin) => (uri(&origin.file), origin.line.max(1)),
         None => (uri(&format!("aws/{}/{}/{about}", found.account, found.region)), 1),
     };
-    let name = match &found.group {
-        Some(group) => format!("arn:aws:ec2:{}:{}:security-group/{}", found.region, found.account, group.id),
-        None => format!("arn:aws:eks:{}:{}:cluster/{about}", found.region, found.account),
-    };
+    let name = resource::main(found).arn;
     json!({
         "ruleId": found.check_id(),
         "ruleIndex": ids.iter().position(|id| *id == found.check_id()),
@@ -121,7 +121,7 @@ fn result(found: &AuditFinding, ids: &[&str]) -> Value {
         "partialFingerprints": {"primaryLocationLineHash": found.fingerprint},
         "properties": {
             "verdict": found.verdict, "severity": found.severity, "action": found.action, "clusters": found.clusters,
-            "rule": found.rule.as_ref().map(|rule| rule.id.as_str()),
+            "rule": found.rule.as_ref().map(|rule| rule.id.as_str()), "reachable": found.reachable,
         },
     })
 }
@@ -145,9 +145,14 @@ fn text(text: &str) -> String {
 }
 
 /// A path as a reference: everything but letters, digits and a few marks is escaped.
+/// `./a` is `a`: the same file in the same place stays the same alert.
 fn uri(path: &str) -> String {
     let mut uri = String::new();
-    for byte in path.bytes() {
+    let mut short = path;
+    while let Some(rest) = short.strip_prefix("./") {
+        short = rest.trim_start_matches('/');
+    }
+    for byte in short.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             uri.push(char::from(byte));
         } else {
@@ -169,6 +174,8 @@ mod tests {
             ("my files/ü.json", "my%20files/%C3%BC.json"),
             ("/tmp/a b", "file:///tmp/a%20b"),
             ("C:/a", "C%3A/a"),
+            ("./saved/a.json", "saved/a.json"),
+            (".//./a", "a"),
         ] {
             assert_eq!(uri(path), expected);
         }

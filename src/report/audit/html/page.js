@@ -8,6 +8,7 @@
     verdict: element.dataset.verdict,
     rank: Number(element.dataset.rank),
     check: element.dataset.check,
+    reachable: element.dataset.reachable,
     text: element.textContent.toLowerCase(),
   }));
   const sections = [...document.querySelectorAll("section.cluster")];
@@ -20,12 +21,13 @@
     const verdict = byId("verdict").value;
     const rank = Number(byId("severity").value);
     const check = checks.value;
-    const isFiltered = words.length > 0 || verdict || rank > 0 || check;
+    const reachable = byId("reachable").value;
+    const isFiltered = words.length > 0 || verdict || rank > 0 || check || reachable;
     const shown = new Set();
     let count = 0;
     for (const finding of findings) {
       const fits = (!verdict || finding.verdict === verdict) && finding.rank >= rank &&
-        (!check || finding.check === check) && words.every((word) => finding.text.includes(word));
+        (!check || finding.check === check) && (!reachable || finding.reachable === reachable) && words.every((word) => finding.text.includes(word));
       if (finding.element.hidden === fits) finding.element.hidden = !fits;
       if (fits) {
         count += 1;
@@ -37,7 +39,7 @@
     }
     byId("shown").textContent = `${count} of ${findings.length} findings`;
   };
-  for (const id of ["words", "verdict", "severity", "check"]) {
+  for (const id of ["words", "verdict", "severity", "check", "reachable"]) {
     byId(id).addEventListener("input", apply);
   }
   byId("filters").addEventListener("submit", (event) => event.preventDefault());

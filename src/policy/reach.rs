@@ -1,0 +1,218 @@
+//! Whether what a rule lets in from the internet gets to an interface of the group now: addresses, routes, Block Public
+//! Access, network ACLs. It is said beside a verdict and never changes one: an address is one call away.
+//!
+//! Must not: say no because of something that was not read.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::network::{Acl, AclEntry, Face, Network, RouteTable, Subnet};
+use crate::model::region::{Addresses, Piece, Traffic, cut_out};
+use crate::model::text::plain;
+use crate::model::words;
+
+/// Ports that answers go to.
+const ANSWERS: (u16, u16) = (1024, u16::MAX);
+/// Kinds of interfaces that lead clients from outside to targets without addresses of their own.
+const LEADING: [(&str, &str); 2] =
+    [("network_load_balancer", "network load balancer"), ("global_accelerator_managed", "Global Accelerator")];
+/// Pieces that a rule is cut into by a network ACL; more are not followed.
+const MAX_PIECES: usize = 4_096;
+
+words! {
+    /// Whether it is, as far as is known. Ordered from harmless to not.
+    pub enum Now {
+        /// Surely not directly.
+        No = "no",
+        /// Nobody knows.
+        Unknown = "unknown",
+        /// It is.
+        Yes = "yes",
+    }
+}
+
+/// The answer, and the path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Reachable {
+    /// Whether it is.
+    pub now: Now,
+    /// The way in, or what stands in it, in words.
+    pub path: String,
+}
+
+/// What stands in the way to one interface, and what is not known of it.
+#[derive(Default)]
+struct Way {
+    blocks: Vec<String>,
+    unknown: Vec<&'static str>,
+}
+
+/// Whether these clients get to the group with this traffic.
+pub fn of(network: &Network, group: &str, clients: &Addresses, traffic: &Traffic) -> Reachable {
+    let at = network.of_group.get(group).map(Vec::as_slice).unwrap_or_default();
+    let all = at.iter().filter_map(|at| network.faces.get(*at));
+    // Interfaces of one subnet with the same kinds of addresses are reached alike.
+    let mut kinds: BTreeMap<_, &Face> = BTreeMap::new();
+    for face in all {
+        let kind = (&face.vpc, &face.subnet, face.public_v4.is_some(), face.v6.is_some(), face.denies_gateways);
+        kinds.entry(kind).or_insert(face);
+    }
+    let mut ways: Vec<(&Face, Way)> = Vec::new();
+    for face in kinds.into_values() {
+        for (family, clients) in clients.by_family().iter().enumerate().filter(|(_, clients)| !clients.is_empty()) {
+            let is_v6 = family == 1;
+            let way = way(network, face, is_v6, clients, traffic);
+            if way.blocks.is_empty() && way.unknown.is_empty() {
+                let address = if is_v6 { &face.v6 } else { &face.public_v4 };
+                let address = plain(address.as_deref().unwrap_or_default());
+                return said(Now::Yes, format!("reachable now through {}, {address}", plain(&face.id)));
+            }
+            ways.push((face, way));
+        }
+    }
+    if let Some((_, way)) = ways.iter().find(|(_, way)| way.blocks.is_empty()) {
+        return said(Now::Unknown, format!("unknown: {}", way.unknown.join(", ")));
+    }
+    if !network.is_whole {
+        return said(Now::Unknown, "unknown: not all network interfaces are given".to_owned());
+    }
+    let nearest = ways.iter().min_by_key(|(_, way)| way.blocks.len());
+    let path = match nearest.map(|(face, way)| (plain(&face.id), way.blocks.as_slice())) {
+        None => "not reachable now: the group is attached to nothing, one attachment away".to_owned(),
+        Some((face, [one])) => format!("not directly reachable now: {one} ({face}), one change away"),
+        Some((face, many)) => {
+            format!("not directly reachable now: {} ({face}), {} changes away", many.join("; "), many.len())
+        }
+    };
+    said(Now::No, path)
+}
+
+fn said(now: Now, path: String) -> Reachable {
+    Reachable { now, path }
+}
+
+fn way(network: &Network, face: &Face, is_v6: bool, clients: &Addresses, traffic: &Traffic) -> Way {
+    let mut way = Way::default();
+    let subnet = network.subnets.as_ref().map(|subnets| subnets.get(&face.subnet));
+    if address(network, face, is_v6, subnet.flatten(), &mut way) {
+        return way;
+    }
+    match subnet {
+        Some(Some(Subnet { is_blocked: true, .. })) => {
+            way.blocks.push("VPC Block Public Access keeps it away".to_owned());
+        }
+        Some(Some(_)) => {}
+        Some(None) | None => way.unknown.push("subnets not given"),
+    }
+    let clients = match &network.tables {
+        None => {
+            way.unknown.push("route tables not given");
+            clients.clone()
+        }
+        Some(tables) => routed(network, tables, face, clients, &mut way),
+    };
+    match network.acls.as_deref().map(|acls| acl(acls, face)) {
+        Some(Some(found)) if !clients.is_empty() => {
+            if !lets_through(found, &clients, traffic) {
+                way.blocks.push(format!("network ACL {} denies it", plain(&found.id)));
+            }
+        }
+        Some(Some(_)) => {}
+        Some(None) | None => way.unknown.push("network ACLs not given"),
+    }
+    way
+}
+
+/// Whether nothing more is to be asked: something else may lead to it.
+fn address(network: &Network, face: &Face, is_v6: bool, subnet: Option<&Subnet>, way: &mut Way) -> bool {
+    let block = match (is_v6, &face.public_v4, &face.v6) {
+        (false, None, _) => Some("no public IPv4 address: an Elastic IP would be one"),
+        (true, _, None) => Some("no IPv6 address"),
+        (true, ..) if face.denies_gateways => Some("it denies the traffic of internet gateways"),
+        (true, ..) if subnet.is_some_and(|subnet| subnet.has_private_v6) => Some("its IPv6 addresses are private"),
+        _ => None,
+    };
+    let Some(block) = block else { return false };
+    let is_leading = |other: &&Face| other.vpc == face.vpc && LEADING.iter().any(|(kind, _)| *kind == other.kind);
+    // Of a load balancer with private addresses alone nobody outside knows.
+    let leads = |other: &Face| other.public_v4.is_some() || other.kind != LEADING[0].0;
+    if network.faces.iter().filter(is_leading).any(leads) {
+        way.unknown
+            .push("it has no public address, and a network load balancer or an accelerator of its VPC may lead to it");
+        return true;
+    }
+    way.blocks.push(block.to_owned());
+    false
+}
+
+/// The clients to whom the subnet has a route over an internet gateway.
+fn routed(network: &Network, tables: &[RouteTable], face: &Face, clients: &Addresses, way: &mut Way) -> Addresses {
+    let own = tables.iter().find(|table| table.subnets.contains(&face.subnet));
+    let Some(table) = own.or_else(|| tables.iter().find(|table| table.is_main && table.vpc == face.vpc)) else {
+        way.unknown.push("the route table of its subnet is not given");
+        return clients.clone();
+    };
+    if tables.iter().any(|table| table.is_of_gateway && table.vpc == face.vpc) {
+        way.unknown.push("what comes over the internet gateway is led through something else, such as a firewall");
+    }
+    let is_attached = |id: &str| {
+        id.starts_with("igw-")
+            && network.gateways.as_ref().is_none_or(|known| known.get(id).is_some_and(|vpcs| vpcs.contains(&face.vpc)))
+    };
+    let mut routes: Vec<_> = table.routes.iter().collect();
+    routes.sort_by_key(|route| std::cmp::Reverse(route.prefix_len));
+    let (mut rest, mut reached) = (clients.clone(), Addresses::default());
+    for route in routes {
+        match &route.to {
+            Some(to) => {
+                let here = rest.shared_with(to);
+                rest = rest.without(to);
+                if is_attached(&route.through) {
+                    reached = reached.with(&here);
+                }
+            }
+            None if is_attached(&route.through) => way.unknown.push("a route of its subnet goes to a prefix list"),
+            None => {}
+        }
+    }
+    if reached.is_empty() && !way.unknown.contains(&"a route of its subnet goes to a prefix list") {
+        way.blocks.push(format!("route table {} has no route to them over an internet gateway", plain(&table.id)));
+    }
+    reached
+}
+
+fn acl<'n>(acls: &'n [Acl], face: &Face) -> Option<&'n Acl> {
+    let own = acls.iter().find(|acl| acl.subnets.contains(&face.subnet));
+    own.or_else(|| acls.iter().find(|acl| acl.is_default && acl.vpc == face.vpc))
+}
+
+/// Whether something of it comes in, and its answers get out. An ACL knows no connections.
+fn lets_through(acl: &Acl, clients: &Addresses, traffic: &Traffic) -> bool {
+    let inbound = allowed(&acl.entries, false, clients.clone(), traffic.clone());
+    inbound.into_iter().any(|(clients, traffic)| {
+        let answers = |protocol| Traffic::ports(protocol, ANSWERS.0, ANSWERS.1);
+        let transport = [6, 17].into_iter().filter(|protocol| traffic.meets(&Traffic::ports(*protocol, 0, u16::MAX)));
+        let wanted: Vec<Traffic> = transport.map(answers).collect();
+        wanted.is_empty()
+            || wanted.into_iter().any(|answers| !allowed(&acl.entries, true, clients.clone(), answers).is_empty())
+    })
+}
+
+/// What of a region an ACL allows, in pieces.
+fn allowed(entries: &[AclEntry], is_egress: bool, peers: Addresses, traffic: Traffic) -> Vec<Piece> {
+    let (mut rest, mut found) = (vec![(peers, traffic)], Vec::new());
+    for entry in entries.iter().filter(|entry| entry.is_egress == is_egress) {
+        let (left, taken) = cut_out(rest, (&entry.peers, &entry.traffic));
+        found.extend(taken.into_iter().filter(|_| entry.is_allowed));
+        rest = left;
+        if rest.len() > MAX_PIECES {
+            break;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
