@@ -1,6 +1,6 @@
 """A stack of the real template in the emulated account, whose function is the real program.
 
-moto makes of the template what it knows: queues, topics, table, rules, log group, role and the function with its environment.
+moto makes of the template what it knows: queues, topics, table, rules, log group, role, and the function with its variables.
 It runs no function, so `invoke` leads to the program.
 """
 
