@@ -65,7 +65,7 @@ fn the_template_sets_every_variable_by_its_parameter() {
         let expected = match *parameter {
             "StateTable" => "true",
             "GuardMode" => "report",
-            _ => *default,
+            _ => default,
         };
         assert_eq!(given, expected, "template.yaml: the default of {parameter}");
     }
