@@ -17,9 +17,18 @@ BIN ?= bin
 
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
+SAM := .tools/sam/.installed-requirements
+CARGO_LAMBDA := .tools/lambda/.installed-requirements
+LINT := .tools/lint/.installed-requirements
+DEPLOY := .tools/sam/bin/python -m deploy
+
+# What is packed and deployed.
+STACK ?= eks-sg-guard
+ARCH ?= arm64
 
 .PHONY: help cli programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
-	advisories release venv clean
+	advisories release venv clean package deploy stop start status logs redrive remove \
+	demo-deployed deploy-lint
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,7 +93,7 @@ fmt: ## Format the Rust code
 # Formatting, and what rustfmt leaves as it is: long comments and texts.
 fmt-check:
 	cargo fmt --check
-	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches || \
+	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches deploy || \
 		{ echo "error: these lines have over 125 characters; rustfmt leaves comments and texts alone" >&2; exit 1; }
 
 lint: lint-core ## Clippy on everything, warnings denied
@@ -97,20 +106,52 @@ lint-core:
 template-lint: venv ## cfn-lint on the templates
 	.venv/bin/cfn-lint template.yaml member.yaml
 
+# Of the templates each check that is skipped says why, where it is skipped.
+deploy-lint: $(LINT) ## checkov on the templates, zizmor on the workflows
+	.tools/lint/bin/checkov --framework cloudformation --compact --quiet --skip-download -f template.yaml member.yaml
+	.tools/lint/bin/zizmor --offline .github
+
 deny: $(CARGO_DENY) ## Bans, licences and sources of the dependencies (deny.toml); needs no advisory database
 	.tools/bin/cargo-deny --locked check bans licenses sources
 
 advisories: $(CARGO_DENY) ## Known vulnerabilities of the dependencies; downloads the advisory database
 	.tools/bin/cargo-deny --locked check advisories
 
-release: ## Optimised programs for this machine, in target/release (to deploy: sam build)
+release: ## Optimised programs for this machine, in target/release (to deploy: make package)
 	cargo build --locked --release --bins
+
+package: $(SAM) $(CARGO_LAMBDA) ## The program for Lambda with its templates, in dist/ARCH (ARCH=arm64 or x86_64); many minutes
+	PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" $(DEPLOY) package $(ARCH)
+
+deploy: $(SAM) ## Deploy the package of ARCH as STACK; SET="NAME=VALUE …" sets parameters
+	$(DEPLOY) deploy --stack $(STACK) --arch $(ARCH) --set $(SET)
+
+stop: $(SAM) ## STACK changes nothing any more, in seconds; it goes on looking and notifying
+	$(DEPLOY) stop --stack $(STACK)
+
+start: $(SAM) ## Undo `make stop`
+	$(DEPLOY) start --stack $(STACK)
+
+status: $(SAM) ## How STACK is: mode, version, last event and sweep, what waits, what rings
+	@$(DEPLOY) status --stack $(STACK)
+
+logs: $(SAM) ## Records, warnings and errors of the last hour (HOURS=24: of a day; ALL=1: every line as it is)
+	@$(DEPLOY) logs --stack $(STACK) $(if $(HOURS),--hours $(HOURS)) $(if $(ALL),--all)
+
+redrive: $(SAM) ## Hand to the function once more what it failed on or never got (FROM=URL: of another queue)
+	$(DEPLOY) redrive --stack $(STACK) $(if $(FROM),--url $(FROM))
+
+remove: $(SAM) ## Delete STACK; its table and its log stay
+	$(DEPLOY) remove --stack $(STACK)
+
+demo-deployed: $(SAM) ## The deployed guard at work: first VPC=vpc-… CLUSTER=NAME, then GROUP=sg-…
+	$(DEPLOY) demo --stack $(STACK) $(if $(GROUP),--group $(GROUP)) $(if $(VPC),--vpc $(VPC)) $(if $(CLUSTER),--cluster $(CLUSTER))
 
 venv: $(VENV) ## Python tools for tests and demo, in .venv
 
 clean: ## Remove what was built and installed into the checkout
 	cargo clean
-	rm -rf .venv .tools
+	rm -rf .venv .tools dist
 
 # Made anew when the requirements change; every file is checked against its hash.
 $(VENV): tests/requirements.txt
@@ -120,6 +161,14 @@ $(VENV): tests/requirements.txt
 	@echo "Installing Python packages into .venv; this takes about half a minute."
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r tests/requirements.txt
+	@touch $@
+
+# Tools of their own versions, each in an environment of its own; every file is checked against its hash. All that is needed
+# stands in the list (--no-deps): pip cannot match extras with hashes by itself.
+.tools/%/.installed-requirements: deploy/%.txt
+	@echo "Installing $* into .tools/$*; this takes about a minute."
+	$(PYTHON) -m venv --clear .tools/$*
+	.tools/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 # A debug build without debug information: on two cores it is made in one minute rather than the two and a half of a release

@@ -276,7 +276,7 @@ fn what_is_no_event_is_named_with_what_to_do() {
         ("bare-rules.json", rules["SecurityGroupRules"].to_string(), "`aws ec2 describe-security-group-rules` prints"),
         ("groups.json", json!({"SecurityGroups": []}).to_string(), "`aws ec2 describe-security-groups` prints"),
         ("cluster.json", json!({"cluster": {"name": "a"}}).to_string(), "`aws eks describe-cluster` prints"),
-        ("buckets.json", json!({"Buckets": []}).to_string(), "a command of the AWS CLI prints"),
+        ("subnets.json", json!({"Subnets": []}).to_string(), "`aws ec2 describe-subnets` prints"),
         ("snapshot.json", snapshot.to_string(), "this is a snapshot of groups"),
         ("policy.yaml", "version: 1\nextends: standard\n".to_owned(), "`eks-sg-guard policy check FILE`"),
         ("table.txt", "|  DescribeSecurityGroups  |\n".to_owned(), "save it with `--output json`"),

@@ -50,10 +50,14 @@ class Guard(Function):
         topics = {"GUARD_TOPIC_ARN": world.people_topic, "GUARD_RECORD_TOPIC_ARN": world.record_topic}
         super().__init__(world.emulator.url, **{**topics, **environment})
         self.world = world
-        world.emulator.granted = template.granted()
+        # The rights of the stack in the same mode: a call more than it grants is denied.
+        modes = environment.get("GUARD_MODE") or "enforce", environment.get("GUARD_RESTORE") or "known"
+        self.granted = template.granted(*modes)
+        world.emulator.granted = self.granted
         self.locations = {(ACCOUNT, REGION)}
 
     def invoke(self, event: Any, timeout: float = 60) -> Answer:
+        self.world.emulator.granted = self.granted
         answer = super().invoke(event, timeout)
         for line in answer.log:
             assert {"timestamp", "level", "target"} <= line.keys(), line

@@ -113,7 +113,7 @@ def test_an_answer_that_names_no_message_means_all_and_one_that_names_another_no
         queue.send("a")
         service_.takes()
         assert bool(queue.waiting) == is_left
-        queue.age(360)
+        queue.age(template.properties("WorkQueue")["VisibilityTimeout"])
         service(queue, FINE)[0].works()
 
 

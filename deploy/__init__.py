@@ -1,0 +1,1 @@
+"""Packing, deploying and running the guard: `python -m deploy COMMAND`, or the targets of the Makefile."""

@@ -1,0 +1,215 @@
+"""The package: a program for Lambda in a zip that is always the same, its templates, what it is made of, and checksums.
+
+What a template must not be deployed with it cannot be: the packaged one takes the one processor that the program beside it
+was built for, and the one in the repository names a program that is never there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import uuid
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .aws import Refusal, Say
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+FEATURES = ["--no-default-features", "--features", "aws"]
+GLIBC = (2, 34)  # what provided.al2023 has
+LARGEST = 8 << 20
+ZIP, TEMPLATE, MEMBER, EXPANDED, SBOM, SUMS = (
+    "bootstrap.zip", "template.yaml", "member.yaml", "template.expanded.json", "sbom.cdx.json", "SHA256SUMS",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arch:
+    """A processor, as Lambda, Rust and ELF name it."""
+
+    name: str
+    target: str
+    machine: int
+
+
+ARCHS = {
+    "arm64": Arch("arm64", "aarch64-unknown-linux-gnu", 183),
+    "x86_64": Arch("x86_64", "x86_64-unknown-linux-gnu", 62),
+}
+
+
+def arch_of(name: str) -> Arch:
+    try:
+        return ARCHS[name]
+    except KeyError as error:
+        raise Refusal(f"ARCH is `{name}`; expected {' or '.join(ARCHS)}") from error
+
+
+def version() -> str:
+    """Of the package, whose version is the first in the file."""
+    return re.findall(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)[0]
+
+
+# ---------------------------------------------------------------- building
+
+
+def check_target(arch: Arch, sysroot: Path) -> None:
+    """Rust's own library for the processor has to be installed; nothing of it is installed here without being asked."""
+    if not (sysroot / "lib/rustlib" / arch.target / "lib").is_dir():
+        raise Refusal(
+            f"Rust cannot build for {arch.name} here: `{arch.target}` is not installed. Install it with"
+            f" `rustup target add {arch.target}`, or build for this machine's processor with ARCH=…"
+        )
+
+
+def build_command(arch: Arch) -> list[str]:
+    """With zig as linker, for the oldest C library that Lambda's runtime has."""
+    glibc = ".".join(map(str, GLIBC))
+    target = f"{arch.target}.{glibc}"
+    return ["cargo", "lambda", "build", "--release", "--locked", "--bin", "bootstrap", *FEATURES, "--target", target]
+
+
+# ---------------------------------------------------------------- what was built
+
+
+def check_program(program: bytes, arch: Arch) -> None:
+    """It starts on Lambda, as far as that can be seen."""
+    if program[:4] != b"\x7fELF":
+        raise Refusal("the program that was built is no ELF file")
+    machine = int.from_bytes(program[18:20], "little")
+    if machine != arch.machine:
+        raise Refusal(f"the program was built for another processor (ELF machine {machine}) than {arch.name}")
+    newest = newest_glibc(program)
+    if newest > GLIBC:
+        wanted, has = (".".join(map(str, each)) for each in (newest, GLIBC))
+        raise Refusal(f"the program needs glibc {wanted}, and provided.al2023 has {has}: build it with `make package`")
+
+
+def newest_glibc(program: bytes) -> tuple[int, int]:
+    """The newest version of the C library that any symbol asks for; (0, 0) if it asks for none."""
+    found = re.findall(rb"\bGLIBC_(\d{1,3})\.(\d{1,3})\b", program)
+    return max(((int(major), int(minor)) for major, minor in found), default=(0, 0))
+
+
+def pack(program: bytes, to: Path) -> None:
+    """Twice the same bytes of the same program."""
+    entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
+    entry.create_system, entry.external_attr = 3, 0o100755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(to, "w") as archive:
+        archive.writestr(entry, program, compresslevel=9)
+    size = to.stat().st_size
+    if size > LARGEST:
+        to.unlink()
+        raise Refusal(f"the zip has {size / (1 << 20):.1f} MB, and {LARGEST >> 20} is the most: what made it grow?")
+
+
+def template_for(arch: Arch, text: str) -> str:
+    """The template that belongs beside the zip, and takes no other processor."""
+    text, programs = re.subn(r"^( +)# Not there: .*\n +CodeUri: .*$", rf"\1CodeUri: {ZIP}", text, flags=re.MULTILINE)
+    allowed = re.escape("    AllowedValues: [arm64, x86_64]")
+    text, processors = re.subn(
+        rf"^    Default: arm64\n{allowed}$",
+        f"    Default: {arch.name}\n    AllowedValues: [{arch.name}]",
+        text,
+        flags=re.MULTILINE,
+    )
+    if (programs, processors) != (1, 1):
+        raise Refusal("template.yaml does not name its program and its processors as `make package` expects")
+    return text
+
+
+def sbom(tree: str, arch: Arch) -> dict[str, object]:
+    """What the program is made of, as CycloneDX, from what `cargo tree` prints: `name vVERSION`, one crate a line."""
+    crates = sorted({(name, number) for name, number in re.findall(r"^([\w-]+) v(\S+)", tree, re.MULTILINE)})
+    sums = dict(
+        ((name, number), checksum)
+        for name, number, checksum in re.findall(
+            r'^name = "(.+)"\nversion = "(.+)"\nsource = .+\nchecksum = "(\w+)"$',
+            (ROOT / "Cargo.lock").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    )
+    components = []
+    for name, number in crates:
+        if name == "eks-sg-guard":
+            continue
+        component = {"type": "library", "name": name, "version": number, "purl": f"pkg:cargo/{name}@{number}"}
+        if checksum := sums.get((name, number)):
+            component["hashes"] = [{"alg": "SHA-256", "content": checksum}]  # type: ignore[assignment]
+        components.append({"bom-ref": component["purl"], **component})
+    own = f"pkg:cargo/eks-sg-guard@{version()}"
+    # Made of the content, so that it is the same twice.
+    serial = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps([own, arch.name, components]))
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "bom-ref": own, "type": "application", "name": "eks-sg-guard", "version": version(), "purl": own,
+                "properties": [{"name": "arch", "value": arch.name}],
+            }
+        },
+        "components": components,
+    }  # fmt: skip
+
+
+def checksums(folder: Path) -> str:
+    """As `sha256sum --check` reads them."""
+    files = sorted(each for each in folder.iterdir() if each.is_file() and each.name != SUMS)
+    return "".join(f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in files)
+
+
+def check_package(arch: Arch) -> Path:
+    """The folder of a package that is complete, as it was made, and of this version."""
+    folder = DIST / arch.name
+    again = f"make package ARCH={arch.name}"
+    if not (folder / SUMS).is_file():
+        raise Refusal(f"there is no package for {arch.name}: {again}")
+    if (folder / SUMS).read_text(encoding="utf-8") != checksums(folder):
+        raise Refusal(f"the package in {folder} was changed since it was made: {again}")
+    if f"eks-sg-guard {version()}:" not in (folder / TEMPLATE).read_text(encoding="utf-8"):
+        raise Refusal(f"the package in {folder} is of another version than {version()}: {again}")
+    check_program(zipfile.ZipFile(folder / ZIP).read("bootstrap"), arch)
+    return folder
+
+
+# ---------------------------------------------------------------- all of it
+
+
+def package(name: str, say: Say) -> None:
+    """Needs a build of some minutes, cargo-lambda and zig on the path, and SAM's translator in `.tools/sam`."""
+    arch = arch_of(name)
+    sysroot = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    check_target(arch, Path(sysroot.strip()))
+    say(f"Building for {arch.name}; the first time this takes many minutes.")
+    subprocess.run(build_command(arch), check=True, cwd=ROOT)
+    tree = ["cargo", "tree", "--locked", "--edges", "normal", "--prefix", "none", *FEATURES, "--target", arch.target]
+    crates = subprocess.run(tree, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    folder = write(arch, (ROOT / "target/lambda/bootstrap/bootstrap").read_bytes(), crates)
+    expand = [ROOT / ".tools/sam/bin/python", "-m", "deploy.expand", folder / TEMPLATE, folder / EXPANDED]
+    subprocess.run(expand, check=True, cwd=ROOT)
+    (folder / SUMS).write_text(checksums(folder), encoding="utf-8")
+    size = (folder / ZIP).stat().st_size / (1 << 20)
+    say(f"{folder}: {size:.1f} MB. Deploy it with make deploy ARCH={arch.name}.")
+
+
+def write(arch: Arch, program: bytes, crates: str) -> Path:
+    """All of the package but the expanded template and the checksums."""
+    check_program(program, arch)
+    folder = DIST / arch.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in folder.iterdir():
+        each.unlink()
+    pack(program, folder / ZIP)
+    text = (ROOT / TEMPLATE).read_text(encoding="utf-8")
+    (folder / TEMPLATE).write_text(template_for(arch, text), encoding="utf-8")
+    (folder / MEMBER).write_text((ROOT / MEMBER).read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / SBOM).write_text(json.dumps(sbom(crates, arch), indent=1) + "\n", encoding="utf-8")
+    return folder
