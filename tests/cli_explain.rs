@@ -365,6 +365,20 @@ const LIVE: &str = r#"{"version": 1, "account": "111122223333", "region": "us-ea
      "peer": {"cidr": "0.0.0.0/0"}}]}]}"#;
 
 #[test]
+fn a_list_has_what_the_call_put_into_it_and_a_cluster_that_is_not_there_misses_nothing() {
+    let snapshot = r#"{"version": 1, "account": "111122223333", "region": "us-east-1", "groups": [
+      {"id": "sg-0aaa1111bbb22222c", "name": "nodes", "vpc": "vpc-0a", "cluster": "prod", "roles": ["node"],
+       "prefix_lists": {"pl-0aaa1111bbb22222c": ["10.0.0.0/8"]}, "rules": [
+        {"id": "sgr-0a1", "direction": "ingress", "protocol": "tcp", "from_port": 10250, "to_port": 10250,
+         "peer": {"prefix_list": "pl-0aaa1111bbb22222c"}}]}]}"#;
+    let snapshot = written("list", "groups.json", snapshot);
+    let event = concat!(env!("CARGO_MANIFEST_DIR"), "/events/prefix-list-modified.json");
+    let (code, out, err) = run(&["notice", "preview", event, "--snapshot", snapshot.to_str().unwrap()]);
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(out.contains("kubelet 10250 was open to everybody") && !out.contains("BLOCKED"), "{out}");
+}
+
+#[test]
 fn what_an_event_alone_does_not_tell_is_previewed_on_a_snapshot() {
     let live = written("live", "groups.json", LIVE);
     let live = live.to_str().unwrap();
@@ -403,6 +417,11 @@ fn what_an_event_alone_does_not_tell_is_previewed_on_a_snapshot() {
         let (_, out, err) = run(&["notice", "preview", file, "--snapshot", live]);
         assert!(err.starts_with("this is a preview,") && err.lines().count() == 1, "{file}: {err}");
         assert!(said.iter().all(|part| out.contains(part)), "{file}: {out}");
+    }
+    // What the call took away is in the snapshot.
+    for (file, way) in [(&egress, "egress"), (&ingress, "ingress")] {
+        let (_, out, _) = run(&["notice", "preview", file.to_str().unwrap(), "--snapshot", live]);
+        assert!(out.contains(&format!("aws ec2 authorize-security-group-{way} ")), "{out}");
     }
     // A rule that no cluster needs.
     let unneeded = fs::read_to_string(&egress).unwrap().replace("sgr-0ab3", "sgr-0fff");

@@ -11,9 +11,9 @@ use crate::cli::claims::{self, Claimed, RolesFrom};
 use crate::cli::snapshot::Snapshot;
 use crate::cluster::topology::Topology;
 use crate::event::described::{self, Described};
-use crate::event::{Change, Named, NamedRule, Target, Touched};
+use crate::event::{Change, ListChange, Named, NamedRule, Target, Touched};
 use crate::guard::plan::names;
-use crate::model::group::{Evidence, Group, Role, RoleEvidence};
+use crate::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::model::text::plain;
@@ -71,6 +71,9 @@ pub(super) fn groups(
     let claimed = |(group, named): (&Group, Named)| {
         let mut group = configured(policy, group);
         group.rules = after(change, described, &named, &group.rules);
+        if let Named::Using(change) = &named {
+            gains(&mut group, change);
+        }
         Claimed { group, named, roles_from: RolesFrom::Argument, without_content: 0, of_caller: None, otherwise: None }
     };
     Ok(wanted.into_iter().map(claimed).collect())
@@ -120,13 +123,28 @@ fn after(change: &Change, described: &[Described], named: &Named, rules: &[Rule]
     rules
 }
 
+/// The list that changed, with what the event says that it gained.
+fn gains(group: &mut Group, change: &ListChange) {
+    let list =
+        group.prefix_lists.entry(change.list.clone()).or_insert_with(|| PrefixList::Entries(Addresses::default()));
+    if let PrefixList::Entries(entries) = list {
+        *entries = entries.with(&Addresses::from_iter(change.gained.iter().copied()));
+    }
+}
+
+/// What the call took from a group of the snapshot: rules that are gone, or something else.
+pub(super) fn taken(snapshot: &Snapshot, changed: &Group) -> Vec<Rule> {
+    let before = snapshot.groups.iter().filter(|group| group.id == changed.id).flat_map(|group| &group.rules);
+    before.filter(|rule| !changed.rules.iter().any(|now| names(&NamedRule::of(rule), now))).cloned().collect()
+}
+
 /// By its id where both have one, otherwise by its content.
 fn is(named: &NamedRule, rule: &Rule) -> bool {
     let by_content = NamedRule { id: None, claim: named.claim.clone() };
     names(named, rule) || (named.id.is_none() || rule.id.is_empty()) && names(&by_content, rule)
 }
 
-/// The clusters of these groups as far as the snapshot shows them: which groups are attached together it does not tell, so
+/// The clusters of these groups of which the snapshot has control plane and nodes: what of them is not in it nobody knows. Which groups are attached together it does not tell, so
 /// the nodes of a cluster have all of its node groups' groups.
 pub(super) fn topologies(snapshot: &Snapshot, changed: &[&Group]) -> Vec<Topology> {
     let clusters: BTreeSet<&String> = changed.iter().flat_map(|group| &group.clusters).collect();
@@ -155,7 +173,8 @@ pub(super) fn topologies(snapshot: &Snapshot, changed: &[&Group]) -> Vec<Topolog
             prefix_lists: lists,
         }
     };
-    clusters.into_iter().map(topology).collect()
+    let is_known = |topology: &Topology| !topology.control_plane.is_empty() && !topology.nodes.is_empty();
+    clusters.into_iter().map(topology).filter(is_known).collect()
 }
 
 /// Why nothing can be said of an event by itself. `None`: it tells enough.

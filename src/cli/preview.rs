@@ -14,15 +14,17 @@ use crate::cli::live;
 use crate::cli::output::{CommandOutput, Exit};
 use crate::cli::snapshot::{self, Snapshot};
 use crate::cluster::topology::Topology;
-use crate::event::{Change, Parsed, Trigger};
+use crate::event::{Change, Parsed, Target, Trigger};
 use crate::guard::modes::Modes;
 use crate::guard::plan::{Intent, Step};
-use crate::model::group::Group;
+use crate::model::group::{Group, PrefixList};
 use crate::model::rule::Rule;
 use crate::model::text::plain;
+use crate::policy::controller::Author;
+use crate::policy::judge::judge;
 use crate::policy::model::{Mode, Policy, Verdict};
 use crate::policy::{builtin, requirement};
-use crate::report::finding::{Finding, worst_first};
+use crate::report::finding::{Finding, ListRecord, worst_first};
 use crate::report::notice::{self, Message, email, q, slack};
 use crate::report::outcome::Action;
 use crate::report::record::{About, Record};
@@ -77,6 +79,9 @@ enum Form {
 /// Beside what is previewed, which is to the letter what would be sent.
 const PREVIEW: &str = "this is a preview, as if each call to AWS worked at once: nothing was sent, closed or looked up";
 
+const EDITED: &str = "a rule that the guard knew before the edit is put back to what it was, which is not known here \
+                      (`GUARD_RESTORE`)";
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
@@ -107,8 +112,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     let is_forbidden = |step: &Step| step.finding.verdict == Verdict::Revoke;
     let exit =
         if explained.iter().flat_map(|group| &group.steps).any(is_forbidden) { Exit::Findings } else { Exit::Clean };
-    let missing = snapshot.map(|snapshot| missing(&change, &snapshot, &policy, &explained)).unwrap_or_default();
-    let records = explained.into_iter().map(|group| record(&change, &policy, mode, group, &missing, now));
+    let missing = snapshot.as_ref().map(|snapshot| missing(&change, snapshot, &policy, &explained)).unwrap_or_default();
+    let taken = |group: &Group| snapshot.as_ref().map(|snapshot| live::taken(snapshot, group)).unwrap_or_default();
+    let records = explained.into_iter().map(|group| {
+        let taken = taken(&group.claimed.group);
+        record(&change, &policy, mode, group, &missing, taken, now)
+    });
     let records: Vec<Record> = records.collect();
     let news: Vec<&Record> = records.iter().filter(|record| notice::is_news(record)).collect();
     let texts: Vec<String> = match arguments.form {
@@ -125,7 +134,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
             "Nothing would be sent: the event names no rule that the policy objects to and that can be judged here.\n";
         return Ok(CommandOutput::new(nothing.to_owned(), exit));
     }
-    Ok(CommandOutput::new(texts.join("\n"), exit).with_remarks(vec![PREVIEW.to_owned()]))
+    Ok(CommandOutput::new(texts.join("\n"), exit).with_remarks(remarks(&change)))
+}
+
+fn remarks(change: &Change) -> Vec<String> {
+    let edited = change.event.call.rewrites_rules().then(|| EDITED.to_owned());
+    [PREVIEW.to_owned()].into_iter().chain(edited).collect()
+}
+
+/// The list that a rule names, with what the call put into it.
+fn list(rule: &Rule, change: &Change, group: &Group) -> Option<ListRecord> {
+    let id = rule.peer.prefix_list()?;
+    let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return None };
+    let gained = match &change.subject {
+        Target::PrefixList(change) if change.list == id => change.gained.as_slice(),
+        _ => &[],
+    };
+    Some(ListRecord::new(id, group.list_names.get(id).cloned(), &entries.blocks(), gained))
 }
 
 fn pretty(json: &str) -> Option<String> {
@@ -178,6 +203,7 @@ fn record(
     mode: Mode,
     group: Explained,
     missing: &[(BTreeSet<String>, Finding)],
+    taken: Vec<Rule>,
     now: Timestamp,
 ) -> Record {
     let Explained { claimed, steps, .. } = group;
@@ -186,12 +212,22 @@ fn record(
     let of_it = missing.iter().filter(|(groups, _)| groups.contains(&claimed.group.id));
     let of_it = of_it.map(|(_, finding)| finding.clone());
     let closed_at = event.time.unwrap_or(now);
-    let mut findings: Vec<Finding> = steps.map(|step| finding(step, &claimed.group, closed_at)).chain(of_it).collect();
+    let mut findings: Vec<Finding> =
+        steps.map(|step| finding(step, change, &claimed.group, closed_at)).chain(of_it).collect();
     worst_first(&mut findings);
-    Record::of(&event.location, policy, mode, About::Group(&claimed.group), findings, Some(event))
+    let is_missing = findings.iter().any(Finding::is_missing);
+    let mut record = Record::of(&event.location, policy, mode, About::Group(&claimed.group), findings, Some(event));
+    if let Some(group) = record.group.as_mut().filter(|_| is_missing) {
+        // What the policy forbids nobody is to open again.
+        let taken = Group { rules: taken, ..claimed.group };
+        let judged = judge(policy, &taken, &event.location, now, |_| Author::Unknown);
+        group.removed = judged.into_iter().filter(|it| it.verdict < Verdict::Revoke).map(|it| it.rule).collect();
+    }
+    record
 }
 
-fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
+fn finding(step: Step, change: &Change, group: &Group, now: Timestamp) -> Finding {
+    let list = list(&step.finding.rule, change, group);
     let (action, detail) = match step.intent {
         Intent::None => (Action::None, None),
         Intent::Report(why) => (Action::Reported, why),
@@ -202,6 +238,7 @@ fn finding(step: Step, group: &Group, now: Timestamp) -> Finding {
     };
     let mut finding = Finding::of_rule(step.finding, (step.named, step.standing.is_known()), action, detail);
     finding.for_people = step.for_people;
+    finding.list = list;
     finding.close(now, &group.rules);
     finding
 }
