@@ -49,42 +49,46 @@ for k in $(aws eks list-clusters --query 'clusters[]' --output text); do
 done
 ";
 
-/// What the calls above need, and an audit that asks AWS itself.
-const ACTIONS: [&str; 24] = [
-    "cloudtrail:DescribeTrails",
-    "cloudtrail:GetEventSelectors",
-    "cloudtrail:GetTrailStatus",
+/// What an audit asks AWS itself.
+const ACTIONS: [&str; 15] = [
     "ec2:DescribeInstances",
-    "ec2:DescribeInternetGateways",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeManagedPrefixLists",
-    "ec2:DescribeNetworkAcls",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeRegions",
-    "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroupVpcAssociations",
     "ec2:DescribeSecurityGroups",
-    "ec2:DescribeStaleSecurityGroups",
-    "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ec2:GetManagedPrefixListEntries",
     "eks:DescribeCluster",
     "eks:DescribeNodegroup",
     "eks:ListClusters",
     "eks:ListNodegroups",
-    "elasticloadbalancing:DescribeLoadBalancers",
     "sts:GetCallerIdentity",
+];
+
+/// What the calls above read besides: whether something can be reached, whether a trail logs, what load balancers name.
+const OF_COMMANDS: [&str; 9] = [
+    "cloudtrail:DescribeTrails",
+    "cloudtrail:GetEventSelectors",
+    "cloudtrail:GetTrailStatus",
+    "ec2:DescribeInternetGateways",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeStaleSecurityGroups",
+    "ec2:DescribeSubnets",
+    "elasticloadbalancing:DescribeLoadBalancers",
 ];
 
 /// What closing takes besides.
 const CLOSING: [&str; 2] = ["ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"];
 
-/// The IAM policy of whoever saves, or audits an account; and of who closes what was found.
+/// The IAM policy of who audits an account, of who saves what the calls above print, and of who closes what was found.
 pub fn permissions(closes: bool) -> Value {
     let allow =
         |sid: &str, actions: &[&str]| json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": "*"});
-    let mut statements = vec![allow("EksSgGuardAudit", &ACTIONS)];
+    let mut statements = vec![allow("EksSgGuardAudit", &ACTIONS), allow("EksSgGuardCommands", &OF_COMMANDS)];
     statements.extend(closes.then(|| allow("EksSgGuardFix", &CLOSING)));
     json!({"Version": "2012-10-17", "Statement": statements})
 }
@@ -120,12 +124,14 @@ mod tests {
         // For `--region all` alone.
         needed.push("ec2:DescribeRegions".to_owned());
         needed.sort();
-        assert_eq!(needed, ACTIONS);
+        let mut allowed = [&ACTIONS[..], &OF_COMMANDS].concat();
+        allowed.sort_unstable();
+        assert_eq!(needed, allowed);
     }
 
     #[test]
     fn nothing_is_allowed_that_changes_anything() {
-        for action in ACTIONS {
+        for action in ACTIONS.into_iter().chain(OF_COMMANDS) {
             let call = action.split_once(':').unwrap().1;
             assert!(["Describe", "Get", "List"].iter().any(|read| call.starts_with(read)), "{action}");
         }

@@ -128,7 +128,7 @@ fn gains(group: &mut Group, change: &ListChange) {
     let list =
         group.prefix_lists.entry(change.list.clone()).or_insert_with(|| PrefixList::Entries(Addresses::default()));
     if let PrefixList::Entries(entries) = list {
-        *entries = entries.with(&Addresses::from_iter(change.gained.iter().copied()));
+        *entries = entries.with(&change.gained.iter().copied().collect());
     }
 }
 
@@ -144,8 +144,8 @@ fn is(named: &NamedRule, rule: &Rule) -> bool {
     names(named, rule) || (named.id.is_none() || rule.id.is_empty()) && names(&by_content, rule)
 }
 
-/// The clusters of these groups of which the snapshot has control plane and nodes: what of them is not in it nobody knows. Which groups are attached together it does not tell, so
-/// the nodes of a cluster have all of its node groups' groups.
+/// The clusters of these groups of which the snapshot has control plane and nodes: of others nobody knows what they miss.
+/// Which groups are attached together it does not tell, so the nodes of a cluster have all of its node groups' groups.
 pub(super) fn topologies(snapshot: &Snapshot, changed: &[&Group]) -> Vec<Topology> {
     let clusters: BTreeSet<&String> = changed.iter().flat_map(|group| &group.clusters).collect();
     let now = |group: &Group| {
