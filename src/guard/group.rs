@@ -18,7 +18,6 @@ use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::journal::GroupJournal;
 use crate::guard::memory::{self, Asked};
 use crate::guard::plan::{PlanContext, claims, names};
-use crate::guard::put_back;
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::round::Round;
 use crate::guard::setup::Setup;
@@ -75,8 +74,8 @@ pub(super) struct MendedGroup {
     pub(super) about: Vec<Finding>,
     /// New rules, by id: that a sweep came across, or that an event told of and that are not known all the same.
     pub(super) unheard: BTreeSet<String>,
-    /// What its rules were known as that are gone or something else now, by id.
-    pub(super) former: BTreeMap<String, Rule>,
+    /// What the state says of it.
+    pub(super) memory: Memory,
     /// What is not done; rules that are not done say so themselves.
     pub(super) problems: Vec<String>,
     /// What of it has to be looked at again.
@@ -104,7 +103,7 @@ impl MendedGroup {
             learnt: Learnt::default(),
             about: Vec::new(),
             unheard: BTreeSet::new(),
-            former: BTreeMap::new(),
+            memory: Memory::None,
             problems: Vec::new(),
             again: Vec::new(),
         }
@@ -156,10 +155,9 @@ pub(super) async fn mend(
     about.extend(memory::about(&mending.memory, &mending.snapshot.group));
     let judged: Vec<StepResult> = mending.results.values().cloned().collect();
     let learnt = memory::learnt(mending.plan_context(&mending.memory), &mending.snapshot.group, &judged);
-    let former = put_back::known_as(&mending.memory, &mending.snapshot.group.rules);
     let (plan, is_sweep) = (mending.plan_context(&mending.memory), context.event.is_none());
     let unheard = memory::unheard(plan, &mending.snapshot.group, &learnt, &judged, is_sweep);
-    let Mending { snapshot, closed_at, problems, journal, .. } = mending;
+    let Mending { snapshot, memory, closed_at, problems, journal, .. } = mending;
     let (unwritten, journal) = (journal.problems(), journal.journal());
     let results: Vec<StepResult> = judged.into_iter().chain(gone).collect();
     let known = *named == Named::Nothing && results.iter().all(|result| result.known);
@@ -174,7 +172,7 @@ pub(super) async fn mend(
         learnt,
         about,
         unheard,
-        former,
+        memory,
         problems,
         again,
     }

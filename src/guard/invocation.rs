@@ -19,6 +19,7 @@ use crate::guard::left_over::{self, Tried};
 use crate::guard::memory::Asked;
 use crate::guard::needs::{self, Missing};
 use crate::guard::plan::is_named;
+use crate::guard::put_back;
 use crate::guard::remediate::StepResult;
 use crate::guard::round::Round;
 use crate::guard::setup::Setup;
@@ -139,14 +140,13 @@ impl<'a> Invocation<'a> {
 
     /// What the event took from the group by an edit, or by an id alone, as the rules were known before.
     fn took_away(&mut self, named: &Named, mended: &MendedGroup) {
-        let MendedGroup { former, results, .. } = mended;
+        let MendedGroup { group, memory, results, .. } = mended;
+        let known = |named: &NamedRule| put_back::known_as(memory, named.id.as_deref()?, &group.rules);
         for removed in self.removed.iter_mut().filter(|removed| removed.claim.is_none()) {
-            let known = removed.id.as_ref().and_then(|id| former.get(id));
-            removed.claim = known.and_then(|known| NamedRule::of(known).claim);
+            removed.claim = known(removed).and_then(|known| NamedRule::of(known).claim);
         }
         let is_ours = |id: &str| results.iter().any(|it| it.finding.rule.id == id && it.action.is_closed_by_us());
-        let edited = named.rules().iter().filter_map(|named| former.get(named.id.as_ref()?));
-        let edited = edited.filter(|known| !is_ours(&known.id)).map(NamedRule::of);
+        let edited = named.rules().iter().filter_map(known).filter(|known| !is_ours(&known.id)).map(NamedRule::of);
         self.removed.extend(edited);
     }
 

@@ -3,19 +3,20 @@
 //! Must not: decide whether it may become that again (the plan does), do it, or take anything for former content but what
 //! the baseline holds for that very rule.
 
-use std::collections::BTreeMap;
-
 use crate::guard::standing::{Memory, is_equal};
-use crate::model::baseline::Remembered;
+use crate::model::baseline::KnownRule;
 use crate::model::rule::Rule;
 use crate::report::notice::rule_in_words;
 
-/// What rules were known as that are gone or something else now, by id.
-pub(super) fn known_as(memory: &Memory, live: &[Rule]) -> BTreeMap<String, Rule> {
-    let Memory::Read(Remembered { baseline: Some(baseline), .. }) = memory else { return BTreeMap::new() };
-    let is_live = |known: &Rule| live.iter().any(|rule| rule.id == known.id && is_equal(known, rule));
-    let known = baseline.rules.values().map(|known| &known.rule).filter(|known| !is_live(known));
-    known.map(|known| (known.id.clone(), known.clone())).collect()
+/// What a rule was known as that is gone or something else now. `live`: the rules of its group.
+pub(super) fn known_as<'m>(memory: &'m Memory, id: &str, live: &[Rule]) -> Option<&'m Rule> {
+    let known = &in_baseline(memory, id)?.rule;
+    (!live.iter().any(|rule| rule.id == known.id && is_equal(known, rule))).then_some(known)
+}
+
+fn in_baseline<'m>(memory: &'m Memory, id: &str) -> Option<&'m KnownRule> {
+    let Memory::Read(remembered) = memory else { return None };
+    remembered.baseline.as_ref()?.rules.get(id)
 }
 
 /// What a rule was known as before somebody edited it in place.
@@ -30,8 +31,7 @@ pub struct Former {
 impl Former {
     /// Of a rule that was edited in place. `lost_because`: why it must not be what it is given again.
     pub(super) fn of(rule: &Rule, memory: &Memory, lost_because: impl Fn(&Rule) -> Option<String>) -> Option<Self> {
-        let Memory::Read(remembered) = memory else { return None };
-        let known = &remembered.baseline.as_ref()?.rules.get(&rule.id)?.rule;
+        let known = &in_baseline(memory, &rule.id)?.rule;
         // A rule keeps its id and its direction for life. What says otherwise is not about this rule.
         let is_it = known.id == rule.id && known.direction == rule.direction && !is_equal(known, rule);
         is_it.then(|| Self { rule: known.clone(), lost_because: lost_because(known) })
