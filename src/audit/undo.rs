@@ -3,7 +3,7 @@
 //! Owns: what a record says was closed; opening exactly that. Must not: read a file, ask anybody, or open what the policy
 //! forbids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -92,7 +92,7 @@ pub enum Undone {
 /// # Errors
 /// A sentence about a value that is none of these.
 pub fn closed(values: &[Value]) -> Result<Closed, String> {
-    let (mut closed, mut about_to, mut said) = (Closed::new(), Vec::new(), Vec::new());
+    let (mut closed, mut about_to, mut said) = (Closed::new(), Vec::new(), BTreeSet::new());
     for value in values {
         if let Some(line) = value.get("about_to_revoke") {
             let line = serde_json::from_value::<AboutTo>(line.clone());
@@ -117,7 +117,7 @@ pub fn closed(values: &[Value]) -> Result<Closed, String> {
             let location = Location::new(record.account.clone(), record.region.clone());
             for finding in &record.findings {
                 let Subject::Rule(rule) = &finding.subject else { continue };
-                said.push((group.id.clone(), rule.id.clone()));
+                said.insert((group.id.clone(), rule.id.clone()));
                 if finding.action == Action::Revoked {
                     add(&mut closed, &location, &group.id, rule);
                 }
