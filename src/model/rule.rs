@@ -226,6 +226,11 @@ impl Rule {
     pub fn new(direction: Direction, packets: Packets, peer: Peer) -> Self {
         Self { id: String::new(), direction, packets, peer, description: None, tags: BTreeMap::new() }
     }
+
+    /// The tags that whoever makes such a rule can write: those that begin with `aws:` nobody but AWS can.
+    pub fn writable_tags(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.tags.iter().filter(|(key, _)| !key.starts_with("aws:"))
+    }
 }
 
 impl Peer {

@@ -40,9 +40,8 @@ impl Reopen for Client {
 
 /// `None` for no tags: EC2 refuses an empty list, and whoever gives none needs no right to tag.
 fn tags(rule: &Rule) -> Option<Vec<TagSpecification>> {
-    // Nobody but AWS can write tags that begin with `aws:`.
-    let own = rule.tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
-    let tags: Vec<Tag> = own.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+    let tags: Vec<Tag> =
+        rule.writable_tags().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
     let of_rule =
         |tags| TagSpecification::builder().resource_type(ResourceType::SecurityGroupRule).set_tags(Some(tags));
     (!tags.is_empty()).then(|| vec![of_rule(tags).build()])

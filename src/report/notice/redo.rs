@@ -251,8 +251,7 @@ fn authorize(region: &str, group: &str, rules: &[Rule]) -> String {
         quoted(&json!(permissions))
     );
     if let [rule] = rules {
-        // Nobody but AWS can write tags that begin with `aws:`.
-        let tags: Vec<Value> = rule.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(tag).collect();
+        let tags: Vec<Value> = rule.writable_tags().map(tag).collect();
         if !tags.is_empty() {
             let tags = json!([{"ResourceType": "security-group-rule", "Tags": tags}]);
             let _ = write!(command, " --tag-specifications {}", quoted(&tags));
