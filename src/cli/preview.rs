@@ -17,11 +17,10 @@ use crate::cluster::topology::Topology;
 use crate::event::{Change, Parsed, Target, Trigger};
 use crate::guard::modes::Modes;
 use crate::guard::plan::{Intent, Step};
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::model::text::plain;
-use crate::policy::controller::Author;
-use crate::policy::judge::judge;
+use crate::policy::judge::not_forbidden;
 use crate::policy::model::{Mode, Policy, Verdict};
 use crate::policy::{builtin, requirement};
 use crate::report::finding::{Finding, ListRecord, worst_first};
@@ -145,12 +144,11 @@ fn remarks(change: &Change) -> Vec<String> {
 /// The list that a rule names, with what the call put into it.
 fn list(rule: &Rule, change: &Change, group: &Group) -> Option<ListRecord> {
     let id = rule.peer.prefix_list()?;
-    let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return None };
     let gained = match &change.subject {
         Target::PrefixList(change) if change.list == id => change.gained.as_slice(),
         _ => &[],
     };
-    Some(ListRecord::new(id, group.list_names.get(id).cloned(), &entries.blocks(), gained))
+    Some(ListRecord::new(id, group.list_names.get(id).cloned(), &group.entries_of(id)?.blocks(), gained))
 }
 
 fn pretty(json: &str) -> Option<String> {
@@ -220,8 +218,7 @@ fn record(
     if let Some(group) = record.group.as_mut().filter(|_| is_missing) {
         // What the policy forbids nobody is to open again.
         let taken = Group { rules: taken, ..claimed.group };
-        let judged = judge(policy, &taken, &event.location, now, |_| Author::Unknown);
-        group.removed = judged.into_iter().filter(|it| it.verdict < Verdict::Revoke).map(|it| it.rule).collect();
+        group.removed = not_forbidden(policy, &taken, &event.location, now);
     }
     record
 }

@@ -54,7 +54,7 @@ pub(super) fn held(
     now: Timestamp,
 ) -> Vec<JudgedRule> {
     let Named::Using(ListChange { list, gained }) = named else { return Vec::new() };
-    let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(list) else { return Vec::new() };
+    let Some(entries) = group.entries_of(list) else { return Vec::new() };
     let with = entries.with(&gained.iter().copied().collect());
     if with == *entries {
         return Vec::new();

@@ -18,7 +18,7 @@ use crate::guard::remediate::StepResult;
 use crate::guard::standing::{Memory, Standing, is_equal, is_narrowed};
 use crate::model::baseline::{Context, KnownGroups, KnownRule, Learnt, Lesson, LocationState, Mark, Remembered};
 use crate::model::error::chain;
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::Group;
 use crate::model::member::{Members, is_news};
 use crate::model::rule::Rule;
 use crate::policy::controller::{Author, is_controllers};
@@ -242,11 +242,7 @@ fn lists(group: &Group, rules: &[KnownRule]) -> BTreeMap<String, BTreeSet<IpNet>
 
 fn lists_of<'r>(group: &Group, rules: impl Iterator<Item = &'r Rule>) -> BTreeMap<String, BTreeSet<IpNet>> {
     let used = rules.filter_map(|rule| rule.peer.prefix_list());
-    let entries = used.filter_map(|id| match group.prefix_lists.get(id) {
-        Some(PrefixList::Entries(entries)) => Some((id.to_owned(), entries.blocks().into_iter().collect())),
-        Some(PrefixList::Aws(_) | PrefixList::Unreadable { .. }) | None => None,
-    });
-    entries.collect()
+    used.filter_map(|id| Some((id.to_owned(), group.entries_of(id)?.blocks().into_iter().collect()))).collect()
 }
 
 /// What a group that was judged teaches: the rules whose verdicts are final. Before the first look, and where what was known
@@ -303,7 +299,7 @@ fn is_first_time(remembered: &Remembered, group: &Group, now: Timestamp) -> bool
 
 fn gained(group: &Group, remembered: &Remembered, rule: &Rule) -> bool {
     let Some(id) = rule.peer.prefix_list() else { return false };
-    let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return false };
+    let Some(entries) = group.entries_of(id) else { return false };
     let known = remembered.baseline.as_ref().and_then(|baseline| baseline.lists.get(id));
     known.is_none_or(|known| !entries.without(&known.iter().copied().collect()).is_empty())
 }

@@ -199,9 +199,8 @@ impl PlanContext<'_> {
     /// The prefix list of a rule, what it holds, and what it held when it was known.
     fn list_now_and_known<'g>(self, rule: &'g Rule, group: &'g Group) -> Option<(&'g str, &'g Addresses, Addresses)> {
         let (Memory::Read(remembered), Peer::PrefixList(id)) = (self.memory, &rule.peer) else { return None };
-        let Some(PrefixList::Entries(entries)) = group.prefix_lists.get(id) else { return None };
         let known = remembered.baseline.as_ref()?.lists.get(id)?;
-        Some((id, entries, known.iter().copied().collect()))
+        Some((id, group.entries_of(id)?, known.iter().copied().collect()))
     }
 }
 

@@ -117,11 +117,16 @@ impl Group {
     pub fn addresses_of(&self, peer: &Peer) -> Option<Cow<'_, Addresses>> {
         match peer {
             Peer::Cidr(net) => Some(Cow::Owned(Addresses::from_iter([*net]))),
-            Peer::PrefixList(id) => match self.prefix_lists.get(id) {
-                Some(PrefixList::Entries(entries)) => Some(Cow::Borrowed(entries)),
-                Some(PrefixList::Aws(_) | PrefixList::Unreadable { .. }) | None => None,
-            },
+            Peer::PrefixList(id) => self.entries_of(id).map(Cow::Borrowed),
             Peer::Group { .. } => None,
+        }
+    }
+
+    /// What a prefix list holds that is not one of AWS's own. `None`: it is one of those, or it is not known.
+    pub fn entries_of(&self, list: &str) -> Option<&Addresses> {
+        match self.prefix_lists.get(list)? {
+            PrefixList::Entries(entries) => Some(entries),
+            PrefixList::Aws(_) | PrefixList::Unreadable { .. } => None,
         }
     }
 

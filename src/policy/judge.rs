@@ -96,6 +96,12 @@ pub fn judge(
     worst.unwrap_or_default().into_iter().map(named).collect()
 }
 
+/// The rules of the group that the policy does not forbid, whoever wrote them: those that a person may open again.
+pub fn not_forbidden(policy: &Policy, group: &Group, location: &Location, now: Timestamp) -> Vec<Rule> {
+    let judged = judge(policy, group, location, now, |_| Author::Unknown).into_iter();
+    judged.filter(|judged| judged.verdict < Verdict::Revoke).map(|judged| judged.rule).collect()
+}
+
 /// What counts in a cluster.
 struct InForce<'p> {
     /// Those that speak of the group now, with their positions in the policy.

@@ -20,10 +20,9 @@ use crate::guard::setup::Setup;
 use crate::guard::waiting;
 use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
-use crate::model::group::{Group, PrefixList};
+use crate::model::group::Group;
 use crate::model::rule::Rule;
-use crate::policy::controller::Author;
-use crate::policy::judge::judge;
+use crate::policy::judge::not_forbidden;
 use crate::policy::model::Verdict;
 use crate::report::finding::{Finding, ListRecord, worst_first};
 use crate::report::notice;
@@ -192,8 +191,7 @@ impl Invocation<'_> {
         if !findings.iter().any(Finding::is_missing) || self.removed.is_empty() {
             return Vec::new();
         }
-        let judged = judge(policy, &claims(group, &self.removed), location, ports.clock.now(), |_| Author::Unknown);
-        judged.into_iter().filter(|judged| judged.verdict < Verdict::Revoke).map(|judged| judged.rule).collect()
+        not_forbidden(policy, &claims(group, &self.removed), location, ports.clock.now())
     }
 
     fn record(&self, mut topic: Topic) -> Record {
@@ -306,14 +304,13 @@ fn findings(
 
 fn finding(result: StepResult, group: &Group) -> Finding {
     let StepResult { before, mut for_people, .. } = result;
-    let list = result.finding.rule.peer.prefix_list().and_then(|id| group.prefix_lists.get(id));
     // Those of AWS's own lists are AWS's business.
-    if let Some(PrefixList::Entries(entries)) = list {
-        for_people.lets_in = Some(entries.blocks());
-    }
-    let id = result.finding.rule.peer.prefix_list();
-    let list = id.zip(for_people.lets_in.as_ref()).map(|(id, blocks)| {
-        ListRecord::new(id, group.list_names.get(id).cloned(), blocks, &std::mem::take(&mut for_people.gained))
+    let list = result.finding.rule.peer.prefix_list().and_then(|id| Some((id, group.entries_of(id)?.blocks())));
+    let list = list.map(|(id, blocks)| {
+        let gained = std::mem::take(&mut for_people.gained);
+        let list = ListRecord::new(id, group.list_names.get(id).cloned(), &blocks, &gained);
+        for_people.lets_in = Some(blocks);
+        list
     });
     Finding {
         before,
