@@ -42,7 +42,7 @@ use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::{Action, Outcome};
-use crate::report::record::{Record, TriggerKind};
+use crate::report::record::{GroupRecord, Record, TriggerKind};
 
 /// Longest name from outside in a subject or a title.
 const MAX_WORD_LEN: usize = 60;
@@ -190,6 +190,11 @@ fn clusters(records: &[&Record]) -> String {
 fn plain_word(name: &str) -> Option<&str> {
     let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     Some(name).filter(|name| (1..=MAX_WORD_LEN).contains(&name.len()) && name.bytes().all(is_of_word))
+}
+
+/// What a group is called in a line: its name where that is a plain word, or its id.
+fn called(group: &GroupRecord) -> &str {
+    group.name.as_deref().and_then(plain_word).unwrap_or(&group.id)
 }
 
 /// `cluster prod`, `clusters prod, test`.

@@ -8,13 +8,14 @@ use crate::report::finding::{Check, Finding, Subject};
 /// What is wrong, and what follows.
 const WORDS: [(Check, &str, &str); 7] = [
     (Check::ReadDenied, "the guard is not allowed to look", "nothing was judged, and nothing was closed"),
-    (Check::Unfinished, "a call could not be looked at", MAY_BE_OPEN),
+    (Check::Unfinished, NOT_LOOKED_AT, MAY_BE_OPEN),
     (Check::LostEvents, "new rules came without an event", "the guard hears of changes late, or not at all"),
     (Check::NoTrail, "no trail logs the calls to EC2", IS_DEAF),
     (Check::RuleDisabled, "the guard's event rule is off", IS_DEAF),
     (Check::TrailsUnread, "the guard cannot see whether a trail logs here", MAY_BE_DEAF),
     (Check::RuleUnread, "the guard cannot see whether its event rule is on", MAY_BE_DEAF),
 ];
+const NOT_LOOKED_AT: &str = "a call could not be looked at";
 pub(super) const MAY_BE_OPEN: &str = "what it opened may still be open";
 const IS_DEAF: &str = "no event reaches the guard, and nothing new is closed";
 const MAY_BE_DEAF: &str = "nobody knows whether events still reach the guard";
@@ -22,7 +23,7 @@ const MAY_BE_DEAF: &str = "nobody knows whether events still reach the guard";
 /// What is wrong, and what follows.
 pub(super) fn words(finding: &Finding) -> (&'static str, &'static str) {
     let row = WORDS.iter().find(|(check, ..)| finding.subject == Subject::Check(*check));
-    row.map_or(("a call could not be looked at", MAY_BE_OPEN), |(_, what, then)| (what, then))
+    row.map_or((NOT_LOOKED_AT, MAY_BE_OPEN), |(_, what, then)| (what, then))
 }
 
 /// The commands that the lines of a finding name on lines of their own: ``Start it: `aws …` ``.

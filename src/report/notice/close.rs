@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::exposure::short;
 use super::redo::word;
 use super::situation::{Situation, Topic};
-use super::{Code, plain_word};
+use super::{Code, called};
 use crate::model::rule::Direction;
 use crate::model::text::{count, plain};
 use crate::report::finding::{Check, Subject};
@@ -84,7 +84,7 @@ fn revoke(record: &Record, direction: Direction, topics: &[&Topic<'_>]) -> Optio
         [one] => short(record, one.finding),
         many => format!("{} of", count(many.len(), "rule")),
     };
-    let name = group.name.as_deref().and_then(plain_word).unwrap_or(&group.id);
+    let name = called(group);
     let of = if topics.len() == 1 { format!("{what}, on {name}") } else { format!("{what} {name}") };
     Some(Code {
         title: format!("This closes {of}:"),

@@ -14,6 +14,7 @@ use super::{
     Code, Link, Notice, Section, blind, clauses_of, close, clusters, contested, details, headline, in_words,
     plain_word, redo, steps, who,
 };
+use crate::model::ids::partition_of;
 use crate::model::text::{and, count, plain};
 use crate::report::finding::Finding;
 use crate::report::record::{Attachment, GroupRecord, Record, TriggerKind};
@@ -228,25 +229,18 @@ fn gained(topics: &[Topic<'_>]) -> Option<(&'static str, String)> {
     Some(("List", format!("{}{more} came into prefix list {name}", entries.join(", "))))
 }
 
-/// The partitions besides `aws`: how the names of their regions begin, and the host of their console (`*`: the region).
-const PARTITIONS: [(&str, &str, &str); 2] =
-    [("cn-", "aws-cn", "*.console.amazonaws.cn"), ("us-gov-", "aws-us-gov", "console.amazonaws-us-gov.com")];
-
-/// The partition of a region and the host of its console.
-fn partition(region: &str) -> (&'static str, String) {
-    let other = PARTITIONS.iter().find(|(start, ..)| region.starts_with(start));
-    let (_, partition, console) = other.unwrap_or(&("", "aws", "*.console.aws.amazon.com"));
-    (partition, console.replace('*', region))
-}
-
 /// The host of the console of a region.
 pub(super) fn console_host(region: &str) -> String {
-    partition(region).1
+    match partition_of(region) {
+        "aws-cn" => format!("{region}.console.amazonaws.cn"),
+        "aws-us-gov" => "console.amazonaws-us-gov.com".to_owned(),
+        _ => format!("{region}.console.aws.amazon.com"),
+    }
 }
 
 /// The pages of the console: the group's, and the call's.
 fn links(record: &Record, group: Option<&GroupRecord>) -> Vec<Link> {
-    let (region, host) = (&record.region, partition(&record.region).1);
+    let (region, host) = (&record.region, console_host(&record.region));
     let link = |title: &str, url: String| Link { title: title.to_owned(), url };
     let of_group = group.map(|group| {
         let id = &group.id;
@@ -261,7 +255,7 @@ fn links(record: &Record, group: Option<&GroupRecord>) -> Vec<Link> {
 }
 
 fn arn(record: &Record, group: &str) -> String {
-    let (partition, _) = partition(&record.region);
+    let partition = partition_of(&record.region);
     format!("arn:{partition}:ec2:{}:{}:security-group/{group}", record.region, record.account)
 }
 

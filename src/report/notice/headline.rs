@@ -8,9 +8,9 @@ use jiff::SignedDuration;
 
 use super::blind;
 use super::blocked;
+use super::called;
 use super::clock::{ordinal, span};
 use super::exposure::{open, thing, whom};
-use super::plain_word;
 use super::situation::{Situation, Topic};
 use super::words::rule_in_words;
 use crate::model::rule::Rule;
@@ -18,7 +18,7 @@ use crate::model::text::{and, capital, count, plain};
 use crate::policy::model::Severity;
 use crate::report::finding::{Check, Finding, Subject};
 use crate::report::outcome::{Action, Left};
-use crate::report::record::{GroupRecord, Record};
+use crate::report::record::Record;
 
 /// SNS refuses a subject of 100 characters or more.
 const MAX_SUBJECT_LEN: usize = 99;
@@ -165,17 +165,14 @@ fn things_in_full(topics: &[&Topic<'_>]) -> Vec<(String, String)> {
 }
 
 /// The groups that these are about, each once: its name, or its id.
-fn groups<'a>(topics: impl Iterator<Item = &'a Topic<'a>>) -> BTreeSet<String> {
-    let name = |group: &GroupRecord| {
-        group.name.as_deref().and_then(plain_word).map_or_else(|| group.id.clone(), str::to_owned)
-    };
-    topics.filter_map(|topic| topic.record.group.as_ref()).map(name).collect()
+fn groups<'a>(topics: impl Iterator<Item = &'a Topic<'a>>) -> BTreeSet<&'a str> {
+    topics.filter_map(|topic| topic.record.group.as_ref()).map(called).collect()
 }
 
 /// `, on prod-node and prod-bastion`.
 fn on_groups(topics: &[&Topic<'_>]) -> String {
     let all = groups(topics.iter().copied());
-    let mut named: Vec<String> = all.iter().take(MAX_IN_SUBJECT).cloned().collect();
+    let mut named: Vec<String> = all.iter().take(MAX_IN_SUBJECT).map(|name| (*name).to_owned()).collect();
     let rest = all.len() - named.len();
     named.extend((rest > 0).then(|| count(rest, "more group")));
     if named.is_empty() { String::new() } else { format!(", on {}", and(&named)) }

@@ -22,9 +22,9 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         .any(|topic| !matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster)));
     let go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
     let gained = topics.iter().any(|topic| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty()));
-    let may_be_meant = has_closed || is(Situation::Open);
-    let setting = to_enforce(topics);
-    let steps: [(bool, &str); 27] = [
+    let may_be_meant = !is_sweep && (has_closed || is(Situation::Open));
+    let (setting, at_the_source) = (to_enforce(topics), at_the_source(topics));
+    let steps: &[(bool, &str)] = &[
         (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
         (
             checks(Check::ReadDenied),
@@ -95,23 +95,13 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
             is_sweep && (is(Situation::Open) || is(Situation::ToCheck)),
             "What has to stay open belongs into the policy, as an exception or a clause; then it is not sent again.",
         ),
+        (may_be_meant && at_the_source.is_some(), at_the_source.as_deref().unwrap_or_default()),
         (
-            !is_sweep && may_be_meant,
+            may_be_meant,
             "If it has to be open: have the owners of the policy allow it first; a proposal stands at the end.",
         ),
-        (is(Situation::Changed) || is(Situation::Gone), ""),
     ];
-    let mut all: Vec<String> = Vec::new();
-    for (is_due, step) in steps.iter().filter(|(_, step)| !step.is_empty()) {
-        if !is_due {
-            continue;
-        }
-        // Who is to change it at its source comes before asking for an exception.
-        if step.starts_with("If it has to be open") {
-            all.extend(at_the_source(topics));
-        }
-        all.push((*step).to_owned());
-    }
+    let all: Vec<String> = steps.iter().filter(|(is_due, _)| *is_due).map(|(_, step)| (*step).to_owned()).collect();
     if all.is_empty() { vec!["Nothing has to be done.".to_owned()] } else { all }
 }
 
