@@ -19,14 +19,10 @@ const MAX_NAMED: usize = 5;
 const WANTED: [(Kind, &str); 8] = [
     (Kind::Groups, "names and tags of groups are not known, nor groups without any rule"),
     (Kind::Rules, "rules have no ids and no tags, so a controller's own rules are not told apart"),
-    (
-        Kind::Interfaces,
-        "nobody knows what groups are attached to: load balancers, pods and control planes are not proven, and no group is \
-         called unattached",
-    ),
-    (Kind::Instances, "running nodes are not proven, so groups that only they have are only reported or left out"),
+    (Kind::Interfaces, Kind::Interfaces.without()),
+    (Kind::Instances, Kind::Instances.without()),
     (Kind::Vpcs, "whether a public range is your own VPC's is not known, so narrow ones could not be judged"),
-    (Kind::Associations, "groups used in several VPCs are known by their interfaces alone"),
+    (Kind::Associations, Kind::Associations.without()),
     (Kind::Clusters, "whether there are more clusters is not known"),
     (Kind::Trails, "whether a guard would be told of what is opened here is not known"),
 ];
@@ -61,13 +57,12 @@ pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
         rows.extend(absent.map(|kind| row(kind.word(), REACH, kind.command())));
     }
     for name in first(&facts.undescribed) {
-        let costs =
-            "only what EC2 shows and tags say of it is known: no group of EKS's own, no endpoint, no requirement";
+        let costs = Kind::Cluster.without();
         let command = Kind::Cluster.command().replace("NAME", &plain(name));
         rows.push(row(&format!("cluster `{}`", plain(name)), costs, &command));
     }
     for name in first(&facts.without_nodes) {
-        let costs = "its node groups are not known: groups for SSH, and of launch templates without running nodes";
+        let costs = Kind::NodeGroup.without();
         let command = Kind::NodeGroup.command().replace("NAME", &plain(name));
         rows.push(row(&format!("node groups of `{}`", plain(name)), costs, &command));
     }
@@ -77,7 +72,7 @@ pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
         rows.push(row(&format!("launch template `{}`", plain(template)), costs, &command));
     }
     for id in first(&unread_lists(audit)) {
-        let costs = "rules that name it could not be judged";
+        let costs = Kind::Entries.without();
         let command = match facts.lists.get(id) {
             Some(_) => Kind::Entries.command().replace("ID", &plain(id)),
             None => format!("{}; {}", Kind::Lists.command(), Kind::Entries.command().replace("ID", &plain(id))),

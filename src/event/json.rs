@@ -112,6 +112,21 @@ fn unit(escape: &str) -> Option<(u16, &str)> {
     is_unit.then(|| u16::from_str_radix(digits, 16).ok()).flatten().map(|unit| (unit, after))
 }
 
+/// The bytes of a JSON text in each encoding that [`encoding`] tells apart.
+#[cfg(test)]
+pub(crate) fn in_every_encoding(text: &str) -> [Vec<u8>; 6] {
+    let units = |unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+    let (little, big) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
+    [
+        text.as_bytes().to_vec(),
+        [&[0xef, 0xbb, 0xbf], text.as_bytes()].concat(),
+        [&[0xff, 0xfe], &little[..]].concat(),
+        [&[0xfe, 0xff], &big[..]].concat(),
+        little,
+        big,
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -155,16 +170,7 @@ mod tests {
     #[test]
     fn every_encoding_of_a_text_is_that_text() {
         const TEXT: &str = "{\"a\": \"é 日 😀\"}";
-        let units = |unit: fn(u16) -> [u8; 2]| TEXT.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
-        let (little, big) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
-        for bytes in [
-            TEXT.as_bytes().to_vec(),
-            [&[0xef, 0xbb, 0xbf], TEXT.as_bytes()].concat(),
-            [&[0xff, 0xfe], &little[..]].concat(),
-            [&[0xfe, 0xff], &big[..]].concat(),
-            little,
-            big,
-        ] {
+        for bytes in in_every_encoding(TEXT) {
             assert_eq!(text(&bytes), TEXT, "{bytes:?}");
         }
         assert_eq!(read(&format!("\u{feff}{TEXT}")).unwrap(), read(TEXT).unwrap());

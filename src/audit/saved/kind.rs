@@ -122,6 +122,28 @@ const SIGNS: [(&[&str], Kind); 14] = [
 ];
 
 impl Kind {
+    /// What is not known without it, whether it was not saved or AWS did not answer; empty where these say it differently.
+    pub(crate) const fn without(self) -> &'static str {
+        match self {
+            Self::Interfaces => {
+                "nobody knows what groups are attached to: load balancers, pods and control planes are not proven, and no \
+                 group is called unattached"
+            }
+            Self::Instances => {
+                "running nodes are not proven, so groups that only they have are only reported or left out"
+            }
+            Self::Associations => "groups used in several VPCs are known by their interfaces alone",
+            Self::Cluster => {
+                "only what EC2 shows and tags say of it is known: no group of EKS's own, no endpoint, no requirement"
+            }
+            Self::NodeGroup => {
+                "its node groups are not known: groups for SSH, and of launch templates without running nodes"
+            }
+            Self::Entries => "rules that name it could not be judged",
+            _ => "",
+        }
+    }
+
     /// What an answer is that has this key at its top.
     pub(super) fn of_key(key: &str) -> Option<Self> {
         KEYS.iter().find(|(known, _)| *known == key).map(|(_, kind)| *kind)

@@ -135,16 +135,7 @@ mod tests {
     #[test]
     fn a_stream_is_the_text_whatever_its_encoding_and_its_pieces() {
         const TEXT: &str = "{\"a\": \"é 日 😀\"}";
-        let units = |unit: fn(u16) -> [u8; 2]| TEXT.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
-        let (little, big) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
-        for bytes in [
-            TEXT.as_bytes().to_vec(),
-            [&[0xef, 0xbb, 0xbf], TEXT.as_bytes()].concat(),
-            [&[0xff, 0xfe], &little[..]].concat(),
-            [&[0xfe, 0xff], &big[..]].concat(),
-            little,
-            big,
-        ] {
+        for bytes in json::in_every_encoding(TEXT) {
             assert_eq!(decoded(bytes.as_slice()), TEXT, "{bytes:?}");
             assert_eq!(decoded(Slow(&bytes)), TEXT, "{bytes:?}");
         }

@@ -23,21 +23,14 @@ const REFUSED_CREDENTIALS: [&str; 7] = [
 pub(super) const STEPS: [(Kind, &str); 10] = [
     (Kind::Clusters, "only clusters that EC2 shows by AWS's own tags and interfaces are known"),
     (Kind::Vpcs, "only VPCs of clusters were looked at, and whether a public range is your own VPC's is not known"),
-    (Kind::Associations, "groups used in several VPCs are known by their interfaces alone"),
-    (
-        Kind::Cluster,
-        "only what EC2 shows and tags say of it is known: no group of EKS's own, no endpoint, no requirement",
-    ),
-    (Kind::NodeGroup, "its node groups are not known: groups for SSH, and of launch templates without running nodes"),
+    (Kind::Associations, Kind::Associations.without()),
+    (Kind::Cluster, Kind::Cluster.without()),
+    (Kind::NodeGroup, Kind::NodeGroup.without()),
     (Kind::Groups, "no group is known, so nothing could be judged"),
-    (
-        Kind::Interfaces,
-        "nobody knows what groups are attached to: load balancers, pods and control planes are not proven, and no group is \
-         called unattached",
-    ),
-    (Kind::Instances, "running nodes are not proven, so groups that only they have are only reported or left out"),
+    (Kind::Interfaces, Kind::Interfaces.without()),
+    (Kind::Instances, Kind::Instances.without()),
     (Kind::Rules, "what these groups let in is not known, so they were left out"),
-    (Kind::Entries, "rules that name it could not be judged"),
+    (Kind::Entries, Kind::Entries.without()),
 ];
 
 /// Whether AWS did not take these credentials, so that nothing else will be answered either.
