@@ -3,6 +3,8 @@
 //! Looks only where what it rests on was read in full: nothing is called unused or gone of which half was not saved. Must
 //! not: change a verdict, or propose to delete anything.
 
+mod covered;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +16,6 @@ use super::saved::facts::Facts;
 use crate::cluster::membership::{AWS_CLUSTER_TAG, clusters_in_tags};
 use crate::model::group::{Evidence, Group, PrefixList, Role};
 use crate::model::ids::Location;
-use crate::model::region::{Addresses, Traffic, cut_out};
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::{count, plain};
 use crate::policy::model::{Clause, Origin, Policy};
@@ -23,8 +24,6 @@ use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, P
 
 /// Rules named in one finding.
 const MAX_NAMED: usize = 5;
-/// Rules of one group that are compared with each other. A group has at most a thousand.
-const MAX_COMPARED: usize = 1_000;
 /// The quota of rules, for each direction and family of addresses, where nobody had it raised; and from when on it is near.
 /// <https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups>
 const QUOTA: usize = 60;
@@ -180,80 +179,12 @@ fn names_unattached(group: &Group, rule: &Rule) -> bool {
 }
 
 fn redundant(group: &Group) -> Option<String> {
-    if group.rules.len() > MAX_COMPARED {
-        return None;
-    }
-    let by = |at: usize, rule: &Rule| {
-        let mut others = group.rules.iter().enumerate().filter(|(other, _)| *other != at);
-        // Of two that cover each other the first one stays.
-        others
-            .find(|(other, wider)| covers(wider, rule) && (*other < at || !covers(rule, wider)))
-            .map(|(_, wider)| wider)
+    let pair = |(rule, by): (&Rule, Option<&Rule>)| match by {
+        Some(wider) => format!("{} by {}", short(rule), short(wider)),
+        None => format!("{} by others together", short(rule)),
     };
-    let mut pairs = Vec::new();
-    // What is called covered covers nothing else: each of these can go, and the others stay.
-    let mut gone = BTreeSet::new();
-    for (at, rule) in group.rules.iter().enumerate() {
-        if let Some(wider) = by(at, rule) {
-            pairs.push(format!("{} by {}", short(rule), short(wider)));
-            gone.insert(at);
-        }
-    }
-    for (at, rule) in group.rules.iter().enumerate() {
-        if !gone.contains(&at) && is_covered_together(&group.rules, at, rule, &gone) {
-            pairs.push(format!("{} by others together", short(rule)));
-            gone.insert(at);
-        }
-    }
+    let pairs: Vec<String> = covered::redundant(group).into_iter().map(pair).collect();
     named(&pairs, "is covered", "are covered")
-}
-
-/// Whether the other rules together let in all of it.
-fn is_covered_together(rules: &[Rule], at: usize, rule: &Rule, gone: &BTreeSet<usize>) -> bool {
-    let Peer::Cidr(net) = &rule.peer else { return false };
-    let mut rest = vec![(Addresses::from_iter([*net]), Traffic::from(rule.packets))];
-    for (other_at, other) in rules.iter().enumerate() {
-        let Peer::Cidr(of_other) = &other.peer else { continue };
-        let meets = of_other.contains(net) || net.contains(of_other);
-        if other_at == at || gone.contains(&other_at) || other.direction != rule.direction || !meets {
-            continue;
-        }
-        (rest, _) = cut_out(rest, (&Addresses::from_iter([*of_other]), &Traffic::from(other.packets)));
-        if rest.is_empty() {
-            return true;
-        }
-        if rest.len() > MAX_COMPARED {
-            return false;
-        }
-    }
-    false
-}
-
-fn covers(wider: &Rule, rule: &Rule) -> bool {
-    wider.direction == rule.direction
-        && covers_packets(wider.packets, rule.packets)
-        && covers_peer(&wider.peer, &rule.peer)
-}
-
-fn covers_packets(wider: Packets, packets: Packets) -> bool {
-    match (wider, packets) {
-        (Packets::All, _) => true,
-        (Packets::Tcp(from, to), Packets::Tcp(start, end)) | (Packets::Udp(from, to), Packets::Udp(start, end)) => {
-            from <= start && end <= to
-        }
-        (Packets::Icmp(kind, code), Packets::Icmp(of, with))
-        | (Packets::Icmpv6(kind, code), Packets::Icmpv6(of, with)) => {
-            kind.is_none() || kind == of && (code.is_none() || code == with)
-        }
-        (wider, packets) => wider == packets,
-    }
-}
-
-fn covers_peer(wider: &Peer, peer: &Peer) -> bool {
-    match (wider, peer) {
-        (Peer::Cidr(wider), Peer::Cidr(net)) => wider.contains(net),
-        (wider, peer) => wider.same(peer),
-    }
 }
 
 /// EKS writes no descriptions into its own group, and nobody into the rule that every group has from the start.

@@ -1,7 +1,15 @@
 //! A finding: something to say, what it is about, and what became of it. One type for every kind, written and read.
 //!
-//! Owns: the kinds, the checks, and the order in which findings stand. Names and values are a contract with other programs:
-//! add, never rename. Must not: judge (the policy does) or write sentences for people, but for `detail`.
+//! Owns: the order in which findings stand. Names and values are a contract with other programs: add, never rename. Must
+//! not: judge (the policy does) or write sentences for people, but for `detail`.
+
+mod list;
+mod portion;
+mod subject;
+
+pub use list::ListRecord;
+pub use portion::PortionRecord;
+pub use subject::{Check, Kind, Subject, SubjectError};
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -12,158 +20,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::rule::Rule;
 use crate::model::text::and;
-use crate::model::words;
 use crate::policy::endpoint;
-use crate::policy::judge::{JudgedRule, Portion};
+use crate::policy::judge::JudgedRule;
 use crate::policy::model::{PeerClass, Severity, Verdict};
 use crate::policy::requirement::Unmet;
 use crate::report::outcome::{Action, Connections, Contested, Left, Told};
 
 /// Rules that are named in a text; the rest is counted.
 const MAX_NAMED: usize = 10;
-
-words! {
-    /// What sort of thing a finding is about.
-    pub enum Kind {
-        /// A rule of a group.
-        Rule = "rule",
-        /// Something that a cluster needs and does not have.
-        Requirement = "requirement",
-        /// The public endpoint of a cluster's API.
-        Endpoint = "endpoint",
-        /// A group as a whole.
-        Group = "group",
-        /// An account in a region as a whole.
-        Account = "account",
-    }
-}
-
-words! {
-    /// What is looked at beside rules and requirements.
-    pub enum Check {
-        /// A great many public addresses may call the API of a cluster.
-        PublicEndpoint = "public-endpoint",
-        /// The guard may not read what it has to judge.
-        ReadDenied = "read-denied",
-        /// An event, or a look at everything, could not be handled to its end.
-        Unfinished = "unfinished",
-        /// Rules of a group cannot be understood, so nobody can judge them.
-        UnreadableRule = "unreadable-rule",
-        /// A group has come to another cluster.
-        NewCluster = "new-cluster",
-        /// Less than proof makes a group one of a cluster's.
-        NewMember = "new-member",
-        /// A sweep came across new rules of which no event has told.
-        LostEvents = "lost-events",
-        /// No trail logs EC2's management write events, so no event reaches the guard.
-        NoTrail = "no-trail",
-        /// It is not known whether one does.
-        TrailsUnread = "trails-unread",
-        /// The guard's own event rule does not deliver.
-        RuleDisabled = "rule-disabled",
-        /// It is not known whether it does.
-        RuleUnread = "rule-unread",
-    }
-}
-
-impl Check {
-    /// What it is about.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::PublicEndpoint => Kind::Endpoint,
-            Self::UnreadableRule | Self::NewCluster | Self::NewMember | Self::LostEvents => Kind::Group,
-            Self::ReadDenied
-            | Self::Unfinished
-            | Self::NoTrail
-            | Self::TrailsUnread
-            | Self::RuleDisabled
-            | Self::RuleUnread => Kind::Account,
-        }
-    }
-
-    /// Whether it is about what brings events to the guard: it stands until a look finds that all is well again.
-    pub fn is_of_sight(self) -> bool {
-        matches!(self, Self::NoTrail | Self::TrailsUnread | Self::RuleDisabled | Self::RuleUnread)
-    }
-}
-
-/// What a finding is about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(into = "WireSubject", try_from = "WireSubject")]
-pub enum Subject {
-    /// A rule, complete enough for an undo.
-    Rule(Rule),
-    /// A requirement that is not met, by its id.
-    Requirement(String),
-    /// A check that found something about a cluster, a group or the account.
-    Check(Check),
-}
-
-impl Subject {
-    /// Its kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Rule(_) => Kind::Rule,
-            Self::Requirement(_) => Kind::Requirement,
-            Self::Check(check) => check.kind(),
-        }
-    }
-}
-
-/// A subject in JSON, where every kind has the same fields.
-#[derive(Serialize, Deserialize)]
-struct WireSubject {
-    /// Records of an earlier edition have none; it is what it is beside.
-    kind: Option<Kind>,
-    rule: Option<Rule>,
-    requirement: Option<String>,
-    check: Option<Check>,
-}
-
-impl From<Subject> for WireSubject {
-    fn from(subject: Subject) -> Self {
-        let kind = subject.kind();
-        let (rule, requirement, check) = match subject {
-            Subject::Rule(rule) => (Some(rule), None, None),
-            Subject::Requirement(id) => (None, Some(id), None),
-            // It was called a requirement before there were checks, and is called so still.
-            Subject::Check(check @ Check::PublicEndpoint) => (None, Some(check.word().to_owned()), Some(check)),
-            Subject::Check(check) => (None, None, Some(check)),
-        };
-        Self { kind: Some(kind), rule, requirement, check }
-    }
-}
-
-/// A kind without what it is about, or with a check of another kind.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a finding of kind `{}` needs its `{needs}`", .kind.word())]
-pub struct SubjectError {
-    kind: Kind,
-    needs: &'static str,
-}
-
-impl TryFrom<WireSubject> for Subject {
-    type Error = SubjectError;
-
-    fn try_from(wire: WireSubject) -> Result<Self, SubjectError> {
-        let kind = match (wire.kind, &wire.rule, &wire.requirement) {
-            (Some(kind), ..) => kind,
-            (None, Some(_), _) => Kind::Rule,
-            (None, None, Some(id)) if id == Check::PublicEndpoint.word() => {
-                return Ok(Self::Check(Check::PublicEndpoint));
-            }
-            (None, None, _) => Kind::Requirement,
-        };
-        let (subject, needs) = match kind {
-            Kind::Rule => (wire.rule.map(Self::Rule), "rule"),
-            Kind::Requirement => (wire.requirement.map(Self::Requirement), "requirement"),
-            Kind::Endpoint | Kind::Group | Kind::Account => {
-                (wire.check.filter(|check| check.kind() == kind).map(Self::Check), "check")
-            }
-        };
-        subject.ok_or(SubjectError { kind, needs })
-    }
-}
 
 /// Something to say, with what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,44 +94,6 @@ pub struct ForPeople {
     pub since: Option<Timestamp>,
     /// Whether people have heard of it as it is.
     pub is_unchanged: bool,
-}
-
-/// A prefix list of a customer, as it was when the rule that names it was judged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListRecord {
-    /// `pl-…`.
-    pub id: String,
-    /// Its name.
-    pub name: Option<String>,
-    /// What it holds, as the fewest blocks; the first of them.
-    pub entries: Vec<IpNet>,
-    /// How many blocks there are in all.
-    pub count: usize,
-    /// What of that came since the rule was known; the first of it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gained: Vec<IpNet>,
-}
-
-impl ListRecord {
-    /// Blocks that a record has of one list.
-    const MAX_BLOCKS: usize = 20;
-
-    /// The list of this id, with all blocks that it holds and those that came.
-    pub fn new(id: &str, name: Option<String>, blocks: &[IpNet], gained: &[IpNet]) -> Self {
-        let some = |blocks: &[IpNet]| {
-            // The widest matter most.
-            let mut blocks = blocks.to_vec();
-            blocks.sort_by_key(IpNet::prefix_len);
-            blocks.truncate(Self::MAX_BLOCKS);
-            blocks
-        };
-        Self { id: id.to_owned(), name, entries: some(blocks), count: blocks.len(), gained: some(gained) }
-    }
-
-    /// Whether `entries` are all that it holds.
-    pub fn is_whole(&self) -> bool {
-        self.entries.len() == self.count
-    }
 }
 
 impl Finding {
@@ -450,43 +276,6 @@ pub fn worst_first(findings: &mut [Finding]) {
         let rank = (finding.action.outcome(), finding.named_by_event, finding.verdict, finding.severity);
         (Reverse(rank), finding.subject.kind(), finding.rule().map(|rule| rule.id.clone()))
     });
-}
-
-/// A portion for machines: one per clause, peer class and protocol.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct PortionRecord {
-    /// The clause's id.
-    pub clause: String,
-    /// `tcp`, `-1`, `50`, `7-16`, …
-    pub protocol: String,
-    /// `10250`, `0-21,23-65535`, `3/4`, `all`, …
-    pub ports: String,
-    /// The word of a [`PeerClass`]; of a requirement those of its other sides, with commas.
-    pub peer_class: String,
-    /// Which addresses of that class, for people, where they are not all that the rule has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub addresses: Option<String>,
-    /// What the clause says.
-    pub verdict: Verdict,
-    /// Why; for people, so not part of the contract's record.
-    #[serde(skip)]
-    pub reason: String,
-}
-
-impl PortionRecord {
-    /// One entry per protocol of the portion.
-    pub fn of(portion: &Portion) -> impl Iterator<Item = Self> + '_ {
-        portion.traffic.by_protocol().into_iter().map(|(protocol, ports)| Self {
-            clause: portion.clause.clone(),
-            protocol,
-            ports,
-            peer_class: portion.peer_class.word().to_owned(),
-            addresses: portion.addresses.clone(),
-            verdict: portion.verdict,
-            reason: portion.reason.clone(),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,21 @@
 //! Repeats: what is remembered about one finding, and what people are notified of now.
 //!
-//! Owns: which findings are the same, the windows, and what the state keeps. Pure: the state store itself is behind a port.
+//! Owns: the windows, and what the state keeps. Pure: the state store itself is behind a port.
 //! Must not: write text, or keep anything from being done. A repeat only notifies less often.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+mod key;
+mod sighting;
 
-use ipnet::IpNet;
+pub use key::{Key, digest};
+pub use sighting::{Said, Sighting};
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::event::Event;
-use crate::model::ids::Location;
-use crate::model::region::Addresses;
-use crate::model::rule::Direction;
-use crate::model::text::plain;
-use crate::policy::model::{Severity, Verdict};
-use crate::report::finding::{Check, Finding, ForPeople, Subject};
-use crate::report::outcome::{Action, Contested, Opener, Outcome, Told};
+use self::sighting::is_over;
+use crate::report::outcome::{Action, Contested, Opener, Outcome};
 
 /// The same finding is sent once in this time. Long enough for a controller that tries again every few minutes, short enough
 /// that what is still open an hour later is sent again in the same shift.
@@ -30,8 +27,6 @@ pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub const CONTESTED_FROM: usize = 3;
 /// Openings remembered of one finding, the newest.
 const MAX_OPENINGS: usize = 50;
-/// Blocks of a prefix list that are remembered.
-const MAX_BLOCKS: usize = 400;
 /// What was not seen for longer counts as opened anew: the longest time between two sweeps, and a day.
 const STANDS: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// Principals named when a rule is contested.
@@ -39,163 +34,12 @@ const MAX_NAMED: usize = 10;
 /// How far the clock of another process may be ahead.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(10);
 
-/// Which finding: equal for a rule that was revoked and opened again under a new id. A digest, so that no text from outside
-/// names what is kept in a table.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(String);
-
-impl Key {
-    /// The key of a finding about a group: a rule by what it lets through and whom, a requirement by its id and by what is
-    /// missing, so that what gets worse is sent.
-    pub fn of(location: &Location, group: &str, finding: &Finding) -> Self {
-        let mut parts = vec![location.account.as_str(), &location.region, group];
-        let detail = || finding.detail.clone().unwrap_or_default();
-        let said = match &finding.subject {
-            // The owner of a peer group is left out: a caller may leave it out as well.
-            Subject::Rule(rule) => {
-                // Not the words of the record: tables hold keys that were made of these.
-                let direction = match rule.direction {
-                    Direction::Ingress => "Ingress",
-                    Direction::Egress => "Egress",
-                };
-                vec![direction.to_owned(), rule.packets.to_string(), rule.peer.to_string()]
-            }
-            Subject::Requirement(id) => vec![id.clone(), detail()],
-            // What is read of it differs each time.
-            Subject::Check(check) if check.is_of_sight() => vec![check.word().to_owned()],
-            Subject::Check(check) => vec![check.word().to_owned(), detail()],
-        };
-        parts.extend(said.iter().map(String::as_str));
-        Self(digest(&parts))
-    }
-
-    /// 64 hexadecimal digits.
-    pub fn text(&self) -> &str {
-        &self.0
-    }
-}
-
-/// SHA-256 of the parts, in 64 hexadecimal digits; other parts have another digest, however they are cut.
-pub fn digest(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// A finding as it is seen now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// What became of it.
-    pub action: Action,
-    /// When it was opened and by whom. `None`: it stood there before, or it was gone when we came; then nobody opened it
-    /// again, and it only counts as seen.
-    pub opened: Option<(Timestamp, Option<String>)>,
-    /// Whether it was there before and nothing is done about it: a person has to, and hears of it once a [`DAY`].
-    pub is_left: bool,
-    /// Whether it is only to be looked at.
-    pub is_report: bool,
-    /// Whether people hear of it once, as long as it stands.
-    pub is_said_once: bool,
-    /// The id of the rule that stands open, or what of the guard's sight is wrong. `None`: nothing, or it is about neither.
-    pub rule: Option<String>,
-    /// Who opened it: a role or a user, whatever the session.
-    pub principal: Option<String>,
-    /// What people are to be told of it.
-    pub said: Said,
-}
-
-/// What people were told of a finding, as far as another word makes it news.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Said {
-    severity: Option<Severity>,
-    why_left: Option<Told>,
-    lets_in: Option<LetsIn>,
-}
-
-/// What a prefix list lets in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
-enum LetsIn {
-    Blocks(BTreeSet<IpNet>),
-    /// Of too many blocks to keep, so that any other list counts as more.
-    Digest(String),
-}
-
-impl LetsIn {
-    fn of(blocks: &[IpNet]) -> Self {
-        if blocks.len() <= MAX_BLOCKS {
-            return Self::Blocks(blocks.iter().copied().collect());
-        }
-        let blocks: Vec<String> = blocks.iter().map(IpNet::to_string).collect();
-        Self::Digest(digest(&blocks.iter().map(String::as_str).collect::<Vec<_>>()))
-    }
-
-    fn is_more_than(&self, known: &Self) -> bool {
-        match (self, known) {
-            (Self::Blocks(now), Self::Blocks(known)) => {
-                let [now, known] = [now, known].map(|blocks| blocks.iter().copied().collect::<Addresses>());
-                !now.without(&known).is_empty()
-            }
-            (now, known) => now != known,
-        }
-    }
-}
-
-impl Said {
-    fn of(finding: &Finding) -> Self {
-        let ForPeople { told, lets_in, .. } = &finding.for_people;
-        Self { severity: finding.severity, why_left: *told, lets_in: lets_in.as_deref().map(LetsIn::of) }
-    }
-
-    /// Whether it says more than what people know. Of what an earlier edition told, not all is known.
-    fn is_news_after(&self, known: &Self) -> bool {
-        known.severity.is_some_and(|known| self.severity.is_some_and(|now| now > known))
-            || (self.why_left.is_some() && self.why_left != known.why_left)
-            || self.lets_in.as_ref().zip(known.lets_in.as_ref()).is_some_and(|(now, known)| now.is_more_than(known))
-    }
-}
-
 /// A rule that stands open.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Standing {
     last: Timestamp,
     since: Timestamp,
     rule: String,
-}
-
-impl Sighting {
-    /// A finding that came with this event, or in a sweep. The time of the event counts and not that of its arrival, so that
-    /// one event is one opening, however often and in whatever order events come.
-    pub fn of(finding: &Finding, event: Option<&Event>, now: Timestamp) -> Self {
-        let is_open = !is_over(finding.action);
-        let sight = finding.sight();
-        let is_opened = finding.rule().is_some() || sight.is_some();
-        let named = event.filter(|_| is_open && finding.named_by_event && is_opened);
-        let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
-        let is_left = finding.known && finding.action == Action::Refused;
-        let is_standing = is_open && !finding.action.is_closed_by_us() && finding.action != Action::WasOpen;
-        Self {
-            action: finding.action,
-            opened: named.map(opened),
-            is_left,
-            is_report: finding.verdict == Verdict::Report,
-            is_said_once: matches!(sight, Some(Check::TrailsUnread | Check::RuleUnread)),
-            rule: finding
-                .rule()
-                .map(|rule| rule.id.clone())
-                .or(sight.map(|check| check.word().to_owned()))
-                .filter(|_| is_standing),
-            principal: named.and_then(|event| event.actor.principal()).map(|name| plain(&name)),
-            said: Said::of(finding),
-        }
-    }
 }
 
 /// What people are notified of when a finding is seen.
@@ -387,10 +231,6 @@ fn is_news(sighting: &Sighting, notified: Option<Action>) -> bool {
     let Sighting { action, is_left, .. } = *sighting;
     let is_another = notified.is_some_and(|notified| action != notified);
     (action.outcome() >= Outcome::Refused && !is_left) || (is_another && !is_over(action))
-}
-
-fn is_over(action: Action) -> bool {
-    matches!(action, Action::None | Action::AlreadyGone | Action::Changed)
 }
 
 fn short_digest(text: &str) -> String {

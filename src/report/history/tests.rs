@@ -1,19 +1,43 @@
 use ipnet::IpNet;
 use proptest::prelude::*;
 
+use super::sighting::LetsIn;
 use super::*;
-use crate::model::rule::{Packets, Peer, Rule};
+use crate::event::Event;
+use crate::model::ids::Location;
+use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::policy::judge::JudgedRule;
-use crate::policy::model::Verdict;
-use crate::report::finding::Check;
+use crate::policy::model::{Severity, Verdict};
+use crate::report::finding::Finding;
+use crate::report::outcome::Told;
 
-fn location() -> Location {
+pub(super) fn location() -> Location {
     Location::new("111122223333", "us-east-1")
 }
 
 /// So many minutes after noon.
-fn at(minutes: i64) -> Timestamp {
+pub(super) fn at(minutes: i64) -> Timestamp {
     "2026-11-01T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+}
+
+pub(super) fn finding(action: Action) -> Finding {
+    of(rule("sgr-1", "0.0.0.0/0"), action)
+}
+
+pub(super) fn of(rule: Rule, action: Action) -> Finding {
+    let judged = JudgedRule { rule, verdict: Verdict::Revoke, severity: None, portions: vec![] };
+    Finding::of_rule(judged, (true, false), action, None)
+}
+
+pub(super) fn rule(id: &str, cidr: &str) -> Rule {
+    Rule {
+        id: id.to_owned(),
+        direction: Direction::Ingress,
+        packets: Packets::Tcp(10250, 10250),
+        peer: Peer::Cidr(cidr.parse::<IpNet>().unwrap()),
+        description: None,
+        tags: BTreeMap::new(),
+    }
 }
 
 fn opened(minutes: i64) -> Sighting {
@@ -352,115 +376,6 @@ fn what_an_earlier_edition_kept_is_read_and_makes_nothing_news() {
     let said = Said { lets_in: Some(LetsIn::of(&many)), ..Said::default() };
     let history = history.with(&Sighting { said, ..seen(Action::Reported) }, &Notification::Send, at(1));
     assert!(serde_json::to_vec(&history).unwrap().len() < 500, "a list of any length");
-}
-
-fn finding(action: Action) -> Finding {
-    of(rule("sgr-1", "0.0.0.0/0"), action)
-}
-
-fn of(rule: Rule, action: Action) -> Finding {
-    let judged = JudgedRule { rule, verdict: Verdict::Revoke, severity: None, portions: vec![] };
-    Finding::of_rule(judged, (true, false), action, None)
-}
-
-fn rule(id: &str, cidr: &str) -> Rule {
-    Rule {
-        id: id.to_owned(),
-        direction: Direction::Ingress,
-        packets: Packets::Tcp(10250, 10250),
-        peer: Peer::Cidr(cidr.parse::<IpNet>().unwrap()),
-        description: None,
-        tags: BTreeMap::new(),
-    }
-}
-
-#[test]
-fn only_an_open_rule_that_the_event_names_was_opened_by_it() {
-    let event = Event {
-        id: "e".to_owned(),
-        call: &crate::event::CALLS[0],
-        time: Some(at(0)),
-        location: Location::default(),
-        actor: crate::event::Actor { arn: Some("ann".to_owned()), ..crate::event::Actor::default() },
-    };
-    let by_ann = |minutes| Some((at(minutes), Some("ann".to_owned())));
-    let later = Event { time: Some(at(9)), ..event.clone() };
-    let untimed = Event { time: None, ..event.clone() };
-    let missing = Finding { subject: Subject::Requirement("kubelet".to_owned()), ..finding(Action::Reported) };
-    for (name, finding, event, expected) in [
-        ("revoked", finding(Action::Revoked), Some(&event), by_ann(0)),
-        ("reported", finding(Action::Reported), Some(&event), by_ann(0)),
-        ("left open", finding(Action::Failed), Some(&event), by_ann(0)),
-        ("an event without a time counts when it comes", finding(Action::Revoked), Some(&untimed), by_ann(5)),
-        ("an event from the future too", finding(Action::Revoked), Some(&later), by_ann(5)),
-        ("gone before we came", finding(Action::AlreadyGone), Some(&event), None),
-        ("a sweep", finding(Action::Revoked), None, None),
-        ("not named", Finding { named_by_event: false, ..finding(Action::Revoked) }, Some(&event), None),
-        ("a requirement", missing, Some(&event), None),
-    ] {
-        assert_eq!(Sighting::of(&finding, event, at(5)).opened, expected, "{name}");
-    }
-}
-
-#[test]
-fn a_finding_is_the_same_by_location_group_and_content_and_not_by_rule_id() {
-    let key = |location: &Location, group: &str, rule: Rule| Key::of(location, group, &of(rule, Action::None));
-    let one = key(&location(), "sg-1", rule("sgr-1", "0.0.0.0/0"));
-    assert_eq!(one.text().len(), 64);
-    let peer = |owner: Option<&str>| Peer::Group { id: "sg-9".to_owned(), owner: owner.map(str::to_owned) };
-    let from = |peer| key(&location(), "sg-1", Rule { peer, ..rule("sgr-1", "0.0.0.0/0") });
-    assert_eq!(from(peer(None)), from(peer(Some("111122223333"))));
-    let same = Rule { description: Some("new".to_owned()), ..rule("sgr-2", "0.0.0.0/0") };
-    assert_eq!(key(&location(), "sg-1", same), one);
-    let missing = |id: &str, detail: &str| {
-        let finding = Finding {
-            subject: Subject::Requirement(id.to_owned()),
-            detail: Some(detail.to_owned()),
-            ..finding(Action::Reported)
-        };
-        Key::of(&location(), "sg-1", &finding)
-    };
-    let others = [
-        key(&Location { account: "444455556666".to_owned(), ..location() }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
-        key(&Location { region: "eu-west-1".to_owned(), ..location() }, "sg-1", rule("sgr-1", "0.0.0.0/0")),
-        key(&location(), "sg-2", rule("sgr-1", "0.0.0.0/0")),
-        key(&location(), "sg-1", rule("sgr-1", "::/0")),
-        key(&location(), "sg-1", Rule { direction: Direction::Egress, ..rule("sgr-1", "0.0.0.0/0") }),
-        key(&location(), "sg-1", Rule { packets: Packets::Udp(10250, 10250), ..rule("sgr-1", "0.0.0.0/0") }),
-        key(&location(), "sg-1", Rule { packets: Packets::Tcp(10250, 10251), ..rule("sgr-1", "0.0.0.0/0") }),
-        from(peer(None)),
-        missing("kubelet", "no tcp 10250"),
-        missing("kubelet", "no tcp 10250 and udp 53"),
-        missing("dns", "no tcp 10250"),
-    ];
-    let all: std::collections::BTreeSet<&Key> = others.iter().chain([&one]).collect();
-    assert_eq!(all.len(), others.len() + 1);
-    assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
-}
-
-#[test]
-fn keys_stay_what_they_are_in_tables_that_exist() {
-    let missing = |subject, detail: &str| {
-        let detail = Some(detail.to_owned());
-        Finding { subject, detail, ..finding(Action::Reported) }
-    };
-    let about = [
-        (
-            of(rule("sgr-1", "0.0.0.0/0"), Action::None),
-            "35a9a9bb65bfd44ba55f286513d219a1893663542ad581e30b84684b3b085cf8",
-        ),
-        (
-            missing(Subject::Requirement("kubelet".to_owned()), "what is missing"),
-            "d6a7fa414741226bee2cb6499880ae0e6959731912743ccc58c3fafff1079375",
-        ),
-        (
-            missing(Subject::Check(Check::PublicEndpoint), "why"),
-            "698a85e796544fefa71410562edef8ee5903df48484239350ec3764209ef6e27",
-        ),
-    ];
-    for (finding, expected) in about {
-        assert_eq!(Key::of(&location(), "sg-1", &finding).text(), expected, "{finding:?}");
-    }
 }
 
 /// Events that come late and out of order, and sweeps between them.
