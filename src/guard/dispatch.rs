@@ -121,7 +121,7 @@ impl Dispatcher {
             let attempt = own.map_or(Attempt::First, |(_, queued)| attempt(queued));
             let round = Round::first(attempt, deadline);
             let handled = match (own.and_then(|(_, queued)| queued.work.as_ref()), delivery.parsed) {
-                (Some(Ok(work)), _) => Box::pin(self.work(work, round)).await,
+                (Some(Ok(work)), _) => self.work(work, round).await,
                 (Some(Err(error)), _) => Err(error.clone().into()),
                 (None, Ok(parsed)) => self.message(parsed, round).await,
                 (None, Err(error)) => Err(error.into()),
@@ -151,7 +151,7 @@ impl Dispatcher {
 
     async fn work(&self, work: &Work, round: Round) -> Result<Response, GuardError> {
         match self.guards.get(work.task.location()) {
-            Some(guard) => Box::pin(guard.work(work, round)).await,
+            Some(guard) => guard.work(work, round).await,
             None => Ok(Response::ignored(self.not_ours(work.task.location()))),
         }
     }

@@ -113,7 +113,7 @@ impl<'a> Invocation<'a> {
             let id = &snapshot.group.id;
             self.problem(format!("security group `{id}` was not begun: the time ran out; the next try goes on"));
         } else {
-            let mut mended = group::mend(self.context, snapshot, named, asked, &mut self.max_revokes).await;
+            let mut mended = Box::pin(group::mend(self.context, snapshot, named, asked, &mut self.max_revokes)).await;
             self.problems.append(&mut mended.problems);
             for (why, named) in mended.again.drain(..) {
                 self.again.add(why, &mended.group.id, named);
