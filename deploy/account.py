@@ -20,7 +20,7 @@ def check(client: Clients, parameters: dict[str, str], say: Say) -> None:
     say(f"Account {identity['Account']}, as {identity['Arn']}.")
     problems = [*_trails(client), *_topics(client, parameters)]
     if problems:
-        raise Refusal("\n  ".join([f"{len(problems)} things stand in the way:", *problems]))
+        raise Refusal("\n  ".join(["nothing was made, because of this:", *problems]))
 
 
 def _trails(client: Clients) -> Iterator[str]:
