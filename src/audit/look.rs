@@ -102,17 +102,7 @@ struct Here<'a> {
 /// Doors to saved answers. Nobody is notified, and nothing is remembered.
 pub(crate) fn ports(facts: &Arc<Facts>, location: &Location, now: Timestamp) -> Ports {
     let aws = Arc::new(SavedAws { facts: Arc::clone(facts), location: location.clone() });
-    Ports {
-        ec2: aws.clone(),
-        eks: aws,
-        state: None,
-        queue: None,
-        channels: Vec::new(),
-        clock: Arc::new(Still(now)),
-        metrics: Arc::default(),
-        record_log: |_| {},
-        log_page: None,
-    }
+    Ports::to_aws_alone(aws.clone(), aws, Arc::new(Still(now)), Arc::default())
 }
 
 impl Here<'_> {

@@ -2,7 +2,7 @@
 //!
 //! Must not: ask for more than whose credentials these are.
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use aws_config::SdkConfig;
 
 use crate::adapters::account;
@@ -15,6 +15,12 @@ use crate::model::text::plain;
 /// For credentials of kinds that the SDK is not built with: single sign-on, processes.
 const EXPORT: &str =
     "`eval \"$(aws configure export-credentials --format env)\"` hands on those that the AWS CLI finds";
+
+/// Waits for what is asked of AWS.
+pub(super) fn answered<T>(asked: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.context("the program cannot wait for answers")?.block_on(asked))
+}
 
 /// Whoever runs the program.
 pub(super) struct Caller<'a> {

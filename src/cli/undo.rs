@@ -20,10 +20,8 @@ use crate::cli::identity::Identity;
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::event::json as text_of;
-use crate::model::rule::Rule;
 use crate::model::text::{count, plain};
 use crate::policy::builtin;
-use crate::report::notice::rule_in_words;
 
 /// Arguments of `undo`.
 #[derive(Args)]
@@ -102,9 +100,8 @@ fn values(path: &Path) -> anyhow::Result<Vec<Value>> {
 }
 
 fn in_words(judged: &Judged) -> String {
-    let rule = Rule { id: plain(&judged.rule.id), ..judged.rule.clone() };
     let place = format!("account {}, {}", plain(&judged.location.account), plain(&judged.location.region));
-    format!("{} on {} ({place})", rule_in_words(&rule), plain(&judged.group))
+    format!("{} on {} ({place})", ask::rule_in_words(&judged.rule), plain(&judged.group))
 }
 
 /// What is going to be done, and what is not.

@@ -117,7 +117,7 @@ def test_a_blind_guard_is_known_by_its_records() -> None:
     assert properties["LogGroupName"] == {"Ref": "GuardLogGroup"}
     asked = re.findall(r'\$\.record\.findings\[0\]\.check = "([\w-]+)"', properties["FilterPattern"])
     assert asked == ["no-trail", "rule-disabled"]
-    finding = (SOURCES / "finding.rs").read_text(encoding="utf-8")
+    finding = (SOURCES / "finding" / "subject.rs").read_text(encoding="utf-8")
     assert all(f'"{check}"' in finding for check in asked), "names of checks"
 
 

@@ -314,7 +314,7 @@ def test_all_that_stands_in_the_way_is_said_at_once(aws, ready, said):
     with pytest.raises(stacks.Refusal) as refusal:
         account.check(ready, {"TopicArn": missing, "AlarmTopicArn": fifo}, said.append)
     text = str(refusal.value)
-    assert "3 things" in text and "no trail" in text and "missing" in text and "FIFO" in text
+    assert text.count("\n  ") == 3 and "no trail" in text and "missing" in text and "FIFO" in text
 
 
 def test_a_stack_whose_function_does_not_work_is_not_called_fine(made, said):

@@ -21,7 +21,7 @@ use crate::adapters::table::Table;
 use crate::audit::fix::{self, Agreed, WriteDown};
 use crate::audit::undo::AboutTo;
 use crate::cli::ask;
-use crate::cli::caller::Caller;
+use crate::cli::caller::{self, Caller};
 use crate::cli::identity::Identity;
 use crate::cli::input::shown;
 use crate::cli::output::Exit;
@@ -38,7 +38,6 @@ use crate::ports::StateStore;
 use crate::report::audit::{Audit, AuditFinding};
 use crate::report::finding::Finding;
 use crate::report::metrics::Metrics;
-use crate::report::notice::rule_in_words;
 use crate::report::record::Record;
 
 /// Groups that are looked at together.
@@ -118,9 +117,7 @@ pub(super) fn run(
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let file = file.with_context(|| format!("records cannot be written to `{}`", shown(&path)))?;
     with_log(|log| *log = Some(Log { file, records: Vec::new(), trouble: None }));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("the program cannot wait for answers")?;
-    let done = runtime.block_on(Box::pin(close((identity, fixing), policy, &plan)));
+    let done = caller::answered(Box::pin(close((identity, fixing), policy, &plan)))?;
     let Some(log) = with_log(Option::take) else { bail!("the records are gone") };
     let mut problems = done?;
     problems.extend(log.trouble.map(|why| format!("a record could not be written to `{}`: {why}", shown(&path))));
@@ -136,7 +133,7 @@ pub(super) fn run(
         };
         is_all &= finding.is_some_and(|finding| finding.action.says_gone());
         let detail = detail.map(|why| format!(": {why}")).unwrap_or_default();
-        let _ = writeln!(text, "{word:<13} {} on {}{detail}", in_words(rule), plain(group));
+        let _ = writeln!(text, "{word:<13} {} on {}{detail}", ask::rule_in_words(rule), plain(group));
     }
     for problem in &problems {
         let _ = writeln!(text, "not done      {}", plain(problem));
@@ -180,7 +177,7 @@ fn listed(audit: &Audit, plan: &BTreeMap<Location, Agreed>) -> String {
             let _ = writeln!(
                 text,
                 "  {} on {} {name} of {} ({place})",
-                in_words(rule),
+                ask::rule_in_words(rule),
                 plain(&group.id),
                 clusters.join(", ")
             );
@@ -188,10 +185,6 @@ fn listed(audit: &Audit, plan: &BTreeMap<Location, Agreed>) -> String {
         }
     }
     text
-}
-
-fn in_words(rule: &Rule) -> String {
-    rule_in_words(&Rule { id: plain(&rule.id), ..rule.clone() })
 }
 
 /// A look at one group shows less than one at everything: whose a group without attachments is, nothing may say.
@@ -228,17 +221,8 @@ async fn close(
         }
         let connection = Connection::new(&config, &metrics);
         let state = fixing.state_table.as_ref().map(|name| table(name, caller.own(), location, &metrics));
-        let ports = Ports {
-            ec2: Arc::new(connection.ec2),
-            eks: Arc::new(connection.eks),
-            state,
-            queue: None,
-            channels: Vec::new(),
-            clock: Arc::new(SystemClock),
-            metrics: Arc::clone(&metrics),
-            record_log,
-            log_page: None,
-        };
+        let (ec2, eks, clock) = (Arc::new(connection.ec2), Arc::new(connection.eks), Arc::new(SystemClock));
+        let ports = Ports { state, record_log, ..Ports::to_aws_alone(ec2, eks, clock, Arc::clone(&metrics)) };
         let there = location.clone();
         let write_down: WriteDown = Arc::new(move |group, rules| write_down(&there, group, rules));
         let guard = Guard::new(fix::setup(ports, policy, location, agreed, write_down));

@@ -16,7 +16,7 @@ use crate::adapters::account;
 use crate::adapters::connect::Connection;
 use crate::audit::Facts;
 use crate::audit::saved::live::{Doors, Reading, why};
-use crate::cli::caller::Caller;
+use crate::cli::caller::{self, Caller};
 use crate::cli::identity::Identity;
 use crate::model::ids::{Location, is_region};
 use crate::model::text::plain;
@@ -35,8 +35,7 @@ const ANY_REGION: &str = "us-east-1";
 /// What was read in each region, and whether that is all.
 pub(super) fn read(identity: &Identity, regions: &[String]) -> anyhow::Result<(Vec<Arc<Facts>>, bool)> {
     let regions = wanted(regions)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("the program cannot wait for answers")?.block_on(ask(identity, regions))
+    caller::answered(ask(identity, regions))?
 }
 
 /// The regions that were named; none for those that nobody named, or for all.

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use jiff::Timestamp;
 
 use crate::adapters::clock::SystemClock;
 use crate::adapters::connect::Connection;
 use crate::audit::undo::{Closed, Judged, Standing, Undone, standing, undo};
-use crate::cli::caller::Caller;
+use crate::cli::caller::{self, Caller};
 use crate::cli::identity::Identity;
 use crate::guard::inventory::Inventory;
 use crate::guard::setup::Ports;
@@ -37,9 +37,7 @@ pub(super) fn run(
     now: Timestamp,
     ask: Ask<'_>,
 ) -> anyhow::Result<Vec<(Judged, Option<Undone>)>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("the program cannot wait for answers")?;
-    runtime.block_on(Box::pin(async {
+    caller::answered(Box::pin(async {
         let caller = Caller::of(identity).await?;
         let (mut judged, mut doors) = (Vec::new(), Vec::new());
         for (location, groups) in closed {
@@ -67,7 +65,7 @@ pub(super) fn run(
             }
         }
         Ok(done)
-    }))
+    }))?
 }
 
 async fn in_group(there: &There, judged: &[Judged]) -> Vec<(Judged, Option<Undone>)> {
@@ -102,16 +100,7 @@ async fn there(caller: &Caller<'_>, policy: &Policy, location: &Location) -> any
     let metrics = Arc::new(Metrics::default());
     let connection = Connection::new(&config, &metrics);
     let ec2 = connection.ec2.clone();
-    let ports = Ports {
-        ec2: Arc::new(connection.ec2),
-        eks: Arc::new(connection.eks),
-        state: None,
-        queue: None,
-        channels: Vec::new(),
-        clock: Arc::new(SystemClock),
-        metrics,
-        record_log: |_| {},
-        log_page: None,
-    };
+    let (to_ec2, to_eks) = (Arc::new(connection.ec2), Arc::new(connection.eks));
+    let ports = Ports::to_aws_alone(to_ec2, to_eks, Arc::new(SystemClock), metrics);
     Ok(There { ec2, inventory: Inventory::new(&ports, account.clone(), policy.groups.clone()) })
 }
