@@ -112,7 +112,7 @@ impl Attached<'_> {
 
 /// The names of the clusters that something connects the group with: it shares an interface with a group of theirs, lets one
 /// in, or is let in by one. Every node lets its control plane in, and what serves pods lets in the nodes or the control
-/// plane, or is let in by them. Whoever rewrites the rules of the one need not be able to rewrite those of the other. Letting
+/// plane, or is let in by them. Whoever rewrites the rules of the one may not be able to rewrite those of the other. Letting
 /// traffic out to the control plane proves nothing: a bastion does that too.
 pub(super) fn connected(facts: Facts<'_>) -> BTreeSet<&str> {
     let beside = facts.interfaces.iter().flat_map(|interface| &interface.groups);
