@@ -1,4 +1,4 @@
-//! What an audit of a large account costs: `make bench`. What the figures mean stands in `docs/benchmarks.md`.
+//! What an audit of a large account costs: `make bench-judge`. What the figures mean stands in `docs/benchmarks.md`.
 //!
 //! Owns: a made-up account of a given size, always the same one, written to a file as the AWS CLI prints it. Must not: use
 //! random numbers.
