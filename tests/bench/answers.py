@@ -426,6 +426,8 @@ class Answers:
                     key = item["pk"]["S"]
                     if not _holds(request, items.get(key, {})):
                         failed = {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}
+                        if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and key in items:
+                            failed["Item"] = items[key]
                         return Reply(json.dumps(failed).encode(), "application/x-amz-json-1.0", 400)
                     items[key] = item
                     asked.detail = key, json.dumps(item)

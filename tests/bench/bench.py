@@ -97,11 +97,11 @@ def main() -> None:
     look(looking(given.bootstrap), cloud)
     extra, own = bare(cloud, 20 * size.near)
     runs = measured(some, cloud, size, given.runs)
-    bytes_packed, of = (0, "not packed in a short run") if given.events else package(given.bootstrap)
-    text = f"""{table(runs, {GUARD: bytes_packed})}
+    packed, of = (None, "not packed in a short run") if given.events else package(given.bootstrap)
+    text = f"""{table(runs, {GUARD: packed})}
 
-Median of {given.runs} runs, in parentheses the least and the most. Each run is a new process that gets {size.all} events: the
-first, {size.warming} that are not measured, {size.near} near AWS and {size.far} far from it.
+Median of {given.runs} runs, in parentheses the least and the most. Each run is a new process that gets {size.all} events:
+the first, {size.warming} that are not measured, {size.near} near AWS and {size.far} far from it.
 
 - Machine: {machine()}; others used {100 * others.share():.0f} % of it meanwhile.
 - Versions: {versions()}.

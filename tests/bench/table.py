@@ -57,12 +57,12 @@ def _cell(values: Sequence[float]) -> str:
     return middle if least == most else f"{middle} ({least} – {most})"
 
 
-def table(runs: Mapping[str, Sequence[Run]], package: Mapping[str, float]) -> str:
+def table(runs: Mapping[str, Sequence[Run]], package: Mapping[str, int | None]) -> str:
     """A column for each program, a row for each figure: the median of the runs, least and most in parentheses."""
     lines = [["figure", *runs, "at most"], ["---", *["---:"] * (len(runs) + 1)]]
     for name, wanted, figure in ROWS:
         lines.append([name, *(_cell([figure(run) for run in each]) for each in runs.values()), wanted])
-    sizes = [_number(package[name] / MB) if name in package else "–" for name in runs]
+    sizes = [_number(size / MB) if (size := package.get(name)) else "–" for name in runs]
     lines.append(["package, zipped, MB", *sizes, "5"])
     return "\n".join(f"| {' | '.join(line).strip()} |" for line in lines)
 
