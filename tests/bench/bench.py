@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from account import PEOPLE  # noqa: E402
 from cloud import Cloud  # noqa: E402
 from machine import ROOT, Others, machine, package, versions  # noqa: E402
-from measure import GUARD_SETTINGS, NEAR, Run, Size, look, quiet, run  # noqa: E402
+from measure import GUARD_SETTINGS, NEAR, SERIES_SECONDS, Run, Size, look, quiet, run  # noqa: E402
 from subject import Program  # noqa: E402
 from table import MS, called, table, within  # noqa: E402
 
@@ -101,7 +101,7 @@ def main() -> None:
     text = f"""{table(runs, {GUARD: packed})}
 
 Median of {given.runs} runs, in parentheses the least and the most. Each run is a new process that gets {size.all} events:
-the first, {size.warming} that are not measured, {size.near} near AWS and {size.far} far from it.
+the first, {size.warming} that are not measured, {size.near} near AWS, {size.far} far from it; of each at most {SERIES_SECONDS} s.
 
 - Machine: {machine()}; others used {100 * others.share():.0f} % of it meanwhile.
 - Versions: {versions()}.

@@ -6,6 +6,7 @@ thread waits for its socket, for OpenSSL or for the answer's time.
 """
 
 import contextlib
+import importlib.util
 import socket
 import ssl
 import threading
@@ -158,7 +159,10 @@ def _exactly(connection: socket.socket, read: bytes, size: int) -> tuple[bytes, 
 
 
 def authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate authority of this run: the file that clients have to trust, and what the server shows them."""
+    """A certificate authority of this run: the file that clients have to trust, and what the server shows them.
+
+    The authority stands in that file among those that everybody trusts, since reading them all costs a client time.
+    """
     now = datetime.now(timezone.utc)
 
     def certificate(name: str, key: ec.EllipticCurvePrivateKey, issuer: str) -> x509.CertificateBuilder:
@@ -180,7 +184,8 @@ def authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
     pem = serialization.Encoding.PEM
     trusted_file, chain = folder / "authority.pem", folder / "server.pem"
-    trusted_file.write_bytes(trusted.public_bytes(pem))
+    (botocore,) = importlib.util.find_spec("botocore").submodule_search_locations
+    trusted_file.write_bytes(trusted.public_bytes(pem) + (Path(botocore) / "cacert.pem").read_bytes())
     private = leaf.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     chain.write_bytes(private + shown.public_bytes(pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
