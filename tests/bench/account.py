@@ -7,7 +7,6 @@ bastion        an ordinary group on an ordinary instance in the same VPC
 Owns the facts and the state. Must not know how they are asked for: that is in `answers`.
 """
 
-import copy
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +36,7 @@ GROUP_TAGS = {CONTROL_PLANE: {"aws:eks:cluster-name": CLUSTER, **CLUSTER_TAG}, N
 PEOPLE, RECORDS = (f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" for name in ("people", "records"))
 TABLE = "guard"
 
+LEARNT = {"baseline", "location", "look", "member"}  # kinds of items that are of no event
 EVERYWHERE = "0.0.0.0/0"
 
 
@@ -102,9 +102,9 @@ class Account:
         self._kept: dict[str, Item] = {}
 
     def keep(self) -> None:
-        """The table as it is now is what each event will find."""
+        """What the table has learnt is what each event will find, without what it holds of events."""
         with self.lock:
-            self._kept = copy.deepcopy(self.items)
+            self._kept = {key: item for key, item in self.items.items() if key.partition("#")[0] in LEARNT}
 
     def put_back(self) -> None:
         """Nothing is open that somebody opened, and the table is what was kept: the events before this one never came."""

@@ -147,10 +147,13 @@ def run(program: Program, cloud: Cloud, size: Size, numbers: Iterator[int]) -> R
 
 
 def look(guard: Program, cloud: Cloud) -> None:
-    """The guard looks at everything once, as it does when it is installed: what it writes is the table of every event."""
+    """The guard looks at everything once, as it does when it is installed, and at an event, which teaches it a little more:
+    what it has learnt then is the table of every event."""
     cloud.latency = 0.0
     with running(guard, cloud) as subject:
         subject.invoke({"sweep": True})
+        cloud.account.keep()
+        play(guard, cloud, subject, Opening(0))
     if cloud.unknown:
         raise SystemExit(f"error: the canned account was asked what it does not know: {'; '.join(cloud.unknown)}")
     cloud.account.keep()
