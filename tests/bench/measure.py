@@ -22,6 +22,8 @@ from subject import Program, Subject
 from wire import Asked
 
 NEAR, FAR = 0.00025, 0.020  # seconds that AWS takes for an answer
+# The guard waits a tenth of a second for its journal. A debug build on a busy machine may need longer.
+LATE = "it was not in the journal before the revoke"
 SERIES_SECONDS, LEAST_EVENTS = 25, 20  # a series of a slow program ends early, so that all of it ends at all
 GUARD_SETTINGS = {
     "GUARD_MODE": "enforce",
@@ -99,7 +101,7 @@ def wrong_with(program: Program, cloud: Cloud, opening: Opening, asked: list[Ask
             written = [each for each in asked if each.action == "PutItem" and each.detail]
             journal = [each for each in written if each.detail[0].startswith("journal#") and rule.id in each.detail[1]]
             if not any(each.at <= revoke.at for each in journal):
-                yield "it was not in the journal before the revoke"
+                yield LATE
             if not any(each.at >= revoke.end for each in journal):
                 yield "the journal does not say what came of it"
         messages = [each.detail for each in asked if each.action == "Publish"]
