@@ -13,216 +13,16 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from account import (
-    ACCOUNT, ATTACHMENTS, CLUSTER, CONTROL_PLANE, GROUP_TAGS, NAMES, NODE_GROUP, NODES, RANGE, REGION, SCALING, SUBNETS,
-    TABLE, TEMPLATE, VPC, Account, Attachment, Rule,
-)  # fmt: skip
+import facts
+from account import ACCOUNT, ATTACHMENTS, GROUP_TAGS, NAMES, TABLE, VPC, Account, Rule
+from facts import Fields
 from wire import Asked, Reply
 
-EKS_ACCOUNT = "444455556666"
-LONG_AGO = "2024-02-29T08:00:00.000Z"
-TRAIL = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/audit"
 SERVICES = ("ec2", "eks", "sns", "dynamodb", "sqs", "sts", "iam", "cloudtrail", "events")
-Fields = dict[str, Any]
 
 
 class Refused(Exception):
     """AWS's error code and what it says."""
-
-
-# --- the facts, as EC2 and EKS show them ----------------------------------------------------------------------------------
-
-
-def _tags(tags: dict[str, str]) -> list[Fields]:
-    return [{"key": key, "value": value} for key, value in tags.items()]
-
-
-def _groups(attachment: Attachment) -> list[Fields]:
-    return [{"groupId": attachment.group, "groupName": NAMES[attachment.group]}]
-
-
-def _interface(each: Attachment) -> Fields:
-    managed = each.instance is None
-    device = {"deviceIndex": 0, "networkCardIndex": 0, "status": "attached", "attachTime": LONG_AGO}
-    return {
-        "networkInterfaceId": each.interface,
-        "subnetId": each.subnet,
-        "vpcId": VPC,
-        "availabilityZone": SUBNETS[each.subnet],
-        "description": each.description,
-        "ownerId": ACCOUNT,
-        "requesterId": "AROAEXAMPLE:AmazonEKS" if managed else None,
-        "requesterManaged": managed,
-        "status": "in-use",
-        "macAddress": "0a:1b:2c:3d:4e:5f",
-        "privateIpAddress": each.address,
-        "sourceDestCheck": True,
-        "interfaceType": "interface",
-        "groupSet": _groups(each),
-        "attachment": {
-            "attachmentId": each.interface.replace("eni-", "eni-attach-"),
-            "instanceId": each.instance,
-            "instanceOwnerId": EKS_ACCOUNT if managed else ACCOUNT,
-            "deleteOnTermination": not managed,
-            **device,
-        },
-        "privateIpAddressesSet": [{"privateIpAddress": each.address, "primary": True}],
-        "ipv6AddressesSet": [],
-        "tagSet": [],
-        "operator": {"managed": False},
-    }
-
-
-def _instance(each: Attachment) -> Fields:
-    shown = _interface(each)
-    del shown["tagSet"], shown["requesterId"], shown["requesterManaged"], shown["availabilityZone"], shown["operator"]
-    volume = {"volumeId": each.interface.replace("eni-", "vol-"), "status": "attached", "attachTime": LONG_AGO}
-    instance = {
-        "instanceId": each.instance,
-        "imageId": "ami-0aa1aa1aa1aa1aa1a",
-        "instanceState": {"code": 16, "name": "running"},
-        "privateDnsName": f"ip-{each.address.replace('.', '-')}.ec2.internal",
-        "amiLaunchIndex": 0,
-        "productCodes": [],
-        "instanceType": "m6i.large",
-        "launchTime": LONG_AGO,
-        "placement": {"availabilityZone": SUBNETS[each.subnet], "groupName": "", "tenancy": "default"},
-        "monitoring": {"state": "disabled"},
-        "subnetId": each.subnet,
-        "vpcId": VPC,
-        "privateIpAddress": each.address,
-        "sourceDestCheck": True,
-        "groupSet": _groups(each),
-        "architecture": "x86_64",
-        "rootDeviceType": "ebs",
-        "rootDeviceName": "/dev/xvda",
-        "blockDeviceMapping": [{"deviceName": "/dev/xvda", "ebs": {**volume, "deleteOnTermination": True}}],
-        "virtualizationType": "hvm",
-        "tagSet": _tags(each.tags),
-        "hypervisor": "xen",
-        "networkInterfaceSet": [shown],
-        "iamInstanceProfile": {"arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/eks-workers", "id": "AIPAEXAMPLE"},
-        "ebsOptimized": False,
-        "enaSupport": True,
-        "cpuOptions": {"coreCount": 1, "threadsPerCore": 2},
-        "capacityReservationSpecification": {"capacityReservationPreference": "open"},
-        "hibernationOptions": {"configured": False},
-        "enclaveOptions": {"enabled": False},
-        "metadataOptions": {
-            "state": "applied", "httpTokens": "required", "httpPutResponseHopLimit": 2, "httpEndpoint": "enabled",
-        },
-        "maintenanceOptions": {"autoRecovery": "default"},
-        "operator": {"managed": False},
-    }  # fmt: skip
-    reserved = {"reservationId": each.interface.replace("eni-", "r-"), "ownerId": ACCOUNT, "groupSet": []}
-    return {**reserved, "instancesSet": [instance]}
-
-
-def _attributes(each: Attachment) -> dict[str, set[str]]:
-    """What filters can ask of an interface or its instance."""
-    managed = each.instance is None
-    return {
-        "vpc-id": {VPC},
-        "group-id": {each.group},
-        "network-interface.group-id": {each.group},
-        "instance-id": {each.instance or ""},
-        "attachment.instance-id": {each.instance or ""},
-        "network-interface-id": {each.interface},
-        "instance-state-name": {"running"},
-        "tag-key": set(each.tags),
-        "requester-managed": {str(managed).lower()},
-        "attachment.instance-owner-id": {EKS_ACCOUNT if managed else ACCOUNT},
-        "description": {each.description},
-    }
-
-
-_VPC = {
-    "vpcId": VPC,
-    "ownerId": ACCOUNT,
-    "state": "available",
-    "cidrBlock": RANGE,
-    "cidrBlockAssociationSet": [
-        {"cidrBlock": RANGE, "associationId": "vpc-cidr-assoc-0aa1", "cidrBlockState": {"state": "associated"}}
-    ],
-    "dhcpOptionsId": "dopt-0aa1",
-    "instanceTenancy": "default",
-    "isDefault": False,
-    "tagSet": _tags({"Name": "prod"}),
-}
-_TEMPLATE_VERSION = {
-    "launchTemplateId": TEMPLATE,
-    "launchTemplateName": "prod-nodes",
-    "versionNumber": 1,
-    "createTime": LONG_AGO,
-    "createdBy": f"arn:aws:iam::{ACCOUNT}:role/installer",
-    "defaultVersion": True,
-    "launchTemplateData": {"securityGroupIdSet": [NODES], "instanceType": "m6i.large"},
-}
-_CLUSTER = {
-    "name": CLUSTER,
-    "arn": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{CLUSTER}",
-    "createdAt": 1709193600.0,
-    "version": "1.34",
-    "endpoint": "https://0123456789ABCDEF0123456789ABCDEF.gr7.us-east-1.eks.amazonaws.com",
-    "roleArn": f"arn:aws:iam::{ACCOUNT}:role/prod-cluster",
-    "resourcesVpcConfig": {
-        "subnetIds": list(SUBNETS),
-        "securityGroupIds": [],
-        "clusterSecurityGroupId": CONTROL_PLANE,
-        "vpcId": VPC,
-        "endpointPublicAccess": False,
-        "endpointPrivateAccess": True,
-        "publicAccessCidrs": [],
-    },
-    "kubernetesNetworkConfig": {"serviceIpv4Cidr": "172.20.0.0/16", "ipFamily": "ipv4"},
-    "logging": {"clusterLogging": [{"types": ["api", "audit"], "enabled": True}]},
-    "identity": {"oidc": {"issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"}},
-    "status": "ACTIVE",
-    "certificateAuthority": {"data": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t" * 40},
-    "platformVersion": "eks.9",
-    "tags": {"environment": "production"},
-    "health": {"issues": []},
-    "accessConfig": {"authenticationMode": "API"},
-    "upgradePolicy": {"supportType": "STANDARD"},
-}
-_NODEGROUP = {
-    "nodegroupName": NODE_GROUP,
-    "nodegroupArn": f"arn:aws:eks:{REGION}:{ACCOUNT}:nodegroup/{CLUSTER}/{NODE_GROUP}/2cc1f0d2",
-    "clusterName": CLUSTER,
-    "status": "ACTIVE",
-    "subnets": list(SUBNETS),
-    "resources": {"autoScalingGroups": [{"name": SCALING}]},
-    "launchTemplate": {"id": TEMPLATE, "name": "prod-nodes", "version": "1"},
-}
-_EKS_CALLS = {
-    "/clusters": "ListClusters",
-    f"/clusters/{CLUSTER}": "DescribeCluster",
-    f"/clusters/{CLUSTER}/node-groups": "ListNodegroups",
-    f"/clusters/{CLUSTER}/node-groups/{NODE_GROUP}": "DescribeNodegroup",
-}
-# What these services say, whatever the request holds.
-_SAID: dict[tuple[str, str], Any] = {
-    ("eks", "ListClusters"): {"clusters": [CLUSTER]},
-    ("eks", "DescribeCluster"): {"cluster": _CLUSTER},
-    ("eks", "ListNodegroups"): {"nodegroups": [NODE_GROUP]},
-    ("eks", "DescribeNodegroup"): {"nodegroup": _NODEGROUP},
-    ("cloudtrail", "DescribeTrails"): {
-        "trailList": [{"Name": "audit", "TrailARN": TRAIL, "HomeRegion": REGION, "IsMultiRegionTrail": True}]
-    },
-    ("cloudtrail", "GetTrailStatus"): {"IsLogging": True},
-    ("cloudtrail", "GetEventSelectors"): {
-        "TrailARN": TRAIL, "EventSelectors": [{"ReadWriteType": "All", "IncludeManagementEvents": True}],
-    },
-    ("sqs", "SendMessage"): {"MessageId": "00000000-0000-4000-8000-00000000000a"},
-}  # fmt: skip
-_SAID_XML = {
-    ("sts", "GetCallerIdentity"): {
-        "GetCallerIdentityResult": {"Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/guard/guard", "UserId": "AROA:guard",
-                                    "Account": ACCOUNT}
-    },
-    ("iam", "ListAccountAliases"): {"ListAccountAliasesResult": {"AccountAliases": [], "IsTruncated": False}},
-    ("sns", "Publish"): {"PublishResult": {"MessageId": "00000000-0000-4000-8000-00000000000b"}},
-}  # fmt: skip
 
 
 # --- rendering ------------------------------------------------------------------------------------------------------------
@@ -244,35 +44,6 @@ def _ec2(action: str, **answer: Any) -> Reply:
 
 def _json(answer: Any) -> Reply:
     return Reply(json.dumps(answer).encode(), "application/x-amz-json-1.1")
-
-
-def _peer(rule: Rule) -> Fields:
-    if rule.peer.startswith("sg-"):
-        return {"referencedGroupInfo": {"groupId": rule.peer, "userId": ACCOUNT}}
-    return {"cidrIpv4": rule.peer}
-
-
-def _rule(rule: Rule) -> Fields:
-    return {
-        "securityGroupRuleId": rule.id,
-        "groupId": rule.group,
-        "groupOwnerId": ACCOUNT,
-        "isEgress": rule.egress,
-        "ipProtocol": rule.protocol,
-        "fromPort": rule.ports[0],
-        "toPort": rule.ports[1],
-        **_peer(rule),
-        "description": rule.text,
-        "tagSet": [],
-    }
-
-
-def _permission(rule: Rule) -> Fields:
-    text = {"description": rule.text}
-    pairs = [{"userId": ACCOUNT, "groupId": rule.peer, **text}] if rule.peer.startswith("sg-") else []
-    ranges = [] if pairs else [{"cidrIp": rule.peer, **text}]
-    ports = {} if rule.protocol == "-1" else {"fromPort": rule.ports[0], "toPort": rule.ports[1]}
-    return {"ipProtocol": rule.protocol, **ports, "groups": pairs, "ipRanges": ranges, "ipv6Ranges": [], "prefixListIds": []}
 
 
 # --- what is asked --------------------------------------------------------------------------------------------------------
@@ -338,19 +109,20 @@ class Answers:
         return reply
 
     def _fact(self, action: str, form: dict[str, str]) -> Reply:
-        nodes = (each for each in ATTACHMENTS if each.instance)
         match action:
             case "DescribeInstances":
-                return _ec2(action, reservationSet=[_instance(each) for each in nodes if _kept(form, _attributes(each))])
+                found = [each for each in ATTACHMENTS if each.instance and _kept(form, facts.attributes(each))]
+                return _ec2(action, reservationSet=[facts.instance(each) for each in found])
             case "DescribeNetworkInterfaces":
-                found = [_interface(each) for each in ATTACHMENTS if _kept(form, _attributes(each))]
-                return _ec2(action, networkInterfaceSet=found)
+                found = [each for each in ATTACHMENTS if _kept(form, facts.attributes(each))]
+                return _ec2(action, networkInterfaceSet=[facts.interface(each) for each in found])
             case "DescribeVpcs":
-                return _ec2(action, vpcSet=[_VPC] if _kept(form, {"vpc-id": {VPC}, "is-default": {"false"}}) else [])
+                is_asked = _kept(form, {"vpc-id": {VPC}, "is-default": {"false"}})
+                return _ec2(action, vpcSet=[facts.THE_VPC] if is_asked else [])
             case "DescribeSecurityGroupVpcAssociations":
                 return _ec2(action, securityGroupVpcAssociationSet=[])
             case "DescribeLaunchTemplateVersions":
-                return _ec2(action, launchTemplateVersionSet=[_TEMPLATE_VERSION])
+                return _ec2(action, launchTemplateVersionSet=[facts.TEMPLATE_VERSION])
             case _:
                 raise Refused("InvalidAction", f"the canned account knows no `{action}`")
 
@@ -363,9 +135,9 @@ class Answers:
                 "groupName": NAMES[group],
                 "groupDescription": NAMES[group],
                 "vpcId": VPC,
-                "ipPermissions": [_permission(rule) for rule in rules if not rule.egress],
-                "ipPermissionsEgress": [_permission(rule) for rule in rules if rule.egress],
-                "tagSet": _tags(GROUP_TAGS[group]),
+                "ipPermissions": [facts.permission(rule) for rule in rules if not rule.egress],
+                "ipPermissionsEgress": [facts.permission(rule) for rule in rules if rule.egress],
+                "tagSet": facts.tags(GROUP_TAGS[group]),
             }
 
         def is_asked(group: str) -> bool:
@@ -382,7 +154,7 @@ class Answers:
         shown = [rule for rule, has in attributes if rule.id in (named or self._account.rules) and _kept(form, has)]
         groups = {group for name, values in _filters(form) if name == "group-id" for group in values}
         asked.detail = groups, {rule.id for rule in shown}
-        return _ec2(asked.action, securityGroupRuleSet=[_rule(rule) for rule in shown])
+        return _ec2(asked.action, securityGroupRuleSet=[facts.rule(rule) for rule in shown])
 
     def _revoke(self, asked: Asked, form: dict[str, str]) -> Reply:
         """By id, or by what the rule says."""
@@ -444,7 +216,7 @@ class Answers:
 
     def _of_eks(self, asked: Asked) -> Reply:
         path = asked.path.partition("?")[0]
-        asked.action = _EKS_CALLS.get(path, path)
+        asked.action = facts.EKS_CALLS.get(path, path)
         return self._said(asked)
 
     def _of_others(self, asked: Asked) -> Reply:
@@ -453,11 +225,11 @@ class Answers:
 
     def _said(self, asked: Asked) -> Reply:
         key = _, name = asked.service, asked.action
-        if key in _SAID_XML:
-            return Reply(f"<{name}Response>{_xml(_SAID_XML[key])}</{name}Response>".encode(), "text/xml")
-        if key not in _SAID:
+        if key in facts.SAID_XML:
+            return Reply(f"<{name}Response>{_xml(facts.SAID_XML[key])}</{name}Response>".encode(), "text/xml")
+        if key not in facts.SAID:
             raise Refused("InvalidAction", f"the canned account knows no `{name}`")
-        return _json(_SAID[key])
+        return _json(facts.SAID[key])
 
 
 def _target(asked: Asked) -> str:

@@ -85,7 +85,8 @@ def main() -> None:
     parser.add_argument("bootstrap", type=Path, help="the release build of the function")
     parser.add_argument("--runs", type=int, default=RUNS, help="of each program (default: %(default)s)")
     parser.add_argument("--events", type=int, help="a short run that proves little: so many near AWS, one far")
-    parser.add_argument("--only", action="append", metavar="PROGRAM", help="measure this one alone; again for another one")
+    names = [BOTO3, CUSTODIAN, GUARD]
+    parser.add_argument("--only", action="append", choices=names, help="measure this alone; again for another one")
     parser.add_argument("--print", action="store_true", help="leave docs/benchmarks.md as it is")
     given = parser.parse_args()
 
@@ -101,7 +102,8 @@ def main() -> None:
     text = f"""{table(runs, {GUARD: packed})}
 
 Median of {given.runs} runs, in parentheses the least and the most. Each run is a new process that gets {size.all} events:
-the first, {size.warming} that are not measured, {size.near} near AWS, {size.far} far from it; of each at most {SERIES_SECONDS} s.
+the first, {size.warming} that are not measured, {size.near} near AWS and {size.far} far from it.
+A series ends after {SERIES_SECONDS} s.
 
 - Machine: {machine()}; others used {100 * others.share():.0f} % of it meanwhile.
 - Versions: {versions()}.

@@ -13,9 +13,9 @@ NAMES = {"events": "EVENTBRIDGE"}
 
 
 class Cloud:
-    """All services, as slow as `latency` says (seconds). What was asked stands in `asked`, in the order of its end."""
+    """All services, as slow as `latency` says (seconds). What was asked stands in `asked`, as it came in."""
 
-    def __init__(self, *, tls: bool = True) -> None:
+    def __init__(self) -> None:
         self.account = Account()
         self.latency = 0.0
         self.asked: list[Asked] = []
@@ -23,8 +23,9 @@ class Cloud:
         self._answers = Answers(self.account)
         self._folder = tempfile.TemporaryDirectory()
         self._trusted, context = authority(Path(self._folder.name))
-        how = {"tls": context if tls else None, "latency": lambda: self.latency}
-        self._listeners = {name: Listener(name, self._answer, **how) for name in SERVICES}
+        self._listeners = {
+            name: Listener(name, self._answer, tls=context, latency=lambda: self.latency) for name in SERVICES
+        }
 
     def _answer(self, asked: Asked) -> Reply:
         with self._lock:
