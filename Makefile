@@ -19,6 +19,7 @@ VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 SAM := .tools/sam/.installed-requirements
 CARGO_LAMBDA := .tools/lambda/.installed-requirements
+BENCH := .tools/bench/.installed-requirements
 LINT := .tools/lint/.installed-requirements
 DEPLOY := .tools/sam/bin/python -m deploy
 
@@ -26,8 +27,8 @@ DEPLOY := .tools/sam/bin/python -m deploy
 STACK ?= eks-sg-guard
 ARCH ?= arm64
 
-.PHONY: help cli programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
-	advisories release venv clean package deploy stop start status logs redrive remove \
+.PHONY: help cli programs build test test-heavy test-core bench bench-judge calls slow soak apply demo check fmt fmt-check lint lint-core \
+	template-lint deny advisories release venv clean package deploy stop start status logs redrive remove \
 	demo-deployed deploy-lint
 
 help: ## List the targets
@@ -64,7 +65,12 @@ test-heavy: venv build ## Tests that take minutes: the process killed at each of
 test-core: ## Tests of the pure core only: the inner loop, in seconds
 	cargo test --locked --no-default-features
 
-bench: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
+# The features of the package: it is measured as it is deployed.
+bench: $(BENCH) ## The function beside boto3 and Cloud Custodian, written into docs/benchmarks.md; many minutes
+	cargo build --locked --release --no-default-features --features aws --bin bootstrap
+	.tools/bench/bin/python tests/bench/bench.py "$${CARGO_TARGET_DIR:-target}/release/bootstrap"
+
+bench-judge: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
 	cargo bench --locked --no-default-features --bench judge
 	cargo bench --locked --no-default-features --features cli --bench audit
 
@@ -165,11 +171,18 @@ $(VENV): tests/requirements.txt
 
 # Tools of their own versions, each in an environment of its own; every file is checked against its hash. All that is needed
 # stands in the list (--no-deps): pip cannot match extras with hashes by itself.
-.tools/%/.installed-requirements: deploy/%.txt
-	@echo "Installing $* into .tools/$*; this takes about a minute."
-	$(PYTHON) -m venv --clear .tools/$*
-	.tools/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes -r $<
+define install
+	@echo "Installing $(1) into .tools/$(1); this takes about a minute."
+	$(PYTHON) -m venv --clear .tools/$(1)
+	.tools/$(1)/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
+endef
+
+.tools/%/.installed-requirements: deploy/%.txt
+	$(call install,$*)
+
+$(BENCH): tests/bench/requirements.txt
+	$(call install,bench)
 
 # A debug build without debug information: on two cores it is made in one minute rather than the two and a half of a release
 # build, and a check takes two seconds rather than one.

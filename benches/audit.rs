@@ -1,4 +1,4 @@
-//! What an audit of a large account costs: `make bench`. What the figures mean stands in `docs/benchmarks.md`.
+//! What an audit of a large account costs: `make bench-judge`. What the figures mean stands in `docs/benchmarks.md`.
 //!
 //! Owns: which accounts are measured. Must not: use random numbers.
 
