@@ -118,9 +118,11 @@ fn audit(bench: &mut Criterion) {
         group.bench_function(BenchmarkId::new("judge", groups), |bench| {
             bench.iter(|| look(&facts, policy, &scope, Timestamp::UNIX_EPOCH).unwrap());
         });
-        group.bench_function(BenchmarkId::new("html", groups), |bench| bench.iter(|| html::written(&found).unwrap()));
+        group.bench_function(BenchmarkId::new("html", groups), |bench| {
+            bench.iter(|| html::written(&found, &[]).unwrap())
+        });
         group.bench_function(BenchmarkId::new("json", groups), |bench| {
-            bench.iter(|| serde_json::to_string(&json::Report::of(&found, None)).unwrap());
+            bench.iter(|| serde_json::to_string(&json::Report::of(&found, None, None)).unwrap());
         });
         group.finish();
         std::fs::remove_file(&path).unwrap();

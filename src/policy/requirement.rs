@@ -40,6 +40,19 @@ impl Unmet<'_> {
     }
 }
 
+/// Another side that is not let in where a requirement says that it must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CutOff<'p> {
+    /// The requirement.
+    pub requirement: &'p Requirement,
+    /// The groups that are attached to the interfaces together.
+    pub groups: GroupSet,
+    /// Those that are attached to the other side together: a rule that names one of them is enough. Empty: addresses.
+    pub from: GroupSet,
+    /// What is not open to it.
+    pub missing: Traffic,
+}
+
 /// Other sides named in one finding.
 const MAX_NAMED: usize = 3;
 
@@ -76,6 +89,33 @@ pub fn lost_without<'p>(policy: &'p Policy, topology: &Topology, group: &str, ru
     all.collect()
 }
 
+/// Every other side that is cut off, by requirements one after the other. What a list lets in that could not be read counts
+/// for nothing.
+pub fn cut_off<'p>(requirements: &'p [Requirement], topology: &Topology) -> Vec<CutOff<'p>> {
+    let mut found = Vec::new();
+    for requirement in requirements {
+        for groups in sets(requirement, topology) {
+            let rules: Vec<&Rule> = topology.rules_of(groups).collect();
+            let reach = reach(requirement, topology, &rules, Unread::Closed);
+            let whole: Vec<Traffic> = reach.iter().map(|sides| open_to_all(requirement, sides)).collect();
+            for (at, side) in reach.iter().enumerate().flat_map(|(at, sides)| sides.iter().map(move |side| (at, side)))
+            {
+                let missing = missing_of(requirement, side, at, &whole);
+                if !missing.is_empty() {
+                    found.push(CutOff { requirement, groups: groups.clone(), from: side.groups.clone(), missing });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What of the requirement's traffic is not open to a side of its word `at`. What another word allows is met that way.
+fn missing_of(requirement: &Requirement, side: &Side, at: usize, whole: &[Traffic]) -> Traffic {
+    let others = whole.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, open)| open);
+    others.fold(&requirement.traffic - &side.open, |missing, open| &missing - open)
+}
+
 /// The combinations of groups that a requirement speaks of.
 fn sets<'t>(requirement: &Requirement, topology: &'t Topology) -> Vec<&'t GroupSet> {
     match requirement.interfaces_of {
@@ -108,15 +148,10 @@ fn lost<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet
     let (whole_before, whole_after) = (by_word(&before), by_word(&after));
     let (mut missing, mut names) = (Traffic::default(), Vec::new());
     for (at, (before, after)) in before.iter().zip(&after).enumerate() {
-        // What another word of the requirement allows is met that way.
-        let missing_of = |side: &Side, whole: &[Traffic]| {
-            let others = whole.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, open)| open);
-            others.fold(&requirement.traffic - &side.open, |missing, open| &missing - open)
-        };
         let mut closed_to = Vec::new();
         for (before, after) in before.iter().zip(after) {
-            let fallen = missing_of(after, &whole_after);
-            if !fallen.is_empty() && missing_of(before, &whole_before).is_empty() {
+            let fallen = missing_of(requirement, after, at, &whole_after);
+            if !fallen.is_empty() && missing_of(requirement, before, at, &whole_before).is_empty() {
                 closed_to.push(after.named(&fallen, topology));
                 missing = Traffic::union([missing, fallen]);
             }
@@ -136,6 +171,7 @@ fn listed(names: impl IntoIterator<Item = String>) -> String {
 /// One other side, and what of the requirement's traffic is open to it.
 struct Side {
     name: String,
+    groups: GroupSet,
     open: Traffic,
     /// By each of its ranges.
     by_range: Vec<Traffic>,
@@ -170,7 +206,7 @@ fn reach(requirement: &Requirement, topology: &Topology, rules: &[&Rule], unread
     let side = |target: Target| {
         let by_range = open_to(&rules, &target, &requirement.traffic, topology, unread);
         let open = by_range.iter().cloned().reduce(|all, one| together(all, one, topology)).unwrap_or_default();
-        Side { name: target.name, open, by_range }
+        Side { name: target.name, groups: target.groups, open, by_range }
     };
     let sides = |word: &PeerTerm| targets(word, topology).into_iter().map(side).collect();
     requirement.peers.iter().map(sides).collect()

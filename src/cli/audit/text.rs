@@ -5,15 +5,22 @@
 
 use std::fmt::Write as _;
 
+use super::narrow;
 use crate::cli::style::{Style, decision};
 use crate::model::text::{count, plain};
 use crate::policy::model::Verdict;
 use crate::report::audit::compare::Comparison;
+use crate::report::audit::narrow::Narrowing;
 use crate::report::audit::{Audit, AuditFinding, AuditedLocation};
 use crate::report::finding::Kind;
 use crate::report::outcome::Action;
 
-pub(super) fn written(audit: &Audit, comparison: Option<&Comparison<'_>>, style: Style) -> String {
+pub(super) fn written(
+    audit: &Audit,
+    comparison: Option<&Comparison<'_>>,
+    narrowed: Option<&[Narrowing]>,
+    style: Style,
+) -> String {
     let totals = audit.totals();
     let line = totals.to_string();
     let mut out = if totals.would_revoke > 0 { style.bad(&line) } else { style.bold(&line) } + "\n";
@@ -31,6 +38,7 @@ pub(super) fn written(audit: &Audit, comparison: Option<&Comparison<'_>>, style:
     for location in &audit.locations {
         in_location(location, style, &mut out);
     }
+    out.push_str(&narrowed.map(|narrowed| narrow::written(narrowed, style)).unwrap_or_default());
     if !audit.warnings.is_empty() {
         out.push_str("\nWhat to know\n");
         for warning in &audit.warnings {
@@ -126,7 +134,7 @@ fn one(found: &AuditFinding, style: Style, out: &mut String) {
 const MAX_LEN: usize = 600;
 
 /// Sentences of ours with words of others: longer than a name, and as harmless.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let line = text.replace(['\n', '\r', '\t'], " ");
     crate::model::text::cut(&crate::model::text::lines(&line, false), MAX_LEN)
 }
