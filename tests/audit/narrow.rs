@@ -10,7 +10,7 @@ const BALANCER: &str = "sg-0e1a000000000003c";
 const WORLD: &str = "sgr-0000000000000000a";
 
 /// The saved account whose nodes are let in by their world rule alone, which is for these ports.
-pub fn open_to_all(test: &str, ports: (u16, u16)) -> String {
+pub(crate) fn open_to_all(test: &str, ports: (u16, u16)) -> String {
     changed(test, |_, value| nodes_alone(value, ports))
 }
 
