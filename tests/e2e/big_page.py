@@ -8,7 +8,7 @@ from typing import Any
 WORLD = "0.0.0.0/0"
 ACCOUNT, REGION = "111122223333", "us-east-1"
 CLUSTERS, GROUPS, RULES = 200, 10, 30  # groups of a cluster, rules of a group
-# What clusters have, but that nodes let in themselves and the cluster's own group alone: that makes more findings than usual.
+# What clusters have, but that nodes let in only themselves and the cluster's own group: more findings than usual.
 # Two rules of a group are findings too, and one of each cluster is forbidden.
 PEERS = ["10.{group}.{n}.0/24", "192.168.0.0/16", "172.16.{n}.0/24", "fd00::/8"]
 PUBLIC = {9: "203.0.113.{n}/32", 19: "198.51.100.{n}/32"}
