@@ -74,6 +74,13 @@ impl Step {
     pub fn revokes_known(&self) -> bool {
         self.intent == Intent::Revoke && self.standing.is_known()
     }
+
+    /// What is said of a revoke that worked: what went with it, and the setting that made it one.
+    pub fn said_of_revoke(&self) -> Option<String> {
+        let said: Vec<String> =
+            self.former.as_ref().map(Former::lost).into_iter().chain(self.setting.clone()).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
 }
 
 /// What an invocation knows besides the group.

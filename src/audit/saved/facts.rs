@@ -90,7 +90,7 @@ impl Facts {
         facts.clusters(&saved, planned);
         let Saved { interfaces, instances, associations, stale, network, named_elsewhere, .. } = saved;
         facts.named_elsewhere = named_elsewhere;
-        facts.network = network.joined(|kind| facts.is_whole(kind));
+        facts.network = network.joined(interfaces.values(), |kind| facts.is_whole(kind));
         (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
         (facts.associations, facts.stale) = (associations, stale);
         facts.index();

@@ -32,7 +32,7 @@ pub(crate) struct SavedAws {
 }
 
 /// An answer that would be needed, and is not there.
-fn not_saved(kind: Kind, what: impl Into<String>) -> CloudError {
+pub(super) fn not_saved(kind: Kind, what: impl Into<String>) -> CloudError {
     CloudError::Failed { action: kind.command().to_owned(), source: what.into().into() }
 }
 
