@@ -183,7 +183,10 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     let narrowed = if arguments.fixing.narrow { Some(audit::narrow(&facts, &policy, &audit)?) } else { None };
     let narrowed = narrowed.as_deref();
     match arguments.format {
-        Written::Text => Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), narrowed, style), exit)),
+        Written::Text => {
+            let proposals = narrowed.map(|narrowed| narrow::written(narrowed, style)).unwrap_or_default();
+            Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), &proposals, style), exit))
+        }
         Written::Json => CommandOutput::answer(
             "audit",
             &serde_json::to_value(Report::of(&audit, comparison.as_ref(), narrowed))?,

@@ -5,22 +5,16 @@
 
 use std::fmt::Write as _;
 
-use super::narrow;
 use crate::cli::style::{Style, decision};
 use crate::model::text::{count, plain};
 use crate::policy::model::Verdict;
 use crate::report::audit::compare::Comparison;
-use crate::report::audit::narrow::Narrowing;
 use crate::report::audit::{Audit, AuditFinding, AuditedLocation};
 use crate::report::finding::Kind;
 use crate::report::outcome::Action;
 
-pub(super) fn written(
-    audit: &Audit,
-    comparison: Option<&Comparison<'_>>,
-    narrowed: Option<&[Narrowing]>,
-    style: Style,
-) -> String {
+/// `proposals`: a text that stands behind the findings.
+pub(super) fn written(audit: &Audit, comparison: Option<&Comparison<'_>>, proposals: &str, style: Style) -> String {
     let totals = audit.totals();
     let line = totals.to_string();
     let mut out = if totals.would_revoke > 0 { style.bad(&line) } else { style.bold(&line) } + "\n";
@@ -38,7 +32,7 @@ pub(super) fn written(
     for location in &audit.locations {
         in_location(location, style, &mut out);
     }
-    out.push_str(&narrowed.map(|narrowed| narrow::written(narrowed, style)).unwrap_or_default());
+    out.push_str(proposals);
     if !audit.warnings.is_empty() {
         out.push_str("\nWhat to know\n");
         for warning in &audit.warnings {
