@@ -19,6 +19,7 @@ mod page;
 mod plan;
 mod sample;
 mod schemas;
+mod shapes;
 
 use std::fs;
 use std::io::Write as _;

@@ -12,9 +12,7 @@ impl Traffic {
         if *self == Self::all() {
             return vec![Packets::All];
         }
-        let of = |protocol| {
-            let here = self & &Self::ports(protocol, 0, u16::MAX);
-            let ranges: Vec<(u32, u32)> = here.ranges().map(|(from, to)| (from % PORTS, to % PORTS)).collect();
+        let of = |(protocol, ranges): (u8, Vec<(u32, u32)>)| {
             ranges.into_iter().flat_map(move |range| of_range(protocol, range))
         };
         self.protocols().into_iter().flat_map(of).collect()
