@@ -46,7 +46,7 @@ fn audit(bench: &mut Criterion) {
         if shape.of_a_vpc == 1 && shape.of_a_cluster < groups {
             group.bench_function(BenchmarkId::new("read", groups), |bench| bench.iter(|| read(&path)));
             group.bench_function(BenchmarkId::new("html", groups), |bench| {
-                bench.iter(|| html::written(&found, &[]).unwrap())
+                bench.iter(|| html::written(&found, &[]).unwrap());
             });
             group.bench_function(BenchmarkId::new("json", groups), |bench| {
                 bench.iter(|| serde_json::to_string(&json::Report::of(&found, None, None)).unwrap());
