@@ -260,7 +260,7 @@ def test_a_member_trusts_the_guards_role_by_its_name_and_nobody_else() -> None:
         "Action": "sts:AssumeRole",
         "Condition": {"ArnEquals": {"aws:PrincipalArn": GIVEN["GuardRoleArn"]}},
     }, "by the role's id, a guard that is made anew would be locked out"
-    assert "MemberRole" not in Stack(MEMBER, MakeRole="false", **GIVEN).resources
+    assert "MemberRole" not in Stack(MEMBER, RoleRegion="none", **GIVEN).resources
 
 
 def test_a_member_forwards_to_the_guards_bus_and_nowhere_else() -> None:
