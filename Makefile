@@ -20,6 +20,7 @@ CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 SAM := .tools/sam/.installed-requirements
 CARGO_LAMBDA := .tools/lambda/.installed-requirements
 LINT := .tools/lint/.installed-requirements
+PROVE := .tools/prove/.installed-requirements
 DEPLOY := .tools/sam/bin/python -m deploy
 
 # What is packed and deployed.
@@ -27,7 +28,7 @@ STACK ?= eks-sg-guard
 ARCH ?= arm64
 
 .PHONY: help cli programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
-	advisories release venv clean package deploy stop start status logs redrive remove \
+	advisories release venv clean package prove deploy stop start status logs redrive remove \
 	demo-deployed deploy-lint
 
 help: ## List the targets
@@ -122,6 +123,10 @@ release: ## Optimised programs for this machine, in target/release (to deploy: m
 
 package: $(SAM) $(CARGO_LAMBDA) ## The program for Lambda with its templates, in dist/ARCH (ARCH=arm64 or x86_64); many minutes
 	PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" $(DEPLOY) package $(ARCH)
+
+# The package of this machine's processor, whose programs run here as Lambda would run them.
+prove: venv $(PROVE) ## The package deployed, operated and removed on an emulated AWS that wires; after make package
+	.venv/bin/python -m pytest tests/e2e/test_proof.py -m proof
 
 deploy: $(SAM) ## Deploy the package of ARCH as STACK; SET="NAME=VALUE …" sets parameters
 	$(DEPLOY) deploy --stack $(STACK) --arch $(ARCH) --set $(SET)

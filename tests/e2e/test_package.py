@@ -195,7 +195,7 @@ def test_what_is_no_parameter_is_refused(pair: str) -> None:
         commands.parameters([pair])
 
 
-@pytest.mark.parametrize("name", ["sam", "lambda", "lint"])
+@pytest.mark.parametrize("name", ["sam", "lambda", "lint", "prove"])
 def test_tools_are_pinned_and_hashed(name: str) -> None:
     lines = (package.ROOT / f"deploy/{name}.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if line[:1].isalnum()]
