@@ -28,7 +28,7 @@ STACK ?= eks-sg-guard
 ARCH ?= arm64
 
 .PHONY: help cli programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
-	advisories release venv clean package prove deploy stop start status logs redrive remove \
+	advisories release venv clean package prove module deploy stop start status logs redrive remove \
 	demo-deployed deploy-lint
 
 help: ## List the targets
@@ -123,6 +123,9 @@ release: ## Optimised programs for this machine, in target/release (to deploy: m
 
 package: $(SAM) $(CARGO_LAMBDA) ## The program for Lambda with its templates, in dist/ARCH (ARCH=arm64 or x86_64); many minutes
 	PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" $(DEPLOY) package $(ARCH)
+
+module: $(SAM) ## The parameters and outputs of the Terraform module anew, out of template.yaml
+	.tools/sam/bin/python -m deploy.module template.yaml deploy/terraform/interface.tf.json
 
 # The package of this machine's processor, whose programs run here as Lambda would run them.
 prove: venv $(PROVE) ## The package deployed, operated and removed on an emulated AWS that wires; after make package

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import module
 from .aws import Refusal, Say
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,8 +24,8 @@ DIST = ROOT / "dist"
 FEATURES = ["--no-default-features", "--features", "aws"]
 GLIBC = (2, 34)  # what provided.al2023 has
 LARGEST = 8 << 20
-ZIP, TEMPLATE, MEMBER, EXPANDED, SBOM, SUMS = (
-    "bootstrap.zip", "template.yaml", "member.yaml", "template.expanded.json", "sbom.cdx.json", "SHA256SUMS",
+ZIP, TEMPLATE, MEMBER, EXPANDED, MODULE, SBOM, SUMS = (
+    "bootstrap.zip", "template.yaml", "member.yaml", "template.expanded.json", "terraform", "sbom.cdx.json", "SHA256SUMS",
 )  # fmt: skip
 
 
@@ -162,8 +164,9 @@ def sbom(tree: str, arch: Arch) -> dict[str, object]:
 
 def checksums(folder: Path) -> str:
     """As `sha256sum --check` reads them."""
-    files = sorted(each for each in folder.iterdir() if each.is_file() and each.name != SUMS)
-    return "".join(f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in files)
+    files = sorted(each for each in folder.rglob("*") if each.is_file() and each != folder / SUMS)
+    named = ((hashlib.sha256(each.read_bytes()).hexdigest(), each.relative_to(folder).as_posix()) for each in files)
+    return "".join(f"{digest}  {name}\n" for digest, name in named)
 
 
 def check_package(arch: Arch) -> Path:
@@ -195,21 +198,28 @@ def package(name: str, say: Say) -> None:
     folder = write(arch, (ROOT / "target/lambda/bootstrap/bootstrap").read_bytes(), crates)
     expand = [ROOT / ".tools/sam/bin/python", "-m", "deploy.expand", folder / TEMPLATE, folder / EXPANDED]
     subprocess.run(expand, check=True, cwd=ROOT)
-    (folder / SUMS).write_text(checksums(folder), encoding="utf-8")
+    finish(folder)
     size = (folder / ZIP).stat().st_size / (1 << 20)
     say(f"{folder}: {size:.1f} MB. Deploy it with make deploy ARCH={arch.name}.")
 
 
 def write(arch: Arch, program: bytes, crates: str) -> Path:
-    """All of the package but the expanded template and the checksums."""
+    """All of the package but the expanded template and what is made of that."""
     check_program(program, arch)
     folder = DIST / arch.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in folder.iterdir():
-        each.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     pack(program, folder / ZIP)
     text = (ROOT / TEMPLATE).read_text(encoding="utf-8")
     (folder / TEMPLATE).write_text(template_for(arch, text), encoding="utf-8")
     (folder / MEMBER).write_text((ROOT / MEMBER).read_text(encoding="utf-8"), encoding="utf-8")
     (folder / SBOM).write_text(json.dumps(sbom(crates, arch), indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+def finish(folder: Path) -> None:
+    """The Terraform module, whose inputs are the packaged template's, and the checksums of everything."""
+    shutil.copytree(module.SOURCE, folder / MODULE)
+    template = json.loads((folder / EXPANDED).read_text(encoding="utf-8"))
+    (folder / MODULE / module.INTERFACE).write_text(module.text(template), encoding="utf-8")
+    (folder / SUMS).write_text(checksums(folder), encoding="utf-8")
