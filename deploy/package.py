@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import uuid
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from .aws import Refusal, Say
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
+BUILT = ROOT / "target/lambda"
 FEATURES = ["--no-default-features", "--features", "aws"]
 GLIBC = (2, 34)  # what provided.al2023 has
 LARGEST = 8 << 20
@@ -68,11 +71,19 @@ def check_target(arch: Arch, sysroot: Path) -> None:
         )
 
 
-def build_command(arch: Arch) -> list[str]:
-    """With zig as linker, for the oldest C library that Lambda's runtime has."""
-    glibc = ".".join(map(str, GLIBC))
-    target = f"{arch.target}.{glibc}"
-    return ["cargo", "lambda", "build", "--release", "--locked", "--bin", "bootstrap", *FEATURES, "--target", target]
+def build_command(arch: Arch, cargo_home: Path) -> list[str]:
+    """With zig as linker, for the oldest C library that Lambda's runtime has; cargo-lambda takes it by itself only for other
+    processors than this machine's. Where it is built must not be seen in the program."""
+    target = f"{arch.target}.{'.'.join(map(str, GLIBC))}"
+    places = [f"--remap-path-prefix={place}={name}" for place, name in ((cargo_home, "cargo"), (ROOT, "eks-sg-guard"))]
+    command = ["cargo", "lambda", "build", "--release", "--locked", "--bin", "bootstrap", *FEATURES]
+    command += ["--compiler", "cargo-zigbuild", "--lambda-dir", str(BUILT), "--config"]
+    return [*command, f"build.rustflags={json.dumps(places)}", "--target", target]
+
+
+def build_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Flags of the shell would take the place of those of the command."""
+    return {name: value for name, value in given.items() if name not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")}
 
 
 # ---------------------------------------------------------------- what was built
@@ -192,10 +203,11 @@ def package(name: str, say: Say) -> None:
     sysroot = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True, cwd=ROOT).stdout
     check_target(arch, Path(sysroot.strip()))
     say(f"Building for {arch.name}; the first time this takes many minutes.")
-    subprocess.run(build_command(arch), check=True, cwd=ROOT)
+    cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    subprocess.run(build_command(arch, cargo_home), check=True, cwd=ROOT, env=build_environment(os.environ))
     tree = ["cargo", "tree", "--locked", "--edges", "normal", "--prefix", "none", *FEATURES, "--target", arch.target]
     crates = subprocess.run(tree, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    folder = write(arch, (ROOT / "target/lambda/bootstrap/bootstrap").read_bytes(), crates)
+    folder = write(arch, (BUILT / "bootstrap/bootstrap").read_bytes(), crates)
     expand = [ROOT / ".tools/sam/bin/python", "-m", "deploy.expand", folder / TEMPLATE, folder / EXPANDED]
     subprocess.run(expand, check=True, cwd=ROOT)
     finish(folder)

@@ -161,9 +161,20 @@ def test_rust_has_to_know_the_processor(tmp_path: Path) -> None:
 
 
 def test_the_program_is_built_as_it_is_locked_and_without_the_command_line() -> None:
-    command = package.build_command(ARM)
+    command = package.build_command(ARM, Path("/home/me/.cargo"))
     assert "--locked" in command and "cli" not in command
     assert command[-1] == "aarch64-unknown-linux-gnu.2.34"
+    assert command[command.index("--compiler") + 1] == "cargo-zigbuild", "or this machine's own C library is linked"
+
+
+def test_the_program_does_not_tell_where_it_was_built() -> None:
+    config = next(each for each in package.build_command(ARM, Path("/home/me/.cargo")) if each.startswith("build."))
+    assert json.loads(config.partition("=")[2]) == [
+        "--remap-path-prefix=/home/me/.cargo=cargo",
+        f"--remap-path-prefix={package.ROOT}=eks-sg-guard",
+    ]
+    given = {"PATH": "/bin", "RUSTFLAGS": "-g", "CARGO_ENCODED_RUSTFLAGS": "-g"}
+    assert package.build_environment(given) == {"PATH": "/bin"}, "flags of the environment would win"
 
 
 # ---------------------------------------------------------------- what SAM is told
