@@ -29,7 +29,7 @@ ARCH ?= arm64
 
 .PHONY: help cli programs build test test-heavy test-core bench calls slow soak apply demo check fmt fmt-check lint lint-core template-lint deny \
 	advisories release venv clean package prove module deploy stop start status logs redrive remove \
-	demo-deployed deploy-lint
+	demo-deployed live-check deploy-lint
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -154,6 +154,9 @@ remove: $(SAM) ## Delete STACK; its table and its log stay
 
 demo-deployed: $(SAM) ## The deployed guard at work: first VPC=vpc-… CLUSTER=NAME, then GROUP=sg-…
 	$(DEPLOY) demo --stack $(STACK) $(if $(GROUP),--group $(GROUP)) $(if $(VPC),--vpc $(VPC)) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+live-check: $(SAM) ## STACK in your own sandbox account: what no emulator can show, looked at and written down
+	$(DEPLOY) live --stack $(STACK)
 
 venv: $(VENV) ## Python tools for tests and demo, in .venv
 
