@@ -128,7 +128,7 @@ module: $(SAM) ## The parameters and outputs of the Terraform module anew, out o
 	.tools/sam/bin/python -m deploy.module template.yaml deploy/terraform/interface.tf.json
 
 # The package of this machine's processor, whose programs run here as Lambda would run them.
-prove: venv $(PROVE) ## The package deployed, operated and removed on an emulated AWS that wires; after make package
+prove: venv $(SAM) $(PROVE) ## The package deployed, operated and removed on an emulated AWS that wires; after make package
 	.venv/bin/python -m pytest tests/e2e/test_proof.py -m proof
 
 deploy: $(SAM) ## Deploy the package of ARCH as STACK; SET="NAME=VALUE …" sets parameters

@@ -8,7 +8,10 @@ security groups and clusters are moto's, as everywhere in these tests. What neit
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +23,7 @@ import pytest
 
 import emulator as emulated
 import template
-from emulator import ACCOUNT, Emulator
+from emulator import ACCOUNT, REGION, Emulator
 from events import Somebody
 from ministack_server import Ministack
 from template import TEMPLATE
@@ -67,12 +70,12 @@ def within(seconds: float, what: Callable[[], Any]) -> Any:
     return found
 
 
-def adapted(written: dict[str, Any], parameters: dict[str, str]) -> str:
+def adapted(written: dict[str, Any]) -> str:
     """The template without what the emulator does not know, and with events of another name."""
-    known = template.Stack(**parameters)
+    by_default = template.Stack()
     conditions = {
-        # It takes what it cannot compute for true.
-        name: {"Fn::Equals": [str(known.condition(name)), "True"]} if "Fn::Join" in json.dumps(test) else test
+        # It takes what it cannot compute for true. Nothing here is given what decides such a one.
+        name: {"Fn::Equals": [str(by_default.condition(name)), "True"]} if "Fn::Join" in json.dumps(test) else test
         for name, test in written["Conditions"].items()
     }
     resources = {
@@ -92,47 +95,23 @@ class Account:
 
     wires: Ministack
     world: World
-    folder: Path
 
     @property
     def stack(self) -> Stack:
         return Stack(NAME, self.wires.client)
 
     def deploy(self, **parameters: str) -> None:
-        """Make the stack, or update it: with every parameter at its default but these."""
-        stacks, code = self.wires.client("cloudformation"), self.wires.client("s3")
-        given = {"CodeBucket": "code", "CodeKey": "bootstrap.zip", **parameters}
-        exists = "Stacks" in self._described()
-        if not exists:
-            code.create_bucket(Bucket="code")
-            code.upload_file(str(self.folder / package.ZIP), "code", "bootstrap.zip")
-        written = json.loads((self.folder / package.EXPANDED).read_text(encoding="utf-8"))
-        code.put_object(Bucket="code", Key="template.json", Body=adapted(written, parameters).encode())
-        request = {
-            "StackName": NAME,
-            "TemplateURL": f"{self.wires.url}/code/template.json",
-            "Capabilities": ["CAPABILITY_NAMED_IAM"],
-            "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
-        }
-        (stacks.update_stack if exists else stacks.create_stack)(**request)
-        ended = within(PATIENCE, lambda: (status := self._status()) and not status.endswith("_IN_PROGRESS") and status)
-        assert ended in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), self._failures()
+        """`make deploy SET="…"`, with every parameter at its default but these and what it proposes."""
+        sets = [f"{name}={value}" for name, value in parameters.items()]
+        assert self.runs("deploy", "--arch", ARCH.name, "--set", *sets) == 0
         # The rights of its mode, of what the function asks moto.
         self.world.emulator.granted = template.granted(parameters.get("GuardMode", "report"))
 
-    def _described(self) -> dict[str, Any]:
-        try:
-            return self.wires.client("cloudformation").describe_stacks(StackName=NAME)
-        except Exception:
-            return {}
-
-    def _status(self) -> str:
-        return self._described()["Stacks"][0]["StackStatus"]
-
-    def _failures(self) -> list[Any]:
-        events = self.wires.client("cloudformation").describe_stack_events(StackName=NAME)["StackEvents"]
-        failed = [each for each in events if "FAILED" in each["ResourceStatus"]]
-        return [(each["LogicalResourceId"], each.get("ResourceStatusReason")) for each in failed]
+    def logs_calls(self) -> None:
+        self.wires.client("s3").create_bucket(Bucket="trail")
+        trails = self.wires.client("cloudtrail")
+        trails.create_trail(Name="all", S3BucketName="trail")
+        trails.start_logging(Name="all")
 
     def listen(self, output: str) -> Callable[[], list[dict[str, Any]]]:
         """A queue behind the topic of this output; what this returns takes what arrived at it."""
@@ -158,13 +137,34 @@ class Account:
 
     def runs(self, *words: str) -> int:
         """A command of `deploy/`, as the Makefile calls it: its exit code."""
-        given = commands.parser().parse_args([*words, "--stack", NAME])
+        command, *options = words
+        given = commands.parser().parse_args([command, "--stack", NAME, *options])
         return commands.run(given, self.wires.client)
 
 
 @pytest.fixture
-def account(built: Path, wires: Ministack, world: World) -> Account:
-    return Account(wires, world, built)
+def account(built: Path, wires: Ministack, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """Of the package only the template is another one. Who is asked by SAM takes what it proposes."""
+    folder = tmp_path / "dist" / ARCH.name
+    shutil.copytree(built, folder)
+    (folder / package.TEMPLATE).write_text(adapted(template.read(built / package.TEMPLATE)), encoding="utf-8")
+    (folder / package.SUMS).write_text(package.checksums(folder), encoding="utf-8")
+    monkeypatch.setattr(package, "DIST", folder.parent)
+    monkeypatch.setattr(deploy, "CONFIG", tmp_path / "samconfig.toml")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_ENDPOINT_URL": wires.url,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "emulated",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    run = subprocess.run
+    enter = {"env": environment, "input": "\n" * 100, "text": True}
+    monkeypatch.setattr(subprocess, "run", lambda command, **given: run(command, **{**given, **enter}))
+    return Account(wires, world)
 
 
 class Topics:
@@ -200,10 +200,12 @@ def test_the_package_at_work(account: Account, somebody: Somebody, capsys: pytes
     nodes, pods, cluster = world.node_group, world.pod_group, world.cluster_group
 
     # As it comes it reports, and has no right to more.
+    with pytest.raises(Refusal, match="no trail of CloudTrail"):
+        account.deploy()
+    account.logs_calls()
     account.deploy()
-    topics = Topics(account)
-    deploy.smoke(account.stack, print)
     assert "The function works." in capsys.readouterr().out
+    topics = Topics(account)
     assert account.runs("status") == 0
     assert "mode:           report" in capsys.readouterr().out
     rule, event = opened(somebody, nodes)
@@ -264,6 +266,25 @@ def test_the_package_at_work(account: Account, somebody: Somebody, capsys: pytes
     account.delivers(event)
     time.sleep(1)
     assert rule in world.rules()
+
+
+def test_the_expanded_template_makes_a_function_that_works(built: Path, wires: Ministack, world: World) -> None:
+    """As StackSets and the Terraform module make it, without SAM."""
+    code = wires.client("s3")
+    code.create_bucket(Bucket=f"code-{REGION}")
+    code.upload_file(str(built / package.ZIP), f"code-{REGION}", "1/bootstrap.zip")
+    template_of_it = adapted(json.loads((built / package.EXPANDED).read_text(encoding="utf-8")))
+    code.put_object(Bucket=f"code-{REGION}", Key="1/template.json", Body=template_of_it.encode())
+    given = {"CodeBucket": "code", "CodeBucketByRegion": "true", "CodeKey": "1/bootstrap.zip"}
+    stacks = wires.client("cloudformation")
+    stacks.create_stack(
+        StackName=NAME,
+        TemplateURL=f"{wires.url}/code-{REGION}/1/template.json",
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+    )
+    stacks.get_waiter("stack_create_complete").wait(StackName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
+    deploy.smoke(Stack(NAME, wires.client), print)
 
 
 def alarms(account: Account) -> list[str]:
