@@ -218,10 +218,12 @@ def package(name: str, say: Say) -> None:
 def write(arch: Arch, program: bytes, crates: str) -> Path:
     """All of the package but the expanded template and what is made of that."""
     check_program(program, arch)
-    folder = DIST / arch.name
+    folder, zipped = DIST / arch.name, DIST / f"{arch.name}.zip"
+    DIST.mkdir(parents=True, exist_ok=True)
+    pack(program, zipped)  # one that is refused leaves the package of before
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    pack(program, folder / ZIP)
+    folder.mkdir()
+    zipped.replace(folder / ZIP)
     text = (ROOT / TEMPLATE).read_text(encoding="utf-8")
     (folder / TEMPLATE).write_text(template_for(arch, text), encoding="utf-8")
     (folder / MEMBER).write_text((ROOT / MEMBER).read_text(encoding="utf-8"), encoding="utf-8")

@@ -151,6 +151,16 @@ def test_a_new_package_replaces_the_old_one(dist: Path) -> None:
     )
 
 
+def test_a_program_that_is_refused_leaves_the_package_of_before(dist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made()
+    monkeypatch.setattr(package, "LARGEST", 10)
+    for refused in (program(), program(X86)):
+        with pytest.raises(Refusal):
+            package.write(ARM, refused, CRATES)
+    assert package.check_package(ARM) == folder
+    assert [each.name for each in dist.iterdir()] == ["arm64"]
+
+
 def test_rust_has_to_know_the_processor(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="rustup target add aarch64-unknown-linux-gnu"):
         package.check_target(ARM, tmp_path)
