@@ -3,4 +3,5 @@
 
 pub mod membership;
 pub mod names;
+pub mod register;
 pub mod topology;

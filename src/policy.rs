@@ -7,6 +7,7 @@ pub mod builtin;
 mod classes;
 pub mod codes;
 pub mod controller;
+mod cut;
 pub mod diagnostic;
 pub mod endpoint;
 pub(crate) mod exposure;

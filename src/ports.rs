@@ -17,6 +17,7 @@ use crate::model::facts::{
     Selector,
 };
 use crate::model::hour::Hour;
+use crate::model::network::{Acl, RouteTable, Subnet};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
 use crate::model::trails::{RuleState, Trail};
@@ -89,6 +90,19 @@ pub trait Trails: Send + Sync {
     /// The trails that the region shows: its own, those of all regions, those of the organisation. What could not be read of
     /// one stands in it.
     async fn trails(&self) -> Result<Vec<Trail>, CloudError>;
+}
+
+/// What an audit reads of what stands between the internet and interfaces, in the whole region.
+#[async_trait]
+pub trait Surroundings: Send + Sync {
+    /// The subnets, by id.
+    async fn subnets(&self) -> Result<BTreeMap<String, Subnet>, CloudError>;
+    /// The route tables.
+    async fn route_tables(&self) -> Result<Vec<RouteTable>, CloudError>;
+    /// The internet gateways by id, each with the VPCs that it is attached to.
+    async fn gateways(&self) -> Result<BTreeMap<String, Vec<String>>, CloudError>;
+    /// The network ACLs.
+    async fn acls(&self) -> Result<Vec<Acl>, CloudError>;
 }
 
 /// What we read of the rule of `EventBridge` that invokes the guard.

@@ -428,6 +428,9 @@ fn what_an_event_alone_does_not_tell_is_previewed_on_a_snapshot() {
     let unneeded = written("live", "unneeded.json", unneeded);
     let (code, out, _) = run(&["notice", "preview", unneeded.to_str().unwrap(), "--snapshot", live]);
     assert!(code == 0 && out.starts_with("Nothing would be sent"), "{out}");
+    // A program that waits for a message gets none.
+    let (_, out, err) = run(&["notice", "preview", unneeded.to_str().unwrap(), "--snapshot", live, "--as", "json"]);
+    assert!(out.is_empty() && err.contains("Nothing would be sent"), "{out}{err}");
     // Groups that the snapshot does not have.
     let other = fs::read_to_string(&attached).unwrap().replace("sg-0ddd3333eee44444f", "sg-0eee0000eee00000e");
     let other = written("live", "other.json", other);
@@ -503,4 +506,32 @@ fn mistakes_in_a_snapshot_are_shown_as_those_of_a_policy() {
     ] {
         assert!(said(name, &text).contains(part), "{name}");
     }
+}
+
+#[test]
+fn an_edit_in_place_is_put_back_in_a_preview_where_a_snapshot_tells_what_was_there() {
+    let mut edit = record("e1", "user/alice", 10_250, "0.0.0.0/0");
+    edit["eventName"] = json!("ModifySecurityGroupRules");
+    let spare = |cidr: &str| {
+        LIVE.replace(r#""peer": {"cidr": "0.0.0.0/0"}}]}]}"#, &format!(r#""peer": {{"cidr": "{cidr}"}}}}]}}]}}"#))
+    };
+    edit["requestParameters"] = json!({"ModifySecurityGroupRulesRequest": {
+        "GroupId": "sg-0ddd3333eee44444f",
+        "SecurityGroupRule": {"SecurityGroupRuleId": "sgr-0d1", "tag": 1, "SecurityGroupRule":
+            {"IpProtocol": "tcp", "FromPort": 10250, "ToPort": 10250, "CidrIpv4": "0.0.0.0/0"}},
+    }});
+    edit["responseElements"] = json!({"ModifySecurityGroupRulesResponse": {"return": true}});
+    let edit = written("put-back", "edit.json", edit.to_string());
+    let previewed = |name: &str, live: String| {
+        let live = written("put-back", name, live);
+        run(&["notice", "preview", edit.to_str().unwrap(), "--snapshot", live.to_str().unwrap()])
+    };
+    // Saved before the call.
+    let (code, out, err) = previewed("before.json", spare("10.0.0.0/24"));
+    assert!(code == 2 && out.contains("10.0.0.0/24") && out.contains("put back"), "{out}{err}");
+    assert!(!err.contains("GUARD_RESTORE"), "{err}");
+    // Saved after it: what was there before nothing tells.
+    let (code, out, err) = previewed("after.json", spare("0.0.0.0/0"));
+    assert!(code == 2 && out.contains("CLOSED") && !out.contains("put back to"), "{out}{err}");
+    assert!(err.contains("GUARD_RESTORE"), "{err}");
 }

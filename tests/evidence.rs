@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eks_sg_guard::cluster::membership::{Facts, Membership, membership};
+use eks_sg_guard::cluster::membership::{Facts, Membership, Proven, membership};
+use eks_sg_guard::cluster::register::Register;
 use eks_sg_guard::event::Named;
 use eks_sg_guard::guard::modes::Modes;
 use eks_sg_guard::guard::plan::{Intent, PlanContext, plan};
@@ -86,7 +87,7 @@ impl World {
         let rules: Vec<Rule> = self.lets_in.iter().map(peer).collect();
         membership(Facts {
             account: ACCOUNT,
-            clusters: &clusters(),
+            clusters: &Register::of(&clusters()),
             configured: &[],
             group: &GroupFacts {
                 id: GROUP.into(),
@@ -96,7 +97,7 @@ impl World {
             },
             rules: &rules.iter().collect::<Vec<_>>(),
             let_in_by: &self.let_in_by,
-            proven: &BTreeMap::new(),
+            proven: &Proven::new(),
             interfaces: &interfaces.iter().collect::<Vec<_>>(),
             is_complete: true,
             instances: &instances.iter().collect::<Vec<_>>(),

@@ -284,6 +284,7 @@ fn text_from_outside_formats_nothing_breaks_no_line_and_is_cut_visibly() {
             let message = notified(&for_event);
             let notice = message.notice.as_ref().unwrap();
             holds_its_limits(notice, &message.attributes);
+            assert!(!q::json(notice, &message.attributes).contains("]("), "a link out of two brackets");
             let text = email::text(notice);
             assert!(!text.lines().any(|line| line.starts_with("Subject:") || line.starts_with("Everything")), "{text}");
             assert!(!text.contains(['\u{202e}', '\u{1b}', '\0', '\u{200b}']), "{text}");

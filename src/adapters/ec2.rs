@@ -4,6 +4,7 @@ pub(super) mod decode;
 mod encode;
 mod pages;
 mod reopen;
+mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 

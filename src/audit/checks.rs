@@ -5,7 +5,7 @@
 
 mod covered;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::{Span, Timestamp, tz::Offset};
@@ -240,7 +240,8 @@ fn leftovers(facts: &Facts, location: &Location, in_scope: &[AuditedGroup]) -> V
     let none = BTreeSet::new();
     let clusters = facts.names_of_clusters();
     let is_there = |name: &str| clusters.contains(name) || facts.undescribed.contains(name);
-    let others = facts.groups.iter().filter(|(id, _)| !in_scope.iter().any(|audited| audited.group.id == **id));
+    let in_scope: HashSet<&String> = in_scope.iter().map(|audited| &audited.group.id).collect();
+    let others = facts.groups.iter().filter(|(id, _)| !in_scope.contains(id));
     let gone = others.filter_map(|(id, known)| {
         let tags = &known.facts.tags;
         let name = tags.get(AWS_CLUSTER_TAG).map(String::as_str).or_else(|| clusters_in_tags(tags).next())?;

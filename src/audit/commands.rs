@@ -50,15 +50,22 @@ done
 ";
 
 /// What an audit asks AWS itself.
-const ACTIONS: [&str; 15] = [
+const ACTIONS: [&str; 22] = [
+    "cloudtrail:DescribeTrails",
+    "cloudtrail:GetEventSelectors",
+    "cloudtrail:GetTrailStatus",
     "ec2:DescribeInstances",
+    "ec2:DescribeInternetGateways",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeManagedPrefixLists",
+    "ec2:DescribeNetworkAcls",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeRegions",
+    "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroupVpcAssociations",
     "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ec2:GetManagedPrefixListEntries",
     "eks:DescribeCluster",
@@ -68,18 +75,8 @@ const ACTIONS: [&str; 15] = [
     "sts:GetCallerIdentity",
 ];
 
-/// What the calls above read besides: whether something can be reached, whether a trail logs, what load balancers name.
-const OF_COMMANDS: [&str; 9] = [
-    "cloudtrail:DescribeTrails",
-    "cloudtrail:GetEventSelectors",
-    "cloudtrail:GetTrailStatus",
-    "ec2:DescribeInternetGateways",
-    "ec2:DescribeNetworkAcls",
-    "ec2:DescribeRouteTables",
-    "ec2:DescribeStaleSecurityGroups",
-    "ec2:DescribeSubnets",
-    "elasticloadbalancing:DescribeLoadBalancers",
-];
+/// What the calls above read besides: whom else load balancers and rules over a peering name.
+const OF_COMMANDS: [&str; 2] = ["ec2:DescribeStaleSecurityGroups", "elasticloadbalancing:DescribeLoadBalancers"];
 
 /// What closing takes besides.
 const CLOSING: [&str; 2] = ["ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"];

@@ -2,7 +2,9 @@
 //!
 //! Must not: decide what a rule is to the policy (the plan asks the judge).
 
-use std::collections::BTreeSet;
+use std::cell::LazyCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::executor::block_on;
@@ -17,18 +19,18 @@ use crate::event::Named;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked};
 use crate::guard::modes::Modes;
 use crate::guard::needs;
-use crate::guard::plan::{Intent, PlanContext, Step, plan};
+use crate::guard::plan::{Intent, PlanContext, Step, plan_by};
 use crate::guard::setup::Ports;
 use crate::guard::standing::{Led, Memory};
 use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::model::ids::Location;
-use crate::model::region::Traffic;
-use crate::model::rule::Direction;
+use crate::model::region::{Addresses, Traffic};
+use crate::model::rule::{Direction, Rule};
 use crate::model::text::plain;
-use crate::policy::judge::UNREADABLE_LIST;
+use crate::policy::judge::{Judge, UNREADABLE_LIST};
 use crate::policy::model::{Mode, PeerClass, Policy, Verdict};
-use crate::policy::reach::{self, Now, Reachable};
+use crate::policy::reach::{self, Now, Paths, Reachable};
 use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
 use crate::report::finding::Finding;
 use crate::report::outcome::Action;
@@ -119,10 +121,11 @@ impl Here<'_> {
             }
         }
         let clusters: Vec<String> = clusters.into_iter().filter(|name| self.scope.holds(name)).collect();
+        let judge = Judge::new(self.policy, &self.location, self.now);
         let groups: Vec<AuditedGroup> = snapshots
             .into_iter()
             .filter(|snapshot| self.scope.holds_any(&snapshot.group.clusters))
-            .map(|snapshot| self.judged(snapshot, facts))
+            .map(|snapshot| self.judged(&judge, snapshot, facts))
             .collect();
         let mut findings = self.of_groups(&groups, facts);
         let (mut of_clusters, unlooked) = self.of_clusters(&inventory, &clusters, &groups, facts).await;
@@ -136,7 +139,7 @@ impl Here<'_> {
         Ok(AuditedLocation { location: self.location, clusters, groups, findings })
     }
 
-    fn judged(&self, snapshot: GroupSnapshot, facts: &Facts) -> AuditedGroup {
+    fn judged(&self, judge: &Judge<'_>, snapshot: GroupSnapshot, facts: &Facts) -> AuditedGroup {
         let mut group = snapshot.group;
         let node_ports = |name: &String| facts.node_ports.get(&(self.location.clone(), name.clone())).copied();
         // What is not there yet is attached to nothing yet.
@@ -158,7 +161,7 @@ impl Here<'_> {
             led,
             memory,
         };
-        let rules = plan(context, &group).into_iter().map(audited).collect();
+        let rules = plan_by(judge, context, &group).into_iter().map(audited).collect();
         AuditedGroup { origin: facts.origins.get(&group.id).cloned(), group, rules }
     }
 
@@ -169,7 +172,9 @@ impl Here<'_> {
 
     fn of_groups(&self, groups: &[AuditedGroup], facts: &Facts) -> Vec<AuditFinding> {
         let mut findings = Vec::new();
+        let paths = Paths::of(&facts.network);
         for audited in groups {
+            let faces = LazyCell::new(|| paths.faces(&audited.group.id));
             let of = |finding| AuditFinding::of(self.place(&audited.group.clusters, Some(audited)), finding);
             let is_told = |rule: &&AuditedRule| rule.judged.verdict > Verdict::Allow && rule.action != Action::None;
             let rules =
@@ -177,7 +182,9 @@ impl Here<'_> {
                     of(Finding::of_rule(rule.judged.clone(), (false, true), rule.action, rule.detail.clone()))
                 });
             let rules = rules.map(|found: AuditFinding| AuditFinding {
-                reachable: reachable(facts, &audited.group, &found),
+                reachable: reachable(facts, &audited.group, &found, |clients, traffic| {
+                    reach::of(&paths, &faces, clients, traffic)
+                }),
                 ..found
             });
             let rules = rules.map(|found: AuditFinding| match &found.rule {
@@ -204,14 +211,15 @@ impl Here<'_> {
         let (mut findings, mut unlooked) = (Vec::new(), Vec::new());
         let in_question = groups.iter().filter(|audited| needs::hang_on(&audited.group));
         let in_question: BTreeSet<&String> = in_question.flat_map(|audited| &audited.group.clusters).collect();
+        let position: HashMap<&String, usize> = groups.iter().enumerate().map(|(at, of)| (&of.group.id, at)).collect();
         for name in clusters {
             let of = BTreeSet::from([name.clone()]);
             // What EKS adds to a cluster that is not there yet is not known.
             if in_question.contains(name) && !facts.planned.clusters.contains(name) {
                 match needs::missing(inventory, self.policy, name, None).await {
                     Ok(missing) => findings.extend(missing.into_iter().map(|(attached, finding)| {
-                        let first = groups.iter().find(|audited| attached.contains(&audited.group.id));
-                        AuditFinding::of(self.place(&of, first), finding)
+                        let first = attached.iter().filter_map(|id| position.get(id)).min();
+                        AuditFinding::of(self.place(&of, first.and_then(|at| groups.get(*at))), finding)
                     })),
                     Err(error) => {
                         let why = chain(&error);
@@ -234,24 +242,41 @@ impl Here<'_> {
 }
 
 /// Whether what a rule lets in from the internet gets to the group now.
-fn reachable(facts: &Facts, group: &Group, found: &AuditFinding) -> Option<Reachable> {
+fn reachable(
+    facts: &Facts,
+    group: &Group,
+    found: &AuditFinding,
+    by: impl Fn(&Addresses, &Traffic) -> Reachable,
+) -> Option<Reachable> {
     let rule = found.rule.as_ref().filter(|rule| rule.direction == Direction::Ingress)?;
     let is_from_outside = found.portions.iter().any(|portion| portion.peer_class == PeerClass::Internet.word());
     let clients = group.addresses_of(&rule.peer).filter(|_| is_from_outside)?;
     if facts.planned.groups.contains(&group.id) {
         return Some(Reachable { now: Now::Unknown, path: "unknown: the group is not there yet".to_owned() });
     }
-    Some(reach::of(&facts.network, &group.id, &clients, &Traffic::from(rule.packets)))
+    Some(by(&clients, &Traffic::from(rule.packets)))
+}
+
+/// The group that a finding is about.
+fn id(found: &AuditFinding) -> Option<&str> {
+    found.group.as_ref().map(|group| group.id.as_str())
 }
 
 /// By cluster, and in each of them the worst first; of the same, what can be reached now.
 fn sort(findings: &mut [AuditFinding]) {
-    findings.sort_by_cached_key(|found| {
-        let group = found.group.as_ref().map(|group| group.id.clone());
-        let rule = found.rule.as_ref().map(|rule| (rule.id.clone(), rule.packets.to_string(), rule.peer.to_string()));
+    let weight = |found: &AuditFinding| {
         let now = found.reachable.as_ref().map(|reachable| reachable.now);
-        let weight = std::cmp::Reverse((found.verdict, found.severity, now));
-        (found.clusters.clone(), weight, found.kind, group, rule)
+        Reverse((found.verdict, found.severity, now))
+    };
+    let content = |rule: &Rule| (rule.packets.to_string(), rule.peer.to_string());
+    let by_rule = |one: &Option<Rule>, other: &Option<Rule>| match (one, other) {
+        (Some(one), Some(other)) => one.id.cmp(&other.id).then_with(|| content(one).cmp(&content(other))),
+        _ => one.is_some().cmp(&other.is_some()),
+    };
+    findings.sort_by(|one, other| {
+        let by_weight = one.clusters.cmp(&other.clusters).then_with(|| weight(one).cmp(&weight(other)));
+        let by_group = by_weight.then(one.kind.cmp(&other.kind)).then_with(|| id(one).cmp(&id(other)));
+        by_group.then_with(|| by_rule(&one.rule, &other.rule))
     });
 }
 

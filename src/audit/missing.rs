@@ -24,11 +24,8 @@ const WANTED: [(Kind, &str); 8] = [
     (Kind::Vpcs, "whether a public range is your own VPC's is not known, so narrow ones could not be judged"),
     (Kind::Associations, Kind::Associations.without()),
     (Kind::Clusters, "whether there are more clusters is not known"),
-    (Kind::Trails, "whether a guard would be told of what is opened here is not known"),
+    (Kind::Trails, Kind::Trails.without()),
 ];
-
-/// What the network around interfaces is for.
-const REACH: &str = "whether what is open to the internet can be reached now is not known";
 
 /// One row for each thing that is missing or cut.
 pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
@@ -54,7 +51,7 @@ pub(super) fn inputs(facts: &Facts, audit: &Audit) -> Vec<MissingInput> {
     if audit.findings().any(|found| found.reachable.as_ref().is_some_and(|reachable| reachable.now == Now::Unknown)) {
         let absent =
             [Kind::Subnets, Kind::RouteTables, Kind::NetworkAcls].into_iter().filter(|kind| !facts.is_whole(*kind));
-        rows.extend(absent.map(|kind| row(kind.word(), REACH, kind.command())));
+        rows.extend(absent.map(|kind| row(kind.word(), kind.without(), kind.command())));
     }
     for name in first(&facts.undescribed) {
         let costs = Kind::Cluster.without();

@@ -3,6 +3,8 @@
 //! Owns: what was read and how much of it. Must not: join facts (`facts` does) or judge. What a file holds may be wrong,
 //! cut, huge or foreign; each of these is said, and nothing is guessed.
 
+#[cfg(test)]
+mod around;
 mod decode;
 mod document;
 pub(crate) mod facts;

@@ -12,6 +12,7 @@ use super::look::{Scope, look, ports};
 use super::saved::Saved;
 use super::saved::facts::Facts;
 use super::saved::live::{Doors, Reading};
+use super::saved::ports::SavedAws;
 use super::source;
 use crate::event::Trigger;
 use crate::guard::Guard;
@@ -104,15 +105,15 @@ fn an_audit_that_asks_says_what_one_of_files_says() {
     let saved = read(&[]);
     let location = saved.locations().into_iter().next().unwrap();
     let ports = ports(&saved, &location, NOW);
-    let doors = Doors { ec2: ports.ec2, eks: ports.eks };
+    let around = Arc::new(SavedAws { facts: Arc::clone(&saved), location: location.clone() });
+    let doors = Doors { ec2: ports.ec2, eks: ports.eks, surroundings: around.clone(), trails: around };
     let mut reading = Reading::of(location);
     block_on(reading.read(&doors, &|_| {}));
     assert!(reading.is_whole());
     let asked = Arc::new(reading.facts());
     let told = |facts| {
         let audit = audit(facts, "standard");
-        // What can be reached only files tell so far; it sorts the findings.
-        let clean = |found: &AuditFinding| AuditFinding { origin: None, reachable: None, ..found.clone() };
+        let clean = |found: &AuditFinding| AuditFinding { origin: None, ..found.clone() };
         let mut findings: Vec<Value> = audit.findings().map(|found| json!(clean(found))).collect();
         findings.sort_by_key(|found| found["fingerprint"].to_string());
         (findings, audit.totals(), audit.missing, audit.warnings)

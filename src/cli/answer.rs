@@ -10,7 +10,7 @@ use crate::event::described::Described;
 use crate::event::{Change, Event, Parsed, Target, Trigger};
 use crate::guard::modes::Modes;
 use crate::guard::plan::{Intent, PlanContext, Step, plan};
-use crate::guard::standing::{Led, Memory};
+use crate::guard::standing::Led;
 use crate::model::text::plain;
 use crate::policy::model::{Mode, Policy};
 
@@ -108,7 +108,7 @@ pub(super) fn explain(
 /// What would be done about the rules of a group.
 pub(super) fn judged(change: &Change, claimed: Claimed, policy: &Policy, modes: Modes, now: Timestamp) -> Explained {
     let Event { location, actor, .. } = &change.event;
-    let (led, memory) = (Led::by(Some(&change.event), now), &Memory::None);
+    let (led, memory) = (Led::by(Some(&change.event), now), &claimed.memory);
     let context = PlanContext { policy, location, now, modes, actor: Some(actor), named: &claimed.named, led, memory };
     let steps = plan(context, &claimed.group);
     let others = claimed.otherwise.as_ref().map(|(group, why)| (plan(context, group), *why));

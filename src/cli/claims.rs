@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::event::described::{self, Described};
 use crate::event::{Change, Event, GroupRef, Named, NamedRule};
+use crate::guard::standing::Memory;
 use crate::model::group::{ConfiguredGroup, Evidence, Group, PeerGroup, Role, RoleEvidence};
 use crate::model::rule::{Peer, Rule};
 use crate::policy::controller::Author;
@@ -46,6 +47,8 @@ pub(super) struct Claimed {
     pub(super) roles_from: RolesFrom,
     /// Rules of which the event tells no content that could be judged.
     pub(super) without_content: usize,
+    /// What the group's rules were known as, where something tells.
+    pub(super) memory: Memory,
     /// What is not known here and may make the verdict on the caller's marked rules milder.
     pub(super) of_caller: Option<&'static str>,
     /// What only the live state tells of the caller, if that is so: the group as it would be then, and what would be so.
@@ -98,7 +101,8 @@ fn claimed(
     };
     let of_caller = of_caller(event, policy, &group);
     let otherwise = otherwise(event, policy, &group);
-    Claimed { group, named: named.clone(), roles_from, without_content, of_caller, otherwise }
+    let (named, memory) = (named.clone(), Memory::None);
+    Claimed { group, named, roles_from, without_content, memory, of_caller, otherwise }
 }
 
 fn of_caller(event: &Event, policy: &Policy, group: &Group) -> Option<&'static str> {

@@ -6,13 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
+use jiff::Timestamp;
 
 use crate::cli::claims::{self, Claimed, RolesFrom};
 use crate::cli::snapshot::Snapshot;
 use crate::cluster::topology::Topology;
 use crate::event::described::{self, Described};
 use crate::event::{Change, ListChange, Named, NamedRule, Target, Touched};
-use crate::guard::plan::names;
+use crate::guard::plan::{is_named, names};
+use crate::guard::standing::{Memory, is_equal};
+use crate::model::baseline::{Baseline, Context, KnownRule, Remembered};
 use crate::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
@@ -31,6 +34,7 @@ pub(super) fn groups(
     described: &[Described],
     snapshot: &Snapshot,
     policy: &Policy,
+    now: Timestamp,
 ) -> anyhow::Result<Vec<Claimed>> {
     let find = |id: &str| snapshot.groups.iter().find(|group| group.id == id || group.name == id);
     let wanted: Vec<(&Group, Named)> = match &change.subject {
@@ -70,11 +74,14 @@ pub(super) fn groups(
     };
     let claimed = |(group, named): (&Group, Named)| {
         let mut group = configured(policy, group);
-        group.rules = after(change, described, &named, &group.rules);
+        let before = std::mem::take(&mut group.rules);
+        group.rules = after(change, described, &named, &before);
+        let memory = if change.event.call.rewrites_rules() { known(before, &named, &group, now) } else { Memory::None };
         if let Named::Using(change) = &named {
             gains(&mut group, change);
         }
-        Claimed { group, named, roles_from: RolesFrom::Argument, without_content: 0, of_caller: None, otherwise: None }
+        let (roles_from, without_content) = (RolesFrom::Argument, 0);
+        Claimed { group, named, roles_from, without_content, memory, of_caller: None, otherwise: None }
     };
     Ok(wanted.into_iter().map(claimed).collect())
 }
@@ -121,6 +128,19 @@ fn after(change: &Change, described: &[Described], named: &Named, rules: &[Rule]
         }
     }
     rules
+}
+
+/// The rules before the call, as if the guard had just looked at them. Where the snapshot was taken after the call, nobody
+/// knows what a rule that it rewrote was.
+fn known(before: Vec<Rule>, named: &Named, group: &Group, now: Timestamp) -> Memory {
+    let is_rewritten = |rule: &Rule| is_named(named, rule) && group.rules.iter().any(|after| is_equal(after, rule));
+    let known = |rule: Rule| {
+        let known = KnownRule { rule, context: Context::from(group), mark: None, author: None, missed: 0 };
+        (known.rule.id.clone(), known)
+    };
+    let rules: BTreeMap<_, _> = before.into_iter().filter(|rule| !is_rewritten(rule)).map(known).collect();
+    let baseline = Some(Baseline { holds: rules.len(), rules, ..Baseline::default() });
+    Memory::Read(Remembered { looked_at: Some(now), was_there: true, baseline, ..Remembered::default() })
 }
 
 /// The list that changed, with what the event says that it gained.

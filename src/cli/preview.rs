@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
             anyhow::bail!("a sweep names no rule; give an event that does")
         }
         Parsed::Ignored(reason) => {
-            return Ok(CommandOutput::new(format!("Nothing would be sent: {}.\n", plain(&reason)), Exit::Clean));
+            return Ok(nothing_sent(arguments.form, &plain(&reason), Exit::Clean));
         }
     };
     let mode = if arguments.report { Mode::Report } else { Mode::Enforce };
@@ -99,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     let snapshot = arguments.snapshot.as_deref().map(snapshot::read).transpose()?;
     let explained: Vec<Explained> = match (&snapshot, live::not_from_the_event(&change)) {
         (Some(snapshot), _) => {
-            let claimed = live::groups(&change, &described, snapshot, &policy)?.into_iter();
+            let claimed = live::groups(&change, &described, snapshot, &policy, now)?.into_iter();
             claimed.map(|claimed| answer::judged(&change, claimed, &policy, modes, now)).collect()
         }
         (None, Some(says)) => anyhow::bail!(
@@ -129,15 +129,25 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
         _ => Vec::new(),
     };
     if texts.is_empty() {
-        let nothing =
-            "Nothing would be sent: the event names no rule that the policy objects to and that can be judged here.\n";
-        return Ok(CommandOutput::new(nothing.to_owned(), exit));
+        let nothing = "the event names no rule that the policy objects to and that can be judged here";
+        return Ok(nothing_sent(arguments.form, nothing, exit));
     }
-    Ok(CommandOutput::new(texts.join("\n"), exit).with_remarks(remarks(&change)))
+    Ok(CommandOutput::new(texts.join("\n"), exit).with_remarks(remarks(&change, &records)))
 }
 
-fn remarks(change: &Change) -> Vec<String> {
-    let edited = change.event.call.rewrites_rules().then(|| EDITED.to_owned());
+/// Programs that read a message get none, and no sentence instead of it.
+fn nothing_sent(form: Form, why: &str, exit: Exit) -> CommandOutput {
+    let said = format!("Nothing would be sent: {why}.");
+    match form {
+        Form::Email => CommandOutput::new(said + "\n", exit),
+        Form::Q | Form::Slack | Form::Json => CommandOutput::new(String::new(), exit).with_remarks(vec![said]),
+    }
+}
+
+fn remarks(change: &Change, records: &[Record]) -> Vec<String> {
+    let is_known = |record: &Record| record.findings.iter().any(|finding| finding.before.is_some());
+    let is_unknown = change.event.call.rewrites_rules() && !records.iter().any(is_known);
+    let edited = is_unknown.then(|| EDITED.to_owned());
     [PREVIEW.to_owned()].into_iter().chain(edited).collect()
 }
 
@@ -225,15 +235,17 @@ fn record(
 
 fn finding(step: Step, change: &Change, group: &Group, now: Timestamp) -> Finding {
     let list = list(&step.finding.rule, change, group);
+    let said = step.said_of_revoke();
     let (action, detail) = match step.intent {
         Intent::None => (Action::None, None),
         Intent::Report(why) => (Action::Reported, why),
         Intent::WouldRevoke(why) => (Action::WouldRevoke, Some(why)),
-        Intent::Revoke => (Action::Revoked, step.setting),
+        Intent::Revoke => (Action::Revoked, said),
         Intent::PutBack => (Action::Restored, None),
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
     let mut finding = Finding::of_rule(step.finding, (step.named, step.standing.is_known()), action, detail);
+    finding.before = step.former.map(|former| former.rule);
     finding.for_people = step.for_people;
     finding.list = list;
     finding.close(now, &group.rules);

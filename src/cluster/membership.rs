@@ -3,15 +3,20 @@
 //! Tags are cheap to write, so they never open a door: an ordinary tag alone gives weak evidence, on which nothing is
 //! revoked, and never makes a group one of the cluster's own or a load balancer. Must not: read anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod attached;
+
+use std::cell::LazyCell;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use self::attached::Balancers;
+use crate::cluster::register::Register;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, Tags};
 use crate::model::group::ConfiguredGroup;
 use crate::model::group::{Evidence, Role, RoleEvidence};
 use crate::model::member::Members;
-use crate::model::rule::{Direction, Peer, Rule};
+use crate::model::rule::Rule;
 
 /// EKS's own tag on groups and instances; `aws:` keys cannot be written by customers.
 pub const AWS_CLUSTER_TAG: &str = "aws:eks:cluster-name";
@@ -45,7 +50,7 @@ pub struct Facts<'a> {
     /// The account whose clusters these are.
     pub account: &'a str,
     /// The clusters that may be meant.
-    pub clusters: &'a [Cluster],
+    pub clusters: &'a Register<'a>,
     /// The `groups` entries of the policy.
     pub configured: &'a [ConfiguredGroup],
     /// The group.
@@ -54,8 +59,8 @@ pub struct Facts<'a> {
     pub rules: &'a [&'a Rule],
     /// Groups with an ingress rule that names it.
     pub let_in_by: &'a BTreeSet<String>,
-    /// Groups that an instance proves to be a cluster's, by the cluster's name.
-    pub proven: &'a BTreeMap<&'a str, BTreeSet<String>>,
+    /// Groups that an instance proves to be a cluster's, with the names of these clusters.
+    pub proven: &'a Proven<'a>,
     /// The interfaces that it is attached to.
     pub interfaces: &'a [&'a Interface],
     /// Whether it is attached to no other interface.
@@ -67,6 +72,9 @@ pub struct Facts<'a> {
     /// Of this look.
     pub now: Timestamp,
 }
+
+/// Groups that an instance proves to be a cluster's, with the names of these clusters.
+pub type Proven<'a> = HashMap<&'a str, BTreeSet<&'a str>>;
 
 /// The clusters a group belongs to, and its roles there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,23 +111,33 @@ pub enum Rank {
 /// Reads the facts.
 pub fn membership(facts: Facts<'_>) -> Membership {
     let mut found: Vec<(&str, RoleEvidence, Rank)> = Vec::new();
-    let is_internal = facts.clusters.iter().any(|cluster| is_internal_group(cluster, facts.group));
+    let at = |position| facts.clusters.at(position);
+    let mut by_its_name = facts.clusters.of_internal_name(facts.group).into_iter().filter_map(at);
+    let is_internal = by_its_name.any(|cluster| is_internal_group(cluster, facts.group));
     // A group that another account owns can be read here but not changed.
     let is_ours = facts.group.owner.is_empty() || facts.group.owner == facts.account;
     for entry in facts.configured.iter().filter(|entry| entry.id == facts.group.id) {
         let (role, evidence) = (entry.role, Evidence::Configured);
         found.push((&entry.cluster, RoleEvidence { role, evidence, strong: true }, Rank::Proven));
     }
-    for cluster in facts.clusters {
+    let connected = LazyCell::new(|| attached::connected(facts));
+    let balancers = Balancers::of(facts);
+    for (position, attached) in attached::by_cluster(facts) {
+        let Some(cluster) = at(position) else { continue };
         let mut known = described(cluster, facts.group);
-        attached(cluster, facts, &mut known);
+        attached.show(cluster, &facts.group.id, || connected.contains(cluster.name.as_str()), &mut known);
+        if balancers.are_alone_with(cluster, &attached)
+            && (!known.is_empty() || is_tagged(&facts.group.tags, &cluster.name))
+        {
+            known.push((Role::LoadBalancer, Evidence::Attachment, Rank::Proven));
+        }
         recalled(cluster, facts, &mut known);
         found.extend(known.into_iter().map(|(role, evidence, rank)| {
             (cluster.name.as_str(), RoleEvidence { role, evidence, strong: rank > Rank::Claimed }, rank)
         }));
     }
     if found.is_empty() {
-        let tagged = facts.clusters.iter().filter(|cluster| is_tagged(&facts.group.tags, &cluster.name));
+        let tagged = facts.clusters.tagged(&facts.group.tags).into_iter().filter_map(at);
         let claimed = RoleEvidence { role: Role::Node, evidence: Evidence::Tag, strong: false };
         found.extend(tagged.map(|cluster| (cluster.name.as_str(), claimed, Rank::Claimed)));
     }
@@ -183,58 +201,6 @@ fn described(cluster: &Cluster, group: &GroupFacts) -> Vec<Known> {
         known.push((Role::Cluster, Evidence::AwsTag, rank));
     }
     known
-}
-
-/// Adds what the interfaces and instances say that the group is attached to.
-fn attached(cluster: &Cluster, facts: Facts<'_>, known: &mut Vec<Known>) {
-    let here = |vpc: &str| vpc == cluster.vpc;
-    let of_nodes = cluster.node_groups.iter().flat_map(|nodes| &nodes.template_groups);
-    let own: Vec<&String> = cluster.cluster_group.iter().chain(&cluster.control_plane_groups).chain(of_nodes).collect();
-    let proven = facts.proven.get(cluster.name.as_str());
-    let is_own = |id: &String| own.contains(&id) || proven.is_some_and(|groups| groups.contains(id));
-    let interfaces = || facts.interfaces.iter().copied();
-    // Every node lets its control plane in, and what serves pods lets in the nodes or the control plane, or is let in by
-    // them. Whoever rewrites the rules of the one need not be able to rewrite those of the other. Letting traffic out to the
-    // control plane proves nothing: a bastion does that too.
-    let lets_in = |rule: &&Rule| {
-        rule.direction == Direction::Ingress && matches!(&rule.peer, Peer::Group { id, .. } if is_own(id))
-    };
-    let shares = own.contains(&&facts.group.id)
-        || interfaces().any(|interface| interface.groups.iter().any(is_own))
-        || facts.rules.iter().any(lets_in)
-        || facts.let_in_by.iter().any(is_own);
-    let tagged = |is_here: bool| if is_here && shares { Rank::Corroborated } else { Rank::Claimed };
-
-    for interface in interfaces() {
-        if is_control_plane(interface, cluster) && cluster.cluster_group.as_ref() != Some(&facts.group.id) {
-            known.push((Role::ControlPlane, Evidence::Attachment, Rank::Proven));
-        }
-        if interface.kind == "branch" && is_tagged(&interface.tags, &cluster.name) {
-            known.push((Role::Pod, Evidence::Attachment, tagged(here(&interface.vpc))));
-        }
-    }
-    for instance in facts.instances.iter().copied() {
-        if is_node_by_aws(cluster, instance) {
-            known.push((Role::Node, Evidence::Attachment, Rank::Proven));
-        } else if is_tagged(&instance.tags, &cluster.name) {
-            known.push((Role::Node, Evidence::Attachment, tagged(is_node_by_tag(cluster, instance))));
-        }
-    }
-    // The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC. A
-    // group that is on anything else as well, such as another team's host, is not the load balancer's own: it makes
-    // nothing immune. What only ordinary tags call the cluster's is such a thing too, or a tag would open a door.
-    let nodes = facts.instances.iter().filter(|node| is_node_by_aws(cluster, node));
-    let nodes: BTreeSet<&String> = nodes.map(|node| &node.id).collect();
-    let is_of_cluster = |interface: &Interface| {
-        is_control_plane(interface, cluster)
-            || interface.instance.as_ref().is_some_and(|instance| nodes.contains(instance))
-    };
-    let balances = facts.is_complete
-        && interfaces().any(|interface| is_load_balancer(interface) && here(&interface.vpc))
-        && interfaces().all(|interface| is_load_balancer(interface) || is_of_cluster(interface));
-    if balances && (!known.is_empty() || is_tagged(&facts.group.tags, &cluster.name)) {
-        known.push((Role::LoadBalancer, Evidence::Attachment, Rank::Proven));
-    }
 }
 
 /// What it was found to be a moment ago counts on: whoever may write rules or tags must not be able to lower the evidence on

@@ -42,14 +42,14 @@ pub struct Candidate {
 }
 
 /// The instances of the cluster's VPC that look like its nodes, each combination of groups once.
-pub fn candidates(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<Candidate> {
+pub fn candidates<'a>(cluster: &Cluster, instances: impl IntoIterator<Item = &'a Instance>) -> BTreeSet<Candidate> {
     let candidate = |instance: &Instance| {
         let by_aws = is_node_by_aws(cluster, instance);
         let looks_like_it = by_aws || is_node_by_tag(cluster, instance);
         let groups: GroupSet = instance.primary_groups.iter().cloned().collect();
         (looks_like_it && !groups.is_empty()).then_some(Candidate { groups, by_aws })
     };
-    instances.iter().filter_map(candidate).collect()
+    instances.into_iter().filter_map(candidate).collect()
 }
 
 /// Every group whose rules a topology needs.

@@ -12,6 +12,7 @@ mod recall;
 mod references;
 mod snapshot;
 mod sweep;
+mod view;
 
 pub use snapshot::{GroupSnapshot, Looked, Unread, Unresolved};
 
@@ -22,12 +23,14 @@ use jiff::Timestamp;
 
 use crate::cluster::membership::{Membership, Rank};
 use crate::cluster::names::Named;
+use crate::cluster::register::Register;
 use crate::guard::inventory::index::{Hint, Index};
-use crate::guard::inventory::raw::{RawState, Seen, View, is_of};
+use crate::guard::inventory::raw::{RawState, Seen, is_of};
+use crate::guard::inventory::view::View;
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
-use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup, Rules};
-use crate::model::group::{Attachment, ConfiguredGroup, Group, UnreadableRule, by_policy_alone};
+use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup};
+use crate::model::group::{Attachment, ConfiguredGroup, Group, by_policy_alone};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
@@ -78,7 +81,8 @@ impl Inventory {
             return Ok(None);
         }
         let before = seen.raw.without(attachment);
-        let view = self.view(&before, &seen.clusters);
+        let clusters = Register::of(&seen.clusters);
+        let view = self.view(&before, &clusters);
         let had_none = |group: &&GroupFacts| view.membership(group).strong_roles().is_empty();
         let new: BTreeSet<String> = before.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
         let put_on = attachments(&seen.raw, attachment);
@@ -107,22 +111,18 @@ impl Inventory {
     /// A read that failed after the SDK's retries.
     pub async fn look_again(&self, snapshot: &mut GroupSnapshot) -> Result<(), CloudError> {
         let rules = self.ec2.rules(std::slice::from_ref(&snapshot.group.id)).await?;
-        snapshot.group.unreadable_rules = of_group(&rules, &snapshot.group.id);
+        let unreadable = rules.unreadable.into_iter().filter(|(id, _)| *id == snapshot.group.id);
+        snapshot.group.unreadable_rules = unreadable.map(|(_, rule)| rule).collect();
         snapshot.group.rules = rules.rules.into_iter().map(|(_, rule)| rule).collect();
         snapshot.rules_at = self.clock.now();
         Ok(())
     }
 
-    /// Keeps what a group was found to be of, so that the next look asks for it at once.
-    fn learn(&self, raw: &RawState, clusters: &[Cluster]) {
-        let view = self.view(raw, clusters);
-        for group in &raw.groups {
-            let found = view.membership(group);
-            if found.clusters.is_empty() {
-                continue;
-            }
+    /// Keeps what groups were found to be of, so that the next look asks for it at once.
+    fn learn(&self, view: &View<'_>, raw: &RawState, found: &[Membership]) {
+        for (group, found) in raw.groups.iter().zip(found).filter(|(_, found)| !found.clusters.is_empty()) {
             let (mut named, mut planned) = (Named::new(), Named::new());
-            for cluster in clusters.iter().filter(|cluster| found.clusters.contains(&cluster.name)) {
+            for cluster in view.named(&found.clusters) {
                 named.entry(cluster.name.clone()).or_default();
                 let is_shown = view.is_on_a_node(&group.id, &cluster.name);
                 for nodes in cluster.node_groups.iter().filter(|nodes| names_it(nodes, &group.id)) {
@@ -132,23 +132,24 @@ impl Inventory {
                 }
             }
             let neighbours = match found.rank {
-                Rank::Corroborated => view.proven_among(&raw.neighbours_of(&group.id)),
+                Rank::Corroborated => view.proven_among(view.neighbours_of(&group.id)),
                 Rank::Claimed | Rank::Proven => BTreeSet::new(),
             };
             self.index.learn(&group.id, Hint { named, planned, neighbours }, view.is_sweep());
         }
     }
 
-    fn view<'a>(&'a self, raw: &'a RawState, clusters: &'a [Cluster]) -> View<'a> {
+    fn view<'a>(&'a self, raw: &'a RawState, clusters: &'a Register<'a>) -> View<'a> {
         View::new(&self.account, &self.configured, raw, clusters)
     }
 
     fn looked(&self, seen: Seen) -> Looked {
         let Seen { raw, clusters, unread } = seen;
         let unread_clusters: BTreeSet<&String> = unread.iter().filter_map(|(name, _)| name.as_ref()).collect();
-        let view = self.view(&raw, &clusters);
+        let register = Register::of(&clusters);
+        let view = self.view(&raw, &register);
         let seen = |facts: &GroupFacts| {
-            let mut group = group(&view, &raw, facts, &clusters);
+            let mut group = group(&view, &raw, facts, view.membership(facts));
             let is_of_unread = || group.clusters.iter().any(|name| unread_clusters.contains(name));
             group.ranges_unread |= !unread_clusters.is_empty() && (is_of_unread() || !group.is_strong());
             snapshot(group, &view, raw.rules_at, &clusters)
@@ -187,22 +188,17 @@ fn names_it(nodes: &NodeGroup, group: &str) -> bool {
     nodes.template_groups.iter().chain(&nodes.remote_access_group).any(|id| id == group)
 }
 
-fn of_group(rules: &Rules, group: &str) -> Vec<UnreadableRule> {
-    rules.unreadable.iter().filter(|(id, _)| id == group).map(|(_, rule)| rule.clone()).collect()
-}
-
 fn snapshot(group: Group, view: &View<'_>, rules_at: Timestamp, clusters: &Arc<Vec<Cluster>>) -> GroupSnapshot {
     let beside = view.sets_beside(&group.id);
     GroupSnapshot { beside, ..GroupSnapshot::new(group, rules_at, clusters) }
 }
 
 /// A group as the policy sees it.
-fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluster]) -> Group {
-    let found = view.membership(facts);
-    let members = view.members(facts, &found, clusters);
+fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, found: Membership) -> Group {
+    let members = view.members(facts, &found);
     let Membership { clusters: names, roles, rank } = found;
     let (vpc_ranges, is_all) = raw.ranges_around(facts);
-    let own = || clusters.iter().filter(|cluster| names.contains(&cluster.name));
+    let own = || view.named(&names);
     Group {
         id: facts.id.clone(),
         name: facts.name.clone(),
@@ -221,7 +217,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, clusters: &[Cluste
         roles,
         members,
         rules: view.rules_of(&facts.id).iter().copied().cloned().collect(),
-        unreadable_rules: of_group(&raw.rules, &facts.id),
+        unreadable_rules: view.unreadable_of(&facts.id),
         ..Group::default()
     }
 }

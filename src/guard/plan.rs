@@ -14,7 +14,7 @@ use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::exposure;
-use crate::policy::judge::{JudgedRule, Portion, judge};
+use crate::policy::judge::{Judge, JudgedRule, Portion, judge};
 use crate::policy::model::{Mode, Policy, Severity, Verdict};
 use crate::policy::peers::private_everywhere;
 use crate::report::finding::ForPeople;
@@ -73,6 +73,13 @@ impl Step {
     /// Whether it is to revoke a known rule.
     pub fn revokes_known(&self) -> bool {
         self.intent == Intent::Revoke && self.standing.is_known()
+    }
+
+    /// What is said of a revoke that worked: what went with it, and the setting that made it one.
+    pub fn said_of_revoke(&self) -> Option<String> {
+        let said: Vec<String> =
+            self.former.as_ref().map(Former::lost).into_iter().chain(self.setting.clone()).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 }
 
@@ -206,19 +213,27 @@ impl PlanContext<'_> {
 
 /// Judges the live rules of a group and says what to do about each.
 pub fn plan(context: PlanContext<'_>, group: &Group) -> Vec<Step> {
+    plan_by(&Judge::new(context.policy, context.location, context.now), context, group)
+}
+
+/// The same by a judge of the context's policy that has seen other groups.
+pub fn plan_by(judge: &Judge<'_>, context: PlanContext<'_>, group: &Group) -> Vec<Step> {
     let author = |rule: &Rule| context.author(rule, group);
-    let findings = judge(context.policy, group, context.location, context.now, author);
+    let findings = judge.of(group, author);
+    let modes = [false, true].map(|is_known| context.modes.of(context.policy, group, is_known));
+    let is_enforced = context.is_enforced(group);
     let step = |mut finding: JudgedRule| {
         let named = is_named(context.named, &finding.rule);
         if is_only_claimed(group) {
             finding.severity = finding.severity.min(Some(Severity::Medium));
         }
         let standing = context.standing(&finding.rule, group);
-        let (mode, setting) = context.modes.of(context.policy, group, standing.is_known());
+        let [of_new, of_known] = &modes;
+        let (mode, setting) = if standing.is_known() { of_known.clone() } else { of_new.clone() };
         let mut told = None;
         let mut intent = intend(&finding, group, mode, setting.as_deref());
         let mut left = matches!(intent, Intent::Refuse(_)).then_some(Left::SameCluster);
-        if matches!(intent, Intent::Revoke | Intent::WouldRevoke(_)) && context.is_enforced(group) {
+        if matches!(intent, Intent::Revoke | Intent::WouldRevoke(_)) && is_enforced {
             intent = match standing.clone() {
                 Standing::Refused(for_whom, why) => {
                     left = Some(for_whom);
@@ -358,7 +373,7 @@ fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
 /// Whether the verdict stands, whatever ranges VPCs and remote networks have.
 fn is_too_wide_to_be_private(peer: &Peer, group: &Group) -> bool {
     match (group.addresses_of(peer), peer) {
-        (Some(addresses), _) => exposure::is_beyond_any_vpc(&addresses.without(&private_everywhere())),
+        (Some(addresses), _) => exposure::is_beyond_any_vpc(&addresses.without(private_everywhere())),
         // Of an AWS-owned list it is known whose it is.
         (None, Peer::PrefixList(id)) => matches!(group.prefix_lists.get(id), Some(PrefixList::Aws(_))),
         (None, Peer::Cidr(_) | Peer::Group { .. }) => true,

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use crate::guard::effects::{Answer, target};
 use crate::guard::plan::Step;
-use crate::guard::put_back::Former;
 use crate::guard::standing::is_equal;
 use crate::model::rule::Rule;
 use crate::report::outcome::Action;
@@ -51,11 +50,7 @@ pub(super) fn became(step: &Step, answers: &BTreeMap<String, Answer>, live: &Liv
 
 fn revoked(step: &Step, now: Result<Option<&Rule>, &String>, answer: Option<&Answer>) -> (Action, Option<String>) {
     match (now, answer) {
-        (Ok(None), Some(Answer::Accepted)) => {
-            let lost = step.former.as_ref().map(Former::lost);
-            let said: Vec<String> = lost.into_iter().chain(step.setting.clone()).collect();
-            (Action::Revoked, (!said.is_empty()).then(|| said.join("; ")))
-        }
+        (Ok(None), Some(Answer::Accepted)) => (Action::Revoked, step.said_of_revoke()),
         (Ok(None), Some(Answer::Lost(why))) => (Action::Revoked, Some(lost(why))),
         (Ok(None), _) => (Action::AlreadyGone, None),
         (Ok(Some(_)), Some(Answer::Refused(why) | Answer::NotTaken(why) | Answer::Lost(why))) => {

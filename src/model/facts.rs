@@ -109,6 +109,14 @@ pub struct Interface {
     pub instance: Option<String>,
     /// The account (or AWS alias such as `amazon-elb`) of the instance it is attached to. Set by EC2.
     pub instance_owner: Option<String>,
+    /// `subnet-…`.
+    pub subnet: String,
+    /// A public IPv4 address of it.
+    pub public_v4: Option<String>,
+    /// An IPv6 address of it.
+    pub v6: Option<String>,
+    /// IPv6 traffic of internet gateways is denied to it.
+    pub denies_gateways: bool,
     /// Its tags.
     pub tags: Tags,
 }

@@ -4,7 +4,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::model::facts::Interface;
 use crate::model::region::{Addresses, Traffic};
+
+/// The number of the last entry of a network ACL, which denies the rest.
+pub const LAST_ENTRY: i32 = 32_767;
 
 /// The network around the interfaces of groups, as far as it was read.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +46,13 @@ pub struct Face {
     pub v6: Option<String>,
     /// IPv6 traffic of internet gateways is denied to it.
     pub denies_gateways: bool,
+}
+
+impl From<&Interface> for Face {
+    fn from(interface: &Interface) -> Self {
+        let Interface { id, vpc, subnet, kind, public_v4, v6, denies_gateways, .. } = interface.clone();
+        Self { id, vpc, subnet, kind, public_v4, v6, denies_gateways }
+    }
 }
 
 /// A subnet.

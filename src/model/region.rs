@@ -31,29 +31,18 @@ impl Traffic {
 
     /// The ports `from` to `to`, both included, of one IP protocol (0 to 255).
     pub fn ports(protocol: u8, from: u16, to: u16) -> Self {
-        let base = u32::from(protocol) * PORTS;
-        Self(RangeSetBlaze::from_iter([base + u32::from(from)..=base + u32::from(to)]))
+        Self::from_ranges([ports(protocol, from, to)])
     }
 
     /// ICMP or `ICMPv6` messages; `None` is every type or code. Any other protocol: all of it.
     pub fn icmp(protocol: u8, kind: Option<u8>, code: Option<u8>) -> Self {
-        let (from, to) = match (kind, code) {
-            (None, _) => (0, u16::MAX),
-            (Some(kind), None) => (u16::from(kind) << 8, u16::from(kind) << 8 | 0xff),
-            (Some(kind), Some(code)) => {
-                (u16::from(kind) << 8 | u16::from(code), u16::from(kind) << 8 | u16::from(code))
-            }
-        };
-        Self::ports(protocol, from, to)
+        Self::from_ranges([icmp(protocol, kind, code)])
     }
 
     /// TCP and UDP ports that stand there as exactly this range moved to another one; everything else as it is.
     #[must_use]
     pub fn moved(&self, from: (u16, u16), to: (u16, u16)) -> Self {
-        let at = |protocol: u8, (first, last): (u16, u16)| {
-            let base = u32::from(protocol) * PORTS;
-            (base + u32::from(first), base + u32::from(last))
-        };
+        let at = |protocol: u8, (first, last): (u16, u16)| ports(protocol, first, last);
         let place = |range| [TCP, UDP].into_iter().find(|protocol| at(*protocol, from) == range);
         Self::from_ranges(self.ranges().map(|range| place(range).map_or(range, |protocol| at(protocol, to))))
     }
@@ -76,6 +65,12 @@ impl Traffic {
     /// Whether the two share a point.
     pub fn meets(&self, other: &Self) -> bool {
         !self.0.is_disjoint(&other.0)
+    }
+
+    /// Whether a rule of these packets lets some of it through.
+    pub fn meets_packets(&self, packets: Packets) -> bool {
+        let (from, to) = span(packets);
+        from <= to && self.ranges().any(|(first, last)| first <= to && from <= last)
     }
 
     /// Whether every point of `other` is here.
@@ -101,14 +96,13 @@ impl Traffic {
     /// One `(protocol, ports)` pair per protocol, as a person would write them: `("tcp", "22,10250-10300")`,
     /// `("icmp", "3/4")`, `("50", "all")`. Neighbouring protocols that are whole are one pair: `("7-16", "all")`.
     pub fn by_protocol(&self) -> Vec<(String, String)> {
-        if *self == Self::all() {
+        if self.ranges().eq([span(Packets::All)]) {
             return vec![("-1".to_owned(), "all".to_owned())];
         }
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut whole: Option<(u8, u8)> = None;
-        for protocol in self.protocols() {
-            let here = self & &Self::ports(protocol, 0, u16::MAX);
-            let is_whole = here == Self::ports(protocol, 0, u16::MAX);
+        for (protocol, here) in self.protocols() {
+            let is_whole = here == [(0, PORTS - 1)];
             if whole.is_some_and(|(_, last)| last.checked_add(1) != Some(protocol)) {
                 pairs.extend(whole.take().map(whole_protocols));
             }
@@ -117,40 +111,44 @@ impl Traffic {
                 continue;
             }
             pairs.extend(whole.take().map(whole_protocols));
-            pairs.push((protocol_name(protocol), here.port_text(protocol, is_whole)));
+            let ports = if is_whole { "all".to_owned() } else { port_text(protocol, &here) };
+            pairs.push((protocol_name(protocol), ports));
         }
         pairs.extend(whole.map(whole_protocols));
         pairs
     }
 
-    /// Those of which something is in it, in ascending order.
-    fn protocols(&self) -> Vec<u8> {
+    /// Those of which something is in it, in ascending order, each with its ranges of ports.
+    fn protocols(&self) -> Vec<(u8, Vec<(u32, u32)>)> {
         let of = |number: u32| u8::try_from(number / PORTS).unwrap_or(u8::MAX);
-        let mut all: Vec<u8> = self.ranges().flat_map(|(from, to)| of(from)..=of(to)).collect();
-        all.dedup();
+        let mut all: Vec<(u8, Vec<(u32, u32)>)> = Vec::new();
+        for (from, to) in self.ranges() {
+            for protocol in of(from)..=of(to) {
+                let (first, last) = ports(protocol, 0, u16::MAX);
+                let here = (from.max(first) - first, to.min(last) - first);
+                match all.last_mut().filter(|(known, _)| *known == protocol) {
+                    Some((_, ranges)) => ranges.push(here),
+                    None => all.push((protocol, vec![here])),
+                }
+            }
+        }
         all
     }
+}
 
-    fn port_text(&self, protocol: u8, is_whole: bool) -> String {
-        if is_whole {
-            return "all".to_owned();
-        }
-        let mut text = String::new();
-        for (from, to) in self.ranges() {
-            let (from, to) = (from % PORTS, to % PORTS);
-            let separator = if text.is_empty() { "" } else { "," };
-            let _ = match protocol {
-                ICMP | ICMPV6 if from == to => write!(text, "{separator}{}/{}", from >> 8, from & 0xff),
-                ICMP | ICMPV6 if from % 256 == 0 && to == from + 255 => {
-                    write!(text, "{separator}{}", from >> 8)
-                }
-                ICMP | ICMPV6 => write!(text, "{separator}{}/{}-{}/{}", from >> 8, from & 0xff, to >> 8, to & 0xff),
-                _ if from == to => write!(text, "{separator}{from}"),
-                _ => write!(text, "{separator}{from}-{to}"),
-            };
-        }
-        text
+fn port_text(protocol: u8, ranges: &[(u32, u32)]) -> String {
+    let mut text = String::new();
+    for (from, to) in ranges.iter().copied() {
+        let separator = if text.is_empty() { "" } else { "," };
+        let _ = match protocol {
+            ICMP | ICMPV6 if from == to => write!(text, "{separator}{}/{}", from >> 8, from & 0xff),
+            ICMP | ICMPV6 if from % 256 == 0 && to == from + 255 => write!(text, "{separator}{}", from >> 8),
+            ICMP | ICMPV6 => write!(text, "{separator}{}/{}-{}/{}", from >> 8, from & 0xff, to >> 8, to & 0xff),
+            _ if from == to => write!(text, "{separator}{from}"),
+            _ => write!(text, "{separator}{from}-{to}"),
+        };
     }
+    text
 }
 
 fn whole_protocols((first, last): (u8, u8)) -> (String, String) {
@@ -171,15 +169,34 @@ pub fn protocol_name(protocol: u8) -> String {
 
 impl From<Packets> for Traffic {
     fn from(packets: Packets) -> Self {
-        match packets {
-            Packets::All => Self::all(),
-            Packets::Tcp(from, to) => Self::ports(TCP, from, to),
-            Packets::Udp(from, to) => Self::ports(UDP, from, to),
-            Packets::Icmp(kind, code) => Self::icmp(ICMP, kind, code),
-            Packets::Icmpv6(kind, code) => Self::icmp(ICMPV6, kind, code),
-            Packets::Protocol(number) => Self::ports(number, 0, u16::MAX),
-        }
+        Self::from_ranges([span(packets)])
     }
+}
+
+/// First and last point of what a rule lets through: always one range.
+pub(crate) fn span(packets: Packets) -> (u32, u32) {
+    match packets {
+        Packets::All => (0, 256 * PORTS - 1),
+        Packets::Tcp(from, to) => ports(TCP, from, to),
+        Packets::Udp(from, to) => ports(UDP, from, to),
+        Packets::Icmp(kind, code) => icmp(ICMP, kind, code),
+        Packets::Icmpv6(kind, code) => icmp(ICMPV6, kind, code),
+        Packets::Protocol(number) => ports(number, 0, u16::MAX),
+    }
+}
+
+fn ports(protocol: u8, from: u16, to: u16) -> (u32, u32) {
+    let base = u32::from(protocol) * PORTS;
+    (base + u32::from(from), base + u32::from(to))
+}
+
+fn icmp(protocol: u8, kind: Option<u8>, code: Option<u8>) -> (u32, u32) {
+    let (from, to) = match (kind, code) {
+        (None, _) => (0, u16::MAX),
+        (Some(kind), None) => (u16::from(kind) << 8, u16::from(kind) << 8 | 0xff),
+        (Some(kind), Some(code)) => (u16::from(kind) << 8 | u16::from(code), u16::from(kind) << 8 | u16::from(code)),
+    };
+    ports(protocol, from, to)
 }
 
 impl BitAnd for Traffic {
@@ -204,7 +221,7 @@ impl Sub for &Traffic {
 }
 
 /// A set of addresses. IPv4 and IPv6 are separate spaces, as they are to EC2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Addresses {
     v4: RangeSetBlaze<Ipv4Addr>,
     v6: RangeSetBlaze<Ipv6Addr>,

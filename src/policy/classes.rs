@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use fixedbitset::FixedBitSet;
+use ipnet::IpNet;
 
 use crate::model::region::{Addresses, Family, Traffic};
 
@@ -65,16 +66,28 @@ impl Classes {
 
     /// The set, cut into pieces of one class each.
     pub(crate) fn pieces(&self, points: &impl Points) -> Vec<(ClassId, Range)> {
-        let mut pieces = Vec::new();
-        for (line, ranges) in self.lines.iter().zip(points.lines()) {
-            for (from, to) in ranges {
-                let first = line.partition_point(|(start, _)| *start <= from).saturating_sub(1);
-                let ends = line.iter().skip(first + 1).map(|(next, _)| next - 1).chain([u128::MAX]);
-                let met = line.iter().skip(first).zip(ends).take_while(|((start, _), _)| *start <= to);
-                pieces.extend(met.map(|((start, class), end)| (*class, (from.max(*start), to.min(end)))));
-            }
-        }
-        pieces
+        let lines = points.lines().into_iter().enumerate();
+        lines.flat_map(|(line, ranges)| ranges.into_iter().flat_map(move |range| self.within(line, range))).collect()
+    }
+
+    /// A range of one line, cut into pieces.
+    pub(crate) fn within(&self, line: usize, (from, to): Range) -> impl Iterator<Item = (ClassId, Range)> + '_ {
+        let line = self.lines.get(line).map(Vec::as_slice).unwrap_or_default();
+        let first = line.partition_point(|(start, _)| *start <= from).saturating_sub(1);
+        let ends = line.iter().skip(first + 1).map(|(next, _)| next - 1).chain([u128::MAX]);
+        let met = line.iter().skip(first).zip(ends).take_while(move |((start, _), _)| from <= to && *start <= to);
+        met.map(move |((start, class), end)| (*class, (from.max(*start), to.min(end))))
+    }
+
+    /// The classes that some address of a block belongs to.
+    pub(crate) fn of_block(&self, net: &IpNet) -> FixedBitSet {
+        let (line, range) = match net {
+            IpNet::V4(net) => (0, (net.network().to_bits().into(), net.broadcast().to_bits().into())),
+            IpNet::V6(net) => (1, (net.network().to_bits(), net.broadcast().to_bits())),
+        };
+        let mut met = FixedBitSet::with_capacity(self.members.len());
+        self.within(line, range).for_each(|(class, _)| met.grow_and_insert(class));
+        met
     }
 
     /// The classes that some point of the set belongs to.
@@ -130,7 +143,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use ipnet::IpNet;
 
     fn nets(texts: &[&str]) -> Addresses {
         texts.iter().map(|text| text.parse::<IpNet>().unwrap()).collect()

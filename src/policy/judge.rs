@@ -3,21 +3,21 @@
 //! The first clause that covers a *portion* of a rule decides that portion; the rule's verdict is the worst of its
 //! portions. Must not: know modes, limits or events; they change the plan, never the verdict.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
 
-use crate::model::group::{Group, NODE_PORTS, Role};
+use crate::model::group::{Group, Role};
 use crate::model::ids::Location;
-use crate::model::region::Traffic;
+use crate::model::region::{Traffic, span};
 use crate::model::rule::{Packets, Rule};
-use crate::policy::classes::Classes;
 use crate::policy::controller::{Author, is_controllers};
+use crate::policy::cut::{Active, Context, Cut};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::named::{self, Part};
-use crate::policy::peers::{Covered, PeerKind, Peers, ReachedPeers};
+use crate::policy::peers::{PeerKind, Peers, ReachedPeers, private};
 
 /// What stands in place of a clause where a prefix list could not be read.
 pub const UNREADABLE_LIST: &str = "unreadable-prefix-list";
@@ -67,8 +67,7 @@ impl Portion {
     }
 }
 
-/// Judges every rule of the group, allowed ones included, in the order of `group.rules`. In a group of several clusters each
-/// rule gets the worst of what it would get in each of them alone, so joining a cluster makes no verdict milder.
+/// Judges every rule of the group, allowed ones included, in the order of `group.rules`.
 pub fn judge(
     policy: &Policy,
     group: &Group,
@@ -76,24 +75,64 @@ pub fn judge(
     now: Timestamp,
     author: impl Fn(&Rule) -> Author,
 ) -> Vec<JudgedRule> {
-    let in_cluster = |InForce { clauses, node_ports }: InForce<'_>| {
-        let evaluator = Evaluator::new(policy, group, clauses, node_ports);
-        let reaches = evaluator.peers.reaches();
-        let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
-        group.rules.iter().map(judged).collect::<Vec<_>>()
-    };
-    let all = in_force(policy, group, location, now).into_iter().map(in_cluster);
-    let worse = |one: JudgedRule, other: JudgedRule| {
-        if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one }
-    };
-    let worst = all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect());
-    let named = |mut judged: JudgedRule| {
-        let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
-        let names = named::name(policy, group, &judged.rule.peer, &parts);
-        judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
-        judged
-    };
-    worst.unwrap_or_default().into_iter().map(named).collect()
+    Judge::new(policy, location, now).of(group, author)
+}
+
+/// Ways in which a policy counts that are kept at most; beyond, they are worked out anew.
+const MAX_CUTS: usize = 100;
+
+/// A policy in a location, ready for thousands of groups: what is the same for many of them is worked out once.
+pub struct Judge<'p> {
+    policy: &'p Policy,
+    location: &'p Location,
+    now: Timestamp,
+    cuts: Mutex<HashMap<Context, Arc<Cut<'p>>>>,
+}
+
+impl<'p> Judge<'p> {
+    /// Of this policy, there, at that time.
+    pub fn new(policy: &'p Policy, location: &'p Location, now: Timestamp) -> Self {
+        Self { policy, location, now, cuts: Mutex::default() }
+    }
+
+    /// As [`judge`] does it. In a group of several clusters each rule gets the worst of what it would get in each of them
+    /// alone, so joining a cluster makes no verdict milder.
+    pub fn of(&self, group: &Group, author: impl Fn(&Rule) -> Author) -> Vec<JudgedRule> {
+        let private = private(group);
+        let in_cluster = |(clauses, node_ports): InForce| {
+            let context = Context { clauses, node_ports, private: private.clone(), vpc: group.vpc_ranges.clone() };
+            let cut = self.cut(context);
+            let evaluator = Evaluator::new(self.policy, group, &cut);
+            let reaches = evaluator.peers.reaches();
+            let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
+            group.rules.iter().map(judged).collect::<Vec<_>>()
+        };
+        let all = in_force(self.policy, group, self.location, self.now).into_iter().map(in_cluster);
+        let worse = |one: JudgedRule, other: JudgedRule| {
+            if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one }
+        };
+        let worst = all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect());
+        let named = |mut judged: JudgedRule| {
+            let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
+            let names = named::name(self.policy, group, &private, &judged.rule.peer, &parts);
+            judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
+            judged
+        };
+        worst.unwrap_or_default().into_iter().map(named).collect()
+    }
+
+    fn cut(&self, context: Context) -> Arc<Cut<'p>> {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = cuts.get(&context) {
+            return Arc::clone(known);
+        }
+        if cuts.len() >= MAX_CUTS {
+            cuts.clear();
+        }
+        let cut = Arc::new(Cut::new(&self.policy.clauses, &context));
+        cuts.insert(context, Arc::clone(&cut));
+        cut
+    }
 }
 
 /// The rules of the group that the policy does not forbid, whoever wrote them: those that a person may open again.
@@ -102,16 +141,12 @@ pub fn not_forbidden(policy: &Policy, group: &Group, location: &Location, now: T
     judged.filter(|judged| judged.verdict < Verdict::Revoke).map(|judged| judged.rule).collect()
 }
 
-/// What counts in a cluster.
-struct InForce<'p> {
-    /// Those that speak of the group now, with their positions in the policy.
-    clauses: Vec<(usize, &'p Clause)>,
-    /// Where the cluster has `NodePorts`, if it moved them.
-    node_ports: Option<(u16, u16)>,
-}
+/// What counts in a cluster: the positions of the clauses that speak of the group now, and where the cluster has
+/// `NodePorts`, if it moved them.
+type InForce = (FixedBitSet, Option<(u16, u16)>);
 
 /// What is in force in each of the group's clusters; clusters with the same once.
-fn in_force<'p>(policy: &'p Policy, group: &Group, location: &Location, now: Timestamp) -> Vec<InForce<'p>> {
+fn in_force(policy: &Policy, group: &Group, location: &Location, now: Timestamp) -> Vec<InForce> {
     let roles = group.role_set();
     let all = policy.clauses.iter().enumerate();
     let spoken: Vec<(usize, &Clause)> =
@@ -127,12 +162,16 @@ fn in_force<'p>(policy: &'p Policy, group: &Group, location: &Location, now: Tim
         (here.map(|(at, _)| at).collect::<FixedBitSet>(), node_ports)
     };
     let clusters: BTreeSet<Option<&str>> = group.clusters.iter().map(|name| Some(name.as_str())).collect();
-    let mut sets: Vec<(FixedBitSet, Option<(u16, u16)>)> =
+    let mut sets: Vec<InForce> =
         if clusters.is_empty() { vec![of(None)] } else { clusters.into_iter().map(of).collect() };
     sets.sort_unstable();
     sets.dedup();
-    let clauses = |set: FixedBitSet| set.ones().filter_map(|at| spoken.get(at).copied()).collect();
-    sets.into_iter().map(|(set, node_ports)| InForce { clauses: clauses(set), node_ports }).collect()
+    let in_policy = |set: FixedBitSet| {
+        let mut positions = FixedBitSet::with_capacity(policy.clauses.len());
+        set.ones().filter_map(|at| spoken.get(at)).for_each(|(position, _)| positions.insert(*position));
+        positions
+    };
+    sets.into_iter().map(|(set, node_ports)| (in_policy(set), node_ports)).collect()
 }
 
 /// Everything about a policy and a group that does not depend on the rule.
@@ -140,115 +179,107 @@ struct Evaluator<'a> {
     group: &'a Group,
     otherwise: Verdict,
     peers: Peers<'a>,
-    clauses: Vec<Active<'a>>,
-    /// Cut by the clauses.
-    traffic: Classes,
-}
-
-/// A clause that speaks of this group now.
-struct Active<'a> {
-    clause: &'a Clause,
-    /// In the policy.
-    position: usize,
-    covered: Covered,
-    verdict: Verdict,
+    cut: &'a Cut<'a>,
+    /// Stands for the peers of a rule that are no addresses.
+    everything: FixedBitSet,
+    /// It is attached to a load balancer, and to something else.
+    is_beside_load_balancer: bool,
 }
 
 /// What a clause takes of the peer of a rule.
+#[derive(Clone, Copy)]
 enum Take<'c> {
     Nothing,
     Classes(&'c FixedBitSet),
     All,
 }
 
-/// The position of a clause and a class of peers, with the ranges of traffic that it decides there.
-type Parts = BTreeMap<(usize, PeerClass), Vec<(u128, u128)>>;
+/// A range of traffic with the position, among those in force, of the clause that decides it, and the class of its peers.
+type Decided = ((usize, PeerClass), (u128, u128));
 
 impl<'a> Evaluator<'a> {
-    fn new(
-        policy: &Policy,
-        group: &'a Group,
-        clauses: Vec<(usize, &'a Clause)>,
-        node_ports: Option<(u16, u16)>,
-    ) -> Self {
+    fn new(policy: &Policy, group: &'a Group, cut: &'a Cut<'a>) -> Self {
         let roles = group.role_set();
-        let (positions, clauses): (Vec<usize>, Vec<&Clause>) = clauses.into_iter().unzip();
-        // Built-in clauses mean NodePorts where they say these ports; who writes a policy means what he writes.
-        let traffic = |clause: &&'a Clause| match node_ports.filter(|_| clause.origin == Origin::BuiltIn) {
-            Some(range) => Cow::Owned(clause.traffic.moved(NODE_PORTS, range)),
-            None => Cow::Borrowed(&clause.traffic),
-        };
-        let traffic: Vec<Cow<'_, Traffic>> = clauses.iter().map(traffic).collect();
-        let traffic = Classes::new(&traffic.iter().map(|traffic| &**traffic).collect::<Vec<_>>());
-        let (peers, covered) = Peers::new(group, &clauses);
-        let beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
-        let active = |((clause, covered), position): ((&'a Clause, Covered), usize)| {
-            let softened = beside_load_balancer && !clause.beside_load_balancer;
-            let verdict = if softened { clause.verdict.min(Verdict::Report) } else { clause.verdict };
-            Active { clause, position, covered, verdict }
-        };
-        let clauses = clauses.into_iter().zip(covered).zip(positions).map(active).collect();
-        Self { group, otherwise: policy.otherwise, peers, clauses, traffic }
+        let is_beside_load_balancer = roles.contains(&Role::LoadBalancer) && roles.len() > 1;
+        let (otherwise, peers, everything) = (policy.otherwise, Peers::new(group, cut), FixedBitSet::from_iter([0]));
+        Self { group, otherwise, peers, cut, everything, is_beside_load_balancer }
     }
 
     fn judge(&self, rule: &Rule, reach: Option<&ReachedPeers>, author: Author) -> JudgedRule {
         let controller = is_controllers(rule, author, self.group);
-        let portion = |((at, class), ranges): ((usize, PeerClass), Vec<(u128, u128)>)| {
-            let traffic = Traffic::from_points(ranges);
-            match self.clauses.get(at) {
+        let portion = |part: &[Decided]| {
+            let &((at, class), _) = part.first()?;
+            let traffic = Traffic::from_points(part.iter().map(|(_, range)| *range));
+            Some(match self.cut.clauses.get(at) {
                 Some(active) => self.portion(active, rule, controller, class, traffic),
                 None => self.uncovered(class, traffic),
-            }
+            })
         };
-        let portions: Vec<Portion> = self.parts(rule, reach).into_iter().map(portion).collect();
+        let decided = self.decided(rule, reach);
+        let portions: Vec<Portion> =
+            decided.chunk_by(|(one, _), (other, _)| one == other).filter_map(portion).collect();
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap_or(Verdict::Allow);
         let severity =
             portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
         JudgedRule { rule: rule.clone(), verdict, severity, portions }
     }
 
-    /// Which clause decides what. Within a piece of traffic the clauses that speak of it are asked in order: each takes the
-    /// classes of addresses that it covered, and what is left goes to the next one. Groups and lists known by name are taken
-    /// whole.
-    fn parts(&self, rule: &Rule, reach: Option<&ReachedPeers>) -> Parts {
+    /// Which clause decides what, in the order of the clauses. Within a piece of traffic the clauses that speak of it are
+    /// asked in order: each takes the classes of addresses that it covered, and what is left goes to the next one. Groups and
+    /// lists known by name are taken whole.
+    fn decided(&self, rule: &Rule, reach: Option<&ReachedPeers>) -> Vec<Decided> {
         let kind = self.peers.kind(&rule.peer);
-        let (everything, nowhere) = (FixedBitSet::from_iter([0]), Traffic::default());
-        let (classes, wide) = reach.map_or((&everything, &nowhere), |reach| (&reach.classes, &reach.wide));
-        let traffic = Traffic::from(rule.packets);
-        let mut parts = Parts::new();
-        for (traffic, is_wide) in [(&traffic - wide, false), (&traffic & wide, true)] {
-            if traffic.is_empty() {
-                continue;
-            }
-            let takes: Vec<Take<'_>> =
-                self.clauses.iter().map(|active| self.take(active, rule, kind, is_wide)).collect();
-            for (class, range) in self.traffic.pieces(&traffic) {
+        let classes = reach.map_or(&self.everything, |reach| &reach.classes);
+        let wide = reach.map(|reach| &reach.wide).filter(|wide| !wide.is_empty());
+        let mut decided = Vec::new();
+        let mut decide = |pieces: &mut dyn Iterator<Item = (usize, (u128, u128))>, is_wide| {
+            // Of a single piece each clause is asked once.
+            let mut takes: Vec<Option<Take<'_>>> = Vec::new();
+            for (n, (class, range)) in pieces.enumerate() {
+                if n == 1 {
+                    takes.resize(self.cut.clauses.len(), None);
+                }
                 let mut rest = classes.clone();
-                for at in self.traffic.sets(class).chain([self.clauses.len()]) {
-                    let taken = match takes.get(at).unwrap_or(&Take::All) {
+                for at in self.cut.traffic.sets(class).chain([self.cut.clauses.len()]) {
+                    let take = match (takes.get_mut(at), self.cut.clauses.get(at)) {
+                        (Some(known), Some(active)) => {
+                            *known.get_or_insert_with(|| self.take(active, rule, kind, is_wide))
+                        }
+                        (None, Some(active)) => self.take(active, rule, kind, is_wide),
+                        (_, None) => Take::All,
+                    };
+                    let names = match take {
                         Take::Nothing => continue,
                         Take::Classes(classes) if rest.is_disjoint(classes) => continue,
-                        Take::Classes(classes) => {
-                            let taken = &rest & *classes;
-                            rest.difference_with(classes);
-                            taken
-                        }
-                        Take::All => std::mem::take(&mut rest),
+                        Take::Classes(classes) => self.peers.names(kind, rest.intersection(classes)),
+                        Take::All => self.peers.names(kind, rest.ones()),
                     };
-                    for name in self.peers.names(kind, &taken) {
-                        parts.entry((at, name)).or_default().push(range);
+                    decided.extend(names.into_iter().flatten().map(|name| ((at, name), range)));
+                    match take {
+                        Take::Classes(classes) => rest.difference_with(classes),
+                        Take::Nothing | Take::All => rest.clear(),
                     }
                     if rest.is_clear() {
                         break;
                     }
                 }
             }
+        };
+        let (from, to) = span(rule.packets);
+        match wide {
+            None => decide(&mut self.cut.traffic.within(0, (from.into(), to.into())), false),
+            Some(wide) => {
+                let all = Traffic::from(rule.packets);
+                decide(&mut self.cut.traffic.pieces(&(&all - wide)).into_iter(), false);
+                decide(&mut self.cut.traffic.pieces(&(&all & wide)).into_iter(), true);
+            }
         }
-        parts
+        decided.sort_by_key(|(part, _)| *part);
+        decided
     }
 
     /// What a clause takes of the peer of a rule, where their traffic meets.
-    fn take<'c>(&self, active: &'c Active<'_>, rule: &Rule, kind: PeerKind, is_wide: bool) -> Take<'c> {
+    fn take(&self, active: &'a Active<'a>, rule: &Rule, kind: PeerKind, is_wide: bool) -> Take<'a> {
         let clause = active.clause;
         if clause.direction != rule.direction || !clause.width.holds(rule.packets.port_count()) {
             Take::Nothing
@@ -274,7 +305,9 @@ impl<'a> Evaluator<'a> {
             clause.for_controller.filter(|_| controller),
             clause.in_passing.filter(|_| !rule.packets.means_its_ports()),
         ];
-        let verdict = milder.into_iter().flatten().fold(active.verdict, Verdict::min);
+        let is_softened = self.is_beside_load_balancer && !clause.beside_load_balancer;
+        let verdict = if is_softened { clause.verdict.min(Verdict::Report) } else { clause.verdict };
+        let verdict = milder.into_iter().flatten().fold(verdict, Verdict::min);
         // The most particular one first.
         let severities = [
             clause.severity_for_controller.filter(|_| controller),

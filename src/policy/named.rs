@@ -37,36 +37,54 @@ pub struct Part<'a> {
 }
 
 /// Of each part which addresses it is about, where those are not all of its class. Nothing is looked at where no clause
-/// names addresses of its own.
-pub(super) fn name(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) -> Vec<Option<String>> {
+/// names addresses of its own. `private`: what is private to the group.
+pub(super) fn name(
+    policy: &Policy,
+    group: &Group,
+    private: &Addresses,
+    peer: &Peer,
+    parts: &[Part<'_>],
+) -> Vec<Option<String>> {
     let names_some = |part: &Part<'_>| {
         clause(policy, part).is_some_and(|clause| {
             clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Addresses(_) | PeerTerm::Vpc))
         })
     };
-    if !parts.iter().any(names_some) {
-        return vec![None; parts.len()];
+    let all = group.addresses_of(peer).filter(|_| parts.iter().any(names_some));
+    let Some(all) = all else { return vec![None; parts.len()] };
+    let is_alone = |part: &Part<'_>| parts.iter().filter(|other| other.class == part.class).count() == 1;
+    if parts.iter().all(is_alone) {
+        // It has all of its class, which has no name but that of a network.
+        let words = |part: &Part<'_>| {
+            let own = of_class(&all, part.class, private);
+            words(&[policy], &own, &own, part.class)
+        };
+        let has_name = !policy.networks.is_empty();
+        return parts.iter().map(|part| has_name.then(|| words(part)).flatten()).collect();
     }
-    let cells = cells(policy, group, peer, parts);
-    let all = group.addresses_of(peer).unwrap_or_default();
+    let cells = cells_by(policy, group, private, peer, parts);
     let words = |(at, part): (usize, &Part<'_>)| {
         let own = cells.iter().filter(|cell| cell.portion == at);
         let own = own.fold(Addresses::default(), |all, cell| all.with(&cell.addresses));
-        words(&[policy], &own, &of_class(&all, part.class, group), part.class)
+        words(&[policy], &own, &of_class(&all, part.class, private), part.class)
     };
     parts.iter().enumerate().map(words).collect()
 }
 
 /// The rule cut by parts and addresses. Empty where the peer is no addresses.
 pub fn cells(policy: &Policy, group: &Group, peer: &Peer, parts: &[Part<'_>]) -> Vec<Cell> {
+    cells_by(policy, group, &private(group), peer, parts)
+}
+
+fn cells_by(policy: &Policy, group: &Group, private: &Addresses, peer: &Peer, parts: &[Part<'_>]) -> Vec<Cell> {
     let Some(all) = group.addresses_of(peer) else { return Vec::new() };
     let mut cells = Vec::new();
     for class in [PeerClass::Internet, PeerClass::Private] {
         let of_it = || parts.iter().enumerate().filter(|(_, part)| part.class == class);
         let traffic = Traffic::union(of_it().map(|(_, part)| part.traffic.clone()));
-        let mut rest = vec![(traffic, of_class(&all, class, group))];
+        let mut rest = vec![(traffic, of_class(&all, class, private))];
         for (at, part) in of_it() {
-            let covered = clause(policy, part).map_or_else(Addresses::all, |clause| covered(clause, group));
+            let covered = clause(policy, part).map_or_else(Addresses::all, |clause| covered(clause, group, private));
             let mut left = Vec::new();
             for (traffic, addresses) in rest {
                 let (taken, missed) = (&traffic & part.traffic, &traffic - part.traffic);
@@ -92,20 +110,20 @@ fn clause<'p>(policy: &'p Policy, part: &Part<'_>) -> Option<&'p Clause> {
     policy.clauses.get(part.clause?)
 }
 
-fn of_class(all: &Addresses, class: PeerClass, group: &Group) -> Addresses {
+fn of_class(all: &Addresses, class: PeerClass, private: &Addresses) -> Addresses {
     match class {
-        PeerClass::Private => all.shared_with(&private(group)),
-        PeerClass::Internet => all.without(&private(group)),
+        PeerClass::Private => all.shared_with(private),
+        PeerClass::Internet => all.without(private),
         _ => Addresses::default(),
     }
 }
 
 /// What a clause covers of addresses. Where it speaks of wide rules alone, a portion of it is of one.
-fn covered(clause: &Clause, group: &Group) -> Addresses {
+fn covered(clause: &Clause, group: &Group, private: &Addresses) -> Addresses {
     clause.peers.iter().fold(Addresses::default(), |all, term| match term {
         PeerTerm::Addresses(addresses) => all.with(addresses),
-        PeerTerm::Private => all.with(&private(group)),
-        PeerTerm::Internet | PeerTerm::WideInternet => all.with(&Addresses::all().without(&private(group))),
+        PeerTerm::Private => all.with(private),
+        PeerTerm::Internet | PeerTerm::WideInternet => all.with(&Addresses::all().without(private)),
         PeerTerm::Vpc => all.with(&group.vpc_ranges),
         PeerTerm::Anywhere | PeerTerm::PrefixList(_) => Addresses::all(),
         _ => all,

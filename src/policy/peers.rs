@@ -1,18 +1,19 @@
 //! What the peers of a group's rules are to the policy: which classes of addresses they meet, which peer terms name them.
 //!
-//! Owns: `private`, the cut of the address spaces, the meaning of each peer term. Must not: decide anything.
+//! Owns: `private`, the meaning of each peer term. Must not: decide anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use fixedbitset::FixedBitSet;
 use ipnet::IpNet;
 
 use crate::model::group::{AwsList, Group, PrefixList, Role};
 use crate::model::region::{Addresses, Traffic};
-use crate::model::rule::{Direction, Peer, Rule};
-use crate::policy::classes::Classes;
+use crate::model::rule::{Direction, Packets, Peer, Rule};
+use crate::policy::cut::Cut;
 use crate::policy::exposure;
-use crate::policy::model::{Clause, PeerClass, PeerTerm};
+use crate::policy::model::{PeerClass, PeerTerm};
 
 /// Blocks that are private everywhere, since nobody on the internet has an address in them: "this network", RFC 1918,
 /// RFC 6598, loopback, link-local, benchmarking (which EKS's best practices recommend for pods), reserved; unspecified,
@@ -35,8 +36,12 @@ const PRIVATE: [&str; 13] = [
 ];
 
 /// `PRIVATE` as a set.
-pub(crate) fn private_everywhere() -> Addresses {
-    PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect()
+static EVERYWHERE: LazyLock<Addresses> =
+    LazyLock::new(|| PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).collect());
+
+/// What is private everywhere.
+pub(crate) fn private_everywhere() -> &'static Addresses {
+    &EVERYWHERE
 }
 
 /// What is private to a group: that, the ranges of its VPCs, and the remote networks of its clusters.
@@ -46,27 +51,14 @@ pub(crate) fn private(group: &Group) -> Addresses {
 
 /// Whether addresses are public in part, and too few to be wide alone: what is let in beside them matters.
 pub(crate) fn counts_together(addresses: &Addresses, group: &Group) -> bool {
-    exposure::is_small(&addresses.without(&private(group)))
+    !EVERYWHERE.covers(addresses) && exposure::is_small(&addresses.without(&private(group)))
 }
-
-const SET_PRIVATE: usize = 0;
-const SET_VPC: usize = 1;
 
 /// The peers of one group.
 pub(super) struct Peers<'a> {
     group: &'a Group,
-    private: Addresses,
-    classes: Classes,
-    private_classes: FixedBitSet,
+    cut: &'a Cut<'a>,
     strong_roles: BTreeSet<Role>,
-}
-
-/// The classes of addresses that a clause covers.
-pub(super) struct Covered {
-    /// Of every rule.
-    pub(super) always: FixedBitSet,
-    /// Of a rule that is wide; never fewer.
-    pub(super) where_wide: FixedBitSet,
 }
 
 /// What the rules of one direction with one peer have in common, where the peer is addresses.
@@ -89,38 +81,9 @@ pub(super) enum PeerKind {
 }
 
 impl<'a> Peers<'a> {
-    /// `clauses`: those that speak of the group. Gives what each of them covers, too.
-    pub(super) fn new(group: &'a Group, clauses: &[&Clause]) -> (Self, Vec<Covered>) {
-        let private = private(group);
-        let mut sets = vec![&private, &group.vpc_ranges];
-        sets.extend(clauses.iter().flat_map(|clause| &clause.peers).filter_map(|term| match term {
-            PeerTerm::Addresses(addresses) => Some(addresses),
-            _ => None,
-        }));
-        let classes = Classes::new(&sets);
-        let [private_classes, vpc] = [SET_PRIVATE, SET_VPC].map(|set| classes.inside(set));
-        let mut internet = classes.of(&Addresses::all());
-        internet.difference_with(&private_classes);
-
-        let mut own_sets = SET_VPC + 1..sets.len();
-        let cover = |clause: &&Clause| {
-            let (mut always, mut where_wide) = (FixedBitSet::new(), FixedBitSet::new());
-            for term in &clause.peers {
-                match term {
-                    PeerTerm::Addresses(_) => own_sets.next().iter().for_each(|set| always |= &classes.inside(*set)),
-                    PeerTerm::Private => always |= &private_classes,
-                    PeerTerm::Vpc => always |= &vpc,
-                    PeerTerm::Internet => always |= &internet,
-                    PeerTerm::WideInternet => where_wide |= &internet,
-                    _ => {}
-                }
-            }
-            where_wide |= &always;
-            Covered { always, where_wide }
-        };
-        let covered = clauses.iter().map(cover).collect();
+    pub(super) fn new(group: &'a Group, cut: &'a Cut<'a>) -> Self {
         let strong_roles = group.roles.iter().filter(|known| known.strong).map(|known| known.role).collect();
-        (Self { group, private, classes, private_classes, strong_roles }, covered)
+        Self { group, cut, strong_roles }
     }
 
     pub(super) fn strong_roles(&self) -> &BTreeSet<Role> {
@@ -129,17 +92,32 @@ impl<'a> Peers<'a> {
 
     /// For each direction and peer of addresses. Many rules share a peer, and a prefix list may be long.
     pub(super) fn reaches(&self) -> BTreeMap<(Direction, &'a Peer), ReachedPeers> {
-        let mut rules: BTreeMap<(Direction, &'a Peer), Vec<Traffic>> = BTreeMap::new();
-        for rule in &self.group.rules {
-            rules.entry((rule.direction, &rule.peer)).or_default().push(Traffic::from(rule.packets));
+        let mut rules: BTreeMap<(Direction, &'a Peer), Vec<Packets>> = BTreeMap::new();
+        for rule in self.group.rules.iter().filter(|rule| !matches!(rule.peer, Peer::Group { .. })) {
+            rules.entry((rule.direction, &rule.peer)).or_default().push(rule.packets);
         }
         let mut reaches = BTreeMap::new();
         for direction in [Direction::Ingress, Direction::Egress] {
-            let (mut peers, mut public) = (Vec::new(), Vec::new());
-            for ((_, peer), traffic) in rules.iter().filter(|((of, _), _)| *of == direction) {
-                let Some(addresses) = self.group.addresses_of(peer) else { continue };
-                peers.push(((direction, *peer), self.classes.of(addresses.as_ref())));
-                public.push((Traffic::union(traffic.iter().cloned()), addresses.without(&self.private)));
+            // Those that are private are wide nowhere, and make nothing wide.
+            let (mut keys, mut public) = (Vec::new(), Vec::new());
+            for ((_, peer), packets) in rules.iter().filter(|((of, _), _)| *of == direction) {
+                let (classes, of_peer) = match peer {
+                    Peer::Cidr(net) => (self.cut.addresses.of_block(net), None),
+                    Peer::PrefixList(_) | Peer::Group { .. } => {
+                        let Some(addresses) = self.group.addresses_of(peer) else { continue };
+                        (self.cut.addresses.of(addresses.as_ref()), Some(addresses))
+                    }
+                };
+                if !classes.is_subset(&self.cut.private_classes) {
+                    let of_peer = of_peer.or_else(|| self.group.addresses_of(peer)).unwrap_or_default();
+                    let traffic = Traffic::union(packets.iter().copied().map(Traffic::from));
+                    public.push((traffic, of_peer.without(&self.cut.private)));
+                    keys.push((direction, *peer));
+                }
+                reaches.insert((direction, *peer), ReachedPeers { classes, wide: Traffic::default() });
+            }
+            if public.is_empty() {
+                continue;
             }
             let mut wide = exposure::wide(&public);
             let beside = self.group.beside.iter().filter(|_| direction == Direction::Ingress);
@@ -150,9 +128,9 @@ impl<'a> Peers<'a> {
                     *wide = Traffic::union([std::mem::take(wide), more]);
                 }
             }
-            reaches.extend(
-                peers.into_iter().zip(wide).map(|((key, classes), wide)| (key, ReachedPeers { classes, wide })),
-            );
+            for (key, wide) in keys.into_iter().zip(wide) {
+                reaches.entry(key).and_modify(|reached| reached.wide = wide);
+            }
         }
         reaches
     }
@@ -160,7 +138,8 @@ impl<'a> Peers<'a> {
     /// The traffic of an ingress rule and the public addresses it lets in.
     fn public(&self, rule: &'a Rule) -> Option<(Traffic, Addresses)> {
         let addresses = self.group.addresses_of(&rule.peer).filter(|_| rule.direction == Direction::Ingress)?;
-        Some((Traffic::from(rule.packets), addresses.without(&self.private)))
+        let public = addresses.without(&self.cut.private);
+        (!public.is_empty()).then(|| (Traffic::from(rule.packets), public))
     }
 
     pub(super) fn kind(&self, peer: &Peer) -> PeerKind {
@@ -185,21 +164,24 @@ impl<'a> Peers<'a> {
     }
 
     /// What people call these classes of a peer.
-    pub(super) fn names(&self, kind: PeerKind, classes: &FixedBitSet) -> Vec<PeerClass> {
+    pub(super) fn names(&self, kind: PeerKind, classes: impl Iterator<Item = usize>) -> [Option<PeerClass>; 2] {
         match kind {
             PeerKind::Addresses => {
-                let is_private = !classes.is_disjoint(&self.private_classes);
-                let is_public = !classes.is_subset(&self.private_classes);
-                [(is_private, PeerClass::Private), (is_public, PeerClass::Internet)]
-                    .into_iter()
-                    .filter_map(|(is, class)| is.then_some(class))
-                    .collect()
+                let mut names = [None, None];
+                for class in classes {
+                    if self.cut.private_classes.contains(class) {
+                        names[0] = Some(PeerClass::Private);
+                    } else {
+                        names[1] = Some(PeerClass::Internet);
+                    }
+                }
+                names
             }
-            PeerKind::Itself => vec![PeerClass::Itself],
-            PeerKind::SameCluster => vec![PeerClass::SameCluster],
-            PeerKind::OtherGroup => vec![PeerClass::OtherGroup],
-            PeerKind::Aws(list) => vec![PeerClass::Aws(list)],
-            PeerKind::Unreadable => vec![PeerClass::Unreadable],
+            PeerKind::Itself => [Some(PeerClass::Itself), None],
+            PeerKind::SameCluster => [Some(PeerClass::SameCluster), None],
+            PeerKind::OtherGroup => [Some(PeerClass::OtherGroup), None],
+            PeerKind::Aws(list) => [Some(PeerClass::Aws(list)), None],
+            PeerKind::Unreadable => [Some(PeerClass::Unreadable), None],
         }
     }
 

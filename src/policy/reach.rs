@@ -3,7 +3,7 @@
 //!
 //! Must not: say no because of something that was not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -49,21 +49,83 @@ struct Way {
     unknown: Vec<&'static str>,
 }
 
-/// Whether these clients get to the group with this traffic.
-pub fn of(network: &Network, group: &str, clients: &Addresses, traffic: &Traffic) -> Reachable {
-    let at = network.of_group.get(group).map(Vec::as_slice).unwrap_or_default();
-    let all = at.iter().filter_map(|at| network.faces.get(*at));
-    // Interfaces of one subnet with the same kinds of addresses are reached alike.
-    let mut kinds: BTreeMap<_, &Face> = BTreeMap::new();
-    for face in all {
-        let kind = (&face.vpc, &face.subnet, face.public_v4.is_some(), face.v6.is_some(), face.denies_gateways);
-        kinds.entry(kind).or_insert(face);
+/// A network, ready to be asked about each rule of thousands: what stands around a subnet or in a VPC.
+pub struct Paths<'n> {
+    network: &'n Network,
+    /// Interfaces of each VPC that may lead clients from outside to targets there.
+    leading: HashSet<&'n str>,
+    tables: Around<'n, RouteTable>,
+    /// VPCs in which something else stands behind the internet gateway.
+    inspected: HashSet<&'n str>,
+    acls: Around<'n, Acl>,
+}
+
+/// What a subnet has of its own, and what all others of a VPC have; the first one where there are several.
+struct Around<'n, T> {
+    of_subnet: HashMap<&'n str, &'n T>,
+    of_vpc: HashMap<&'n str, &'n T>,
+}
+
+impl<'n, T> Around<'n, T> {
+    fn of(all: impl Iterator<Item = (&'n T, &'n [String], Option<&'n str>)>) -> Self {
+        let (mut of_subnet, mut of_vpc) = (HashMap::new(), HashMap::new());
+        for (one, subnets, vpc) in all {
+            for subnet in subnets {
+                of_subnet.entry(subnet.as_str()).or_insert(one);
+            }
+            if let Some(vpc) = vpc {
+                of_vpc.entry(vpc).or_insert(one);
+            }
+        }
+        Self { of_subnet, of_vpc }
     }
+
+    fn around(&self, face: &Face) -> Option<&'n T> {
+        self.of_subnet.get(face.subnet.as_str()).or_else(|| self.of_vpc.get(face.vpc.as_str())).copied()
+    }
+}
+
+impl<'n> Paths<'n> {
+    /// Of this network.
+    pub fn of(network: &'n Network) -> Self {
+        let is_leading = |other: &&Face| LEADING.iter().any(|(kind, _)| *kind == other.kind);
+        // Of a load balancer with private addresses alone nobody outside knows.
+        let leads = |other: &&Face| other.public_v4.is_some() || other.kind != LEADING[0].0;
+        let leading = network.faces.iter().filter(is_leading).filter(leads);
+        let tables = || network.tables.iter().flatten();
+        let behind = tables().filter(|table| table.is_of_gateway);
+        let main = |table: &'n RouteTable| table.is_main.then_some(table.vpc.as_str());
+        let default = |acl: &'n Acl| acl.is_default.then_some(acl.vpc.as_str());
+        Self {
+            network,
+            leading: leading.map(|face| face.vpc.as_str()).collect(),
+            inspected: behind.map(|table| table.vpc.as_str()).collect(),
+            tables: Around::of(tables().map(|table| (table, table.subnets.as_slice(), main(table)))),
+            acls: Around::of(network.acls.iter().flatten().map(|acl| (acl, acl.subnets.as_slice(), default(acl)))),
+        }
+    }
+
+    /// The interfaces of a group; of those that are reached alike, being of one subnet with the same kinds of addresses, one.
+    pub fn faces(&self, group: &str) -> Vec<&'n Face> {
+        let at = self.network.of_group.get(group).map(Vec::as_slice).unwrap_or_default();
+        let all = at.iter().filter_map(|at| self.network.faces.get(*at));
+        let mut kinds: BTreeMap<_, &Face> = BTreeMap::new();
+        for face in all {
+            let kind = (&face.vpc, &face.subnet, face.public_v4.is_some(), face.v6.is_some(), face.denies_gateways);
+            kinds.entry(kind).or_insert(face);
+        }
+        kinds.into_values().collect()
+    }
+}
+
+/// Whether these clients get to one of the interfaces of a group with this traffic.
+pub fn of(paths: &Paths<'_>, faces: &[&Face], clients: &Addresses, traffic: &Traffic) -> Reachable {
     let mut ways: Vec<(&Face, Way)> = Vec::new();
-    for face in kinds.into_values() {
-        for (family, clients) in clients.by_family().iter().enumerate().filter(|(_, clients)| !clients.is_empty()) {
+    let by_family = clients.by_family();
+    for face in faces.iter().copied() {
+        for (family, clients) in by_family.iter().enumerate().filter(|(_, clients)| !clients.is_empty()) {
             let is_v6 = family == 1;
-            let way = way(network, face, is_v6, clients, traffic);
+            let way = way(paths, face, is_v6, clients, traffic);
             if way.blocks.is_empty() && way.unknown.is_empty() {
                 let address = if is_v6 { &face.v6 } else { &face.public_v4 };
                 let address = plain(address.as_deref().unwrap_or_default());
@@ -75,7 +137,7 @@ pub fn of(network: &Network, group: &str, clients: &Addresses, traffic: &Traffic
     if let Some((_, way)) = ways.iter().find(|(_, way)| way.blocks.is_empty()) {
         return said(Now::Unknown, format!("unknown: {}", way.unknown.join(", ")));
     }
-    if !network.is_whole {
+    if !paths.network.is_whole {
         return said(Now::Unknown, "unknown: not all network interfaces are given".to_owned());
     }
     let nearest = ways.iter().min_by_key(|(_, way)| way.blocks.len());
@@ -93,10 +155,11 @@ fn said(now: Now, path: String) -> Reachable {
     Reachable { now, path }
 }
 
-fn way(network: &Network, face: &Face, is_v6: bool, clients: &Addresses, traffic: &Traffic) -> Way {
+fn way(paths: &Paths<'_>, face: &Face, is_v6: bool, clients: &Addresses, traffic: &Traffic) -> Way {
+    let network = paths.network;
     let mut way = Way::default();
     let subnet = network.subnets.as_ref().map(|subnets| subnets.get(&face.subnet));
-    if address(network, face, is_v6, subnet.flatten(), &mut way) {
+    if address(paths, face, is_v6, subnet.flatten(), &mut way) {
         return way;
     }
     match subnet {
@@ -106,14 +169,13 @@ fn way(network: &Network, face: &Face, is_v6: bool, clients: &Addresses, traffic
         Some(Some(_)) => {}
         Some(None) | None => way.unknown.push("subnets not given"),
     }
-    let clients = match &network.tables {
-        None => {
-            way.unknown.push("route tables not given");
-            clients.clone()
-        }
-        Some(tables) => routed(network, tables, face, clients, &mut way),
+    let clients = if network.tables.is_none() {
+        way.unknown.push("route tables not given");
+        clients.clone()
+    } else {
+        routed(paths, face, clients, &mut way)
     };
-    match network.acls.as_deref().map(|acls| acl(acls, face)) {
+    match network.acls.is_some().then(|| paths.acls.around(face)) {
         Some(Some(found)) if !clients.is_empty() => {
             if !lets_through(found, &clients, traffic) {
                 way.blocks.push(format!("network ACL {} denies it", plain(&found.id)));
@@ -126,7 +188,7 @@ fn way(network: &Network, face: &Face, is_v6: bool, clients: &Addresses, traffic
 }
 
 /// Whether nothing more is to be asked: something else may lead to it.
-fn address(network: &Network, face: &Face, is_v6: bool, subnet: Option<&Subnet>, way: &mut Way) -> bool {
+fn address(paths: &Paths<'_>, face: &Face, is_v6: bool, subnet: Option<&Subnet>, way: &mut Way) -> bool {
     let block = match (is_v6, &face.public_v4, &face.v6) {
         (false, None, _) => Some("no public IPv4 address: an Elastic IP would be one"),
         (true, _, None) => Some("no IPv6 address"),
@@ -135,10 +197,7 @@ fn address(network: &Network, face: &Face, is_v6: bool, subnet: Option<&Subnet>,
         _ => None,
     };
     let Some(block) = block else { return false };
-    let is_leading = |other: &&Face| other.vpc == face.vpc && LEADING.iter().any(|(kind, _)| *kind == other.kind);
-    // Of a load balancer with private addresses alone nobody outside knows.
-    let leads = |other: &Face| other.public_v4.is_some() || other.kind != LEADING[0].0;
-    if network.faces.iter().filter(is_leading).any(leads) {
+    if paths.leading.contains(face.vpc.as_str()) {
         way.unknown
             .push("it has no public address, and a network load balancer or an accelerator of its VPC may lead to it");
         return true;
@@ -148,13 +207,13 @@ fn address(network: &Network, face: &Face, is_v6: bool, subnet: Option<&Subnet>,
 }
 
 /// The clients to whom the subnet has a route over an internet gateway.
-fn routed(network: &Network, tables: &[RouteTable], face: &Face, clients: &Addresses, way: &mut Way) -> Addresses {
-    let own = tables.iter().find(|table| table.subnets.contains(&face.subnet));
-    let Some(table) = own.or_else(|| tables.iter().find(|table| table.is_main && table.vpc == face.vpc)) else {
+fn routed(paths: &Paths<'_>, face: &Face, clients: &Addresses, way: &mut Way) -> Addresses {
+    let network = paths.network;
+    let Some(table) = paths.tables.around(face) else {
         way.unknown.push("the route table of its subnet is not given");
         return clients.clone();
     };
-    if tables.iter().any(|table| table.is_of_gateway && table.vpc == face.vpc) {
+    if paths.inspected.contains(face.vpc.as_str()) {
         way.unknown.push("what comes over the internet gateway is led through something else, such as a firewall");
     }
     let is_attached = |id: &str| {
@@ -181,11 +240,6 @@ fn routed(network: &Network, tables: &[RouteTable], face: &Face, clients: &Addre
         way.blocks.push(format!("route table {} has no route to them over an internet gateway", plain(&table.id)));
     }
     reached
-}
-
-fn acl<'n>(acls: &'n [Acl], face: &Face) -> Option<&'n Acl> {
-    let own = acls.iter().find(|acl| acl.subnets.contains(&face.subnet));
-    own.or_else(|| acls.iter().find(|acl| acl.is_default && acl.vpc == face.vpc))
 }
 
 /// Whether something of it comes in, and its answers get out. An ACL knows no connections.

@@ -3,13 +3,15 @@
 //! Of a requirement that is not met people are notified; it is never mended. A rule may be kept for what it keeps met. Must
 //! not: read anything, or know what happens to a finding.
 
-use std::collections::BTreeSet;
+mod sides;
 
+use fixedbitset::FixedBitSet;
+
+use self::sides::{Opened, Party, Unread, Word};
 use crate::cluster::topology::{GroupSet, Topology};
-use crate::model::group::{PrefixList, Role};
-use crate::model::region::{Addresses, Traffic};
-use crate::model::rule::{Direction, Peer, Rule};
-use crate::policy::model::{InterfacesOf, PeerTerm, Policy, Requirement};
+use crate::model::region::Traffic;
+use crate::model::rule::{Direction, Rule};
+use crate::policy::model::{InterfacesOf, Policy, Requirement};
 
 /// A requirement that a set of groups does not meet.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,25 +42,12 @@ impl Unmet<'_> {
     }
 }
 
-/// Other sides named in one finding.
-const MAX_NAMED: usize = 3;
-
-/// Which family of addresses is missing, where it is one of two.
-const FAMILIES: [&str; 2] = ["over IPv4", "over IPv6"];
-
-/// One other side.
-struct Target {
-    name: String,
-    /// A rule that names one of these is enough.
-    groups: BTreeSet<String>,
-    /// So are address rules that together cover one of these sets; each of them, where every family is needed.
-    ranges: Vec<Addresses>,
-}
-
 /// Every requirement of the policy that is not met, once for each combination of groups that does not meet it.
 pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
     let all = policy.requirements.iter().flat_map(|requirement| {
-        sets(requirement, topology).into_iter().filter_map(|groups| judge(requirement, topology, groups))
+        let words = Word::of(requirement, topology);
+        let judge = move |groups| judge(requirement, &words, topology, groups);
+        sets(requirement, topology).into_iter().filter_map(judge)
     });
     all.collect()
 }
@@ -70,8 +59,9 @@ pub fn lost_without<'p>(policy: &'p Policy, topology: &Topology, group: &str, ru
     let may_serve =
         |requirement: &&Requirement| requirement.direction == rule.direction && traffic.meets(&requirement.traffic);
     let all = policy.requirements.iter().filter(may_serve).flat_map(|requirement| {
+        let words = Word::of(requirement, topology);
         let with_it = sets(requirement, topology).into_iter().filter(|groups| groups.contains(group));
-        with_it.filter_map(|groups| lost(requirement, topology, groups, rule))
+        with_it.filter_map(move |groups| lost(requirement, &words, topology, groups, rule))
     });
     all.collect()
 }
@@ -84,183 +74,68 @@ fn sets<'t>(requirement: &Requirement, topology: &'t Topology) -> Vec<&'t GroupS
     }
 }
 
-fn judge<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet) -> Option<Unmet<'p>> {
-    let rules: Vec<&Rule> = topology.rules_of(groups).collect();
+fn judge<'p>(
+    requirement: &'p Requirement,
+    words: &[Word<'_>],
+    topology: &Topology,
+    groups: &GroupSet,
+) -> Option<Unmet<'p>> {
+    // What is not known is not called missing.
+    let opened = Opened::by(topology.rules_of(groups), requirement, topology, Unread::Open);
     let mut missing = requirement.traffic.clone();
     let mut names = Vec::new();
-    // What is not known is not called missing.
-    for sides in reach(requirement, topology, &rules, Unread::Open) {
-        let closed = sides.iter().filter(|side| !side.open.covers(&missing));
-        names.push(listed(closed.map(|side| side.named(&missing, topology))));
-        missing = &missing - &open_to_all(requirement, &sides);
+    for word in words {
+        let parties = word.parties(&opened, topology);
+        let closed = parties.iter().filter(|party| !party.open.covers(&missing));
+        names.push(word.listed(closed.map(|party| (&party.sides, party.family(&missing, topology)))));
+        missing = &missing - &open_to_all(requirement, &parties);
     }
     let peers = names.join(", or ");
     (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
 }
 
-fn lost<'p>(requirement: &'p Requirement, topology: &Topology, groups: &GroupSet, rule: &Rule) -> Option<Unmet<'p>> {
-    let all: Vec<&Rule> = topology.rules_of(groups).collect();
-    let left: Vec<&Rule> = all.iter().copied().filter(|other| other.id != rule.id).collect();
+fn lost<'p>(
+    requirement: &'p Requirement,
+    words: &[Word<'_>],
+    topology: &Topology,
+    groups: &GroupSet,
+    rule: &Rule,
+) -> Option<Unmet<'p>> {
+    let left = topology.rules_of(groups).filter(|other| other.id != rule.id);
     // A list that could not be read may be what meets it now, and may not be what would meet it then.
-    let before = reach(requirement, topology, &all, Unread::Open);
-    let after = reach(requirement, topology, &left, Unread::Closed);
-    let by_word = |reach: &[Vec<Side>]| reach.iter().map(|sides| open_to_all(requirement, sides)).collect::<Vec<_>>();
+    let before = Opened::by(topology.rules_of(groups), requirement, topology, Unread::Open);
+    let after = Opened::by(left, requirement, topology, Unread::Closed);
+    let reached = |opened: &Opened<'_>| words.iter().map(|word| word.parties(opened, topology)).collect::<Vec<_>>();
+    let (before, after) = (reached(&before), reached(&after));
+    let by_word = |all: &[Vec<Party>]| all.iter().map(|some| open_to_all(requirement, some)).collect::<Vec<_>>();
     let (whole_before, whole_after) = (by_word(&before), by_word(&after));
     let (mut missing, mut names) = (Traffic::default(), Vec::new());
-    for (at, (before, after)) in before.iter().zip(&after).enumerate() {
+    for (at, (word, (before, after))) in words.iter().zip(before.iter().zip(&after)).enumerate() {
         // What another word of the requirement allows is met that way.
-        let missing_of = |side: &Side, whole: &[Traffic]| {
+        let missing_of = |party: &Party, whole: &[Traffic]| {
             let others = whole.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, open)| open);
-            others.fold(&requirement.traffic - &side.open, |missing, open| &missing - open)
+            others.fold(&requirement.traffic - &party.open, |missing, open| &missing - open)
         };
         let mut closed_to = Vec::new();
-        for (before, after) in before.iter().zip(after) {
+        for after in after {
             let fallen = missing_of(after, &whole_after);
-            if !fallen.is_empty() && missing_of(before, &whole_before).is_empty() {
-                closed_to.push(after.named(&fallen, topology));
+            let met = before.iter().filter(|party| missing_of(party, &whole_before).is_empty());
+            let mut sides = met.fold(FixedBitSet::new(), |all, party| &all | &party.sides);
+            sides.intersect_with(&after.sides);
+            if !fallen.is_empty() && !sides.is_clear() {
+                closed_to.push((sides, after.family(&fallen, topology)));
                 missing = Traffic::union([missing, fallen]);
             }
         }
         if !closed_to.is_empty() {
-            names.push(listed(closed_to));
+            names.push(word.listed(closed_to.iter().map(|(sides, family)| (sides, *family))));
         }
     }
     let peers = names.join(", or ");
     (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
 }
 
-fn listed(names: impl IntoIterator<Item = String>) -> String {
-    names.into_iter().take(MAX_NAMED).collect::<Vec<_>>().join(" and ")
-}
-
-/// One other side, and what of the requirement's traffic is open to it.
-struct Side {
-    name: String,
-    open: Traffic,
-    /// By each of its ranges.
-    by_range: Vec<Traffic>,
-}
-
-impl Side {
-    /// Its name, with the family by which it is not reached where it is by the other.
-    fn named(&self, missing: &Traffic, topology: &Topology) -> String {
-        let closed = self.by_range.iter().zip(FAMILIES).filter(|(open, _)| !open.covers(missing));
-        match closed.map(|(_, family)| family).collect::<Vec<_>>().as_slice() {
-            [family] if topology.is_ipv6 && self.by_range.len() > 1 => format!("{} {family}", self.name),
-            _ => self.name.clone(),
-        }
-    }
-}
-
-/// What is open by one family and by the other: either is enough, but where pods have IPv6 addresses and nodes both kinds.
-fn together(one: Traffic, other: Traffic, topology: &Topology) -> Traffic {
-    if topology.is_ipv6 { &one & &other } else { Traffic::union([one, other]) }
-}
-
-/// What a prefix list lets through that could not be read.
-#[derive(Clone, Copy)]
-enum Unread {
-    Open,
-    Closed,
-}
-
-/// What rules open, for each word of the requirement to each of its sides.
-fn reach(requirement: &Requirement, topology: &Topology, rules: &[&Rule], unread: Unread) -> Vec<Vec<Side>> {
-    let rules: Vec<&Rule> = rules.iter().copied().filter(|rule| rule.direction == requirement.direction).collect();
-    let side = |target: Target| {
-        let by_range = open_to(&rules, &target, &requirement.traffic, topology, unread);
-        let open = by_range.iter().cloned().reduce(|all, one| together(all, one, topology)).unwrap_or_default();
-        Side { name: target.name, open, by_range }
-    };
-    let sides = |word: &PeerTerm| targets(word, topology).into_iter().map(side).collect();
-    requirement.peers.iter().map(sides).collect()
-}
-
 /// All sides of a word must be reached.
-fn open_to_all(requirement: &Requirement, sides: &[Side]) -> Traffic {
-    sides.iter().fold(requirement.traffic.clone(), |open, side| &open & &side.open)
-}
-
-/// The other sides that a word means; all of them must be reached.
-fn targets(word: &PeerTerm, topology: &Topology) -> Vec<Target> {
-    // Without known ranges only a rule for everybody surely covers the groups.
-    let everybody = Addresses::all().by_family();
-    let vpc = || {
-        let known = topology.vpc_ranges.by_family();
-        let is_enough = |known: &Addresses| !known.is_empty() || (!topology.is_ipv6 && !topology.vpc_ranges.is_empty());
-        let ranges = known.into_iter().zip(everybody.clone());
-        let ranges = ranges.map(|(known, everybody)| if is_enough(&known) { known } else { everybody });
-        ranges.filter(|range| !range.is_empty()).collect()
-    };
-    let listed = |groups: &GroupSet| groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let of_groups = |who: &str, groups: &GroupSet| Target {
-        name: format!("{who} ({})", listed(groups)),
-        groups: groups.clone(),
-        ranges: vpc(),
-    };
-    match word {
-        PeerTerm::Role(Role::Node) => topology.nodes.iter().map(|node| of_groups("nodes", node)).collect(),
-        PeerTerm::Role(_) => vec![of_groups("the control plane", &topology.control_plane)],
-        PeerTerm::Group(id) => {
-            vec![Target { name: format!("group {id}"), groups: [id.clone()].into(), ranges: vpc() }]
-        }
-        PeerTerm::Vpc => vec![Target { name: "the VPC's ranges".to_owned(), groups: GroupSet::new(), ranges: vpc() }],
-        PeerTerm::Anywhere => {
-            vec![Target { name: "anywhere".to_owned(), groups: GroupSet::new(), ranges: everybody.to_vec() }]
-        }
-        PeerTerm::Addresses(addresses) => {
-            let ranges = vec![addresses.clone()];
-            vec![Target { name: "the addresses it names".to_owned(), groups: GroupSet::new(), ranges }]
-        }
-        // The reader lets no other word into a requirement.
-        _ => Vec::new(),
-    }
-}
-
-/// What the rules let through to each of the target's ranges, of what is wanted.
-fn open_to(rules: &[&Rule], target: &Target, wanted: &Traffic, topology: &Topology, unread: Unread) -> Vec<Traffic> {
-    let mut open = Traffic::default();
-    let mut by_address: Vec<(Traffic, Addresses)> = Vec::new();
-    for rule in rules {
-        let traffic = &Traffic::from(rule.packets) & wanted;
-        if traffic.is_empty() {
-            continue;
-        }
-        match &rule.peer {
-            Peer::Group { id, .. } if target.groups.contains(id) => open = Traffic::union([open, traffic]),
-            Peer::Group { .. } => {}
-            Peer::Cidr(net) => by_address.push((traffic, [*net].into_iter().collect())),
-            Peer::PrefixList(id) => match topology.prefix_lists.get(id) {
-                Some(PrefixList::Entries(entries)) => by_address.push((traffic, entries.clone())),
-                Some(PrefixList::Aws(_)) => {}
-                Some(PrefixList::Unreadable { .. }) | None => match unread {
-                    Unread::Open => open = Traffic::union([open, traffic]),
-                    Unread::Closed => {}
-                },
-            },
-        }
-    }
-    let left = wanted - &open;
-    let open_to = |range| Traffic::union([open.clone(), open_to_all_of(range, &by_address, &left)]);
-    target.ranges.iter().map(open_to).collect()
-}
-
-/// Where the address rules cover a whole range, alone or together. Rules differ in their ports, so what no rule opens alone
-/// is cut at the borders of the rules and looked at piece by piece.
-fn open_to_all_of(range: &Addresses, rules: &[(Traffic, Addresses)], wanted: &Traffic) -> Traffic {
-    let (whole, parts): (Vec<_>, Vec<_>) = rules.iter().partition(|(_, addresses)| addresses.covers(range));
-    let alone = Traffic::union(whole.into_iter().map(|(traffic, _)| traffic & wanted));
-    let together = |rules: &mut dyn Iterator<Item = &&(Traffic, Addresses)>| {
-        rules.fold(Addresses::default(), |all, (_, addresses)| all.with(addresses)).covers(range)
-    };
-    if !together(&mut parts.iter()) {
-        return alone;
-    }
-    let mut pieces = vec![wanted - &alone];
-    for (traffic, _) in &parts {
-        pieces = pieces.iter().flat_map(|piece| [piece & traffic, piece - traffic]).collect();
-        pieces.retain(|piece| !piece.is_empty());
-    }
-    let is_open = |piece: &Traffic| together(&mut parts.iter().filter(|(traffic, _)| traffic.meets(piece)));
-    Traffic::union(pieces.into_iter().filter(is_open).chain([alone]))
+fn open_to_all(requirement: &Requirement, parties: &[Party]) -> Traffic {
+    parties.iter().fold(requirement.traffic.clone(), |open, party| &open & &party.open)
 }

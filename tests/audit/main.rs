@@ -16,6 +16,7 @@ mod json_schema;
 mod page;
 mod plan;
 mod schemas;
+mod shapes;
 
 use std::fs;
 use std::io::Write as _;

@@ -17,8 +17,8 @@ from world import WORLD, World, allow
 
 PROGRAM = bootstrap().with_name("eks-sg-guard")
 CLEAN, COULD_NOT_RUN, FINDINGS = 0, 1, 2
-# What differs between an answer that was saved and one that was asked for; what can be reached files alone tell.
-OF_SOURCE = ("origin", "reachable")
+# What differs between an answer that was saved and one that was asked for.
+OF_SOURCE = ("origin",)
 
 
 def environment(world: World, **more: str) -> dict[str, str]:
@@ -76,8 +76,17 @@ def save(world: World, folder: Path) -> None:
         "security_group_vpc_associations",
         "network_interfaces",
         "instances",
+        "subnets",
+        "route_tables",
+        "internet_gateways",
+        "network_acls",
     ):
         keep(what, getattr(ec2, f"describe_{what}")())
+    trails = world.emulator.client("cloudtrail")
+    keep("trails", trails.describe_trails())
+    for trail in trails.describe_trails()["trailList"]:
+        keep(f"trail-status.{trail['Name']}", trails.get_trail_status(Name=trail["TrailARN"]))
+        keep(f"event-selectors.{trail['Name']}", trails.get_event_selectors(TrailName=trail["TrailARN"]))
     for prefix_list in ec2.describe_managed_prefix_lists()["PrefixLists"]:
         id = prefix_list["PrefixListId"]
         keep(f"entries.{id}", ec2.get_managed_prefix_list_entries(PrefixListId=id))
@@ -112,6 +121,49 @@ def test_a_live_audit_says_what_saved_answers_say(world: World, hole: str, tmp_p
     assert not world.emulator.mutations
 
 
+def routed(world: World) -> None:
+    """A node of the group gets a public address, and its subnet a way to the internet."""
+    ec2 = world.emulator.ec2
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=world.vpc)
+    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [world.vpc]}])["RouteTables"]
+    ec2.create_route(RouteTableId=tables[0]["RouteTableId"], DestinationCidrBlock=WORLD, GatewayId=gateway)
+    with_group = [{"Name": "group-id", "Values": [world.node_group]}]
+    interfaces = ec2.describe_network_interfaces(Filters=with_group)["NetworkInterfaces"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    ec2.associate_address(AllocationId=address, NetworkInterfaceId=interfaces[0]["NetworkInterfaceId"])
+
+
+def test_both_say_whether_what_is_open_can_be_reached_and_whether_a_trail_logs(
+    world: World, hole: str, tmp_path: Path
+) -> None:
+    def both(name: str) -> list[dict[str, Any]]:
+        folder = tmp_path / name
+        folder.mkdir()
+        save(world, folder)
+        saved = json.loads(run(world, "audit", "--from", str(folder), "--format", "json").stdout)
+        _, live = audit(world)
+        assert said(live) == said(saved) and not live["missing"]
+        return live["findings"]
+
+    def reachable(findings: list[dict[str, Any]]) -> tuple[str, str]:
+        return next((f["reachable"]["now"], f["reachable"]["path"]) for f in findings if (f["rule"] or {}).get("id") == hole)
+
+    assert reachable(both("private"))[0] == "no"
+    routed(world)
+    findings = both("public")
+    assert reachable(findings)[0] == "yes", reachable(findings)
+    assert not [found for found in findings if found["check"] == "no-trail"]
+    world.emulator.ec2.create_network_acl_entry(
+        NetworkAclId=world.emulator.ec2.describe_network_acls()["NetworkAcls"][0]["NetworkAclId"],
+        RuleNumber=1, Protocol="-1", RuleAction="deny", Egress=False, CidrBlock=WORLD,
+    )
+    trails = world.emulator.client("cloudtrail")
+    for trail in trails.describe_trails()["trailList"]:
+        trails.stop_logging(Name=trail["TrailARN"])
+    assert [found["check"] for found in both("closed") if found["check"] == "no-trail"]
+
+
 def test_it_asks_what_its_permissions_say_and_nothing_else(world: World, hole: str) -> None:
     world.open(world.node_group, allow("tcp", 22, world.everyone))
     printed = json.loads(run(world, "audit", "--permissions").stdout)
@@ -126,9 +178,14 @@ def test_it_asks_what_its_permissions_say_and_nothing_else(world: World, hole: s
 @pytest.mark.parametrize(
     "denied",
     [
+        "cloudtrail:DescribeTrails",
         "ec2:DescribeInstances",
+        "ec2:DescribeInternetGateways",
         "ec2:DescribeLaunchTemplateVersions",
+        "ec2:DescribeNetworkAcls",
         "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSubnets",
         "ec2:DescribeSecurityGroupVpcAssociations",
         "ec2:DescribeVpcs",
         "ec2:GetManagedPrefixListEntries",

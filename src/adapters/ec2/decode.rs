@@ -72,7 +72,13 @@ fn peer(rule: &types::SecurityGroupRule) -> Result<Peer, String> {
 
 pub(super) fn interface(interface: types::NetworkInterface) -> Interface {
     let attachment = interface.attachment();
+    let own = interface.association().and_then(|address| address.public_ip());
+    let of_private = interface.private_ip_addresses().iter().filter_map(|address| address.association()?.public_ip());
     Interface {
+        subnet: interface.subnet_id().unwrap_or_default().to_owned(),
+        public_v4: own.into_iter().chain(of_private).next().map(str::to_owned),
+        v6: interface.ipv6_addresses().iter().find_map(|address| address.ipv6_address().map(str::to_owned)),
+        denies_gateways: interface.deny_all_igw_traffic().unwrap_or_default(),
         vpc: interface.vpc_id().unwrap_or_default().to_owned(),
         owner: interface.owner_id().unwrap_or_default().to_owned(),
         groups: interface.groups().iter().filter_map(|group| group.group_id()).map(str::to_owned).collect(),

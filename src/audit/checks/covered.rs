@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::group::Group;
-use crate::model::region::{Addresses, Traffic, cut_out};
+use crate::model::region::{Addresses, Traffic, cut_out, span};
 use crate::model::rule::{Packets, Peer, Rule};
 
 /// Rules of one group that are compared with each other. A group has at most a thousand.
@@ -44,10 +44,12 @@ pub(super) fn redundant(group: &Group) -> Vec<(&Rule, Option<&Rule>)> {
 /// Whether the other rules together let in all of it.
 fn is_covered_together(rules: &[Rule], at: usize, rule: &Rule, gone: &BTreeSet<usize>) -> bool {
     let Peer::Cidr(net) = &rule.peer else { return false };
+    let (from, to) = span(rule.packets);
     let mut rest = vec![(Addresses::from_iter([*net]), Traffic::from(rule.packets))];
     for (other_at, other) in rules.iter().enumerate() {
         let Peer::Cidr(of_other) = &other.peer else { continue };
-        let meets = of_other.contains(net) || net.contains(of_other);
+        let (first, last) = span(other.packets);
+        let meets = (of_other.contains(net) || net.contains(of_other)) && first <= to && from <= last;
         if other_at == at || gone.contains(&other_at) || other.direction != rule.direction || !meets {
             continue;
         }

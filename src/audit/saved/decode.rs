@@ -100,7 +100,12 @@ fn peer(cidrs: [Option<&String>; 2], list: Option<&String>, group: Option<&shape
 
 pub(super) fn interface(interface: &shapes::NetworkInterface) -> Interface {
     let attachment = interface.attachment.as_ref();
+    let of_private = interface.private_ip_addresses.iter().filter_map(|address| address.association.as_ref());
     Interface {
+        subnet: text(interface.subnet_id.as_ref()),
+        public_v4: interface.association.iter().chain(of_private).find_map(|address| address.public_ip.clone()),
+        v6: interface.ipv6_addresses.iter().find_map(|address| address.ipv6_address.clone()),
+        denies_gateways: interface.deny_all_igw_traffic.unwrap_or_default(),
         id: text(interface.network_interface_id.as_ref()),
         vpc: text(interface.vpc_id.as_ref()),
         owner: text(interface.owner_id.as_ref()),

@@ -36,6 +36,9 @@ pub struct Facts {
     /// By group, positions of what it is attached to.
     pub(crate) interfaces_of: HashMap<String, Vec<usize>>,
     pub(crate) instances_of: HashMap<String, Vec<usize>>,
+    /// The same by VPC.
+    pub(crate) interfaces_in: HashMap<String, Vec<usize>>,
+    pub(crate) instances_in: HashMap<String, Vec<usize>>,
     /// Whether these are all interfaces, and all instances, of their VPCs.
     pub(crate) has_interfaces: bool,
     pub(crate) has_instances: bool,
@@ -50,6 +53,8 @@ pub struct Facts {
     pub(crate) network: Network,
     pub(crate) lists: BTreeMap<String, KnownList>,
     pub(crate) clusters: Vec<(Location, Cluster)>,
+    /// By location and name, the position of the cluster.
+    pub(crate) clusters_at: BTreeMap<Location, BTreeMap<String, usize>>,
     /// Where `NodePorts` are in clusters that moved them.
     pub(crate) node_ports: BTreeMap<(Location, String), (u16, u16)>,
     /// Clusters of which nothing was saved but what names them.
@@ -90,7 +95,7 @@ impl Facts {
         facts.clusters(&saved, planned);
         let Saved { interfaces, instances, associations, stale, network, named_elsewhere, .. } = saved;
         facts.named_elsewhere = named_elsewhere;
-        facts.network = network.joined(|kind| facts.is_whole(kind));
+        facts.network = network.joined(interfaces.values(), |kind| facts.is_whole(kind));
         (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
         (facts.associations, facts.stale) = (associations, stale);
         facts.index();
@@ -99,7 +104,7 @@ impl Facts {
 
     /// The accounts and regions that have a cluster.
     pub fn locations(&self) -> BTreeSet<Location> {
-        self.clusters.iter().map(|(location, _)| location.clone()).collect()
+        self.clusters_at.keys().cloned().collect()
     }
 
     /// Whether there is something to judge, or it is known that there is not.
@@ -203,6 +208,11 @@ impl Facts {
 
     fn clusters(&mut self, saved: &Saved, planned: Vec<PlannedCluster>) {
         let place = Places::of(saved);
+        let mut nodes_of: HashMap<&str, Vec<&SavedNodes>> = HashMap::new();
+        for nodes in &saved.nodes {
+            nodes_of.entry(&nodes.cluster).or_default().push(nodes);
+        }
+        let nodes_of = |name: &str| nodes_of.get(name).into_iter().flatten().copied();
         for cluster in &saved.clusters {
             let mut cluster = cluster.clone();
             let location = place.of_cluster(&cluster);
@@ -210,11 +220,10 @@ impl Facts {
             self.node_ports.extend(moved.map(|range| ((location.clone(), cluster.name.clone()), *range)));
             let is_its = |nodes: &&SavedNodes| {
                 let arn = nodes.arn.as_deref().and_then(Arn::parse);
-                nodes.cluster == cluster.name
-                    && arn.is_none_or(|arn| cluster.arn.is_none() || Location::new(arn.account, arn.region) == location)
+                arn.is_none_or(|arn| cluster.arn.is_none() || Location::new(arn.account, arn.region) == location)
             };
             let nodes: Vec<NodeGroup> =
-                saved.nodes.iter().filter(is_its).map(|nodes| self.with_template(saved, nodes)).collect();
+                nodes_of(&cluster.name).filter(is_its).map(|nodes| self.with_template(saved, nodes)).collect();
             if nodes.is_empty() && !saved.has(Kind::NodeGroups) {
                 self.without_nodes.insert(cluster.name.clone());
             }
@@ -244,9 +253,7 @@ impl Facts {
         let mut named_in =
             if undescribed.is_empty() { BTreeMap::new() } else { vpcs_by_name(facts(), &interfaces, &instances) };
         for name in undescribed {
-            let is_its = |nodes: &&SavedNodes| nodes.cluster == name;
-            let node_groups: Vec<NodeGroup> =
-                saved.nodes.iter().filter(is_its).map(|nodes| self.with_template(saved, nodes)).collect();
+            let node_groups: Vec<NodeGroup> = nodes_of(&name).map(|nodes| self.with_template(saved, nodes)).collect();
             let mut locations = BTreeSet::new();
             for vpc in named_in.remove(&name).unwrap_or_default() {
                 let location = place.of_vpc(&vpc);
@@ -307,6 +314,7 @@ impl Facts {
 
     fn index(&mut self) {
         for (at, interface) in self.interfaces.iter().enumerate() {
+            self.interfaces_in.entry(interface.vpc.clone()).or_default().push(at);
             for group in &interface.groups {
                 self.interfaces_of.entry(group.clone()).or_default().push(at);
                 // Attached in another VPC, so it is associated with that one.
@@ -317,9 +325,13 @@ impl Facts {
             }
         }
         for (at, instance) in self.instances.iter().enumerate() {
+            self.instances_in.entry(instance.vpc.clone()).or_default().push(at);
             for group in &instance.groups {
                 self.instances_of.entry(group.clone()).or_default().push(at);
             }
+        }
+        for (at, (location, cluster)) in self.clusters.iter().enumerate() {
+            self.clusters_at.entry(location.clone()).or_default().entry(cluster.name.clone()).or_insert(at);
         }
         for (id, group) in &self.groups {
             self.groups_of.entry(group.facts.vpc.clone()).or_default().push(id.clone());

@@ -140,6 +140,10 @@ impl Kind {
                 "its node groups are not known: groups for SSH, and of launch templates without running nodes"
             }
             Self::Entries => "rules that name it could not be judged",
+            Self::Subnets | Self::RouteTables | Self::Gateways | Self::NetworkAcls => {
+                "whether what is open to the internet can be reached now is not known"
+            }
+            Self::Trails => "whether a guard would be told of what is opened here is not known",
             _ => "",
         }
     }

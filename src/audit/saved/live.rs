@@ -10,7 +10,7 @@ pub use unread::{is_about_credentials, why};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::join;
+use futures::future::{join, join4};
 use futures::stream::{self, StreamExt as _};
 
 use self::unread::{STEPS, row};
@@ -21,9 +21,8 @@ use crate::cluster::names;
 use crate::model::error::CloudError;
 use crate::model::facts::{Instances, NodeGroups, Selector};
 use crate::model::ids::Location;
-use crate::model::network::Network;
 use crate::model::text::{count, plain};
-use crate::ports::{Ec2, Eks};
+use crate::ports::{Ec2, Eks, Surroundings, Trails};
 use crate::report::audit::MissingInput;
 
 /// Asked at the same time in one region: few, since others work in the account and share its limits.
@@ -38,6 +37,10 @@ pub struct Doors {
     pub ec2: Arc<dyn Ec2>,
     /// EKS there.
     pub eks: Arc<dyn Eks>,
+    /// What stands between its interfaces and the internet.
+    pub surroundings: Arc<dyn Surroundings>,
+    /// `CloudTrail` there.
+    pub trails: Arc<dyn Trails>,
 }
 
 /// What was read of a region so far.
@@ -95,6 +98,12 @@ impl Reading {
         }
         self.rules(doors, say).await;
         self.lists(doors, say).await;
+        self.surroundings(doors, say).await;
+        say("trails");
+        let trails = doors.trails.trails().await;
+        if let Some(trails) = self.kept(Kind::Trails, trails) {
+            self.saved.trails.shown(trails);
+        }
     }
 
     /// What an audit works with.
@@ -115,8 +124,6 @@ impl Reading {
             });
         }
         let mut facts = Facts::of(self.saved);
-        // The guard's doors tell no public addresses and no routes, so nobody knows whether anything can be reached.
-        facts.network = Network::default();
         facts.without_nodes = self.without_nodes;
         facts.unread = Some(self.unread);
         facts
@@ -269,6 +276,26 @@ impl Reading {
         }
         self.saved.groups.retain(|id, _| !unread.contains(id));
         self.saved.kinds.remove(&Kind::Groups);
+    }
+
+    /// Whether what is open to the internet can be reached.
+    async fn surroundings(&mut self, doors: &Doors, say: &(dyn Fn(&str) + Sync)) {
+        say("subnets, routes and network ACLs");
+        let there = &doors.surroundings;
+        let (subnets, tables, gateways, acls) =
+            join4(there.subnets(), there.route_tables(), there.gateways(), there.acls()).await;
+        if let Some(subnets) = self.kept(Kind::Subnets, subnets) {
+            self.saved.network.subnets = subnets;
+        }
+        if let Some(tables) = self.kept(Kind::RouteTables, tables) {
+            self.saved.network.tables = tables.into_iter().map(|table| (table.id.clone(), table)).collect();
+        }
+        if let Some(gateways) = self.kept(Kind::Gateways, gateways) {
+            self.saved.network.gateways = gateways;
+        }
+        if let Some(acls) = self.kept(Kind::NetworkAcls, acls) {
+            self.saved.network.acls = acls.into_iter().map(|acl| (acl.id.clone(), acl)).collect();
+        }
     }
 
     /// The prefix lists that rules name.

@@ -9,36 +9,13 @@ use serde::Deserialize;
 use super::decode;
 use super::kind::Kind;
 use super::shapes::{Few, Text, ec2};
-use crate::model::network::{Acl, AclEntry, Face, Network, Route, RouteTable, Subnet};
+use crate::model::facts::Interface;
+use crate::model::network::{Acl, AclEntry, Face, LAST_ENTRY, Network, Route, RouteTable, Subnet};
 use crate::model::region::{Addresses, Traffic};
 use crate::model::rule::Packets;
 use crate::model::text::quoted;
 
-/// The last entry of a network ACL, which denies the rest.
-const LAST_ENTRY: i64 = 32_767;
-
 ec2! {
-    InterfaceShape {
-        network_interface_id: Text,
-        vpc_id: Text,
-        subnet_id: Text,
-        interface_type: Text,
-        groups: Few<GroupShape>,
-        association: Option<AddressShape>,
-        private_ip_addresses: Few<PrivateShape>,
-        ipv6_addresses: Few<AddressShape>,
-        deny_all_igw_traffic: Option<bool>,
-    }
-    GroupShape {
-        group_id: Text,
-    }
-    PrivateShape {
-        association: Option<AddressShape>,
-    }
-    AddressShape {
-        public_ip: Text,
-        ipv6_address: Text,
-    }
     SubnetShape {
         subnet_id: Text,
         block_public_access_states: Option<BlockShape>,
@@ -108,11 +85,10 @@ ec2! {
 /// What was read, each thing once.
 #[derive(Debug, Default)]
 pub(super) struct SavedNetwork {
-    faces: BTreeMap<String, (Face, Vec<String>)>,
-    subnets: BTreeMap<String, Subnet>,
-    tables: BTreeMap<String, RouteTable>,
-    gateways: BTreeMap<String, Vec<String>>,
-    acls: BTreeMap<String, Acl>,
+    pub(super) subnets: BTreeMap<String, Subnet>,
+    pub(super) tables: BTreeMap<String, RouteTable>,
+    pub(super) gateways: BTreeMap<String, Vec<String>>,
+    pub(super) acls: BTreeMap<String, Acl>,
 }
 
 fn read<'t, T: Deserialize<'t>>(json: &'t str) -> Result<T, String> {
@@ -125,25 +101,6 @@ fn id(text: &Text, prefix: &str) -> Result<String, String> {
 }
 
 impl SavedNetwork {
-    /// An interface, of which the rest is read elsewhere.
-    pub(super) fn interface(&mut self, json: &str) -> Result<(), String> {
-        let shape: InterfaceShape = read(json)?;
-        let of_private = shape.private_ip_addresses.iter().filter_map(|address| address.association.as_ref());
-        let public_v4 = shape.association.iter().chain(of_private).find_map(|address| address.public_ip.clone());
-        let face = Face {
-            id: decode::text(shape.network_interface_id.as_ref()),
-            vpc: decode::text(shape.vpc_id.as_ref()),
-            subnet: decode::text(shape.subnet_id.as_ref()),
-            kind: decode::text(shape.interface_type.as_ref()),
-            public_v4,
-            v6: shape.ipv6_addresses.iter().find_map(|address| address.ipv6_address.clone()),
-            denies_gateways: shape.deny_all_igw_traffic.unwrap_or_default(),
-        };
-        let groups = shape.groups.iter().filter_map(|group| group.group_id.clone()).collect();
-        self.faces.entry(face.id.clone()).or_insert((face, groups));
-        Ok(())
-    }
-
     /// A subnet of `describe-subnets`.
     pub(super) fn subnet(&mut self, json: &str) -> Result<(), String> {
         let shape: SubnetShape = read(json)?;
@@ -193,7 +150,7 @@ impl SavedNetwork {
     pub(super) fn acl(&mut self, json: &str) -> Result<(), String> {
         let shape: AclShape = read(json)?;
         let id = id(&shape.network_acl_id, "acl-")?;
-        let entries = shape.entries.iter().filter(|entry| entry.rule_number != Some(LAST_ENTRY)).map(entry);
+        let entries = shape.entries.iter().filter(|entry| entry.rule_number != Some(LAST_ENTRY.into())).map(entry);
         let entries: Result<Vec<AclEntry>, String> = entries.collect();
         let mut entries = entries.map_err(|why| format!("an entry of {}: {why}", quoted(&id)))?;
         entries.sort_by_key(|entry| entry.number);
@@ -208,14 +165,18 @@ impl SavedNetwork {
         Ok(())
     }
 
-    /// All of it together. What was saved in part is not taken for all.
-    pub(super) fn joined(self, is_whole: impl Fn(Kind) -> bool) -> Network {
+    /// All of it together, around these interfaces. What was saved in part is not taken for all.
+    pub(super) fn joined<'i>(
+        self,
+        interfaces: impl Iterator<Item = &'i Interface>,
+        is_whole: impl Fn(Kind) -> bool,
+    ) -> Network {
         let (mut faces, mut of_group) = (Vec::new(), HashMap::<String, Vec<usize>>::new());
-        for (face, groups) in self.faces.into_values() {
-            for group in groups {
-                of_group.entry(group).or_default().push(faces.len());
+        for interface in interfaces {
+            for group in &interface.groups {
+                of_group.entry(group.clone()).or_default().push(faces.len());
             }
-            faces.push(face);
+            faces.push(Face::from(interface));
         }
         Network {
             faces,

@@ -32,7 +32,7 @@ pub(crate) struct SavedAws {
 }
 
 /// An answer that would be needed, and is not there.
-fn not_saved(kind: Kind, what: impl Into<String>) -> CloudError {
+pub(super) fn not_saved(kind: Kind, what: impl Into<String>) -> CloudError {
     CloudError::Failed { action: kind.command().to_owned(), source: what.into().into() }
 }
 
@@ -56,8 +56,9 @@ impl SavedAws {
         self.facts.groups.iter().filter(|(_, known)| has(&known.rules)).map(|(id, _)| id.clone()).collect()
     }
 
-    fn own_clusters(&self) -> impl Iterator<Item = &Cluster> {
-        self.facts.clusters.iter().filter(|(location, _)| *location == self.location).map(|(_, cluster)| cluster)
+    fn own_cluster(&self, name: &str) -> Option<&Cluster> {
+        let at = self.facts.clusters_at.get(&self.location)?.get(name)?;
+        self.facts.clusters.get(*at).map(|(_, cluster)| cluster)
     }
 }
 
@@ -95,7 +96,9 @@ impl Ec2 for SavedAws {
                 let at = groups.iter().filter_map(|group| self.facts.interfaces_of.get(group)).flatten().copied();
                 Self::some(all, at)
             }
-            Selector::Vpcs(vpcs) => all.iter().filter(|interface| vpcs.contains(&interface.vpc)).cloned().collect(),
+            Selector::Vpcs(vpcs) => {
+                Self::some(all, vpcs.iter().filter_map(|vpc| self.facts.interfaces_in.get(vpc)).flatten().copied())
+            }
         };
         Ok(Interfaces { found, is_complete: self.facts.has_interfaces })
     }
@@ -130,17 +133,19 @@ impl Ec2 for SavedAws {
                 self.facts.instances.iter().filter(|instance| ids.contains(&instance.id)).cloned().collect()
             }
             Instances::Vpcs(vpcs) => {
-                self.facts.instances.iter().filter(|instance| vpcs.contains(&instance.vpc)).cloned().collect()
+                let at = vpcs.iter().filter_map(|vpc| self.facts.instances_in.get(vpc)).flatten().copied();
+                Self::some(&self.facts.instances, at)
             }
         })
     }
 
     async fn nodes(&self, cluster: &str, vpc: &str) -> Result<(Vec<Instance>, bool), CloudError> {
         let tag = cluster_tag(cluster);
-        let is_one = |instance: &&Instance| {
-            instance.vpc == vpc && (instance.tags.contains_key(AWS_CLUSTER_TAG) || instance.tags.contains_key(&tag))
-        };
-        Ok((self.facts.instances.iter().filter(is_one).cloned().collect(), self.facts.has_instances))
+        let is_one =
+            |instance: &&Instance| instance.tags.contains_key(AWS_CLUSTER_TAG) || instance.tags.contains_key(&tag);
+        let here = self.facts.instances_in.get(vpc).into_iter().flatten();
+        let here = here.filter_map(|at| self.facts.instances.get(*at));
+        Ok((here.filter(is_one).cloned().collect(), self.facts.has_instances))
     }
 
     /// Those that were not saved show in interfaces of other VPCs.
@@ -187,18 +192,15 @@ impl Ec2 for SavedAws {
 #[async_trait]
 impl Eks for SavedAws {
     async fn names(&self) -> Result<Vec<String>, CloudError> {
-        let names: BTreeSet<String> = self.own_clusters().map(|cluster| cluster.name.clone()).collect();
-        Ok(names.into_iter().collect())
+        Ok(self.facts.clusters_at.get(&self.location).into_iter().flatten().map(|(name, _)| name.clone()).collect())
     }
 
     async fn cluster(&self, name: &str) -> Result<Option<Cluster>, CloudError> {
-        let found = self.own_clusters().find(|cluster| cluster.name == name).cloned();
-        Ok(found.map(|cluster| Cluster { node_groups: Vec::new(), ..cluster }))
+        Ok(self.own_cluster(name).map(|cluster| Cluster { node_groups: Vec::new(), ..cluster.clone() }))
     }
 
     async fn node_groups(&self, cluster: &str, which: &NodeGroups) -> Result<Vec<NodeGroup>, CloudError> {
-        let found = self.own_clusters().find(|known| known.name == cluster);
-        let all = found.into_iter().flat_map(|cluster| cluster.node_groups.iter().cloned());
+        let all = self.own_cluster(cluster).into_iter().flat_map(|cluster| cluster.node_groups.iter().cloned());
         Ok(match which {
             NodeGroups::All => all.collect(),
             NodeGroups::First(most) => all.take(*most).collect(),

@@ -147,6 +147,18 @@ ec2! {
         requester_managed: Option<bool>,
         attachment: Option<Attachment>,
         tag_set: Few<Tag>,
+        subnet_id: Text,
+        association: Option<Address>,
+        private_ip_addresses: Few<PrivateAddress>,
+        ipv6_addresses: Few<Address>,
+        deny_all_igw_traffic: Option<bool>,
+    }
+    PrivateAddress {
+        association: Option<Address>,
+    }
+    Address {
+        public_ip: Text,
+        ipv6_address: Text,
     }
     GroupIdentifier {
         group_id: Text,

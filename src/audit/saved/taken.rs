@@ -152,7 +152,6 @@ fn interface(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let shape: shapes::NetworkInterface = read(item.json)?;
     let facts = decode::interface(&shape);
     needed(&facts.id, Resource::Interface)?;
-    saved.network.interface(item.json)?;
     let region = shape.availability_zone.as_deref().and_then(region_of_zone);
     seen(saved, &facts.vpc, "", Some(&facts.owner), region.as_ref());
     for group in shape.groups.iter() {

@@ -17,6 +17,8 @@ pub(super) struct SavedTrails {
     /// The name of a file, and whether the trail that it is of logs.
     statuses: Vec<(String, bool)>,
     selectors: Vec<Selecting>,
+    /// Of which AWS itself told everything.
+    shown: Vec<Trail>,
 }
 
 /// A trail, and whether it may log for other accounts than its own.
@@ -102,14 +104,21 @@ impl SavedTrails {
         Ok(())
     }
 
+    /// What a region shows. A trail of another account is its organisation's: no other one is shown.
+    pub(super) fn shown(&mut self, trails: Vec<Trail>) {
+        self.shown = trails;
+    }
+
     /// All trails, each with what was read of it.
     pub(super) fn known(&self) -> Vec<KnownTrail> {
-        self.described.iter().map(|described| self.one(described)).collect()
+        let shown =
+            |trail: &Trail| KnownTrail { account: account(&trail.arn), trail: trail.clone(), is_of_organisation: true };
+        self.described.iter().map(|described| self.one(described)).chain(self.shown.iter().map(shown)).collect()
     }
 
     fn one(&self, described: &Described) -> KnownTrail {
         let arn = described.arn.clone().unwrap_or_default();
-        let account = Arn::parse(&arn).map(|arn| arn.account.to_owned()).unwrap_or_default();
+        let account = account(&arn);
         let trail = Trail {
             home_region: described.home_region.clone().unwrap_or_default(),
             is_multi_region: described.is_multi_region_trail.unwrap_or_default(),
@@ -155,6 +164,10 @@ impl SavedTrails {
             Selectors::Advanced(newer.iter().map(|each| each.field_selectors.iter().map(field).collect()).collect())
         })
     }
+}
+
+fn account(arn: &str) -> String {
+    Arn::parse(arn).map(|arn| arn.account.to_owned()).unwrap_or_default()
 }
 
 /// Whether the name of a file names the trail: by its ARN, with `_` for what no file may have in its name, or as one of the

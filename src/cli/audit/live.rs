@@ -14,6 +14,7 @@ use futures::stream::{self, StreamExt as _};
 
 use crate::adapters::account;
 use crate::adapters::connect::Connection;
+use crate::adapters::trails::CloudTrail;
 use crate::audit::Facts;
 use crate::audit::saved::live::{Doors, Reading, why};
 use crate::cli::caller::{self, Caller};
@@ -88,7 +89,12 @@ async fn ask(identity: &Identity, regions: Regions) -> anyhow::Result<(Vec<Arc<F
     let metrics = Arc::new(Metrics::default());
     let each = readings.iter_mut().map(|(reading, config)| {
         let connection = Connection::new(config, &metrics);
-        let doors = Doors { ec2: Arc::new(connection.ec2), eks: Arc::new(connection.eks) };
+        let doors = Doors {
+            surroundings: Arc::new(connection.ec2.clone()),
+            ec2: Arc::new(connection.ec2),
+            eks: Arc::new(connection.eks),
+            trails: Arc::new(CloudTrail::new(connection.cloudtrail)),
+        };
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let watch = &watch;
         async move { reading.read(&doors, &|what| watch.at(&region, what)).await }

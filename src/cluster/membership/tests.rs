@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::member::Member;
+use crate::model::rule::Peer;
 
 const GROUP: &str = "sg-0aa";
 
@@ -94,16 +95,17 @@ impl World {
             tags: self.tags,
         };
         let is_attached = |groups: &[String]| groups.contains(&group.id);
+        let clusters = self.clusters.unwrap_or_else(|| vec![prod()]);
         membership(Facts {
             recalled: &self.recalled,
             now: Timestamp::UNIX_EPOCH,
             account: "111122223333",
-            clusters: &self.clusters.unwrap_or_else(|| vec![prod()]),
+            clusters: &Register::of(&clusters),
             configured: &self.configured,
             group: &group,
             rules: &self.rules.iter().collect::<Vec<_>>(),
             let_in_by: &self.let_in_by.into_iter().map(str::to_owned).collect(),
-            proven: &self.proven.iter().map(|(name, group)| (*name, [(*group).to_owned()].into())).collect(),
+            proven: &self.proven.iter().map(|(name, group)| (*group, [*name].into())).collect(),
             interfaces: &self.interfaces.iter().filter(|interface| is_attached(&interface.groups)).collect::<Vec<_>>(),
             is_complete: !self.is_cut,
             instances: &self.instances.iter().filter(|instance| is_attached(&instance.groups)).collect::<Vec<_>>(),
@@ -400,5 +402,33 @@ fn what_a_group_was_a_moment_ago_counts_on_while_the_cluster_and_an_attachment_a
         let recalled = [("prod".to_owned(), member)].into();
         let world = World { instances: vec![instance(tags)], recalled, ..World::default() };
         assert_eq!(world.roles().join(", "), expected, "{what}");
+    }
+}
+
+/// What one cluster's nodes are is another one's host: the group is not the load balancer's own in either.
+#[test]
+fn a_load_balancers_group_on_nodes_of_two_clusters_is_immune_in_neither() {
+    let dev = Cluster { name: "dev".into(), node_groups: vec![], cluster_group: None, ..prod() };
+    let on = |id: &str, cluster: &str| {
+        let interface = Interface {
+            id: format!("eni-{id}"),
+            vpc: "vpc-1".into(),
+            groups: vec![GROUP.into()],
+            instance: Some(id.into()),
+            ..Interface::default()
+        };
+        (Instance { id: id.into(), ..instance(&[("aws:eks:cluster-name", cluster)]) }, interface)
+    };
+    for (nodes, is_immune) in [
+        (vec![on("i-1", "prod"), on("i-2", "prod")], true),
+        (vec![on("i-1", "prod"), on("i-2", "dev")], false),
+        (vec![on("i-1", "prod"), on("i-2", "gone")], false),
+    ] {
+        let what = nodes.iter().map(|(node, _)| node.tags.clone()).collect::<Vec<_>>();
+        let (instances, interfaces): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
+        let interfaces = interfaces.into_iter().chain([balancer()]).collect();
+        let world = World { interfaces, instances, clusters: Some(vec![dev.clone(), prod()]), ..World::default() };
+        let roles = world.roles();
+        assert_eq!(roles.contains(&"load-balancer attachment strong".to_owned()), is_immune, "{what:?} {roles:?}");
     }
 }

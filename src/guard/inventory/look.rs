@@ -14,6 +14,7 @@ use super::raw::{Neighbours, RawState, Seen};
 use super::snapshot::Unread;
 use crate::cluster::membership::Rank;
 use crate::cluster::names::{self, Named};
+use crate::cluster::register::Register;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interface, Selector};
 use crate::model::group::Evidence;
@@ -56,7 +57,9 @@ impl Inventory {
         clusters.ask_for_node_groups(self.eks.as_ref(), self.claims_of_unattached(&raw, &known)).await;
         let known = clusters.known(&raw);
         if clusters.unread.is_empty() && unread.is_empty() {
-            self.learn(&raw, &known);
+            let register = Register::of(&known);
+            let view = self.view(&raw, &register);
+            self.learn(&view, &raw, &view.memberships());
         }
         for (name, source) in clusters.unread {
             let what = format!("cluster `{name}`");
@@ -121,7 +124,9 @@ impl Inventory {
             let of_interfaces = raw.interfaces.iter().map(|interface| &interface.vpc);
             let vpcs: BTreeSet<&String> = raw.groups.iter().map(|group| &group.vpc).chain(of_interfaces).collect();
             let cluster_groups = self.ec2.cluster_groups(&vpcs.into_iter().cloned().collect::<Vec<_>>()).await?;
-            let neighbours = raw.groups.iter().flat_map(|group| raw.neighbours_of(&group.id)).collect();
+            let none = Register::default();
+            let view = self.view(raw, &none);
+            let neighbours = raw.groups.iter().flat_map(|group| view.neighbours_of(&group.id)).collect();
             found.prefer(&cluster_groups, &neighbours);
         }
         let names: BTreeSet<String> = found.to_ask().chain(hint.named.keys()).cloned().collect();
@@ -134,7 +139,8 @@ impl Inventory {
 
     /// Adds the node groups whose launch templates name a group, where no node says as much.
     fn plan(&self, named: &mut Named, raw: &RawState, hint: &Hint) {
-        let view = self.view(raw, &[]);
+        let none = Register::default();
+        let view = self.view(raw, &none);
         for (cluster, node_groups) in &hint.planned {
             if raw.groups.iter().any(|group| !view.is_on_a_node(&group.id, cluster)) {
                 named.entry(cluster.clone()).or_default().extend(node_groups.iter().cloned());
@@ -145,7 +151,8 @@ impl Inventory {
     /// The clusters of the VPC, for groups on what may be a control plane and is none of the clusters' that are known: who
     /// may write its description can make it name another one.
     async fn clusters_of_control_planes(&self, raw: &RawState, clusters: &[Cluster]) -> Result<Named, CloudError> {
-        let view = self.view(raw, clusters);
+        let clusters = Register::of(clusters);
+        let view = self.view(raw, &clusters);
         let is_open = |group: &&GroupFacts| view.membership(group).rank < Rank::Proven;
         let open: BTreeSet<&String> = raw.groups.iter().filter(is_open).map(|group| &group.id).collect();
         let planes = raw.interfaces.iter().filter(|interface| names::may_be_control_plane(interface));
@@ -160,16 +167,17 @@ impl Inventory {
 
     /// Looks at the neighbours of groups that only ordinary tags say something of.
     async fn corroborate(&self, raw: &mut RawState, clusters: &[Cluster]) -> Result<(), CloudError> {
+        let clusters = Register::of(clusters);
         // Whom they let in is known already; who lets them in has to be asked.
         for _ in 0..2 {
-            let view = self.view(raw, clusters);
+            let view = self.view(raw, &clusters);
             let is_claimed = |group: &&GroupFacts| {
                 let found = view.membership(group);
                 let is_attached = found.roles.iter().any(|known| known.evidence == Evidence::Attachment);
                 found.rank == Rank::Claimed && is_attached && found.strong_roles().is_empty()
             };
             let claimed: Vec<String> = raw.groups.iter().filter(is_claimed).map(|group| group.id.clone()).collect();
-            let neighbours: BTreeSet<String> = claimed.iter().flat_map(|id| raw.neighbours_of(id)).collect();
+            let neighbours: BTreeSet<String> = claimed.iter().flat_map(|id| view.neighbours_of(id)).collect();
             let new: BTreeSet<String> = neighbours.difference(&raw.neighbours).cloned().collect();
             let unasked: Vec<String> = claimed.into_iter().filter(|id| !raw.let_in_by.contains_key(id)).collect();
             if unasked.is_empty() && new.is_empty() {
@@ -184,7 +192,8 @@ impl Inventory {
     /// The clusters that ordinary tags claim groups for that are attached to nothing: they may be of launch templates whose
     /// node groups have no nodes yet.
     fn claims_of_unattached(&self, raw: &RawState, clusters: &[Cluster]) -> BTreeSet<String> {
-        let view = self.view(raw, clusters);
+        let clusters = Register::of(clusters);
+        let view = self.view(raw, &clusters);
         let claims = raw.groups.iter().filter(|group| view.is_unattached(group)).map(|group| view.membership(group));
         claims.filter(|found| found.strong_roles().is_empty()).flat_map(|found| found.clusters).collect()
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::raw::View;
+use super::view::View;
 use super::{Inventory, Looked, names_it};
 use crate::cluster::membership::{Membership, Rank};
 use crate::model::error::CloudError;
@@ -26,12 +26,11 @@ impl Inventory {
 
 impl View<'_> {
     /// What this group was found to be by this look, and by no earlier one.
-    pub(super) fn members(&self, group: &GroupFacts, found: &Membership, clusters: &[Cluster]) -> Members {
+    pub(super) fn members(&self, group: &GroupFacts, found: &Membership) -> Members {
         if found.rank == Rank::Claimed {
             return Members::new();
         }
         let is_recalled = |evidence| evidence == Evidence::State;
-        let of_found = clusters.iter().filter(|cluster| found.clusters.contains(&cluster.name));
         if !found.roles.is_empty() && found.roles.iter().all(|known| is_recalled(known.evidence)) {
             return Members::new();
         }
@@ -55,6 +54,6 @@ impl View<'_> {
             since: self.at(),
             at: self.at(),
         };
-        of_found.map(|cluster| (cluster.name.clone(), member(cluster))).collect()
+        self.named(&found.clusters).map(|cluster| (cluster.name.clone(), member(cluster))).collect()
     }
 }

@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use super::raw::{RawState, lets_in_addresses};
 use super::{GroupSnapshot, Inventory, Unresolved};
 use crate::cluster::membership::{Membership, Rank};
+use crate::cluster::register::Register;
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::{Cluster, GroupFacts, Instances, Rules, Selector};
 use crate::model::group::{AwsList, Group, Passes, PeerGroup, PrefixList, Role};
@@ -40,7 +41,6 @@ struct Peering {
 impl References {
     /// Makes the rules judgeable that refer to these.
     pub fn resolve(&self, snapshot: &mut GroupSnapshot) {
-        snapshot.resolved.extend(self.lists.keys().chain(self.peers.keys()).cloned());
         for set in &self.beside {
             if snapshot.beside.remove(set) {
                 let rules = set.iter().filter_map(|id| self.rules_beside.get(id)).flatten().cloned();
@@ -48,6 +48,9 @@ impl References {
             }
         }
         // A group takes what its own rules name: a sweep looks up thousands.
+        let is_here = |id: &String| self.lists.contains_key(id) || self.peers.contains_key(id);
+        let named = snapshot.unresolved().references.into_iter().filter(is_here);
+        snapshot.resolved.extend(named);
         let former: Vec<Rule> = snapshot.former().cloned().collect();
         let Group { clusters, peers, prefix_lists, list_names, rules, beside, .. } = &mut snapshot.group;
         for rule in rules.iter().chain(beside.iter().flatten()).chain(&former) {
@@ -61,7 +64,8 @@ impl References {
                     }
                 }
                 Peer::Group { id, .. } => {
-                    peers.extend(self.peers.get(id).map(|peer| (id.clone(), of_clusters(peer, clusters))));
+                    let found = self.peers.get(id).filter(|_| !peers.contains_key(id));
+                    peers.extend(found.map(|peer| (id.clone(), of_clusters(peer, clusters))));
                 }
             }
         }
@@ -177,10 +181,11 @@ impl Inventory {
                 futures::try_join!(groups, attachments.0, attachments.1)
             }
         };
+        let clusters = Register::of(clusters);
         for (groups, interfaces, instances) in try_join_all(ids.chunks(MAX_GROUPS).map(read)).await? {
             let mut raw = RawState { groups, is_complete: interfaces.is_complete, ..RawState::default() };
             raw.attach(interfaces.found, instances);
-            let view = self.view(&raw, clusters);
+            let view = self.view(&raw, &clusters);
             let peer = |group: &GroupFacts| {
                 let (is_unattached, is_hidden) = (view.is_unattached(group), view.is_hidden(group));
                 (group.id.clone(), Peering { membership: view.membership(group), is_unattached, is_hidden })

@@ -8,7 +8,9 @@ use futures::future::{try_join, try_join3};
 use futures::stream::{self, StreamExt as _};
 
 use super::raw::{RawState, lets_in_addresses};
+use super::view::View;
 use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group, snapshot};
+use crate::cluster::register::Register;
 use crate::cluster::topology;
 use crate::event::work::Part;
 use crate::model::error::CloudError;
@@ -85,6 +87,8 @@ impl Inventory {
                 Err(error) => noted(format!("cluster `{name}`"), error),
             }
         }
+        let known = Arc::new(known);
+        let register = Register::of(&known);
         let vpcs: BTreeSet<String> = known.iter().map(|cluster| cluster.vpc.clone()).collect();
         let vpcs = stream::iter(vpcs).map(|vpc| async move { (self.in_vpc(&vpc).await, vpc) });
         let vpcs: Vec<_> = vpcs.buffered(MAX_CONCURRENT_READS).collect().await;
@@ -95,10 +99,7 @@ impl Inventory {
                         raw.vpcs.get_or_insert_default().insert(vpc.clone());
                     }
                     raw.groups.extend(groups);
-                    for cluster in known.iter().filter(|cluster| cluster.vpc == vpc) {
-                        let nodes = topology::candidates(cluster, &instances);
-                        self.index.keep_cluster(cluster, nodes, self.clock.now());
-                    }
+                    self.keep_clusters(&register, &vpc, &instances);
                     raw.interfaces.extend(interfaces.found);
                     raw.instances.extend(instances);
                 }
@@ -115,18 +116,32 @@ impl Inventory {
                 raw.let_in_by.entry(id.clone()).or_default().insert(who.clone());
             }
         }
-        let known = Arc::new(known);
-        self.learn(&raw, &known);
-        let view = self.view(&raw, &known);
-        let seen = |facts| snapshot(group(&view, &raw, facts, &known), &view, raw.rules_at, &known);
-        let snapshots: Vec<GroupSnapshot> = raw.groups.iter().map(seen).collect();
+        let view = self.view(&raw, &register);
+        let found = view.memberships();
+        self.learn(&view, &raw, &found);
+        let seen = |(facts, found)| snapshot(group(&view, &raw, facts, found), &view, raw.rules_at, &known);
+        let snapshots: Vec<GroupSnapshot> = raw.groups.iter().zip(found).map(seen).collect();
         let all = snapshots.iter().map(|snapshot| snapshot.group.clone()).collect();
         // What a cluster is that could not be read, nobody knows; it may lie in any of the VPCs.
         let complete =
             if unread.is_empty() { known.iter().map(|cluster| cluster.vpc.clone()).collect() } else { BTreeSet::new() };
-        let snapshots = self.with_references(&raw, &known, snapshots, &mut unread).await;
+        let snapshots = self.with_references(&view, &known, snapshots, &mut unread).await;
         let clusters = known.iter().map(|cluster| cluster.name.clone()).collect();
         Ok(Looked { snapshots, all, complete, clusters, unread })
+    }
+
+    /// The clusters of a VPC with what looks like their nodes there.
+    fn keep_clusters(&self, clusters: &Register<'_>, vpc: &str, instances: &[Instance]) {
+        let mut named: BTreeMap<usize, Vec<&Instance>> = BTreeMap::new();
+        for instance in instances {
+            for at in clusters.of_instance(instance) {
+                named.entry(at).or_default().push(instance);
+            }
+        }
+        for (at, cluster) in clusters.in_vpc(vpc) {
+            let nodes = topology::candidates(cluster, named.remove(&at).unwrap_or_default());
+            self.index.keep_cluster(cluster, nodes, self.clock.now());
+        }
     }
 
     /// A cluster with its node groups. Those of a cluster that goes away while we read are no matter.
@@ -159,12 +174,11 @@ impl Inventory {
     /// The groups with a role. Most of them refer to the same lists and groups, so all are looked up at once.
     async fn with_references(
         &self,
-        raw: &RawState,
-        clusters: &Arc<Vec<Cluster>>,
+        view: &View<'_>,
+        clusters: &[Cluster],
         mut snapshots: Vec<GroupSnapshot>,
         unread: &mut Vec<Unread>,
     ) -> Vec<GroupSnapshot> {
-        let view = self.view(raw, clusters);
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
         // What groups beside one let in was read already; the lists it names come with the second look.
         for snapshot in &mut snapshots {

@@ -4,8 +4,6 @@
 //! whether one certainly lies within the other, and whether they certainly never meet. Must not: know verdicts or write
 //! diagnostics.
 
-use std::sync::LazyLock;
-
 use crate::model::group::Role;
 use crate::model::region::{Addresses, Family, Traffic};
 use crate::policy::exposure;
@@ -14,8 +12,6 @@ use crate::policy::peers::private_everywhere;
 
 /// Comparisons of a whole file. The largest sensible policy needs a hundredth; a hostile one stops here.
 const MAX_STEPS: usize = 3_000_000;
-
-static PRIVATE: LazyLock<Addresses> = LazyLock::new(private_everywhere);
 
 /// The sets of roles a group may have that a clause speaks of. Bit `n` stands for one set: the roles whose bits are in `n`.
 type RoleSets = u64;
@@ -151,7 +147,7 @@ pub(super) fn cover(words: &[PeerTerm], word: &PeerTerm) -> bool {
         PeerTerm::Addresses(addresses) => {
             every_address()
                 || blocks().any(|set| set.covers(addresses))
-                || has(&[PeerTerm::Private]) && PRIVATE.covers(addresses)
+                || has(&[PeerTerm::Private]) && private_everywhere().covers(addresses)
         }
         PeerTerm::Vpc => has(&[PeerTerm::Vpc, PeerTerm::Private]) || every_address(),
         PeerTerm::WideInternet => has(&[PeerTerm::WideInternet, PeerTerm::Internet]) || every_address(),
@@ -172,7 +168,7 @@ pub(super) fn may_meet(words: &[PeerTerm], word: &PeerTerm) -> bool {
 
 /// Whether one of these words and `word` certainly mean some peer both, unless the VPC has public addresses of its own.
 pub(super) fn surely_meet(words: &[PeerTerm], word: &PeerTerm) -> bool {
-    let public = |addresses: &Addresses| addresses.without(&PRIVATE);
+    let public = |addresses: &Addresses| addresses.without(private_everywhere());
     cover(words, word)
         || words.iter().any(|other| match (other, word) {
             (PeerTerm::Addresses(addresses), PeerTerm::Internet) => !public(addresses).is_empty(),
@@ -212,7 +208,9 @@ fn are_apart(one: &PeerTerm, other: &PeerTerm) -> bool {
     }
     match (one, other) {
         (PeerTerm::Addresses(one), PeerTerm::Addresses(other)) => !one.meets(other),
-        (PeerTerm::Addresses(addresses), PeerTerm::Internet | PeerTerm::WideInternet) => PRIVATE.covers(addresses),
+        (PeerTerm::Addresses(addresses), PeerTerm::Internet | PeerTerm::WideInternet) => {
+            private_everywhere().covers(addresses)
+        }
         (PeerTerm::Private | PeerTerm::Vpc, PeerTerm::Internet | PeerTerm::WideInternet)
         | (PeerTerm::Itself, PeerTerm::SameCluster)
         | (

@@ -60,10 +60,15 @@ fn ssh() -> Traffic {
     Traffic::ports(6, 22, 22)
 }
 
+fn reach(network: &Network, group: &str, clients: &Addresses, traffic: &Traffic) -> Reachable {
+    let paths = Paths::of(network);
+    of(&paths, &paths.faces(group), clients, traffic)
+}
+
 fn asked(change: impl Fn(&mut Network)) -> Reachable {
     let mut network = network();
     change(&mut network);
-    of(&network, "sg-1", &world(), &ssh())
+    reach(&network, "sg-1", &world(), &ssh())
 }
 
 #[test]
@@ -199,7 +204,7 @@ fn families_are_asked_apart() {
     let ask = |clients: &[&str], change: Change| {
         let mut network = network();
         change(&mut network);
-        of(&network, "sg-1", &nets(clients), &ssh())
+        reach(&network, "sg-1", &nets(clients), &ssh())
     };
     let with_v6: Change = |all| all.faces[0].v6 = Some("2001:db8::1".to_owned());
     assert_eq!(ask(&["::/0"], |_| ()).now, Now::No);

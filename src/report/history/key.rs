@@ -2,8 +2,6 @@
 //!
 //! Must not: change what it makes of a finding: tables hold these keys.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use crate::model::ids::Location;
@@ -53,10 +51,8 @@ pub fn digest(parts: &[&str]) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 #[cfg(test)]

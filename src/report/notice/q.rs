@@ -143,9 +143,10 @@ fn code_blocks(code: &[Code], room: usize) -> String {
     out
 }
 
-/// Without what chats obey even in code: mentions and links in angle brackets, and the end of the fence.
+/// Without what chats obey even in code: mentions and links in angle brackets, and the end of the fence; nor what makes a
+/// link of two brackets outside of it.
 fn shown(text: &str) -> String {
-    text.replace('<', "‹").replace('>', "›").replace('`', "'")
+    text.replace('<', "‹").replace('>', "›").replace('`', "'").replace("](", "] (")
 }
 
 fn cut(text: &str, most: usize) -> String {

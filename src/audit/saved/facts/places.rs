@@ -2,7 +2,7 @@
 //!
 //! Must not: say what belongs to a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::slice;
 
 use crate::audit::saved::store::{Hints, Saved};
@@ -47,6 +47,8 @@ pub(super) fn vpcs_by_name<'a>(
 /// Where VPCs and clusters live.
 pub(super) struct Places<'a> {
     saved: &'a Saved,
+    /// By VPC, the first region that something says of one of its groups.
+    region_of: HashMap<&'a str, &'a String>,
     /// For what says nothing.
     account: String,
     region: String,
@@ -68,8 +70,15 @@ impl<'a> Places<'a> {
             |of: BTreeMap<&String, usize>| of.into_iter().max_by_key(|(_, times)| *times).map(|(name, _)| name.clone());
         let caller = saved.accounts.first().filter(|_| saved.accounts.len() == 1).cloned();
         let unknown = || UNKNOWN.to_owned();
+        let mut region_of = HashMap::new();
+        for group in saved.groups.values() {
+            if let Some(region) = saved.places.get(&group.id).and_then(|hints| hints.regions.first()) {
+                region_of.entry(group.vpc.as_str()).or_insert(region);
+            }
+        }
         Self {
             saved,
+            region_of,
             account: caller.or(most(owners)).unwrap_or_else(unknown),
             region: most(regions).unwrap_or_else(unknown),
         }
@@ -85,16 +94,12 @@ impl<'a> Places<'a> {
     pub(super) fn of_vpc(&self, vpc: &str) -> Location {
         let none = Hints::default();
         let own = self.saved.places.get(vpc).unwrap_or(&none);
-        let in_vpc = self.saved.groups.values().filter(|group| group.vpc == vpc);
-        let mut regions = own
-            .regions
-            .iter()
-            .chain(in_vpc.filter_map(|group| self.saved.places.get(&group.id)).flat_map(|hints| &hints.regions));
+        let region = own.regions.first().or_else(|| self.region_of.get(vpc).copied());
         let owner = own.owners.iter().max_by_key(|(_, times)| **times).map(|(owner, _)| owner.clone());
         let caller = (self.saved.accounts.len() == 1).then(|| self.account.clone());
         Location {
             account: caller.or(owner).unwrap_or_else(|| self.account.clone()),
-            region: regions.next().cloned().unwrap_or_else(|| self.region.clone()),
+            region: region.cloned().unwrap_or_else(|| self.region.clone()),
         }
     }
 }

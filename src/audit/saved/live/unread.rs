@@ -20,7 +20,7 @@ const REFUSED_CREDENTIALS: [&str; 7] = [
 ];
 
 /// What is read of a region, in this order, and what is not known without it.
-pub(super) const STEPS: [(Kind, &str); 10] = [
+pub(super) const STEPS: [(Kind, &str); 15] = [
     (Kind::Clusters, "only clusters that EC2 shows by AWS's own tags and interfaces are known"),
     (Kind::Vpcs, "only VPCs of clusters were looked at, and whether a public range is your own VPC's is not known"),
     (Kind::Associations, Kind::Associations.without()),
@@ -31,6 +31,11 @@ pub(super) const STEPS: [(Kind, &str); 10] = [
     (Kind::Instances, Kind::Instances.without()),
     (Kind::Rules, "what these groups let in is not known, so they were left out"),
     (Kind::Entries, Kind::Entries.without()),
+    (Kind::Subnets, Kind::Subnets.without()),
+    (Kind::RouteTables, Kind::RouteTables.without()),
+    (Kind::Gateways, Kind::Gateways.without()),
+    (Kind::NetworkAcls, Kind::NetworkAcls.without()),
+    (Kind::Trails, Kind::Trails.without()),
 ];
 
 /// Whether AWS did not take these credentials, so that nothing else will be answered either.

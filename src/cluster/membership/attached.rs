@@ -1,0 +1,121 @@
+//! What the interfaces and instances that a group is attached to say of it, cluster by cluster.
+//!
+//! Each attachment is shown to those clusters alone that it names, so a group on thousands of nodes of hundreds of clusters
+//! costs no more than its attachments. Must not: weigh clusters against each other.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Facts, Known, Rank, is_control_plane, is_load_balancer, is_node_by_aws, is_node_by_tag, is_tagged};
+use crate::model::facts::{Cluster, Instance, Interface};
+use crate::model::group::{Evidence, Role};
+use crate::model::rule::{Direction, Peer};
+
+/// What a group is attached to that may be of one cluster.
+#[derive(Default)]
+pub(super) struct Attached<'a> {
+    interfaces: Vec<&'a Interface>,
+    instances: Vec<&'a Instance>,
+}
+
+/// By the positions of all clusters that the group may be of, for whatever reason.
+pub(super) fn by_cluster(facts: Facts<'_>) -> BTreeMap<usize, Attached<'_>> {
+    let clusters = facts.clusters;
+    let recalled = facts.recalled.keys().flat_map(|name| clusters.by_name(name));
+    let mut found: BTreeMap<usize, Attached<'_>> =
+        clusters.of_group(facts.group).into_iter().chain(recalled).map(|at| (at, Attached::default())).collect();
+    for interface in facts.interfaces {
+        for at in clusters.of_interface(interface) {
+            found.entry(at).or_default().interfaces.push(interface);
+        }
+    }
+    for instance in facts.instances {
+        for at in clusters.of_instance(instance) {
+            found.entry(at).or_default().instances.push(instance);
+        }
+    }
+    found
+}
+
+impl Attached<'_> {
+    /// Adds what they say. `is_connected`: whether something connects the group with the cluster besides tags.
+    pub(super) fn show(&self, cluster: &Cluster, group: &str, is_connected: impl Fn() -> bool, known: &mut Vec<Known>) {
+        let tagged = |is_here: bool| if is_here && is_connected() { Rank::Corroborated } else { Rank::Claimed };
+        for interface in &self.interfaces {
+            if is_control_plane(interface, cluster) && cluster.cluster_group.as_deref() != Some(group) {
+                known.push((Role::ControlPlane, Evidence::Attachment, Rank::Proven));
+            }
+            if interface.kind == "branch" && is_tagged(&interface.tags, &cluster.name) {
+                known.push((Role::Pod, Evidence::Attachment, tagged(interface.vpc == cluster.vpc)));
+            }
+        }
+        for instance in &self.instances {
+            if is_node_by_aws(cluster, instance) {
+                known.push((Role::Node, Evidence::Attachment, Rank::Proven));
+            } else if is_tagged(&instance.tags, &cluster.name) {
+                known.push((Role::Node, Evidence::Attachment, tagged(is_node_by_tag(cluster, instance))));
+            }
+        }
+    }
+}
+
+/// The names of the clusters that something connects the group with: it shares an interface with a group of theirs, lets one
+/// in, or is let in by one. Every node lets its control plane in, and what serves pods lets in the nodes or the control
+/// plane, or is let in by them. Whoever rewrites the rules of the one need not be able to rewrite those of the other. Letting
+/// traffic out to the control plane proves nothing: a bastion does that too.
+pub(super) fn connected(facts: Facts<'_>) -> BTreeSet<&str> {
+    let beside = facts.interfaces.iter().flat_map(|interface| &interface.groups);
+    let lets_in = facts.rules.iter().filter(|rule| rule.direction == Direction::Ingress);
+    let lets_in = lets_in.filter_map(|rule| match &rule.peer {
+        Peer::Group { id, .. } => Some(id),
+        Peer::Cidr(_) | Peer::PrefixList(_) => None,
+    });
+    let neighbours: BTreeSet<&String> = beside.chain(lets_in).chain(facts.let_in_by).collect();
+    let proven = neighbours.iter().filter_map(|id| facts.proven.get(id.as_str())).flatten().copied();
+    let described = neighbours.iter().copied().chain([&facts.group.id]).flat_map(|id| facts.clusters.owners(id));
+    proven.chain(described.map(|cluster| cluster.name.as_str())).collect()
+}
+
+/// Load balancers that a group is attached to, and what else it is.
+///
+/// The interface proves that it is a load balancer; a tag only says whose, and nothing without the cluster's VPC. A group
+/// that is on anything else as well, such as another team's host, is not the load balancer's own: it makes nothing immune.
+/// What only ordinary tags call the cluster's is such a thing too, or a tag would open a door.
+#[derive(Default)]
+pub(super) struct Balancers<'a> {
+    vpcs: BTreeSet<&'a str>,
+    /// How many interfaces are no load balancer's, and by instance which.
+    others: usize,
+    of_instances: HashMap<&'a str, Vec<&'a Interface>>,
+}
+
+impl<'a> Balancers<'a> {
+    /// None where not every interface is known.
+    pub(super) fn of(facts: Facts<'a>) -> Self {
+        let mut found = Self::default();
+        let balancers = facts.interfaces.iter().filter(|interface| facts.is_complete && is_load_balancer(interface));
+        found.vpcs = balancers.map(|interface| interface.vpc.as_str()).collect();
+        if found.vpcs.is_empty() {
+            return found;
+        }
+        for interface in facts.interfaces.iter().copied().filter(|interface| !is_load_balancer(interface)) {
+            found.others += 1;
+            if let Some(instance) = &interface.instance {
+                found.of_instances.entry(instance).or_default().push(interface);
+            }
+        }
+        found
+    }
+
+    /// Whether some are in the VPC of the cluster, and everything else is on its nodes or its control plane.
+    pub(super) fn are_alone_with(&self, cluster: &Cluster, attached: &Attached<'_>) -> bool {
+        if !self.vpcs.contains(cluster.vpc.as_str()) {
+            return false;
+        }
+        let is_plane = |interface: &&&Interface| is_control_plane(interface, cluster);
+        let planes = attached.interfaces.iter().filter(|interface| !is_load_balancer(interface)).filter(is_plane);
+        let nodes = attached.instances.iter().filter(|instance| is_node_by_aws(cluster, instance));
+        let nodes: BTreeSet<&str> = nodes.map(|node| node.id.as_str()).collect();
+        let on_nodes = nodes.into_iter().filter_map(|id| self.of_instances.get(id)).flatten();
+        planes.count() + on_nodes.filter(|interface| !is_control_plane(interface, cluster)).count() == self.others
+    }
+}
