@@ -1,4 +1,4 @@
-//! What an audit of a large account costs: `make bench`. What the figures mean stands in `docs/benchmarks.md`.
+//! What an audit of a large account costs: `make bench-judge`. What the figures mean stands in `docs/benchmarks.md`.
 //!
 //! Owns: which accounts are measured. Must not: use random numbers.
 
@@ -46,10 +46,10 @@ fn audit(bench: &mut Criterion) {
         if shape.of_a_vpc == 1 && shape.of_a_cluster < groups {
             group.bench_function(BenchmarkId::new("read", groups), |bench| bench.iter(|| read(&path)));
             group.bench_function(BenchmarkId::new("html", groups), |bench| {
-                bench.iter(|| html::written(&found).unwrap())
+                bench.iter(|| html::written(&found, &[]).unwrap())
             });
             group.bench_function(BenchmarkId::new("json", groups), |bench| {
-                bench.iter(|| serde_json::to_string(&json::Report::of(&found, None)).unwrap());
+                bench.iter(|| serde_json::to_string(&json::Report::of(&found, None, None)).unwrap());
             });
         }
         group.finish();

@@ -1,4 +1,4 @@
-//! What a verdict costs: `make bench`. What the figures mean stands in `docs/benchmarks.md`.
+//! What a verdict costs: `make bench-judge`. What the figures mean stands in `docs/benchmarks.md`.
 //!
 //! Owns: groups and policies of a given size, always the same ones. Must not: read, write or use random numbers; a figure is
 //! only worth something if the next run judges the same rules.

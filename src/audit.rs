@@ -8,6 +8,7 @@ pub mod commands;
 pub mod fix;
 mod look;
 mod missing;
+mod narrow;
 pub mod saved;
 mod sight;
 pub mod source;
@@ -16,6 +17,7 @@ pub mod undo;
 #[cfg(test)]
 pub(crate) use look::ports;
 pub use look::{Scope, look, look_at};
+pub use narrow::narrow;
 pub use saved::facts::Facts;
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod live;
 mod output;
 mod preview;
 mod progress;
+mod saved;
 mod schema;
 mod show;
 mod snapshot;

@@ -1,6 +1,8 @@
 //! What a group is to a cluster, where to ask for it, and what is attached to which groups there: facts in, roles and
 //! topology out. Pure.
 
+mod attached;
+mod marks;
 pub mod membership;
 pub mod names;
 pub mod register;

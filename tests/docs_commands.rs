@@ -23,7 +23,8 @@ const AT_HAND: [(&str, &str); 4] = [
         r#"{"cluster": {"name": "prod", "arn": "arn:aws:eks:us-east-1:111122223333:cluster/prod",
   "resourcesVpcConfig": {"vpcId": "vpc-0a", "clusterSecurityGroupId": "sg-0a"}}}
 {"SecurityGroups": [{"GroupId": "sg-0a", "VpcId": "vpc-0a", "OwnerId": "111122223333"}]}
-{"SecurityGroupRules": []}"#,
+{"SecurityGroupRules": [{"SecurityGroupRuleId": "sgr-0a", "GroupId": "sg-0a", "IsEgress": false, "IpProtocol": "-1",
+  "ReferencedGroupInfo": {"GroupId": "sg-0a"}}]}"#,
     ),
 ];
 

@@ -15,6 +15,8 @@ const LEFT_OUT: [&str; 11] = [
     "events",
     "tests/snapshots",
     "docs/pictures",
+    "docs/sample",
+    "tests/audit/demo",
     "docs/decisions",
     "Cargo.lock",
     "CHANGELOG.md",

@@ -10,6 +10,8 @@ pub const COMMANDS: &str = "\
 #   mkdir saved && cd saved && AWS_REGION=us-east-1 sh ../save.sh && eks-sg-guard audit --from .
 # Then the folder has everything; nothing in it is secret, and names, tags and addresses are yours.
 export AWS_PAGER= AWS_DEFAULT_OUTPUT=json
+# Version 1 of the AWS CLI reads no other name for it.
+[ -z \"$AWS_REGION\" ] || export AWS_DEFAULT_REGION=\"$AWS_REGION\"
 aws sts get-caller-identity >caller-identity.json
 for c in security-groups security-group-rules vpcs managed-prefix-lists security-group-vpc-associations; do
   aws ec2 describe-$c >$c.json

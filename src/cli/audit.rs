@@ -7,6 +7,7 @@ mod fix;
 mod fixing;
 #[cfg_attr(not(feature = "aws"), path = "audit/offline.rs")]
 mod live;
+mod narrow;
 mod text;
 
 use self::fixing::Fixing;
@@ -21,13 +22,11 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::audit::saved::Saved;
-use crate::audit::{Facts, Scope, commands, look_at, source};
+use crate::audit::{self, Scope, commands, look_at};
 use crate::cli::identity::Identity;
-use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
-use crate::cli::progress::Progress;
 use crate::cli::style::Style;
+use crate::cli::{input, saved};
 use crate::model::text::plain;
 use crate::policy::builtin;
 use crate::report::audit::compare::{Comparison, OldAudit};
@@ -138,7 +137,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         live::read(&arguments.identity, &arguments.region)?
     } else {
         // What was not saved is said, and was not asked for.
-        (vec![Arc::new(read(&arguments.from)?)], true)
+        (vec![Arc::new(saved::read(&arguments.from)?)], true)
     };
     let scope = Scope::new(&arguments.cluster);
     let audit = look_at(&facts, &policy, &scope, now)?;
@@ -178,11 +177,21 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
             _ => Ok(CommandOutput::new(fixed.text, fixed.exit)),
         };
     }
+    if arguments.fixing.narrow && !matches!(arguments.format, Written::Text | Written::Json | Written::Html) {
+        bail!("`--narrow` is for the formats `text`, `json` and `html`");
+    }
+    let narrowed = if arguments.fixing.narrow { Some(audit::narrow(&facts, &policy, &audit)?) } else { None };
+    let narrowed = narrowed.as_deref();
     match arguments.format {
-        Written::Text => Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), style), exit)),
-        Written::Json => {
-            CommandOutput::answer("audit", &serde_json::to_value(Report::of(&audit, comparison.as_ref()))?, exit)
+        Written::Text => {
+            let proposals = narrowed.map(|narrowed| narrow::written(narrowed, style)).unwrap_or_default();
+            Ok(CommandOutput::new(text::written(&audit, comparison.as_ref(), &proposals, style), exit))
         }
+        Written::Json => CommandOutput::answer(
+            "audit",
+            &serde_json::to_value(Report::of(&audit, comparison.as_ref(), narrowed))?,
+            exit,
+        ),
         _ if comparison.is_some() => bail!("`--compare` is for the formats `text` and `json`"),
         Written::Csv => Ok(CommandOutput::file(csv::written(&audit)?, exit)),
         Written::Sarif => {
@@ -199,38 +208,17 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
                     "{left_out} findings were left out: these files do not say of which account and region they are"
                 ));
             }
+            for line in asff::imports(&batches) {
+                say(&line);
+            }
             CommandOutput::json(&json!(batches), exit)
         }
-        Written::Html => Ok(CommandOutput::file(html::written(&audit)?, exit)),
+        Written::Html => Ok(CommandOutput::file(html::written(&audit, narrowed.unwrap_or_default())?, exit)),
         Written::Mermaid => match mermaid::written(&audit) {
             Some(diagram) => Ok(CommandOutput::new(diagram, exit)),
             None => bail!("the picture is larger than Mermaid takes; choose clusters with `--cluster`"),
         },
     }
-}
-
-/// Everything that the arguments name, joined.
-fn read(from: &[PathBuf]) -> anyhow::Result<Facts> {
-    let sources = source::sources(from).map_err(anyhow::Error::msg)?;
-    let mut progress = Progress::of(sources.len());
-    let mut saved = Saved::default();
-    for source in &sources {
-        progress.at(&source.name());
-        saved.add(source).map_err(anyhow::Error::msg)?;
-    }
-    drop(progress);
-    if !saved.has_any() {
-        let why = saved.warnings().first().map(|why| format!("; {why}")).unwrap_or_default();
-        bail!("there is no answer of the AWS CLI to read{why}");
-    }
-    let facts = Facts::of(saved);
-    if !facts.knows_clusters() {
-        bail!(
-            "nothing in these files names an EKS cluster, so there is nothing to judge; add `aws eks list-clusters` and \
-             `aws eks describe-cluster --name NAME` (`eks-sg-guard audit --commands` prints all)"
-        );
-    }
-    Ok(facts)
 }
 
 /// A remark beside the answer.
@@ -240,9 +228,9 @@ fn say(text: &str) {
 
 /// An audit that was saved.
 fn old(path: &Path) -> anyhow::Result<OldAudit> {
-    let value = input::json(path, "old audit")?;
-    let name = input::shown(path);
     let hint = "save one with `eks-sg-guard audit --format json`";
+    let value = input::json(path, "old audit").with_context(|| format!("there is nothing to compare with ({hint})"))?;
+    let name = input::shown(path);
     let old: OldAudit = serde_path_to_error::deserialize(value)
         .with_context(|| format!("old audit `{name}` is not understood ({hint})"))?;
     if old.version != 1 || old.command != "audit" {

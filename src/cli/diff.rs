@@ -35,7 +35,8 @@ Examples:
   eks-sg-guard policy diff standard policy.yaml --events saved-events/ --role node
   eks-sg-guard policy diff policy.yaml strict --snapshot groups.json
 
-A snapshot is JSON that names groups and rules as the guard's records do:
+A snapshot is a folder of answers as `audit --commands` saves them, or JSON that names groups and
+rules as the guard's records do:
   {\"version\": 1, \"account\": \"111122223333\", \"region\": \"us-east-1\", \"groups\": [
     {\"id\": \"sg-0123456789abcdef0\", \"cluster\": \"prod\", \"roles\": [\"node\"], \"rules\": [
       {\"id\": \"sgr-0123456789abcdef0\", \"direction\": \"ingress\", \"protocol\": \"tcp\",

@@ -30,10 +30,11 @@ Examples:
   eks-sg-guard policy init --network office=203.0.113.0/24 --client office \\
       --controller arn:aws:iam::111122223333:role/aws-load-balancer-controller \\
       --cluster 'prod-*=enforce' --cluster 'dev-*=report' > policy.yaml
-  eks-sg-guard policy init --from groups.json > policy.yaml
+  eks-sg-guard policy init --from saved > policy.yaml
 
-A snapshot is what `policy diff --help` describes. Its clusters are listed, and for each rule that
-the policy objects to and that could be meant, a clause is proposed as a comment.")]
+A snapshot is a folder of answers as `audit --commands` saves them, or what `policy diff --help`
+describes. Its clusters are listed, and for each rule that the policy objects to and that could be
+meant, a clause is proposed as a comment.")]
 pub(super) struct Arguments {
     /// The built-in policy to add to.
     #[arg(long, value_name = "NAME", default_value = builtin::DEFAULT)]
@@ -51,8 +52,8 @@ pub(super) struct Arguments {
     /// A cluster, or a pattern over names; with the most the guard does there, as `prod-*=enforce`.
     #[arg(long = "cluster", value_name = "NAME[=MODE]")]
     clusters: Vec<String>,
-    /// A snapshot of groups.
-    #[arg(long = "from", value_name = "FILE")]
+    /// A snapshot of groups, or the folder of saved answers that `audit --from` reads.
+    #[arg(long = "from", value_name = "FILE|DIR")]
     snapshot: Option<PathBuf>,
 }
 

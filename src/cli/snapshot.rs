@@ -3,6 +3,7 @@
 //!
 //! Owns: what a snapshot may hold, and what to write instead of a mistake. Must not: judge.
 
+mod saved;
 mod written;
 
 use std::collections::BTreeMap;
@@ -54,11 +55,14 @@ pub(super) struct Snapshot {
     pub(super) groups: Vec<Group>,
 }
 
-/// Reads a snapshot.
+/// Reads a snapshot, or the saved answers that an audit reads.
 ///
 /// # Errors
 /// Every mistake of the file, with its line and what to write instead.
 pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
+    if path.is_dir() {
+        return saved::read(path);
+    }
     let text = input::json_text(path, "snapshot")?;
     let name = input::shown(path);
     let (mut reader, whole) = Reader::new(&text);

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::membership::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, EKS_INTERFACE, clusters_in_tags};
+use crate::cluster::marks::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, EKS_INTERFACE, clusters_in_tags};
 use crate::model::facts::{GroupFacts, Instance, Interface, Tags};
 
 /// Clusters, and node groups of one, that are asked for because ordinary tags name them. Anybody can write fifty; each

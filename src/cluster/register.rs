@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::cluster::membership::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, EKS_INTERFACE, INTERNAL_GROUP, clusters_in_tags};
+use crate::cluster::marks::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, EKS_INTERFACE, INTERNAL_GROUP, clusters_in_tags};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Tags};
 
 /// Positions of clusters in the register, ascending, each once.

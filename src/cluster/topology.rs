@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::membership::{is_node_by_aws, is_node_by_tag};
+use crate::cluster::marks::{is_node_by_aws, is_node_by_tag};
 use crate::model::facts::{Cluster, Instance};
 use crate::model::group::PrefixList;
 use crate::model::region::Addresses;

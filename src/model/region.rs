@@ -3,6 +3,8 @@
 //! Every rule and every clause is a region, so a verdict is set algebra and nothing is compared as text. Owns: the two
 //! kinds of set and how they are written for people. Must not: know clauses, words or verdicts.
 
+mod packets;
+
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::{BitAnd, Sub};

@@ -225,7 +225,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Which clause decides what, in the order of the clauses. Within a piece of traffic the clauses that speak of it are
-    /// asked in order: each takes the classes of addresses that it covered, and what is left goes to the next one. Groups and
+    /// asked in order: each takes the classes of addresses that it covered, and the next one gets the rest. Groups and
     /// lists known by name are taken whole.
     fn decided(&self, rule: &Rule, reach: Option<&ReachedPeers>) -> Vec<Decided> {
         let kind = self.peers.kind(&rule.peer);

@@ -105,7 +105,7 @@ impl<'n> Paths<'n> {
         }
     }
 
-    /// The interfaces of a group; of those that are reached alike, being of one subnet with the same kinds of addresses, one.
+    /// The interfaces of a group; one of those of a subnet that have the same kinds of addresses.
     pub fn faces(&self, group: &str) -> Vec<&'n Face> {
         let at = self.network.of_group.get(group).map(Vec::as_slice).unwrap_or_default();
         let all = at.iter().filter_map(|at| self.network.faces.get(*at));

@@ -42,6 +42,19 @@ impl Unmet<'_> {
     }
 }
 
+/// Another side that is not let in where a requirement says that it must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CutOff<'p> {
+    /// The requirement.
+    pub requirement: &'p Requirement,
+    /// The groups that are attached to the interfaces together.
+    pub groups: GroupSet,
+    /// Those that are attached to the other side together: a rule that names one of them is enough. Empty: addresses.
+    pub from: GroupSet,
+    /// What is not open to it.
+    pub missing: Traffic,
+}
+
 /// Every requirement of the policy that is not met, once for each combination of groups that does not meet it.
 pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
     let all = policy.requirements.iter().flat_map(|requirement| {
@@ -64,6 +77,35 @@ pub fn lost_without<'p>(policy: &'p Policy, topology: &Topology, group: &str, ru
         with_it.filter_map(move |groups| lost(requirement, &words, topology, groups, rule))
     });
     all.collect()
+}
+
+/// Every other side that is cut off, by requirements one after the other. What a list lets in that could not be read counts
+/// for nothing.
+pub fn cut_off<'p>(requirements: &'p [Requirement], topology: &Topology) -> Vec<CutOff<'p>> {
+    let mut found = Vec::new();
+    for requirement in requirements {
+        let words = Word::of(requirement, topology);
+        for groups in sets(requirement, topology) {
+            let opened = Opened::by(topology.rules_of(groups), requirement, topology, Unread::Closed);
+            let parties: Vec<Vec<Party>> = words.iter().map(|word| word.parties(&opened, topology)).collect();
+            let whole: Vec<Traffic> = parties.iter().map(|some| open_to_all(requirement, some)).collect();
+            for (at, (word, parties)) in words.iter().zip(&parties).enumerate() {
+                for party in parties {
+                    let missing = missing_of(requirement, party, at, &whole);
+                    let sides = if missing.is_empty() { Vec::new() } else { word.groups(&party.sides) };
+                    let cut = |from| CutOff { requirement, groups: groups.clone(), from, missing: missing.clone() };
+                    found.extend(sides.into_iter().map(cut));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What of the requirement's traffic is not open to sides of its word `at`. What another word allows is met that way.
+fn missing_of(requirement: &Requirement, party: &Party, at: usize, whole: &[Traffic]) -> Traffic {
+    let others = whole.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, open)| open);
+    others.fold(&requirement.traffic - &party.open, |missing, open| &missing - open)
 }
 
 /// The combinations of groups that a requirement speaks of.
@@ -111,15 +153,10 @@ fn lost<'p>(
     let (whole_before, whole_after) = (by_word(&before), by_word(&after));
     let (mut missing, mut names) = (Traffic::default(), Vec::new());
     for (at, (word, (before, after))) in words.iter().zip(before.iter().zip(&after)).enumerate() {
-        // What another word of the requirement allows is met that way.
-        let missing_of = |party: &Party, whole: &[Traffic]| {
-            let others = whole.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, open)| open);
-            others.fold(&requirement.traffic - &party.open, |missing, open| &missing - open)
-        };
         let mut closed_to = Vec::new();
         for after in after {
-            let fallen = missing_of(after, &whole_after);
-            let met = before.iter().filter(|party| missing_of(party, &whole_before).is_empty());
+            let fallen = missing_of(requirement, after, at, &whole_after);
+            let met = before.iter().filter(|party| missing_of(requirement, party, at, &whole_before).is_empty());
             let mut sides = met.fold(FixedBitSet::new(), |all, party| &all | &party.sides);
             sides.intersect_with(&after.sides);
             if !fallen.is_empty() && !sides.is_clear() {

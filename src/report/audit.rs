@@ -12,6 +12,7 @@ pub(crate) mod flows;
 pub mod html;
 pub mod json;
 pub mod mermaid;
+pub mod narrow;
 mod resource;
 pub mod sarif;
 

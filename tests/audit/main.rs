@@ -11,10 +11,13 @@
 mod checks;
 mod formats;
 mod hostile;
+mod hour;
 #[path = "../json_schema/mod.rs"]
 mod json_schema;
+mod narrow;
 mod page;
 mod plan;
+mod sample;
 mod schemas;
 mod shapes;
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::formats::hostile;
 use crate::json_schema::misfits;
+use crate::narrow::open_to_all;
 use crate::{answer, changed, folder, run, without};
 
 fn schema(path: &str) -> Value {
@@ -55,6 +56,8 @@ fn each_answer_fits_the_schema_that_is_printed() {
         answer(&["--from", &few]),
         answer(&["--from", &cut, "--compare", &old]),
         answer(&["--from", &hostile("schema-hostile"), "--policy", "strict"]),
+        answer(&["--from", &few, "--narrow"]),
+        answer(&["--from", &open_to_all("schema-narrow", (0, 65535)), "--narrow"]),
     ];
     for answer in answers {
         assert!(!answer["findings"].as_array().unwrap().is_empty());

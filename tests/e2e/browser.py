@@ -1,5 +1,6 @@
 """A headless Chromium, spoken to over a pair of pipes: no driver and no package is needed."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -18,17 +19,23 @@ FLAGS = [
 TOLD = {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.requestWillBeSent"}
 
 
+def _out_of_the_way(of: int) -> int:
+    """The same end of a pipe under a number that is neither 3 nor 4."""
+    moved = fcntl.fcntl(of, fcntl.F_DUPFD, 10)
+    os.close(of)
+    return moved
+
+
 class Browser:
     """One page of one browser."""
 
     def __init__(self, profile: Path, page: Path, width: int = 1280, height: int = 900) -> None:
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
+        to_read, to_write = _out_of_the_way(to_read), _out_of_the_way(to_write)
         command = [PROGRAM, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
         # Chromium reads what it is told from 3 and answers on 4.
         shell = f"exec \"$@\" 3<&{to_read} 4>&{to_write} {to_read}<&- {to_write}>&-"
-        if to_read in (3, 4) or to_write in (3, 4):
-            shell = "exec \"$@\""
         self._process = subprocess.Popen(
             ["bash", "-c", shell, "browser", *command], pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

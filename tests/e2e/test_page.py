@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from big_page import CLUSTERS, GROUPS, save
 from browser import PROGRAM, Browser
 from lambda_runtime import bootstrap
 
 ROOT = Path(__file__).parents[2]
 CLI = bootstrap().with_name("eks-sg-guard")
+AXE = ROOT / ".tools" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 SHOWN = "[...document.querySelectorAll('article')].filter((one) => one.checkVisibility()).length"
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here: the page was not looked at in a browser")
@@ -60,7 +62,7 @@ def test_links_lead_somewhere_and_every_rule_is_drawn_when_asked_for(browser: Br
     assert browser.run("document.querySelectorAll('tbody[id^=rules] tr').length") == 0
     browser.run("document.querySelector('button.rules').click()")
     assert browser.run("document.querySelectorAll('tbody[id^=rules] tr').length") == 14
-    assert browser.run("document.querySelector('button.rules').disabled")
+    assert browser.run("document.querySelector('button.rules').ariaDisabled") == "true"
 
 
 def test_boxes_and_words_of_the_picture_are_within_it_and_apart(browser: Browser) -> None:
@@ -86,6 +88,97 @@ def test_it_is_read_in_the_dark_on_a_narrow_screen_and_on_paper(browser: Browser
     browser.run("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
     printed = base64.b64decode(browser.call("Page.printToPDF")["data"])
     assert printed.startswith(b"%PDF-") and len(printed) > 10_000
+
+
+@pytest.mark.skipif(not AXE.exists(), reason=f"{AXE.relative_to(ROOT)} is not there: the page was not looked at by axe")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_axe_finds_nothing(browser: Browser, scheme: str, width: int) -> None:
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+    browser.run("document.querySelector('button.rules').click()")
+    browser.run(AXE.read_text() + "; null")
+    found = browser.run("axe.run(document, {resultTypes: ['violations']}).then((said) => said.violations)")
+    assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []
+
+
+def pressed(browser: Browser, key: str, code: int, text: str = "") -> None:
+    """As a key on a keyboard: down and up."""
+    for kind in ["keyDown", "keyUp"]:
+        typed = {"text": text} if text and kind == "keyDown" else {}
+        browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **typed)
+
+
+def test_everything_is_reached_and_used_by_keyboard(browser: Browser) -> None:
+    focused = "(document.activeElement.id || document.activeElement.className || document.activeElement.localName)"
+    reached, outlines = [], []
+    for _ in range(60):
+        pressed(browser, "Tab", 9)
+        name = browser.run(focused)
+        if name == "body" or (reached and name == reached[0]):
+            break
+        reached.append(name)
+        outlines.append(browser.run("getComputedStyle(document.activeElement).outlineStyle"))
+        if name == "summary":
+            is_open = "document.activeElement.parentElement.open"
+            before = browser.run(is_open)
+            pressed(browser, "Enter", 13, "\r")
+            assert browser.run(is_open) != before
+            pressed(browser, "Enter", 13, "\r")
+            assert browser.run(is_open) == before
+        if name == "rules":
+            pressed(browser, "Enter", 13, "\r")
+            assert browser.run("document.querySelectorAll('tbody[id^=rules] tr').length") == 14
+            assert browser.run(focused) == "rules", "whoever pressed it goes on from there"
+    controls = ["words", "verdict", "severity", "reachable", "check", "button", "summary"]
+    assert reached[: len(controls)] == controls, reached
+    assert {"figure", "table", "pre", "rules"} <= set(reached), "what scrolls, and what is to be copied"
+    assert "none" not in outlines, "where one is can be seen"
+    browser.run("document.getElementById('words').focus()")
+    for letter in "10250":
+        pressed(browser, letter, ord(letter), letter)
+    assert 0 < browser.run(SHOWN) < 9
+
+
+# What is promised of a large account, in seconds (docs/benchmarks.md). A machine of CI may be three times as slow.
+OPENS, FILTERS, SLOWER = 2.0, 0.2, 3
+
+
+@pytest.mark.heavy
+def test_a_large_account_opens_and_filters_at_once(tmp_path: Path) -> None:
+    opened, filtered, count = measured(page(tmp_path / "page.html", save(tmp_path / "account.json")), tmp_path)
+    print(f"opens in {opened:.2f} s, filters in {max(filtered):.3f} s, {count} findings")
+    assert count > CLUSTERS * GROUPS
+    assert opened < SLOWER * OPENS and max(filtered) < SLOWER * FILTERS
+
+
+def measured(page: Path, folder: Path) -> tuple[float, list[float], int]:
+    """Seconds of processor time of the page's main thread: until it is whole, and for each filter; and its findings."""
+    blank = folder / "blank.html"
+    blank.write_text("<!doctype html><title>blank</title>")
+    browser = Browser(folder / "profile", blank)
+    try:
+        browser.call("Performance.enable", timeDomain="threadTicks")
+
+        def spent() -> float:
+            metrics = browser.call("Performance.getMetrics")["metrics"]
+            return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+
+        before = spent()
+        browser.call("Page.navigate", url=page.as_uri())
+        browser.wait("document.readyState === 'complete' && document.getElementById('shown') !== null")
+        opened = spent() - before
+        count, filtered = browser.run("document.querySelectorAll('article').length"), []
+        drawn = "new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+        words = [("words", "10250"), ("words", "cluster-7 internet"), ("words", "")]
+        for field, value in [*words, ("verdict", "revoke"), ("verdict", "")]:
+            before = spent()
+            choose(browser, field, value)
+            browser.run(drawn)
+            filtered.append(spent() - before)
+        return opened, filtered, count
+    finally:
+        browser.close()
 
 
 def test_text_of_strangers_runs_nothing(tmp_path: Path) -> None:

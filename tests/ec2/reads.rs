@@ -63,7 +63,11 @@ async fn no_ids_and_texts_that_are_no_ids_are_no_call() {
 
 #[tokio::test]
 async fn two_hundred_and_fifty_groups_are_two_calls_and_an_interface_of_both_comes_once() {
-    let body = "<networkInterfaceSet><item><networkInterfaceId>eni-1</networkInterfaceId></item></networkInterfaceSet>";
+    let body = "<networkInterfaceSet><item><networkInterfaceId>eni-1</networkInterfaceId><subnetId>subnet-1</subnetId>\
+        <privateIpAddressesSet><item><privateIpAddress>10.0.0.7</privateIpAddress></item><item><association>\
+        <publicIp>203.0.113.7</publicIp></association></item></privateIpAddressesSet>\
+        <ipv6AddressesSet><item><ipv6Address>2001:db8::7</ipv6Address></item></ipv6AddressesSet>\
+        <denyAllIgwTraffic>true</denyAllIgwTraffic></item></networkInterfaceSet>";
     let rules = [200, 50].map(|values| {
         mock!(Client::describe_network_interfaces)
             .match_requests(move |request| request.filters()[0].values().len() == values)
@@ -138,6 +142,10 @@ async fn interfaces_say_who_owns_and_requested_them() {
         requester_managed: true,
         instance: None,
         instance_owner: Some("999988887777".to_owned()),
+        subnet: "subnet-1".to_owned(),
+        public_v4: Some("203.0.113.7".to_owned()),
+        v6: Some("2001:db8::7".to_owned()),
+        denies_gateways: true,
         tags: [("k".to_owned(), "v".to_owned())].into(),
     };
     assert_eq!(found.found[0], control_plane);

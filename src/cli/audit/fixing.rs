@@ -1,4 +1,4 @@
-//! The arguments of `audit --fix`.
+//! The arguments of `audit --fix` and `audit --narrow`.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,10 @@ pub(super) struct Fixing {
     /// Show what the guard would revoke, ask, and revoke it as the function does.
     #[arg(long, conflicts_with_all = ["from", "compare", "commands"])]
     pub(super) fix: bool,
+    /// Say who could stand in place of the world in each forbidden rule, as commands and for Terraform: whoever is proven
+    /// to be attached and to need it. Changes nothing.
+    #[arg(long, conflicts_with_all = ["fix", "commands", "permissions", "schema"])]
+    pub(super) narrow: bool,
     /// Do not ask.
     #[arg(long, requires = "fix")]
     pub(super) yes: bool,

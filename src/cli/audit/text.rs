@@ -13,7 +13,8 @@ use crate::report::audit::{Audit, AuditFinding, AuditedLocation};
 use crate::report::finding::Kind;
 use crate::report::outcome::Action;
 
-pub(super) fn written(audit: &Audit, comparison: Option<&Comparison<'_>>, style: Style) -> String {
+/// `proposals`: a text that stands behind the findings.
+pub(super) fn written(audit: &Audit, comparison: Option<&Comparison<'_>>, proposals: &str, style: Style) -> String {
     let totals = audit.totals();
     let line = totals.to_string();
     let mut out = if totals.would_revoke > 0 { style.bad(&line) } else { style.bold(&line) } + "\n";
@@ -31,6 +32,7 @@ pub(super) fn written(audit: &Audit, comparison: Option<&Comparison<'_>>, style:
     for location in &audit.locations {
         in_location(location, style, &mut out);
     }
+    out.push_str(proposals);
     if !audit.warnings.is_empty() {
         out.push_str("\nWhat to know\n");
         for warning in &audit.warnings {
@@ -126,7 +128,7 @@ fn one(found: &AuditFinding, style: Style, out: &mut String) {
 const MAX_LEN: usize = 600;
 
 /// Sentences of ours with words of others: longer than a name, and as harmless.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let line = text.replace(['\n', '\r', '\t'], " ");
     crate::model::text::cut(&crate::model::text::lines(&line, false), MAX_LEN)
 }

@@ -1,6 +1,11 @@
+use jiff::Timestamp;
+
 use super::*;
-use crate::model::member::Member;
-use crate::model::rule::Peer;
+use crate::cluster::register::Register;
+use crate::model::facts::{Instance, Interface, Tags};
+use crate::model::group::ConfiguredGroup;
+use crate::model::member::{Member, Members};
+use crate::model::rule::{Peer, Rule};
 
 const GROUP: &str = "sg-0aa";
 

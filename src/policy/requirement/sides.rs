@@ -115,6 +115,16 @@ impl<'t> Word<'t> {
         parts.into_iter().filter(|(sides, _)| !sides.is_clear()).map(party).collect()
     }
 
+    /// The groups of each of these sides; none where it is addresses.
+    pub(super) fn groups(&self, some: &FixedBitSet) -> Vec<GroupSet> {
+        let of = |side: &Side<'_>| match side {
+            Side::Nodes(groups) | Side::ControlPlane(groups) => (*groups).clone(),
+            Side::Group(id) => GroupSet::from([(*id).to_owned()]),
+            Side::Named(_) => GroupSet::new(),
+        };
+        some.ones().filter_map(|at| self.sides.get(at)).map(of).collect()
+    }
+
     /// The first of these sides, each with the family by which it is not reached where it is by the other.
     pub(super) fn listed<'s>(&self, some: impl Iterator<Item = (&'s FixedBitSet, Option<&'static str>)>) -> String {
         let each = some.flat_map(|(sides, family)| sides.ones().take(MAX_NAMED).map(move |at| (at, family)));

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::resource::{self, Resource};
 use super::{Audit, AuditFinding};
 use crate::model::ids::{is_account, is_region, partition_of};
-use crate::model::text::{fit, lines};
+use crate::model::text::{count, fit, lines};
 use crate::policy::model::{Severity, Verdict};
+use crate::report::notice::redo::in_region;
 
 /// Findings of one call.
 const MAX_FINDINGS: usize = 100;
@@ -23,6 +24,9 @@ const MAX_TITLE: usize = 256;
 const MAX_DESCRIPTION: usize = 1_024;
 const MAX_RECOMMENDATION: usize = 512;
 const MAX_FIELD: usize = 1_024;
+/// What the file is called in the commands, and how many of these are written out.
+const SAVED_AS: &str = "batches.json";
+const MAX_IMPORTS: usize = 10;
 /// What it is in the taxonomy of types.
 const TYPE: &str = "Software and Configuration Checks/AWS Security Best Practices/Network Reachability";
 
@@ -42,6 +46,24 @@ pub fn written(audit: &Audit) -> (Vec<Value>, usize) {
         batches.extend(location.findings.chunks(MAX_FINDINGS).map(batch));
     }
     (batches, left_out)
+}
+
+/// How each batch is imported, once all of them are saved in one file.
+pub fn imports(batches: &[Value]) -> Vec<String> {
+    let command = |(at, batch): (usize, &Value)| {
+        let findings = batch.pointer("/Findings").and_then(Value::as_array).map(Vec::len).unwrap_or_default();
+        let region = batch.pointer("/Findings/0/Region").and_then(Value::as_str).unwrap_or_default();
+        let how =
+            format!("aws securityhub batch-import-findings{} --cli-input-json file://batch.json", in_region(region));
+        format!("{}: jq '.[{at}]' {SAVED_AS} >batch.json && {how}", count(findings, "finding"))
+    };
+    let mut lines = vec![format!("saved as {SAVED_AS}, this is imported by:")];
+    lines.extend(batches.iter().enumerate().take(MAX_IMPORTS).map(command));
+    let rest = batches.len().saturating_sub(MAX_IMPORTS);
+    if rest > 0 {
+        lines.push(format!("and so on to '.[{}]', each in the region that it names", batches.len() - 1));
+    }
+    if batches.is_empty() { Vec::new() } else { lines }
 }
 
 fn finding(audit: &Audit, found: &AuditFinding) -> Value {

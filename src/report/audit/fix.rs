@@ -25,7 +25,7 @@ pub(super) fn fix(
             let name = clusters.first().filter(|_| clusters.len() == 1)?;
             Some(format!(
                 "aws eks update-cluster-config{} --name {} --resources-vpc-config publicAccessCidrs=YOUR_NETWORKS",
-                region(location),
+                redo::in_region(&location.region),
                 redo::word(name)
             ))
         }
@@ -47,15 +47,11 @@ fn revoke(location: &Location, group: &str, rule: &Rule) -> String {
         format!("--security-group-rule-ids {}", redo::word(&rule.id))
     };
     let way = rule.direction.word();
-    format!("aws ec2 revoke-security-group-{way}{} --group-id {} {which}", region(location), redo::word(group))
-}
-
-fn region(location: &Location) -> String {
-    if crate::model::ids::is_region(&location.region) {
-        format!(" --region {}", location.region)
-    } else {
-        String::new()
-    }
+    format!(
+        "aws ec2 revoke-security-group-{way}{} --group-id {} {which}",
+        redo::in_region(&location.region),
+        redo::word(group)
+    )
 }
 
 #[cfg(test)]

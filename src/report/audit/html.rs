@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use self::picture::{Drawing, draw};
 use super::flows::{Picture, pictures};
+use super::narrow::{NOT_KNOWN, Narrowing, Opening};
 use super::{Audit, AuditFinding, AuditedGroup, AuditedLocation, MissingInput, Totals};
 use crate::model::text::{cut, lines, plain};
 use crate::policy::model::Severity;
@@ -40,6 +41,8 @@ struct Page<'a> {
     totals: Totals,
     findings: usize,
     sections: Vec<Section>,
+    narrowed: Vec<Proposal>,
+    not_known: &'static str,
     warnings: Vec<String>,
     missing: &'a [MissingInput],
     /// JSON that cannot end the element that it stands in.
@@ -88,11 +91,21 @@ struct Card {
     controls: String,
 }
 
-/// The page.
+/// What could stand in place of the forbidden rules of a group.
+struct Proposal {
+    group: String,
+    close: Vec<String>,
+    open: Vec<String>,
+    commands: Vec<String>,
+    terraform: String,
+    notes: Vec<String>,
+}
+
+/// The page, with proposals or without.
 ///
 /// # Errors
 /// None that a text in memory has.
-pub fn written(audit: &Audit) -> Result<String, askama::Error> {
+pub fn written(audit: &Audit, narrowed: &[Narrowing]) -> Result<String, askama::Error> {
     let mut sections = Vec::new();
     let mut rules = Vec::new();
     let mut reasons: BTreeMap<String, String> = BTreeMap::new();
@@ -131,6 +144,8 @@ pub fn written(audit: &Audit) -> Result<String, askama::Error> {
         totals: audit.totals(),
         findings: audit.findings().count(),
         sections,
+        not_known: NOT_KNOWN,
+        narrowed: narrowed.iter().map(proposal).collect(),
         warnings: audit.warnings.iter().map(|warning| shown(warning)).collect(),
         missing: &audit.missing,
         island: in_element(&island),
@@ -230,6 +245,25 @@ fn card(found: &AuditFinding) -> Card {
     }
 }
 
+fn proposal(narrowing: &Narrowing) -> Proposal {
+    let Narrowing { clusters, group, close, open, commands, terraform, notes, .. } = narrowing;
+    let name = group.name.as_deref().map(plain).unwrap_or_default();
+    let clusters: Vec<String> = clusters.iter().map(|name| plain(name)).collect();
+    let opened = |opening: &Opening| {
+        let name = opening.name.as_deref().map(plain).filter(|name| !name.is_empty());
+        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        format!("{}{name}: {}", shown(&rule_in_words(&opening.rule)), shown(&opening.reason))
+    };
+    Proposal {
+        group: format!("{} {name} of {}", plain(&group.id), clusters.join(", ")),
+        close: close.iter().map(|rule| shown(&rule_in_words(rule))).collect(),
+        open: open.iter().map(opened).collect(),
+        commands: commands.iter().map(|command| lines(command, false)).collect(),
+        terraform: terraform.as_deref().map(|text| lines(text, false)).unwrap_or_default(),
+        notes: notes.iter().map(|note| shown(note)).collect(),
+    }
+}
+
 /// Each rule of a group: the group, the rule, the verdict, and what decided each portion.
 fn of_group(audited: &AuditedGroup, reasons: &mut BTreeMap<String, String>) -> Vec<Value> {
     let group = &audited.group;
@@ -258,3 +292,6 @@ fn of_group(audited: &AuditedGroup, reasons: &mut BTreeMap<String, String>) -> V
 fn shown(text: &str) -> String {
     cut(&lines(text, false).replace(['\n', '\t'], " "), MAX_LEN)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::compare::Comparison;
+use super::narrow::Narrowing;
 use super::{Audit, AuditFinding, MissingInput, Totals};
 
 /// The JSON Schema of the whole answer.
@@ -34,6 +35,8 @@ pub struct Report<'a> {
     warnings: &'a [String],
     /// What changed since the audit that was named with `--compare`; null without.
     compared: Option<&'a Comparison<'a>>,
+    /// What could stand in place of forbidden rules for addresses, group by group; null without `--narrow`.
+    narrowed: Option<&'a [Narrowing]>,
 }
 
 /// An account and a region.
@@ -51,8 +54,8 @@ struct LocationCount<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Of an audit, compared with an older one or not.
-    pub fn of(audit: &'a Audit, compared: Option<&'a Comparison<'a>>) -> Self {
+    /// Of an audit, compared with an older one or not, with proposals or not.
+    pub fn of(audit: &'a Audit, compared: Option<&'a Comparison<'a>>, narrowed: Option<&'a [Narrowing]>) -> Self {
         let locations = audit.locations.iter().map(|found| LocationCount {
             account: &found.location.account,
             region: &found.location.region,
@@ -69,6 +72,7 @@ impl<'a> Report<'a> {
             missing: &audit.missing,
             warnings: &audit.warnings,
             compared,
+            narrowed,
         }
     }
 }

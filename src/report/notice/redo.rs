@@ -13,6 +13,7 @@ use super::exposure::short;
 use super::headline::without_id;
 use super::situation::{Situation, Topic};
 use crate::event::Actor;
+use crate::model::ids::is_region;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::is_harmless;
 use crate::policy::fill_in;
@@ -33,7 +34,7 @@ const NARROW: [u8; 2] = [24, 56];
 /// What stands behind each command that opens something.
 const TRY: &str = "--dry-run";
 /// How a title says so.
-const TAKE_OFF: &str = "(take `--dry-run` off to do it):";
+pub(crate) const TAKE_OFF: &str = "(take `--dry-run` off to do it):";
 
 /// The exception for the worst rule that should go or went, and what opens again what was closed: last in a notice.
 pub(super) fn code(topics: &[Topic<'_>], now: Timestamp) -> Vec<Code> {
@@ -216,8 +217,8 @@ fn modify(region: &str, group: &str, rule: &Rule) -> String {
     body.extend(rule.description.as_ref().map(|text| ("Description".to_owned(), text.clone().into())));
     let update = json!([{"SecurityGroupRuleId": rule.id, "SecurityGroupRule": body}]);
     format!(
-        "aws ec2 modify-security-group-rules --region {} --group-id {} --security-group-rules {} {TRY}",
-        word(region),
+        "aws ec2 modify-security-group-rules{} --group-id {} --security-group-rules {} {TRY}",
+        in_region(region),
         word(group),
         quoted(&update)
     )
@@ -241,12 +242,12 @@ pub(crate) fn permission(rule: &Rule) -> Value {
 }
 
 /// The command that opens new rules like these, of one direction. Tags are written where they are those of one rule.
-fn authorize(region: &str, group: &str, rules: &[Rule]) -> String {
+pub(crate) fn authorize(region: &str, group: &str, rules: &[Rule]) -> String {
     let way = rules.first().map_or("ingress", |rule| rule.direction.word());
     let permissions: Vec<Value> = rules.iter().map(permission).collect();
     let mut command = format!(
-        "aws ec2 authorize-security-group-{way} --region {} --group-id {} --ip-permissions {}",
-        word(region),
+        "aws ec2 authorize-security-group-{way}{} --group-id {} --ip-permissions {}",
+        in_region(region),
         word(group),
         quoted(&json!(permissions))
     );
@@ -262,6 +263,11 @@ fn authorize(region: &str, group: &str, rules: &[Rule]) -> String {
 
 fn tag((key, value): (&String, &String)) -> Value {
     json!({"Key": key, "Value": value})
+}
+
+/// Where a command is meant; whoever runs it has to say where nothing else does.
+pub(crate) fn in_region(region: &str) -> String {
+    if is_region(region) { format!(" --region {region}") } else { String::new() }
 }
 
 /// A word that a shell takes as it is; anything else is quoted.

@@ -73,8 +73,9 @@
         }
       }
       drawn = Math.min(drawn + STEP, rules.length);
+      // Not disabled: whoever pressed it by keyboard would have to begin anew at the top.
       button.textContent = drawn < rules.length ? `Show more (${drawn} of ${rules.length})` : `${rules.length} rules`;
-      button.disabled = drawn >= rules.length;
+      button.ariaDisabled = String(drawn >= rules.length);
     });
   }
 })();

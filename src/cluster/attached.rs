@@ -1,14 +1,66 @@
-//! What the interfaces and instances that a group is attached to say of it, cluster by cluster.
+//! A group with everything that may show what it is, and what its interfaces and instances say of it, cluster by cluster.
 //!
 //! Each attachment is shown to those clusters alone that it names, so a group on thousands of nodes of hundreds of clusters
 //! costs no more than its attachments. Must not: weigh clusters against each other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Facts, Known, Rank, is_control_plane, is_load_balancer, is_node_by_aws, is_node_by_tag, is_tagged};
-use crate::model::facts::{Cluster, Instance, Interface};
-use crate::model::group::{Evidence, Role};
-use crate::model::rule::{Direction, Peer};
+use jiff::Timestamp;
+
+use crate::cluster::marks::{is_control_plane, is_load_balancer, is_node_by_aws, is_node_by_tag, is_tagged};
+use crate::cluster::register::Register;
+use crate::model::facts::{Cluster, GroupFacts, Instance, Interface};
+use crate::model::group::{ConfiguredGroup, Evidence, Role};
+use crate::model::member::Members;
+use crate::model::rule::{Direction, Peer, Rule};
+
+/// A group with everything that may show its roles.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The account whose clusters these are.
+    pub account: &'a str,
+    /// The clusters that may be meant.
+    pub clusters: &'a Register<'a>,
+    /// The `groups` entries of the policy.
+    pub configured: &'a [ConfiguredGroup],
+    /// The group.
+    pub group: &'a GroupFacts,
+    /// Its rules.
+    pub rules: &'a [&'a Rule],
+    /// Groups with an ingress rule that names it.
+    pub let_in_by: &'a BTreeSet<String>,
+    /// Groups that an instance proves to be a cluster's, with the names of these clusters.
+    pub proven: &'a Proven<'a>,
+    /// The interfaces that it is attached to.
+    pub interfaces: &'a [&'a Interface],
+    /// Whether it is attached to no other interface.
+    pub is_complete: bool,
+    /// Instances that it is attached to.
+    pub instances: &'a [&'a Instance],
+    /// What the state says that it was within a day.
+    pub recalled: &'a Members,
+    /// Of this look.
+    pub now: Timestamp,
+}
+
+/// Groups that an instance proves to be a cluster's, with the names of these clusters.
+pub type Proven<'a> = HashMap<&'a str, BTreeSet<&'a str>>;
+
+/// How much counts that a group is a cluster's. Only the clusters of the best rank count for a group: an ordinary tag
+/// must not add a second one whose mode, exceptions and controllers would then hold here too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Ordinary tags alone, which anybody with `ec2:CreateTags` can write. Reported, never revoked.
+    #[default]
+    Claimed,
+    /// Ordinary tags on something of the cluster's VPC that shares an interface with, lets in or is let in by a group of the
+    /// cluster; or it was found to be so a moment ago.
+    Corroborated,
+    /// What only EKS or AWS can say, or the policy does.
+    Proven,
+}
+
+pub(super) type Known = (Role, Evidence, Rank);
 
 /// What a group is attached to that may be of one cluster.
 #[derive(Default)]
@@ -60,7 +112,7 @@ impl Attached<'_> {
 
 /// The names of the clusters that something connects the group with: it shares an interface with a group of theirs, lets one
 /// in, or is let in by one. Every node lets its control plane in, and what serves pods lets in the nodes or the control
-/// plane, or is let in by them. Whoever rewrites the rules of the one need not be able to rewrite those of the other. Letting
+/// plane, or is let in by them. Whoever rewrites the rules of the one may not be able to rewrite those of the other. Letting
 /// traffic out to the control plane proves nothing: a bastion does that too.
 pub(super) fn connected(facts: Facts<'_>) -> BTreeSet<&str> {
     let beside = facts.interfaces.iter().flat_map(|interface| &interface.groups);
