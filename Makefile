@@ -22,6 +22,7 @@ CARGO_LAMBDA := .tools/lambda/.installed-requirements
 BENCH := .tools/bench/.installed-requirements
 AXE := .tools/axe/.installed-package-lock
 LINT := .tools/lint/.installed-requirements
+PROVE := .tools/prove/.installed-requirements
 DEPLOY := .tools/sam/bin/python -m deploy
 
 # What is packed and deployed.
@@ -29,8 +30,8 @@ STACK ?= eks-sg-guard
 ARCH ?= arm64
 
 .PHONY: help cli programs build test test-heavy test-core bench bench-judge calls slow soak apply demo check fmt fmt-check lint lint-core \
-	template-lint deny advisories release venv clean package deploy stop start status logs redrive remove \
-	demo-deployed deploy-lint
+	template-lint deny advisories release venv clean package prove module deploy stop start status logs redrive remove \
+	demo-deployed live-check deploy-lint
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -130,6 +131,13 @@ release: ## Optimised programs for this machine, in target/release (to deploy: m
 package: $(SAM) $(CARGO_LAMBDA) ## The program for Lambda with its templates, in dist/ARCH (ARCH=arm64 or x86_64); many minutes
 	PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" $(DEPLOY) package $(ARCH)
 
+module: $(SAM) ## The parameters and outputs of the Terraform module anew, out of template.yaml
+	.tools/sam/bin/python -m deploy.module template.yaml deploy/terraform/interface.tf.json
+
+# The package of this machine's processor, whose programs run here as Lambda would run them.
+prove: venv $(SAM) $(PROVE) ## The package deployed, operated and removed on an emulated AWS that wires; after make package
+	.venv/bin/python -m pytest tests/e2e/test_proof.py -m proof
+
 deploy: $(SAM) ## Deploy the package of ARCH as STACK; SET="NAME=VALUE …" sets parameters
 	$(DEPLOY) deploy --stack $(STACK) --arch $(ARCH) --set $(SET)
 
@@ -153,6 +161,9 @@ remove: $(SAM) ## Delete STACK; its table and its log stay
 
 demo-deployed: $(SAM) ## The deployed guard at work: first VPC=vpc-… CLUSTER=NAME, then GROUP=sg-…
 	$(DEPLOY) demo --stack $(STACK) $(if $(GROUP),--group $(GROUP)) $(if $(VPC),--vpc $(VPC)) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+live-check: $(SAM) ## STACK in your own sandbox account: what no emulator can show, looked at and written down
+	$(DEPLOY) live --stack $(STACK)
 
 venv: $(VENV) ## Python tools for tests and demo, in .venv
 

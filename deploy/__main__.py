@@ -6,14 +6,14 @@ import argparse
 import subprocess
 import sys
 
-from . import aws, demo, deploy, mode, package, redrive, remove, status
+from . import aws, demo, deploy, live, mode, package, redrive, remove, status
 
 
 def parser() -> argparse.ArgumentParser:
     commands = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
     each = commands.add_subparsers(dest="command", required=True)
     each.add_parser("package").add_argument("arch")
-    for name in ("deploy", "stop", "start", "status", "logs", "redrive", "remove", "demo"):
+    for name in ("deploy", "stop", "start", "status", "logs", "redrive", "remove", "demo", "live"):
         made = each.add_parser(name)
         made.add_argument("--stack", required=True)
         match name:
@@ -65,6 +65,8 @@ def run(given: argparse.Namespace, client: aws.Clients | None = None) -> int:
             return 1 if redrive.redrive(stack, print, given.url).failures else 0
         case "remove":
             remove.remove(stack, print, input)
+        case "live":
+            live.live_check(live.Walk(stack, aws.clients(tls=False), print, input), package.ROOT)
         case "demo" if given.group:
             return 0 if demo.play(stack, print, given.group) else 1
         case "demo" if given.vpc and given.cluster:

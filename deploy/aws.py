@@ -18,9 +18,9 @@ class Refusal(Exception):
     """Why nothing was done, and what to do instead: a person reads it."""
 
 
-def clients(region: str | None = None) -> Clients:
+def clients(region: str | None = None, tls: bool = True) -> Clients:
     """Of the account and region that boto3's usual variables, files and profiles name. A call of the function is made once
-    and waited for, however long it may run."""
+    and waited for, however long it may run. Without TLS: to see that it is refused."""
     import boto3
     from botocore.config import Config
 
@@ -28,7 +28,7 @@ def clients(region: str | None = None) -> Clients:
     if session.region_name is None:
         raise Refusal("no region: set AWS_REGION")
     patient = Config(read_timeout=120, retries={"total_max_attempts": 1})
-    return lambda service: session.client(service, config=patient if service == "lambda" else None)
+    return lambda service: session.client(service, use_ssl=tls, config=patient if service == "lambda" else None)
 
 
 def code(error: Exception) -> str:

@@ -25,6 +25,8 @@ def deploy(stack: Stack, arch: str, given: dict[str, str], say: Say, client: Cli
     folder = package.check_package(package.arch_of(arch))
     account.check(client, given, say)
     known = is_configured(stack.name)
+    if not CONFIG.exists():
+        CONFIG.write_text("version = 0.1\n", encoding="utf-8")  # SAM takes no file by name that is not there
     # What was answered once stays.
     proposed = {} if known else account.propose(client, given, say)
     subprocess.run(command(stack.name, folder, arch, proposed | given, known), check=True, cwd=package.ROOT)

@@ -2,7 +2,7 @@
 
     .tools/sam/bin/python -m deploy.expand TEMPLATE OUTPUT
 
-The program's place is a parameter pair of its own, since only SAM uploads files by itself.
+The program's place is parameters of its own, since only SAM uploads files by itself.
 """
 
 from __future__ import annotations
@@ -15,8 +15,16 @@ from typing import Any
 
 PLACE = {
     "CodeBucket": {"Type": "String", "Description": "Bucket of this region that holds bootstrap.zip."},
-    "CodeKey": {"Type": "String", "Description": "Key of bootstrap.zip in CodeBucket."},
+    "CodeBucketByRegion": {
+        "Type": "String",
+        "Default": "false",
+        "AllowedValues": ["true", "false"],
+        "Description": "\"true\": the bucket's name is CodeBucket, a hyphen and the region (such as guard-eu-west-1), so that a"
+        " StackSet takes the same parameters in every region.",
+    },
+    "CodeKey": {"Type": "String", "Description": "Key of bootstrap.zip in the bucket."},
 }
+BY_REGION = {"Fn::Sub": "${CodeBucket}-${AWS::Region}"}
 
 
 def expand(text: str) -> dict[str, Any]:
@@ -34,9 +42,15 @@ def expand(text: str) -> dict[str, Any]:
         def load(self) -> dict[str, str]:
             return {}
 
-    expanded = transform(template, {}, NoManagedPolicies())
+    return placed(transform(template, {}, NoManagedPolicies()))
+
+
+def placed(expanded: dict[str, Any]) -> dict[str, Any]:
+    """With parameters for where its program is."""
+    bucket = {"Fn::If": ["CodeIsByRegion", BY_REGION, {"Ref": "CodeBucket"}]}
     function = expanded["Resources"]["GuardFunction"]["Properties"]
-    function["Code"] = {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}
+    function["Code"] = {"S3Bucket": bucket, "S3Key": {"Ref": "CodeKey"}}
+    expanded["Conditions"]["CodeIsByRegion"] = {"Fn::Equals": [{"Ref": "CodeBucketByRegion"}, "true"]}
     expanded["Parameters"] = {**PLACE, **expanded["Parameters"]}
     return expanded
 

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import uuid
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import module
 from .aws import Refusal, Say
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
+BUILT = ROOT / "target/lambda"
 FEATURES = ["--no-default-features", "--features", "aws"]
 GLIBC = (2, 34)  # what provided.al2023 has
 LARGEST = 8 << 20
-ZIP, TEMPLATE, MEMBER, EXPANDED, SBOM, SUMS = (
-    "bootstrap.zip", "template.yaml", "member.yaml", "template.expanded.json", "sbom.cdx.json", "SHA256SUMS",
+ZIP, TEMPLATE, MEMBER, EXPANDED, MODULE, SBOM, SUMS = (
+    "bootstrap.zip", "template.yaml", "member.yaml", "template.expanded.json", "terraform", "sbom.cdx.json", "SHA256SUMS",
 )  # fmt: skip
 
 
@@ -66,11 +71,19 @@ def check_target(arch: Arch, sysroot: Path) -> None:
         )
 
 
-def build_command(arch: Arch) -> list[str]:
-    """With zig as linker, for the oldest C library that Lambda's runtime has."""
-    glibc = ".".join(map(str, GLIBC))
-    target = f"{arch.target}.{glibc}"
-    return ["cargo", "lambda", "build", "--release", "--locked", "--bin", "bootstrap", *FEATURES, "--target", target]
+def build_command(arch: Arch, cargo_home: Path) -> list[str]:
+    """With zig as linker, for the oldest C library that Lambda's runtime has; cargo-lambda takes it by itself only for other
+    processors than this machine's. Where it is built must not be seen in the program."""
+    target = f"{arch.target}.{'.'.join(map(str, GLIBC))}"
+    places = [f"--remap-path-prefix={place}={name}" for place, name in ((cargo_home, "cargo"), (ROOT, "eks-sg-guard"))]
+    command = ["cargo", "lambda", "build", "--release", "--locked", "--bin", "bootstrap", *FEATURES]
+    command += ["--compiler", "cargo-zigbuild", "--lambda-dir", str(BUILT), "--config"]
+    return [*command, f"build.rustflags={json.dumps(places)}", "--target", target]
+
+
+def build_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Flags of the shell would take the place of those of the command."""
+    return {name: value for name, value in given.items() if name not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")}
 
 
 # ---------------------------------------------------------------- what was built
@@ -162,8 +175,9 @@ def sbom(tree: str, arch: Arch) -> dict[str, object]:
 
 def checksums(folder: Path) -> str:
     """As `sha256sum --check` reads them."""
-    files = sorted(each for each in folder.iterdir() if each.is_file() and each.name != SUMS)
-    return "".join(f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in files)
+    files = sorted(each for each in folder.rglob("*") if each.is_file() and each != folder / SUMS)
+    named = ((hashlib.sha256(each.read_bytes()).hexdigest(), each.relative_to(folder).as_posix()) for each in files)
+    return "".join(f"{digest}  {name}\n" for digest, name in named)
 
 
 def check_package(arch: Arch) -> Path:
@@ -189,27 +203,37 @@ def package(name: str, say: Say) -> None:
     sysroot = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True, cwd=ROOT).stdout
     check_target(arch, Path(sysroot.strip()))
     say(f"Building for {arch.name}; the first time this takes many minutes.")
-    subprocess.run(build_command(arch), check=True, cwd=ROOT)
+    cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    subprocess.run(build_command(arch, cargo_home), check=True, cwd=ROOT, env=build_environment(os.environ))
     tree = ["cargo", "tree", "--locked", "--edges", "normal", "--prefix", "none", *FEATURES, "--target", arch.target]
     crates = subprocess.run(tree, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    folder = write(arch, (ROOT / "target/lambda/bootstrap/bootstrap").read_bytes(), crates)
+    folder = write(arch, (BUILT / "bootstrap/bootstrap").read_bytes(), crates)
     expand = [ROOT / ".tools/sam/bin/python", "-m", "deploy.expand", folder / TEMPLATE, folder / EXPANDED]
     subprocess.run(expand, check=True, cwd=ROOT)
-    (folder / SUMS).write_text(checksums(folder), encoding="utf-8")
+    finish(folder)
     size = (folder / ZIP).stat().st_size / (1 << 20)
     say(f"{folder}: {size:.1f} MB. Deploy it with make deploy ARCH={arch.name}.")
 
 
 def write(arch: Arch, program: bytes, crates: str) -> Path:
-    """All of the package but the expanded template and the checksums."""
+    """All of the package but the expanded template and what is made of that."""
     check_program(program, arch)
-    folder = DIST / arch.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in folder.iterdir():
-        each.unlink()
-    pack(program, folder / ZIP)
+    folder, zipped = DIST / arch.name, DIST / f"{arch.name}.zip"
+    DIST.mkdir(parents=True, exist_ok=True)
+    pack(program, zipped)  # one that is refused leaves the package of before
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    zipped.replace(folder / ZIP)
     text = (ROOT / TEMPLATE).read_text(encoding="utf-8")
     (folder / TEMPLATE).write_text(template_for(arch, text), encoding="utf-8")
     (folder / MEMBER).write_text((ROOT / MEMBER).read_text(encoding="utf-8"), encoding="utf-8")
     (folder / SBOM).write_text(json.dumps(sbom(crates, arch), indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+def finish(folder: Path) -> None:
+    """The Terraform module, whose inputs are the packaged template's, and the checksums of everything."""
+    shutil.copytree(module.SOURCE, folder / MODULE)
+    template = json.loads((folder / EXPANDED).read_text(encoding="utf-8"))
+    (folder / MODULE / module.INTERFACE).write_text(module.text(template), encoding="utf-8")
+    (folder / SUMS).write_text(checksums(folder), encoding="utf-8")

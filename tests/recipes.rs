@@ -8,8 +8,10 @@ use std::fs;
 use std::path::Path;
 
 /// Where a mention says nothing: what is generated, recorded or history, and the recipes themselves.
-const LEFT_OUT: [&str; 11] = [
+const LEFT_OUT: [&str; 13] = [
     "target",
+    "dist",
+    "samconfig.toml",
     "events",
     "tests/snapshots",
     "docs/pictures",

@@ -21,6 +21,7 @@ NAME = "guard"
 # moto makes none of these.
 UNKNOWN = {
     "AWS::CloudWatch::Alarm",
+    "AWS::Events::EventBusPolicy",
     "AWS::IAM::RolePolicy",
     "AWS::Logs::MetricFilter",
     "AWS::Logs::QueryDefinition",

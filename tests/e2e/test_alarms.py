@@ -132,7 +132,8 @@ def test_queries_ask_for_what_records_have() -> None:
 
 
 def test_a_member_says_what_it_could_not_forward() -> None:
-    given = {"GuardRoleArn": "arn:aws:iam::1:role/guard", "GuardBusArn": "bus", "GuardRoleName": "member"}
+    bus = "arn:aws:events:us-east-1:777788889999:event-bus/default"
+    given = {"GuardRoleArn": "arn:aws:iam::777788889999:role/guard", "GuardBusArn": bus, "GuardRoleName": "member"}
     stack = Stack(MEMBER, **given)
     (alarm,) = alarms(stack).values()
     assert watched(alarm) == {
@@ -141,7 +142,9 @@ def test_a_member_says_what_it_could_not_forward() -> None:
         ("AWS/SQS", "NumberOfMessagesSent", "ForwardDeadLetterQueue"),
     }
     assert alarm["AlarmActions"] == [], "the console shows it"
-    assert alarms(Stack(MEMBER, AlarmTopicArn="topic", **given))["ForwardAlarm"]["AlarmActions"] == ["topic"]
+    for region, actions in (("us-east-1", 1), ("eu-west-1", 0)):  # an alarm reaches topics of its own region alone
+        topic = f"arn:aws:sns:{region}:777788889999:alarms"
+        assert alarms(Stack(MEMBER, AlarmTopicArn=topic, **given))["ForwardAlarm"]["AlarmActions"] == [topic] * actions
     (target,) = stack.properties("ForwardRule")["Targets"]
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["ForwardDeadLetterQueue", "Arn"]}}

@@ -301,6 +301,7 @@ def test_a_package_is_deployed_and_what_was_answered_once_stays(aws, ready, said
     monkeypatch.setattr(deploy, "CONFIG", tmp_path / "samconfig.toml")
     monkeypatch.setattr(deploy.subprocess, "run", lambda command, **_: told.append(command))
     deploy.deploy(stack, "arm64", {"GuardMode": "report"}, said.append, ready)
+    assert (tmp_path / "samconfig.toml").read_text() == "version = 0.1\n", "SAM refuses a file that is not there"
     (tmp_path / "samconfig.toml").write_text("[guard.deploy.parameters]\n")
     deploy.deploy(stack, "arm64", {}, said.append, ready)
     assert [("--guided" in each, "ReservedConcurrency=5" in each) for each in told] == [(True, True), (False, False)]

@@ -151,6 +151,16 @@ def test_a_new_package_replaces_the_old_one(dist: Path) -> None:
     )
 
 
+def test_a_program_that_is_refused_leaves_the_package_of_before(dist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made()
+    monkeypatch.setattr(package, "LARGEST", 10)
+    for refused in (program(), program(X86)):
+        with pytest.raises(Refusal):
+            package.write(ARM, refused, CRATES)
+    assert package.check_package(ARM) == folder
+    assert [each.name for each in dist.iterdir()] == ["arm64"]
+
+
 def test_rust_has_to_know_the_processor(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="rustup target add aarch64-unknown-linux-gnu"):
         package.check_target(ARM, tmp_path)
@@ -161,9 +171,20 @@ def test_rust_has_to_know_the_processor(tmp_path: Path) -> None:
 
 
 def test_the_program_is_built_as_it_is_locked_and_without_the_command_line() -> None:
-    command = package.build_command(ARM)
+    command = package.build_command(ARM, Path("/home/me/.cargo"))
     assert "--locked" in command and "cli" not in command
     assert command[-1] == "aarch64-unknown-linux-gnu.2.34"
+    assert command[command.index("--compiler") + 1] == "cargo-zigbuild", "or this machine's own C library is linked"
+
+
+def test_the_program_does_not_tell_where_it_was_built() -> None:
+    config = next(each for each in package.build_command(ARM, Path("/home/me/.cargo")) if each.startswith("build."))
+    assert json.loads(config.partition("=")[2]) == [
+        "--remap-path-prefix=/home/me/.cargo=cargo",
+        f"--remap-path-prefix={package.ROOT}=eks-sg-guard",
+    ]
+    given = {"PATH": "/bin", "RUSTFLAGS": "-g", "CARGO_ENCODED_RUSTFLAGS": "-g"}
+    assert package.build_environment(given) == {"PATH": "/bin"}, "flags of the environment would win"
 
 
 # ---------------------------------------------------------------- what SAM is told
@@ -195,7 +216,7 @@ def test_what_is_no_parameter_is_refused(pair: str) -> None:
         commands.parameters([pair])
 
 
-@pytest.mark.parametrize("name", ["sam", "lambda", "lint"])
+@pytest.mark.parametrize("name", ["sam", "lambda", "lint", "prove"])
 def test_tools_are_pinned_and_hashed(name: str) -> None:
     lines = (package.ROOT / f"deploy/{name}.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if line[:1].isalnum()]

@@ -15,7 +15,12 @@ LAYER = f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:policy:3"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/ours"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:ours"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
-GIVEN = {"GuardRoleArn": f"arn:aws:iam::{ACCOUNT}:role/guard", "GuardBusArn": "bus", "GuardRoleName": "member"}
+HUB = ("777788889999", "us-east-1")
+GIVEN = {
+    "GuardRoleArn": f"arn:aws:iam::{HUB[0]}:role/guard",
+    "GuardBusArn": f"arn:aws:events:{HUB[1]}:{HUB[0]}:event-bus/default",
+    "GuardRoleName": "member",
+}
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +230,56 @@ def test_the_members_alarms_reach_the_guards_topic() -> None:
 
     assert publishers() == ACCOUNT
     assert publishers(GuardAccounts="444455556666", GuardRoleName="member") == [ACCOUNT, "444455556666"]
+
+
+# ---------------------------------------------------------------- one StackSet of the members
+
+
+@pytest.fixture
+def members(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Where, of these locations, something is made by stacks of the same parameters."""
+
+    def made(resource: str, accounts: list[str], regions: list[str], **parameters: str) -> list[tuple[str, str]]:
+        found = []
+        for account in accounts:
+            for region in regions:
+                monkeypatch.setitem(PSEUDO, "AWS::AccountId", account)
+                monkeypatch.setitem(PSEUDO, "AWS::Region", region)
+                if resource in Stack(MEMBER, **GIVEN, **parameters).resources:
+                    found.append((account, region))
+        return found
+
+    return made
+
+
+@pytest.mark.parametrize("accounts", [["444455556666"], [HUB[0]], ["444455556666", "555566667777", HUB[0]]], ids=len)
+@pytest.mark.parametrize("regions", [["us-east-1"], ["eu-west-1", "us-east-1", "ap-southeast-2"]], ids=len)
+@pytest.mark.parametrize("region", ["", "eu-west-1", "none"])
+def test_the_same_parameters_make_one_role_in_each_account(
+    members: Any, accounts: list[str], regions: list[str], region: str
+) -> None:
+    of_the_role = region or HUB[1]
+    expected = [(account, of_the_role) for account in accounts if of_the_role in regions]
+    assert members("MemberRole", accounts, regions, RoleRegion=region) == expected
+
+
+@pytest.mark.parametrize(
+    "resource", ["ForwardRule", "ForwardRole", "ForwardDeadLetterQueue", "ForwardDeadLetterQueuePolicy", "ForwardAlarm"]
+)
+def test_every_location_forwards_but_the_guards_own(members: Any, resource: str) -> None:
+    accounts, regions = ["444455556666", HUB[0]], ["eu-west-1", "us-east-1"]
+    everywhere = [(account, region) for account in accounts for region in regions]
+    assert members(resource, accounts, regions) == [each for each in everywhere if each != HUB]
+
+
+@pytest.mark.parametrize("value", ["", "none", "us-east-1", "us-gov-west-1"])
+def test_a_region_of_the_role_is_taken(value: str) -> None:
+    assert re.search(read(MEMBER)["Parameters"]["RoleRegion"]["AllowedPattern"], value)
+
+
+@pytest.mark.parametrize("value", ["true", "false", "us-east", "us-east-1,eu-west-1", "US-EAST-1", "None"])
+def test_what_is_no_region_of_the_role_is_refused(value: str) -> None:
+    assert not re.search(read(MEMBER)["Parameters"]["RoleRegion"]["AllowedPattern"], value)
 
 
 # ---------------------------------------------------------------- what people read

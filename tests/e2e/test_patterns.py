@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
-from patterns import matches
 from template import MEMBER, PSEUDO, TEMPLATE, Stack, read
+
+sys.path.insert(0, str(TEMPLATE.parent))
+
+from deploy.patterns import matches  # noqa: E402
 
 ACCOUNT = PSEUDO["AWS::AccountId"]
 EVENTS = TEMPLATE.parent / "events"
@@ -266,7 +270,7 @@ def test_the_function_knows_its_own_rule_by_name() -> None:
 
 
 def test_a_member_forwards_what_the_guard_follows_at_home() -> None:
-    member = Stack(MEMBER, GuardRoleArn="a:b:c:d:e:f", GuardRoleName="member", GuardBusArn="bus")
+    member = Stack(MEMBER, GuardRoleArn="a:b:c:d:e:f", GuardRoleName="member", GuardBusArn="a:b:c:d:e:f")
     assert member.properties("ForwardRule")["EventPattern"] == GUARD_PATTERN
 
 

@@ -260,7 +260,7 @@ def test_a_member_trusts_the_guards_role_by_its_name_and_nobody_else() -> None:
         "Action": "sts:AssumeRole",
         "Condition": {"ArnEquals": {"aws:PrincipalArn": GIVEN["GuardRoleArn"]}},
     }, "by the role's id, a guard that is made anew would be locked out"
-    assert "MemberRole" not in Stack(MEMBER, MakeRole="false", **GIVEN).resources
+    assert "MemberRole" not in Stack(MEMBER, RoleRegion="none", **GIVEN).resources
 
 
 def test_a_member_forwards_to_the_guards_bus_and_nowhere_else() -> None:
@@ -316,7 +316,7 @@ def test_queues_and_topics_refuse_plain_http(path: Any) -> None:
 
 ADAPTERS = template.TEMPLATE.parent / "src/adapters"
 # Files of the command line, which works with its user's own rights.
-OF_THE_COMMAND_LINE = {"account.rs", "reopen.rs"}
+OF_THE_COMMAND_LINE = {"account.rs", "reopen.rs", "surroundings.rs"}
 # What the role needs and no adapter calls by name.
 NOT_CALLED = {
     "sts:AssumeRole": "AssumeRoleProvider does",
