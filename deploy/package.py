@@ -82,8 +82,14 @@ def build_command(arch: Arch, cargo_home: Path) -> list[str]:
 
 
 def build_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Flags of the shell would take the place of those of the command."""
-    return {name: value for name, value in given.items() if name not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")}
+    """Flags of the shell would take the place of those of the command.
+
+    AWS-LC seeds itself from the jitter of the processor, which takes 50 ms and more of the first event of each process. Told
+    not to, it takes what the kernel and the processor have, as other providers of TLS do (docs/benchmarks.md,
+    docs/decisions/0021).
+    """
+    kept = {name: value for name, value in given.items() if name not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")}
+    return kept | {"AWS_LC_SYS_NO_JITTER_ENTROPY": "1"}
 
 
 # ---------------------------------------------------------------- what was built
