@@ -2,7 +2,7 @@
 //! topology out. Pure.
 
 mod attached;
-mod marks;
+pub mod marks;
 pub mod membership;
 pub mod names;
 pub mod register;

@@ -16,7 +16,7 @@ use futures::future::{try_join, try_join3};
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
 use super::attempts::Attempts;
 use super::failure::{during, taking, unusable};
-use crate::cluster::membership::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS, cluster_tag};
+use crate::cluster::marks::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS, cluster_tag};
 use crate::model::error::CloudError;
 use crate::model::facts::{GroupFacts, Instance, Instances, Interface, Interfaces, PrefixListFacts, Rules, Selector};
 use crate::model::group::UnreadableRule;

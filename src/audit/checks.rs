@@ -13,7 +13,7 @@ use wildmatch::WildMatch;
 
 use super::saved::Kind;
 use super::saved::facts::Facts;
-use crate::cluster::membership::{AWS_CLUSTER_TAG, clusters_in_tags};
+use crate::cluster::marks::{AWS_CLUSTER_TAG, clusters_in_tags};
 use crate::model::group::{Evidence, Group, PrefixList, Role};
 use crate::model::ids::Location;
 use crate::model::rule::{Direction, Packets, Peer, Rule};

@@ -61,7 +61,8 @@ pub(super) struct Snapshot {
 /// Every mistake of the file, with its line and what to write instead.
 pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     if path.is_dir() {
-        return saved::read(path);
+        let (location, groups) = saved::read(path)?;
+        return Ok(Snapshot { account: location.account, region: location.region, groups });
     }
     let text = input::json_text(path, "snapshot")?;
     let name = input::shown(path);

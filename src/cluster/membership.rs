@@ -8,11 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::cluster::attached::{self, Balancers, Known};
 pub use crate::cluster::attached::{Facts, Proven, Rank};
-use crate::cluster::marks::is_internal_group;
-pub use crate::cluster::marks::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS};
-pub(crate) use crate::cluster::marks::{
-    INTERNAL_GROUP, cluster_tag, clusters_in_tags, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged,
-};
+use crate::cluster::marks::{AWS_CLUSTER_TAG, is_internal_group, is_tagged};
 use crate::model::facts::{Cluster, GroupFacts};
 use crate::model::group::{Evidence, Role, RoleEvidence};
 

@@ -1,7 +1,7 @@
 //! Turns findings into steps: what we intend to do, as a value. Guards and limits live here and, with the mode, change the
 //! plan and never the verdict. Must not: do any of it.
 
-use crate::cluster::membership::INTERNAL_GROUP;
+use crate::cluster::marks::INTERNAL_GROUP;
 use crate::event::{Actor, Named, NamedRule};
 use crate::guard::modes::Modes;
 use crate::guard::put_back::Former;

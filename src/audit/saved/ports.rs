@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::facts::{Facts, KnownList};
 use super::kind::Kind;
-use crate::cluster::membership::{AWS_CLUSTER_TAG, cluster_tag};
+use crate::cluster::marks::{AWS_CLUSTER_TAG, cluster_tag};
 use crate::model::error::CloudError;
 use crate::model::facts::{
     Cluster, GroupFacts, Instance, Instances, Interface, Interfaces, NodeGroup, NodeGroups, PrefixListFacts, Rules,

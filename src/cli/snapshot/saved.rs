@@ -8,27 +8,24 @@ use std::sync::Arc;
 use anyhow::bail;
 use jiff::Timestamp;
 
-use super::Snapshot;
 use crate::audit::{Scope, look};
 use crate::cli::{input, saved};
+use crate::model::group::Group;
+use crate::model::ids::Location;
 use crate::model::text::plain;
 use crate::policy::builtin;
 
-/// The groups of clusters that these answers know.
+/// The groups of clusters that these answers know, and where they are.
 ///
 /// # Errors
 /// What cannot be read; answers of several accounts or regions, which a snapshot has no room for.
-pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
+pub(super) fn read(path: &Path) -> anyhow::Result<(Location, Vec<Group>)> {
     let facts = Arc::new(saved::read(&[path.to_owned()])?);
     let audit = look(&facts, builtin::policy(builtin::DEFAULT)?, &Scope::default(), Timestamp::now())?;
     let name = input::shown(path);
     let mut locations = audit.locations.into_iter();
     match (locations.next(), locations.next()) {
-        (Some(one), None) => Ok(Snapshot {
-            account: one.location.account,
-            region: one.location.region,
-            groups: one.groups.into_iter().map(|audited| audited.group).collect(),
-        }),
+        (Some(one), None) => Ok((one.location, one.groups.into_iter().map(|audited| audited.group).collect())),
         (Some(one), Some(other)) => bail!(
             "`{name}` holds answers of {} in {} and of {} in {}; keep those of one account and region in a folder",
             plain(&one.location.account),

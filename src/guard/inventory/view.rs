@@ -7,10 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::raw::RawState;
-use crate::cluster::membership::{
-    AWS_CLUSTER_TAG, Facts, Membership, Proven, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged,
-    membership,
-};
+use crate::cluster::marks::{AWS_CLUSTER_TAG, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged};
+use crate::cluster::membership::{Facts, Membership, Proven, membership};
 use crate::cluster::register::Register;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface};
 use crate::model::group::{ConfiguredGroup, UnreadableRule};
