@@ -186,7 +186,7 @@ $(VENV): tests/requirements.txt
 $(AXE): tests/e2e/package-lock.json tests/e2e/package.json
 	@mkdir -p $(@D) && cp $^ $(@D)
 	@if ! command -v npm >/dev/null; then echo "There is no npm: the audit's page is not looked at by axe."; \
-	elif ! npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent; then \
+	elif ! timeout 120 npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent; then \
 		echo "axe-core could not be installed: the audit's page is not looked at by axe."; else touch $@; fi
 
 # Tools of their own versions, each in an environment of its own; every file is checked against its hash. All that is needed

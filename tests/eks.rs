@@ -97,6 +97,7 @@ fn prod() -> Value {
         "identity": { "oidc": { "issuer": "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE" } },
         "roleArn": "arn:aws:iam::111122223333:role/prod",
         "kubernetesNetworkConfig": { "serviceIpv6Cidr": "fd30:1c53:5f8a::/108", "ipFamily": "ipv6" },
+        "kubeApiServerConfig": { "serviceNodePortRange": { "minPort": 20000, "maxPort": 22767 } },
         "status": "ACTIVE",
         "resourcesVpcConfig": {
             "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-extra"], "clusterSecurityGroupId": "sg-cluster",
@@ -154,6 +155,7 @@ async fn a_cluster_is_read_with_its_node_groups_and_templates() {
         public_endpoint: nets(&["0.0.0.0/0"]),
         is_ipv6: true,
         is_local: false,
+        node_ports: Some((20000, 22767)),
     };
     assert_eq!(found, [expected]);
 }

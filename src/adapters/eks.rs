@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, NodeGroup, NodeGroups};
+use crate::model::group::NODE_PORTS;
 use crate::model::region::Addresses;
 use crate::ports::Eks;
 
@@ -81,6 +82,7 @@ impl Eks for Clusters {
                 .and_then(|oidc| oidc.issuer())
                 .map(str::to_owned),
             node_groups: Vec::new(),
+            node_ports: node_ports(&cluster),
         }))
     }
 
@@ -173,4 +175,11 @@ fn remote_networks(config: &RemoteNetworkConfigResponse) -> Result<Addresses, cr
     let nodes = config.remote_node_networks().iter().flat_map(RemoteNodeNetwork::cidrs);
     let pods = config.remote_pod_networks().iter().flat_map(RemotePodNetwork::cidrs);
     decode::addresses(nodes.chain(pods).map(String::as_str))
+}
+
+/// Where the cluster's `NodePorts` are; `None`: where Kubernetes has them by itself.
+fn node_ports(cluster: &aws_sdk_eks::types::Cluster) -> Option<(u16, u16)> {
+    let range = cluster.kube_api_server_config()?.service_node_port_range()?;
+    let port = |port: i32| u16::try_from(port).ok().filter(|port| *port > 0);
+    Some((port(range.min_port())?, port(range.max_port())?)).filter(|range| range.0 <= range.1 && *range != NODE_PORTS)
 }

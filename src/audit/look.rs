@@ -141,13 +141,11 @@ impl Here<'_> {
 
     fn judged(&self, judge: &Judge<'_>, snapshot: GroupSnapshot, facts: &Facts) -> AuditedGroup {
         let mut group = snapshot.group;
-        let node_ports = |name: &String| facts.node_ports.get(&(self.location.clone(), name.clone())).copied();
         // What is not there yet is attached to nothing yet.
         group.is_unattached &= !facts.planned.groups.contains(&group.id);
         for (_, peer) in group.peers.iter_mut().filter(|(id, _)| facts.planned.groups.contains(*id)) {
             peer.is_unattached = false;
         }
-        group.node_ports = group.clusters.iter().filter_map(|name| Some((name.clone(), node_ports(name)?))).collect();
         let (led, memory) = (Led::Elsewhere, &Memory::None);
         // As the guard would, were it told to close what it finds.
         let modes = Modes::new(Mode::Enforce, Mode::Enforce);

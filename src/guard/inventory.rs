@@ -206,6 +206,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, found: Membership)
         owner: facts.owner.clone(),
         remote_networks: own().fold(Addresses::default(), |all, cluster| all.with(&cluster.remote_networks)),
         cluster_role_arns: own().filter_map(|cluster| cluster.role_arn.clone()).collect(),
+        node_ports: own().filter_map(|cluster| Some((cluster.name.clone(), cluster.node_ports?))).collect(),
         identity_providers: own().filter(|_| rank == Rank::Proven).filter_map(Cluster::identity_provider).collect(),
         vpc_ranges,
         ranges_unread: !is_all,

@@ -167,6 +167,8 @@ pub struct Cluster {
     pub is_ipv6: bool,
     /// A local cluster on Outposts: EKS keeps a group of its own among the control-plane instances.
     pub is_local: bool,
+    /// First and last of its `NodePorts` (`serviceNodePortRange`), if they are elsewhere than Kubernetes has them by itself.
+    pub node_ports: Option<(u16, u16)>,
 }
 
 impl Cluster {

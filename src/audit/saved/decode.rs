@@ -185,11 +185,12 @@ pub(super) fn cluster(cluster: &shapes::Cluster) -> Result<Cluster, String> {
         is_ipv6: cluster.kubernetes_network_config.as_ref().and_then(|network| network.ip_family.as_deref())
             == Some("ipv6"),
         is_local: cluster.outpost_config.is_some(),
+        node_ports: node_ports(cluster)?,
     })
 }
 
 /// Where the cluster's `NodePorts` are; `None`: where Kubernetes has them by itself.
-pub(super) fn node_ports(cluster: &shapes::Cluster) -> Result<Option<(u16, u16)>, String> {
+fn node_ports(cluster: &shapes::Cluster) -> Result<Option<(u16, u16)>, String> {
     let range = cluster.kube_api_server_config.as_ref().and_then(|config| config.service_node_port_range.as_ref());
     let Some(shapes::PortRange { min_port, max_port }) = range else { return Ok(None) };
     let port = |port: Option<i64>| port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);

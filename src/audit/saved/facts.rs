@@ -55,8 +55,6 @@ pub struct Facts {
     pub(crate) clusters: Vec<(Location, Cluster)>,
     /// By location and name, the position of the cluster.
     pub(crate) clusters_at: BTreeMap<Location, BTreeMap<String, usize>>,
-    /// Where `NodePorts` are in clusters that moved them.
-    pub(crate) node_ports: BTreeMap<(Location, String), (u16, u16)>,
     /// Clusters of which nothing was saved but what names them.
     pub(crate) undescribed: BTreeSet<String>,
     /// Launch templates of node groups that were not saved: what names each, and the group.
@@ -216,8 +214,6 @@ impl Facts {
         for cluster in &saved.clusters {
             let mut cluster = cluster.clone();
             let location = place.of_cluster(&cluster);
-            let moved = saved.node_ports.get(&(cluster.name.clone(), cluster.arn.clone()));
-            self.node_ports.extend(moved.map(|range| ((location.clone(), cluster.name.clone()), *range)));
             let is_its = |nodes: &&SavedNodes| {
                 let arn = nodes.arn.as_deref().and_then(Arn::parse);
                 arn.is_none_or(|arn| cluster.arn.is_none() || Location::new(arn.account, arn.region) == location)

@@ -87,8 +87,6 @@ pub struct Saved {
     pub(super) associations: BTreeMap<String, BTreeSet<String>>,
     pub(super) templates: Vec<Template>,
     pub(super) clusters: Vec<Cluster>,
-    /// Where `NodePorts` are in clusters that moved them, by name and ARN.
-    pub(super) node_ports: BTreeMap<(String, Option<String>), (u16, u16)>,
     pub(super) nodes: Vec<SavedNodes>,
     pub(super) trails: SavedTrails,
     pub(super) network: SavedNetwork,

@@ -283,7 +283,6 @@ fn template(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
 fn cluster(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let shape: shapes::Cluster = read(item.json)?;
     let cluster = decode::cluster(&shape)?;
-    let node_ports = decode::node_ports(&shape)?;
     if cluster.name.is_empty() {
         return Err("the cluster has no `name`".to_owned());
     }
@@ -294,16 +293,10 @@ fn cluster(saved: &mut Saved, item: &Item<'_>) -> Result<(), String> {
     let arn = cluster.arn.as_deref().and_then(Arn::parse);
     let account = arn.map(|arn| arn.account.to_owned());
     seen(saved, &cluster.vpc, "", account.as_ref(), region_of(cluster.arn.as_deref()).as_ref());
-    let key = (cluster.name.clone(), cluster.arn.clone());
     match saved.clusters.iter().find(|known| known.name == cluster.name && known.arn == cluster.arn) {
-        Some(known) if *known != cluster || saved.node_ports.get(&key).copied() != node_ports => {
-            saved.differs(Kind::Cluster, &cluster.name);
-        }
+        Some(known) if *known != cluster => saved.differs(Kind::Cluster, &cluster.name),
         Some(_) => {}
-        None => {
-            saved.node_ports.extend(node_ports.map(|range| (key, range)));
-            saved.clusters.push(cluster);
-        }
+        None => saved.clusters.push(cluster),
     }
     Ok(())
 }
