@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 import facts
-from account import ACCOUNT, ATTACHMENTS, GROUP_TAGS, NAMES, TABLE, VPC, Account, Rule
+from canned import ACCOUNT, ATTACHMENTS, GROUP_TAGS, NAMES, TABLE, VPC, Account, Rule
 from facts import Fields
 from wire import Asked, Reply
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from account import PEOPLE  # noqa: E402
+from canned import PEOPLE  # noqa: E402
 from cloud import Cloud  # noqa: E402
 from machine import ROOT, Others, machine, package, versions  # noqa: E402
 from measure import GUARD_SETTINGS, LATE, NEAR, SERIES_SECONDS, Run, Size, look, quiet, run  # noqa: E402

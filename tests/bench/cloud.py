@@ -4,7 +4,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from account import REGION, Account
+from canned import REGION, Account
 from answers import SERVICES, Answers
 from wire import Asked, Listener, Reply, authority
 

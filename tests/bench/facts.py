@@ -5,7 +5,7 @@ Owns: the names of fields. Must not know what was asked.
 
 from typing import Any
 
-from account import (
+from canned import (
     ACCOUNT, CLUSTER, CONTROL_PLANE, NAMES, NODE_GROUP, NODES, RANGE, REGION, SCALING, SUBNETS, TEMPLATE, VPC, Attachment,
     Rule,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from account import NODES, PEOPLE, RECORDS, TABLE
+from canned import NODES, PEOPLE, RECORDS, TABLE
 from answers import calls
 from cloud import Cloud
 from openings import Opening

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from account import ACCOUNT, EVERYWHERE, NODES, REGION, Rule
+from canned import ACCOUNT, EVERYWHERE, NODES, REGION, Rule
 
 PORT = 10250
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from account import ACCOUNT, REGION
+from canned import ACCOUNT, REGION
 from wire import Asked, Listener, Reply
 
 ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:bench"
