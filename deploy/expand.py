@@ -19,8 +19,8 @@ PLACE = {
         "Type": "String",
         "Default": "false",
         "AllowedValues": ["true", "false"],
-        "Description": "\"true\": the bucket's name is CodeBucket, a hyphen and the region (such as guard-eu-west-1), so that"
-        " a StackSet takes the same parameters in every region.",
+        "Description": "\"true\": the bucket's name is CodeBucket, a hyphen and the region (such as guard-eu-west-1), so"
+        " that a StackSet takes the same parameters in every region.",
     },
     "CodeKey": {"Type": "String", "Description": "Key of bootstrap.zip in the bucket."},
 }
