@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "e2e"))  # the shapes of events
 
 from canned import PEOPLE  # noqa: E402
 from cloud import Cloud  # noqa: E402

@@ -5,10 +5,10 @@ Another principal each time, because the guard sends twenty messages an hour for
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 from canned import ACCOUNT, EVERYWHERE, NODES, REGION, Rule
+from envelopes import assumed_role, delivered, now
 
 PORT = 10250
 
@@ -32,7 +32,6 @@ class Opening:
     @property
     def event(self) -> dict[str, Any]:
         """As EventBridge delivers it, now."""
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         made = {
             "groupOwnerId": ACCOUNT,
             "groupId": NODES,
@@ -48,50 +47,7 @@ class Opening:
             "ipProtocol": "tcp", "fromPort": PORT, "toPort": PORT, "groups": {},
             "ipRanges": {"items": [{"cidrIp": EVERYWHERE}]}, "ipv6Ranges": {}, "prefixListIds": {},
         }  # fmt: skip
-        return {
-            "version": "0",
-            "id": str(uuid.uuid4()),
-            "detail-type": "AWS API Call via CloudTrail",
-            "source": "aws.ec2",
-            "account": ACCOUNT,
-            "time": now,
-            "region": REGION,
-            "resources": [],
-            "detail": {
-                "eventVersion": "1.10",
-                "userIdentity": {
-                    "type": "AssumedRole",
-                    "principalId": f"AROAEXAMPLE{self.number:05}:alice",
-                    "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role}/alice",
-                    "accountId": ACCOUNT,
-                    "accessKeyId": "ASIAEXAMPLE",
-                    "sessionContext": {
-                        "sessionIssuer": {
-                            "type": "Role",
-                            "principalId": f"AROAEXAMPLE{self.number:05}",
-                            "arn": f"arn:aws:iam::{ACCOUNT}:role/{self.role}",
-                            "accountId": ACCOUNT,
-                            "userName": self.role,
-                        },
-                        "attributes": {"creationDate": now, "mfaAuthenticated": "false"},
-                    },
-                },
-                "eventTime": now,
-                "eventSource": "ec2.amazonaws.com",
-                "eventName": "AuthorizeSecurityGroupIngress",
-                "awsRegion": REGION,
-                "sourceIPAddress": "203.0.113.9",
-                "userAgent": "aws-cli/2.31.0",
-                "requestParameters": {"groupId": NODES, "ipPermissions": {"items": [asked]}},
-                "responseElements": {
-                    "requestId": str(uuid.uuid4()), "_return": True, "securityGroupRuleSet": {"items": [made]},
-                },
-                "requestID": str(uuid.uuid4()),
-                "eventID": str(uuid.uuid4()),
-                "readOnly": False,
-                "eventType": "AwsApiCall",
-                "managementEvent": True,
-                "recipientAccountId": ACCOUNT,
-                "eventCategory": "Management",
-            },
-        }  # fmt: skip
+        request = {"groupId": NODES, "ipPermissions": {"items": [asked]}}
+        response = {"requestId": str(uuid.uuid4()), "_return": True, "securityGroupRuleSet": {"items": [made]}}
+        identity = assumed_role(ACCOUNT, self.role, f"AROAEXAMPLE{self.number:05}", now())
+        return delivered((ACCOUNT, REGION), identity, "AuthorizeSecurityGroupIngress", request, response)

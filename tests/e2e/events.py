@@ -8,10 +8,10 @@ itself. The functions at the end turn an event into its less pleasant variants.
 import copy
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from emulator import ACCOUNT, REGION, Emulator
+from envelopes import assumed_role, delivered
 
 Event = dict[str, Any]
 EC2_NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
@@ -19,59 +19,12 @@ EC2_NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 
 def administrator() -> dict[str, Any]:
     """An administrator's session, as `userIdentity` shows it."""
-    role = f"arn:aws:iam::{ACCOUNT}:role/Admin"
-    return {
-        "type": "AssumedRole",
-        "principalId": "AROAEXAMPLEADMIN:alice",
-        "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Admin/alice",
-        "accountId": ACCOUNT,
-        "accessKeyId": "ASIAEXAMPLE",
-        "sessionContext": {
-            "sessionIssuer": {
-                "type": "Role",
-                "principalId": "AROAEXAMPLEADMIN",
-                "arn": role,
-                "accountId": ACCOUNT,
-                "userName": "Admin",
-            },
-            "attributes": {"creationDate": "2026-01-02T03:00:00Z", "mfaAuthenticated": "false"},
-        },
-    }
+    return assumed_role(ACCOUNT, "Admin", "AROAEXAMPLEADMIN", "2026-01-02T03:00:00Z")
 
 
 def event(name: str, request: Any, response: Any, identity: dict[str, Any] | None = None) -> Event:
     """The EventBridge envelope around a CloudTrail record."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    record = {
-        "eventVersion": "1.10",
-        "userIdentity": identity or administrator(),
-        "eventTime": now,
-        "eventSource": "ec2.amazonaws.com",
-        "eventName": name,
-        "awsRegion": REGION,
-        "sourceIPAddress": "203.0.113.9",
-        "userAgent": "aws-cli/2.17.0",
-        "requestParameters": request,
-        "responseElements": response,
-        "requestID": str(uuid.uuid4()),
-        "eventID": str(uuid.uuid4()),
-        "readOnly": False,
-        "eventType": "AwsApiCall",
-        "managementEvent": True,
-        "recipientAccountId": ACCOUNT,
-        "eventCategory": "Management",
-    }
-    return {
-        "version": "0",
-        "id": str(uuid.uuid4()),
-        "detail-type": "AWS API Call via CloudTrail",
-        "source": "aws.ec2",
-        "account": ACCOUNT,
-        "time": now,
-        "region": REGION,
-        "resources": [],
-        "detail": record,
-    }
+    return delivered((ACCOUNT, REGION), identity or administrator(), name, request, response)
 
 
 @dataclass
