@@ -115,16 +115,20 @@ impl Attached<'_> {
 /// plane, or is let in by them. Whoever rewrites the rules of the one may not be able to rewrite those of the other. Letting
 /// traffic out to the control plane proves nothing: a bastion does that too.
 pub(super) fn connected(facts: Facts<'_>) -> BTreeSet<&str> {
-    let beside = facts.interfaces.iter().flat_map(|interface| &interface.groups);
-    let lets_in = facts.rules.iter().filter(|rule| rule.direction == Direction::Ingress);
-    let lets_in = lets_in.filter_map(|rule| match &rule.peer {
-        Peer::Group { id, .. } => Some(id),
-        Peer::Cidr(_) | Peer::PrefixList(_) => None,
-    });
-    let neighbours: BTreeSet<&String> = beside.chain(lets_in).chain(facts.let_in_by).collect();
+    let neighbours: BTreeSet<&String> = neighbours(facts.interfaces, facts.rules).chain(facts.let_in_by).collect();
     let proven = neighbours.iter().filter_map(|id| facts.proven.get(id.as_str())).flatten().copied();
     let described = neighbours.iter().copied().chain([&facts.group.id]).flat_map(|id| facts.clusters.owners(id));
     proven.chain(described.map(|cluster| cluster.name.as_str())).collect()
+}
+
+/// The groups beside one on its interfaces, and those that its rules let in.
+pub fn neighbours<'a>(interfaces: &[&'a Interface], rules: &[&'a Rule]) -> impl Iterator<Item = &'a String> {
+    let beside = interfaces.iter().flat_map(|interface| &interface.groups);
+    let lets_in = rules.iter().filter(|rule| rule.direction == Direction::Ingress);
+    beside.chain(lets_in.filter_map(|rule| match &rule.peer {
+        Peer::Group { id, .. } => Some(id),
+        Peer::Cidr(_) | Peer::PrefixList(_) => None,
+    }))
 }
 
 /// Load balancers that a group is attached to, and what else it is.

@@ -7,7 +7,7 @@ use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use crate::cluster::attached::{self, Balancers, Known};
-pub use crate::cluster::attached::{Facts, Proven, Rank};
+pub use crate::cluster::attached::{Facts, Proven, Rank, neighbours};
 use crate::cluster::marks::{AWS_CLUSTER_TAG, is_internal_group, is_tagged};
 use crate::model::facts::{Cluster, GroupFacts};
 use crate::model::group::{Evidence, Role, RoleEvidence};

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use super::raw::RawState;
 use crate::cluster::marks::{AWS_CLUSTER_TAG, is_control_plane, is_load_balancer, is_node_by_aws, is_tagged};
-use crate::cluster::membership::{Facts, Membership, Proven, membership};
+use crate::cluster::membership::{Facts, Membership, Proven, membership, neighbours};
 use crate::cluster::register::Register;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface};
 use crate::model::group::{ConfiguredGroup, UnreadableRule};
 use crate::model::member::Members;
-use crate::model::rule::{Direction, Peer, Rule};
+use crate::model::rule::Rule;
 
 /// Sets of groups attached together that are looked at for one group. Nodes have a few.
 const MAX_SETS: usize = 100;
@@ -100,14 +100,9 @@ impl<'a> View<'a> {
     /// The groups that may connect this one with a cluster: those beside it on an interface, those it lets in, and, as far
     /// as that was asked, those that let it in.
     pub(super) fn neighbours_of(&self, group: &str) -> BTreeSet<String> {
-        let beside = self.interfaces.get(group).into_iter().flatten().flat_map(|interface| &interface.groups);
-        let lets_in = self.rules_of(group).iter().filter(|rule| rule.direction == Direction::Ingress);
-        let lets_in = lets_in.filter_map(|rule| match &rule.peer {
-            Peer::Group { id, .. } => Some(id),
-            Peer::Cidr(_) | Peer::PrefixList(_) => None,
-        });
+        let interfaces = self.interfaces.get(group).map_or(&[][..], Vec::as_slice);
         let let_in_by = self.raw.let_in_by.get(group).into_iter().flatten();
-        beside.chain(lets_in).chain(let_in_by).filter(|id| *id != group).cloned().collect()
+        neighbours(interfaces, self.rules_of(group)).chain(let_in_by).filter(|id| *id != group).cloned().collect()
     }
 
     /// Rules of the group that could not be understood.
