@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::shown;
+use super::text::{after_id, shown};
 use crate::cli::style::Style;
 use crate::model::rule::Rule;
 use crate::model::text::{lines, plain};
@@ -29,13 +29,12 @@ pub(super) fn written(narrowed: &[Narrowing], style: Style) -> String {
 
 fn of_group(narrowing: &Narrowing, out: &mut String) {
     let Narrowing { account, region, clusters, group, close, open, commands, terraform, notes, .. } = narrowing;
-    let name = group.name.as_deref().map(plain).filter(|name| !name.is_empty());
     let clusters: Vec<String> = clusters.iter().map(|name| plain(name)).collect();
     let _ = writeln!(
         out,
         "\n  {}{} of {}  (account {}, {})",
         plain(&group.id),
-        name.map(|name| format!(" {name}")).unwrap_or_default(),
+        after_id(group.name.as_deref()),
         clusters.join(", "),
         plain(account),
         plain(region)
@@ -48,8 +47,7 @@ fn of_group(narrowing: &Narrowing, out: &mut String) {
         line(&format!("instead of {}", words(rule)));
     }
     for opening in open {
-        let name = opening.name.as_deref().map(plain).filter(|name| !name.is_empty());
-        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        let name = after_id(opening.name.as_deref());
         let judged = if opening.verdict == Verdict::Report { " (the policy reports it)" } else { "" };
         line(&format!("open {}{name}{judged}: {}", words(&opening.rule), shown(&opening.reason)));
     }

@@ -97,12 +97,16 @@ fn in_location(found: &AuditedLocation, style: Style, out: &mut String) {
     }
 }
 
+/// The name of a group, as it follows its id.
+pub(super) fn after_id(name: Option<&str>) -> String {
+    name.map(plain).filter(|name| !name.is_empty()).map(|name| format!(" {name}")).unwrap_or_default()
+}
+
 fn one(found: &AuditFinding, style: Style, out: &mut String) {
     let says = style.of(found.verdict, &format!("{:<17}", decision(found.verdict, found.severity)));
     let group = found.group.as_ref().map(|group| {
-        let name = group.name.as_deref().map(plain).filter(|name| !name.is_empty());
         let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
-        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        let name = after_id(group.name.as_deref());
         let roles = if roles.is_empty() { String::new() } else { format!(" ({})", roles.join(", ")) };
         format!(" on {}{name}{roles}", plain(&group.id))
     });
