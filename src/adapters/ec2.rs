@@ -215,7 +215,7 @@ impl Ec2 for Client {
         if let Some(state) = list.state().map(PrefixListState::as_str).filter(|state| CHANGING.contains(state)) {
             return Err(CloudError::ListChanging { state: state.to_owned() });
         }
-        let entries = decode::addresses(entries.iter().filter_map(|entry| entry.cidr()));
+        let entries = Addresses::of_blocks(entries.iter().filter_map(|entry| entry.cidr()));
         Ok(PrefixListFacts {
             owner: list.owner_id.unwrap_or_default(),
             name: list.prefix_list_name.unwrap_or_default(),

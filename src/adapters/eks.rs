@@ -9,13 +9,12 @@ use aws_sdk_eks::types::{
 };
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::ec2::decode;
 use super::failure::{cloud_error, during, unusable};
 use jiff::Timestamp;
 
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, NodeGroup, NodeGroups};
-use crate::model::group::NODE_PORTS;
+use crate::model::group;
 use crate::model::region::Addresses;
 use crate::ports::Eks;
 
@@ -57,7 +56,7 @@ impl Eks for Clusters {
         let network = cluster.resources_vpc_config();
         let public_endpoint = network
             .filter(|network| network.endpoint_public_access())
-            .map(|network| decode::addresses(network.public_access_cidrs().iter().map(String::as_str)))
+            .map(|network| Addresses::of_blocks(network.public_access_cidrs().iter().map(String::as_str)))
             .transpose()
             .map_err(|error| unusable(DESCRIBE_CLUSTER, format!("a public access block of {name}: {error}")))?;
         Ok(Some(Cluster {
@@ -174,12 +173,11 @@ fn is_template_gone(code: &str) -> bool {
 fn remote_networks(config: &RemoteNetworkConfigResponse) -> Result<Addresses, crate::model::rule::RuleError> {
     let nodes = config.remote_node_networks().iter().flat_map(RemoteNodeNetwork::cidrs);
     let pods = config.remote_pod_networks().iter().flat_map(RemotePodNetwork::cidrs);
-    decode::addresses(nodes.chain(pods).map(String::as_str))
+    Addresses::of_blocks(nodes.chain(pods).map(String::as_str))
 }
 
 /// Where the cluster's `NodePorts` are; `None`: where Kubernetes has them by itself.
 fn node_ports(cluster: &aws_sdk_eks::types::Cluster) -> Option<(u16, u16)> {
     let range = cluster.kube_api_server_config()?.service_node_port_range()?;
-    let port = |port: i32| u16::try_from(port).ok().filter(|port| *port > 0);
-    Some((port(range.min_port())?, port(range.max_port())?)).filter(|range| range.0 <= range.1 && *range != NODE_PORTS)
+    group::node_ports(Some(range.min_port().into()), Some(range.max_port().into())).flatten()
 }

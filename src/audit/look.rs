@@ -172,7 +172,7 @@ impl Here<'_> {
         let mut findings = Vec::new();
         let paths = Paths::of(&facts.network);
         for audited in groups {
-            let faces = LazyCell::new(|| paths.faces(&audited.group.id));
+            let interfaces = LazyCell::new(|| paths.interfaces(&audited.group.id));
             let of = |finding| AuditFinding::of(self.place(&audited.group.clusters, Some(audited)), finding);
             let is_told = |rule: &&AuditedRule| rule.judged.verdict > Verdict::Allow && rule.action != Action::None;
             let rules =
@@ -181,7 +181,7 @@ impl Here<'_> {
                 });
             let rules = rules.map(|found: AuditFinding| AuditFinding {
                 reachable: reachable(facts, &audited.group, &found, |clients, traffic| {
-                    reach::of(&paths, &faces, clients, traffic)
+                    reach::of(&paths, &interfaces, clients, traffic)
                 }),
                 ..found
             });

@@ -17,7 +17,7 @@ use crate::cli::input;
 use crate::model::group::{AwsList, Evidence, Group, PeerGroup, PrefixList, Role, RoleEvidence};
 use crate::model::ids::{self, Resource};
 use crate::model::region::Addresses;
-use crate::model::rule::{Direction, Peer, Rule};
+use crate::model::rule::{self, Direction, Rule};
 use crate::model::text::quoted;
 
 /// An id of AWS's is shorter. It gets into commands.
@@ -251,7 +251,7 @@ fn is_peer<'t>(raw: Raw<'t>, reader: &mut Reader<'t>) -> bool {
 }
 
 fn block<'t>(text: &str, part: &'t str, reader: &mut Reader<'t>) -> Option<ipnet::IpNet> {
-    let Ok(Peer::Cidr(net)) = Peer::cidr(text) else {
+    let Ok(net) = rule::block(text) else {
         reader.wrong(part, "bad-cidr", format!("{} is not a CIDR block", quoted(text)), HELP_BLOCK);
         return None;
     };

@@ -31,6 +31,13 @@ pub struct ConfiguredGroup {
 /// Where Kubernetes has `NodePorts` unless a cluster says otherwise (`serviceNodePortRange`).
 pub const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 
+/// The range that a cluster states, and whether it is another one than Kubernetes has by itself. `None`: no range of ports.
+pub fn node_ports(first: Option<i64>, last: Option<i64>) -> Option<Option<(u16, u16)>> {
+    let port = |port: Option<i64>| port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    let range = (port(first)?, port(last)?);
+    (range.0 <= range.1).then(|| Some(range).filter(|range| *range != NODE_PORTS))
+}
+
 /// A group with everything a verdict needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {

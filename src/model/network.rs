@@ -1,22 +1,25 @@
 //! What stands between the internet and an interface, as plain values: addresses, subnets, route tables, network ACLs.
 //!
-//! Must not: say whether anything is reachable (`policy::reach` does).
+//! Owns: what EC2's words for these mean, whoever read them. //! Must not: say whether anything is reachable (`policy::reach` does).
 
 use std::collections::{BTreeMap, HashMap};
 
+use ipnet::IpNet;
+
 use crate::model::facts::Interface;
 use crate::model::region::{Addresses, Traffic};
+use crate::model::rule::{Packets, RuleError};
 
 /// The number of the last entry of a network ACL, which denies the rest.
-pub const LAST_ENTRY: i32 = 32_767;
+const LAST_ENTRY: i64 = 32_767;
 
 /// The network around the interfaces of groups, as far as it was read.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    /// Interfaces, and by group their positions.
-    pub faces: Vec<Face>,
-    /// By group, positions in `faces`.
-    pub of_group: HashMap<String, Vec<usize>>,
+    /// Interfaces.
+    pub interfaces: Vec<Interface>,
+    /// By group, positions in `interfaces`.
+    pub interfaces_of: HashMap<String, Vec<usize>>,
     /// By id; `None`: they were not read, or not all of them.
     pub subnets: Option<BTreeMap<String, Subnet>>,
     /// All of them, or `None`.
@@ -25,34 +28,8 @@ pub struct Network {
     pub gateways: Option<BTreeMap<String, Vec<String>>>,
     /// All of them, or `None`.
     pub acls: Option<Vec<Acl>>,
-    /// Whether `faces` are all interfaces.
+    /// Whether `interfaces` are all of them in their VPCs.
     pub is_whole: bool,
-}
-
-/// An interface, as the internet sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Face {
-    /// `eni-…`
-    pub id: String,
-    /// `vpc-…`
-    pub vpc: String,
-    /// `subnet-…`
-    pub subnet: String,
-    /// Set by EC2: `network_load_balancer`, `global_accelerator_managed`, …
-    pub kind: String,
-    /// A public IPv4 address of it.
-    pub public_v4: Option<String>,
-    /// An IPv6 address of it.
-    pub v6: Option<String>,
-    /// IPv6 traffic of internet gateways is denied to it.
-    pub denies_gateways: bool,
-}
-
-impl From<&Interface> for Face {
-    fn from(interface: &Interface) -> Self {
-        let Interface { id, vpc, subnet, kind, public_v4, v6, denies_gateways, .. } = interface.clone();
-        Self { id, vpc, subnet, kind, public_v4, v6, denies_gateways }
-    }
 }
 
 /// A subnet.
@@ -120,4 +97,90 @@ pub struct AclEntry {
     pub peers: Addresses,
     /// Which packets.
     pub traffic: Traffic,
+}
+
+impl Subnet {
+    /// `block_mode`: what Block Public Access does to its internet gateway; `v6_kinds`: what each of its IPv6 blocks is.
+    pub fn from_ec2<'w>(block_mode: Option<&str>, v6_kinds: impl Iterator<Item = &'w str>) -> Self {
+        let mut kinds = v6_kinds.peekable();
+        Self {
+            is_blocked: block_mode.is_some_and(|mode| mode != "off"),
+            has_private_v6: kinds.peek().is_some() && kinds.all(|kind| kind == "private"),
+        }
+    }
+}
+
+impl Route {
+    /// Whether a route in this state counts.
+    pub fn is_active(state: Option<&str>) -> bool {
+        state.is_none_or(|state| state == "active")
+    }
+
+    /// `to`: a block of either family, or none for a prefix list; `through`: the first one that is stated.
+    ///
+    /// # Errors
+    /// A destination that is no block.
+    pub fn from_ec2(to: [Option<&str>; 2], through: [Option<&str>; 4]) -> Result<Self, RuleError> {
+        let to = to.into_iter().flatten().next().map(|to| Addresses::of_blocks([to])).transpose()?;
+        let prefix_len = to.as_ref().and_then(|to| to.blocks().first().map(IpNet::prefix_len)).unwrap_or_default();
+        let through = through.into_iter().flatten().next().unwrap_or_default().to_owned();
+        Ok(Self { to, prefix_len, through })
+    }
+}
+
+impl RouteTable {
+    /// Whether what comes in over a gateway is led elsewhere: the table is of one, and some route (`gateways`: through which
+    /// each goes) leaves the VPC's own.
+    pub fn leads_elsewhere<'w>(is_of_gateway: bool, mut gateways: impl Iterator<Item = Option<&'w str>>) -> bool {
+        is_of_gateway && gateways.any(|gateway| gateway != Some("local"))
+    }
+}
+
+/// Whether an internet gateway with this attachment is there: EC2 says `available` of it.
+pub fn is_attached(state: Option<&str>) -> bool {
+    state.is_none_or(|state| ["available", "attached"].contains(&state))
+}
+
+/// An entry of a network ACL in EC2's words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EntryWords<'w> {
+    /// `RuleNumber`.
+    pub number: Option<i64>,
+    /// `Egress`.
+    pub is_egress: Option<bool>,
+    /// `RuleAction`.
+    pub action: Option<&'w str>,
+    /// `CidrBlock`, `Ipv6CidrBlock`.
+    pub blocks: [Option<&'w str>; 2],
+    /// `Protocol`.
+    pub protocol: Option<&'w str>,
+    /// `PortRange`, or else `IcmpTypeCode`.
+    pub ports: Option<(Option<i64>, Option<i64>)>,
+}
+
+impl AclEntry {
+    /// What entries say, in the order in which they are asked. The last one, which denies the rest, is left out.
+    ///
+    /// # Errors
+    /// Of the first entry that is not understood, why.
+    pub fn all_from_ec2<'w>(entries: impl Iterator<Item = EntryWords<'w>>) -> Result<Vec<Self>, String> {
+        let entries = entries.filter(|entry| entry.number != Some(LAST_ENTRY)).map(Self::from_ec2);
+        let mut entries = entries.collect::<Result<Vec<Self>, String>>()?;
+        entries.sort_by_key(|entry| entry.number);
+        Ok(entries)
+    }
+
+    fn from_ec2(words: EntryWords<'_>) -> Result<Self, String> {
+        let protocol = words.protocol.ok_or("it has no `Protocol`")?;
+        let (from, to) = words.ports.unwrap_or_default();
+        let packets = Packets::from_ec2(protocol, from, to).map_err(|error| error.to_string())?;
+        let peers = Addresses::of_blocks(words.blocks.into_iter().flatten()).map_err(|error| error.to_string())?;
+        Ok(Self {
+            number: words.number.ok_or("it has no `RuleNumber`")?,
+            is_egress: words.is_egress.ok_or("it does not say `Egress`")?,
+            is_allowed: words.action == Some("allow"),
+            peers,
+            traffic: Traffic::from(packets),
+        })
+    }
 }

@@ -12,7 +12,7 @@ use std::ops::{BitAnd, Sub};
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use range_set_blaze::RangeSetBlaze;
 
-use crate::model::rule::Packets;
+use crate::model::rule::{Packets, RuleError, block};
 
 const PORTS: u32 = 1 << 16;
 const TCP: u8 = 6;
@@ -233,6 +233,14 @@ impl Addresses {
     /// Every address of both families.
     pub fn all() -> Self {
         Self { v4: RangeSetBlaze::universe(), v6: RangeSetBlaze::universe() }
+    }
+
+    /// Of blocks as text.
+    ///
+    /// # Errors
+    /// The first text that is none.
+    pub fn of_blocks<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, RuleError> {
+        texts.into_iter().map(block).collect()
     }
 
     /// Union of two.

@@ -233,15 +233,23 @@ impl Rule {
     }
 }
 
+/// A block or a bare address, without its host bits.
+///
+/// # Errors
+/// Text that is neither.
+pub fn block(text: &str) -> Result<IpNet, RuleError> {
+    let text = text.trim();
+    let net = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
+    net.map(|net| net.trunc()).map_err(|_| RuleError::Cidr(text.to_owned()))
+}
+
 impl Peer {
     /// A block or a bare address; host bits are cleared (`1.2.3.4/0` is `0.0.0.0/0`).
     ///
     /// # Errors
     /// Text that is neither.
     pub fn cidr(text: &str) -> Result<Self, RuleError> {
-        let text = text.trim();
-        let net = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
-        net.map(|net| Self::Cidr(net.trunc())).map_err(|_| RuleError::Cidr(text.to_owned()))
+        block(text).map(Self::Cidr)
     }
 
     /// `pl-…`, if it is one.

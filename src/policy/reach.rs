@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::model::network::{Acl, AclEntry, Face, Network, RouteTable, Subnet};
+use crate::model::facts::Interface;
+use crate::model::network::{Acl, AclEntry, Network, RouteTable, Subnet};
 use crate::model::region::{Addresses, Piece, Traffic, cut_out};
 use crate::model::text::plain;
 use crate::model::words;
@@ -80,25 +81,25 @@ impl<'n, T> Around<'n, T> {
         Self { of_subnet, of_vpc }
     }
 
-    fn around(&self, face: &Face) -> Option<&'n T> {
-        self.of_subnet.get(face.subnet.as_str()).or_else(|| self.of_vpc.get(face.vpc.as_str())).copied()
+    fn around(&self, interface: &Interface) -> Option<&'n T> {
+        self.of_subnet.get(interface.subnet.as_str()).or_else(|| self.of_vpc.get(interface.vpc.as_str())).copied()
     }
 }
 
 impl<'n> Paths<'n> {
     /// Of this network.
     pub fn of(network: &'n Network) -> Self {
-        let is_leading = |other: &&Face| LEADING.iter().any(|(kind, _)| *kind == other.kind);
+        let is_leading = |other: &&Interface| LEADING.iter().any(|(kind, _)| *kind == other.kind);
         // Of a load balancer with private addresses alone nobody outside knows.
-        let leads = |other: &&Face| other.public_v4.is_some() || other.kind != LEADING[0].0;
-        let leading = network.faces.iter().filter(is_leading).filter(leads);
+        let leads = |other: &&Interface| other.public_v4.is_some() || other.kind != LEADING[0].0;
+        let leading = network.interfaces.iter().filter(is_leading).filter(leads);
         let tables = || network.tables.iter().flatten();
         let behind = tables().filter(|table| table.is_of_gateway);
         let main = |table: &'n RouteTable| table.is_main.then_some(table.vpc.as_str());
         let default = |acl: &'n Acl| acl.is_default.then_some(acl.vpc.as_str());
         Self {
             network,
-            leading: leading.map(|face| face.vpc.as_str()).collect(),
+            leading: leading.map(|interface| interface.vpc.as_str()).collect(),
             inspected: behind.map(|table| table.vpc.as_str()).collect(),
             tables: Around::of(tables().map(|table| (table, table.subnets.as_slice(), main(table)))),
             acls: Around::of(network.acls.iter().flatten().map(|acl| (acl, acl.subnets.as_slice(), default(acl)))),
@@ -106,32 +107,38 @@ impl<'n> Paths<'n> {
     }
 
     /// The interfaces of a group; one of those of a subnet that have the same kinds of addresses.
-    pub fn faces(&self, group: &str) -> Vec<&'n Face> {
-        let at = self.network.of_group.get(group).map(Vec::as_slice).unwrap_or_default();
-        let all = at.iter().filter_map(|at| self.network.faces.get(*at));
-        let mut kinds: BTreeMap<_, &Face> = BTreeMap::new();
-        for face in all {
-            let kind = (&face.vpc, &face.subnet, face.public_v4.is_some(), face.v6.is_some(), face.denies_gateways);
-            kinds.entry(kind).or_insert(face);
+    pub fn interfaces(&self, group: &str) -> Vec<&'n Interface> {
+        let at = self.network.interfaces_of.get(group).map(Vec::as_slice).unwrap_or_default();
+        let all = at.iter().filter_map(|at| self.network.interfaces.get(*at));
+        let mut kinds: BTreeMap<_, &Interface> = BTreeMap::new();
+        for interface in all {
+            let kind = (
+                &interface.vpc,
+                &interface.subnet,
+                interface.public_v4.is_some(),
+                interface.v6.is_some(),
+                interface.denies_gateways,
+            );
+            kinds.entry(kind).or_insert(interface);
         }
         kinds.into_values().collect()
     }
 }
 
 /// Whether these clients get to one of the interfaces of a group with this traffic.
-pub fn of(paths: &Paths<'_>, faces: &[&Face], clients: &Addresses, traffic: &Traffic) -> Reachable {
-    let mut ways: Vec<(&Face, Way)> = Vec::new();
+pub fn of(paths: &Paths<'_>, interfaces: &[&Interface], clients: &Addresses, traffic: &Traffic) -> Reachable {
+    let mut ways: Vec<(&Interface, Way)> = Vec::new();
     let by_family = clients.by_family();
-    for face in faces.iter().copied() {
+    for interface in interfaces.iter().copied() {
         for (family, clients) in by_family.iter().enumerate().filter(|(_, clients)| !clients.is_empty()) {
             let is_v6 = family == 1;
-            let way = way(paths, face, is_v6, clients, traffic);
+            let way = way(paths, interface, is_v6, clients, traffic);
             if way.blocks.is_empty() && way.unknown.is_empty() {
-                let address = if is_v6 { &face.v6 } else { &face.public_v4 };
+                let address = if is_v6 { &interface.v6 } else { &interface.public_v4 };
                 let address = plain(address.as_deref().unwrap_or_default());
-                return said(Now::Yes, format!("reachable now through {}, {address}", plain(&face.id)));
+                return said(Now::Yes, format!("reachable now through {}, {address}", plain(&interface.id)));
             }
-            ways.push((face, way));
+            ways.push((interface, way));
         }
     }
     if let Some((_, way)) = ways.iter().find(|(_, way)| way.blocks.is_empty()) {
@@ -141,11 +148,11 @@ pub fn of(paths: &Paths<'_>, faces: &[&Face], clients: &Addresses, traffic: &Tra
         return said(Now::Unknown, "unknown: not all network interfaces are given".to_owned());
     }
     let nearest = ways.iter().min_by_key(|(_, way)| way.blocks.len());
-    let path = match nearest.map(|(face, way)| (plain(&face.id), way.blocks.as_slice())) {
+    let path = match nearest.map(|(interface, way)| (plain(&interface.id), way.blocks.as_slice())) {
         None => "not reachable now: the group is attached to nothing, one attachment away".to_owned(),
-        Some((face, [one])) => format!("not directly reachable now: {one} ({face}), one change away"),
-        Some((face, many)) => {
-            format!("not directly reachable now: {} ({face}), {} changes away", many.join("; "), many.len())
+        Some((interface, [one])) => format!("not directly reachable now: {one} ({interface}), one change away"),
+        Some((interface, many)) => {
+            format!("not directly reachable now: {} ({interface}), {} changes away", many.join("; "), many.len())
         }
     };
     said(Now::No, path)
@@ -155,11 +162,11 @@ fn said(now: Now, path: String) -> Reachable {
     Reachable { now, path }
 }
 
-fn way(paths: &Paths<'_>, face: &Face, is_v6: bool, clients: &Addresses, traffic: &Traffic) -> Way {
+fn way(paths: &Paths<'_>, interface: &Interface, is_v6: bool, clients: &Addresses, traffic: &Traffic) -> Way {
     let network = paths.network;
     let mut way = Way::default();
-    let subnet = network.subnets.as_ref().map(|subnets| subnets.get(&face.subnet));
-    if address(paths, face, is_v6, subnet.flatten(), &mut way) {
+    let subnet = network.subnets.as_ref().map(|subnets| subnets.get(&interface.subnet));
+    if address(paths, interface, is_v6, subnet.flatten(), &mut way) {
         return way;
     }
     match subnet {
@@ -173,9 +180,9 @@ fn way(paths: &Paths<'_>, face: &Face, is_v6: bool, clients: &Addresses, traffic
         way.unknown.push("route tables not given");
         clients.clone()
     } else {
-        routed(paths, face, clients, &mut way)
+        routed(paths, interface, clients, &mut way)
     };
-    match network.acls.is_some().then(|| paths.acls.around(face)) {
+    match network.acls.is_some().then(|| paths.acls.around(interface)) {
         Some(Some(found)) if !clients.is_empty() => {
             if !lets_through(found, &clients, traffic) {
                 way.blocks.push(format!("network ACL {} denies it", plain(&found.id)));
@@ -188,16 +195,16 @@ fn way(paths: &Paths<'_>, face: &Face, is_v6: bool, clients: &Addresses, traffic
 }
 
 /// Whether nothing more is to be asked: something else may lead to it.
-fn address(paths: &Paths<'_>, face: &Face, is_v6: bool, subnet: Option<&Subnet>, way: &mut Way) -> bool {
-    let block = match (is_v6, &face.public_v4, &face.v6) {
+fn address(paths: &Paths<'_>, interface: &Interface, is_v6: bool, subnet: Option<&Subnet>, way: &mut Way) -> bool {
+    let block = match (is_v6, &interface.public_v4, &interface.v6) {
         (false, None, _) => Some("no public IPv4 address: an Elastic IP would be one"),
         (true, _, None) => Some("no IPv6 address"),
-        (true, ..) if face.denies_gateways => Some("it denies the traffic of internet gateways"),
+        (true, ..) if interface.denies_gateways => Some("it denies the traffic of internet gateways"),
         (true, ..) if subnet.is_some_and(|subnet| subnet.has_private_v6) => Some("its IPv6 addresses are private"),
         _ => None,
     };
     let Some(block) = block else { return false };
-    if paths.leading.contains(face.vpc.as_str()) {
+    if paths.leading.contains(interface.vpc.as_str()) {
         way.unknown
             .push("it has no public address, and a network load balancer or an accelerator of its VPC may lead to it");
         return true;
@@ -207,18 +214,21 @@ fn address(paths: &Paths<'_>, face: &Face, is_v6: bool, subnet: Option<&Subnet>,
 }
 
 /// The clients to whom the subnet has a route over an internet gateway.
-fn routed(paths: &Paths<'_>, face: &Face, clients: &Addresses, way: &mut Way) -> Addresses {
+fn routed(paths: &Paths<'_>, interface: &Interface, clients: &Addresses, way: &mut Way) -> Addresses {
     let network = paths.network;
-    let Some(table) = paths.tables.around(face) else {
+    let Some(table) = paths.tables.around(interface) else {
         way.unknown.push("the route table of its subnet is not given");
         return clients.clone();
     };
-    if paths.inspected.contains(face.vpc.as_str()) {
+    if paths.inspected.contains(interface.vpc.as_str()) {
         way.unknown.push("what comes over the internet gateway is led through something else, such as a firewall");
     }
     let is_attached = |id: &str| {
         id.starts_with("igw-")
-            && network.gateways.as_ref().is_none_or(|known| known.get(id).is_some_and(|vpcs| vpcs.contains(&face.vpc)))
+            && network
+                .gateways
+                .as_ref()
+                .is_none_or(|known| known.get(id).is_some_and(|vpcs| vpcs.contains(&interface.vpc)))
     };
     let mut routes: Vec<_> = table.routes.iter().collect();
     routes.sort_by_key(|route| std::cmp::Reverse(route.prefix_len));

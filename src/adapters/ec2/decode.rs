@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types;
-use ipnet::IpNet;
 
 use crate::model::facts::{GroupFacts, Instance, Interface, Tags};
 use crate::model::region::Addresses;
@@ -120,19 +119,7 @@ pub(super) fn vpc_ranges(vpc: &types::Vpc) -> Result<Addresses, RuleError> {
     let associated = v4
         .chain(v6)
         .filter(|(_, state)| state.and_then(|state| state.state()) == Some(&types::VpcCidrBlockStateCode::Associated));
-    addresses(associated.filter_map(|(cidr, _)| cidr))
-}
-
-/// Blocks as a set.
-pub(in crate::adapters) fn addresses<'a>(cidrs: impl IntoIterator<Item = &'a str>) -> Result<Addresses, RuleError> {
-    cidrs.into_iter().map(net).collect()
-}
-
-fn net(text: &str) -> Result<IpNet, RuleError> {
-    match Peer::cidr(text)? {
-        Peer::Cidr(net) => Ok(net),
-        Peer::PrefixList(_) | Peer::Group { .. } => Err(RuleError::Cidr(text.to_owned())),
-    }
+    Addresses::of_blocks(associated.filter_map(|(cidr, _)| cidr))
 }
 
 fn tags(tags: &[types::Tag]) -> Tags {

@@ -8,9 +8,7 @@ use crate::audit::saved::facts::Facts;
 use crate::cluster::topology::{GroupSet, Topology};
 use crate::guard::inventory::Inventory;
 use crate::model::error::chain;
-use crate::model::facts::Cluster;
 use crate::model::group::{NODE_PORTS, Role};
-use crate::model::ids::Location;
 use crate::model::region::Traffic;
 use crate::model::rule::{Direction, Packets, Rule};
 use crate::model::text::plain;
@@ -96,9 +94,8 @@ impl Here<'_> {
 
     /// What no policy requires, since a cluster need not have any: its load balancers send to its `NodePorts`.
     fn load_balancers(&self, cluster: &str) -> (Vec<Requirement>, Vec<String>) {
-        let is_it = |known: &&(Location, Cluster)| known.0 == self.found.location && known.1.name == cluster;
-        let moved = self.facts.clusters.iter().find(is_it).and_then(|(_, cluster)| cluster.node_ports);
-        let (from, to) = moved.unwrap_or(NODE_PORTS);
+        let known = self.facts.cluster(&self.found.location, cluster);
+        let (from, to) = known.and_then(|cluster| cluster.node_ports).unwrap_or(NODE_PORTS);
         let traffic = Traffic::union([Packets::Tcp(from, to), Packets::Udp(from, to)].map(Traffic::from));
         let is_one = |audited: &&AuditedGroup| {
             let group = &audited.group;

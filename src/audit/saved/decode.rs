@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::shapes::{self, Few, Moment};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Tags};
-use crate::model::group::{NODE_PORTS, UnreadableRule};
+use crate::model::group::{self, UnreadableRule};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Packets, Peer, Rule, RuleError};
 use crate::model::text::quoted;
@@ -149,25 +149,17 @@ pub(super) fn vpc_ranges(vpc: &shapes::Vpc) -> Result<Addresses, RuleError> {
     let v6 = v6
         .filter(|block| is_associated(&block.ipv6_cidr_block_state))
         .filter_map(|block| block.ipv6_cidr_block.as_deref());
-    addresses(first.into_iter().chain(v4).chain(v6))
-}
-
-/// Blocks as a set.
-pub(super) fn addresses<'a>(cidrs: impl IntoIterator<Item = &'a str>) -> Result<Addresses, RuleError> {
-    let net = |text: &str| match Peer::cidr(text)? {
-        Peer::Cidr(net) => Ok(net),
-        Peer::PrefixList(_) | Peer::Group { .. } => Err(RuleError::Cidr(text.to_owned())),
-    };
-    cidrs.into_iter().map(net).collect()
+    Addresses::of_blocks(first.into_iter().chain(v4).chain(v6))
 }
 
 pub(super) fn cluster(cluster: &shapes::Cluster) -> Result<Cluster, String> {
     let network = cluster.resources_vpc_config.as_ref();
     let remote = cluster.remote_network_config.iter();
     let remote = remote.flat_map(|remote| remote.remote_node_networks.iter().chain(remote.remote_pod_networks.iter()));
-    let remote = addresses(remote.flat_map(|network| network.cidrs.iter()).map(String::as_str));
+    let remote = Addresses::of_blocks(remote.flat_map(|network| network.cidrs.iter()).map(String::as_str));
     let public = network.filter(|network| network.endpoint_public_access == Some(true)).into_iter();
-    let public = addresses(public.flat_map(|network| network.public_access_cidrs.iter()).map(String::as_str));
+    let public =
+        Addresses::of_blocks(public.flat_map(|network| network.public_access_cidrs.iter()).map(String::as_str));
     let strings = |few: &Few<String>| few.iter().cloned().collect::<Vec<_>>();
     Ok(Cluster {
         name: text(cluster.name.as_ref()),
@@ -193,11 +185,8 @@ pub(super) fn cluster(cluster: &shapes::Cluster) -> Result<Cluster, String> {
 fn node_ports(cluster: &shapes::Cluster) -> Result<Option<(u16, u16)>, String> {
     let range = cluster.kube_api_server_config.as_ref().and_then(|config| config.service_node_port_range.as_ref());
     let Some(shapes::PortRange { min_port, max_port }) = range else { return Ok(None) };
-    let port = |port: Option<i64>| port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
-    match (port(*min_port), port(*max_port)) {
-        (Some(first), Some(last)) if first <= last => Ok(Some((first, last)).filter(|range| *range != NODE_PORTS)),
-        _ => Err("`serviceNodePortRange` is no range of ports from 1 to 65535".to_owned()),
-    }
+    let wrong = || "`serviceNodePortRange` is no range of ports from 1 to 65535".to_owned();
+    group::node_ports(*min_port, *max_port).ok_or_else(wrong)
 }
 
 /// Without the groups of its launch template.

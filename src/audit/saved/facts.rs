@@ -31,16 +31,15 @@ pub struct Facts {
     pub(crate) groups: BTreeMap<String, KnownGroup>,
     /// By VPC, the ids of the groups.
     pub(crate) groups_of: BTreeMap<String, Vec<String>>,
-    pub(crate) interfaces: Vec<Interface>,
+    /// Interfaces, and what stands around them.
+    pub(crate) network: Network,
     pub(crate) instances: Vec<Instance>,
-    /// By group, positions of what it is attached to.
-    pub(crate) interfaces_of: HashMap<String, Vec<usize>>,
+    /// By group, positions of the instances that it is attached to.
     pub(crate) instances_of: HashMap<String, Vec<usize>>,
-    /// The same by VPC.
+    /// By VPC, positions of what is there.
     pub(crate) interfaces_in: HashMap<String, Vec<usize>>,
     pub(crate) instances_in: HashMap<String, Vec<usize>>,
-    /// Whether these are all interfaces, and all instances, of their VPCs.
-    pub(crate) has_interfaces: bool,
+    /// Whether these are all instances of their VPCs.
     pub(crate) has_instances: bool,
     pub(crate) vpcs: BTreeMap<String, Addresses>,
     pub(crate) has_vpcs: bool,
@@ -50,7 +49,6 @@ pub struct Facts {
     /// Groups that load balancers name.
     pub(crate) named_elsewhere: BTreeSet<String>,
     pub(crate) trails: Vec<KnownTrail>,
-    pub(crate) network: Network,
     pub(crate) lists: BTreeMap<String, KnownList>,
     pub(crate) clusters: Vec<(Location, Cluster)>,
     /// By location and name, the position of the cluster.
@@ -82,7 +80,6 @@ impl Facts {
             trails: saved.trails.known(),
             ..Self::default()
         };
-        facts.has_interfaces = saved.is_whole(Kind::Interfaces);
         facts.has_instances = saved.is_whole(Kind::Instances);
         facts.has_vpcs = saved.is_whole(Kind::Vpcs);
         facts.warnings.extend(another_caller(&saved));
@@ -93,8 +90,8 @@ impl Facts {
         facts.clusters(&saved, planned);
         let Saved { interfaces, instances, associations, stale, network, named_elsewhere, .. } = saved;
         facts.named_elsewhere = named_elsewhere;
-        facts.network = network.joined(interfaces.values(), |kind| facts.is_whole(kind));
-        (facts.interfaces, facts.instances) = (interfaces.into_values().collect(), instances.into_values().collect());
+        facts.network = network.joined(interfaces.into_values().collect(), |kind| facts.is_whole(kind));
+        facts.instances = instances.into_values().collect();
         (facts.associations, facts.stale) = (associations, stale);
         facts.index();
         facts
@@ -103,6 +100,12 @@ impl Facts {
     /// The accounts and regions that have a cluster.
     pub fn locations(&self) -> BTreeSet<Location> {
         self.clusters_at.keys().cloned().collect()
+    }
+
+    /// The cluster of that name there.
+    pub(crate) fn cluster(&self, location: &Location, name: &str) -> Option<&Cluster> {
+        let at = self.clusters_at.get(location)?.get(name)?;
+        self.clusters.get(*at).map(|(_, cluster)| cluster)
     }
 
     /// Whether there is something to judge, or it is known that there is not.
@@ -309,10 +312,9 @@ impl Facts {
     }
 
     fn index(&mut self) {
-        for (at, interface) in self.interfaces.iter().enumerate() {
+        for (at, interface) in self.network.interfaces.iter().enumerate() {
             self.interfaces_in.entry(interface.vpc.clone()).or_default().push(at);
             for group in &interface.groups {
-                self.interfaces_of.entry(group.clone()).or_default().push(at);
                 // Attached in another VPC, so it is associated with that one.
                 let home = self.groups.get(group).map(|known| known.facts.vpc.as_str());
                 if home.is_some_and(|home| !home.is_empty() && home != interface.vpc) {

@@ -10,9 +10,8 @@ use super::decode;
 use super::kind::Kind;
 use super::shapes::{Few, Text, ec2};
 use crate::model::facts::Interface;
-use crate::model::network::{Acl, AclEntry, Face, LAST_ENTRY, Network, Route, RouteTable, Subnet};
-use crate::model::region::{Addresses, Traffic};
-use crate::model::rule::Packets;
+use crate::model::network::{Acl, AclEntry, EntryWords, Network, Route, RouteTable, Subnet, is_attached};
+use crate::model::rule::RuleError;
 use crate::model::text::quoted;
 
 ec2! {
@@ -104,14 +103,10 @@ impl SavedNetwork {
     /// A subnet of `describe-subnets`.
     pub(super) fn subnet(&mut self, json: &str) -> Result<(), String> {
         let shape: SubnetShape = read(json)?;
-        let mode =
-            shape.block_public_access_states.as_ref().and_then(|states| states.internet_gateway_block_mode.as_deref());
-        let attributes = shape.ipv6_cidr_block_association_set.iter();
-        let mut attributes = attributes.filter_map(|block| block.ipv6_address_attribute.as_deref()).peekable();
-        let subnet = Subnet {
-            is_blocked: mode.is_some_and(|mode| mode != "off"),
-            has_private_v6: attributes.peek().is_some() && attributes.all(|attribute| attribute == "private"),
-        };
+        let states = shape.block_public_access_states.as_ref();
+        let mode = states.and_then(|states| states.internet_gateway_block_mode.as_deref());
+        let blocks = shape.ipv6_cidr_block_association_set.iter();
+        let subnet = Subnet::from_ec2(mode, blocks.filter_map(|block| block.ipv6_address_attribute.as_deref()));
         self.subnets.insert(id(&shape.subnet_id, "subnet-")?, subnet);
         Ok(())
     }
@@ -120,14 +115,16 @@ impl SavedNetwork {
     pub(super) fn table(&mut self, json: &str) -> Result<(), String> {
         let shape: RouteTableShape = read(json)?;
         let id = id(&shape.route_table_id, "rtb-")?;
-        let routes = shape.routes.iter().filter(|route| route.state.as_deref().is_none_or(|state| state == "active"));
-        let routes: Result<Vec<Route>, String> = routes.map(route).collect();
+        let routes = shape.routes.iter().filter(|route| Route::is_active(route.state.as_deref()));
+        let routes: Result<Vec<Route>, RuleError> = routes.map(route).collect();
         let table = RouteTable {
             vpc: decode::text(shape.vpc_id.as_ref()),
             is_main: shape.associations.iter().any(|one| one.main == Some(true)),
             subnets: shape.associations.iter().filter_map(|one| one.subnet_id.clone()).collect(),
-            is_of_gateway: shape.associations.iter().any(|one| one.gateway_id.is_some())
-                && shape.routes.iter().any(|route| route.gateway_id.as_deref() != Some("local")),
+            is_of_gateway: RouteTable::leads_elsewhere(
+                shape.associations.iter().any(|one| one.gateway_id.is_some()),
+                shape.routes.iter().map(|route| route.gateway_id.as_deref()),
+            ),
             routes: routes.map_err(|why| format!("a route of {}: {why}", quoted(&id)))?,
             id: id.clone(),
         };
@@ -138,10 +135,8 @@ impl SavedNetwork {
     /// A gateway of `describe-internet-gateways`.
     pub(super) fn gateway(&mut self, json: &str) -> Result<(), String> {
         let shape: GatewayShape = read(json)?;
-        let is_there = |one: &&GatewayAttachmentShape| {
-            one.state.as_deref().is_none_or(|state| ["available", "attached"].contains(&state))
-        };
-        let vpcs = shape.attachments.iter().filter(is_there).filter_map(|one| one.vpc_id.clone()).collect();
+        let there = shape.attachments.iter().filter(|one| is_attached(one.state.as_deref()));
+        let vpcs = there.filter_map(|one| one.vpc_id.clone()).collect();
         self.gateways.insert(id(&shape.internet_gateway_id, "igw-")?, vpcs);
         Ok(())
     }
@@ -150,10 +145,8 @@ impl SavedNetwork {
     pub(super) fn acl(&mut self, json: &str) -> Result<(), String> {
         let shape: AclShape = read(json)?;
         let id = id(&shape.network_acl_id, "acl-")?;
-        let entries = shape.entries.iter().filter(|entry| entry.rule_number != Some(LAST_ENTRY.into())).map(entry);
-        let entries: Result<Vec<AclEntry>, String> = entries.collect();
-        let mut entries = entries.map_err(|why| format!("an entry of {}: {why}", quoted(&id)))?;
-        entries.sort_by_key(|entry| entry.number);
+        let entries = AclEntry::all_from_ec2(shape.entries.iter().map(words));
+        let entries = entries.map_err(|why| format!("an entry of {}: {why}", quoted(&id)))?;
         let acl = Acl {
             vpc: decode::text(shape.vpc_id.as_ref()),
             is_default: shape.is_default.unwrap_or_default(),
@@ -166,21 +159,16 @@ impl SavedNetwork {
     }
 
     /// All of it together, around these interfaces. What was saved in part is not taken for all.
-    pub(super) fn joined<'i>(
-        self,
-        interfaces: impl Iterator<Item = &'i Interface>,
-        is_whole: impl Fn(Kind) -> bool,
-    ) -> Network {
-        let (mut faces, mut of_group) = (Vec::new(), HashMap::<String, Vec<usize>>::new());
-        for interface in interfaces {
+    pub(super) fn joined(self, interfaces: Vec<Interface>, is_whole: impl Fn(Kind) -> bool) -> Network {
+        let mut interfaces_of = HashMap::<String, Vec<usize>>::new();
+        for (at, interface) in interfaces.iter().enumerate() {
             for group in &interface.groups {
-                of_group.entry(group.clone()).or_default().push(faces.len());
+                interfaces_of.entry(group.clone()).or_default().push(at);
             }
-            faces.push(Face::from(interface));
         }
         Network {
-            faces,
-            of_group,
+            interfaces,
+            interfaces_of,
             subnets: is_whole(Kind::Subnets).then_some(self.subnets),
             tables: is_whole(Kind::RouteTables).then(|| self.tables.into_values().collect()),
             gateways: is_whole(Kind::Gateways).then_some(self.gateways),
@@ -190,31 +178,20 @@ impl SavedNetwork {
     }
 }
 
-fn route(shape: &RouteShape) -> Result<Route, String> {
-    let to = shape.destination_cidr_block.as_deref().or(shape.destination_ipv6_cidr_block.as_deref());
+fn route(shape: &RouteShape) -> Result<Route, RuleError> {
+    let to = [&shape.destination_cidr_block, &shape.destination_ipv6_cidr_block];
     let through = [&shape.gateway_id, &shape.nat_gateway_id, &shape.transit_gateway_id, &shape.network_interface_id];
-    let through = through.into_iter().flatten().next().cloned().unwrap_or_default();
-    let Some(to) = to else { return Ok(Route { to: None, prefix_len: 0, through }) };
-    let addresses = decode::addresses([to]).map_err(|error| error.to_string())?;
-    let prefix_len = addresses.blocks().first().map_or(0, ipnet::IpNet::prefix_len);
-    Ok(Route { to: Some(addresses), prefix_len, through })
+    Route::from_ec2(to.map(Option::as_deref), through.map(Option::as_deref))
 }
 
-fn entry(shape: &EntryShape) -> Result<AclEntry, String> {
-    let protocol = shape.protocol.as_deref().ok_or("it has no `Protocol`")?;
-    let (from, to) = match (&shape.port_range, &shape.icmp_type_code) {
-        (Some(ports), _) => (ports.from, ports.to),
-        (None, Some(icmp)) => (icmp.r#type, icmp.code),
-        (None, None) => (None, None),
-    };
-    let packets = Packets::from_ec2(protocol, from, to).map_err(|error| error.to_string())?;
-    let peers = shape.cidr_block.iter().chain(&shape.ipv6_cidr_block).map(String::as_str);
-    let peers: Addresses = decode::addresses(peers).map_err(|error| error.to_string())?;
-    Ok(AclEntry {
-        number: shape.rule_number.ok_or("it has no `RuleNumber`")?,
-        is_egress: shape.egress.ok_or("it does not say `Egress`")?,
-        is_allowed: shape.rule_action.as_deref() == Some("allow"),
-        peers,
-        traffic: Traffic::from(packets),
-    })
+fn words(shape: &EntryShape) -> EntryWords<'_> {
+    let ports = shape.port_range.as_ref().map(|ports| (ports.from, ports.to));
+    EntryWords {
+        number: shape.rule_number,
+        is_egress: shape.egress,
+        action: shape.rule_action.as_deref(),
+        blocks: [&shape.cidr_block, &shape.ipv6_cidr_block].map(Option::as_deref),
+        protocol: shape.protocol.as_deref(),
+        ports: ports.or_else(|| shape.icmp_type_code.as_ref().map(|icmp| (icmp.r#type, icmp.code))),
+    }
 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::decode;
 use super::known::{KnownGroup, KnownList};
 use super::plan::rules::{self, GROUPS, RULES};
 use super::plan::{Plan, Resource};
@@ -101,7 +100,7 @@ fn vpcs(facts: &mut Joined<'_>, plan: &Plan) {
     for vpc in plan.resources.iter().filter(|one| VPCS.contains(&one.kind.as_str()) && !one.is_gone()) {
         let ranges = [vpc.text("cidr_block"), vpc.text("ipv6_cidr_block")];
         // A range that is not known yet could be anything.
-        if let Ok(ranges) = decode::addresses(ranges.into_iter().flatten())
+        if let Ok(ranges) = Addresses::of_blocks(ranges.into_iter().flatten())
             && !vpc.is_unknown("cidr_block")
             && vpc.after.get("assign_generated_ipv6_cidr_block").and_then(Value::as_bool) != Some(true)
         {
@@ -115,7 +114,7 @@ fn lists(facts: &mut Joined<'_>, plan: &Plan) {
         let cidrs = list.after.get("entry").and_then(Value::as_array).into_iter().flatten();
         let cidrs: Option<Vec<&str>> = cidrs.map(|entry| entry.get("cidr").and_then(Value::as_str)).collect();
         let entries: Option<Addresses> =
-            cidrs.filter(|_| !list.is_unknown("entry")).and_then(|cidrs| decode::addresses(cidrs).ok());
+            cidrs.filter(|_| !list.is_unknown("entry")).and_then(|cidrs| Addresses::of_blocks(cidrs).ok());
         let text = |key: &str| list.text(key).unwrap_or_default().to_owned();
         let known = KnownList { owner: text("owner_id"), name: text("name"), state: String::new(), entries };
         facts.lists.insert(id_of(list), known);
@@ -257,7 +256,7 @@ fn cluster(facts: &mut Joined<'_>, plan: &Plan, resource: &Resource) -> Option<P
     }
     let public = texts("public_access_cidrs");
     let public_endpoint =
-        decode::addresses(public.iter().map(String::as_str).filter(|_| is_public)).unwrap_or_default();
+        Addresses::of_blocks(public.iter().map(String::as_str).filter(|_| is_public)).unwrap_or_default();
     let first_vpc = control_plane_groups.iter().find_map(|id| Some(facts.groups.get(id)?.facts.vpc.clone()));
     let vpc = text("vpc_id").or(first_vpc).or_else(|| only_vpc(facts, plan)).unwrap_or_else(|| SOME_VPC.to_owned());
     let is_ipv6 =

@@ -20,6 +20,7 @@ use crate::model::facts::{
 };
 use crate::model::group::AwsList;
 use crate::model::ids::Location;
+use crate::model::network::Network;
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Peer, Rule};
 use crate::ports::{Clock, Ec2, Eks};
@@ -57,8 +58,7 @@ impl SavedAws {
     }
 
     fn own_cluster(&self, name: &str) -> Option<&Cluster> {
-        let at = self.facts.clusters_at.get(&self.location)?.get(name)?;
-        self.facts.clusters.get(*at).map(|(_, cluster)| cluster)
+        self.facts.cluster(&self.location, name)
     }
 }
 
@@ -90,23 +90,23 @@ impl Ec2 for SavedAws {
     }
 
     async fn interfaces(&self, selector: &Selector) -> Result<Interfaces, CloudError> {
-        let all = &self.facts.interfaces;
+        let Network { interfaces: all, interfaces_of, is_whole, .. } = &self.facts.network;
         let found = match selector {
             Selector::Ids(groups) => {
-                let at = groups.iter().filter_map(|group| self.facts.interfaces_of.get(group)).flatten().copied();
+                let at = groups.iter().filter_map(|group| interfaces_of.get(group)).flatten().copied();
                 Self::some(all, at)
             }
             Selector::Vpcs(vpcs) => {
                 Self::some(all, vpcs.iter().filter_map(|vpc| self.facts.interfaces_in.get(vpc)).flatten().copied())
             }
         };
-        Ok(Interfaces { found, is_complete: self.facts.has_interfaces })
+        Ok(Interfaces { found, is_complete: *is_whole })
     }
 
     async fn interfaces_of(&self, attachment: &str) -> Result<Vec<Interface>, CloudError> {
         let is_it =
             |interface: &&Interface| interface.id == attachment || interface.instance.as_deref() == Some(attachment);
-        Ok(self.facts.interfaces.iter().filter(is_it).cloned().collect())
+        Ok(self.facts.network.interfaces.iter().filter(is_it).cloned().collect())
     }
 
     async fn groups_using(&self, prefix_list: &str) -> Result<Vec<String>, CloudError> {

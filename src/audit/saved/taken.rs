@@ -15,7 +15,7 @@ use super::store::{Saved, SavedList, SavedNodes, Template};
 use crate::audit::source::Source;
 use crate::model::group::UnreadableRule;
 use crate::model::ids::{Arn, Resource, is_account, is_region};
-use crate::model::rule::Peer;
+use crate::model::rule::block;
 use crate::model::text::quoted;
 use crate::report::audit::Origin;
 
@@ -229,14 +229,9 @@ fn entry(saved: &mut Saved, source: &Source, item: &Item<'_>) -> Result<(), Stri
 }
 
 fn add_entry(saved: &mut Saved, list: &str, cidr: &str) -> Result<(), String> {
-    match Peer::cidr(cidr) {
-        Ok(Peer::Cidr(net)) => {
-            saved.entries.entry(list.to_owned()).or_default().insert(net);
-            Ok(())
-        }
-        Ok(_) => Err(format!("an entry of {list} is no block")),
-        Err(error) => Err(format!("an entry of {list}: {error}")),
-    }
+    let net = block(cidr).map_err(|error| format!("an entry of {list}: {error}"))?;
+    saved.entries.entry(list.to_owned()).or_default().insert(net);
+    Ok(())
 }
 
 /// The id of a prefix list in the name of a file.

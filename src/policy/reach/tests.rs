@@ -22,13 +22,13 @@ fn entry(number: i64, is_egress: bool, is_allowed: bool, from: &str, traffic: Tr
 
 /// Everything open: one interface with a public address.
 fn network() -> Network {
-    let face = Face {
+    let interface = Interface {
         id: "eni-1".to_owned(),
         vpc: "vpc-1".to_owned(),
         subnet: "subnet-1".to_owned(),
         kind: "interface".to_owned(),
         public_v4: Some("203.0.113.7".to_owned()),
-        ..Face::default()
+        ..Interface::default()
     };
     let table = RouteTable {
         id: "rtb-1".to_owned(),
@@ -46,8 +46,8 @@ fn network() -> Network {
         ..Acl::default()
     };
     Network {
-        faces: vec![face],
-        of_group: [("sg-1".to_owned(), vec![0])].into(),
+        interfaces: vec![interface],
+        interfaces_of: [("sg-1".to_owned(), vec![0])].into(),
         subnets: Some([("subnet-1".to_owned(), Subnet::default())].into()),
         tables: Some(vec![table]),
         gateways: Some([("igw-1".to_owned(), vec!["vpc-1".to_owned()])].into()),
@@ -62,7 +62,7 @@ fn ssh() -> Traffic {
 
 fn reach(network: &Network, group: &str, clients: &Addresses, traffic: &Traffic) -> Reachable {
     let paths = Paths::of(network);
-    of(&paths, &paths.faces(group), clients, traffic)
+    of(&paths, &paths.interfaces(group), clients, traffic)
 }
 
 fn asked(change: impl Fn(&mut Network)) -> Reachable {
@@ -90,11 +90,11 @@ fn table_of(network: &mut Network) -> &mut RouteTable {
 fn each_thing_that_stands_in_the_way_is_named() {
     let cases: [(Change, Now, &str); 19] = [
         (
-            |all| all.faces[0].public_v4 = None,
+            |all| all.interfaces[0].public_v4 = None,
             Now::No,
             "no public IPv4 address: an Elastic IP would be one (eni-1), one change",
         ),
-        (|all| all.of_group.clear(), Now::No, "attached to nothing, one attachment away"),
+        (|all| all.interfaces_of.clear(), Now::No, "attached to nothing, one attachment away"),
         (
             |all| table_of(all).routes.retain(|route| route.through == "local"),
             Now::No,
@@ -130,7 +130,7 @@ fn each_thing_that_stands_in_the_way_is_named() {
         (|all| acl_of(all).retain(|entry| !entry.is_egress), Now::No, "network ACL acl-1 denies"),
         (
             |all| {
-                all.faces[0].public_v4 = None;
+                all.interfaces[0].public_v4 = None;
                 all.subnets.as_mut().unwrap().get_mut("subnet-1").unwrap().is_blocked = true;
             },
             Now::No,
@@ -138,28 +138,28 @@ fn each_thing_that_stands_in_the_way_is_named() {
         ),
         (
             |all| {
-                all.faces[0].public_v4 = None;
+                all.interfaces[0].public_v4 = None;
                 let kind = "network_load_balancer".to_owned();
                 let public_v4 = Some("198.51.100.1".to_owned());
-                all.faces.push(Face { vpc: "vpc-1".to_owned(), kind, public_v4, ..Face::default() });
+                all.interfaces.push(Interface { vpc: "vpc-1".to_owned(), kind, public_v4, ..Interface::default() });
             },
             Now::Unknown,
             "network load balancer",
         ),
         (
             |all| {
-                all.faces[0].public_v4 = None;
+                all.interfaces[0].public_v4 = None;
                 let kind = "network_load_balancer".to_owned();
-                all.faces.push(Face { vpc: "vpc-1".to_owned(), kind, ..Face::default() });
+                all.interfaces.push(Interface { vpc: "vpc-1".to_owned(), kind, ..Interface::default() });
             },
             Now::No,
             "no public IPv4 address",
         ),
         (
             |all| {
-                let face = Face { id: "eni-2".to_owned(), public_v4: None, ..all.faces[0].clone() };
-                all.faces.insert(0, face);
-                all.of_group.insert("sg-1".to_owned(), vec![0, 1]);
+                let interface = Interface { id: "eni-2".to_owned(), public_v4: None, ..all.interfaces[0].clone() };
+                all.interfaces.insert(0, interface);
+                all.interfaces_of.insert("sg-1".to_owned(), vec![0, 1]);
             },
             Now::Yes,
             "through eni-1, 203.0.113.7",
@@ -181,7 +181,7 @@ fn what_was_not_read_is_never_a_no() {
         (|all| all.acls = Some(vec![]), "network ACLs not given"),
         (
             |all| {
-                all.of_group.clear();
+                all.interfaces_of.clear();
                 all.is_whole = false;
             },
             "not all network interfaces are given",
@@ -193,7 +193,7 @@ fn what_was_not_read_is_never_a_no() {
     }
     // What is known to stand in the way does so whatever else was not read.
     let found = asked(|all| {
-        all.faces[0].public_v4 = None;
+        all.interfaces[0].public_v4 = None;
         all.tables = None;
     });
     assert_eq!(found.now, Now::No, "{found:?}");
@@ -206,13 +206,14 @@ fn families_are_asked_apart() {
         change(&mut network);
         reach(&network, "sg-1", &nets(clients), &ssh())
     };
-    let with_v6: Change = |all| all.faces[0].v6 = Some("2001:db8::1".to_owned());
+    let with_v6: Change = |all| all.interfaces[0].v6 = Some("2001:db8::1".to_owned());
     assert_eq!(ask(&["::/0"], |_| ()).now, Now::No);
     assert_eq!(ask(&["::/0"], with_v6).path, "reachable now through eni-1, 2001:db8::1");
-    let denied: Change = |all| (all.faces[0].v6, all.faces[0].denies_gateways) = (Some("2001:db8::1".to_owned()), true);
+    let denied: Change =
+        |all| (all.interfaces[0].v6, all.interfaces[0].denies_gateways) = (Some("2001:db8::1".to_owned()), true);
     assert!(ask(&["::/0"], denied).path.contains("denies the traffic of internet gateways"));
     let private: Change = |all| {
-        all.faces[0].v6 = Some("2001:db8::1".to_owned());
+        all.interfaces[0].v6 = Some("2001:db8::1".to_owned());
         all.subnets.as_mut().unwrap().get_mut("subnet-1").unwrap().has_private_v6 = true;
     };
     assert!(ask(&["::/0"], private).path.contains("its IPv6 addresses are private"));

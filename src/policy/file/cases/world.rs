@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::model::group::{AwsList, PeerGroup, PrefixList};
 use crate::model::ids::Resource;
 use crate::model::region::Addresses;
-use crate::model::rule::Peer;
+use crate::model::rule::block;
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic};
 use crate::policy::file::clause::roles;
@@ -131,7 +131,7 @@ fn entries<'t>(
 pub(super) fn blocks(node: &Node, key: &str, problems: &mut Problems) -> Addresses {
     let mut block = |item: &Node| -> Option<IpNet> {
         let text = scalar(item, key, problems)?;
-        let Ok(Peer::Cidr(net)) = Peer::cidr(text) else {
+        let Ok(net) = block(text) else {
             let message = format!("{} is not a CIDR block", quoted(text));
             let help = "write it as `203.0.113.0/24` or `2001:db8::/48`";
             problems.add(Diagnostic::error("bad-cidr", item.at, message).help(help));
