@@ -1,6 +1,7 @@
 //! What stands between the internet and an interface, as plain values: addresses, subnets, route tables, network ACLs.
 //!
-//! Owns: what EC2's words for these mean, whoever read them. //! Must not: say whether anything is reachable (`policy::reach` does).
+//! Owns: what EC2's words for these mean, whoever read them.
+//! Must not: say whether anything is reachable (`policy::reach` does).
 
 use std::collections::{BTreeMap, HashMap};
 
