@@ -25,7 +25,7 @@ use crate::report::allowance::Allowed;
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
-use crate::report::outbox::{Claimed, Letter};
+use crate::report::outbox::{Claimed, Letter, Sent};
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
 
@@ -142,8 +142,8 @@ pub trait StateStore: Send + Sync {
     /// Keeps a message that is to be sent, unless it is kept already, and claims what of all that is kept under the same key
     /// these channels do not have.
     async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError>;
-    /// Says what came of sending a letter that was claimed.
-    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
+    /// Says what came of sending letters that were claimed.
+    async fn settle(&self, key: &str, sent: &[Sent]) -> Result<(), CloudError>;
     /// What people get of a message, by the key under which it is kept, about a call of this principal.
     async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError>;
     /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::outbox::key`]. What

@@ -25,7 +25,7 @@ use crate::report::allowance::Allowed;
 use crate::report::audit::{Audit, AuditedRule, Fate};
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
-use crate::report::outbox::{Claimed, Letter};
+use crate::report::outbox::{Claimed, Letter, Sent};
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
 
@@ -186,7 +186,7 @@ impl StateStore for JournalAlone {
         Ok(Claimed::default())
     }
 
-    async fn settle(&self, _: &str, _: usize, _: &str, _: bool) -> Result<(), CloudError> {
+    async fn settle(&self, _: &str, _: &[Sent]) -> Result<(), CloudError> {
         Ok(())
     }
 
