@@ -59,6 +59,8 @@ pub trait Ec2: Send + Sync {
     async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError>;
     /// A prefix list with all its entries.
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError>;
+    /// What a version of a prefix list holds, or held.
+    async fn entries_of_version(&self, list: &str, version: i64) -> Result<Addresses, CloudError>;
     /// Revokes these rules of one group and direction, all or none.
     async fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> Result<(), CloudError>;
     /// Makes of these rules of one group, found by their ids, what they are here, all or none. Tags stay as they are.

@@ -314,6 +314,9 @@ impl Ec2 for Fake {
             self.0.prefix_list.lock().unwrap().clone().ok_or_else(|| failed("ec2:GetManagedPrefixListEntries"))?;
         Ok(PrefixListFacts { owner: "111122223333".into(), name: "office".into(), entries })
     }
+    async fn entries_of_version(&self, _: &str, _: i64) -> Result<Addresses, CloudError> {
+        Err(failed("ec2:GetManagedPrefixListEntries"))
+    }
     async fn revoke(&self, _: &str, direction: Direction, ids: &[String]) -> Result<(), CloudError> {
         self.0.call(format!("revoke {direction:?} {}", ids.join(" ")).to_lowercase());
         if *self.0.group_is_gone.lock().unwrap() {

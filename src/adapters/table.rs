@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::join;
 use futures::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -396,11 +397,14 @@ impl StateStore for Table {
 
     /// The event and the findings are tried both: each alone keeps people from being notified twice.
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError> {
-        let put = match event {
-            Some(event) => self.put_event(event).await,
-            None => Ok(()),
+        let put = async {
+            match event {
+                Some(event) => self.put_event(event).await,
+                None => Ok(()),
+            }
         };
-        put.and(self.add(histories).await)
+        let (put, added) = join!(put, self.add(histories));
+        put.and(added)
     }
 }
 

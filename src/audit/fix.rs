@@ -131,6 +131,10 @@ impl Ec2 for Held {
         self.inner.prefix_list(id).await
     }
 
+    async fn entries_of_version(&self, list: &str, version: i64) -> Result<Addresses, CloudError> {
+        self.inner.entries_of_version(list, version).await
+    }
+
     /// All or none, as EC2 does: the guard then asks for each alone.
     async fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> Result<(), CloudError> {
         let agreed = self.agreed.get(group);
