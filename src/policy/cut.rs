@@ -1,5 +1,5 @@
 //! A policy cut into classes for the groups that it counts for alike: those with the same clauses in force and the same
-//! private addresses. Made once for thousands of groups.
+//! private addresses around them. Made once for thousands of groups.
 //!
 //! Must not: know a group's rules, or decide anything.
 
@@ -11,6 +11,7 @@ use crate::model::group::NODE_PORTS;
 use crate::model::region::{Addresses, Traffic};
 use crate::policy::classes::Classes;
 use crate::policy::model::{Clause, Origin, PeerTerm};
+use crate::policy::peers::private_around;
 
 /// What a cut hangs on besides the policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,10 +20,10 @@ pub(super) struct Context {
     pub(super) clauses: FixedBitSet,
     /// Where the cluster has `NodePorts`, if it moved them.
     pub(super) node_ports: Option<(u16, u16)>,
-    /// What is private.
-    pub(super) private: Addresses,
     /// The VPC's own ranges.
     pub(super) vpc: Addresses,
+    /// Remote networks of the clusters.
+    pub(super) remote: Addresses,
 }
 
 /// What counts, cut.
@@ -32,6 +33,7 @@ pub(super) struct Cut<'p> {
     pub(super) traffic: Classes,
     /// Cut by the addresses that clauses name, and by what is private.
     pub(super) addresses: Classes,
+    /// What is private around these groups.
     pub(super) private: Addresses,
     pub(super) private_classes: FixedBitSet,
 }
@@ -67,7 +69,8 @@ impl<'p> Cut<'p> {
         let traffic: Vec<Cow<'_, Traffic>> = clauses.iter().map(traffic).collect();
         let traffic = Classes::new(&traffic.iter().map(|traffic| &**traffic).collect::<Vec<_>>());
 
-        let mut sets = vec![&context.private, &context.vpc];
+        let private = private_around(&context.vpc, &context.remote);
+        let mut sets = vec![&private, &context.vpc];
         sets.extend(clauses.iter().flat_map(|(_, clause)| &clause.peers).filter_map(|term| match term {
             PeerTerm::Addresses(addresses) => Some(addresses),
             _ => None,
@@ -95,6 +98,6 @@ impl<'p> Cut<'p> {
             Active { clause, position, covered: Covered { always, where_wide } }
         };
         let clauses = clauses.into_iter().map(active).collect();
-        Self { clauses, traffic, addresses, private: context.private.clone(), private_classes }
+        Self { clauses, traffic, addresses, private, private_classes }
     }
 }

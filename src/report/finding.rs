@@ -99,7 +99,7 @@ pub struct ForPeople {
 impl Finding {
     /// A rule that the policy objects to; whether the event named it, and whether it is known.
     pub fn of_rule(
-        judged: JudgedRule,
+        judged: &JudgedRule,
         (named_by_event, known): (bool, bool),
         action: Action,
         detail: Option<String>,
@@ -112,7 +112,7 @@ impl Finding {
             known,
             action,
             detail,
-            ..Self::reported(Subject::Rule(judged.rule), None, String::new())
+            ..Self::reported(Subject::Rule(judged.rule.clone()), None, String::new())
         }
     }
 
