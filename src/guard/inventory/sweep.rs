@@ -225,7 +225,7 @@ fn beside(snapshot: &mut GroupSnapshot, view: &View<'_>) -> Vec<Vec<Rule>> {
     std::mem::take(&mut snapshot.beside).into_iter().map(let_in).collect()
 }
 
-/// Gives each group its rules, in their order. Of tens of thousands each is moved, not copied, unless a group was read twice.
+/// Gives each group its rules, in their order. Each of tens of thousands is moved, unless a group was read twice.
 fn give_rules(snapshots: &mut [GroupSnapshot], rules: Vec<(String, Rule)>) {
     let mut at: HashMap<String, Vec<usize>> = HashMap::new();
     for (position, snapshot) in snapshots.iter().enumerate() {
@@ -242,5 +242,30 @@ fn give_rules(snapshots: &mut [GroupSnapshot], rules: Vec<(String, Rule)>) {
             give(*other, rule.clone());
         }
         give(*last, rule);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rule::Packets;
+    use jiff::Timestamp;
+
+    #[test]
+    fn each_group_gets_its_rules_in_their_order_and_one_that_was_read_twice_gets_them_twice() {
+        let snapshot = |id: &str| {
+            let group = Group { id: id.to_owned(), ..Group::default() };
+            GroupSnapshot::new(group, Timestamp::UNIX_EPOCH, &Arc::default())
+        };
+        let mut snapshots = ["sg-1", "sg-2", "sg-1", "sg-3"].map(snapshot);
+        let rule = |(group, id): (&str, &str)| {
+            let rule = Rule::new(Direction::Ingress, Packets::All, Peer::PrefixList("pl-1".to_owned()));
+            (group.to_owned(), Rule { id: id.to_owned(), ..rule })
+        };
+        let rules = [("sg-1", "b"), ("sg-2", "c"), ("sg-1", "a"), ("sg-gone", "d")].map(rule);
+        give_rules(&mut snapshots, rules.into());
+        let ids =
+            |snapshot: &GroupSnapshot| snapshot.group.rules.iter().map(|rule| rule.id.clone()).collect::<Vec<_>>();
+        assert_eq!(snapshots.each_ref().map(ids), [vec!["b", "a"], vec!["c"], vec!["b", "a"], vec![]]);
     }
 }
