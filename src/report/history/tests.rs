@@ -26,7 +26,7 @@ pub(super) fn finding(action: Action) -> Finding {
 
 pub(super) fn of(rule: Rule, action: Action) -> Finding {
     let judged = JudgedRule { rule, verdict: Verdict::Revoke, severity: None, portions: vec![] };
-    Finding::of_rule(&judged, (true, false), action, None)
+    Finding::of_rule(judged, (true, false), action, None)
 }
 
 pub(super) fn rule(id: &str, cidr: &str) -> Rule {

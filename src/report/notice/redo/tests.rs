@@ -39,7 +39,7 @@ fn verdict(policy: &Policy, rule: &Rule) -> JudgedRule {
 }
 
 fn record(judged: JudgedRule, action: Action, actor: Option<Actor>) -> Record {
-    let finding = Finding::of_rule(&judged, (true, false), action, None);
+    let finding = Finding::of_rule(judged, (true, false), action, None);
     let location = Location::new("111122223333", "eu-west-1");
     let group = Group { id: GROUP.to_owned(), ..Group::default() };
     let policy = builtin::policy("standard").unwrap();
@@ -199,7 +199,7 @@ fn each_command_says_whose_it_is_and_how_many_are_left_out() {
         |port: u16| verdict(standard, &Rule { id: format!("sgr-{port}"), ..rule(Packets::Tcp(port, port), "::/0") });
     let mut record = record(judged(22), Action::Revoked, None);
     record.findings = [22, 3389, 5985, 5986, 10250]
-        .map(|port| Finding::of_rule(&judged(port), (true, false), Action::Revoked, None))
+        .map(|port| Finding::of_rule(judged(port), (true, false), Action::Revoked, None))
         .into();
     let code = code_of(&record);
     let undo: Vec<&Code> = code.iter().filter(|code| code.title.starts_with("This opens")).collect();
