@@ -11,7 +11,6 @@ use crate::model::group::NODE_PORTS;
 use crate::model::region::{Addresses, Traffic};
 use crate::policy::classes::Classes;
 use crate::policy::model::{Clause, Origin, PeerTerm};
-use crate::policy::peers::private_around;
 
 /// What a cut hangs on besides the policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +57,8 @@ const SET_PRIVATE: usize = 0;
 const SET_VPC: usize = 1;
 
 impl<'p> Cut<'p> {
-    pub(super) fn new(all: &'p [Clause], context: &Context) -> Self {
+    /// `private`: what is private there.
+    pub(super) fn new(all: &'p [Clause], context: &Context, private: Addresses) -> Self {
         let clauses: Vec<(usize, &Clause)> = context.clauses.ones().filter_map(|at| Some((at, all.get(at)?))).collect();
         // Built-in clauses mean NodePorts where they say these ports; who writes a policy means what he writes.
         let traffic =
@@ -69,7 +69,6 @@ impl<'p> Cut<'p> {
         let traffic: Vec<Cow<'_, Traffic>> = clauses.iter().map(traffic).collect();
         let traffic = Classes::new(&traffic.iter().map(|traffic| &**traffic).collect::<Vec<_>>());
 
-        let private = private_around(&context.vpc, &context.remote);
         let mut sets = vec![&private, &context.vpc];
         sets.extend(clauses.iter().flat_map(|(_, clause)| &clause.peers).filter_map(|term| match term {
             PeerTerm::Addresses(addresses) => Some(addresses),

@@ -17,7 +17,7 @@ use crate::policy::controller::{Author, is_controllers};
 use crate::policy::cut::{Active, Context, Cut};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::named::{self, Part};
-use crate::policy::peers::{PeerKind, Peers, ReachedPeers};
+use crate::policy::peers::{PeerKind, Peers, ReachedPeers, private_around};
 
 /// What stands in place of a clause where a prefix list could not be read.
 pub const UNREADABLE_LIST: &str = "unreadable-prefix-list";
@@ -136,7 +136,8 @@ impl<'p> Judge<'p> {
         if cuts.len() >= MAX_CUTS {
             cuts.clear();
         }
-        let cut = Arc::new(Cut::new(&self.policy.clauses, &context));
+        let private = private_around(&context.vpc, &context.remote);
+        let cut = Arc::new(Cut::new(&self.policy.clauses, &context, private));
         cuts.insert(context, Arc::clone(&cut));
         cut
     }
