@@ -170,7 +170,7 @@ fn is_gone(facts: &Facts, location: &Location, group: &Group, rule: &Rule) -> bo
     let Peer::Group { id, owner } = &rule.peer else { return false };
     let is_ours = owner.as_ref().is_none_or(|owner| *owner == location.account) && group.owner == location.account;
     let is_missing = is_ours && facts.is_whole(Kind::Groups) && !facts.groups.contains_key(id);
-    is_missing || facts.stale.contains(&(group.id.clone(), id.clone()))
+    is_missing || !facts.stale.is_empty() && facts.stale.contains(&(group.id.clone(), id.clone()))
 }
 
 fn names_unattached(group: &Group, rule: &Rule) -> bool {

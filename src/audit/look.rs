@@ -112,7 +112,7 @@ impl Here<'_> {
         let location = &self.location;
         let inventory =
             Inventory::new(&ports(facts, location, self.now), location.account.clone(), self.policy.groups.clone());
-        let Looked { snapshots, clusters, unread, .. } = inventory.read_all().await?;
+        let Looked { snapshots, clusters, unread, .. } = inventory.read_in_scope().await?;
         for unread in unread {
             // That there are no VPCs is said with all that is missing.
             let is_said = matches!(&unread.source, CloudError::Failed { action, .. } if action == Kind::Vpcs.command());
@@ -175,10 +175,11 @@ impl Here<'_> {
             let interfaces = LazyCell::new(|| paths.interfaces(&audited.group.id));
             let of = |finding| AuditFinding::of(self.place(&audited.group.clusters, Some(audited)), finding);
             let is_told = |rule: &&AuditedRule| rule.judged.verdict > Verdict::Allow && rule.action != Action::None;
-            let rules =
-                audited.rules.iter().filter(is_told).map(|rule| {
-                    of(Finding::of_rule(rule.judged.clone(), (false, true), rule.action, rule.detail.clone()))
-                });
+            let rules = audited
+                .rules
+                .iter()
+                .filter(is_told)
+                .map(|rule| of(Finding::of_rule(&rule.judged, (false, true), rule.action, rule.detail.clone())));
             let rules = rules.map(|found: AuditFinding| AuditFinding {
                 reachable: reachable(facts, &audited.group, &found, |clients, traffic| {
                     reach::of(&paths, &interfaces, clients, traffic)

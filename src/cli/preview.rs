@@ -244,7 +244,7 @@ fn finding(step: Step, change: &Change, group: &Group, now: Timestamp) -> Findin
         Intent::PutBack => (Action::Restored, None),
         Intent::Refuse(why) | Intent::Postpone(why) => (Action::Refused, Some(why)),
     };
-    let mut finding = Finding::of_rule(step.finding, (step.named, step.standing.is_known()), action, detail);
+    let mut finding = Finding::of_rule(&step.finding, (step.named, step.standing.is_known()), action, detail);
     finding.before = step.former.map(|former| former.rule);
     finding.for_people = step.for_people;
     finding.list = list;

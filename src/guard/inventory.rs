@@ -150,6 +150,7 @@ impl Inventory {
         let view = self.view(&raw, &register);
         let seen = |facts: &GroupFacts| {
             let mut group = group(&view, &raw, facts, view.membership(facts));
+            group.rules = view.rules_of(&facts.id).iter().copied().cloned().collect();
             let is_of_unread = || group.clusters.iter().any(|name| unread_clusters.contains(name));
             group.ranges_unread |= !unread_clusters.is_empty() && (is_of_unread() || !group.is_strong());
             snapshot(group, &view, raw.rules_at, &clusters)
@@ -193,7 +194,7 @@ fn snapshot(group: Group, view: &View<'_>, rules_at: Timestamp, clusters: &Arc<V
     GroupSnapshot { beside, ..GroupSnapshot::new(group, rules_at, clusters) }
 }
 
-/// A group as the policy sees it.
+/// A group as the policy sees it, without its rules.
 fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, found: Membership) -> Group {
     let members = view.members(facts, &found);
     let Membership { clusters: names, roles, rank } = found;
@@ -217,7 +218,7 @@ fn group(view: &View<'_>, raw: &RawState, facts: &GroupFacts, found: Membership)
         clusters: names,
         roles,
         members,
-        rules: view.rules_of(&facts.id).iter().copied().cloned().collect(),
+        rules: Vec::with_capacity(view.rules_of(&facts.id).len()),
         unreadable_rules: view.unreadable_of(&facts.id),
         ..Group::default()
     }

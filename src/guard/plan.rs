@@ -199,7 +199,7 @@ impl PlanContext<'_> {
     /// The blocks of the prefix list of a rule that it did not have, or not whole, when it was known.
     fn blocks_gained(self, rule: &Rule, group: &Group) -> Vec<IpNet> {
         let Some((_, entries, known)) = self.list_now_and_known(rule, group) else { return Vec::new() };
-        let is_new = |net: &IpNet| !known.covers(&Addresses::from_iter([*net]));
+        let is_new = |net: &IpNet| !known.covers(&Addresses::from(*net));
         entries.blocks().into_iter().filter(is_new).collect()
     }
 

@@ -295,7 +295,7 @@ fn about_to(step: &Step) -> Finding {
     let known = step.standing.is_known();
     let action = if target(step).is_some() { Action::Restored } else { Action::Revoked };
     let before = step.former.as_ref().map(|former| former.rule.clone());
-    Finding { before, ..Finding::of_rule(step.finding.clone(), (step.named, known), action, step.setting.clone()) }
+    Finding { before, ..Finding::of_rule(&step.finding, (step.named, known), action, step.setting.clone()) }
 }
 
 fn unread(step: Step, why: &str) -> StepResult {

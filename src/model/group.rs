@@ -123,7 +123,7 @@ impl Group {
     /// known.
     pub fn addresses_of(&self, peer: &Peer) -> Option<Cow<'_, Addresses>> {
         match peer {
-            Peer::Cidr(net) => Some(Cow::Owned(Addresses::from_iter([*net]))),
+            Peer::Cidr(net) => Some(Cow::Owned(Addresses::from(*net))),
             Peer::PrefixList(id) => self.entries_of(id).map(Cow::Borrowed),
             Peer::Group { .. } => None,
         }

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::{BitAnd, Sub};
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
-use range_set_blaze::RangeSetBlaze;
+use range_set_blaze::{Integer, RangeSetBlaze};
 
 use crate::model::rule::{Packets, RuleError, block};
 
@@ -85,8 +85,13 @@ impl Traffic {
         self.0.ranges().map(|range| (*range.start(), *range.end()))
     }
 
+    /// One by one: most often there is one.
     pub(crate) fn from_ranges(ranges: impl IntoIterator<Item = (u32, u32)>) -> Self {
-        Self(ranges.into_iter().map(|(from, to)| from..=to).collect())
+        let mut set = RangeSetBlaze::new();
+        for (from, to) in ranges {
+            set.ranges_insert(from..=to);
+        }
+        Self(set)
     }
 
     /// Points as `Classes` counts them, which has room for addresses, too.
@@ -211,15 +216,25 @@ impl BitAnd for Traffic {
 impl BitAnd for &Traffic {
     type Output = Traffic;
     fn bitand(self, other: Self) -> Traffic {
-        Traffic(&self.0 & &other.0)
+        Traffic(shared(&self.0, &other.0))
     }
 }
 
 impl Sub for &Traffic {
     type Output = Traffic;
     fn sub(self, other: Self) -> Traffic {
-        Traffic(&self.0 - &other.0)
+        Traffic(left(&self.0, &other.0))
     }
+}
+
+/// What both have. Of thousands of rules one side is empty, and then there is nothing to merge.
+fn shared<T: Integer>(one: &RangeSetBlaze<T>, other: &RangeSetBlaze<T>) -> RangeSetBlaze<T> {
+    if one.is_empty() || other.is_empty() { RangeSetBlaze::new() } else { one & other }
+}
+
+/// What `one` has and `other` has not.
+fn left<T: Integer>(one: &RangeSetBlaze<T>, other: &RangeSetBlaze<T>) -> RangeSetBlaze<T> {
+    if one.is_empty() || other.is_empty() { one.clone() } else { one - other }
 }
 
 /// A set of addresses. IPv4 and IPv6 are separate spaces, as they are to EC2.
@@ -252,13 +267,13 @@ impl Addresses {
     /// What is here and not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
-        Self { v4: &self.v4 - &other.v4, v6: &self.v6 - &other.v6 }
+        Self { v4: left(&self.v4, &other.v4), v6: left(&self.v6, &other.v6) }
     }
 
     /// What both have.
     #[must_use]
     pub fn shared_with(&self, other: &Self) -> Self {
-        Self { v4: &self.v4 & &other.v4, v6: &self.v6 & &other.v6 }
+        Self { v4: shared(&self.v4, &other.v4), v6: shared(&self.v6, &other.v6) }
     }
 
     /// Whether every address of `other` is here.
@@ -296,6 +311,17 @@ impl Addresses {
             }
             Family::V6 => self.v6.ranges().map(|r| (r.start().to_bits(), r.end().to_bits())).collect(),
         }
+    }
+}
+
+impl From<IpNet> for Addresses {
+    fn from(net: IpNet) -> Self {
+        let mut one = Self::default();
+        match net {
+            IpNet::V4(net) => one.v4.ranges_insert(net.network()..=net.broadcast()),
+            IpNet::V6(net) => one.v6.ranges_insert(net.network()..=net.broadcast()),
+        };
+        one
     }
 }
 

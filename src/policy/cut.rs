@@ -1,5 +1,5 @@
 //! A policy cut into classes for the groups that it counts for alike: those with the same clauses in force and the same
-//! private addresses. Made once for thousands of groups.
+//! private addresses around them. Made once for thousands of groups.
 //!
 //! Must not: know a group's rules, or decide anything.
 
@@ -19,10 +19,10 @@ pub(super) struct Context {
     pub(super) clauses: FixedBitSet,
     /// Where the cluster has `NodePorts`, if it moved them.
     pub(super) node_ports: Option<(u16, u16)>,
-    /// What is private.
-    pub(super) private: Addresses,
     /// The VPC's own ranges.
     pub(super) vpc: Addresses,
+    /// Remote networks of the clusters.
+    pub(super) remote: Addresses,
 }
 
 /// What counts, cut.
@@ -32,6 +32,7 @@ pub(super) struct Cut<'p> {
     pub(super) traffic: Classes,
     /// Cut by the addresses that clauses name, and by what is private.
     pub(super) addresses: Classes,
+    /// What is private around these groups.
     pub(super) private: Addresses,
     pub(super) private_classes: FixedBitSet,
 }
@@ -56,7 +57,8 @@ const SET_PRIVATE: usize = 0;
 const SET_VPC: usize = 1;
 
 impl<'p> Cut<'p> {
-    pub(super) fn new(all: &'p [Clause], context: &Context) -> Self {
+    /// `private`: what is private there.
+    pub(super) fn new(all: &'p [Clause], context: &Context, private: Addresses) -> Self {
         let clauses: Vec<(usize, &Clause)> = context.clauses.ones().filter_map(|at| Some((at, all.get(at)?))).collect();
         // Built-in clauses mean NodePorts where they say these ports; who writes a policy means what he writes.
         let traffic =
@@ -67,7 +69,7 @@ impl<'p> Cut<'p> {
         let traffic: Vec<Cow<'_, Traffic>> = clauses.iter().map(traffic).collect();
         let traffic = Classes::new(&traffic.iter().map(|traffic| &**traffic).collect::<Vec<_>>());
 
-        let mut sets = vec![&context.private, &context.vpc];
+        let mut sets = vec![&private, &context.vpc];
         sets.extend(clauses.iter().flat_map(|(_, clause)| &clause.peers).filter_map(|term| match term {
             PeerTerm::Addresses(addresses) => Some(addresses),
             _ => None,
@@ -95,6 +97,6 @@ impl<'p> Cut<'p> {
             Active { clause, position, covered: Covered { always, where_wide } }
         };
         let clauses = clauses.into_iter().map(active).collect();
-        Self { clauses, traffic, addresses, private: context.private.clone(), private_classes }
+        Self { clauses, traffic, addresses, private, private_classes }
     }
 }

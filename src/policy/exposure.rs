@@ -43,7 +43,7 @@ pub(crate) fn wide(peers: &[(Traffic, Addresses)]) -> Vec<Traffic> {
         for ((wide, (traffic, _)), ranges) in wide.iter_mut().zip(peers).zip(&reach) {
             if alone(ranges) {
                 *wide = traffic.clone();
-            } else if !ranges.is_empty() {
+            } else if !ranges.is_empty() && !together.is_empty() {
                 *wide = Traffic::union([std::mem::take(wide), traffic & &together]);
             }
         }

@@ -17,7 +17,7 @@ use crate::policy::controller::{Author, is_controllers};
 use crate::policy::cut::{Active, Context, Cut};
 use crate::policy::model::{Clause, Origin, PeerClass, PeerTerm, Policy, Severity, Verdict};
 use crate::policy::named::{self, Part};
-use crate::policy::peers::{PeerKind, Peers, ReachedPeers, private};
+use crate::policy::peers::{PeerKind, Peers, ReachedPeers, private_around};
 
 /// What stands in place of a clause where a prefix list could not be read.
 pub const UNREADABLE_LIST: &str = "unreadable-prefix-list";
@@ -98,27 +98,34 @@ impl<'p> Judge<'p> {
     /// As [`judge`] does it. In a group of several clusters each rule gets the worst of what it would get in each of them
     /// alone, so joining a cluster makes no verdict milder.
     pub fn of(&self, group: &Group, author: impl Fn(&Rule) -> Author) -> Vec<JudgedRule> {
-        let private = private(group);
-        let in_cluster = |(clauses, node_ports): InForce| {
-            let context = Context { clauses, node_ports, private: private.clone(), vpc: group.vpc_ranges.clone() };
-            let cut = self.cut(context);
-            let evaluator = Evaluator::new(self.policy, group, &cut);
+        let cut = |(clauses, node_ports): InForce| {
+            let (vpc, remote) = (group.vpc_ranges.clone(), group.remote_networks.clone());
+            self.cut(Context { clauses, node_ports, vpc, remote })
+        };
+        let cuts: Vec<Arc<Cut<'_>>> =
+            in_force(self.policy, group, self.location, self.now).into_iter().map(cut).collect();
+        let in_cluster = |cut: &Arc<Cut<'_>>| {
+            let evaluator = Evaluator::new(self.policy, group, cut);
             let reaches = evaluator.peers.reaches();
             let judged = |rule| evaluator.judge(rule, reaches.get(&(rule.direction, &rule.peer)), author(rule));
             group.rules.iter().map(judged).collect::<Vec<_>>()
         };
-        let all = in_force(self.policy, group, self.location, self.now).into_iter().map(in_cluster);
+        let all = cuts.iter().map(in_cluster);
         let worse = |one: JudgedRule, other: JudgedRule| {
             if (one.verdict, one.severity) < (other.verdict, other.severity) { other } else { one }
         };
         let worst = all.reduce(|some, more| some.into_iter().zip(more).map(|(one, other)| worse(one, other)).collect());
+        // What is private is so in each of the clusters.
+        let (Some(worst), Some(Cut { private, .. })) = (worst, cuts.first().map(Arc::as_ref)) else {
+            return Vec::new();
+        };
         let named = |mut judged: JudgedRule| {
             let parts: Vec<_> = judged.portions.iter().map(Portion::part).collect();
-            let names = named::name(self.policy, group, &private, &judged.rule.peer, &parts);
+            let names = named::name(self.policy, group, private, &judged.rule.peer, &parts);
             judged.portions.iter_mut().zip(names).for_each(|(portion, name)| portion.addresses = name);
             judged
         };
-        worst.unwrap_or_default().into_iter().map(named).collect()
+        worst.into_iter().map(named).collect()
     }
 
     fn cut(&self, context: Context) -> Arc<Cut<'p>> {
@@ -129,7 +136,8 @@ impl<'p> Judge<'p> {
         if cuts.len() >= MAX_CUTS {
             cuts.clear();
         }
-        let cut = Arc::new(Cut::new(&self.policy.clauses, &context));
+        let private = private_around(&context.vpc, &context.remote);
+        let cut = Arc::new(Cut::new(&self.policy.clauses, &context, private));
         cuts.insert(context, Arc::clone(&cut));
         cut
     }

@@ -50,7 +50,7 @@ pub(super) fn name(
             clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Addresses(_) | PeerTerm::Vpc))
         })
     };
-    let all = group.addresses_of(peer).filter(|_| parts.iter().any(names_some));
+    let all = if parts.iter().any(names_some) { group.addresses_of(peer) } else { None };
     let Some(all) = all else { return vec![None; parts.len()] };
     let is_alone = |part: &Part<'_>| parts.iter().filter(|other| other.class == part.class).count() == 1;
     if parts.iter().all(is_alone) {

@@ -2,6 +2,7 @@
 //!
 //! Owns: `private`, the meaning of each peer term. Must not: decide anything.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -46,7 +47,12 @@ pub(crate) fn private_everywhere() -> &'static Addresses {
 
 /// What is private to a group: that, the ranges of its VPCs, and the remote networks of its clusters.
 pub(crate) fn private(group: &Group) -> Addresses {
-    private_everywhere().with(&group.vpc_ranges).with(&group.remote_networks)
+    private_around(&group.vpc_ranges, &group.remote_networks)
+}
+
+/// The same of ranges and remote networks.
+pub(super) fn private_around(vpc: &Addresses, remote: &Addresses) -> Addresses {
+    private_everywhere().with(vpc).with(remote)
 }
 
 /// Whether addresses are public in part, and too few to be wide alone: what is let in beside them matters.
@@ -92,29 +98,29 @@ impl<'a> Peers<'a> {
 
     /// For each direction and peer of addresses. Many rules share a peer, and a prefix list may be long.
     pub(super) fn reaches(&self) -> BTreeMap<(Direction, &'a Peer), ReachedPeers> {
-        let mut rules: BTreeMap<(Direction, &'a Peer), Vec<Packets>> = BTreeMap::new();
-        for rule in self.group.rules.iter().filter(|rule| !matches!(rule.peer, Peer::Group { .. })) {
-            rules.entry((rule.direction, &rule.peer)).or_default().push(rule.packets);
-        }
-        let mut reaches = BTreeMap::new();
-        for direction in [Direction::Ingress, Direction::Egress] {
-            // Those that are private are wide nowhere, and make nothing wide.
-            let (mut keys, mut public) = (Vec::new(), Vec::new());
-            for ((_, peer), packets) in rules.iter().filter(|((of, _), _)| *of == direction) {
-                let (classes, of_peer) = match peer {
-                    Peer::Cidr(net) => (self.cut.addresses.of_block(net), None),
-                    Peer::PrefixList(_) | Peer::Group { .. } => {
-                        let Some(addresses) = self.group.addresses_of(peer) else { continue };
-                        (self.cut.addresses.of(addresses.as_ref()), Some(addresses))
-                    }
-                };
-                if !classes.is_subset(&self.cut.private_classes) {
-                    let of_peer = of_peer.or_else(|| self.group.addresses_of(peer)).unwrap_or_default();
-                    let traffic = Traffic::union(packets.iter().copied().map(Traffic::from));
-                    public.push((traffic, of_peer.without(&self.cut.private)));
-                    keys.push((direction, *peer));
+        let mut reaches: BTreeMap<(Direction, &'a Peer), ReachedPeers> = BTreeMap::new();
+        // Those that are private are wide nowhere, and make nothing wide.
+        let mut packets: BTreeMap<(Direction, &'a Peer), Vec<Packets>> = BTreeMap::new();
+        for rule in &self.group.rules {
+            let key = (rule.direction, &rule.peer);
+            let reached = match reaches.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let Some(classes) = self.classes(&rule.peer) else { continue };
+                    new.insert(ReachedPeers { classes, wide: Traffic::default() })
                 }
-                reaches.insert((direction, *peer), ReachedPeers { classes, wide: Traffic::default() });
+            };
+            if !reached.classes.is_subset(&self.cut.private_classes) {
+                packets.entry(key).or_default().push(rule.packets);
+            }
+        }
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let (mut keys, mut public) = (Vec::new(), Vec::new());
+            for ((_, peer), packets) in packets.iter().filter(|((of, _), _)| *of == direction) {
+                let of_peer = self.group.addresses_of(peer).unwrap_or_default();
+                let traffic = Traffic::union(packets.iter().copied().map(Traffic::from));
+                public.push((traffic, of_peer.without(&self.cut.private)));
+                keys.push((direction, *peer));
             }
             if public.is_empty() {
                 continue;
@@ -133,6 +139,15 @@ impl<'a> Peers<'a> {
             }
         }
         reaches
+    }
+
+    /// The classes that some address of a peer belongs to. `None`: it is no addresses, or they are not known.
+    fn classes(&self, peer: &Peer) -> Option<FixedBitSet> {
+        match peer {
+            Peer::Cidr(net) => Some(self.cut.addresses.of_block(net)),
+            Peer::PrefixList(id) => self.group.entries_of(id).map(|entries| self.cut.addresses.of(entries)),
+            Peer::Group { .. } => None,
+        }
     }
 
     /// The traffic of an ingress rule and the public addresses it lets in.

@@ -235,27 +235,25 @@ impl AuditFinding {
     pub fn of(place: Place<'_>, finding: Finding) -> Self {
         let reason = worst(&finding.portions, finding.verdict).map(|portion| portion.reason.clone());
         let reason = reason.filter(|reason| !reason.is_empty());
-        let (reason, detail) = match (reason, finding.detail.clone()) {
-            (Some(reason), detail) => (reason, detail),
-            (None, detail) => (detail.clone().unwrap_or_default(), detail),
-        };
+        let reason = reason.or_else(|| finding.detail.clone()).unwrap_or_default();
+        let kind = finding.subject.kind();
         let fix = fix::fix(place.location, place.clusters, place.group.map(|group| group.id.as_str()), &finding);
-        let (rule, requirement, check) = match &finding.subject {
-            Subject::Rule(rule) => (Some(rule.clone()), None, None),
-            Subject::Requirement(id) => (None, Some(id.clone()), None),
+        let (rule, requirement, check) = match finding.subject {
+            Subject::Rule(rule) => (Some(rule), None, None),
+            Subject::Requirement(id) => (None, Some(id), None),
             Subject::Check(check) if check.kind() == Kind::Endpoint => {
                 (None, Some(check.word().to_owned()), Some(check.word().to_owned()))
             }
             Subject::Check(check) => (None, None, Some(check.word().to_owned())),
         };
         Self {
-            kind: finding.subject.kind(),
+            kind,
             rule,
             requirement,
             check,
             verdict: finding.verdict,
             severity: finding.severity,
-            detail,
+            detail: finding.detail,
             portions: finding.portions,
             action: finding.action,
             reason,

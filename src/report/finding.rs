@@ -11,6 +11,7 @@ pub use list::ListRecord;
 pub use portion::PortionRecord;
 pub use subject::{Check, Kind, Subject, SubjectError};
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -99,11 +100,12 @@ pub struct ForPeople {
 impl Finding {
     /// A rule that the policy objects to; whether the event named it, and whether it is known.
     pub fn of_rule(
-        judged: JudgedRule,
+        judged: impl Borrow<JudgedRule>,
         (named_by_event, known): (bool, bool),
         action: Action,
         detail: Option<String>,
     ) -> Self {
+        let judged = judged.borrow();
         Self {
             portions: judged.portions.iter().flat_map(PortionRecord::of).collect(),
             verdict: judged.verdict,
@@ -112,7 +114,7 @@ impl Finding {
             known,
             action,
             detail,
-            ..Self::reported(Subject::Rule(judged.rule), None, String::new())
+            ..Self::reported(Subject::Rule(judged.rule.clone()), None, String::new())
         }
     }
 

@@ -45,15 +45,21 @@ pub(super) fn redundant(group: &Group) -> Vec<(&Rule, Option<&Rule>)> {
 fn is_covered_together(rules: &[Rule], at: usize, rule: &Rule, gone: &BTreeSet<usize>) -> bool {
     let Peer::Cidr(net) = &rule.peer else { return false };
     let (from, to) = span(rule.packets);
-    let mut rest = vec![(Addresses::from_iter([*net]), Traffic::from(rule.packets))];
-    for (other_at, other) in rules.iter().enumerate() {
-        let Peer::Cidr(of_other) = &other.peer else { continue };
+    let meeting = rules.iter().enumerate().filter_map(|(other_at, other)| {
+        let Peer::Cidr(of_other) = &other.peer else { return None };
         let (first, last) = span(other.packets);
-        let meets = (of_other.contains(net) || net.contains(of_other)) && first <= to && from <= last;
-        if other_at == at || gone.contains(&other_at) || other.direction != rule.direction || !meets {
-            continue;
-        }
-        (rest, _) = cut_out(rest, (&Addresses::from_iter([*of_other]), &Traffic::from(other.packets)));
+        let meets = first <= to && from <= last && (of_other.contains(net) || net.contains(of_other));
+        let counts = other_at != at && other.direction == rule.direction && !gone.contains(&other_at);
+        (meets && counts).then(|| (Addresses::from(*of_other), Traffic::from(other.packets)))
+    });
+    let mut meeting = meeting.peekable();
+    // Mostly there is none.
+    if meeting.peek().is_none() {
+        return false;
+    }
+    let mut rest = vec![(Addresses::from(*net), Traffic::from(rule.packets))];
+    for (addresses, traffic) in meeting {
+        (rest, _) = cut_out(rest, (&addresses, &traffic));
         if rest.is_empty() {
             return true;
         }

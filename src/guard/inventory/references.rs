@@ -47,7 +47,7 @@ impl References {
                 snapshot.group.beside.push(rules.collect());
             }
         }
-        // A group takes what its own rules name: a sweep looks up thousands.
+        // A group takes what its own rules name.
         let is_here = |id: &String| self.lists.contains_key(id) || self.peers.contains_key(id);
         let named = snapshot.unresolved().references.into_iter().filter(is_here);
         snapshot.resolved.extend(named);
@@ -64,8 +64,11 @@ impl References {
                     }
                 }
                 Peer::Group { id, .. } => {
-                    let found = self.peers.get(id).filter(|_| !peers.contains_key(id));
-                    peers.extend(found.map(|peer| (id.clone(), of_clusters(peer, clusters))));
+                    // Its own few are looked through first: a sweep looks up thousands.
+                    if !peers.contains_key(id) {
+                        let found = self.peers.get(id);
+                        peers.extend(found.map(|peer| (id.clone(), of_clusters(peer, clusters))));
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! A group as it was read, and which of its rules can be judged already.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -141,10 +142,13 @@ impl GroupSnapshot {
     pub fn unresolved(&self) -> Unresolved {
         let is_resolved = |id: &&str| self.resolved.contains(*id);
         let of_rules = self.group.rules.iter().chain(self.former()).filter_map(reference).filter(|id| !is_resolved(id));
-        let small = self.group.rules.iter().any(|rule| self.counts_together(rule));
-        let beside = if small { self.beside.clone() } else { BTreeSet::new() };
-        let of_beside = self.lists_beside().filter(|id| small && !is_resolved(id));
-        Unresolved { references: of_rules.chain(of_beside).map(str::to_owned).collect(), beside }
+        // Asked only where something hangs on it.
+        let small = LazyCell::new(|| self.group.rules.iter().any(|rule| self.counts_together(rule)));
+        let beside = if !self.beside.is_empty() && *small { self.beside.clone() } else { BTreeSet::new() };
+        let of_beside = self.lists_beside().filter(|id| !is_resolved(id) && *small);
+        // Many rules refer to the same.
+        let references: BTreeSet<&str> = of_rules.chain(of_beside).collect();
+        Unresolved { references: references.into_iter().map(str::to_owned).collect(), beside }
     }
 
     fn is_judgeable(&self, rule: &Rule) -> bool {

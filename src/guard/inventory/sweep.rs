@@ -1,7 +1,7 @@
 //! Every group of every cluster: what is attached in the VPC of a cluster, whatever VPC the group itself is of, and what the
 //! policy names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::future::{try_join, try_join3};
@@ -16,7 +16,7 @@ use crate::event::work::Part;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Instances, Interfaces, NodeGroups, Selector};
 use crate::model::group::Group;
-use crate::model::rule::{Direction, Peer};
+use crate::model::rule::{Direction, Peer, Rule};
 
 /// Clusters or VPCs read at the same time. EKS gives an account a handful of reads a second, shared with everything else
 /// that talks to it.
@@ -32,7 +32,16 @@ impl Inventory {
     /// A read without which nothing can be said.
     pub async fn read_all(&self) -> Result<Looked, CloudError> {
         let names = self.eks.names().await?;
-        self.read_of(names).await
+        self.read_of(names, true).await
+    }
+
+    /// The same without the groups that have no role, for who remembers nothing.
+    ///
+    /// # Errors
+    /// As [`Inventory::read_all`].
+    pub async fn read_in_scope(&self) -> Result<Looked, CloudError> {
+        let names = self.eks.names().await?;
+        self.read_of(names, false).await
     }
 
     /// A part of that: these groups of a VPC with these clusters. The first part takes those of
@@ -41,7 +50,7 @@ impl Inventory {
     /// # Errors
     /// As [`Inventory::read_all`].
     pub async fn read_part(&self, part: &Part) -> Result<Looked, CloudError> {
-        let mut looked = self.read_of(part.clusters.clone()).await?;
+        let mut looked = self.read_of(part.clusters.clone(), true).await?;
         let groups: BTreeSet<&String> = part.groups.iter().collect();
         let is_other = |group: &Group| {
             part.n == 1 && group.vpc != part.vpc && group.clusters.iter().any(|name| part.clusters.contains(name))
@@ -72,7 +81,8 @@ impl Inventory {
         Ok((vpcs, unread))
     }
 
-    async fn read_of(&self, names: Vec<String>) -> Result<Looked, CloudError> {
+    /// `keeps_all`: groups without a role, too.
+    async fn read_of(&self, names: Vec<String>, keeps_all: bool) -> Result<Looked, CloudError> {
         let all = Selector::Vpcs(Vec::new());
         let (ranges, associations) = futures::join!(self.ec2.vpc_ranges(), self.ec2.associations(&all));
         let mut raw = RawState { is_complete: true, vpcs: Some(BTreeSet::new()), ..RawState::default() };
@@ -112,7 +122,9 @@ impl Inventory {
         raw.rules = self.ec2.rules(&ids).await?;
         raw.rules_at = self.clock.now();
         for (who, rule) in &raw.rules.rules {
-            if let (Direction::Ingress, Peer::Group { id, .. }) = (rule.direction, &rule.peer) {
+            if let (Direction::Ingress, Peer::Group { id, .. }) = (rule.direction, &rule.peer)
+                && raw.let_in_by.get(id).is_none_or(|known| !known.contains(who))
+            {
                 raw.let_in_by.entry(id.clone()).or_default().insert(who.clone());
             }
         }
@@ -120,12 +132,15 @@ impl Inventory {
         let found = view.memberships();
         self.learn(&view, &raw, &found);
         let seen = |(facts, found)| snapshot(group(&view, &raw, facts, found), &view, raw.rules_at, &known);
-        let snapshots: Vec<GroupSnapshot> = raw.groups.iter().zip(found).map(seen).collect();
-        let all = snapshots.iter().map(|snapshot| snapshot.group.clone()).collect();
+        let mut snapshots: Vec<GroupSnapshot> = raw.groups.iter().zip(found).map(seen).collect();
+        let beside: Vec<Vec<Vec<Rule>>> = snapshots.iter_mut().map(|snapshot| beside(snapshot, &view)).collect();
+        give_rules(&mut snapshots, std::mem::take(&mut raw.rules.rules));
+        let all = snapshots.iter().filter(|_| keeps_all).map(|snapshot| snapshot.group.clone()).collect();
+        snapshots.iter_mut().zip(beside).for_each(|(snapshot, beside)| snapshot.group.beside = beside);
         // What a cluster is that could not be read, nobody knows; it may lie in any of the VPCs.
         let complete =
             if unread.is_empty() { known.iter().map(|cluster| cluster.vpc.clone()).collect() } else { BTreeSet::new() };
-        let snapshots = self.with_references(&view, &known, snapshots, &mut unread).await;
+        let snapshots = self.with_references(&known, snapshots, &mut unread).await;
         let clusters = known.iter().map(|cluster| cluster.name.clone()).collect();
         Ok(Looked { snapshots, all, complete, clusters, unread })
     }
@@ -174,19 +189,12 @@ impl Inventory {
     /// The groups with a role. Most of them refer to the same lists and groups, so all are looked up at once.
     async fn with_references(
         &self,
-        view: &View<'_>,
         clusters: &[Cluster],
         mut snapshots: Vec<GroupSnapshot>,
         unread: &mut Vec<Unread>,
     ) -> Vec<GroupSnapshot> {
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
-        // What groups beside one let in was read already; the lists it names come with the second look.
-        for snapshot in &mut snapshots {
-            for set in std::mem::take(&mut snapshot.beside) {
-                let rules = set.iter().flat_map(|id| view.rules_of(id)).copied().filter(|rule| lets_in_addresses(rule));
-                snapshot.group.beside.push(rules.cloned().collect());
-            }
-        }
+        // The lists that groups beside one let in come with the second look.
         for _ in 0..2 {
             let references = snapshots.iter().flat_map(|snapshot| snapshot.unresolved().references).collect();
             let unresolved = Unresolved { references, ..Unresolved::default() };
@@ -202,5 +210,62 @@ impl Inventory {
             }
         }
         snapshots
+    }
+}
+
+/// What the groups beside one with a role let in: that was read already.
+fn beside(snapshot: &mut GroupSnapshot, view: &View<'_>) -> Vec<Vec<Rule>> {
+    if snapshot.group.roles.is_empty() {
+        return Vec::new();
+    }
+    let let_in = |set: BTreeSet<String>| {
+        let rules = set.iter().flat_map(|id| view.rules_of(id)).copied().filter(|rule| lets_in_addresses(rule));
+        rules.cloned().collect()
+    };
+    std::mem::take(&mut snapshot.beside).into_iter().map(let_in).collect()
+}
+
+/// Gives each group its rules, in their order. Each of tens of thousands is moved, unless a group was read twice.
+fn give_rules(snapshots: &mut [GroupSnapshot], rules: Vec<(String, Rule)>) {
+    let mut at: HashMap<String, Vec<usize>> = HashMap::new();
+    for (position, snapshot) in snapshots.iter().enumerate() {
+        at.entry(snapshot.group.id.clone()).or_default().push(position);
+    }
+    for (group, rule) in rules {
+        let Some((last, others)) = at.get(&group).and_then(|at| at.split_last()) else { continue };
+        let mut give = |to: usize, rule| {
+            if let Some(snapshot) = snapshots.get_mut(to) {
+                snapshot.group.rules.push(rule);
+            }
+        };
+        for other in others {
+            give(*other, rule.clone());
+        }
+        give(*last, rule);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rule::Packets;
+    use jiff::Timestamp;
+
+    #[test]
+    fn each_group_gets_its_rules_in_their_order_and_one_that_was_read_twice_gets_them_twice() {
+        let snapshot = |id: &str| {
+            let group = Group { id: id.to_owned(), ..Group::default() };
+            GroupSnapshot::new(group, Timestamp::UNIX_EPOCH, &Arc::default())
+        };
+        let mut snapshots = ["sg-1", "sg-2", "sg-1", "sg-3"].map(snapshot);
+        let rule = |(group, id): (&str, &str)| {
+            let rule = Rule::new(Direction::Ingress, Packets::All, Peer::PrefixList("pl-1".to_owned()));
+            (group.to_owned(), Rule { id: id.to_owned(), ..rule })
+        };
+        let rules = [("sg-1", "b"), ("sg-2", "c"), ("sg-1", "a"), ("sg-gone", "d")].map(rule);
+        give_rules(&mut snapshots, rules.into());
+        let ids =
+            |snapshot: &GroupSnapshot| snapshot.group.rules.iter().map(|rule| rule.id.clone()).collect::<Vec<_>>();
+        assert_eq!(snapshots.each_ref().map(ids), [vec!["b", "a"], vec!["c"], vec!["b", "a"], vec![]]);
     }
 }

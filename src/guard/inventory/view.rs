@@ -55,8 +55,11 @@ impl<'a> View<'a> {
             }
         }
         let mut rules: HashMap<&str, Vec<&Rule>> = HashMap::new();
-        for (group, rule) in &raw.rules.rules {
-            rules.entry(group).or_default().push(rule);
+        // They come group by group.
+        for some in raw.rules.rules.chunk_by(|(one, _), (other, _)| one == other) {
+            if let Some((group, _)) = some.first() {
+                rules.entry(group).or_default().extend(some.iter().map(|(_, rule)| rule));
+            }
         }
         let mut unreadable: HashMap<&str, Vec<&UnreadableRule>> = HashMap::new();
         for (group, rule) in &raw.rules.unreadable {

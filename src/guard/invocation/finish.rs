@@ -317,6 +317,6 @@ fn finding(result: StepResult, group: &Group) -> Finding {
         before,
         list,
         for_people,
-        ..Finding::of_rule(result.finding, (result.named, result.known), result.action, result.detail)
+        ..Finding::of_rule(&result.finding, (result.named, result.known), result.action, result.detail)
     }
 }

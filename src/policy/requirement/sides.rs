@@ -205,7 +205,7 @@ impl<'r> Opened<'r> {
                     let open = opened.to_groups.entry(id).or_default();
                     *open = Traffic::union([std::mem::take(open), traffic]);
                 }
-                Peer::Cidr(net) => opened.by_address.push((traffic, [*net].into_iter().collect())),
+                Peer::Cidr(net) => opened.by_address.push((traffic, Addresses::from(*net))),
                 Peer::PrefixList(id) => match topology.prefix_lists.get(id) {
                     Some(PrefixList::Entries(entries)) => opened.by_address.push((traffic, entries.clone())),
                     Some(PrefixList::Aws(_)) => {}

@@ -215,7 +215,7 @@ fn other_side(
         (_, PeerClass::Aws(list)) => outside(4, list.word(), "a list of AWS's"),
         (_, PeerClass::Unreadable) => outside(5, "lists that can't be read", "prefix lists"),
         (Peer::Cidr(net), class) => {
-            let own: Addresses = [*net].into_iter().collect();
+            let own = Addresses::from(*net);
             let network = networks.iter().find(|(_, addresses)| addresses.covers(&own));
             match (network, class) {
                 (Some((name, _)), _) => outside(3, &short(&plain(name), MAX_NAME_LEN), "a network of the policy"),

@@ -151,11 +151,13 @@ fn name(group: &str, rule: &Rule) -> String {
 /// A string of Terraform's language, in which no text of others means anything.
 fn hcl(text: &str) -> String {
     let mut out = String::from("\"");
-    for c in text.chars() {
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            // `${` and `%{` begin a template.
-            '$' | '%' => out.extend([c, c]),
+            // `${` and `%{` begin a template; anywhere else the two characters are themselves, and two of them are two.
+            // <https://developer.hashicorp.com/terraform/language/expressions/strings#escape-sequences>
+            '$' | '%' if rest.peek() == Some(&'{') => out.extend([c, c]),
             c if is_harmless(c) => out.push(c),
             c => {
                 let _ = write!(out, "\\U{:08x}", u32::from(c));
@@ -207,6 +209,21 @@ mod tests {
         assert_eq!(written.lines().filter(|line| line.starts_with("resource")).count(), 2, "{written}");
         assert!(!written.contains(" ${") && written.contains("$${file(\\\"/etc/passwd\\\")}"), "{written}");
         assert!(!written.contains(" %{") && !written.contains('\u{202e}'), "{written}");
-        assert_eq!(hcl("\u{1f600}$5\u{1b}"), "\"\u{1f600}$$5\\U0000001b\"");
+        assert_eq!(hcl("\u{1f600}$5\u{1b}"), "\"\u{1f600}$5\\U0000001b\"");
+    }
+
+    /// As Terraform 1.11 reads it: each text comes out as it went in.
+    #[test]
+    fn only_what_begins_a_template_is_doubled() {
+        for (text, written) in [
+            ("costs $5, 50%", "costs $5, 50%"),
+            ("$ % $$ %%", "$ % $$ %%"),
+            ("${a} %{b}", "$${a} %%{b}"),
+            ("$${a} %%{b}", "$$${a} %%%{b}"),
+            ("%${a} $%{b}", "%$${a} $%%{b}"),
+            ("$\"{a}$", "$\\\"{a}$"),
+        ] {
+            assert_eq!(hcl(text), format!("\"{written}\""), "{text}");
+        }
     }
 }
