@@ -118,14 +118,9 @@ pub fn in_region(config: &SdkConfig, region: &str) -> SdkConfig {
     config.to_builder().region(Region::new(region.to_owned())).build()
 }
 
-/// The same for another location, through a role there. The role is assumed when it is first needed, and again before its
-/// credentials end.
-pub async fn through(config: &SdkConfig, role_arn: &str, region: &str) -> SdkConfig {
-    through_as(config, role_arn, None, region).await
-}
-
-/// The same through a role that asks for an external id.
-pub async fn through_as(config: &SdkConfig, role_arn: &str, external_id: Option<&str>, region: &str) -> SdkConfig {
+/// The same for another location, through a role there, which may ask for an external id. The role is assumed when it is
+/// first needed, and again before its credentials end.
+pub async fn through(config: &SdkConfig, role_arn: &str, external_id: Option<&str>, region: &str) -> SdkConfig {
     // Somebody on a laptop may have no region of their own, and STS is asked in one, too.
     let config = if config.region().is_some() { config.clone() } else { in_region(config, region) };
     let role = AssumeRoleProvider::builder(role_arn).configure(&config).session_name(APP_NAME);

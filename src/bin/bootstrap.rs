@@ -123,8 +123,9 @@ async fn build(
             let there = match &settings.role_name {
                 _ if (&account_there, &region_there) == (&account, &region) => connection.clone(),
                 Some(role) => {
+                    let id = settings.external_id(&account, role);
                     let role = format!("arn:{partition}:iam::{account_there}:role/{role}");
-                    Connection::new(&connect::through(config, &role, &region_there).await, metrics)
+                    Connection::new(&connect::through(config, &role, Some(&id), &region_there).await, metrics)
                 }
                 None => {
                     tracing::error!(

@@ -4,7 +4,7 @@
 //! itself; the caller passes a look-up.
 
 use crate::guard::modes::Modes;
-use crate::model::ids::{Arn, EventRule, Queue, is_account, is_region, is_role_name, is_table_name};
+use crate::model::ids::{Arn, EventRule, Queue, is_account, is_external_id, is_region, is_role_name, is_table_name};
 use crate::model::mode::Restore;
 use crate::policy::model::Mode;
 
@@ -25,7 +25,7 @@ pub struct Variable {
 
 /// Every variable that the function reads of its own.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 16] = [
+pub const VARIABLES: [Variable; 17] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
         meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
@@ -80,6 +80,11 @@ pub const VARIABLES: [Variable; 16] = [
         parameter: "GuardRoleName", meaning: "role to assume in every other account and region",
     },
     Variable {
+        name: "GUARD_EXTERNAL_ID", expected: "an external id: 2 to 1,224 letters, digits and `+=,.@:/_-`", default: "",
+        parameter: "ExternalId",
+        meaning: "what that role asks for; empty: `eks-sg-guard:ACCOUNT:ROLE`, with the function's account and that role",
+    },
+    Variable {
         name: "GUARD_OWN_ROLE_ARN", expected: "the ARN of an IAM role", default: "", parameter: "",
         meaning: "the function's role: its own revokes come back as events, which are left alone",
     },
@@ -128,6 +133,8 @@ pub struct Settings {
     pub regions: Vec<String>,
     /// Without its path.
     pub role_name: Option<String>,
+    /// What that role asks for, where it is not what it asks for by default ([`Settings::external_id`]).
+    pub external_id: Option<String>,
     /// ARN.
     pub own_role: Option<String>,
     /// Rules.
@@ -157,7 +164,7 @@ impl Settings {
         let values = Values { look_up };
         let [mode, restore, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
             &VARIABLES;
-        let [queue, accounts, regions, role_name, own_role, max_revokes, event_rule] = more;
+        let [queue, accounts, regions, role_name, external_id, own_role, max_revokes, event_rule] = more;
         let new = values.needed(mode, a_mode)?;
         let restore = values.needed(restore, Restore::from_word)?;
         let settings = Self {
@@ -173,6 +180,7 @@ impl Settings {
             accounts: values.list(accounts, is_account)?,
             regions: values.list(regions, is_region)?,
             role_name: values.text(role_name, is_role_name)?,
+            external_id: values.text(external_id, is_external_id)?,
             own_role: values.text(own_role, |text| Arn::parse(text).is_some_and(|arn| arn.role().is_some()))?,
             max_revokes: values.needed(max_revokes, |text| text.parse().ok())?,
             event_rule: values.read(event_rule, EventRule::of)?,
@@ -184,6 +192,12 @@ impl Settings {
             return Err(SettingError { variable: role_name.name, value: String::new(), expected });
         }
         Ok(settings)
+    }
+
+    /// What the guard of this account says when it assumes that role; `member.yaml` makes the same of it. A request that
+    /// somebody else has a program of this account make is not taken for ours.
+    pub fn external_id(&self, account: &str, role: &str) -> String {
+        self.external_id.clone().unwrap_or_else(|| format!("eks-sg-guard:{account}:{role}"))
     }
 }
 
@@ -261,6 +275,16 @@ mod tests {
     }
 
     #[test]
+    fn the_role_is_assumed_with_an_external_id_whether_or_not_one_is_set() {
+        for (given, expected) in [("", "eks-sg-guard:111122223333:member"), ("ours/7", "ours/7")] {
+            let settings = read(&[("GUARD_EXTERNAL_ID", given)]).unwrap();
+            let id = settings.external_id("111122223333", "member");
+            assert_eq!(id, expected);
+            assert!(is_external_id(&id), "as IAM takes it");
+        }
+    }
+
+    #[test]
     fn report_mode_is_the_stop_button_for_sweeps_too() {
         let settings = read(&[("GUARD_MODE", "report"), ("GUARD_SWEEP_MODE", "enforce")]).unwrap();
         assert_eq!(settings.modes, Modes::new(Mode::Report, Mode::Report));
@@ -294,6 +318,9 @@ mod tests {
             ("GUARD_REGIONS", "eu-west-1,eu-west-1a"),
             ("GUARD_REGIONS", "eu-west-1;us-east-1"),
             ("GUARD_ROLE_NAME", "path/to/role"),
+            ("GUARD_EXTERNAL_ID", "x"),
+            ("GUARD_EXTERNAL_ID", "two words"),
+            ("GUARD_EXTERNAL_ID", "id*"),
             ("GUARD_QUEUE_URL", "guard-WorkQueue"),
             ("GUARD_EVENT_RULE", "our rule"),
             ("GUARD_EVENT_RULE", "arn:aws:sns:us-east-1:111122223333:guard"),

@@ -80,6 +80,14 @@ def test_a_rule_is_closed_where_it_was_opened_and_nowhere_else(world, aws, someb
     closes(everywhere, at_home, rule_ids(at_home))
 
 
+@pytest.mark.parametrize(("given", "expected"), [("", f"eks-sg-guard:{ACCOUNT}:{ROLE}"), ("ours/7", "ours/7")])
+def test_the_role_is_assumed_with_the_external_id_that_it_asks_for(world, aws, guard, given, expected):
+    function = guard(**LOCATIONS, GUARD_EXTERNAL_ID=given)
+    assert not function.invoke(Location(aws, MEMBER, FAR).opens()).failed
+    (assumed,) = aws.asked("AssumeRole")
+    assert assumed.params["ExternalId"] in (expected, [expected])
+
+
 def test_a_location_that_is_not_named_is_ignored(world, aws, everywhere):
     event = Location(aws, MEMBER, "us-west-2").opens()
     answer = everywhere.invoke(event)

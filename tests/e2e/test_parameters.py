@@ -123,6 +123,10 @@ def test_rules_use_only_what_cloudformation_allows_in_rules(template: dict[str, 
         ("PermissionsBoundaryArn", "boundary", False),
         ("DataKeyArn", KEY, True),
         ("DataKeyArn", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/ours", False),
+        ("ExternalId", "", True),
+        ("ExternalId", "eks-sg-guard:111122223333:member", True),
+        ("ExternalId", "x", False),
+        ("ExternalId", "two words", False),
         ("AlarmTopicArn", TOPIC, True),
         ("AlarmTopicArn", "ours", False),
     ],
@@ -195,6 +199,11 @@ BOTH: list[tuple[str, str, list[tuple[Any, Any, Any]]]] = [
     ("SweepAlarmDays", "7", [(at("EvaluationPeriods", "SweepAlarm"), 2, "7")]),
     ("RuleState", "DISABLED", [(at("ActionsEnabled", "SweepAlarm"), True, False)]),
     ("StateTable", "ours", [(there("GuardTable"), True, False)]),
+    (
+        "ExternalId",
+        "ours/7",
+        [(lambda stack: stack.properties("GuardFunction")["Environment"]["Variables"]["GUARD_EXTERNAL_ID"], "", "ours/7")],
+    ),
     ("ListOwners", "444455556666", [(there("SharedListRule"), False, True)]),
 ]
 
