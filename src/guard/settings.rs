@@ -68,8 +68,9 @@ pub const VARIABLES: [Variable; 17] = [
         meaning: "the guard's work queue: what has to be tried or looked at again waits there; the template makes it",
     },
     Variable {
-        name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas", default: "",
-        parameter: "GuardAccounts", meaning: "accounts whose events count; empty: the function's own",
+        name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas, or `*`", default: "",
+        parameter: "GuardAccounts",
+        meaning: "accounts whose events count; empty: the function's own; `*`: every one in which the role can be assumed",
     },
     Variable {
         name: "GUARD_REGIONS", expected: "regions such as `us-east-1`, separated by commas", default: "",
@@ -103,6 +104,9 @@ pub const POLICY: Variable = VARIABLES[3];
 
 impl Variable {
     /// It holds a value that cannot be used.
+/// In place of the accounts: every one in which the guard's role can be assumed.
+pub const EVERY_ACCOUNT: &str = "*";
+
     pub fn refuses(&self, value: &str) -> SettingError {
         SettingError { variable: self.name, value: value.to_owned(), expected: self.expected }
     }
@@ -129,7 +133,7 @@ pub struct Settings {
     pub queue: Option<String>,
     /// Empty: only the function's own.
     pub accounts: Vec<String>,
-    /// Empty: only the function's own.
+    /// Empty: only the function's own. [`EVERY_ACCOUNT`]: those in which the role can be assumed.
     pub regions: Vec<String>,
     /// Without its path.
     pub role_name: Option<String>,
@@ -177,7 +181,7 @@ impl Settings {
                 .text(slack_secret, |text| Arn::parse(text).is_some_and(|arn| arn.secret().is_some()))?,
             state_table: values.text(state_table, is_table)?,
             queue: values.text(queue, |text| Queue::of_url(text).is_some())?,
-            accounts: values.list(accounts, is_account)?,
+            accounts: values.list(accounts, |text| is_account(text) || text == EVERY_ACCOUNT)?,
             regions: values.list(regions, is_region)?,
             role_name: values.text(role_name, is_role_name)?,
             external_id: values.text(external_id, is_external_id)?,
@@ -185,7 +189,17 @@ impl Settings {
             max_revokes: values.needed(max_revokes, |text| text.parse().ok())?,
             event_rule: values.read(event_rule, EventRule::of)?,
         };
-        let is_elsewhere = settings.accounts.len() > 1 || settings.regions.len() > 1;
+        let is_every = settings.takes_every_account();
+        if is_every && settings.accounts.len() > 1 {
+            return Err(accounts.refuses(&settings.accounts.join(",")));
+        }
+        // What comes by itself is kept in the table, and looked at through the queue.
+        for (variable, is_there) in [(state_table, settings.state_table.is_some()), (queue, settings.queue.is_some())] {
+            if is_every && !is_there {
+                return Err(variable.refuses(""));
+            }
+        }
+        let is_elsewhere = is_every || settings.accounts.len() > 1 || settings.regions.len() > 1;
         if is_elsewhere && settings.role_name.is_none() {
             let expected =
                 "the name of the role to assume for the accounts and regions of GUARD_ACCOUNTS and GUARD_REGIONS";
@@ -202,6 +216,11 @@ impl Settings {
 }
 
 /// The values of the variables.
+    /// Whether accounts come by themselves.
+    pub fn takes_every_account(&self) -> bool {
+        self.accounts.iter().any(|account| account == EVERY_ACCOUNT)
+    }
+
 struct Values<F> {
     look_up: F,
 }
@@ -282,6 +301,27 @@ mod tests {
             assert_eq!(id, expected);
             assert!(is_external_id(&id), "as IAM takes it");
         }
+    #[test]
+    fn every_account_needs_what_it_is_kept_in_and_looked_at_through() {
+        let all = [
+            ("GUARD_ACCOUNTS", "*"),
+            ("GUARD_ROLE_NAME", "eks-sg-guard-member"),
+            ("GUARD_STATE_TABLE", "guard"),
+            ("GUARD_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/111122223333/guard"),
+        ];
+        assert!(read(&all).unwrap().takes_every_account());
+        for missing in 1..all.len() {
+            let some: Vec<_> =
+                all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, variable)| *variable).collect();
+            assert_eq!(read(&some).unwrap_err().variable, all[missing].0);
+        }
+        for value in ["*,111122223333", "111122223333,*", "*,*", "**", "11112222333*"] {
+            let error = read(&[("GUARD_ACCOUNTS", value), all[1], all[2], all[3]]).unwrap_err();
+            assert_eq!((error.variable, error.value.as_str()), ("GUARD_ACCOUNTS", value));
+        }
+        assert!(!read(&[("GUARD_ACCOUNTS", "111122223333")]).unwrap().takes_every_account());
+    }
+
     }
 
     #[test]

@@ -12,7 +12,8 @@ from template import MEMBER, TEMPLATE, Stack, read
 SOURCES = TEMPLATE.parent / "src/report"
 COUNTED = (SOURCES / "metrics.rs").read_text(encoding="utf-8")
 METRICS_OF_THE_GUARD = re.findall(r'^    \("(\w+)", "\w+", \|counts\|', COUNTED, re.MULTILINE)
-RULES = ["GuardRule", "WatchRule", "SharedListRule", "SweepRule"]
+RULES = ["GuardRule", "WatchRule", "SharedListRule", "SweepRule", "RegisterRule"]
+EVERY_RULE = {"ListOwners": "444455556666", "GuardAccounts": "*", "OrganizationId": "o-exampleorgid", "GuardRoleName": "member"}
 
 # What each watches: namespace, metric, the resource that it is about.
 WATCHED: dict[str, set[tuple[str, str, str]]] = {
@@ -58,12 +59,16 @@ def watched(alarm: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 
 def test_each_way_to_fail_is_watched() -> None:
-    assert {name: watched(alarm) for name, alarm in alarms(Stack(ListOwners="444455556666")).items()} == WATCHED
+    assert {name: watched(alarm) for name, alarm in alarms(Stack(**EVERY_RULE)).items()} == WATCHED
 
 
 @pytest.mark.parametrize(
     ("parameters", "rules"),
-    [({}, {*RULES} - {"SharedListRule"}), ({"SweepSchedule": ""}, {"GuardRule", "WatchRule"})],
+    [
+        ({}, {"GuardRule", "WatchRule", "SweepRule"}),
+        ({"SweepSchedule": ""}, {"GuardRule", "WatchRule"}),
+        (EVERY_RULE, {*RULES}),
+    ],
 )
 def test_rules_that_are_not_there_are_not_watched(parameters: dict[str, str], rules: set[str]) -> None:
     assert {rule for _, _, rule in watched(alarms(Stack(**parameters))["RulesAlarm"])} == rules

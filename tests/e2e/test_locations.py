@@ -143,3 +143,51 @@ def test_its_own_account_counts_only_if_it_is_named(world, somebody, guard):
     event = somebody.authorizes(world.node_group, KUBELET)
     answer = leaves(guard(GUARD_ACCOUNTS=MEMBER), event)
     assert "this function guards" in answer.response["ignored"], "its own account is not named"
+
+
+# ---------------------------------------------------------------- every account of the organization
+
+
+@pytest.fixture
+def every(service):
+    """A guard that takes every account, with table and work queue."""
+    return service(GUARD_ACCOUNTS="*", GUARD_ROLE_NAME=ROLE)
+
+
+def schedule(account: str, region: str = REGION) -> dict[str, Any]:
+    rule = f"arn:aws:events:{region}:{account}:rule/any"
+    event = {"version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+    return event | {"account": account, "region": region, "time": "2026-11-23T02:59:58Z", "resources": [rule]}
+
+
+def registered(state) -> list[str]:
+    return sorted(name for item in state.items("registered") for name in json.loads(item["state"]["S"]))
+
+
+def test_an_account_that_nobody_named_is_guarded_where_its_role_can_be_assumed(world, aws, every):
+    there = Location(aws, MEMBER, REGION)
+    event = there.opens()
+    assert not every.delivers(event)[0].failed
+    assert not there.has(event)
+    assert registered(every.state) == [f"{MEMBER} {REGION}"]
+    assert world.notices()[-1].attributes["account"] == MEMBER
+
+
+def test_an_account_without_the_role_is_ignored_and_not_registered(world, aws, every):
+    there = Location(aws, MEMBER, REGION)
+    aws.on("AssumeRole", error="AccessDenied", status=403)
+    event = there.opens()
+    (answer,) = every.delivers(event)
+    assert "role can be assumed" in answer.response["ignored"]
+    assert there.has(event)
+    assert not registered(every.state) and not world.notices()
+
+
+def test_a_quiet_account_that_says_it_is_there_is_swept(world, aws, every):
+    there = Location(aws, MEMBER, REGION)
+    event = there.opens()
+    every.delivers(schedule(MEMBER))
+    assert registered(every.state) == [f"{MEMBER} {REGION}"]
+    assert not [answer.error_message for answer in every.works() if answer.failed]
+    assert there.has(event), "it was there at the first look"
+    assert {notice.attributes["account"] for notice in world.notices()} == {MEMBER}

@@ -30,7 +30,7 @@ def template() -> dict[str, Any]:
 
 # ---------------------------------------------------------------- what is refused
 
-ELSEWHERE, FILE = "GuardRoleName must name", "PolicyLayerArn must name"
+ELSEWHERE, FILE, WHOSE = "GuardRoleName must name", "PolicyLayerArn must name", "OrganizationId must name"
 BUILT_IN, TOGETHER = "built in", "name both or none"
 
 
@@ -49,6 +49,10 @@ BUILT_IN, TOGETHER = "built in", "name both or none"
         ({"GuardAccounts": f"{ACCOUNT},444455556666", "GuardRoleName": "member"}, None),
         ({"GuardRegions": f"{REGION},eu-west-1", "GuardRoleName": "member"}, None),
         ({"GuardRoleName": "member"}, None),
+        ({"GuardAccounts": "*", "GuardRoleName": "member"}, WHOSE),
+        ({"GuardAccounts": "*", "OrganizationId": "o-exampleorgid"}, ELSEWHERE),
+        ({"GuardAccounts": "*", "OrganizationId": "o-exampleorgid", "GuardRoleName": "member"}, None),
+        ({"OrganizationId": "o-exampleorgid"}, None),
         *[({"GuardPolicy": name}, None) for name in ("standard", "strict", "none")],
         ({"GuardPolicy": "/opt/policy.yaml"}, FILE),
         ({"GuardPolicy": "policies/ours.yaml"}, FILE),
@@ -123,6 +127,15 @@ def test_rules_use_only_what_cloudformation_allows_in_rules(template: dict[str, 
         ("PermissionsBoundaryArn", "boundary", False),
         ("DataKeyArn", KEY, True),
         ("DataKeyArn", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/ours", False),
+        ("GuardAccounts", "", True),
+        ("GuardAccounts", "*", True),
+        ("GuardAccounts", "111122223333,444455556666", True),
+        ("GuardAccounts", "*,111122223333", False),
+        ("GuardAccounts", "1111*", False),
+        ("OrganizationId", "", True),
+        ("OrganizationId", "o-exampleorgid", True),
+        ("OrganizationId", "exampleorgid", False),
+        ("OrganizationId", "*", False),
         ("ExternalId", "", True),
         ("ExternalId", "eks-sg-guard:111122223333:member", True),
         ("ExternalId", "x", False),
@@ -244,6 +257,9 @@ def test_the_members_alarms_reach_the_guards_topic() -> None:
 # ---------------------------------------------------------------- one StackSet of the members
 
 
+    policy = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid").properties("AlarmTopicPolicy")["PolicyDocument"]
+    (allow,) = [each for each in policy["Statement"] if each["Effect"] == "Allow"]
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceOrgID": "o-exampleorgid"}}
 @pytest.fixture
 def members(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Where, of these locations, something is made by stacks of the same parameters."""

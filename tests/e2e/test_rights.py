@@ -168,6 +168,10 @@ def test_a_role_of_that_name_in_an_account_that_is_not_guarded_is_not_assumed() 
     stack = Stack(GuardAccounts=f"{ACCOUNT},444455556666", GuardRoleName="eks-sg-guard-member")
     _, condition = granted(stack)["sts:AssumeRole"]
     assert condition == {"StringEquals": {"aws:ResourceAccount": [ACCOUNT, "444455556666"]}}
+    every = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid", GuardRoleName="eks-sg-guard-member")
+    where, condition = granted(every)["sts:AssumeRole"]
+    assert where == "arn:aws:iam::*:role/eks-sg-guard-member"
+    assert condition == {"StringEquals": {"aws:ResourceOrgID": "o-exampleorgid"}}
 
 
 def test_in_a_vpc_lambda_makes_the_interfaces_and_the_program_does_not() -> None:
