@@ -68,7 +68,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             "GUARD_STATE_TABLE is empty: repeats are not merged, and events are remembered in this process only"
         );
     }
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(settings.metrics));
     let config = connect::config().await;
     let connection = Connection::new(&config, &metrics);
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "eks-sg-guard".to_owned());

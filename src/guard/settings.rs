@@ -7,6 +7,7 @@ use crate::guard::modes::Modes;
 use crate::model::ids::{Arn, EventRule, Queue, is_account, is_external_id, is_region, is_role_name, is_table_name};
 use crate::model::mode::Restore;
 use crate::policy::model::Mode;
+use crate::report::metrics::Published;
 
 /// One environment variable, in the words that people read of it.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub struct Variable {
 
 /// Every variable that the function reads of its own.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 17] = [
+pub const VARIABLES: [Variable; 18] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
         meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
@@ -97,16 +98,20 @@ pub const VARIABLES: [Variable; 17] = [
         name: "GUARD_EVENT_RULE", expected: "the name or the ARN of an EventBridge rule", default: "", parameter: "",
         meaning: "the rule that invokes the function: people hear when it does not any more; empty: it is not looked at",
     },
+    Variable {
+        name: "GUARD_METRICS", expected: "`needed` or `all`", default: "needed", parameter: "GuardMetrics",
+        meaning: "which figures of the log become metrics: those of alarms and dashboard where they are not zero, or each",
+    },
 ];
+
+/// In place of the accounts: every one in which the guard's role can be assumed.
+pub const EVERY_ACCOUNT: &str = "*";
 
 /// The variable whose value is read as a file, by whoever may read files.
 pub const POLICY: Variable = VARIABLES[3];
 
 impl Variable {
     /// It holds a value that cannot be used.
-/// In place of the accounts: every one in which the guard's role can be assumed.
-pub const EVERY_ACCOUNT: &str = "*";
-
     pub fn refuses(&self, value: &str) -> SettingError {
         SettingError { variable: self.name, value: value.to_owned(), expected: self.expected }
     }
@@ -131,9 +136,9 @@ pub struct Settings {
     pub state_table: Option<String>,
     /// An address.
     pub queue: Option<String>,
-    /// Empty: only the function's own.
-    pub accounts: Vec<String>,
     /// Empty: only the function's own. [`EVERY_ACCOUNT`]: those in which the role can be assumed.
+    pub accounts: Vec<String>,
+    /// Empty: only the function's own.
     pub regions: Vec<String>,
     /// Without its path.
     pub role_name: Option<String>,
@@ -145,6 +150,8 @@ pub struct Settings {
     pub max_revokes: usize,
     /// The one that invokes the function.
     pub event_rule: Option<EventRule>,
+    /// Of what is counted.
+    pub metrics: Published,
 }
 
 /// A value that is not understood, or that cannot be used.
@@ -168,7 +175,7 @@ impl Settings {
         let values = Values { look_up };
         let [mode, restore, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
             &VARIABLES;
-        let [queue, accounts, regions, role_name, external_id, own_role, max_revokes, event_rule] = more;
+        let [queue, accounts, regions, role_name, external_id, own_role, max_revokes, event_rule, metrics] = more;
         let new = values.needed(mode, a_mode)?;
         let restore = values.needed(restore, Restore::from_word)?;
         let settings = Self {
@@ -188,6 +195,7 @@ impl Settings {
             own_role: values.text(own_role, |text| Arn::parse(text).is_some_and(|arn| arn.role().is_some()))?,
             max_revokes: values.needed(max_revokes, |text| text.parse().ok())?,
             event_rule: values.read(event_rule, EventRule::of)?,
+            metrics: values.needed(metrics, Published::from_word)?,
         };
         let is_every = settings.takes_every_account();
         if is_every && settings.accounts.len() > 1 {
@@ -208,6 +216,11 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whether accounts come by themselves.
+    pub fn takes_every_account(&self) -> bool {
+        self.accounts.iter().any(|account| account == EVERY_ACCOUNT)
+    }
+
     /// What the guard of this account says when it assumes that role; `member.yaml` makes the same of it. A request that
     /// somebody else has a program of this account make is not taken for ours.
     pub fn external_id(&self, account: &str, role: &str) -> String {
@@ -216,11 +229,6 @@ impl Settings {
 }
 
 /// The values of the variables.
-    /// Whether accounts come by themselves.
-    pub fn takes_every_account(&self) -> bool {
-        self.accounts.iter().any(|account| account == EVERY_ACCOUNT)
-    }
-
 struct Values<F> {
     look_up: F,
 }
@@ -294,14 +302,6 @@ mod tests {
     }
 
     #[test]
-    fn the_role_is_assumed_with_an_external_id_whether_or_not_one_is_set() {
-        for (given, expected) in [("", "eks-sg-guard:111122223333:member"), ("ours/7", "ours/7")] {
-            let settings = read(&[("GUARD_EXTERNAL_ID", given)]).unwrap();
-            let id = settings.external_id("111122223333", "member");
-            assert_eq!(id, expected);
-            assert!(is_external_id(&id), "as IAM takes it");
-        }
-    #[test]
     fn every_account_needs_what_it_is_kept_in_and_looked_at_through() {
         let all = [
             ("GUARD_ACCOUNTS", "*"),
@@ -322,6 +322,14 @@ mod tests {
         assert!(!read(&[("GUARD_ACCOUNTS", "111122223333")]).unwrap().takes_every_account());
     }
 
+    #[test]
+    fn the_role_is_assumed_with_an_external_id_whether_or_not_one_is_set() {
+        for (given, expected) in [("", "eks-sg-guard:111122223333:member"), ("ours/7", "ours/7")] {
+            let settings = read(&[("GUARD_EXTERNAL_ID", given)]).unwrap();
+            let id = settings.external_id("111122223333", "member");
+            assert_eq!(id, expected);
+            assert!(is_external_id(&id), "as IAM takes it");
+        }
     }
 
     #[test]
@@ -363,6 +371,7 @@ mod tests {
             ("GUARD_EXTERNAL_ID", "id*"),
             ("GUARD_QUEUE_URL", "guard-WorkQueue"),
             ("GUARD_EVENT_RULE", "our rule"),
+            ("GUARD_METRICS", "none"),
             ("GUARD_EVENT_RULE", "arn:aws:sns:us-east-1:111122223333:guard"),
             ("GUARD_QUEUE_URL", "arn:aws:sqs:us-east-1:111122223333:guard"),
             ("GUARD_STATE_TABLE", "ab"),

@@ -213,6 +213,11 @@ BOTH: list[tuple[str, str, list[tuple[Any, Any, Any]]]] = [
     ("RuleState", "DISABLED", [(at("ActionsEnabled", "SweepAlarm"), True, False)]),
     ("StateTable", "ours", [(there("GuardTable"), True, False)]),
     (
+        "GuardMetrics",
+        "all",
+        [(lambda stack: stack.properties("GuardFunction")["Environment"]["Variables"]["GUARD_METRICS"], "needed", "all")],
+    ),
+    (
         "ExternalId",
         "ours/7",
         [(lambda stack: stack.properties("GuardFunction")["Environment"]["Variables"]["GUARD_EXTERNAL_ID"], "", "ours/7")],
@@ -252,14 +257,14 @@ def test_the_members_alarms_reach_the_guards_topic() -> None:
 
     assert publishers() == ACCOUNT
     assert publishers(GuardAccounts="444455556666", GuardRoleName="member") == [ACCOUNT, "444455556666"]
+    policy = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid").properties("AlarmTopicPolicy")["PolicyDocument"]
+    (allow,) = [each for each in policy["Statement"] if each["Effect"] == "Allow"]
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceOrgID": "o-exampleorgid"}}
 
 
 # ---------------------------------------------------------------- one StackSet of the members
 
 
-    policy = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid").properties("AlarmTopicPolicy")["PolicyDocument"]
-    (allow,) = [each for each in policy["Statement"] if each["Effect"] == "Allow"]
-    assert allow["Condition"] == {"StringEquals": {"aws:SourceOrgID": "o-exampleorgid"}}
 @pytest.fixture
 def members(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Where, of these locations, something is made by stacks of the same parameters."""
