@@ -67,9 +67,9 @@ test-heavy: venv build $(AXE) ## Tests that take minutes: the process killed at 
 test-core: ## Tests of the pure core only: the inner loop, in seconds
 	cargo test --locked --no-default-features
 
-# The features of the package: it is measured as it is deployed.
+# The features and the environment of the package: it is measured as it is deployed.
 bench: $(BENCH) ## The function beside boto3 and Cloud Custodian, written into docs/benchmarks.md; many minutes
-	cargo build --locked --release --no-default-features --features aws --bin bootstrap
+	AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo build --locked --release --no-default-features --features aws --bin bootstrap
 	.tools/bench/bin/python tests/bench/bench.py "$${CARGO_TARGET_DIR:-target}/release/bootstrap"
 
 bench-judge: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes

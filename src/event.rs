@@ -170,6 +170,9 @@ pub struct ListChange {
     /// What the event says that it gained, to tell what was open for a moment.
     #[serde(default)]
     pub gained: Vec<IpNet>,
+    /// The version whose entries it was given back. Which these are the event does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<i64>,
 }
 
 /// One group that may have changed, and which of its rules the event names.

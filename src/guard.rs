@@ -252,6 +252,7 @@ impl Guard {
                 let users = self.setup.ports.ec2.groups_using(list).await;
                 let users = users.map_err(|source| read_failed(format!("the groups that use `{list}`"), source))?;
                 let users = journal::concerned(&self.setup.ports, event, users).await;
+                let list_change = if users.is_empty() { list_change.clone() } else { self.restored(list_change).await };
                 for ids in users.chunks(MAX_GROUPS) {
                     match self.read(ids).await {
                         // What was done for the others has to be told.

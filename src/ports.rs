@@ -26,7 +26,7 @@ use crate::report::allowance::Allowed;
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
 use crate::report::notice::Message;
-use crate::report::outbox::{Claimed, Letter};
+use crate::report::outbox::{Claimed, Letter, Sent};
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
 
@@ -60,6 +60,8 @@ pub trait Ec2: Send + Sync {
     async fn vpc_ranges(&self) -> Result<BTreeMap<String, Addresses>, CloudError>;
     /// A prefix list with all its entries.
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError>;
+    /// What a version of a prefix list holds, or held.
+    async fn entries_of_version(&self, list: &str, version: i64) -> Result<Addresses, CloudError>;
     /// Revokes these rules of one group and direction, all or none.
     async fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> Result<(), CloudError>;
     /// Makes of these rules of one group, found by their ids, what they are here, all or none. Tags stay as they are.
@@ -143,8 +145,8 @@ pub trait StateStore: Send + Sync {
     /// Keeps a message that is to be sent, unless it is kept already, and claims what of all that is kept under the same key
     /// these channels do not have.
     async fn claim(&self, key: &str, letter: &Letter, channels: &[&str]) -> Result<Claimed, CloudError>;
-    /// Says what came of sending a letter that was claimed.
-    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError>;
+    /// Says what came of sending letters that were claimed.
+    async fn settle(&self, key: &str, sent: &[Sent]) -> Result<(), CloudError>;
     /// What people get of a message, by the key under which it is kept, about a call of this principal.
     async fn allow(&self, principal: &str, message: &str) -> Result<Allowed, CloudError>;
     /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::outbox::key`]. What

@@ -73,6 +73,7 @@ fn lines(answer: &Result<Parsed, EventError>) -> String {
         Target::PrefixList(change) => {
             lines.push(format!("prefix list: {}", json!(change.list)));
             lines.extend((!change.gained.is_empty()).then(|| format!("it gained: {}", json!(change.gained))));
+            lines.extend(change.restored.map(|version| format!("it was given back: version {version}")));
         }
         Target::Cluster { name, node_group: None } => lines.push(format!("cluster: {}", json!(name))),
         Target::Cluster { name, node_group: Some(node_group) } => {

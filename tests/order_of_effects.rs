@@ -51,7 +51,7 @@ use eks_sg_guard::report::history::{History, Key};
 use eks_sg_guard::report::journal::{Journal, Note};
 use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::notice::{Message, Notice, email};
-use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox};
+use eks_sg_guard::report::outbox::{Claimed, Letter, Outbox, Sent};
 use eks_sg_guard::report::outcome::{Action, Outcome};
 use eks_sg_guard::report::part::EndedPart;
 use eks_sg_guard::report::record::Record;
@@ -314,6 +314,9 @@ impl Ec2 for Fake {
             self.0.prefix_list.lock().unwrap().clone().ok_or_else(|| failed("ec2:GetManagedPrefixListEntries"))?;
         Ok(PrefixListFacts { owner: "111122223333".into(), name: "office".into(), entries })
     }
+    async fn entries_of_version(&self, _: &str, _: i64) -> Result<Addresses, CloudError> {
+        Err(failed("ec2:GetManagedPrefixListEntries"))
+    }
     async fn revoke(&self, _: &str, direction: Direction, ids: &[String]) -> Result<(), CloudError> {
         self.0.call(format!("revoke {direction:?} {}", ids.join(" ")).to_lowercase());
         if *self.0.group_is_gone.lock().unwrap() {
@@ -490,11 +493,11 @@ impl StateStore for Fake {
         allowances.insert(principal.to_owned(), counted);
         Ok(allowed)
     }
-    async fn settle(&self, key: &str, letter: usize, channel: &str, is_sent: bool) -> Result<(), CloudError> {
+    async fn settle(&self, key: &str, sent: &[Sent]) -> Result<(), CloudError> {
         self.0.state_call("settle")?;
         let mut outboxes = self.0.outboxes.lock().unwrap();
         let mut outbox: Outbox = serde_json::from_str(&outboxes[key]).unwrap();
-        outbox.settle(letter, channel, is_sent);
+        sent.iter().for_each(|sent| outbox.settle(sent));
         outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(())
     }

@@ -23,7 +23,7 @@ use eks_sg_guard::report::finding::{Finding, Subject};
 use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
 use eks_sg_guard::report::journal::{Entry, Note};
 use eks_sg_guard::report::notice::Message;
-use eks_sg_guard::report::outbox::Letter;
+use eks_sg_guard::report::outbox::{Letter, Sent};
 use eks_sg_guard::report::outcome::Action;
 use eks_sg_guard::report::part::EndedPart;
 use jiff::{SignedDuration, Timestamp};
@@ -64,14 +64,20 @@ impl Asked for Wire {
     }
 }
 
-/// Stands still, and keeps how long it was asked to wait.
+/// Stands still until time is said to pass, and keeps how long it was asked to wait.
 #[derive(Clone, Debug, Default)]
-struct Frozen(Arc<Mutex<Vec<Duration>>>);
+struct Frozen(Arc<Mutex<Vec<Duration>>>, Arc<Mutex<Duration>>);
+
+impl Frozen {
+    fn passes(&self, time: Duration) {
+        *self.1.lock().unwrap() += time;
+    }
+}
 
 #[async_trait]
 impl Clock for Frozen {
     fn now(&self) -> Timestamp {
-        Timestamp::from_second(NOW).unwrap()
+        Timestamp::from_second(NOW).unwrap() + *self.1.lock().unwrap()
     }
 
     async fn sleep(&self, time: Duration) {
@@ -138,6 +144,12 @@ fn refused(code: &str, message: &str) -> HttpResponse {
 
 fn conflict() -> HttpResponse {
     refused("ConditionalCheckFailedException", "The conditional request failed")
+}
+
+/// As DynamoDB shows it who asks for that.
+fn conflict_with(item: &Value) -> HttpResponse {
+    let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+    answer(400, json!({"__type": kind, "message": "The conditional request failed", "Item": item}).to_string())
 }
 
 fn key(n: usize) -> Key {
@@ -343,20 +355,21 @@ async fn what_another_invocation_adds_at_the_same_time_is_kept_too() {
     let last = wire.written().pop().unwrap();
     let won = last["Item"]["pk"]["S"] == json!(pk(1));
     assert_eq!(history_in(&last), if won { opened(30).merge(opened(10)) } else { opened(20) });
-    assert_eq!(clock.0.lock().unwrap().len(), 1, "after a pause");
+    assert_eq!(clock.0.lock().unwrap().len(), 0, "at once");
 }
 
 #[tokio::test]
 async fn who_always_comes_second_says_so_in_the_end() {
-    let reads = (1..=5).map(|version| items(&[item(1, version, &opened(30))])).collect();
-    let Bench { table, wire, .. } = bench(reads, (0..5).map(|_| conflict()).collect());
+    let reads = (1..=6).map(|version| items(&[item(1, version, &opened(30))])).collect();
+    let Bench { table, wire, clock } = bench(reads, (0..6).map(|_| conflict()).collect());
     let error = table.remember(None, &[(key(1), opened(10))]).await.unwrap_err();
     assert_eq!(
         chain(&error),
         "`dynamodb:PutItem` failed: 1 items of table `guard` were changed by others again and again"
     );
     let read = |put: &Value| put["ExpressionAttributeValues"][":read"]["N"].as_str().unwrap().to_owned();
-    assert_eq!(wire.written().iter().map(read).collect::<Vec<_>>(), ["1", "2", "3", "4", "5"]);
+    assert_eq!(wire.written().iter().map(read).collect::<Vec<_>>(), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(clock.0.lock().unwrap().len(), 4, "with growing pauses from the third try on");
 }
 
 #[tokio::test(start_paused = true)]
@@ -449,31 +462,40 @@ fn letter(what: &str) -> Letter {
     Letter { said: [what.to_owned()].into(), message: Some(Message::default()), channels: BTreeMap::new() }
 }
 
+fn sent() -> Sent {
+    Sent { letter: 0, channel: "people".to_owned(), is_sent: true }
+}
+
 #[tokio::test]
 async fn a_message_is_claimed_by_one_conditional_write_and_who_comes_second_sends_nothing() {
-    let Bench { table, wire, .. } = bench(vec![items(&[])], vec![put()]);
+    let Bench { table, wire, .. } = bench(vec![], vec![put()]);
     let first = table.claim("d", &letter("a"), &["people"]).await.unwrap();
     assert_eq!((first.mine.len(), first.others.len()), (1, 0));
     let [written]: [Value; 1] = wire.written().try_into().unwrap();
     assert_eq!(written["Item"]["pk"]["S"], "notice#d");
     assert_eq!(written["Item"]["expires"]["N"], (NOW + 72 * 3600).to_string());
     assert_eq!(written["ConditionExpression"], "attribute_not_exists(#version)");
+    assert_eq!(written["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
 
     let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
     let claimed = state_item("notice#d", 1, &state);
-    let Bench { table, wire, .. } = bench(vec![items(&[]), items(std::slice::from_ref(&claimed))], vec![conflict()]);
-    let second = table.claim("d", &letter("a"), &["people"]).await.unwrap();
-    assert_eq!((second.mine.len(), second.others.len(), wire.written().len()), (0, 1, 1), "the first was faster");
+    for (refusal, reads) in
+        [(conflict_with(&claimed), vec![]), (conflict(), vec![items(std::slice::from_ref(&claimed))])]
+    {
+        let Bench { table, wire, .. } = bench(reads, vec![refusal]);
+        let second = table.claim("d", &letter("a"), &["people"]).await.unwrap();
+        assert_eq!((second.mine.len(), second.others.len(), wire.written().len()), (0, 1, 1), "the first was faster");
+    }
 
     let Bench { table, wire, .. } = bench(vec![items(&[claimed])], vec![put()]);
-    table.settle("d", 0, "people", true).await.unwrap();
+    table.settle("d", &[sent()]).await.unwrap();
     let [written]: [Value; 1] = wire.written().try_into().unwrap();
     assert_eq!(written["ExpressionAttributeValues"], json!({":read": {"N": "1"}}));
     let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
     assert_eq!(state["letters"][0]["channels"], json!({"people": "sent"}));
 
     let Bench { table, wire, .. } = bench(vec![items(&[])], vec![]);
-    table.settle("d", 0, "people", true).await.unwrap();
+    table.settle("d", &[sent()]).await.unwrap();
     assert!(wire.written().is_empty(), "an item that is gone is not made again");
 }
 
@@ -507,6 +529,43 @@ async fn a_journal_is_read_with_what_is_known_and_of_two_who_write_at_once_the_f
     let Bench { table, wire, .. } = bench(vec![items(&[item, bad])], vec![]);
     let (_, journals) = table.known(&["sg-1".to_owned(), "sg-2".to_owned()]).await.unwrap();
     assert_eq!((journals, wire.read().len()), ([("sg-1".to_owned(), journal)].into(), 1));
+}
+
+#[tokio::test]
+async fn a_change_goes_by_what_this_process_has_just_seen_and_by_what_a_refusal_shows() {
+    let first = bench(vec![items(&[])], vec![put()]);
+    let journal = first.table.note("sg-1", &begun("e-1")).await.unwrap();
+    let of_another = state_item(JOURNAL, 7, &serde_json::to_value(&journal).unwrap());
+
+    let told = |rule: &str| Note { told: [rule.to_owned()].into(), ..Note::default() };
+    let Bench { table, wire, clock } = bench(vec![items(&[])], vec![put(), conflict_with(&of_another), put()]);
+    table.known(&["sg-1".to_owned()]).await.unwrap();
+    let ours = table.note("sg-1", &begun("e-2")).await.unwrap();
+    assert_eq!(ours.entries["sgr-1"].event.as_deref(), Some("e-2"));
+    let theirs = table.note("sg-1", &told("sgr-1")).await.unwrap();
+    assert_eq!(theirs.entries["sgr-1"].event.as_deref(), Some("e-1"), "what others wrote meanwhile stays");
+    assert!(theirs.entries["sgr-1"].told);
+    assert_eq!((wire.read().len(), clock.0.lock().unwrap().len()), (1, 0), "it is read once, with all that is known");
+    let was = |put: &Value| put["ExpressionAttributeValues"][":read"]["N"].as_str().map(str::to_owned);
+    let was: Vec<Option<String>> = wire.written().iter().map(was).collect();
+    assert_eq!(was, [None, Some("1".to_owned()), Some("7".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_is_not_written_is_read_and_what_was_seen_a_minute_ago_too() {
+    let journal = bench(vec![items(&[])], vec![put()]).table.note("sg-1", &begun("e-1")).await.unwrap();
+    let item = state_item(JOURNAL, 1, &serde_json::to_value(&journal).unwrap());
+    let read = || items(std::slice::from_ref(&item));
+    let Bench { table, wire, .. } = bench(vec![read(), read()], vec![]);
+    table.known(&["sg-1".to_owned()]).await.unwrap();
+    table.note("sg-1", &begun("e-1")).await.unwrap();
+    assert_eq!((wire.read().len(), wire.written().len()), (2, 0), "nothing but a write says that it still is so");
+
+    let Bench { table, wire, clock } = bench(vec![read(), read()], vec![put()]);
+    table.known(&["sg-1".to_owned()]).await.unwrap();
+    clock.passes(Duration::from_secs(61));
+    table.note("sg-1", &Note { told: ["sgr-1".to_owned()].into(), ..Note::default() }).await.unwrap();
+    assert_eq!((wire.read().len(), wire.written().len()), (2, 1));
 }
 
 #[tokio::test]

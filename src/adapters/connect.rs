@@ -1,6 +1,6 @@
 //! One connection to AWS: how long a call may take, how often it is tried, and how our calls are recognised.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -11,6 +11,9 @@ use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_ec2::config::SharedCredentialsProvider;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 
 use super::count::Counting;
 use super::eks::Clusters;
@@ -159,11 +162,28 @@ fn loader() -> ConfigLoader {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
-    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    let defaults = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    let loader = defaults.timeout_config(timeouts).http_client(one_connector());
     match AppName::new(APP_NAME) {
         Ok(name) => loader.app_name(name),
         Err(_) => loader,
     }
+}
+
+/// The SDK's own HTTP client, with one connector for all services: each client would make one of its own and parse the
+/// certificates of all authorities for it. They differ in no setting of a connector; a time limit on a call is not its.
+fn one_connector() -> SharedHttpClient {
+    let made = OnceLock::new();
+    http_client_fn(move |settings, components| {
+        let make = || {
+            let mut connector = Connector::builder().connector_settings(settings.clone());
+            connector.set_sleep_impl(components.sleep_impl());
+            connector.set_proxy_config(Some(ProxyConfig::from_env()));
+            let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+            SharedHttpConnector::new(connector.tls_provider(tls).build())
+        };
+        made.get_or_init(make).clone()
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(super) mod decode;
 mod encode;
+mod lists;
 mod pages;
 mod reopen;
 mod surroundings;
@@ -10,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, IpPermission, PrefixListState, SecurityGroupVpcAssociationState};
-use futures::future::{try_join, try_join3};
+use aws_sdk_ec2::types::{Filter, IpPermission, SecurityGroupVpcAssociationState};
+use futures::future::try_join3;
 
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
 use super::attempts::Attempts;
@@ -33,12 +34,6 @@ const MAX_ATTACHMENT_PAGES: usize = 2;
 
 /// Instances that still have interfaces.
 const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
-
-/// States in which nobody documents which entries EC2 goes by.
-const CHANGING: [&str; 3] = ["create-in-progress", "modify-in-progress", "restore-in-progress"];
-
-/// The largest page of the prefix-list reads.
-const MAX_PREFIX_LIST_PAGE_LEN: i32 = 100;
 
 #[async_trait]
 impl Ec2 for Client {
@@ -201,26 +196,11 @@ impl Ec2 for Client {
     /// The entries are those of the version that is in force when EC2 answers. They are read beside the state, and not
     /// after it: a change that ends in between is an event of its own.
     async fn prefix_list(&self, id: &str) -> Result<PrefixListFacts, CloudError> {
-        const DESCRIBE: &str = "ec2:DescribeManagedPrefixLists";
-        const ENTRIES: &str = "ec2:GetManagedPrefixListEntries";
-        let lists = self.describe_managed_prefix_lists().prefix_list_ids(id);
-        let lists = lists.into_paginator().page_size(MAX_PREFIX_LIST_PAGE_LEN).items().send().try_collect();
-        let entries = self.get_managed_prefix_list_entries().prefix_list_id(id);
-        let entries = entries.into_paginator().page_size(MAX_PREFIX_LIST_PAGE_LEN).items().send().try_collect();
-        let (lists, entries) =
-            try_join(async { lists.await.map_err(during(DESCRIBE)) }, async { entries.await.map_err(during(ENTRIES)) })
-                .await?;
-        let list = lists.into_iter().find(|list| list.prefix_list_id() == Some(id));
-        let list = list.ok_or_else(|| CloudError::ListGone(format!("`{id}` was not in the answer").into()))?;
-        if let Some(state) = list.state().map(PrefixListState::as_str).filter(|state| CHANGING.contains(state)) {
-            return Err(CloudError::ListChanging { state: state.to_owned() });
-        }
-        let entries = Addresses::of_blocks(entries.iter().filter_map(|entry| entry.cidr()));
-        Ok(PrefixListFacts {
-            owner: list.owner_id.unwrap_or_default(),
-            name: list.prefix_list_name.unwrap_or_default(),
-            entries: entries.map_err(|error| unusable(ENTRIES, format!("an entry of {id}: {error}")))?,
-        })
+        lists::list(self, id).await
+    }
+
+    async fn entries_of_version(&self, list: &str, version: i64) -> Result<Addresses, CloudError> {
+        lists::entries(self, list, Some(version)).await
     }
 
     /// By rule id, so that nothing depends on writing a rule exactly as EC2 stores it. `Ok` says that EC2 took the call and

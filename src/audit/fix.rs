@@ -25,7 +25,7 @@ use crate::report::allowance::Allowed;
 use crate::report::audit::{Audit, AuditedRule, Fate};
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
-use crate::report::outbox::{Claimed, Letter};
+use crate::report::outbox::{Claimed, Letter, Sent};
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
 
@@ -131,6 +131,10 @@ impl Ec2 for Held {
         self.inner.prefix_list(id).await
     }
 
+    async fn entries_of_version(&self, list: &str, version: i64) -> Result<Addresses, CloudError> {
+        self.inner.entries_of_version(list, version).await
+    }
+
     /// All or none, as EC2 does: the guard then asks for each alone.
     async fn revoke(&self, group: &str, direction: Direction, rules: &[String]) -> Result<(), CloudError> {
         let agreed = self.agreed.get(group);
@@ -186,7 +190,7 @@ impl StateStore for JournalAlone {
         Ok(Claimed::default())
     }
 
-    async fn settle(&self, _: &str, _: usize, _: &str, _: bool) -> Result<(), CloudError> {
+    async fn settle(&self, _: &str, _: &[Sent]) -> Result<(), CloudError> {
         Ok(())
     }
 

@@ -64,7 +64,8 @@ pub(super) fn subject(record: &Value, Call { name, changes, .. }: &Call) -> Resu
         }
         Changes::Attribute | Changes::Attachment => return Ok(attached(request, response)),
         Changes::PrefixList => {
-            let change = |list| Target::PrefixList(ListChange { list, gained: gained(request) });
+            let change =
+                |list| Target::PrefixList(ListChange { list, gained: gained(request), restored: restored(request) });
             return Ok(prefix_list(request, response).map_or(Target::Unknown, change));
         }
         Changes::Trail => return Ok(Target::Trails),
@@ -241,6 +242,11 @@ fn prefix_list(request: &Value, response: &Value) -> Option<String> {
 fn gained(request: &Value) -> Vec<IpNet> {
     let blocks = list(get(request, "addEntry")).into_iter().filter_map(|entry| text(get(entry, "cidr"))?.parse().ok());
     blocks.map(|block: IpNet| block.trunc()).take(MAX_ENTRIES).collect()
+}
+
+/// The version that a list was made again. Only a restoration names a previous one.
+fn restored(request: &Value) -> Option<i64> {
+    get(request, "previousVersion").as_i64().filter(|version| *version > 0)
 }
 
 /// The name of a rule of EventBridge. Of its targets a call speaks under another label.

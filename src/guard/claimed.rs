@@ -53,7 +53,7 @@ pub(super) fn held(
     event: Option<&Event>,
     now: Timestamp,
 ) -> Vec<JudgedRule> {
-    let Named::Using(ListChange { list, gained }) = named else { return Vec::new() };
+    let Named::Using(ListChange { list, gained, .. }) = named else { return Vec::new() };
     let Some(entries) = group.entries_of(list) else { return Vec::new() };
     let with = entries.with(&gained.iter().copied().collect());
     if with == *entries {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Guard, read_failed};
 use crate::event::work::Why;
-use crate::event::{Change, GroupRef, Named, NamedRule};
+use crate::event::{Change, GroupRef, ListChange, Named, NamedRule};
 use crate::guard::claimed;
 use crate::guard::group::RETRY_DELAYS;
 use crate::guard::inventory::{GroupSnapshot, Looked, Unread};
@@ -134,6 +134,22 @@ impl Guard {
             return Ok(Vec::new());
         }
         Ok(self.read(&ids).await?.groups().cloned().collect())
+    }
+
+    /// A change of a list with what it gained, if it was given back the entries of an older version.
+    pub(super) async fn restored(&self, change: &ListChange) -> ListChange {
+        let mut change = change.clone();
+        if let Some(version) = change.restored {
+            match self.setup.ports.ec2.entries_of_version(&change.list, version).await {
+                Ok(entries) => change.gained = entries.blocks(),
+                // What it holds now is read and judged all the same.
+                Err(error) => {
+                    let (list, error) = (&change.list, chain(&error));
+                    tracing::warn!(list, version, %error, "what a list was for a moment is not known");
+                }
+            }
+        }
+        change
     }
 
     /// Whether the policy would object to what a group lets in, if it were a node's.

@@ -7,6 +7,7 @@ mod finish;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
 use crate::event::work::Why;
 use crate::event::{Event, Named, NamedRule, Target};
@@ -29,6 +30,7 @@ use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
+use crate::report::outcome::Outcome;
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
 const TIME_FOR_A_GROUP: SignedDuration = SignedDuration::from_secs(5);
@@ -114,6 +116,8 @@ impl<'a> Invocation<'a> {
             self.problem(format!("security group `{id}` was not begun: the time ran out; the next try goes on"));
         } else {
             let mut mended = Box::pin(group::mend(self.context, snapshot, named, asked, &mut self.max_revokes)).await;
+            let event = self.context.event.map(|event| event.id.as_str());
+            say_what_became(&mended, event);
             self.problems.append(&mut mended.problems);
             for (why, named) in mended.again.drain(..) {
                 self.again.add(why, &mended.group.id, named);
@@ -122,7 +126,6 @@ impl<'a> Invocation<'a> {
             let left_over = std::mem::take(&mut mended.left_over);
             self.left_over.extend(left_over::tries(&mended.group, &mended.journal, left_over));
             self.unwritten.append(&mut mended.unwritten);
-            let event = self.context.event.map(|event| event.id.as_str());
             self.is_told |= event.is_some_and(|event| mended.journal.has_told(event));
             self.listen(&mut mended, asked).await;
             self.took_away(named, &mended);
@@ -331,5 +334,15 @@ impl<'a> Invocation<'a> {
     /// Whether no group was judged.
     pub(super) fn is_empty(&self) -> bool {
         self.looked_at.is_empty()
+    }
+}
+
+/// Written as soon as a group is done: an invocation that dies before its end has logged what it did, beside the journal.
+fn say_what_became(mended: &MendedGroup, event: Option<&str>) {
+    let is_effect = |result: &&StepResult| result.action.outcome() > Outcome::Reported;
+    let of_rule = |result: &StepResult| (result.finding.rule.id.clone(), json!(result.action));
+    let rules: serde_json::Map<_, _> = mended.results.iter().filter(is_effect).map(of_rule).collect();
+    if !rules.is_empty() {
+        tracing::info!(group = %mended.group.id, event, rules = %json!(rules), "read back");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Either, join_all, select};
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::guard::setup::Ports;
@@ -14,13 +14,15 @@ use crate::model::error::{Cause, CloudError, chain};
 use crate::ports::{Channel, StateStore};
 use crate::report::allowance::Allowed;
 use crate::report::notice::Message;
-use crate::report::outbox::{self, Claimed, Letter};
+use crate::report::outbox::{self, Claimed, Letter, Sent};
 use crate::report::record::Record;
 
 /// Messages on their way at once.
 const MAX_SENDS: usize = 8;
 /// A table that takes longer is left alone: told twice is better than not told.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So long after one channel has a message others are waited for before that is noted.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// A message that is to be sent.
 pub(super) struct Outgoing {
@@ -115,7 +117,8 @@ async fn deliver(ports: &Ports, outgoing: &Outgoing) -> Vec<String> {
     join_all(sends).await.into_iter().filter_map(Result::err).collect()
 }
 
-/// Sends what was claimed, as it was composed first, and notes of each channel at once that it has it.
+/// Sends what was claimed, as it was composed first, and notes at once which channel has it: those that take it at about the
+/// same time with one write, for two would stand in each other's way.
 async fn send_claimed(
     ports: &Ports,
     state: &dyn StateStore,
@@ -123,15 +126,28 @@ async fn send_claimed(
     message: &Message,
     Claimed { mine, others }: Claimed,
 ) -> Vec<String> {
-    let sends = mine.into_iter().map(|(n, name, kept)| async move {
+    let sends = mine.into_iter().filter_map(|(letter, name, kept)| {
         let channel = ports.channels.iter().find(|channel| channel.name() == name)?;
-        let sent = send(ports, channel.as_ref(), kept.as_ref().unwrap_or(message)).await;
-        if let Err(why) = in_time(ports, state.settle(key, n, &name, sent.is_ok())).await {
-            tracing::warn!(channel = name, %why, "what came of a message could not be noted, so it may be sent twice");
-        }
-        sent.err()
+        Some(async move {
+            let sent = send(ports, channel.as_ref(), kept.as_ref().unwrap_or(message)).await;
+            (Sent { letter, channel: name, is_sent: sent.is_ok() }, sent.err())
+        })
     });
-    let mut unsent: Vec<String> = join_all(sends).await.into_iter().flatten().collect();
+    let mut sends: FuturesUnordered<_> = sends.collect();
+    let mut unsent = Vec::new();
+    while let Some((first, why)) = sends.next().await {
+        unsent.extend(why);
+        let mut sent = vec![first];
+        let mut over = ports.clock.sleep(TOGETHER);
+        while let Either::Left((Some((another, why)), still)) = select(sends.next(), over).await {
+            unsent.extend(why);
+            sent.push(another);
+            over = still;
+        }
+        if let Err(why) = in_time(ports, state.settle(key, &sent)).await {
+            tracing::warn!(?sent, %why, "what came of a message could not be noted, so it may be sent twice");
+        }
+    }
     let busy = |name: String| format!("another process is sending the message to {name}; the next try sees to it");
     unsent.extend(others.into_iter().map(busy));
     unsent

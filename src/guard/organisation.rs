@@ -27,8 +27,8 @@ const NOTED_FOR: SignedDuration = SignedDuration::from_hours(12);
 /// One from which nothing was heard for so long, and where no look succeeded either, is struck. Until then each sweep says
 /// that it may not look there.
 const STRUCK_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Guards that a process keeps, each with its connections and its index of names.
-const MAX_GUARDS: usize = 64;
+/// Guards that a process keeps, each with its connections, its index of names and what it saw of the table.
+const MAX_GUARDS: usize = 16;
 /// Sweeps begin within this time, so that what is tried again never stands behind all of them.
 const SPREAD: Duration = Duration::from_mins(15);
 /// Two of them are no closer together than they must be, and no further apart than this.

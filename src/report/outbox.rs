@@ -114,6 +114,17 @@ pub struct Claimed {
     pub others: BTreeSet<String>,
 }
 
+/// What came of sending a letter to a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The number of the letter.
+    pub letter: usize,
+    /// The channel.
+    pub channel: String,
+    /// Whether it took it.
+    pub is_sent: bool,
+}
+
 impl Outbox {
     /// Takes a letter in, unless all of it was said in others, and claims for these channels what nobody sends or sent.
     pub fn claim(&mut self, letter: &Letter, channels: &[&str], now: Timestamp) -> Claimed {
@@ -149,11 +160,11 @@ impl Outbox {
         claimed
     }
 
-    /// What came of sending a letter: a channel that did not take it is free for the next try.
-    pub fn settle(&mut self, n: usize, channel: &str, is_sent: bool) {
-        let Some(letter) = self.letters.get_mut(n) else { return };
-        if is_sent {
-            letter.channels.insert(channel.to_owned(), Delivery::Sent);
+    /// A channel that did not take a letter is free for the next try.
+    pub fn settle(&mut self, Sent { letter, channel, is_sent }: &Sent) {
+        let Some(letter) = self.letters.get_mut(*letter) else { return };
+        if *is_sent {
+            letter.channels.insert(channel.clone(), Delivery::Sent);
         } else if letter.channels.get(channel) != Some(&Delivery::Sent) {
             letter.channels.remove(channel);
         }
@@ -169,6 +180,10 @@ mod tests {
         Letter { said, message: Some(Message::default()), channels: BTreeMap::new() }
     }
 
+    fn sent(letter: usize, channel: &str, is_sent: bool) -> Sent {
+        Sent { letter, channel: channel.to_owned(), is_sent }
+    }
+
     fn mine(claimed: &Claimed) -> Vec<(usize, &str)> {
         claimed.mine.iter().map(|(n, channel, _)| (*n, channel.as_str())).collect()
     }
@@ -182,13 +197,13 @@ mod tests {
         assert_eq!(mine(&first), [(0, "people"), (0, "records")]);
         let second = outbox.claim(&letter(&["a"]), &["people", "records"], now);
         assert_eq!((mine(&second), second.others.len()), (vec![], 2), "two at the same time");
-        outbox.settle(0, "people", true);
-        outbox.settle(0, "records", false);
+        outbox.settle(&sent(0, "people", true));
+        outbox.settle(&sent(0, "records", false));
         assert_eq!(mine(&outbox.claim(&letter(&["a"]), &["people", "records"], now)), [(0, "records")]);
         let dead = outbox.claim(&letter(&["a"]), &["people", "records"], later);
         assert_eq!(mine(&dead), [(0, "records")], "whoever claimed it did not come back");
-        outbox.settle(0, "records", true);
-        outbox.settle(0, "records", false);
+        outbox.settle(&sent(0, "records", true));
+        outbox.settle(&sent(0, "records", false));
         assert_eq!(mine(&outbox.claim(&letter(&[]), &["people", "records"], later)), []);
         assert_eq!(
             mine(&outbox.claim(&letter(&["a", "b"]), &["people"], later)),

@@ -30,6 +30,7 @@ from moto.sns import sns_backends
 
 import accounts
 import aws_behaviour
+import kept_connections
 from disturbances import DENIED, Disturbance, TokenBucket
 from recorded import Request
 from rule_views import RuleViews
@@ -62,6 +63,7 @@ class Emulator:
 
     def __init__(self) -> None:
         aws_behaviour.install()
+        kept_connections.install()
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images nobody asks for, at every reset
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._lock = threading.RLock()  # moto's models are not made for threads

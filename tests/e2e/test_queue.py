@@ -66,6 +66,24 @@ def test_a_list_that_held_the_world_for_a_moment_is_told(world, looked):
     was_open_is_told_once(world, service, there, back, rule=None)
 
 
+@pytest.mark.parametrize("answers", [True, False], ids=["a version that is kept", "a version that is gone"])
+def test_a_list_that_was_given_back_an_older_version_for_a_moment_is_told(world, looked, answers):
+    partners = prefix_list(world, WORLD)
+    edits(world, partners, RemoveEntries=[WORLD], AddEntries=["10.20.0.0/16"])
+    world.open(world.node_group, allow("tcp", 10250, partners))
+    service = looked()
+    there = edits(world, partners, AddEntries=[WORLD])
+    there["detail"]["eventName"] = "RestoreManagedPrefixListVersion"
+    asked = {"PrefixListId": partners, "PreviousVersion": 1 if answers else 77, "CurrentVersion": 2}
+    there["detail"]["requestParameters"] = {"RestoreManagedPrefixListVersionRequest": asked}
+    back = edits(world, partners, RemoveEntries=[WORLD])
+    if answers:
+        was_open_is_told_once(world, service, there, back, rule=None)
+    else:
+        assert not any(answer.failed for answer in service.delivers(there, back) + service.works(60))
+        assert not mails(world, "according to the event")
+
+
 def test_an_open_group_that_was_attached_for_a_moment_is_told(world, looked):
     group = world.group("debug")
     world.open(group, KUBELET)

@@ -180,6 +180,10 @@ impl Ec2 for SavedAws {
         .map(|entries| PrefixListFacts { owner: owner.clone(), name: name.clone(), entries })
     }
 
+    async fn entries_of_version(&self, list: &str, version: i64) -> Result<Addresses, CloudError> {
+        Err(not_saved(Kind::Entries, &format!("version {version} of `{list}` is not asked for by an audit")))
+    }
+
     async fn revoke(&self, group: &str, _: Direction, _: &[String]) -> Result<(), CloudError> {
         Err(unchanged(group))
     }

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use futures::join;
+use jiff::Timestamp;
+
 use super::Invocation;
 use crate::event::Event;
 use crate::guard::group::MendedGroup;
@@ -29,7 +32,6 @@ use crate::report::notice;
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{About, Attachment, Record};
 use crate::report::waiting::for_digest;
-use jiff::Timestamp;
 
 /// What is to be said of one group or cluster because of one call.
 struct Topic {
@@ -253,16 +255,15 @@ impl Invocation<'_> {
         }
         let ports = &self.context.setup.ports;
         let Some(state) = &ports.state else { return };
-        let unsaid = journal::said(ports, std::mem::take(&mut self.changed)).await;
-        self.unwritten.extend(unsaid);
         self.lesson.groups.retain(|_, learnt| learnt.is_anything());
-        if self.lesson != Lesson::default()
-            && let Err(error) = state.learn(&self.lesson).await
-        {
-            let why = chain(&error);
-            self.problems.push(format!("what is known of rules could not be written: {why}"));
+        let learn = async { if self.lesson == Lesson::default() { Ok(()) } else { state.learn(&self.lesson).await } };
+        // Each alone keeps something from being told or done twice, so none waits for another.
+        let said = journal::said(ports, std::mem::take(&mut self.changed));
+        let (unsaid, learnt, ()) = join!(said, learn, news.keep(state.as_ref(), handled));
+        self.unwritten.extend(unsaid);
+        if let Err(error) = learnt {
+            self.problems.push(format!("what is known of rules could not be written: {}", chain(&error)));
         }
-        news.keep(state.as_ref(), handled).await;
     }
 }
 

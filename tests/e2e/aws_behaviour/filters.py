@@ -42,10 +42,16 @@ def select(objects, filters, known):
             message = f"The maximum number of filter values specified on a single call is {MOST_VALUES}"
             raise EC2ClientError("FilterLimitExceeded", message)
         values = known.get(name) or _tag_values(name)
-        exact = {value for value in wanted if pattern(value) is None}
-        patterns = [found for value in wanted if (found := pattern(value)) is not None]
+        exact, patterns = _meant(tuple(wanted))
         objects = [each for each in objects if _passes(values(each), exact, patterns)]
     return objects
+
+
+@functools.lru_cache(maxsize=10_000)
+def _meant(wanted):
+    """The values of a filter that are meant as they stand, and those with wildcards as patterns."""
+    exact = frozenset(value for value in wanted if pattern(value) is None)
+    return exact, [found for value in wanted if (found := pattern(value)) is not None]
 
 
 def _passes(values, exact, patterns):

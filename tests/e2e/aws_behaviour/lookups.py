@@ -6,12 +6,14 @@ With them, thousands of interfaces can be seeded and listed in the time a test h
 import functools
 
 from moto.core import responses
+from moto.core.serialize import XFormedAttributePicker
 from moto.ec2.exceptions import InvalidInstanceIdError, InvalidNetworkInterfaceIdError
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.models.security_groups import SecurityGroupBackend
 
+from aws_behaviour.filters import pattern
 from aws_behaviour.patching import add, patch
 
 add(responses, "method_names_from_class", functools.cache(responses.method_names_from_class))
@@ -43,3 +45,31 @@ def _instance(_, self, instance_id):
 @patch(SecurityGroupBackend, "get_security_group_from_id")
 def _group(_, self, group_id):
     return next((groups[group_id] for groups in self.groups.values() if group_id in groups), None)
+
+
+@patch(SecurityGroupBackend, "describe_security_group_rules")
+def _rules_of_groups(original, self, sg_rule_ids, filters):
+    wanted = filters.get("group-id")
+    if sg_rule_ids or not wanted or any(map(pattern, wanted)):
+        return original(self, sg_rule_ids, filters)
+    everything = self.groups
+    self.groups = {vpc: {each: groups[each] for each in wanted if each in groups} for vpc, groups in everything.items()}
+    try:
+        return original(self, sg_rule_ids, filters)
+    finally:
+        self.groups = everything
+
+
+_names = {}
+
+
+@patch(XFormedAttributePicker, "get_possible_keys")
+def _names_of_attribute(original, self, context):
+    """What an attribute may be called depends on the kinds of the object and the answer, and is worked out once for each."""
+    shape, service = context.shape, context.service_model
+    of_shape = shape and (shape.name, shape.type_name, shape.serialization.get("name"), getattr(shape, "parent", None))
+    parent = of_shape and of_shape[3] and (of_shape[3].name, of_shape[3].type_name)
+    kind = (type(context.obj), context.key, service and service.service_name, of_shape and of_shape[:3], parent)
+    if kind not in _names:
+        _names[kind] = list(dict.fromkeys(original(self, context)))
+    return _names[kind]
