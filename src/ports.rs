@@ -172,8 +172,8 @@ pub trait StateStore: Send + Sync {
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError>;
 }
 
-/// Locations that the environment does not name (`GUARD_ACCOUNTS=*`), and when each was last heard of. Others write at the same
-/// time, and nothing of theirs is lost.
+/// Locations that the environment does not name (`GUARD_ACCOUNTS=*`), and when each was last heard of. Others write at the
+/// same time, and nothing of theirs is lost.
 #[async_trait]
 pub trait Register: Send + Sync {
     /// When this one was last heard of. `None`: never.

@@ -3,7 +3,7 @@
 //!
 //! Must not: say which of them count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;

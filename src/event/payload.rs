@@ -64,8 +64,8 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     }
 }
 
-/// Where a schedule is that this payload comes from, as EventBridge wrote it; also of one that an invocation failed on. `None`:
-/// it comes from none, or does not say.
+/// Where a schedule is that this payload comes from, as EventBridge wrote it; also of one that an invocation failed on.
+/// `None`: it comes from none, or does not say.
 pub fn schedule(payload: &Value) -> Option<Location> {
     if let Some((_, inner)) = envelope::content(payload) {
         return schedule(inner);

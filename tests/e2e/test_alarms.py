@@ -14,7 +14,12 @@ COUNTED = (SOURCES / "metrics.rs").read_text(encoding="utf-8")
 METRICS_OF_THE_GUARD = re.findall(r'^    \("(\w+)", "\w+", \|counts\|', COUNTED, re.MULTILINE)
 NEEDED = re.findall(r'"(\w+)"', re.search(r"const NEEDED: .*?\];", COUNTED, re.DOTALL)[0])
 RULES = ["GuardRule", "WatchRule", "SharedListRule", "SweepRule", "RegisterRule"]
-EVERY_RULE = {"ListOwners": "444455556666", "GuardAccounts": "*", "OrganizationId": "o-exampleorgid", "GuardRoleName": "member"}
+EVERY_RULE = {
+    "ListOwners": "444455556666",
+    "GuardAccounts": "*",
+    "OrganizationId": "o-exampleorgid",
+    "GuardRoleName": "member",
+}
 
 # What each watches: namespace, metric, the resource that it is about.
 WATCHED: dict[str, set[tuple[str, str, str]]] = {

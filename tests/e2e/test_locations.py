@@ -83,6 +83,7 @@ def test_a_rule_is_closed_where_it_was_opened_and_nowhere_else(world, aws, someb
 @pytest.mark.parametrize(("given", "expected"), [("", f"eks-sg-guard:{ACCOUNT}:{ROLE}"), ("ours/7", "ours/7")])
 def test_the_role_is_assumed_with_the_external_id_that_it_asks_for(world, aws, guard, given, expected):
     function = guard(**LOCATIONS, GUARD_EXTERNAL_ID=given)
+    function.locations = {(MEMBER, FAR)}
     assert not function.invoke(Location(aws, MEMBER, FAR).opens()).failed
     (assumed,) = aws.asked("AssumeRole")
     assert assumed.params["ExternalId"] in (expected, [expected])
@@ -151,7 +152,16 @@ def test_its_own_account_counts_only_if_it_is_named(world, somebody, guard):
 @pytest.fixture
 def every(service):
     """A guard that takes every account, with table and work queue."""
-    return service(GUARD_ACCOUNTS="*", GUARD_ROLE_NAME=ROLE)
+    function = service(GUARD_ACCOUNTS="*", GUARD_ROLE_NAME=ROLE)
+    make = function.make
+
+    def made():
+        program = make()
+        program.locations = {(account, REGION) for account in (ACCOUNT, MEMBER)}
+        return program
+
+    function.make = made
+    return function
 
 
 def schedule(account: str, region: str = REGION) -> dict[str, Any]:

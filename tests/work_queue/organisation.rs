@@ -263,12 +263,13 @@ async fn a_location_of_which_nothing_is_heard_for_a_week_is_struck_unless_it_can
     for is_gone in [true, false] {
         let (case, there) = taking_every_account(vec![], &[]);
         there.registered.lock().unwrap().insert(far(), case.now());
-        // As where the role is gone: each look fails, and tries count for nothing.
-        *case.world.reads_fail.lock().unwrap() = is_gone;
         for day in 1..=8 {
             case.world.milliseconds.fetch_add(DAY * 1000, Ordering::Relaxed);
             case.invoke(&json!({"sweep": true})).await.unwrap();
+            // As where the role is gone: each look fails, and tries count for nothing.
+            case.world.queue.lock().unwrap().is_down = is_gone;
             case.pass(600).await;
+            case.world.queue.lock().unwrap().is_down = false;
             assert_eq!(there.has(&far()), !is_gone || day < 7, "{is_gone}, day {day}");
         }
     }
