@@ -497,7 +497,9 @@ impl StateStore for Fake {
         self.0.state_call("settle")?;
         let mut outboxes = self.0.outboxes.lock().unwrap();
         let mut outbox: Outbox = serde_json::from_str(&outboxes[key]).unwrap();
-        sent.iter().for_each(|sent| outbox.settle(sent));
+        for sent in sent {
+            outbox.settle(sent);
+        }
         outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(())
     }

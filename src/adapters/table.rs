@@ -94,7 +94,7 @@ impl Table {
         let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
         // Whoever writes it writes the same, so no condition is needed.
         let item = [(PK, AttributeValue::S(self.event_key("event", event))), (EXPIRES, seconds(ends))];
-        let put = self.items.put(item.map(|(name, value)| (name.to_owned(), value)).into());
+        let put = self.items.put(item);
         put.send().await.map_err(|error| self.items.failed(WRITE, &error))?;
         Ok(())
     }
@@ -172,12 +172,11 @@ impl Table {
         let mut is_read = false;
         for wait in WAITS {
             self.clock.sleep(wait).await;
-            let item = match self.items.lately(&key) {
-                Some(item) => item,
-                None => {
-                    is_read = true;
-                    self.items.read([key.clone()].into()).await?.remove(&key).unwrap_or_default()
-                }
+            let item = if let Some(item) = self.items.lately(&key) {
+                item
+            } else {
+                is_read = true;
+                self.items.read([key.clone()].into()).await?.remove(&key).unwrap_or_default()
             };
             let stored: Option<T> = state(&item);
             let Some(changed) = change(stored.clone()).filter(|changed| Some(changed) != stored.as_ref()) else {
@@ -331,7 +330,9 @@ impl StateStore for Table {
     async fn settle(&self, key: &str, sent: &[Sent]) -> Result<(), CloudError> {
         let settle = |stored: Option<Outbox>| {
             let mut outbox = stored?;
-            sent.iter().for_each(|sent| outbox.settle(sent));
+            for sent in sent {
+                outbox.settle(sent);
+            }
             Some(outbox)
         };
         self.change(format!("notice#{key}"), Some(outbox::LIFE), settle).await.map(|_| ())
@@ -366,7 +367,7 @@ impl StateStore for Table {
 
     async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
         let item = [(PK, AttributeValue::S(self.location_key("lease", &[what]))), (EXPIRES, seconds(until))];
-        let put = self.items.put(item.map(|(name, value)| (name.to_owned(), value)).into());
+        let put = self.items.put(item);
         let put = put
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", seconds(self.clock.now()))
@@ -392,7 +393,7 @@ impl StateStore for Table {
         let json = serde_json::to_string(found).map_err(|error| unusable(WRITE, error))?;
         let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
         let item = [(PK, AttributeValue::S(key(part))), (EXPIRES, seconds(ends)), (STATE, AttributeValue::S(json))];
-        let put = self.items.put(item.map(|(name, value)| (name.to_owned(), value)).into());
+        let put = self.items.put(item);
         put.send().await.map_err(|error| self.items.failed(WRITE, &error))?;
         let items = self.items.read((1..=of).map(key).collect()).await?;
         // One that is not understood has ended all the same.

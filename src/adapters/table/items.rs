@@ -49,7 +49,7 @@ pub(super) struct Items {
     client: Client,
     /// Name or ARN.
     pub(super) table: String,
-    pub(super) clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -111,7 +111,7 @@ impl Items {
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
         let named = [(PK.to_owned(), AttributeValue::S(key.to_owned())), (VERSION.to_owned(), next(read))];
         let item: Item = named.into_iter().chain(fields).collect();
-        let put = self.put(item.clone()).expression_attribute_names("#version", VERSION);
+        let put = self.put_item(item.clone()).expression_attribute_names("#version", VERSION);
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match read {
             None => put.condition_expression("attribute_not_exists(#version)"),
@@ -135,8 +135,12 @@ impl Items {
         Ok(false)
     }
 
-    /// A write of this item, as it stands.
-    pub(super) fn put(&self, item: Item) -> PutItemFluentBuilder {
+    /// A write of this item, whatever is there.
+    pub(super) fn put<const N: usize>(&self, item: [(&str, AttributeValue); N]) -> PutItemFluentBuilder {
+        self.put_item(item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    fn put_item(&self, item: Item) -> PutItemFluentBuilder {
         self.client.put_item().table_name(&self.table).set_item(Some(item))
     }
 

@@ -181,7 +181,7 @@ impl Ec2 for SavedAws {
     }
 
     async fn entries_of_version(&self, list: &str, version: i64) -> Result<Addresses, CloudError> {
-        Err(not_saved(Kind::Entries, &format!("version {version} of `{list}` is not asked for by an audit")))
+        Err(not_saved(Kind::Entries, format!("version {version} of `{list}` is not asked for by an audit")))
     }
 
     async fn revoke(&self, group: &str, _: Direction, _: &[String]) -> Result<(), CloudError> {
