@@ -171,7 +171,7 @@ async fn an_account_without_the_role_is_none_of_ours_and_leaves_nothing() {
 #[tokio::test]
 async fn another_region_does_not_count_and_nobody_is_asked_about_it() {
     let elsewhere = Location::new("444455556666", "eu-west-1");
-    let (case, there) = taking_every_account(vec![kubelet("sgr-1")], &[elsewhere.clone()]);
+    let (case, there) = taking_every_account(vec![kubelet("sgr-1")], std::slice::from_ref(&elsewhere));
     for event in [authorize("e-1", &["sgr-1"]), schedule(&elsewhere)] {
         let answer = case.invoke(&at(&elsewhere, event)).await.unwrap();
         assert!(answer.ignored.unwrap().contains("eu-west-1"));
