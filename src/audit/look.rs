@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures::executor::block_on;
+use futures_executor::block_on;
 use jiff::Timestamp;
 use wildmatch::WildMatch;
 

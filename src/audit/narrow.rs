@@ -8,7 +8,7 @@ mod needs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::executor::block_on;
+use futures_executor::block_on;
 
 use self::needs::{Cut, Here, Needs, forbidden};
 use super::look::ports;

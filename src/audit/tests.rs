@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures::executor::block_on;
+use futures_executor::block_on;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures::executor::block_on;
+use futures_executor::block_on;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -1,9 +1,6 @@
 //! Batches: messages that an SQS queue or an SNS topic delivers together, and the records of a log file of CloudTrail. Each
 //! is read by itself, so that a bad message never fails the good ones.
 
-use aws_lambda_events::sns::SnsRecord;
-use aws_lambda_events::sqs::SqsMessage;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::{at, get, is_present, text};
@@ -43,35 +40,14 @@ pub struct Delivery {
 struct Shape {
     source: &'static str,
     carrier: Carrier,
-    /// Id and text, by AWS's own type; `None` when that refuses the message, or finds no text in it.
-    typed: fn(&Value) -> Option<(String, String)>,
     id: &'static [&'static str],
     body: &'static [&'static str],
 }
 
 const SHAPES: &[Shape] = &[
-    Shape { source: QUEUE, carrier: Carrier::Queue, typed: of_queue, id: &["messageId"], body: &["body"] },
-    Shape {
-        source: TOPIC,
-        carrier: Carrier::Topic,
-        typed: of_topic,
-        id: &["Sns", "MessageId"],
-        body: &["Sns", "Message"],
-    },
+    Shape { source: "aws:sqs", carrier: Carrier::Queue, id: &["messageId"], body: &["body"] },
+    Shape { source: "aws:sns", carrier: Carrier::Topic, id: &["Sns", "MessageId"], body: &["Sns", "Message"] },
 ];
-
-const QUEUE: &str = "aws:sqs";
-const TOPIC: &str = "aws:sns";
-
-fn of_queue(record: &Value) -> Option<(String, String)> {
-    let SqsMessage { event_source, message_id, body, .. } = SqsMessage::deserialize(record).ok()?;
-    event_source.filter(|source| source == QUEUE).and(message_id).zip(body)
-}
-
-fn of_topic(record: &Value) -> Option<(String, String)> {
-    let SnsRecord { event_source, sns, .. } = SnsRecord::deserialize(record).ok()?;
-    (event_source == TOPIC).then_some((sns.message_id, sns.message))
-}
 
 /// The messages of a batch; `None` when the payload is one message itself, which is for [`parse`].
 ///
@@ -113,16 +89,13 @@ fn recorded(path: &str, record: &Value) -> Delivery {
     Delivery { id, parsed: parse(record).map_err(|error| error.inside(path)) }
 }
 
+/// Only what is needed is read. No event may be lost because something else of its message, such as SNS's signature, is
+/// missing or was given another type on the way.
 fn delivery(path: &str, record: &Value, shape: &Shape) -> Delivery {
-    let path_of_body = format!("{path}.{}", shape.body.join("."));
-    if let Some((id, body)) = (shape.typed)(record) {
-        return Delivery { id, parsed: message(path_of_body, &body) };
-    }
-    // AWS's types want all their fields, each of one type, SNS's date and signature too. None of those matters here, and no
-    // event may be lost because one is missing or was given another type on the way.
     let source = get(record, "eventSource");
     let parsed = if source.as_str() == Some(shape.source) {
-        json_text(&path_of_body, at(record, shape.body)).and_then(|body| message(path_of_body.clone(), body))
+        let path = format!("{path}.{}", shape.body.join("."));
+        json_text(&path, at(record, shape.body)).and_then(|body| message(path.clone(), body))
     } else {
         Err(error(format!("{path}.eventSource"), source, &format!("`{}` as in the first message", shape.source)))
     };

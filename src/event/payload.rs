@@ -3,11 +3,9 @@
 //! Events are read tolerantly, because AWS renders them in many ways; commands that people write (`{"sweep": …}`) are read
 //! strictly, because a misspelt field of a command would sweep everything.
 
-use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::{get, id, is_present, kind, text};
@@ -45,8 +43,8 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     if has(LOOKED_UP) {
         return looked_up(payload);
     }
-    let envelope = envelope(payload);
-    if has("detail-type") || has("detail") || is_of_scheduler(&envelope) {
+    let envelope = Envelope::of(payload);
+    if has("detail-type") || has("detail") || envelope.is_of_scheduler() {
         enveloped(payload, &envelope)
     } else if has("eventName") || has("eventSource") {
         // A transformer that keeps only the detail may have copied fields of the envelope beside it.
@@ -84,26 +82,38 @@ fn looked_up(item: &Value) -> Result<Parsed, EventError> {
     parse(&json::read_at(&path, record)?).map_err(|error| error.inside(&path))
 }
 
-/// The envelope, by AWS's own type. That wants all its fields, each of one type, and something on the way may have
-/// dropped one or given it another type. No event may be lost to that, so then each field is read by itself. An object
-/// in place of an account or a region stays there as its JSON text, to be refused only if an account or a region is
-/// needed.
-fn envelope(payload: &Value) -> EventBridgeEvent {
-    EventBridgeEvent::deserialize(payload).unwrap_or_else(|_| {
-        let field = |name| Some(get(payload, name)).filter(|value| is_present(value));
-        let stated = |name| field(name).map(|value| text(value).unwrap_or_else(|| value.to_string()));
-        let mut envelope = EventBridgeEvent::default();
-        envelope.detail_type = text(get(payload, "detail-type")).unwrap_or_default();
-        envelope.source = text(get(payload, "source")).unwrap_or_default();
-        (envelope.account, envelope.region) = (stated("account"), stated("region"));
-        envelope.time = time(get(payload, "time")).and_then(|time| time.to_string().parse().ok());
-        envelope.detail = get(payload, "detail").clone();
-        envelope
-    })
+/// What EventBridge puts around a record. Each field is read by itself: something on the way may have dropped one or given
+/// it another type, and no event may be lost to that.
+struct Envelope<'a> {
+    detail_type: String,
+    source: String,
+    account: Option<String>,
+    region: Option<String>,
+    time: Option<Timestamp>,
+    detail: &'a Value,
 }
 
-fn is_of_scheduler(envelope: &EventBridgeEvent) -> bool {
-    SCHEDULERS.contains(&envelope.source.as_str())
+impl<'a> Envelope<'a> {
+    fn of(payload: &'a Value) -> Self {
+        // An object in place of an account or a region stays there as its JSON text, to be refused only if an account or a
+        // region is needed.
+        let stated = |name| {
+            let value = Some(get(payload, name)).filter(|value| is_present(value))?;
+            Some(text(value).unwrap_or_else(|| value.to_string()))
+        };
+        Self {
+            detail_type: text(get(payload, "detail-type")).unwrap_or_default(),
+            source: text(get(payload, "source")).unwrap_or_default(),
+            account: stated("account"),
+            region: stated("region"),
+            time: time(get(payload, "time")),
+            detail: get(payload, "detail"),
+        }
+    }
+
+    fn is_of_scheduler(&self) -> bool {
+        SCHEDULERS.contains(&self.source.as_str())
+    }
 }
 
 pub(super) fn error(at: impl Into<String>, came: &Value, expected: &str) -> EventError {
@@ -146,15 +156,15 @@ fn only(at: &str, object: &Value, name: &str) -> Result<(), EventError> {
     }
 }
 
-fn enveloped(payload: &Value, envelope: &EventBridgeEvent) -> Result<Parsed, EventError> {
-    let detail = &envelope.detail;
+fn enveloped(payload: &Value, envelope: &Envelope) -> Result<Parsed, EventError> {
+    let detail = envelope.detail;
     // A bus that was fed with `PutEvents` cannot keep AWS's detail type, so a CloudTrail record speaks for itself.
     let is_record = is_present(get(detail, "eventName")) && is_present(get(detail, "eventSource"));
     match envelope.detail_type.as_str() {
         // A transformer may drop the type; a record that came along all the same speaks for itself.
-        "" if is_of_scheduler(envelope) && !is_record => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
+        "" if envelope.is_of_scheduler() && !is_record => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
         "" | API_CALL => record("$.detail", detail, envelope),
-        SCHEDULE if is_of_scheduler(envelope) => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
+        SCHEDULE if envelope.is_of_scheduler() => Ok(Parsed::Trigger(Trigger::Sweep { groups: Vec::new() })),
         SCHEDULE => {
             Err(error("$.source", get(payload, "source"), "`aws.events` or `aws.scheduler` in a `Scheduled Event`"))
         }
@@ -171,7 +181,7 @@ fn enveloped(payload: &Value, envelope: &EventBridgeEvent) -> Result<Parsed, Eve
 }
 
 /// Reads a CloudTrail record that stands at `at`. What can be ignored is ignored before anything else is required of it.
-fn record(at: &str, record: &Value, envelope: &EventBridgeEvent) -> Result<Parsed, EventError> {
+fn record(at: &str, record: &Value, envelope: &Envelope) -> Result<Parsed, EventError> {
     let required = |name: &str, expected: &str| {
         text(get(record, name)).ok_or_else(|| error(format!("{at}.{name}"), get(record, name), expected))
     };
@@ -204,7 +214,7 @@ fn record(at: &str, record: &Value, envelope: &EventBridgeEvent) -> Result<Parse
         id: text(get(record, "eventID"))
             .map_or_else(|| required("requestID", "`eventID` or `requestID`"), Ok)
             .map(|text| actor::cut(&text))?,
-        time: time(get(record, "eventTime")).or_else(|| envelope.time?.to_rfc3339().parse().ok()),
+        time: time(get(record, "eventTime")).or(envelope.time),
         location: Location {
             account: agreed(
                 (at, "recipientAccountId", get(record, "recipientAccountId")),

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::sqs::SqsBatchResponse;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -33,7 +32,23 @@ pub struct FunctionResponse {
     pub ignored: Option<String>,
     /// Only for a batch of SQS: the messages that it has to deliver again.
     #[serde(flatten)]
-    pub failures: Option<SqsBatchResponse>,
+    pub failures: Option<BatchFailures>,
+}
+
+/// What SQS reads of an answer (`ReportBatchItemFailures`): which messages of the batch it keeps.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchFailures {
+    /// One for each message that it has to deliver again.
+    pub batch_item_failures: Vec<BatchItemFailure>,
+}
+
+/// A message that failed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItemFailure {
+    /// Its id.
+    pub item_identifier: String,
 }
 
 /// All guards of the function.
@@ -135,7 +150,7 @@ impl Dispatcher {
     /// One message after the other: each may change what the next one finds.
     async fn batch(&self, payload: &Value, batch: Batch, deadline: Timestamp) -> Result<FunctionResponse, GuardError> {
         let (mut records, mut ignored, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-        let mut failures = SqsBatchResponse::default();
+        let mut failures = BatchFailures::default();
         for (place, delivery) in batch.deliveries.into_iter().enumerate() {
             let queued = Queued::of(payload, place);
             let own = self.own.as_ref().zip(queued.as_ref()).filter(|(own, queued)| own.name == queued.queue);
@@ -163,7 +178,7 @@ impl Dispatcher {
                     let (kind, why) = (error.kind(), chain(&error));
                     tracing::error!(kind, message_id = %delivery.id, error = %why, "a message of the batch failed");
                     problems.push(why);
-                    failures.add_failure(delivery.id);
+                    failures.batch_item_failures.push(BatchItemFailure { item_identifier: delivery.id });
                 }
             }
         }

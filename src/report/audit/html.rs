@@ -22,8 +22,8 @@ use crate::policy::model::Severity;
 use crate::report::finding::PortionRecord;
 use crate::report::notice::rule_in_words;
 
-const STYLE: &str = include_str!("html/page.css");
-const SCRIPT: &str = include_str!("html/page.js");
+const STYLE: &str = include_str!("../../../templates/page.css");
+const SCRIPT: &str = include_str!("../../../templates/page.js");
 /// More clusters are closed when the page opens.
 const MAX_OPEN: usize = 5;
 /// Longest sentence.
