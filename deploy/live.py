@@ -19,6 +19,7 @@ from .aws import Clients, Refusal, Say, Stack, code
 from .deploy import NOBODY
 from .package import ROOT
 from .patterns import matches
+from .register import EVERY_ACCOUNT, registered
 
 EVENTS = ROOT / "events"
 FINE, WRONG, UNSEEN = "as it should be", "NOT as it should be", "not seen"
@@ -153,10 +154,12 @@ def _topic_without_tls(walk: Walk) -> Seen:
 def _role(walk: Walk) -> Seen:
     """The guard's own, and those that members made for it."""
     parameters = walk.stack.parameters
-    name, accounts = parameters.get("GuardRoleName"), parameters.get("GuardAccounts") or walk.account
+    name, accounts = parameters.get("GuardRoleName"), (parameters.get("GuardAccounts") or walk.account).split(",")
+    if accounts == [EVERY_ACCOUNT]:
+        accounts = sorted({account for account, _ in registered(walk.stack)})
     roles = [walk.stack.output("RoleArn")]
     partition = roles[0].split(":")[1]
-    roles += [f"arn:{partition}:iam::{account}:role/{name}" for account in accounts.split(",") if name]
+    roles += [f"arn:{partition}:iam::{account}:role/{name}" for account in accounts if name]
     client = walk.stack.client("sts")
 
     def look(role: str) -> Seen:

@@ -55,8 +55,13 @@ def _begins(value: Any, prefix: str | dict[str, str]) -> bool:
     return value.lower().startswith(prefix["equals-ignore-case"].lower())
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 OPERATORS = {
     "exists": lambda values, wanted: bool(values) is wanted,
+    "anything-but": lambda values, others: any(value not in _listed(others) for value in values),
     "prefix": lambda values, prefix: any(_begins(value, prefix) for value in values),
 }
 

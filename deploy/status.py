@@ -9,6 +9,7 @@ from typing import Any
 
 from .aws import Say, Stack
 from .mode import MODE
+from .register import EVERY_ACCOUNT, registered
 
 DAYS = 15  # CloudWatch keeps figures of five minutes so long, and of an hour longer
 NAMESPACE = "eks-sg-guard"
@@ -38,6 +39,8 @@ def _facts(stack: Stack) -> Iterator[tuple[str, str]]:
     function, rule = stack.function, stack.output("RuleArn").rpartition("/")[2]
     yield "last event", _last(stack, "AWS/Events", "Invocations", "RuleName", rule)
     yield "last sweep", _last(stack, NAMESPACE, "SweepsEnded", "Function", function)
+    if parameters.get("GuardAccounts") == EVERY_ACCOUNT:
+        yield "locations", _locations(stack)
     for name, what in QUEUES.items():
         yield "waiting", f"{_waiting(stack, stack.output(name))} {what}"
     ringing = _ringing(stack)
@@ -58,6 +61,14 @@ def _last(stack: Stack, namespace: str, metric: str, dimension: str, value: str)
     )["Datapoints"]
     times = [point["Timestamp"] for point in points if point["Sum"] > 0]
     return f"{max(times):%Y-%m-%d %H:00} UTC, or later in that hour" if times else f"none in {DAYS} days"
+
+
+def _locations(stack: Stack) -> str:
+    """How many came by themselves, and those that fell silent: a stack that was removed, or a role that was taken away."""
+    known = registered(stack)
+    day_ago = datetime.now(timezone.utc) - timedelta(days=1)
+    silent = [" ".join(location) for location, heard in known.items() if heard < day_ago]
+    return f"{len(known)} registered" + (f"; silent for a day: {', '.join(silent)}" if silent else "")
 
 
 def _waiting(stack: Stack, url: str) -> int:

@@ -12,6 +12,7 @@ pub mod ec2;
 pub mod eks;
 mod failure;
 pub mod queue;
+mod register;
 pub mod slack;
 pub mod sns;
 pub mod table;

@@ -23,6 +23,7 @@ pub mod modes;
 pub(crate) mod needs;
 mod news;
 mod notify;
+pub mod organisation;
 mod parts;
 pub mod plan;
 pub mod put_back;
@@ -139,7 +140,7 @@ impl Guard {
     }
 
     /// Begins a look at everything where nobody has looked for long, or never. A process asks the state once an hour.
-    async fn look_by_itself(&self) {
+    pub(super) async fn look_by_itself(&self) {
         if self.setup.ports.queue.is_some()
             && self.looks.take(self.setup.ports.clock.now(), parts::ASK_AFTER).is_none()
             && let Some(place) = self.ask(Vec::new()).place().await
@@ -156,7 +157,8 @@ impl Guard {
         let change = work.task.change();
         let looked = match &work.task {
             Task::Look { change, look, why } => {
-                self.change(change, Round { look: *look, why: Some(*why), hops: work.hops, ..round }).await
+                let why = (*why != Why::Elsewhere).then_some(*why);
+                self.change(change, Round { look: *look, why, hops: work.hops, ..round }).await
             }
             // Of an event that nobody knows a sweep finds what it opened.
             Task::Everything { change: None, .. } if parts::begin(&self.setup).await => {

@@ -17,6 +17,7 @@ use crate::model::facts::{
     Selector,
 };
 use crate::model::hour::Hour;
+use crate::model::ids::Location;
 use crate::model::network::{Acl, RouteTable, Subnet};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Rule};
@@ -169,6 +170,24 @@ pub trait StateStore: Send + Sync {
     /// Remembers that an event was handled, and adds these histories to what is known. To be called once everybody was
     /// notified: what is remembered is not sent again. An error does not say that nothing was kept.
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError>;
+}
+
+/// Locations that the environment does not name (`GUARD_ACCOUNTS=*`), and when each was last heard of. Others write at the
+/// same time, and nothing of theirs is lost.
+#[async_trait]
+pub trait Register: Send + Sync {
+    /// When this one was last heard of. `None`: never.
+    async fn heard_of(&self, location: &Location) -> Result<Option<Timestamp>, CloudError> {
+        Ok(self.of_account(&location.account).await?.remove(location))
+    }
+    /// Those of an account.
+    async fn of_account(&self, account: &str) -> Result<BTreeMap<Location, Timestamp>, CloudError>;
+    /// All of them.
+    async fn all(&self) -> Result<BTreeMap<Location, Timestamp>, CloudError>;
+    /// One was heard of.
+    async fn heard(&self, location: &Location, at: Timestamp) -> Result<(), CloudError>;
+    /// Takes one out, unless it was heard of after that time.
+    async fn strike(&self, location: &Location, last: Timestamp) -> Result<(), CloudError>;
 }
 
 /// The guard's own to-do list. What is sent comes back as an invocation, at least once, in any order.

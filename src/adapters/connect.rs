@@ -7,13 +7,17 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_ec2::config::SharedCredentialsProvider;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 
 use super::count::Counting;
 use super::eks::Clusters;
+use crate::model::error::{Cause, CloudError, chain};
 use crate::report::metrics::Metrics;
 
 /// One try. EC2 has been seen to take ten seconds over the interfaces of a large account
@@ -121,14 +125,9 @@ pub fn in_region(config: &SdkConfig, region: &str) -> SdkConfig {
     config.to_builder().region(Region::new(region.to_owned())).build()
 }
 
-/// The same for another location, through a role there. The role is assumed when it is first needed, and again before its
-/// credentials end.
-pub async fn through(config: &SdkConfig, role_arn: &str, region: &str) -> SdkConfig {
-    through_as(config, role_arn, None, region).await
-}
-
-/// The same through a role that asks for an external id.
-pub async fn through_as(config: &SdkConfig, role_arn: &str, external_id: Option<&str>, region: &str) -> SdkConfig {
+/// The same for another location, through a role there, which may ask for an external id. The role is assumed when it is
+/// first needed, and again before its credentials end.
+pub async fn through(config: &SdkConfig, role_arn: &str, external_id: Option<&str>, region: &str) -> SdkConfig {
     // Somebody on a laptop may have no region of their own, and STS is asked in one, too.
     let config = if config.region().is_some() { config.clone() } else { in_region(config, region) };
     let role = AssumeRoleProvider::builder(role_arn).configure(&config).session_name(APP_NAME);
@@ -138,6 +137,21 @@ pub async fn through_as(config: &SdkConfig, role_arn: &str, external_id: Option<
     };
     let credentials = SharedCredentialsProvider::new(role.build().await);
     in_region(&config, region).to_builder().credentials_provider(credentials).build()
+}
+
+/// Whether the role behind these credentials can be assumed. `false`: STS refused it, as it does where there is none.
+///
+/// # Errors
+/// STS could not be asked, or had another answer.
+pub async fn may_assume(config: &SdkConfig) -> Result<bool, CloudError> {
+    let failed = |source: Cause| CloudError::Failed { action: "sts:AssumeRole".to_owned(), source };
+    let Some(provider) = config.credentials_provider() else { return Ok(false) };
+    let Err(error) = provider.provide_credentials().await else { return Ok(true) };
+    let answer = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<SdkError<AssumeRoleError>>());
+    match answer.and_then(ProvideErrorMetadata::code) {
+        Some(code) if code.starts_with("AccessDenied") => Ok(false),
+        _ => Err(failed(chain(&error).into())),
+    }
 }
 
 /// The behaviour version is pinned, so that an update of the SDK changes neither retries nor timeouts. It means standard

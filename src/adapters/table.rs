@@ -140,7 +140,19 @@ impl Table {
         self.items.swap(&format!("finding#{}", key.text()), stored, fields).await
     }
 
-    fn location_key(&self, kind: &str, of: &[&str]) -> String {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What these items hold, as far as they are there.
+    pub(super) async fn states<T: DeserializeOwned>(
+        &self,
+        keys: BTreeSet<String>,
+    ) -> Result<Vec<Option<T>>, CloudError> {
+        Ok(self.items.read(keys).await?.values().map(|item| state(item)).collect())
+    }
+
+    pub(super) fn location_key(&self, kind: &str, of: &[&str]) -> String {
         let Location { account, region, .. } = &self.location;
         let parts = [kind, account.as_str(), region.as_str()].into_iter().chain(of.iter().copied());
         parts.collect::<Vec<_>>().join("#")
@@ -148,7 +160,7 @@ impl Table {
 
     /// Changes one item by what was learnt, and says what it is then. Others do the same at the same time: the second one
     /// goes by what the first has made of it. `life`: how long it is kept from now on, if not for ever.
-    async fn change<T>(
+    pub(super) async fn change<T>(
         &self,
         key: String,
         life: Option<SignedDuration>,

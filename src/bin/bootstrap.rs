@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use aws_config::SdkConfig;
 use eks_sg_guard::adapters::clock::SystemClock;
 use eks_sg_guard::adapters::connect::{self, Connection};
@@ -20,15 +21,16 @@ use eks_sg_guard::adapters::trails::{CloudTrail, InvokingRule};
 use eks_sg_guard::event::json;
 use eks_sg_guard::guard::Guard;
 use eks_sg_guard::guard::dispatch::Dispatcher;
+use eks_sg_guard::guard::organisation::{Doors, Organisation};
 use eks_sg_guard::guard::response::GuardError;
 use eks_sg_guard::guard::settings::{POLICY, Settings};
 use eks_sg_guard::guard::setup::{Ports, Setup};
 use eks_sg_guard::guard::sight::Sources;
-use eks_sg_guard::model::error::chain;
+use eks_sg_guard::model::error::{CloudError, chain};
 use eks_sg_guard::model::ids::{Location, Queue};
 use eks_sg_guard::policy::model::Policy;
 use eks_sg_guard::policy::{builtin, file};
-use eks_sg_guard::ports::{Channel, Clock, EventRule, StateStore, WorkQueue};
+use eks_sg_guard::ports::{Channel, Clock, EventRule, Register, StateStore, WorkQueue};
 use eks_sg_guard::report::metrics::Metrics;
 use eks_sg_guard::report::notice::RecordLog;
 use eks_sg_guard::report::record::Record;
@@ -66,7 +68,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             "GUARD_STATE_TABLE is empty: repeats are not merged, and events are remembered in this process only"
         );
     }
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(settings.metrics));
     let config = connect::config().await;
     let connection = Connection::new(&config, &metrics);
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "eks-sg-guard".to_owned());
@@ -104,7 +106,7 @@ fn deadline(context: &Context) -> Timestamp {
     deadline.unwrap_or(Timestamp::MAX)
 }
 
-/// One guard for every account and region that counts. Messages go out from the function's own.
+/// Guards of all accounts and regions that count. Messages go out from the function's own.
 async fn build(
     arn: &str,
     settings: &Settings,
@@ -116,47 +118,113 @@ async fn build(
     let mut parts = arn.split(':').skip(1);
     let mut part = || parts.next().unwrap_or_default().to_owned();
     let (partition, _, region, account) = (part(), part(), part(), part());
+    let own = Location::new(account, region);
+    let makings = Makings {
+        partition,
+        own: own.clone(),
+        settings: settings.clone(),
+        policy: policy.clone(),
+        config: config.clone(),
+        connection: connection.clone(),
+        metrics: Arc::clone(metrics),
+    };
     let or_own = |named: &[String], own: &str| if named.is_empty() { vec![own.to_owned()] } else { named.to_vec() };
-    let mut guards: BTreeMap<Location, (Guard, Sources)> = BTreeMap::new();
-    for account_there in or_own(&settings.accounts, &account) {
-        for region_there in or_own(&settings.regions, &region) {
-            let there = match &settings.role_name {
-                _ if (&account_there, &region_there) == (&account, &region) => connection.clone(),
-                Some(role) => {
-                    let role = format!("arn:{partition}:iam::{account_there}:role/{role}");
-                    Connection::new(&connect::through(config, &role, &region_there).await, metrics)
-                }
-                None => {
-                    tracing::error!(
-                        account = account_there,
-                        region = region_there,
-                        "GUARD_ROLE_NAME is empty, so this location is not guarded"
-                    );
-                    continue;
-                }
-            };
-            let location = Location::new(&account_there, &region_there);
-            let sources = Sources { trails: Arc::new(CloudTrail::new(there.cloudtrail.clone())), rule: None };
-            let guard = guard(location.clone(), settings, policy, connection, there, metrics);
-            guards.insert(location, (guard, sources));
-        }
+    let regions = or_own(&settings.regions, &own.region);
+    let accounts = if settings.takes_every_account() { Vec::new() } else { or_own(&settings.accounts, &own.account) };
+    let mut locations: Vec<Location> = Vec::new();
+    for account in accounts {
+        locations.extend(regions.iter().map(|region| Location::new(account.clone(), region.clone())));
+    }
+    // Of the others each comes by itself.
+    if settings.takes_every_account() && regions.contains(&own.region) {
+        locations.push(own.clone());
     }
     // The rule is where the function is; if that is not guarded, another guard looks at it in its sweeps.
-    let own = Location::new(account, region);
-    let looks_at_rule = guards.keys().find(|there| **there == own).or(guards.keys().next()).cloned();
-    let with_sources = |(there, (guard, mut sources)): (Location, (Guard, Sources))| {
-        let rule = settings.event_rule.clone().filter(|_| Some(&there) == looks_at_rule.as_ref());
-        sources.rule = rule.map(|rule| {
+    let looks_at_rule = locations.iter().find(|there| **there == own).or(locations.iter().min()).cloned();
+    let mut guards: BTreeMap<Location, Guard> = BTreeMap::new();
+    for location in locations {
+        let Some(there) = makings.connection_to(&location).await else {
+            let Location { account, region } = &location;
+            tracing::error!(account, region, "GUARD_ROLE_NAME is empty, so this location is not guarded");
+            continue;
+        };
+        let rule = settings.event_rule.clone().filter(|_| Some(&location) == looks_at_rule.as_ref());
+        let rule = rule.map(|rule| {
             let name = rule.name.clone();
             (name, Arc::new(InvokingRule::new(connection.events.clone(), rule, arn)) as Arc<dyn EventRule>)
         });
-        (there, guard.with_sources(sources))
+        let guard = makings.guard_with(there, &location, rule);
+        guards.insert(location, guard);
+    }
+    let dispatcher = Dispatcher::new(guards, settings.own_role.clone()).acting_as(settings.role_name.clone());
+    let dispatcher = match makings.organisation(regions) {
+        Some(organisation) => dispatcher.with_organisation(organisation),
+        None => dispatcher,
     };
-    let guards: BTreeMap<Location, Guard> = guards.into_iter().map(with_sources).collect();
-    let dispatcher = Dispatcher::new(guards, settings.own_role.clone());
     match work_queue(settings, connection).zip(settings.queue.as_deref().and_then(Queue::of_url)) {
         Some((queue, name)) => dispatcher.with_queue(queue, name),
         None => dispatcher,
+    }
+}
+
+/// What guards are made of.
+struct Makings {
+    partition: String,
+    /// Where the function is.
+    own: Location,
+    settings: Settings,
+    policy: Policy,
+    config: SdkConfig,
+    connection: Connection,
+    metrics: Arc<Metrics>,
+}
+
+impl Makings {
+    /// Credentials of the role there. `None`: no role is named.
+    async fn config_of(&self, location: &Location) -> Option<SdkConfig> {
+        let role = self.settings.role_name.as_ref()?;
+        let id = self.settings.external_id(&self.own.account, role);
+        let arn = format!("arn:{}:iam::{}:role/{role}", self.partition, location.account);
+        Some(connect::through(&self.config, &arn, Some(&id), &location.region).await)
+    }
+
+    async fn connection_to(&self, location: &Location) -> Option<Connection> {
+        if *location == self.own {
+            return Some(self.connection.clone());
+        }
+        self.config_of(location).await.map(|config| Connection::new(&config, &self.metrics))
+    }
+
+    fn guard_with(&self, there: Connection, location: &Location, rule: Option<(String, Arc<dyn EventRule>)>) -> Guard {
+        let sources = Sources { trails: Arc::new(CloudTrail::new(there.cloudtrail.clone())), rule };
+        let Self { settings, policy, connection, metrics, .. } = self;
+        guard(location.clone(), settings, policy, connection, there, metrics).with_sources(sources)
+    }
+
+    /// What is needed for locations that come by themselves. `None`: they do not, or the settings would have refused it.
+    fn organisation(self, regions: Vec<String>) -> Option<Organisation> {
+        let Self { settings, connection, own, .. } = &self;
+        let table = settings.state_table.as_deref().filter(|_| settings.takes_every_account())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let table = Arc::new(Table::new(connection.dynamodb.clone(), table, own.clone(), Arc::clone(&clock)));
+        let queue = work_queue(settings, connection)?;
+        let register = Arc::clone(&table) as Arc<dyn Register>;
+        Some(Organisation::new(Arc::new(self), register, table, queue, clock, regions.into_iter().collect()))
+    }
+}
+
+#[async_trait]
+impl Doors for Makings {
+    async fn may_enter(&self, location: &Location) -> Result<bool, CloudError> {
+        match self.config_of(location).await {
+            Some(config) => connect::may_assume(&config).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn guard(&self, location: &Location) -> Guard {
+        let there = self.connection_to(location).await.unwrap_or_else(|| self.connection.clone());
+        self.guard_with(there, location, None)
     }
 }
 

@@ -49,7 +49,7 @@ impl<'a> Caller<'a> {
 
     pub(super) async fn config_in(&self, region: &str) -> SdkConfig {
         match &self.identity.role_arn {
-            Some(role) => connect::through_as(&self.config, role, self.identity.external_id.as_deref(), region).await,
+            Some(role) => connect::through(&self.config, role, self.identity.external_id.as_deref(), region).await,
             None => connect::in_region(&self.config, region),
         }
     }

@@ -4,10 +4,10 @@
 use serde_json::Value;
 
 use super::fields::{at, get, is_present, text};
-use super::payload::{error, parse};
+use super::payload::{self, error, parse};
 use super::work::Work;
 use super::{EventError, Parsed, envelope, json};
-use crate::model::ids::Queue;
+use crate::model::ids::{Location, Queue};
 
 /// A batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,6 +134,8 @@ pub struct Queued {
     pub work: Option<Result<Work, EventError>>,
     /// Of an event that an invocation failed on: with what sort of error.
     pub failed_with: Option<String>,
+    /// Of a schedule: where that is.
+    pub schedule: Option<Location>,
 }
 
 impl Queued {
@@ -149,6 +151,7 @@ impl Queued {
             receives: stated(&["attributes", "ApproximateReceiveCount"])?.parse().ok()?,
             work: Work::read(&path, &body),
             failed_with: envelope::error_type(&body),
+            schedule: payload::schedule(&body),
         })
     }
 }

@@ -62,6 +62,18 @@ pub fn parse(payload: &Value) -> Result<Parsed, EventError> {
     }
 }
 
+/// Where a schedule is that this payload comes from, as EventBridge wrote it; also of one that an invocation failed on.
+/// `None`: it comes from none, or does not say.
+pub fn schedule(payload: &Value) -> Option<Location> {
+    if let Some((_, inner)) = envelope::content(payload) {
+        return schedule(inner);
+    }
+    let is_schedule = get(payload, "detail-type").as_str() == Some(SCHEDULE)
+        && get(payload, "source").as_str().is_some_and(|source| SCHEDULERS.contains(&source));
+    let location = || Some(Location::new(account(get(payload, "account"))?, region(get(payload, "region"))?));
+    is_schedule.then(location)?
+}
+
 /// An item of what `LookupEvents` of CloudTrail answers: the record stands in it as text.
 fn looked_up(item: &Value) -> Result<Parsed, EventError> {
     let path = format!("$.{LOOKED_UP}");

@@ -107,6 +107,8 @@ pub enum Why {
     Needed,
     /// It was more than may be done at once, or what had to be known could not be read.
     Postponed,
+    /// It may be used in this location, too. It is the first look there.
+    Elsewhere,
 }
 
 impl Task {

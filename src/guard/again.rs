@@ -36,6 +36,7 @@ fn delays(why: Why) -> &'static [Duration] {
         Why::Changing => CHANGING,
         Why::Needed => NEEDED,
         Why::Postponed => POSTPONED,
+        Why::Elsewhere => &[],
     }
 }
 

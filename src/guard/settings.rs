@@ -4,9 +4,10 @@
 //! itself; the caller passes a look-up.
 
 use crate::guard::modes::Modes;
-use crate::model::ids::{Arn, EventRule, Queue, is_account, is_region, is_role_name, is_table_name};
+use crate::model::ids::{Arn, EventRule, Queue, is_account, is_external_id, is_region, is_role_name, is_table_name};
 use crate::model::mode::Restore;
 use crate::policy::model::Mode;
+use crate::report::metrics::Published;
 
 /// One environment variable, in the words that people read of it.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub struct Variable {
 
 /// Every variable that the function reads of its own.
 #[rustfmt::skip]
-pub const VARIABLES: [Variable; 16] = [
+pub const VARIABLES: [Variable; 18] = [
     Variable {
         name: "GUARD_MODE", expected: "`enforce` or `report`", default: "enforce", parameter: "GuardMode",
         meaning: "what becomes of new rules that are forbidden; `report` stops sweeps from revoking, too",
@@ -68,8 +69,9 @@ pub const VARIABLES: [Variable; 16] = [
         meaning: "the guard's work queue: what has to be tried or looked at again waits there; the template makes it",
     },
     Variable {
-        name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas", default: "",
-        parameter: "GuardAccounts", meaning: "accounts whose events count; empty: the function's own",
+        name: "GUARD_ACCOUNTS", expected: "account ids of 12 digits, separated by commas, or `*`", default: "",
+        parameter: "GuardAccounts",
+        meaning: "accounts whose events count; empty: the function's own; `*`: every one in which the role can be assumed",
     },
     Variable {
         name: "GUARD_REGIONS", expected: "regions such as `us-east-1`, separated by commas", default: "",
@@ -78,6 +80,11 @@ pub const VARIABLES: [Variable; 16] = [
     Variable {
         name: "GUARD_ROLE_NAME", expected: "the name of an IAM role, without its path", default: "",
         parameter: "GuardRoleName", meaning: "role to assume in every other account and region",
+    },
+    Variable {
+        name: "GUARD_EXTERNAL_ID", expected: "an external id: 2 to 1,224 letters, digits and `+=,.@:/_-`", default: "",
+        parameter: "ExternalId",
+        meaning: "what that role asks for; empty: `eks-sg-guard:ACCOUNT:ROLE`, with the function's account and that role",
     },
     Variable {
         name: "GUARD_OWN_ROLE_ARN", expected: "the ARN of an IAM role", default: "", parameter: "",
@@ -91,7 +98,14 @@ pub const VARIABLES: [Variable; 16] = [
         name: "GUARD_EVENT_RULE", expected: "the name or the ARN of an EventBridge rule", default: "", parameter: "",
         meaning: "the rule that invokes the function: people hear when it does not any more; empty: it is not looked at",
     },
+    Variable {
+        name: "GUARD_METRICS", expected: "`needed` or `all`", default: "needed", parameter: "GuardMetrics",
+        meaning: "which figures of the log become metrics: those of alarms and dashboard where they are not zero, or each",
+    },
 ];
+
+/// In place of the accounts: every one in which the guard's role can be assumed.
+pub const EVERY_ACCOUNT: &str = "*";
 
 /// The variable whose value is read as a file, by whoever may read files.
 pub const POLICY: Variable = VARIABLES[3];
@@ -122,18 +136,22 @@ pub struct Settings {
     pub state_table: Option<String>,
     /// An address.
     pub queue: Option<String>,
-    /// Empty: only the function's own.
+    /// Empty: only the function's own. [`EVERY_ACCOUNT`]: those in which the role can be assumed.
     pub accounts: Vec<String>,
     /// Empty: only the function's own.
     pub regions: Vec<String>,
     /// Without its path.
     pub role_name: Option<String>,
+    /// What that role asks for, where it is not what it asks for by default ([`Settings::external_id`]).
+    pub external_id: Option<String>,
     /// ARN.
     pub own_role: Option<String>,
     /// Rules.
     pub max_revokes: usize,
     /// The one that invokes the function.
     pub event_rule: Option<EventRule>,
+    /// Of what is counted.
+    pub metrics: Published,
 }
 
 /// A value that is not understood, or that cannot be used.
@@ -157,7 +175,7 @@ impl Settings {
         let values = Values { look_up };
         let [mode, restore, sweep_mode, policy, topic, record_topic, chat_topic, slack_secret, state_table, more @ ..] =
             &VARIABLES;
-        let [queue, accounts, regions, role_name, own_role, max_revokes, event_rule] = more;
+        let [queue, accounts, regions, role_name, external_id, own_role, max_revokes, event_rule, metrics] = more;
         let new = values.needed(mode, a_mode)?;
         let restore = values.needed(restore, Restore::from_word)?;
         let settings = Self {
@@ -170,20 +188,43 @@ impl Settings {
                 .text(slack_secret, |text| Arn::parse(text).is_some_and(|arn| arn.secret().is_some()))?,
             state_table: values.text(state_table, is_table)?,
             queue: values.text(queue, |text| Queue::of_url(text).is_some())?,
-            accounts: values.list(accounts, is_account)?,
+            accounts: values.list(accounts, |text| is_account(text) || text == EVERY_ACCOUNT)?,
             regions: values.list(regions, is_region)?,
             role_name: values.text(role_name, is_role_name)?,
+            external_id: values.text(external_id, is_external_id)?,
             own_role: values.text(own_role, |text| Arn::parse(text).is_some_and(|arn| arn.role().is_some()))?,
             max_revokes: values.needed(max_revokes, |text| text.parse().ok())?,
             event_rule: values.read(event_rule, EventRule::of)?,
+            metrics: values.needed(metrics, Published::from_word)?,
         };
-        let is_elsewhere = settings.accounts.len() > 1 || settings.regions.len() > 1;
+        let is_every = settings.takes_every_account();
+        if is_every && settings.accounts.len() > 1 {
+            return Err(accounts.refuses(&settings.accounts.join(",")));
+        }
+        // What comes by itself is kept in the table, and looked at through the queue.
+        for (variable, is_there) in [(state_table, settings.state_table.is_some()), (queue, settings.queue.is_some())] {
+            if is_every && !is_there {
+                return Err(variable.refuses(""));
+            }
+        }
+        let is_elsewhere = is_every || settings.accounts.len() > 1 || settings.regions.len() > 1;
         if is_elsewhere && settings.role_name.is_none() {
             let expected =
                 "the name of the role to assume for the accounts and regions of GUARD_ACCOUNTS and GUARD_REGIONS";
             return Err(SettingError { variable: role_name.name, value: String::new(), expected });
         }
         Ok(settings)
+    }
+
+    /// Whether accounts come by themselves.
+    pub fn takes_every_account(&self) -> bool {
+        self.accounts.iter().any(|account| account == EVERY_ACCOUNT)
+    }
+
+    /// What the guard of this account says when it assumes that role; `member.yaml` makes the same of it. A request that
+    /// somebody else has a program of this account make is not taken for ours.
+    pub fn external_id(&self, account: &str, role: &str) -> String {
+        self.external_id.clone().unwrap_or_else(|| format!("eks-sg-guard:{account}:{role}"))
     }
 }
 
@@ -261,6 +302,37 @@ mod tests {
     }
 
     #[test]
+    fn every_account_needs_what_it_is_kept_in_and_looked_at_through() {
+        let all = [
+            ("GUARD_ACCOUNTS", "*"),
+            ("GUARD_ROLE_NAME", "eks-sg-guard-member"),
+            ("GUARD_STATE_TABLE", "guard"),
+            ("GUARD_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/111122223333/guard"),
+        ];
+        assert!(read(&all).unwrap().takes_every_account());
+        for missing in 1..all.len() {
+            let some: Vec<_> =
+                all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, variable)| *variable).collect();
+            assert_eq!(read(&some).unwrap_err().variable, all[missing].0);
+        }
+        for value in ["*,111122223333", "111122223333,*", "*,*", "**", "11112222333*"] {
+            let error = read(&[("GUARD_ACCOUNTS", value), all[1], all[2], all[3]]).unwrap_err();
+            assert_eq!((error.variable, error.value.as_str()), ("GUARD_ACCOUNTS", value));
+        }
+        assert!(!read(&[("GUARD_ACCOUNTS", "111122223333")]).unwrap().takes_every_account());
+    }
+
+    #[test]
+    fn the_role_is_assumed_with_an_external_id_whether_or_not_one_is_set() {
+        for (given, expected) in [("", "eks-sg-guard:111122223333:member"), ("ours/7", "ours/7")] {
+            let settings = read(&[("GUARD_EXTERNAL_ID", given)]).unwrap();
+            let id = settings.external_id("111122223333", "member");
+            assert_eq!(id, expected);
+            assert!(is_external_id(&id), "as IAM takes it");
+        }
+    }
+
+    #[test]
     fn report_mode_is_the_stop_button_for_sweeps_too() {
         let settings = read(&[("GUARD_MODE", "report"), ("GUARD_SWEEP_MODE", "enforce")]).unwrap();
         assert_eq!(settings.modes, Modes::new(Mode::Report, Mode::Report));
@@ -294,8 +366,12 @@ mod tests {
             ("GUARD_REGIONS", "eu-west-1,eu-west-1a"),
             ("GUARD_REGIONS", "eu-west-1;us-east-1"),
             ("GUARD_ROLE_NAME", "path/to/role"),
+            ("GUARD_EXTERNAL_ID", "x"),
+            ("GUARD_EXTERNAL_ID", "two words"),
+            ("GUARD_EXTERNAL_ID", "id*"),
             ("GUARD_QUEUE_URL", "guard-WorkQueue"),
             ("GUARD_EVENT_RULE", "our rule"),
+            ("GUARD_METRICS", "none"),
             ("GUARD_EVENT_RULE", "arn:aws:sns:us-east-1:111122223333:guard"),
             ("GUARD_QUEUE_URL", "arn:aws:sqs:us-east-1:111122223333:guard"),
             ("GUARD_STATE_TABLE", "ab"),

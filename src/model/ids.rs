@@ -63,6 +63,11 @@ pub fn is_role_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(|c| is_name_character(c, "_+=,.@-"))
 }
 
+/// What a role may ask for of whoever assumes it, as IAM takes it.
+pub fn is_external_id(text: &str) -> bool {
+    (2..=1224).contains(&text.len()) && text.chars().all(|c| is_name_character(c, "_+=,.@:/-"))
+}
+
 /// The name of a DynamoDB table.
 pub fn is_table_name(text: &str) -> bool {
     (3..=255).contains(&text.len()) && text.chars().all(|c| is_name_character(c, "_.-"))
@@ -276,6 +281,11 @@ mod tests {
     #[test]
     fn names() {
         check(is_role_name, &["eks-sg-guard_1+=,.@", &"r".repeat(64)], &["path/to/role", "a b", &"r".repeat(65)]);
+        check(
+            is_external_id,
+            &["x1", "eks-sg-guard:111122223333:a_b", &"x".repeat(1224)],
+            &["x", "a b", "a*", &"x".repeat(1225)],
+        );
         check(is_table_name, &["guard-GuardTable-1ABC_d.e", "abc"], &["ab", "a table", "a/b", &"t".repeat(256)]);
     }
 

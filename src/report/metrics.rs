@@ -16,7 +16,7 @@ use crate::report::record::Record;
 /// The namespace.
 pub const NAMESPACE: &str = "eks-sg-guard";
 
-/// One metric of one invocation. Every one but `TimeOpen` is there in each document, so that zero differs from nothing.
+/// One figure of one invocation. Every one but `TimeOpen` is there in each document, so that zero differs from nothing.
 type Metric = (&'static str, &'static str, fn(&Counts) -> Value);
 
 /// Names, units, values.
@@ -44,6 +44,45 @@ const METRICS: [Metric; 21] = [
     ("InvocationErrors", "Count", |counts| u64::from(counts.is_error).into()),
 ];
 
+/// What alarms and the dashboard ask CloudWatch for: what needs a person, what was closed, and that sweeps end. All of it is
+/// rare, and a metric costs by the hour in which it has a value, so these are metrics only where they are not zero.
+const NEEDED: [&str; 9] = [
+    "Remediated",
+    "Refused",
+    "Failed",
+    "RulesRevoked",
+    "RulesRestored",
+    "TimeOpen",
+    "NoticeFailures",
+    "SweepsEnded",
+    "LostEvents",
+];
+
+/// Which figures become metrics of CloudWatch. The document has all of them in any case, for queries of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Published {
+    /// Those that alarms and the dashboard ask for, where they are not zero.
+    Needed,
+    /// Each, zeros too.
+    #[default]
+    All,
+}
+
+impl Published {
+    /// As the environment writes it.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "needed" => Some(Self::Needed),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+
+    fn takes(self, name: &str, value: &Value) -> bool {
+        self == Self::All || (NEEDED.contains(&name) && value != 0)
+    }
+}
+
 /// Values of one metric in one document; CloudWatch takes 100.
 const MAX_VALUES: usize = 100;
 
@@ -67,11 +106,19 @@ struct Counts {
 
 /// Counts until it is taken. Shared by all that is counted.
 #[derive(Debug, Default)]
-pub struct Metrics(Mutex<Counts>);
+pub struct Metrics {
+    counts: Mutex<Counts>,
+    published: Published,
+}
 
 impl Metrics {
+    /// Nothing is counted yet.
+    pub fn new(published: Published) -> Self {
+        Self { counts: Mutex::default(), published }
+    }
+
     fn count(&self, count: impl FnOnce(&mut Counts)) {
-        count(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        count(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A record is complete.
@@ -136,23 +183,29 @@ impl Metrics {
         self.count(|counts| if is_sent { counts.sent += 1 } else { counts.unsent += 1 });
     }
 
-    /// The document of what was counted since the last one. `function` is the only dimension.
+    /// The document of what was counted since the last one. `function` is the only dimension. Where nothing of it becomes a
+    /// metric it says so by not naming CloudWatch.
     pub fn document(&self, function: &str, is_error: bool, now: Timestamp) -> Value {
-        let mut counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut counts = std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
         counts.is_error = is_error;
         let mut values = Map::from_iter([("Function".to_owned(), Value::from(function))]);
         let mut metrics = Vec::new();
         for (name, unit, value) in METRICS {
             let value = value(&counts);
             // A metric without a value makes the document invalid, and CloudWatch drops it in silence.
-            if value.as_array().is_none_or(|values| !values.is_empty()) {
-                metrics.push(json!({"Name": name, "Unit": unit}));
-                values.insert(name.to_owned(), value);
+            if value.as_array().is_some_and(Vec::is_empty) {
+                continue;
             }
+            if self.published.takes(name, &value) {
+                metrics.push(json!({"Name": name, "Unit": unit}));
+            }
+            values.insert(name.to_owned(), value);
         }
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["Function"]], "Metrics": metrics});
-        let about = json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive]});
-        values.insert("_aws".to_owned(), about);
+        if !metrics.is_empty() {
+            let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["Function"]], "Metrics": metrics});
+            let about = json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive]});
+            values.insert("_aws".to_owned(), about);
+        }
         Value::Object(values)
     }
 }
@@ -210,5 +263,40 @@ mod tests {
             );
         }
         assert_eq!(metrics.document("guard", false, now)["ApiCalls"], 0, "what was taken is not counted again");
+    }
+
+    #[test]
+    fn only_what_is_needed_and_not_zero_costs_a_metric_and_the_log_has_all_of_it() {
+        let metrics = Metrics::new(Published::Needed);
+        let now: Timestamp = "2026-11-23T03:00:00Z".parse().unwrap();
+        let named = |document: &Value| {
+            let listed = document["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().cloned().unwrap_or_default();
+            listed.iter().map(|metric| metric["Name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        metrics.call();
+        metrics.notified(true);
+        let idle = metrics.document("guard", true, now);
+        assert!(idle.get("_aws").is_none(), "CloudWatch refuses a document without a metric: {idle}");
+        assert_eq!((&idle["ApiCalls"], &idle["Refused"], &idle["InvocationErrors"]), (&json!(1), &json!(0), &json!(1)));
+        metrics.sweep_ended();
+        assert_eq!(named(&metrics.document("guard", false, now)), ["SweepsEnded"]);
+        metrics.count(|counts| {
+            *counts = Counts {
+                outcomes: [9; 5],
+                verdicts: [9; 2],
+                severities: [9; 4],
+                revoked: 9,
+                restored: 9,
+                seconds_open: vec![0],
+                calls: 9,
+                attempts: 10,
+                sent: 9,
+                unsent: 9,
+                sweeps: 9,
+                lost: 9,
+                is_error: false,
+            };
+        });
+        assert_eq!(named(&metrics.document("guard", true, now)), NEEDED, "in the order of the table");
     }
 }

@@ -12,7 +12,14 @@ from template import MEMBER, TEMPLATE, Stack, read
 SOURCES = TEMPLATE.parent / "src/report"
 COUNTED = (SOURCES / "metrics.rs").read_text(encoding="utf-8")
 METRICS_OF_THE_GUARD = re.findall(r'^    \("(\w+)", "\w+", \|counts\|', COUNTED, re.MULTILINE)
-RULES = ["GuardRule", "WatchRule", "SharedListRule", "SweepRule"]
+NEEDED = re.findall(r'"(\w+)"', re.search(r"const NEEDED: .*?\];", COUNTED, re.DOTALL)[0])
+RULES = ["GuardRule", "WatchRule", "SharedListRule", "SweepRule", "RegisterRule"]
+EVERY_RULE = {
+    "ListOwners": "444455556666",
+    "GuardAccounts": "*",
+    "OrganizationId": "o-exampleorgid",
+    "GuardRoleName": "member",
+}
 
 # What each watches: namespace, metric, the resource that it is about.
 WATCHED: dict[str, set[tuple[str, str, str]]] = {
@@ -58,12 +65,16 @@ def watched(alarm: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 
 def test_each_way_to_fail_is_watched() -> None:
-    assert {name: watched(alarm) for name, alarm in alarms(Stack(ListOwners="444455556666")).items()} == WATCHED
+    assert {name: watched(alarm) for name, alarm in alarms(Stack(**EVERY_RULE)).items()} == WATCHED
 
 
 @pytest.mark.parametrize(
     ("parameters", "rules"),
-    [({}, {*RULES} - {"SharedListRule"}), ({"SweepSchedule": ""}, {"GuardRule", "WatchRule"})],
+    [
+        ({}, {"GuardRule", "WatchRule", "SweepRule"}),
+        ({"SweepSchedule": ""}, {"GuardRule", "WatchRule"}),
+        (EVERY_RULE, {*RULES}),
+    ],
 )
 def test_rules_that_are_not_there_are_not_watched(parameters: dict[str, str], rules: set[str]) -> None:
     assert {rule for _, _, rule in watched(alarms(Stack(**parameters))["RulesAlarm"])} == rules
@@ -97,18 +108,44 @@ def test_cloudwatch_takes_no_longer_time_than_a_week(days: str) -> None:
     assert alarm["Period"] * int(alarm["EvaluationPeriods"]) <= 7 * 86_400
 
 
-def test_what_the_program_counts_is_what_alarms_and_dashboard_ask_for() -> None:
-    stack = Stack()
-    asked = {metric for alarm in alarms(stack).values() for space, metric, _ in watched(alarm) if space == "eks-sg-guard"}
-    body = json.loads(stack.properties("Dashboard")["DashboardBody"])
-    drawn = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
+def widgets(kind: str) -> list[dict[str, Any]]:
+    body = json.loads(Stack().properties("Dashboard")["DashboardBody"])
+    return [widget["properties"] for widget in body["widgets"] if widget["type"] == kind]
+
+
+def test_what_is_a_metric_by_default_is_what_alarms_and_dashboard_ask_for() -> None:
+    asked = {
+        metric for alarm in alarms(Stack()).values() for space, metric, _ in watched(alarm) if space == "eks-sg-guard"
+    }
+    drawn = [metric for widget in widgets("metric") for metric in widget["metrics"]]
     asked |= {metric[1] for metric in drawn if metric[0] == "eks-sg-guard"}
     assert len(METRICS_OF_THE_GUARD) > 20
-    assert asked - set(METRICS_OF_THE_GUARD) == {"Blind-${GuardFunction}"}
+    assert set(NEEDED) < set(METRICS_OF_THE_GUARD)
+    # How many records are remediated is drawn from the log; whose dashboards ask for it find it without asking for all.
+    assert asked - {"Blind-${GuardFunction}"} == set(NEEDED) - {"Remediated"}
     for metric in drawn:
         assert metric[2:4] in (["Function", "${GuardFunction}"], ["FunctionName", "${GuardFunction}"]) or (
             metric[0] == "AWS/SQS" and metric[2] == "QueueName"
         )
+
+
+def test_an_alarm_does_not_need_the_zeros_that_are_left_out() -> None:
+    for alarm in alarms(Stack()).values():
+        for space, _, _ in watched(alarm):
+            if space == "eks-sg-guard":
+                assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 1)
+                nothing_is_zero = {"LessThanThreshold": "breaching", "GreaterThanOrEqualToThreshold": "notBreaching"}
+                assert alarm["TreatMissingData"] == nothing_is_zero[alarm["ComparisonOperator"]]
+
+
+def test_what_is_no_metric_is_drawn_and_asked_from_the_log() -> None:
+    queries = [widget["query"] for widget in widgets("log")]
+    assert len(queries) == 3
+    for query in queries:
+        assert query.startswith("SOURCE '${GuardLogGroup}' | filter target = \"metrics\" | stats ")
+        assert set(re.findall(r"sum\((\w+)\)", query)) <= set(METRICS_OF_THE_GUARD)
+    saved = Stack().properties("FiguresQuery")["QueryString"]
+    assert re.findall(r"sum\((\w+)\)", saved) == [name for name in METRICS_OF_THE_GUARD if name != "TimeOpen"]
 
 
 def test_a_blind_guard_is_known_by_its_records() -> None:
@@ -123,7 +160,7 @@ def test_a_blind_guard_is_known_by_its_records() -> None:
 
 def test_queries_ask_for_what_records_have() -> None:
     queries = [each for each in Stack().resources.values() if each["Type"] == "AWS::Logs::QueryDefinition"]
-    assert len(queries) == 4
+    assert len(queries) == 5
     record = (SOURCES / "record.rs").read_text(encoding="utf-8")
     for query in queries:
         assert query["Properties"]["LogGroupNames"] == [{"Ref": "GuardLogGroup"}]

@@ -126,6 +126,23 @@ def test_every_role_of_a_member_is_tried(walk: Any) -> None:
     assert tried[1:] == [f"arn:aws:iam::{each}:role/member" for each in accounts.split(",")]
 
 
+def test_the_roles_of_accounts_that_came_by_themselves_are_tried(walk: Any) -> None:
+    tried: list[str] = []
+
+    def assume(RoleArn: str, **_: Any) -> None:
+        tried.append(RoleArn)
+        error("AccessDenied")()
+
+    def read(RequestItems: dict[str, Any]) -> dict[str, Any]:
+        (table,) = RequestItems
+        heard = '{"444455556666 us-east-1": "2026-11-23T03:00:00Z", "444455556666 eu-west-1": "2026-11-23T03:00:00Z"}'
+        return {"Responses": {table: [{"pk": {"S": "registered"}, "state": {"S": heard}}]}}
+
+    answers = {"sts": {"assume_role": assume}, "dynamodb": {"batch_get_item": read}}
+    CHECKS["trust"].look(walk(answers, GuardAccounts="*", GuardRoleName="member"))
+    assert tried[1:] == ["arn:aws:iam::444455556666:role/member"]
+
+
 def test_eventbridge_is_asked_about_every_event_and_compared(walk: Any) -> None:
     asked: list[dict[str, Any]] = []
     wrong: list[str] = []  # names of calls of which EventBridge says the opposite

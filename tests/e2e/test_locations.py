@@ -80,6 +80,15 @@ def test_a_rule_is_closed_where_it_was_opened_and_nowhere_else(world, aws, someb
     closes(everywhere, at_home, rule_ids(at_home))
 
 
+@pytest.mark.parametrize(("given", "expected"), [("", f"eks-sg-guard:{ACCOUNT}:{ROLE}"), ("ours/7", "ours/7")])
+def test_the_role_is_assumed_with_the_external_id_that_it_asks_for(world, aws, guard, given, expected):
+    function = guard(**LOCATIONS, GUARD_EXTERNAL_ID=given)
+    function.locations = {(MEMBER, FAR)}
+    assert not function.invoke(Location(aws, MEMBER, FAR).opens()).failed
+    (assumed,) = aws.asked("AssumeRole")
+    assert assumed.params["ExternalId"] in (expected, [expected])
+
+
 def test_a_location_that_is_not_named_is_ignored(world, aws, everywhere):
     event = Location(aws, MEMBER, "us-west-2").opens()
     answer = everywhere.invoke(event)
@@ -135,3 +144,60 @@ def test_its_own_account_counts_only_if_it_is_named(world, somebody, guard):
     event = somebody.authorizes(world.node_group, KUBELET)
     answer = leaves(guard(GUARD_ACCOUNTS=MEMBER), event)
     assert "this function guards" in answer.response["ignored"], "its own account is not named"
+
+
+# ---------------------------------------------------------------- every account of the organization
+
+
+@pytest.fixture
+def every(service):
+    """A guard that takes every account, with table and work queue."""
+    function = service(GUARD_ACCOUNTS="*", GUARD_ROLE_NAME=ROLE)
+    make = function.make
+
+    def made():
+        program = make()
+        program.locations = {(account, REGION) for account in (ACCOUNT, MEMBER)}
+        return program
+
+    function.make = made
+    return function
+
+
+def schedule(account: str, region: str = REGION) -> dict[str, Any]:
+    rule = f"arn:aws:events:{region}:{account}:rule/any"
+    event = {"version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+    return event | {"account": account, "region": region, "time": "2026-11-23T02:59:58Z", "resources": [rule]}
+
+
+def registered(state) -> list[str]:
+    return sorted(name for item in state.items("registered") for name in json.loads(item["state"]["S"]))
+
+
+def test_an_account_that_nobody_named_is_guarded_where_its_role_can_be_assumed(world, aws, every):
+    there = Location(aws, MEMBER, REGION)
+    event = there.opens()
+    assert not every.delivers(event)[0].failed
+    assert not there.has(event)
+    assert registered(every.state) == [f"{MEMBER} {REGION}"]
+    assert world.notices()[-1].attributes["account"] == MEMBER
+
+
+def test_an_account_without_the_role_is_ignored_and_not_registered(world, aws, every):
+    there = Location(aws, MEMBER, REGION)
+    aws.on("AssumeRole", error="AccessDenied", status=403)
+    event = there.opens()
+    (answer,) = every.delivers(event)
+    assert "role can be assumed" in answer.response["ignored"]
+    assert there.has(event)
+    assert not registered(every.state) and not world.notices()
+
+
+def test_a_quiet_account_that_says_it_is_there_is_swept(world, aws, every):
+    there = Location(aws, MEMBER, REGION)
+    event = there.opens()
+    every.delivers(schedule(MEMBER))
+    assert registered(every.state) == [f"{MEMBER} {REGION}"]
+    assert not [answer.error_message for answer in every.works() if answer.failed]
+    assert there.has(event), "it was there at the first look"
+    assert {notice.attributes["account"] for notice in world.notices()} == {MEMBER}

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -200,6 +201,22 @@ def test_status_says_what_is_set_and_what_is_not_as_deployed(made, said):
     assert "report (stopped: the stack says enforce; make start undoes it)" in text
     assert "1 failed on for more than an hour" in text
     assert f"last sweep:     {time.strftime('%Y-%m-%d', time.gmtime(time.time() - 60))}" in text
+
+
+def test_status_says_which_locations_came_by_themselves_and_fell_silent(made, said):
+    stack, _ = made(GuardAccounts="*", OrganizationId="o-exampleorgid", GuardRoleName="member")
+    table, now = stack.output("StateTableName"), datetime.now(timezone.utc)
+    items = {
+        "03": {"444455556603 us-east-1": now, "444455556603 eu-west-1": now - timedelta(days=2)},
+        "77": {"555566667777 us-east-1": now},
+    }
+    region, account = stack.output("FunctionArn").split(":")[3:5]
+    for shard, heard in items.items():
+        state = json.dumps({name: f"{at:%Y-%m-%dT%H:%M:%S.%f}Z" for name, at in heard.items()})
+        item = {"pk": {"S": f"registered#{account}#{region}#{shard}"}, "state": {"S": state}}
+        stack.client("dynamodb").put_item(TableName=table, Item=item)
+    status.status(stack, said.append)
+    assert "locations:      3 registered; silent for a day: 444455556603 eu-west-1" in said
 
 
 def test_logs_are_a_line_for_each_record_and_steer_no_terminal(made, said):

@@ -30,7 +30,7 @@ def template() -> dict[str, Any]:
 
 # ---------------------------------------------------------------- what is refused
 
-ELSEWHERE, FILE = "GuardRoleName must name", "PolicyLayerArn must name"
+ELSEWHERE, FILE, WHOSE = "GuardRoleName must name", "PolicyLayerArn must name", "OrganizationId must name"
 BUILT_IN, TOGETHER = "built in", "name both or none"
 
 
@@ -49,6 +49,10 @@ BUILT_IN, TOGETHER = "built in", "name both or none"
         ({"GuardAccounts": f"{ACCOUNT},444455556666", "GuardRoleName": "member"}, None),
         ({"GuardRegions": f"{REGION},eu-west-1", "GuardRoleName": "member"}, None),
         ({"GuardRoleName": "member"}, None),
+        ({"GuardAccounts": "*", "GuardRoleName": "member"}, WHOSE),
+        ({"GuardAccounts": "*", "OrganizationId": "o-exampleorgid"}, ELSEWHERE),
+        ({"GuardAccounts": "*", "OrganizationId": "o-exampleorgid", "GuardRoleName": "member"}, None),
+        ({"OrganizationId": "o-exampleorgid"}, None),
         *[({"GuardPolicy": name}, None) for name in ("standard", "strict", "none")],
         ({"GuardPolicy": "/opt/policy.yaml"}, FILE),
         ({"GuardPolicy": "policies/ours.yaml"}, FILE),
@@ -123,6 +127,19 @@ def test_rules_use_only_what_cloudformation_allows_in_rules(template: dict[str, 
         ("PermissionsBoundaryArn", "boundary", False),
         ("DataKeyArn", KEY, True),
         ("DataKeyArn", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/ours", False),
+        ("GuardAccounts", "", True),
+        ("GuardAccounts", "*", True),
+        ("GuardAccounts", "111122223333,444455556666", True),
+        ("GuardAccounts", "*,111122223333", False),
+        ("GuardAccounts", "1111*", False),
+        ("OrganizationId", "", True),
+        ("OrganizationId", "o-exampleorgid", True),
+        ("OrganizationId", "exampleorgid", False),
+        ("OrganizationId", "*", False),
+        ("ExternalId", "", True),
+        ("ExternalId", "eks-sg-guard:111122223333:member", True),
+        ("ExternalId", "x", False),
+        ("ExternalId", "two words", False),
         ("AlarmTopicArn", TOPIC, True),
         ("AlarmTopicArn", "ours", False),
     ],
@@ -195,6 +212,16 @@ BOTH: list[tuple[str, str, list[tuple[Any, Any, Any]]]] = [
     ("SweepAlarmDays", "7", [(at("EvaluationPeriods", "SweepAlarm"), 2, "7")]),
     ("RuleState", "DISABLED", [(at("ActionsEnabled", "SweepAlarm"), True, False)]),
     ("StateTable", "ours", [(there("GuardTable"), True, False)]),
+    (
+        "GuardMetrics",
+        "all",
+        [(lambda stack: stack.properties("GuardFunction")["Environment"]["Variables"]["GUARD_METRICS"], "needed", "all")],
+    ),
+    (
+        "ExternalId",
+        "ours/7",
+        [(lambda stack: stack.properties("GuardFunction")["Environment"]["Variables"]["GUARD_EXTERNAL_ID"], "", "ours/7")],
+    ),
     ("ListOwners", "444455556666", [(there("SharedListRule"), False, True)]),
 ]
 
@@ -230,6 +257,9 @@ def test_the_members_alarms_reach_the_guards_topic() -> None:
 
     assert publishers() == ACCOUNT
     assert publishers(GuardAccounts="444455556666", GuardRoleName="member") == [ACCOUNT, "444455556666"]
+    policy = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid").properties("AlarmTopicPolicy")["PolicyDocument"]
+    (allow,) = [each for each in policy["Statement"] if each["Effect"] == "Allow"]
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceOrgID": "o-exampleorgid"}}
 
 
 # ---------------------------------------------------------------- one StackSet of the members

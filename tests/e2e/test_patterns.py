@@ -67,6 +67,12 @@ COUNTS = {"source": "aws.autoscaling", "detail": {"c-count": 7, "d-count": "3", 
         ({"detail": [{"exists": False}]}, TERMINATED, True),
         ({"detail": {"x-limit": [{"exists": True}]}}, COUNTS, True),
         ({"detail": {"list": [{"exists": True}]}}, {"detail": {"list": []}}, False),
+        # Anything but: of what is there.
+        ({"detail": {"state": [{"anything-but": "initializing"}]}}, TERMINATED, True),
+        ({"detail": {"state": [{"anything-but": "terminated"}]}}, TERMINATED, False),
+        ({"detail": {"state": [{"anything-but": ["stopped", "terminated"]}]}}, TERMINATED, False),
+        ({"detail": {"state": [{"anything-but": ["stopped", "overloaded"]}]}}, TERMINATED, True),
+        ({"detail": {"c-count": [{"anything-but": ["5"]}]}}, TERMINATED, False),
         # One of several fields.
         ({"$or": [{"Location": ["New York"]}, {"Day": ["Monday"]}]}, {"Location": "New York", "Day": "Friday"}, True),
         ({"$or": [{"Location": ["New York"]}, {"Day": ["Monday"]}]}, {"Location": "Rome", "Day": "Monday"}, True),
@@ -81,7 +87,7 @@ def test_the_matcher_does_what_is_documented(pattern: dict[str, Any], event: dic
 
 def test_an_operator_that_the_matcher_does_not_know_is_no_match_but_an_error() -> None:
     with pytest.raises(KeyError):
-        matches({"state": [{"anything-but": "initializing"}]}, {"state": "a"})
+        matches({"state": [{"suffix": "a"}]}, {"state": "a"})
 
 
 # ---------------------------------------------------------------- the events

@@ -168,6 +168,10 @@ def test_a_role_of_that_name_in_an_account_that_is_not_guarded_is_not_assumed() 
     stack = Stack(GuardAccounts=f"{ACCOUNT},444455556666", GuardRoleName="eks-sg-guard-member")
     _, condition = granted(stack)["sts:AssumeRole"]
     assert condition == {"StringEquals": {"aws:ResourceAccount": [ACCOUNT, "444455556666"]}}
+    every = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid", GuardRoleName="eks-sg-guard-member")
+    where, condition = granted(every)["sts:AssumeRole"]
+    assert where == "arn:aws:iam::*:role/eks-sg-guard-member"
+    assert condition == {"StringEquals": {"aws:ResourceOrgID": "o-exampleorgid"}}
 
 
 def test_in_a_vpc_lambda_makes_the_interfaces_and_the_program_does_not() -> None:
@@ -258,9 +262,25 @@ def test_a_member_trusts_the_guards_role_by_its_name_and_nobody_else() -> None:
         "Effect": "Allow",
         "Principal": {"AWS": "arn:aws:iam::777788889999:root"},
         "Action": "sts:AssumeRole",
-        "Condition": {"ArnEquals": {"aws:PrincipalArn": GIVEN["GuardRoleArn"]}},
+        "Condition": {
+            "ArnEquals": {"aws:PrincipalArn": GIVEN["GuardRoleArn"]},
+            "StringEquals": {"sts:ExternalId": "eks-sg-guard:777788889999:eks-sg-guard-member"},
+        },
     }, "by the role's id, a guard that is made anew would be locked out"
     assert "MemberRole" not in Stack(MEMBER, RoleRegion="none", **GIVEN).resources
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("", "eks-sg-guard:777788889999:eks-sg-guard-member"), ("ours/7", "ours/7")]
+)
+def test_guard_and_members_agree_on_the_external_id(given: str, expected: str) -> None:
+    """The guard's is written by `Settings::external_id` where none is set."""
+    (trust,) = Stack(MEMBER, ExternalId=given, **GIVEN).properties("MemberRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"]["StringEquals"] == {"sts:ExternalId": expected}
+    settings = (template.TEMPLATE.parent / "src/guard/settings.rs").read_text(encoding="utf-8")
+    assert 'format!("eks-sg-guard:{account}:{role}")' in settings
+    for path in (template.TEMPLATE, MEMBER):
+        assert re.fullmatch(template.read(path)["Parameters"]["ExternalId"]["AllowedPattern"], given), path
 
 
 def test_a_member_forwards_to_the_guards_bus_and_nowhere_else() -> None:

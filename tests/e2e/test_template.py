@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
-from template import TEMPLATE, read
+from template import MEMBER, PSEUDO, TEMPLATE, Stack, read
+
+sys.path.insert(0, str(TEMPLATE.parent))
+
+from deploy.patterns import matches  # noqa: E402
 
 WORK_QUEUE = {"Fn::GetAtt": ["WorkQueue", "Arn"]}
 
@@ -28,7 +33,7 @@ def either(condition: str, made: str, named: str) -> dict[str, Any]:
 
 
 def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) -> None:
-    rules = ("GuardRule", "WatchRule", "SharedListRule")
+    rules = ("GuardRule", "WatchRule", "SharedListRule", "RegisterRule")
     for rule in rules:
         (target,) = resources[rule]["Properties"]["Targets"]
         assert target["Arn"] == {"Fn::GetAtt": ["GuardFunction", "Arn"]}
@@ -43,7 +48,8 @@ def test_an_event_that_cannot_be_delivered_is_kept(resources: dict[str, Any]) ->
     assert statement["Action"] == "sqs:SendMessage"
     swept = {"Fn::If": ["HasSweep", {"Fn::GetAtt": ["SweepRule", "Arn"]}, {"Ref": "AWS::NoValue"}]}
     shared = {"Fn::If": ["HasListOwners", {"Fn::GetAtt": ["SharedListRule", "Arn"]}, {"Ref": "AWS::NoValue"}]}
-    senders = [{"Fn::GetAtt": ["GuardRule", "Arn"]}, {"Fn::GetAtt": ["WatchRule", "Arn"]}, shared, swept]
+    registers = {"Fn::If": ["TakesEveryAccount", {"Fn::GetAtt": ["RegisterRule", "Arn"]}, {"Ref": "AWS::NoValue"}]}
+    senders = [{"Fn::GetAtt": ["GuardRule", "Arn"]}, {"Fn::GetAtt": ["WatchRule", "Arn"]}, shared, registers, swept]
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": senders}}
 
     for rule in rules:
@@ -113,13 +119,60 @@ def test_settings_that_are_more_than_a_parameter(template: dict[str, Any]) -> No
     assert template["Parameters"]["StateTable"]["Default"] == "true"
 
 
-def test_the_bus_takes_events_of_the_listed_accounts_alone(template: dict[str, Any]) -> None:
-    bus = template["Resources"]["ForwardedEvents"]
-    assert template["Conditions"][bus["Condition"]] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "GuardAccounts"}, ""]}]}
-    statement = bus["Properties"]["Statement"]
-    assert statement["Principal"] == {"AWS": {"Fn::Split": [",", {"Ref": "GuardAccounts"}]}}
-    assert statement["Action"] == "events:PutEvents"
-    assert statement["Condition"] == {"StringEquals": {"events:source": ["aws.ec2", "aws.eks", "aws.cloudtrail"]}}
+FOLLOWED = ["aws.ec2", "aws.eks", "aws.cloudtrail"]
+
+
+@pytest.mark.parametrize("accounts", ["", "444455556666", "444455556666,555566667777"])
+def test_the_bus_takes_events_of_the_listed_accounts_alone(accounts: str) -> None:
+    stack = Stack(GuardAccounts=accounts, GuardRoleName="member")
+    assert "OrganizationEvents" not in stack.resources
+    assert ("ForwardedEvents" in stack.resources) == bool(accounts)
+    if accounts:
+        statement = stack.properties("ForwardedEvents")["Statement"]
+        assert statement["Principal"] == {"AWS": accounts.split(",")}
+        assert statement["Action"] == "events:PutEvents"
+        assert statement["Condition"] == {"StringEquals": {"events:source": FOLLOWED}}
+
+
+def test_the_bus_takes_events_of_every_account_of_one_organization_alone() -> None:
+    stack = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid", GuardRoleName="member")
+    assert "ForwardedEvents" not in stack.resources, "that one would let the whole world in"
+    statement = stack.properties("OrganizationEvents")["Statement"]
+    assert (statement["Principal"], statement["Action"]) == ("*", "events:PutEvents")
+    condition = {"aws:PrincipalOrgID": "o-exampleorgid", "events:source": [*FOLLOWED, "aws.events"]}
+    assert statement["Condition"] == {"StringEquals": condition}
+    assert "account" not in stack.properties("GuardRule")["EventPattern"]
+    assert stack.properties("GuardFunction")["Environment"]["Variables"]["GUARD_ACCOUNTS"] == "*"
+
+
+def test_schedules_of_other_locations_come_through_and_own_ones_do_not() -> None:
+    account, region = PSEUDO["AWS::AccountId"], PSEUDO["AWS::Region"]
+    pattern = Stack(GuardAccounts="*", OrganizationId="o-exampleorgid").properties("RegisterRule")["EventPattern"]
+    event = {"source": "aws.events", "detail-type": "Scheduled Event", "account": account, "region": region, "detail": {}}
+    assert not matches(pattern, event)
+    assert matches(pattern, event | {"account": "444455556666"})
+    assert matches(pattern, event | {"region": "eu-west-1"})
+    assert not matches(pattern, event | {"account": "444455556666", "source": "ours"})
+    assert not matches(pattern, event | {"account": "444455556666", "detail-type": "Anything Else"})
+
+
+def test_a_member_says_that_it_is_there_where_it_is_asked_to() -> None:
+    given = {
+        "GuardRoleArn": "arn:aws:iam::777788889999:role/guard",
+        "GuardBusArn": "arn:aws:events:us-east-1:777788889999:event-bus/default",
+        "GuardRoleName": "member",
+    }
+    assert "RegisterRule" not in Stack(MEMBER, **given).resources
+    assert "RegisterRule" not in Stack(MEMBER, Registers="true", RoleRegion="none", **given).resources, "it owns lists"
+    stack = Stack(MEMBER, Registers="true", **given)
+    rule = stack.properties("RegisterRule")
+    assert rule["ScheduleExpression"] == "rate(1 hour)"
+    (target,) = rule["Targets"]
+    (forwarded,) = stack.properties("ForwardRule")["Targets"]
+    assert target == forwarded
+    policy = stack.properties("ForwardDeadLetterQueuePolicy")["PolicyDocument"]["Statement"][0]
+    senders = [{"Fn::GetAtt": [name, "Arn"]} for name in ("ForwardRule", "RegisterRule")]
+    assert policy["Condition"] == {"ArnEquals": {"aws:SourceArn": senders}}
 
 
 def test_everything_is_looked_at_on_a_schedule(template: dict[str, Any]) -> None:

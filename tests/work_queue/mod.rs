@@ -8,6 +8,7 @@ use eks_sg_guard::model::member::Member;
 use super::*;
 
 mod moments;
+mod organisation;
 
 const ARN: &str = "arn:aws:sqs:us-east-1:111122223333:guard";
 
