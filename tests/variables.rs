@@ -61,10 +61,11 @@ fn the_template_sets_every_variable_by_its_parameter() {
         assert!(value.contains(parameter), "template.yaml: {name} is `{value}`, without the parameter {parameter}");
         let given = *parameters.get(parameter).unwrap_or_else(|| panic!("template.yaml has no parameter {parameter}"));
         // Whether the template makes a table is its own question; the variable names the table. A stack of which nobody has
-        // said anything only reports, and has no right to do more.
+        // said anything only reports, and has no right to do more; and its metrics cost as little as its alarms need.
         let expected = match *parameter {
             "StateTable" => "true",
             "GuardMode" => "report",
+            "GuardMetrics" => "needed",
             _ => default,
         };
         assert_eq!(given, expected, "template.yaml: the default of {parameter}");

@@ -99,7 +99,7 @@ pub const VARIABLES: [Variable; 18] = [
         meaning: "the rule that invokes the function: people hear when it does not any more; empty: it is not looked at",
     },
     Variable {
-        name: "GUARD_METRICS", expected: "`needed` or `all`", default: "needed", parameter: "GuardMetrics",
+        name: "GUARD_METRICS", expected: "`needed` or `all`", default: "all", parameter: "GuardMetrics",
         meaning: "which figures of the log become metrics: those of alarms and dashboard where they are not zero, or each",
     },
 ];

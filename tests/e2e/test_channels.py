@@ -152,18 +152,18 @@ def test_what_a_healthy_cluster_needs_is_no_news(world, guard):
 
 def test_what_nobody_needs_is_no_metric_and_stands_in_the_log(world, somebody, guard):
     event = opened(world, somebody)
-    answer = closes(guard(), event, rule_ids(event))
+    answer = closes(guard(GUARD_METRICS="needed"), event, rule_ids(event))
     (metrics,) = [line for line in answer.log if line["target"] == "metrics"]
     names = {metric["Name"] for metric in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     assert names == {"Remediated", "RulesRevoked", "TimeOpen"}, "zeros cost as much as anything else"
     assert (metrics["Refused"], metrics["VerdictRevoke"], metrics["SeverityCritical"]) == (0, 1, 1)
-    answer = leaves(guard(), {"sweep": {"groups": [world.bastion_group]}})
+    answer = leaves(guard(GUARD_METRICS="needed"), {"sweep": {"groups": [world.bastion_group]}})
     (metrics,) = [line for line in answer.log if line["target"] == "metrics"]
     assert "_aws" not in metrics and metrics["ApiCalls"] > 0
 
 
 def test_every_invocation_is_measured(world, somebody, guard):
-    function = guard(GUARD_METRICS="all")
+    function = guard()
     event = opened(world, somebody)
     answer = closes(function, event, rule_ids(event))
     (metrics,) = [line for line in answer.log if line["target"] == "metrics"]
