@@ -497,9 +497,7 @@ impl StateStore for Fake {
         self.0.state_call("settle")?;
         let mut outboxes = self.0.outboxes.lock().unwrap();
         let mut outbox: Outbox = serde_json::from_str(&outboxes[key]).unwrap();
-        for sent in sent {
-            outbox.settle(sent);
-        }
+        outbox.settle(sent);
         outboxes.insert(key.to_owned(), serde_json::to_string(&outbox).unwrap());
         Ok(())
     }
@@ -584,6 +582,28 @@ fn kubelet(id: &str) -> Rule {
 
 const OWN_ROLE: &str = "arn:aws:iam::111122223333:role/guard/eks-sg-guard";
 
+/// A process with the standard policy, a table and no queue.
+fn setup(world: &Arc<World>, channels: Vec<Arc<dyn Channel>>) -> Setup {
+    let fake = || Arc::new(Fake(Arc::clone(world)));
+    Setup {
+        ports: Ports {
+            ec2: fake(),
+            eks: fake(),
+            state: Some(fake()),
+            queue: None,
+            channels,
+            clock: fake(),
+            metrics: Arc::clone(&world.metrics),
+            record_log: read_back,
+            log_page: None,
+        },
+        policy: builtin::policy("standard").unwrap().clone(),
+        modes: Modes::new(Mode::Enforce, Mode::Report),
+        max_revokes: 50,
+        location: Location::new("111122223333", "us-east-1"),
+    }
+}
+
 struct Case {
     world: Arc<World>,
     guard: Dispatcher,
@@ -627,24 +647,14 @@ impl Case {
     fn in_modes(policy: Policy, world: Arc<World>, modes: Modes, max_revokes: usize, has_state: bool) -> Self {
         let fake = || Arc::new(Fake(Arc::clone(&world)));
         let has_queue = world.queue.lock().unwrap().is_there;
-        let location = Location::new("111122223333", "us-east-1");
-        let guard = Guard::new(Setup {
-            ports: Ports {
-                ec2: fake(),
-                eks: fake(),
-                state: has_state.then(|| fake() as Arc<dyn StateStore>),
-                queue: has_queue.then(|| fake() as Arc<dyn WorkQueue>),
-                channels: vec![fake()],
-                clock: fake(),
-                metrics: Arc::clone(&world.metrics),
-                record_log: read_back,
-                log_page: None,
-            },
-            policy,
-            modes,
-            max_revokes,
-            location: location.clone(),
-        });
+        let setup = setup(&world, vec![fake()]);
+        let ports = Ports {
+            state: has_state.then(|| fake() as Arc<dyn StateStore>),
+            queue: has_queue.then(|| fake() as Arc<dyn WorkQueue>),
+            ..setup.ports
+        };
+        let location = setup.location.clone();
+        let guard = Guard::new(Setup { ports, policy, modes, max_revokes, ..setup });
         let queue = has_queue.then(|| fake() as Arc<dyn WorkQueue>);
         let guard = Dispatcher::new([(location, guard)].into(), Some(OWN_ROLE.to_owned()));
         let guard = match queue {

@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector
 
 use super::count::Counting;
 use super::eks::Clusters;
+use super::failure::is_denied;
 use crate::model::error::{Cause, CloudError, chain};
 use crate::report::metrics::Metrics;
 
@@ -149,7 +150,7 @@ pub async fn may_assume(config: &SdkConfig) -> Result<bool, CloudError> {
     let Err(error) = provider.provide_credentials().await else { return Ok(true) };
     let answer = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<SdkError<AssumeRoleError>>());
     match answer.and_then(ProvideErrorMetadata::code) {
-        Some(code) if code.starts_with("AccessDenied") => Ok(false),
+        Some(code) if is_denied(code) => Ok(false),
         _ => Err(failed(chain(&error).into())),
     }
 }

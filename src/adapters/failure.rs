@@ -103,7 +103,7 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// EC2 says `UnauthorizedOperation` or `AuthFailure`, EKS `AccessDeniedException`, SNS `AuthorizationError`.
-fn is_denied(code: &str) -> bool {
+pub(super) fn is_denied(code: &str) -> bool {
     code.starts_with("AccessDenied") || ["UnauthorizedOperation", "AuthFailure", "AuthorizationError"].contains(&code)
 }
 

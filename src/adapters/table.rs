@@ -330,9 +330,7 @@ impl StateStore for Table {
     async fn settle(&self, key: &str, sent: &[Sent]) -> Result<(), CloudError> {
         let settle = |stored: Option<Outbox>| {
             let mut outbox = stored?;
-            for sent in sent {
-                outbox.settle(sent);
-            }
+            outbox.settle(sent);
             Some(outbox)
         };
         self.change(format!("notice#{key}"), Some(outbox::LIFE), settle).await.map(|_| ())

@@ -161,12 +161,14 @@ impl Outbox {
     }
 
     /// A channel that did not take a letter is free for the next try.
-    pub fn settle(&mut self, Sent { letter, channel, is_sent }: &Sent) {
-        let Some(letter) = self.letters.get_mut(*letter) else { return };
-        if *is_sent {
-            letter.channels.insert(channel.clone(), Delivery::Sent);
-        } else if letter.channels.get(channel) != Some(&Delivery::Sent) {
-            letter.channels.remove(channel);
+    pub fn settle(&mut self, sent: &[Sent]) {
+        for Sent { letter, channel, is_sent } in sent {
+            let Some(letter) = self.letters.get_mut(*letter) else { continue };
+            if *is_sent {
+                letter.channels.insert(channel.clone(), Delivery::Sent);
+            } else if letter.channels.get(channel) != Some(&Delivery::Sent) {
+                letter.channels.remove(channel);
+            }
         }
     }
 }
@@ -197,13 +199,13 @@ mod tests {
         assert_eq!(mine(&first), [(0, "people"), (0, "records")]);
         let second = outbox.claim(&letter(&["a"]), &["people", "records"], now);
         assert_eq!((mine(&second), second.others.len()), (vec![], 2), "two at the same time");
-        outbox.settle(&sent(0, "people", true));
-        outbox.settle(&sent(0, "records", false));
+        outbox.settle(&[sent(0, "people", true)]);
+        outbox.settle(&[sent(0, "records", false)]);
         assert_eq!(mine(&outbox.claim(&letter(&["a"]), &["people", "records"], now)), [(0, "records")]);
         let dead = outbox.claim(&letter(&["a"]), &["people", "records"], later);
         assert_eq!(mine(&dead), [(0, "records")], "whoever claimed it did not come back");
-        outbox.settle(&sent(0, "records", true));
-        outbox.settle(&sent(0, "records", false));
+        outbox.settle(&[sent(0, "records", true)]);
+        outbox.settle(&[sent(0, "records", false)]);
         assert_eq!(mine(&outbox.claim(&letter(&[]), &["people", "records"], later)), []);
         assert_eq!(
             mine(&outbox.claim(&letter(&["a", "b"]), &["people"], later)),

@@ -218,26 +218,9 @@ impl Channel for Beside {
 
 /// A process with two channels, the first of which may fail.
 fn with_two_channels(world: &Arc<World>, beside: &Arc<Beside>) -> Dispatcher {
-    let fake = || Arc::new(Fake(Arc::clone(world)));
-    let location = Location::new("111122223333", "us-east-1");
-    let guard = Guard::new(Setup {
-        ports: Ports {
-            ec2: fake(),
-            eks: fake(),
-            queue: None,
-            state: Some(fake()),
-            channels: vec![fake(), Arc::clone(beside) as Arc<dyn Channel>],
-            clock: fake(),
-            metrics: Arc::default(),
-            record_log: read_back,
-            log_page: None,
-        },
-        policy: builtin::policy("standard").unwrap().clone(),
-        modes: Modes::new(Mode::Enforce, Mode::Report),
-        max_revokes: 50,
-        location: location.clone(),
-    });
-    Dispatcher::new([(location, guard)].into(), None)
+    let fake = Arc::new(Fake(Arc::clone(world)));
+    let setup = setup(world, vec![fake, Arc::clone(beside) as Arc<dyn Channel>]);
+    Dispatcher::new([(setup.location.clone(), Guard::new(setup))].into(), None)
 }
 
 #[tokio::test]

@@ -50,23 +50,9 @@ impl Doors for There {
     async fn guard(&self, location: &Location) -> Guard {
         self.asked.lock().unwrap().push("opened".to_owned());
         let fake = || Arc::new(Fake(Arc::clone(&self.world)));
-        Guard::new(Setup {
-            ports: Ports {
-                ec2: fake(),
-                eks: fake(),
-                state: Some(fake()),
-                queue: Some(fake()),
-                channels: vec![fake()],
-                clock: fake(),
-                metrics: Arc::default(),
-                record_log: read_back,
-                log_page: None,
-            },
-            policy: builtin::policy("standard").unwrap().clone(),
-            modes: Modes::new(Mode::Enforce, Mode::Report),
-            max_revokes: 50,
-            location: location.clone(),
-        })
+        let setup = setup(&self.world, vec![fake()]);
+        let ports = Ports { queue: Some(fake()), ..setup.ports };
+        Guard::new(Setup { ports, location: location.clone(), ..setup })
     }
 }
 
