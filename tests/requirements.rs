@@ -11,7 +11,7 @@ mod rule_text;
 
 use std::collections::BTreeMap;
 
-use eks_sg_guard::cluster::topology::{Topology, candidates, groups};
+use eks_sg_guard::cluster::topology::{Of, Topology, candidates, groups};
 use eks_sg_guard::model::facts::{Cluster, Instance, NodeGroup};
 use eks_sg_guard::model::group::PrefixList;
 use eks_sg_guard::model::rule::Rule;
@@ -157,9 +157,14 @@ fn node(groups: &[&str], tag: &str) -> Instance {
 }
 
 fn topology(cluster: &Cluster, nodes: &[Instance], rules: &[(&str, &str)]) -> Topology {
+    topology_of(cluster, nodes, rules, Of::All)
+}
+
+/// With the rules alone that are read for these interfaces.
+fn topology_of(cluster: &Cluster, nodes: &[Instance], rules: &[(&str, &str)], of: Of<'_>) -> Topology {
     let nodes = candidates(cluster, nodes);
     let mut live: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-    for group in groups(cluster, &nodes) {
+    for group in groups(cluster, &nodes, of) {
         let own: Vec<Rule> = rules.iter().filter(|(of, _)| *of == group).map(|(_, text)| rule(text)).collect();
         live.insert(group, own);
     }
@@ -169,13 +174,17 @@ fn topology(cluster: &Cluster, nodes: &[Instance], rules: &[(&str, &str)]) -> To
 
 /// What `policy` misses, as `requirement: what of whom`.
 fn missing(policy: &Policy, topology: &Topology) -> Vec<String> {
+    missing_of(policy, topology, Of::All)
+}
+
+fn missing_of(policy: &Policy, topology: &Topology, of: Of<'_>) -> Vec<String> {
     let line = |unmet: eks_sg_guard::policy::requirement::Unmet<'_>| {
         let missing: Vec<String> =
             unmet.missing.by_protocol().iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect();
         let groups: Vec<&str> = unmet.groups.iter().map(String::as_str).collect();
         format!("{}: {} of {}: {}", unmet.requirement.id, groups.join("+"), unmet.peers, missing.join(", "))
     };
-    unmet(policy, topology).into_iter().map(line).collect()
+    unmet(policy, topology, of).into_iter().map(line).collect()
 }
 
 fn standard() -> &'static Policy {
@@ -187,17 +196,71 @@ fn of_setup(setup: &Setup, rules: &[(&str, &str)]) -> Vec<String> {
     missing(standard(), &topology(&cluster(setup), &nodes, rules))
 }
 
+const SET_UPS: [(&str, &Setup); 7] = [
+    ("console", &CONSOLE),
+    ("terraform-aws-eks", &TERRAFORM),
+    ("eksctl with managed and self-managed nodes", &EKSCTL),
+    ("cdk", &CDK),
+    ("cloudformation", &CLOUDFORMATION),
+    ("restricted egress", &RESTRICTED),
+    ("rules for addresses", &BY_ADDRESS),
+];
+
+#[test]
+fn of_interfaces_with_a_group_the_same_is_missing_as_where_all_rules_were_read() {
+    let mut found = 0;
+    for (name, setup) in SET_UPS {
+        let cluster = cluster(setup);
+        for tags in [
+            ["aws:eks:cluster-name"; 2],
+            ["kubernetes.io/cluster/prod"; 2],
+            ["aws:eks:cluster-name", "kubernetes.io/cluster/prod"],
+        ] {
+            let nodes: Vec<Instance> =
+                setup.nodes.iter().zip(tags.iter().cycle()).map(|(groups, tag)| node(groups, tag)).collect();
+            for gone in 0..=setup.rules.len() {
+                let rules: Vec<_> =
+                    setup.rules.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, rule)| *rule).collect();
+                let all = topology(&cluster, &nodes, &rules);
+                for group in all.rules.keys() {
+                    let with = [group.clone()].into();
+                    let narrow = topology_of(&cluster, &nodes, &rules, Of::With(&with));
+                    assert_eq!(narrow.nodes, all.nodes, "{name} {tags:?} without {gone}, of {group}");
+                    let expected = missing_of(standard(), &all, Of::With(&with));
+                    found += expected.len();
+                    assert_eq!(
+                        missing_of(standard(), &narrow, Of::With(&with)),
+                        expected,
+                        "{name} {tags:?} without {gone}, of {group}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(found > 50, "only {found} were missing at all");
+}
+
+#[test]
+fn of_one_group_among_many_only_its_own_rules_and_those_of_its_neighbours_are_read() {
+    let mut cluster = cluster(&TERRAFORM);
+    cluster.node_groups.clear();
+    let nodes = [&["one", "shared"][..], &["two"], &["three"], &["four", "cluster"]];
+    let by_aws = nodes.map(|groups| node(groups, "aws:eks:cluster-name"));
+    let read = |nodes: &[Instance], group: &str| {
+        let with = [group.to_owned()].into();
+        groups(&cluster, &candidates(&cluster, nodes), Of::With(&with)).into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(read(&by_aws, "one"), ["one", "shared"]);
+    assert_eq!(read(&by_aws, "cp"), ["cluster", "cp"]);
+    assert_eq!(read(&by_aws, "cluster"), ["cluster", "cp", "four"]);
+    // What an ordinary tag alone calls a node has to let the control plane in, or be in its group.
+    let in_doubt = nodes.map(|groups| node(groups, "kubernetes.io/cluster/prod"));
+    assert_eq!(read(&in_doubt, "one"), ["one", "shared", "three", "two"]);
+}
+
 #[test]
 fn set_ups_that_work_meet_every_requirement() {
-    for (name, setup) in [
-        ("console", CONSOLE),
-        ("terraform-aws-eks", TERRAFORM),
-        ("eksctl with managed and self-managed nodes", EKSCTL),
-        ("cdk", CDK),
-        ("cloudformation", CLOUDFORMATION),
-        ("restricted egress", RESTRICTED),
-        ("rules for addresses", BY_ADDRESS),
-    ] {
+    for (name, setup) in SET_UPS {
         assert_eq!(of_setup(&setup, setup.rules), [""; 0], "{name}");
     }
 }

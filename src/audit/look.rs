@@ -15,6 +15,7 @@ use super::saved::Kind;
 use super::saved::facts::Facts;
 use super::saved::ports::{SavedAws, Still};
 use super::{checks, missing, sight};
+use crate::cluster::topology::Of;
 use crate::event::Named;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked};
 use crate::guard::modes::Modes;
@@ -215,7 +216,7 @@ impl Here<'_> {
             let of = BTreeSet::from([name.clone()]);
             // What EKS adds to a cluster that is not there yet is not known.
             if in_question.contains(name) && !facts.planned.clusters.contains(name) {
-                match needs::missing(inventory, self.policy, name, None).await {
+                match needs::missing(inventory, self.policy, name, Of::All, None).await {
                     Ok(missing) => findings.extend(missing.into_iter().map(|(attached, finding)| {
                         let first = attached.iter().filter_map(|id| position.get(id)).min();
                         AuditFinding::of(self.place(&of, first.and_then(|at| groups.get(*at))), finding)

@@ -52,10 +52,34 @@ pub fn candidates<'a>(cluster: &Cluster, instances: impl IntoIterator<Item = &'a
     instances.into_iter().filter_map(candidate).collect()
 }
 
-/// Every group whose rules a topology needs.
-pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>) -> BTreeSet<String> {
-    let nodes = candidates.iter().map(|candidate| candidate.groups.clone()).chain(planned(cluster));
-    nodes.flatten().chain(control_plane(cluster)).collect()
+/// Of which interfaces of a cluster something is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Of<'a> {
+    /// Of each.
+    All,
+    /// Of those that have one of these groups: a change of their rules is felt nowhere else.
+    With(&'a GroupSet),
+}
+
+impl Of<'_> {
+    /// Whether it is asked of interfaces with these groups attached.
+    pub fn concerns(self, attached: &GroupSet) -> bool {
+        match self {
+            Self::All => true,
+            Self::With(groups) => !attached.is_disjoint(groups),
+        }
+    }
+}
+
+/// Every group whose rules a topology needs to answer for these interfaces: all that are attached to them, and those that
+/// have to tell of an instance whether it is a node at all.
+pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: Of<'_>) -> BTreeSet<String> {
+    let control_plane = control_plane(cluster);
+    let is_in_doubt = |candidate: &Candidate| !candidate.by_aws && candidate.groups.is_disjoint(&control_plane);
+    let is_needed = |candidate: &&Candidate| of.concerns(&candidate.groups) || is_in_doubt(candidate);
+    let nodes = candidates.iter().filter(is_needed).map(|candidate| candidate.groups.clone());
+    let others = planned(cluster).chain([control_plane.clone()]).filter(|attached| of.concerns(attached));
+    nodes.chain(others).flatten().collect()
 }
 
 impl Topology {

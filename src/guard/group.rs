@@ -302,7 +302,7 @@ impl<'a> Mending<'a> {
                 // No new rule waits for what a cluster needs, and without a known one to be revoked nobody asks.
                 if shield == Shield::Unasked && remediation.needs_shield(&self.snapshot, &failed) {
                     shield = if setup.ports.clock.now() < deadline {
-                        Shield::read(inventory, &self.snapshot.group.clusters).await
+                        Shield::read(inventory, &self.snapshot.group).await
                     } else {
                         Shield::Unreadable("what the cluster needs: the time of the invocation ran out".to_owned())
                     };

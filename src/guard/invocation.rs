@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::cluster::topology::Of;
 use crate::event::work::Why;
 use crate::event::{Event, Named, NamedRule, Target};
 use crate::guard::again::Again;
@@ -230,9 +231,9 @@ impl<'a> Invocation<'a> {
         self.problems.extend(again.send(queue.as_ref(), event, round, has_done, now).await);
     }
 
-    /// What clusters need and do not have, each with the groups it can be reported with. Looked for after everything else,
-    /// so that no revoke waits for it, and on the state that our own revokes left behind; after an event only if something
-    /// may have been closed, by it or by us.
+    /// What interfaces with the groups that were looked at need and do not have, each with the groups it can be reported
+    /// with. Looked for after everything else, so that no revoke waits for it, and on the state that our own revokes left
+    /// behind; after an event only if something may have been closed, by it or by us.
     async fn missing(&mut self) -> Missing {
         if self.is_looked_at_once_more() && self.context.round.why.is_some() {
             // The look at the event itself has put that into the queue.
@@ -244,6 +245,7 @@ impl<'a> Invocation<'a> {
             (closes || has_closed) && needs::hang_on(&looked.group)
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
+        let looked_at: BTreeSet<String> = self.looked_at.iter().map(|looked| looked.group.id.clone()).collect();
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
         let clusters: BTreeSet<String> = clusters.chain(self.configured.clone()).collect();
         let mut found = Missing::new();
@@ -254,7 +256,7 @@ impl<'a> Invocation<'a> {
                 self.problem(format!("what cluster `{cluster}` needs was not looked at: the time ran out"));
                 continue;
             }
-            match needs::missing(inventory, &setup.policy, &cluster, event).await {
+            match needs::missing(inventory, &setup.policy, &cluster, Of::With(&looked_at), event).await {
                 Ok(more) => found.extend(more),
                 Err(error) => {
                     self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));

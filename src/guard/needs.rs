@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cluster::topology::Of;
 use crate::event::Event;
 use crate::guard::inventory::Inventory;
 use crate::model::error::CloudError;
@@ -22,17 +23,18 @@ pub(crate) fn hang_on(group: &Group) -> bool {
 /// Findings, each with the groups it can be reported with.
 pub(crate) type Missing = Vec<(BTreeSet<String>, Finding)>;
 
-/// What a cluster needs and does not have. `event`: none in a sweep.
+/// What interfaces of a cluster need and do not have. `event`: none in a sweep.
 pub(crate) async fn missing(
     inventory: &Inventory,
     policy: &Policy,
     cluster: &str,
+    of: Of<'_>,
     event: Option<&Event>,
 ) -> Result<Missing, CloudError> {
-    let Some(topology) = inventory.topology(cluster).await? else { return Ok(Missing::new()) };
+    let Some(topology) = inventory.topology(cluster, of).await? else { return Ok(Missing::new()) };
     let is_its_doing = event.is_some_and(|event| event.call.may_close);
     let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing));
-    Ok(requirement::unmet(policy, &topology).into_iter().map(missing).collect())
+    Ok(requirement::unmet(policy, &topology, of).into_iter().map(missing).collect())
 }
 
 /// Whether a great many may call the API of a cluster. `named`: whether a call may have made it so.

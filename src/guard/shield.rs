@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::topology::Topology;
+use crate::cluster::topology::{Of, Topology};
 use crate::guard::inventory::Inventory;
 use crate::guard::plan::{Intent, Step, worst_first};
 use crate::model::error::chain;
@@ -34,10 +34,11 @@ pub enum Shield {
 
 impl Shield {
     /// Reads the facts: costly, so only for a group with a known rule that is to be revoked.
-    pub(super) async fn read(inventory: &Inventory, clusters: &BTreeSet<String>) -> Self {
+    pub(super) async fn read(inventory: &Inventory, group: &Group) -> Self {
         let mut topologies = Vec::new();
-        for cluster in clusters {
-            match inventory.whole_topology(cluster).await {
+        let groups = BTreeSet::from([group.id.clone()]);
+        for cluster in &group.clusters {
+            match inventory.whole_topology(cluster, Of::With(&groups)).await {
                 Ok(topology) => topologies.extend(topology),
                 Err(error) => return Self::Unreadable(format!("what cluster `{cluster}` needs: {}", chain(&error))),
             }

@@ -8,7 +8,7 @@ mod sides;
 use fixedbitset::FixedBitSet;
 
 use self::sides::{Opened, Party, Unread, Word};
-use crate::cluster::topology::{GroupSet, Topology};
+use crate::cluster::topology::{GroupSet, Of, Topology};
 use crate::model::region::Traffic;
 use crate::model::rule::{Direction, Rule};
 use crate::policy::model::{InterfacesOf, Policy, Requirement};
@@ -56,11 +56,11 @@ pub struct CutOff<'p> {
 }
 
 /// Every requirement of the policy that is not met, once for each combination of groups that does not meet it.
-pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
+pub fn unmet<'p>(policy: &'p Policy, topology: &Topology, of: Of<'_>) -> Vec<Unmet<'p>> {
     let all = policy.requirements.iter().flat_map(|requirement| {
         let words = Word::of(requirement, topology);
         let judge = move |groups| judge(requirement, &words, topology, groups);
-        sets(requirement, topology).into_iter().filter_map(judge)
+        sets(requirement, topology).into_iter().filter(move |groups| of.concerns(groups)).filter_map(judge)
     });
     all.collect()
 }

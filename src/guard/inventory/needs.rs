@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join;
 
 use super::Inventory;
-use crate::cluster::topology::{self, Candidate, Topology};
+use crate::cluster::topology::{self, Candidate, Of, Topology};
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, NodeGroups};
 use crate::model::rule::Rule;
@@ -40,25 +40,25 @@ impl Inventory {
         }
     }
 
-    /// What is attached to which groups in a cluster, some minutes ago at most, with the rules as they are this moment.
-    /// `None`: EKS does not know the cluster, or not its group yet.
+    /// What is attached to which groups in a cluster, some minutes ago at most, with the rules as they are this moment, as
+    /// far as these interfaces hang on them. `None`: EKS does not know the cluster, or not its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
-    pub async fn topology(&self, name: &str) -> Result<Option<Topology>, CloudError> {
+    pub async fn topology(&self, name: &str, of: Of<'_>) -> Result<Option<Topology>, CloudError> {
         let kept = self.index.cluster(name, self.clock.now());
         let known = match kept {
             Some(known) => Some(known),
             None => self.with_nodes(name).await?.map(|(cluster, nodes, _)| (cluster, nodes)),
         };
-        self.with_rules(known).await
+        self.with_rules(known, of).await
     }
 
     /// The same as of this moment, and of all nodes: what a revoke may rest on.
     ///
     /// # Errors
     /// As [`Inventory::topology`], and where the cluster has more nodes than are looked at.
-    pub async fn whole_topology(&self, name: &str) -> Result<Option<Topology>, CloudError> {
+    pub async fn whole_topology(&self, name: &str, of: Of<'_>) -> Result<Option<Topology>, CloudError> {
         let known = match self.with_nodes(name).await? {
             Some((cluster, nodes, true)) => Some((cluster, nodes)),
             Some((.., false)) => {
@@ -67,14 +67,18 @@ impl Inventory {
             }
             None => None,
         };
-        self.with_rules(known).await
+        self.with_rules(known, of).await
     }
 
-    async fn with_rules(&self, known: Option<(Cluster, BTreeSet<Candidate>)>) -> Result<Option<Topology>, CloudError> {
+    async fn with_rules(
+        &self,
+        known: Option<(Cluster, BTreeSet<Candidate>)>,
+        of: Of<'_>,
+    ) -> Result<Option<Topology>, CloudError> {
         let Some((cluster, nodes)) = known.filter(|(cluster, _)| cluster.cluster_group.is_some()) else {
             return Ok(None);
         };
-        let groups: Vec<String> = topology::groups(&cluster, &nodes).into_iter().collect();
+        let groups: Vec<String> = topology::groups(&cluster, &nodes, of).into_iter().collect();
         let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
         for (group, rule) in self.ec2.rules(&groups).await?.rules {
             rules.entry(group).or_default().push(rule);
