@@ -72,6 +72,8 @@ const IDLE_GROUP: &str = "sg-1d1e";
 struct World {
     rules: Mutex<Vec<Rule>>,
     calls: Mutex<Vec<String>>,
+    /// The groups of each read of rules.
+    rules_read: Mutex<Vec<Vec<String>>>,
     denied: Mutex<Vec<String>>,
     /// Rule ids that reads go on showing this many times after they were revoked.
     lagging: Mutex<BTreeMap<String, (usize, Rule)>>,
@@ -254,6 +256,7 @@ impl Ec2 for Fake {
     }
     async fn rules(&self, groups: &[String]) -> Result<Rules, CloudError> {
         self.0.call("rules".into());
+        self.0.rules_read.lock().unwrap().push(groups.to_vec());
         if *self.0.reads_fail.lock().unwrap() {
             return Err(failed("ec2:DescribeSecurityGroupRules"));
         }
@@ -1514,6 +1517,18 @@ async fn what_a_cluster_needs_is_read_only_where_a_known_rule_is_to_be_revoked()
         let calls = case.world.calls("");
         let revoke = calls.iter().position(|line| line.starts_with("revoke")).unwrap_or(5);
         assert_eq!(calls[..revoke].iter().filter(|line| *line == "instances").count(), looks, "{calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn for_what_a_cluster_needs_the_rules_of_interfaces_without_the_group_are_not_read() {
+    for (node_groups, read) in [(vec![GROUP], vec![GROUP]), (vec![GROUP, CLUSTER_GROUP], vec![GROUP, CLUSTER_GROUP])] {
+        let case = Case::new(vec![kubelet("sgr-1")]);
+        *case.world.node_groups.lock().unwrap() = node_groups.into_iter().map(str::to_owned).collect();
+        case.event(&["sgr-1"]).await.unwrap();
+        let mut last = case.world.rules_read.lock().unwrap().last().unwrap().clone();
+        last.sort_by_key(|id| id != GROUP);
+        assert_eq!(last, read);
     }
 }
 

@@ -261,7 +261,7 @@ fn of_one_group_among_many_only_its_own_rules_and_those_of_its_neighbours_are_re
 #[test]
 fn set_ups_that_work_meet_every_requirement() {
     for (name, setup) in SET_UPS {
-        assert_eq!(of_setup(&setup, setup.rules), [""; 0], "{name}");
+        assert_eq!(of_setup(setup, setup.rules), [""; 0], "{name}");
     }
 }
 

@@ -16,7 +16,7 @@ pub mod narrow;
 mod resource;
 pub mod sarif;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -76,6 +76,36 @@ pub struct AuditedLocation {
     pub groups: Vec<AuditedGroup>,
     /// What is to be said, worst first.
     pub findings: Vec<AuditFinding>,
+}
+
+impl AuditedLocation {
+    /// The groups of each cluster, in the order of `clusters`: one of several clusters with each of them.
+    pub(crate) fn groups_by_cluster(&self) -> Vec<Vec<&AuditedGroup>> {
+        let positions = self.positions();
+        let mut found = vec![Vec::new(); self.clusters.len()];
+        for audited in &self.groups {
+            for at in audited.group.clusters.iter().filter_map(|name| positions.get(name.as_str())) {
+                found.get_mut(*at).into_iter().for_each(|of: &mut Vec<_>| of.push(audited));
+            }
+        }
+        found
+    }
+
+    /// The findings of each cluster, in the order of `clusters`, and those of none: one about several clusters stands with
+    /// the first of them that is here.
+    pub(crate) fn findings_by_cluster(&self) -> (Vec<Vec<&AuditFinding>>, Vec<&AuditFinding>) {
+        let positions = self.positions();
+        let (mut found, mut others) = (vec![Vec::new(); self.clusters.len()], Vec::new());
+        for finding in &self.findings {
+            let first = finding.clusters.iter().find_map(|name| positions.get(name.as_str()));
+            first.and_then(|at| found.get_mut(*at)).unwrap_or(&mut others).push(finding);
+        }
+        (found, others)
+    }
+
+    fn positions(&self) -> HashMap<&str, usize> {
+        self.clusters.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect()
+    }
 }
 
 /// A group with all its rules.

@@ -3,6 +3,7 @@
 //!
 //! Must not: show text of others raw; each piece is cleaned where it is quoted.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::cli::style::{Style, decision};
@@ -86,12 +87,9 @@ fn in_location(found: &AuditedLocation, style: Style, out: &mut String) {
         }
         one(finding, style, out);
     }
-    let quiet: Vec<String> = found
-        .clusters
-        .iter()
-        .filter(|name| !found.findings.iter().any(|finding| finding.clusters.contains(name)))
-        .map(|name| plain(name))
-        .collect();
+    let spoken_of: HashSet<&String> = found.findings.iter().flat_map(|finding| &finding.clusters).collect();
+    let quiet: Vec<String> =
+        found.clusters.iter().filter(|name| !spoken_of.contains(name)).map(|name| plain(name)).collect();
     if !quiet.is_empty() {
         let _ = writeln!(out, "\n{}  ({place})\n  nothing to say", style.bold(&quiet.join(", ")));
     }

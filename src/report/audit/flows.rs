@@ -75,11 +75,8 @@ struct Flow {
 
 /// The flows of each cluster of a location.
 pub(crate) fn pictures(audit: &Audit, location: &AuditedLocation) -> Vec<Picture> {
-    let of = |cluster: &String| {
-        let groups = location.groups.iter().filter(|audited| audited.group.clusters.contains(cluster));
-        picture(cluster, &groups.collect::<Vec<_>>(), &audit.networks)
-    };
-    location.clusters.iter().map(of).collect()
+    let each = location.clusters.iter().zip(location.groups_by_cluster());
+    each.map(|(cluster, groups)| picture(cluster, &groups, &audit.networks)).collect()
 }
 
 fn picture(cluster: &str, groups: &[&AuditedGroup], networks: &[(String, Addresses)]) -> Picture {

@@ -110,22 +110,15 @@ pub fn written(audit: &Audit, narrowed: &[Narrowing]) -> Result<String, askama::
     let mut rules = Vec::new();
     let mut reasons: BTreeMap<String, String> = BTreeMap::new();
     for location in &audit.locations {
-        for (picture, cluster) in pictures(audit, location).iter().zip(&location.clusters) {
-            let groups: Vec<&AuditedGroup> =
-                location.groups.iter().filter(|audited| audited.group.clusters.contains(cluster)).collect();
-            // A finding about several clusters stands with the first of them that is here.
-            let first = |found: &&AuditFinding| {
-                found.clusters.iter().find(|name| location.clusters.contains(name)) == Some(cluster)
-            };
-            sections.push(section(sections.len(), location, picture, &groups, location.findings.iter().filter(first)));
+        let (findings, of_account) = location.findings_by_cluster();
+        let each = pictures(audit, location).into_iter().zip(location.groups_by_cluster()).zip(findings);
+        for ((picture, groups), findings) in each {
+            sections.push(section(sections.len(), location, &picture, &groups, &findings));
             rules.push(groups.iter().flat_map(|audited| of_group(audited, &mut reasons)).collect::<Vec<_>>());
         }
-        let of_account = location.findings.iter();
-        let of_account: Vec<&AuditFinding> =
-            of_account.filter(|found| !found.clusters.iter().any(|name| location.clusters.contains(name))).collect();
         if !of_account.is_empty() {
             let none = Picture { cluster: "The account".to_owned(), nodes: Vec::new(), edges: Vec::new() };
-            sections.push(section(sections.len(), location, &none, &[], of_account.into_iter()));
+            sections.push(section(sections.len(), location, &none, &[], &of_account));
             rules.push(Vec::new());
         }
     }
@@ -180,12 +173,12 @@ fn in_element(json: &str) -> String {
     out
 }
 
-fn section<'f>(
+fn section(
     number: usize,
     location: &AuditedLocation,
     picture: &Picture,
     groups: &[&AuditedGroup],
-    findings: impl Iterator<Item = &'f AuditFinding>,
+    findings: &[&AuditFinding],
 ) -> Section {
     let name = |at: usize| picture.nodes.get(at).map(|node| node.name.clone()).unwrap_or_default();
     let flows = picture.edges.iter().map(|edge| FlowRow {
@@ -195,7 +188,7 @@ fn section<'f>(
         verdict: edge.verdict.word(),
         rules: edge.rules,
     });
-    let findings: Vec<Card> = findings.map(card).collect();
+    let findings: Vec<Card> = findings.iter().map(|found| card(found)).collect();
     let place = format!("account {}, {}", plain(&location.location.account), plain(&location.location.region));
     let of = |verdict: &str| findings.iter().filter(|found| found.verdict == verdict).count();
     Section {
