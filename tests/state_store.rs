@@ -629,3 +629,106 @@ async fn who_ends_the_last_part_of_a_look_has_what_all_of_them_found() {
     assert_eq!(bench.wire.written()[0]["Item"]["pk"]["S"], pk(1));
     assert_eq!(bench.wire.read()[1], [pk(1), pk(2)]);
 }
+
+/// Keys and values as the first edition wrote them, worked out apart from this code: digests of the length of each part, in
+/// eight bytes, and the part.
+mod upgrade {
+    use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
+
+    use super::*;
+
+    /// `e-1` of account and region.
+    const EVENT: &str = "event#aa76900e257670fd94e6caba59fe0588ed4fc425d8c5fba68c590edf13972df0";
+    /// `sg-1`, `Ingress`, `TCP 10250`, `0.0.0.0/0` there.
+    const FINDING: &str = "finding#35a9a9bb65bfd44ba55f286513d219a1893663542ad581e30b84684b3b085cf8";
+
+    fn kubelet() -> Finding {
+        let world = Peer::Cidr("0.0.0.0/0".parse().unwrap());
+        let rule = Rule::new(Direction::Ingress, Packets::Tcp(10250, 10250), world);
+        Finding {
+            subject: Subject::Rule(Rule { id: "sgr-2".to_owned(), ..rule }),
+            action: Action::WouldRevoke,
+            ..Finding::exposed("prod", Severity::Critical, true)
+        }
+    }
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(NOW - 60 * minutes).unwrap()
+    }
+
+    /// Told so many minutes ago by an older program.
+    fn told(minutes: i64) -> Value {
+        let past = json!({"openings": {at(minutes).to_string(): "arn:aws:iam::111122223333:role/ann"},
+                          "told": [at(minutes).to_string(), "would-revoke"], "contested": null});
+        json!({"pk": {"S": FINDING}, "version": {"N": "3"}, "past": {"S": past.to_string()},
+               "expires": {"N": (NOW + 3600).to_string()}})
+    }
+
+    #[tokio::test]
+    async fn an_event_that_an_older_program_has_handled_is_handled() {
+        let item = json!({"pk": {"S": EVENT}, "expires": {"N": (NOW + 1).to_string()}});
+        let Bench { table, wire, .. } = bench(vec![items(&[item])], vec![]);
+        assert!(table.is_handled("e-1").await.unwrap());
+        assert_eq!(wire.read(), [[EVENT]]);
+    }
+
+    #[tokio::test]
+    async fn what_an_older_program_told_within_the_hour_is_not_told_again_and_its_openings_still_count() {
+        let key = Key::of(&Location::new(ACCOUNT, REGION), "sg-1", &kubelet());
+        assert_eq!(format!("finding#{}", key.text()), FINDING);
+        let sighting = Sighting { opened: Some((at(0), None)), ..Sighting::of(&kubelet(), None, at(0)) };
+        for (minutes, is_quiet) in [(10, true), (70, false)] {
+            let Bench { table, wire, .. } = bench(vec![items(&[told(minutes)])], vec![put()]);
+            let known = table.history(std::slice::from_ref(&key)).await.unwrap();
+            let notification = known[&key].notification(&sighting, at(0));
+            assert_eq!(matches!(notification, Notification::Quiet { .. }), is_quiet, "{minutes}: {notification:?}");
+            let now = History::default().with(&sighting, &notification, at(0));
+            table.remember(None, &[(key.clone(), now)]).await.unwrap();
+            let [written]: [Value; 1] = wire.written().try_into().unwrap();
+            assert_eq!(
+                written["ExpressionAttributeValues"][":read"]["N"], "3",
+                "what stood there is the one it replaces"
+            );
+            let past: Value = serde_json::from_str(written["Item"]["past"]["S"].as_str().unwrap()).unwrap();
+            assert_eq!(past["openings"].as_object().unwrap().len(), 2, "{past}");
+        }
+    }
+
+    /// While a new version is put in, the old one still runs, and it does after a rollback: what a later program adds to an
+    /// item is passed over, and the rest counts.
+    #[tokio::test]
+    async fn what_a_later_program_adds_to_an_item_takes_nothing_from_this_one() {
+        let with = |mut value: Value| {
+            value["added-later"] = json!({"by": ["another", 1]});
+            value
+        };
+        let Bench { table, wire, .. } = bench(vec![items(&[])], vec![put()]);
+        table.note("sg-1", &begun("e-1")).await.unwrap();
+        let written = wire.written();
+        let mut journal: Value = serde_json::from_str(written[0]["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+        journal["entries"]["sgr-1"] = with(journal["entries"]["sgr-1"].take());
+        let mut rule = with(known_rule("sgr-1"));
+        rule["context"] = with(rule["context"].take());
+        let place = json!({"began": "2026-10-01T00:00:00Z", "looks": {"vpc-1": "2026-10-02T00:00:00Z"}});
+        let members = "member#111122223333#us-east-1#sg-1";
+        let stored = [
+            state_item(PLACE, 1, &with(place)),
+            state_item(BASELINE, 1, &with(json!({"rules": {"sgr-1": rule}, "holds": 1}))),
+            state_item(JOURNAL, 1, &with(journal)),
+            state_item(members, 1, &json!({})),
+        ];
+        let Bench { table, .. } = bench(vec![items(&stored)], vec![]);
+        let (known, journals) = table.known(&["sg-1".to_owned()]).await.unwrap();
+        assert_eq!(known.place.looks.len(), 1);
+        assert!(known.groups["sg-1"].rules.contains_key("sgr-1"));
+        assert!(journals["sg-1"].entries.contains_key("sgr-1"));
+
+        let mut item = told(10);
+        let past: Value = serde_json::from_str(item["past"]["S"].as_str().unwrap()).unwrap();
+        item["past"] = json!({"S": with(past).to_string()});
+        item["added-later"] = json!({"BOOL": true});
+        let key = Key::of(&Location::new(ACCOUNT, REGION), "sg-1", &kubelet());
+        let Bench { table, .. } = bench(vec![items(&[item])], vec![]);
+        assert!(table.history(std::slice::from_ref(&key)).await.unwrap().contains_key(&key));
+    }
+}
