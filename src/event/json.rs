@@ -20,11 +20,18 @@ pub enum Encoding {
     Utf8,
     /// As Windows saves it, by how a unit is made of two bytes.
     Utf16(fn([u8; 2]) -> u16),
+    /// As hardly anybody saves it, by how a character is made of four bytes.
+    Utf32(fn([u8; 4]) -> u32),
 }
 
 /// The encoding of a JSON text that begins so, and the length of its byte order mark.
 pub fn encoding(begin: &[u8]) -> (Encoding, usize) {
     match begin {
+        // Before UTF-16, of which the first two are the mark and a character that JSON does not begin with.
+        [0xff, 0xfe, 0, 0, ..] => (Encoding::Utf32(u32::from_le_bytes), 4),
+        [0, 0, 0xfe, 0xff, ..] => (Encoding::Utf32(u32::from_be_bytes), 4),
+        [1..=0xff, 0, 0, 0, ..] => (Encoding::Utf32(u32::from_le_bytes), 0),
+        [0, 0, 0, 1..=0xff, ..] => (Encoding::Utf32(u32::from_be_bytes), 0),
         [0xff, 0xfe, ..] => (Encoding::Utf16(u16::from_le_bytes), 2),
         [0xfe, 0xff, ..] => (Encoding::Utf16(u16::from_be_bytes), 2),
         // JSON begins with an ASCII character. In UTF-16 one of its two bytes is NUL, which UTF-8 never has there.
@@ -35,19 +42,26 @@ pub fn encoding(begin: &[u8]) -> (Encoding, usize) {
     }
 }
 
-/// The text of these bytes: UTF-8, or UTF-16 as Windows saves it, with or without a byte order mark.
+/// The text of these bytes: UTF-8, UTF-16 as Windows saves it, or UTF-32, with or without a byte order mark.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     let (encoding, mark) = encoding(bytes);
     let rest = bytes.get(mark..).unwrap_or_default();
     match encoding {
         Encoding::Utf8 => String::from_utf8_lossy(rest),
         Encoding::Utf16(unit) => utf_16(rest, unit),
+        Encoding::Utf32(unit) => utf_32(rest, unit).collect(),
     }
 }
 
 fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Cow<'_, str> {
     let units = bytes.as_chunks().0.iter().map(|pair| unit(*pair));
     char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+/// The characters of whole units of UTF-32; what is left over is none.
+pub fn utf_32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> impl Iterator<Item = char> {
+    let units = bytes.as_chunks().0.iter();
+    units.map(move |four| char::from_u32(unit(*four)).unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
 /// The value of a JSON text. Reading stops at a depth of 128, whatever is behind.
@@ -114,9 +128,11 @@ fn unit(escape: &str) -> Option<(u16, &str)> {
 
 /// The bytes of a JSON text in each encoding that [`encoding`] tells apart.
 #[cfg(test)]
-pub(crate) fn in_every_encoding(text: &str) -> [Vec<u8>; 6] {
+pub(crate) fn in_every_encoding(text: &str) -> [Vec<u8>; 10] {
     let units = |unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
     let (little, big) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
+    let fours = |unit: fn(u32) -> [u8; 4]| text.chars().map(u32::from).flat_map(unit).collect::<Vec<u8>>();
+    let (wide, wide_big) = (fours(u32::to_le_bytes), fours(u32::to_be_bytes));
     [
         text.as_bytes().to_vec(),
         [&[0xef, 0xbb, 0xbf], text.as_bytes()].concat(),
@@ -124,6 +140,10 @@ pub(crate) fn in_every_encoding(text: &str) -> [Vec<u8>; 6] {
         [&[0xfe, 0xff], &big[..]].concat(),
         little,
         big,
+        [&[0xff, 0xfe, 0, 0], &wide[..]].concat(),
+        [&[0, 0, 0xfe, 0xff], &wide_big[..]].concat(),
+        wide,
+        wide_big,
     ]
 }
 

@@ -4,6 +4,7 @@ werkzeug, which moto serves with, closes each connection after one answer, since
 nobody has read. Here each request is read to its end first. Connections and threads were a third of the time of a call.
 """
 
+import contextlib
 import io
 from typing import Any
 
@@ -16,6 +17,7 @@ def install() -> None:
     MotoRequestHandler.disable_nagle_algorithm = True
     MotoRequestHandler.wbufsize = -1  # head and body leave at once
     MotoRequestHandler.run_wsgi = _answer
+    MotoRequestHandler.finish = _finish
 
 
 def _answer(self: Any) -> None:
@@ -35,3 +37,8 @@ def _answer(self: Any) -> None:
     self.end_headers()
     self.wfile.write(body)
     self.wfile.flush()
+
+
+def _finish(self: Any) -> None:
+    with contextlib.suppress(ConnectionError):  # a program that is killed hangs up
+        super(MotoRequestHandler, self).finish()

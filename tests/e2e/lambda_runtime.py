@@ -9,6 +9,7 @@ import os
 import queue
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -127,6 +128,10 @@ class _Server(ThreadingHTTPServer):
         self.events: queue.Queue[tuple[str, bytes, int] | None] = queue.Queue()  # towards the program
         self.posted: queue.Queue[tuple[str, str, bytes | None]] = queue.Queue()  # from the program: (what, error type, body)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a program that is killed hangs up
+            super().handle_error(request, client_address)
 
 
 class Function:

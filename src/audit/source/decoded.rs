@@ -1,10 +1,11 @@
-//! Bytes as they come, as UTF-8: out of UTF-8 with bytes that are no character, or out of UTF-16 as Windows saves it.
+//! Bytes as they come, as UTF-8: out of UTF-8 with bytes that are no character, out of UTF-16 as Windows saves it, or out of
+//! UTF-32.
 //!
 //! Must not: hold more than a piece of the text.
 
 use std::io::{self, Read};
 
-use crate::event::json::{Encoding, encoding};
+use crate::event::json::{Encoding, encoding, utf_32};
 
 /// Bytes that are read at once.
 const PIECE: u64 = 64 * 1024;
@@ -52,6 +53,10 @@ impl<R: Read> Decoded<R> {
             let left = match encoding {
                 Encoding::Utf8 => utf_8(&self.raw, is_end, &mut self.text),
                 Encoding::Utf16(unit) => utf_16(&self.raw, is_end, unit, &mut self.text),
+                Encoding::Utf32(unit) => {
+                    self.text.extend_from_slice(utf_32(&self.raw, unit).collect::<String>().as_bytes());
+                    self.raw.len() % LONGEST
+                }
             };
             self.raw.drain(..self.raw.len() - left);
             if is_end {
