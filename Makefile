@@ -83,7 +83,7 @@ slow: programs venv ## One event with each of its calls made slow in turn (docs/
 	.venv/bin/python tests/e2e/slow_calls.py 5 managed-node-group
 	.venv/bin/python tests/e2e/slow_calls.py 0.5 karpenter-node control-plane-group pod-group
 
-soak: programs venv ## 10,000 events of 200 groups, shuffled and repeated, with calls that fail (docs/benchmarks.md); hours
+soak: programs venv ## 10,000 events of 200 groups, shuffled and repeated, with calls that fail (docs/benchmarks.md); an hour or more
 	.venv/bin/python tests/e2e/soak.py 10000 200 4
 
 apply: programs venv ## Terraform writes 1,000 rules in two minutes, against EC2's limits (docs/benchmarks.md); some minutes
