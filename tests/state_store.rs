@@ -495,6 +495,11 @@ async fn a_message_is_claimed_by_one_conditional_write_and_who_comes_second_send
         assert_eq!((second.mine.len(), second.others.len(), wire.written().len()), (0, 1, 1), "the first was faster");
     }
 
+    // A refusal that shows what was just written: the answer to the first try was lost.
+    let Bench { table, wire, .. } = bench(vec![], vec![conflict_with(&written["Item"])]);
+    let claimed_after_all = table.claim("d", &letter("a"), &["people"]).await.unwrap();
+    assert_eq!((claimed_after_all.mine.len(), wire.written().len()), (1, 1), "the claim is its own");
+
     let Bench { table, wire, .. } = bench(vec![items(&[claimed])], vec![put()]);
     table.settle("d", &[sent()]).await.unwrap();
     let [written]: [Value; 1] = wire.written().try_into().unwrap();

@@ -140,7 +140,9 @@ impl Journal {
                 }
             }
         }
-        self.entries.retain(|id, entry| !note.struck.get(id).is_some_and(|struck| entry.is_of(struck)));
+        // Where another try of the same event has done it, nothing came of this one alone.
+        let is_struck = |id: &String, entry: &Entry| note.struck.get(id).is_some_and(|struck| entry.is_of(struck));
+        self.entries.retain(|id, entry| entry.done_at.is_some() || !is_struck(id, entry));
         for id in &note.told {
             if let Some(entry) = self.entries.get_mut(id) {
                 entry.told = true;
@@ -264,6 +266,10 @@ mod tests {
         let strikes = |event, minutes| Note { struck: begins(event, minutes, 22).entries, ..Note::default() };
         assert!(begun.clone().with(&strikes("e-1", 0), at(1)).entries.is_empty());
         assert!(begun.clone().with(&strikes("e-2", 1), at(1)).holds("sgr-1"), "another try's is not ours to strike");
+        let mut done = begins("e-1", 0, 22);
+        done.entries.values_mut().for_each(|entry| entry.done_at = Some(at(1)));
+        let done = begun.clone().with(&done, at(1)).with(&strikes("e-1", 0), at(1));
+        assert!(done.holds("sgr-1"), "the other of two tries at once has done it");
         assert!(begun.with(&Note::default(), at(72 * 60)).entries.is_empty(), "it ends");
     }
 

@@ -128,11 +128,13 @@ impl Items {
             _ => None,
         });
         let Some(refused) = refused else { return Err(self.failed(WRITE, &error)) };
+        // The answer to the first try of this very write was lost, and the SDK has tried again.
+        let is_ours = refused.item.as_ref() == Some(&item);
         match refused.item.clone().filter(|there| there.contains_key(VERSION)) {
             Some(there) => self.see(key, Arc::new(there)),
             None => self.forget(key),
         }
-        Ok(false)
+        Ok(is_ours)
     }
 
     /// A write of this item, whatever is there.
