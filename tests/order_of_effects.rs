@@ -1533,6 +1533,17 @@ async fn for_what_a_cluster_needs_the_rules_of_interfaces_without_the_group_are_
 }
 
 #[tokio::test]
+async fn a_node_that_started_a_moment_ago_with_another_group_misses_what_it_needs_too() {
+    let case = Case::new(vec![kubelet("sgr-1")]);
+    *case.world.node_groups.lock().unwrap() = vec!["sg-0dd".into()];
+    case.event(&["sgr-1"]).await.unwrap();
+    *case.world.node_groups.lock().unwrap() = vec![GROUP.into()];
+    case.world.rules.lock().unwrap().push(kubelet("sgr-2"));
+    let response = case.guard.handle(&authorize("e-2", &["sgr-2"]), Timestamp::MAX).await.unwrap();
+    assert!(requirements(&response).contains(&"control-plane-to-nodes"), "{:?}", requirements(&response));
+}
+
+#[tokio::test]
 async fn a_call_that_closes_nothing_does_not_look_at_requirements() {
     let case = Case::new(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")]);
     *case.world.node_groups.lock().unwrap() = vec![GROUP.into()];

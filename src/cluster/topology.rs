@@ -82,6 +82,11 @@ pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: Of<'_>) -
     nodes.chain(others).flatten().collect()
 }
 
+/// Whether any of its interfaces is one of these.
+pub fn is_concerned(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: Of<'_>) -> bool {
+    of.concerns(&control_plane(cluster)) || candidates.iter().any(|candidate| of.concerns(&candidate.groups))
+}
+
 impl Topology {
     /// A node lets its control plane in, so an instance that only an ordinary tag calls a node is left out unless it does.
     /// Without any node, those count that the node groups would start.

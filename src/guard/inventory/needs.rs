@@ -46,7 +46,10 @@ impl Inventory {
     /// # Errors
     /// A read that failed after the SDK's retries.
     pub async fn topology(&self, name: &str, of: Of<'_>) -> Result<Option<Topology>, CloudError> {
-        let kept = self.index.cluster(name, self.clock.now());
+        // Where nothing kept is concerned, what is may be younger.
+        let is_concerned =
+            |(cluster, nodes): &(Cluster, BTreeSet<Candidate>)| topology::is_concerned(cluster, nodes, of);
+        let kept = self.index.cluster(name, self.clock.now()).filter(is_concerned);
         let known = match kept {
             Some(known) => Some(known),
             None => self.with_nodes(name).await?.map(|(cluster, nodes, _)| (cluster, nodes)),
