@@ -157,11 +157,11 @@ fn node(groups: &[&str], tag: &str) -> Instance {
 }
 
 fn topology(cluster: &Cluster, nodes: &[Instance], rules: &[(&str, &str)]) -> Topology {
-    topology_of(cluster, nodes, rules, Of::All)
+    topology_of(cluster, nodes, rules, &Of::All)
 }
 
 /// With the rules alone that are read for these interfaces.
-fn topology_of(cluster: &Cluster, nodes: &[Instance], rules: &[(&str, &str)], of: Of<'_>) -> Topology {
+fn topology_of(cluster: &Cluster, nodes: &[Instance], rules: &[(&str, &str)], of: &Of) -> Topology {
     let nodes = candidates(cluster, nodes);
     let mut live: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
     for group in groups(cluster, &nodes, of) {
@@ -169,22 +169,18 @@ fn topology_of(cluster: &Cluster, nodes: &[Instance], rules: &[(&str, &str)], of
         live.insert(group, own);
     }
     let lists = [("pl-all".to_owned(), PrefixList::Entries(addresses(&["10.0.0.0/15"])))].into();
-    Topology::new(cluster, &nodes, live, lists)
+    Topology::new(cluster, &nodes, live, lists, of.clone())
 }
 
 /// What `policy` misses, as `requirement: what of whom`.
 fn missing(policy: &Policy, topology: &Topology) -> Vec<String> {
-    missing_of(policy, topology, Of::All)
-}
-
-fn missing_of(policy: &Policy, topology: &Topology, of: Of<'_>) -> Vec<String> {
     let line = |unmet: eks_sg_guard::policy::requirement::Unmet<'_>| {
         let missing: Vec<String> =
             unmet.missing.by_protocol().iter().map(|(protocol, ports)| format!("{protocol} {ports}")).collect();
         let groups: Vec<&str> = unmet.groups.iter().map(String::as_str).collect();
         format!("{}: {} of {}: {}", unmet.requirement.id, groups.join("+"), unmet.peers, missing.join(", "))
     };
-    unmet(policy, topology, of).into_iter().map(line).collect()
+    unmet(policy, topology).into_iter().map(line).collect()
 }
 
 fn standard() -> &'static Policy {
@@ -223,16 +219,12 @@ fn of_interfaces_with_a_group_the_same_is_missing_as_where_all_rules_were_read()
                     setup.rules.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, rule)| *rule).collect();
                 let all = topology(&cluster, &nodes, &rules);
                 for group in all.rules.keys() {
-                    let with = [group.clone()].into();
-                    let narrow = topology_of(&cluster, &nodes, &rules, Of::With(&with));
+                    let with = Of::With([group.clone()].into());
+                    let narrow = topology_of(&cluster, &nodes, &rules, &with);
                     assert_eq!(narrow.nodes, all.nodes, "{name} {tags:?} without {gone}, of {group}");
-                    let expected = missing_of(standard(), &all, Of::With(&with));
+                    let expected = missing(standard(), &Topology { of: with, ..all.clone() });
                     found += expected.len();
-                    assert_eq!(
-                        missing_of(standard(), &narrow, Of::With(&with)),
-                        expected,
-                        "{name} {tags:?} without {gone}, of {group}"
-                    );
+                    assert_eq!(missing(standard(), &narrow), expected, "{name} {tags:?} without {gone}, of {group}");
                 }
             }
         }
@@ -247,8 +239,8 @@ fn of_one_group_among_many_only_its_own_rules_and_those_of_its_neighbours_are_re
     let nodes = [&["one", "shared"][..], &["two"], &["three"], &["four", "cluster"]];
     let by_aws = nodes.map(|groups| node(groups, "aws:eks:cluster-name"));
     let read = |nodes: &[Instance], group: &str| {
-        let with = [group.to_owned()].into();
-        groups(&cluster, &candidates(&cluster, nodes), Of::With(&with)).into_iter().collect::<Vec<_>>()
+        let with = Of::With([group.to_owned()].into());
+        groups(&cluster, &candidates(&cluster, nodes), &with).into_iter().collect::<Vec<_>>()
     };
     assert_eq!(read(&by_aws, "one"), ["one", "shared"]);
     assert_eq!(read(&by_aws, "cp"), ["cluster", "cp"]);

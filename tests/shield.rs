@@ -9,9 +9,9 @@
 
 mod rule_text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use eks_sg_guard::cluster::topology::{GroupSet, Of, Topology};
+use eks_sg_guard::cluster::topology::{GroupSet, Topology};
 use eks_sg_guard::event::{Named, NamedRule};
 use eks_sg_guard::guard::modes::Modes;
 use eks_sg_guard::guard::plan::{Intent, PlanContext, Step, plan};
@@ -43,13 +43,12 @@ fn set(groups: &[&str]) -> GroupSet {
 /// Nodes with this group, or with this and another one.
 fn topology(nodes: &[&[&str]], node: Vec<Rule>) -> Topology {
     Topology {
-        is_ipv6: false,
         cluster: "prod".to_owned(),
         control_plane: set(&["sg-cluster"]),
         nodes: nodes.iter().map(|groups| set(groups)).collect(),
         rules: [(NODE.to_owned(), node)].into(),
         vpc_ranges: ["10.0.0.0/16".parse().unwrap(), "2001:db8::/56".parse().unwrap()].into_iter().collect(),
-        prefix_lists: BTreeMap::new(),
+        ..Topology::default()
     }
 }
 
@@ -135,9 +134,8 @@ fn strings(texts: &[&str]) -> Vec<String> {
 fn what_is_missing_elsewhere_is_no_reason_to_give_up_the_rest() {
     let own = rules(&["in all from sg-node"]);
     let two = topology(&[&[NODE], &["sg-other"]], own.clone());
-    let missing = |topology: &Topology| {
-        unmet(standard(), topology, Of::All).iter().any(|unmet| unmet.requirement.id == "node-dns")
-    };
+    let missing =
+        |topology: &Topology| unmet(standard(), topology).iter().any(|unmet| unmet.requirement.id == "node-dns");
     assert!(missing(&two), "the other nodes do not get in");
     let lost = lost_without(standard(), &two, NODE, &own[0]);
     let dns = lost.iter().find(|lost| lost.requirement.id == "node-dns").unwrap();
@@ -275,8 +273,8 @@ proptest! {
         for id in revoked(&after) {
             left.remove(NODE, &id);
         }
-        let missing = unmet(standard(), &without_new, Of::All);
-        for unmet in unmet(standard(), &left, Of::All) {
+        let missing = unmet(standard(), &without_new);
+        for unmet in unmet(standard(), &left) {
             let is_it = |was: &Unmet<'_>| was.requirement.id == unmet.requirement.id && was.groups == unmet.groups;
             prop_assert!(missing.iter().any(is_it), "{} fell: {after:#?}", unmet.requirement.id);
         }

@@ -189,8 +189,8 @@ pub(super) fn topologies(snapshot: &Snapshot, changed: &[&Group]) -> Vec<Topolog
             nodes,
             rules: groups.iter().map(|group| now(group)).collect(),
             vpc_ranges: groups.iter().fold(Addresses::default(), |all, group| all.with(&group.vpc_ranges)),
-            is_ipv6: false,
             prefix_lists: lists,
+            ..Topology::default()
         }
     };
     let is_known = |topology: &Topology| !topology.control_plane.is_empty() && !topology.nodes.is_empty();

@@ -13,7 +13,7 @@ use crate::cli::input;
 use crate::cli::live;
 use crate::cli::output::{CommandOutput, Exit};
 use crate::cli::snapshot::{self, Snapshot};
-use crate::cluster::topology::{Of, Topology};
+use crate::cluster::topology::Topology;
 use crate::event::{Change, Parsed, Target, Trigger};
 use crate::guard::modes::Modes;
 use crate::guard::plan::{Intent, Step};
@@ -198,7 +198,7 @@ fn missing(
     let topologies = live::topologies(snapshot, &changed.iter().collect::<Vec<_>>());
     let is_its_doing = change.event.call.may_close;
     let of = |topology: &Topology| {
-        let unmet = requirement::unmet(policy, topology, Of::All);
+        let unmet = requirement::unmet(policy, topology);
         unmet.iter().map(|unmet| (unmet.groups.clone(), Finding::missing(unmet, is_its_doing))).collect::<Vec<_>>()
     };
     topologies.iter().flat_map(of).collect()

@@ -12,7 +12,6 @@ use crate::cli::answer::intended;
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, Format};
 use crate::cli::style::{Style, decision, traffic};
-use crate::cluster::topology::Of;
 use crate::guard::modes::Modes;
 use crate::guard::plan::{Intent, intend};
 use crate::model::ids::Location;
@@ -182,10 +181,8 @@ fn try_out(case: &Case, policy: &Policy, style: Style, now: Timestamp) -> Option
 /// A test about a requirement.
 fn look_for(need: &Need, policy: &Policy) -> TestResult {
     let id = &need.requirement;
-    let unmet: Vec<_> = requirement::unmet(policy, &need.topology, Of::All)
-        .into_iter()
-        .filter(|unmet| unmet.requirement.id == *id)
-        .collect();
+    let unmet: Vec<_> =
+        requirement::unmet(policy, &need.topology).into_iter().filter(|unmet| unmet.requirement.id == *id).collect();
     let is_known = policy.requirements.iter().any(|known| known.id == *id);
     let word = |is_met| if is_met { "met" } else { "missing" };
     let wrong = match (is_known, unmet.is_empty()) {

@@ -24,7 +24,9 @@ pub struct Topology {
     pub control_plane: GroupSet,
     /// Attached to the primary interfaces of nodes, each combination once. Empty: no node is known.
     pub nodes: BTreeSet<GroupSet>,
-    /// The live rules of all these groups.
+    /// Of which of these interfaces something is asked.
+    pub of: Of,
+    /// The live rules of their groups.
     pub rules: BTreeMap<String, Vec<Rule>>,
     /// The VPC's own ranges.
     pub vpc_ranges: Addresses,
@@ -53,17 +55,18 @@ pub fn candidates<'a>(cluster: &Cluster, instances: impl IntoIterator<Item = &'a
 }
 
 /// Of which interfaces of a cluster something is asked.
-#[derive(Clone, Copy, Debug)]
-pub enum Of<'a> {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Of {
     /// Of each.
+    #[default]
     All,
     /// Of those that have one of these groups: a change of their rules is felt nowhere else.
-    With(&'a GroupSet),
+    With(GroupSet),
 }
 
-impl Of<'_> {
+impl Of {
     /// Whether it is asked of interfaces with these groups attached.
-    pub fn concerns(self, attached: &GroupSet) -> bool {
+    pub fn concerns(&self, attached: &GroupSet) -> bool {
         match self {
             Self::All => true,
             Self::With(groups) => !attached.is_disjoint(groups),
@@ -73,7 +76,7 @@ impl Of<'_> {
 
 /// Every group whose rules a topology needs to answer for these interfaces: all that are attached to them, and those that
 /// have to tell of an instance whether it is a node at all.
-pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: Of<'_>) -> BTreeSet<String> {
+pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: &Of) -> BTreeSet<String> {
     let control_plane = control_plane(cluster);
     let is_in_doubt = |candidate: &Candidate| !candidate.by_aws && candidate.groups.is_disjoint(&control_plane);
     let is_needed = |candidate: &&Candidate| of.concerns(&candidate.groups) || is_in_doubt(candidate);
@@ -83,7 +86,7 @@ pub fn groups(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: Of<'_>) -
 }
 
 /// Whether any of its interfaces is one of these.
-pub fn is_concerned(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: Of<'_>) -> bool {
+pub fn is_concerned(cluster: &Cluster, candidates: &BTreeSet<Candidate>, of: &Of) -> bool {
     of.concerns(&control_plane(cluster)) || candidates.iter().any(|candidate| of.concerns(&candidate.groups))
 }
 
@@ -95,11 +98,13 @@ impl Topology {
         candidates: &BTreeSet<Candidate>,
         rules: BTreeMap<String, Vec<Rule>>,
         prefix_lists: BTreeMap<String, PrefixList>,
+        of: Of,
     ) -> Self {
         let mut topology = Self {
             cluster: cluster.name.clone(),
             control_plane: control_plane(cluster),
             nodes: BTreeSet::new(),
+            of,
             rules,
             vpc_ranges: cluster.vpc_ranges.clone(),
             is_ipv6: cluster.is_ipv6,

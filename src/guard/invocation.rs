@@ -245,7 +245,7 @@ impl<'a> Invocation<'a> {
             (closes || has_closed) && needs::hang_on(&looked.group)
         };
         let interesting = self.looked_at.iter().filter(is_of_interest);
-        let looked_at: BTreeSet<String> = self.looked_at.iter().map(|looked| looked.group.id.clone()).collect();
+        let looked_at = Of::With(self.looked_at.iter().map(|looked| looked.group.id.clone()).collect());
         let clusters = interesting.flat_map(|looked| looked.group.clusters.clone());
         let clusters: BTreeSet<String> = clusters.chain(self.configured.clone()).collect();
         let mut found = Missing::new();
@@ -256,7 +256,7 @@ impl<'a> Invocation<'a> {
                 self.problem(format!("what cluster `{cluster}` needs was not looked at: the time ran out"));
                 continue;
             }
-            match needs::missing(inventory, &setup.policy, &cluster, Of::With(&looked_at), event).await {
+            match needs::missing(inventory, &setup.policy, &cluster, &looked_at, event).await {
                 Ok(more) => found.extend(more),
                 Err(error) => {
                     self.problem(format!("what cluster `{cluster}` needs could not be looked at: {}", chain(&error)));

@@ -28,13 +28,13 @@ pub(crate) async fn missing(
     inventory: &Inventory,
     policy: &Policy,
     cluster: &str,
-    of: Of<'_>,
+    of: &Of,
     event: Option<&Event>,
 ) -> Result<Missing, CloudError> {
     let Some(topology) = inventory.topology(cluster, of).await? else { return Ok(Missing::new()) };
     let is_its_doing = event.is_some_and(|event| event.call.may_close);
     let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing));
-    Ok(requirement::unmet(policy, &topology, of).into_iter().map(missing).collect())
+    Ok(requirement::unmet(policy, &topology).into_iter().map(missing).collect())
 }
 
 /// Whether a great many may call the API of a cluster. `named`: whether a call may have made it so.

@@ -36,9 +36,9 @@ impl Shield {
     /// Reads the facts: costly, so only for a group with a known rule that is to be revoked.
     pub(super) async fn read(inventory: &Inventory, group: &Group) -> Self {
         let mut topologies = Vec::new();
-        let groups = BTreeSet::from([group.id.clone()]);
+        let of = Of::With(BTreeSet::from([group.id.clone()]));
         for cluster in &group.clusters {
-            match inventory.whole_topology(cluster, Of::With(&groups)).await {
+            match inventory.whole_topology(cluster, &of).await {
                 Ok(topology) => topologies.extend(topology),
                 Err(error) => return Self::Unreadable(format!("what cluster `{cluster}` needs: {}", chain(&error))),
             }

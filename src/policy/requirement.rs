@@ -8,7 +8,7 @@ mod sides;
 use fixedbitset::FixedBitSet;
 
 use self::sides::{Opened, Party, Unread, Word};
-use crate::cluster::topology::{GroupSet, Of, Topology};
+use crate::cluster::topology::{GroupSet, Topology};
 use crate::model::region::Traffic;
 use crate::model::rule::{Direction, Rule};
 use crate::policy::model::{InterfacesOf, Policy, Requirement};
@@ -56,11 +56,11 @@ pub struct CutOff<'p> {
 }
 
 /// Every requirement of the policy that is not met, once for each combination of groups that does not meet it.
-pub fn unmet<'p>(policy: &'p Policy, topology: &Topology, of: Of<'_>) -> Vec<Unmet<'p>> {
+pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
     let all = policy.requirements.iter().flat_map(|requirement| {
         let words = Word::of(requirement, topology);
         let judge = move |groups| judge(requirement, &words, topology, groups);
-        sets(requirement, topology).into_iter().filter(move |groups| of.concerns(groups)).filter_map(judge)
+        sets(requirement, topology).into_iter().filter_map(judge)
     });
     all.collect()
 }
@@ -108,12 +108,13 @@ fn missing_of(requirement: &Requirement, party: &Party, at: usize, whole: &[Traf
     others.fold(&requirement.traffic - &party.open, |missing, open| &missing - open)
 }
 
-/// The combinations of groups that a requirement speaks of.
+/// The combinations of groups that a requirement speaks of, and that something is asked of.
 fn sets<'t>(requirement: &Requirement, topology: &'t Topology) -> Vec<&'t GroupSet> {
-    match requirement.interfaces_of {
+    let all = match requirement.interfaces_of {
         InterfacesOf::ControlPlane => vec![&topology.control_plane],
         InterfacesOf::Node => topology.nodes.iter().collect(),
-    }
+    };
+    all.into_iter().filter(|groups| topology.of.concerns(groups)).collect()
 }
 
 fn judge<'p>(

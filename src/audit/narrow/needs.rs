@@ -56,7 +56,7 @@ pub(super) fn forbidden(audited: &AuditedGroup) -> impl Iterator<Item = &Rule> {
 impl Here<'_> {
     /// What a cluster lives on, and what of it nothing but forbidden rules lets in.
     pub(super) async fn needs(&self, inventory: &Inventory, cluster: &str) -> Needs {
-        let mut topology = match inventory.topology(cluster, Of::All).await {
+        let mut topology = match inventory.topology(cluster, &Of::All).await {
             Ok(Some(topology)) => topology,
             Ok(None) => return Needs::default(),
             Err(error) => {

@@ -45,7 +45,7 @@ impl Inventory {
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
-    pub async fn topology(&self, name: &str, of: Of<'_>) -> Result<Option<Topology>, CloudError> {
+    pub async fn topology(&self, name: &str, of: &Of) -> Result<Option<Topology>, CloudError> {
         // Where nothing kept is concerned, what is may be younger.
         let is_concerned =
             |(cluster, nodes): &(Cluster, BTreeSet<Candidate>)| topology::is_concerned(cluster, nodes, of);
@@ -61,7 +61,7 @@ impl Inventory {
     ///
     /// # Errors
     /// As [`Inventory::topology`], and where the cluster has more nodes than are looked at.
-    pub async fn whole_topology(&self, name: &str, of: Of<'_>) -> Result<Option<Topology>, CloudError> {
+    pub async fn whole_topology(&self, name: &str, of: &Of) -> Result<Option<Topology>, CloudError> {
         let known = match self.with_nodes(name).await? {
             Some((cluster, nodes, true)) => Some((cluster, nodes)),
             Some((.., false)) => {
@@ -76,7 +76,7 @@ impl Inventory {
     async fn with_rules(
         &self,
         known: Option<(Cluster, BTreeSet<Candidate>)>,
-        of: Of<'_>,
+        of: &Of,
     ) -> Result<Option<Topology>, CloudError> {
         let Some((cluster, nodes)) = known.filter(|(cluster, _)| cluster.cluster_group.is_some()) else {
             return Ok(None);
@@ -89,7 +89,7 @@ impl Inventory {
         let lists = rules.values().flatten().filter_map(|rule| rule.peer.prefix_list()).map(str::to_owned).collect();
         let lists = self.prefix_lists(&lists).await;
         let lists = lists.into_iter().map(|(id, (list, _))| (id, list)).collect();
-        Ok(Some(Topology::new(&cluster, &nodes, rules, lists)))
+        Ok(Some(Topology::new(&cluster, &nodes, rules, lists, of.clone())))
     }
 
     /// A cluster with its ranges and what looks like its nodes, and whether these are all; without any node, with what its

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::cluster::topology::{Of, Topology};
+use crate::cluster::topology::Topology;
 use crate::model::ids::Location;
 use crate::model::text::and;
 use crate::policy::controller::Author;
@@ -82,7 +82,7 @@ fn clusters(policy: &Policy) -> Vec<String> {
 }
 
 fn unmet(policy: &Policy, topology: &Topology) -> BTreeSet<String> {
-    requirement::unmet(policy, topology, Of::All).into_iter().map(|unmet| unmet.requirement.id.clone()).collect()
+    requirement::unmet(policy, topology).into_iter().map(|unmet| unmet.requirement.id.clone()).collect()
 }
 
 /// Every rule of the set-up, group by group.

@@ -73,10 +73,10 @@ struct Flow {
     rules: BTreeSet<String>,
 }
 
-/// The flows of each cluster of a location.
-pub(crate) fn pictures(audit: &Audit, location: &AuditedLocation) -> Vec<Picture> {
+/// The flows of each cluster of a location, with its groups.
+pub(crate) fn pictures<'a>(audit: &Audit, location: &'a AuditedLocation) -> Vec<(Picture, Vec<&'a AuditedGroup>)> {
     let each = location.clusters.iter().zip(location.groups_by_cluster());
-    each.map(|(cluster, groups)| picture(cluster, &groups, &audit.networks)).collect()
+    each.map(|(cluster, groups)| (picture(cluster, &groups, &audit.networks), groups)).collect()
 }
 
 fn picture(cluster: &str, groups: &[&AuditedGroup], networks: &[(String, Addresses)]) -> Picture {

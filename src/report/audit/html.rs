@@ -111,8 +111,7 @@ pub fn written(audit: &Audit, narrowed: &[Narrowing]) -> Result<String, askama::
     let mut reasons: BTreeMap<String, String> = BTreeMap::new();
     for location in &audit.locations {
         let (findings, of_account) = location.findings_by_cluster();
-        let each = pictures(audit, location).into_iter().zip(location.groups_by_cluster()).zip(findings);
-        for ((picture, groups), findings) in each {
+        for ((picture, groups), findings) in pictures(audit, location).into_iter().zip(findings) {
             sections.push(section(sections.len(), location, &picture, &groups, &findings));
             rules.push(groups.iter().flat_map(|audited| of_group(audited, &mut reasons)).collect::<Vec<_>>());
         }

@@ -20,7 +20,7 @@ pub fn written(audit: &Audit) -> Option<String> {
     let (mut number, mut edges) = (0, Vec::new());
     let mut styles: Vec<(Verdict, Vec<String>)> = Vec::new();
     for location in &audit.locations {
-        for (at, picture) in pictures(audit, location).iter().enumerate() {
+        for (at, (picture, _)) in pictures(audit, location).iter().enumerate() {
             let place = format!("{} ({}, {})", picture.cluster, location.location.account, location.location.region);
             let _ = writeln!(out, "  subgraph c{number}_{at}[\"{}\"]", label(&place));
             let first = number;
