@@ -297,7 +297,9 @@ impl Ec2 for Fake {
         let has_tags = !*self.0.node_has_no_tags.lock().unwrap();
         let tags = has_tags.then(|| (tag.0.to_owned(), tag.1.to_owned())).into_iter().collect();
         let primary_groups = self.0.node_groups.lock().unwrap().clone();
-        Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups: vec![GROUP.into()], primary_groups, tags }])
+        let more = primary_groups.iter().filter(|id| *id != GROUP).cloned();
+        let groups = [GROUP.to_owned()].into_iter().chain(more).collect();
+        Ok(vec![Instance { id: "i-1".into(), vpc: "vpc-1".into(), groups, primary_groups, tags }])
     }
     async fn nodes(&self, _: &str, _: &str) -> Result<(Vec<Instance>, bool), CloudError> {
         Ok((self.instances(&Instances::Ids(vec![])).await?, true))
@@ -332,10 +334,12 @@ impl Ec2 for Fake {
                 source: "UnauthorizedOperation".into(),
             });
         }
-        if ids.iter().any(|id| rules.iter().all(|rule| rule.id != *id)) {
+        let mut beside = self.0.rules_beside.lock().unwrap();
+        if ids.iter().any(|id| rules.iter().chain(beside.iter()).all(|rule| rule.id != *id)) {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
         }
         rules.retain(|rule| !ids.contains(&rule.id));
+        beside.retain(|rule| !ids.contains(&rule.id));
         if *self.0.answers_are_lost.lock().unwrap() { Err(failed("ec2:RevokeSecurityGroupIngress")) } else { Ok(()) }
     }
     async fn modify(&self, _: &str, changes: &[Rule]) -> Result<(), CloudError> {
@@ -541,8 +545,10 @@ impl StateStore for Fake {
         self.0.state_call("ended")?;
         let mut parts = self.0.parts.lock().unwrap();
         let parts = parts.entry(look.to_owned()).or_default();
-        parts.insert(part, found.clone());
-        Ok((parts.len() >= of).then(|| parts.values().cloned().collect()))
+        let found = found.clone().after(parts.remove(&part));
+        parts.insert(part, found);
+        let ended: Vec<EndedPart> = parts.values().filter(|part| !part.is_open).cloned().collect();
+        Ok((ended.len() >= of).then_some(ended))
     }
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         self.0.state_call("history")?;
@@ -1878,6 +1884,27 @@ async fn what_was_there_at_the_first_look_stays_and_what_comes_later_is_closed_h
     let expected = [("sgr-1".to_owned(), Action::WouldRevoke), ("sgr-3".to_owned(), Action::Revoked)];
     assert_eq!(actions(&named), expected);
     assert_eq!(case.world.left(), ["sgr-1"]);
+}
+
+/// A group that was not begun was not judged, so nothing of it is known.
+#[tokio::test]
+async fn a_group_that_a_look_at_everything_had_no_time_for_is_not_known_afterwards() {
+    let case = looked_at(vec![]).await;
+    let with = |groups: &[&str]| {
+        let groups = groups.iter().map(|id| (*id).to_owned()).collect();
+        *case.world.interfaces.lock().unwrap() = vec![Interface { groups, ..interface("eni-0a", Some("i-1")) }];
+    };
+    with(&[GROUP, IDLE_GROUP]);
+    *case.world.node_groups.lock().unwrap() = vec![GROUP.to_owned(), IDLE_GROUP.to_owned()];
+    let first = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    assert_eq!(actions(&first), []);
+    case.world.rules.lock().unwrap().push(kubelet("sgr-1"));
+    case.world.rules_beside.lock().unwrap().push(kubelet("sgr-2"));
+    let late = case.guard.handle(&json!({"sweep": true}), Timestamp::MIN).await.unwrap_err();
+    assert!(chain(&late).contains("was not begun"), "{}", chain(&late));
+    let next = case.guard.handle(&json!({"sweep": true}), Timestamp::MAX).await.unwrap();
+    let expected = [("sgr-1".to_owned(), Action::Revoked), ("sgr-2".to_owned(), Action::Revoked)];
+    assert_eq!(actions(&next), expected);
 }
 
 #[tokio::test]

@@ -388,15 +388,13 @@ impl StateStore for Table {
         found: &EndedPart,
     ) -> Result<Option<Vec<EndedPart>>, CloudError> {
         let key = |part: usize| self.location_key("part", &[look, &part.to_string()]);
-        let json = serde_json::to_string(found).map_err(|error| unusable(WRITE, error))?;
-        let ends = self.clock.now().checked_add(EVENT_TTL).unwrap_or(Timestamp::MAX);
-        let item = [(PK, AttributeValue::S(key(part))), (EXPIRES, seconds(ends)), (STATE, AttributeValue::S(json))];
-        let put = self.items.put(item);
-        put.send().await.map_err(|error| self.items.failed(WRITE, &error))?;
+        let after = |earlier| Some(found.clone().after(earlier));
+        self.change(key(part), Some(EVENT_TTL), after).await?;
         let items = self.items.read((1..=of).map(key).collect()).await?;
         // One that is not understood has ended all the same.
         let found = |item: &Arc<Item>| state(item).unwrap_or_default();
-        Ok((items.len() >= of).then(|| items.values().map(found).collect()))
+        let ended: Vec<EndedPart> = items.values().map(found).filter(|part: &EndedPart| !part.is_open).collect();
+        Ok((ended.len() >= of).then_some(ended))
     }
 
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {

@@ -174,8 +174,14 @@ impl Guard {
         if !members.is_empty() {
             let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
             match self.inventory.read_recalled(members).await {
-                Ok(again) => all.push(again),
-                Err(source) => self.could_not_read(&read_failed(what, source), change, invocation).await,
+                Ok(again) => {
+                    invocation.is_cut |= !again.unread.is_empty();
+                    all.push(again);
+                }
+                Err(source) => {
+                    invocation.is_cut = true;
+                    self.could_not_read(&read_failed(what, source), change, invocation).await;
+                }
             }
         }
         let mut snapshots: Vec<GroupSnapshot> = Vec::new();

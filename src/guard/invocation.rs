@@ -4,6 +4,8 @@
 
 mod finish;
 
+pub(super) use finish::Ended;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -67,6 +69,8 @@ pub(super) struct Invocation<'a> {
     pub(super) again: Again,
     /// It is a part of a sweep: the digests, and that everything was looked at, wait for the others.
     pub(super) is_part: bool,
+    /// Some group was not judged, or what it may be was not read: what is there is not all known.
+    pub(super) is_cut: bool,
 }
 
 impl<'a> Invocation<'a> {
@@ -96,6 +100,7 @@ impl<'a> Invocation<'a> {
             is_told: false,
             again: Again::default(),
             is_part: false,
+            is_cut: false,
         }
     }
 
@@ -114,6 +119,7 @@ impl<'a> Invocation<'a> {
         } else if self.is_late() {
             // What was done has to be told. One group is always begun, so that what is open is said at least.
             let id = &snapshot.group.id;
+            self.is_cut = true;
             self.problem(format!("security group `{id}` was not begun: the time ran out; the next try goes on"));
         } else {
             let mut mended = Box::pin(group::mend(self.context, snapshot, named, asked, &mut self.max_revokes)).await;
@@ -310,9 +316,13 @@ impl<'a> Invocation<'a> {
         found
     }
 
-    /// Adds what a complete look at these VPCs teaches, when all their groups were judged; `false`: nothing, for
-    /// the state could not be read.
+    /// Adds what a complete look at these VPCs teaches, when all their groups were judged; `false`: nothing, for some
+    /// were not, or the state could not be read.
     pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) -> bool {
+        if self.is_cut {
+            // The rules of who was not judged would enter as those of a group out of scope do.
+            return false;
+        }
         let mut judged: BTreeMap<String, (Group, Learnt)> = BTreeMap::new();
         for looked in &self.looked_at {
             let learnt = self.lesson.groups.get(&looked.group.id).cloned().unwrap_or_default();

@@ -2,11 +2,16 @@
 //!
 //! Must not: judge or mend (the invocation does), or plan the parts (`parts` does).
 
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
 use super::{Guard, read_failed};
 use crate::event::work::Part;
 use crate::event::{Change, Named};
 use crate::guard::inventory::Looked;
-use crate::guard::invocation::Invocation;
+use crate::guard::invocation::{Ended, Invocation};
+use crate::guard::journal;
 use crate::guard::memory::Asked;
 use crate::guard::parts;
 use crate::guard::response::{GuardError, Response};
@@ -49,23 +54,39 @@ impl Guard {
         asked
     }
 
-    /// One part of a sweep. One that fails for good ends too, so that what the others found is told.
+    /// One part of a sweep. What it found, at whichever try, is told with what the others found, also where something in it
+    /// fails for good.
     pub(super) async fn part(&self, part: &Part, round: Round) -> Result<Response, GuardError> {
-        let looked = self.look_at_part(part, round).await;
-        let found = match (&looked, round.attempt) {
-            (Ok((response, is_complete)), _) => {
-                EndedPart::new(part.groups.iter().cloned().collect(), *is_complete, response.records.clone())
+        let is_last = round.attempt == Attempt::Last;
+        let (ended, is_complete) = match self.look_at_part(part, round).await {
+            Ok(looked) => looked,
+            Err(error) if is_last => {
+                parts::ended(&self.setup, part, EndedPart::default()).await?;
+                return Err(error);
             }
-            (Err(_), Attempt::Last) => EndedPart::default(),
-            (Err(_), _) => return looked.map(|(response, _)| response),
+            Err(error) => return Err(error),
         };
-        let ended = parts::ended(&self.setup, part, found).await;
-        let (response, _) = looked?;
-        ended.map(|()| response)
+        let groups = part.groups.iter().cloned().collect();
+        let mut found = EndedPart::new(groups, is_complete, ended.response.records.clone());
+        found.is_open = ended.is_unfinished() && !is_last;
+        parts::ended(&self.setup, part, found).await?;
+        let problems = journal::said(&self.setup.ports, ended.to_mark.clone()).await;
+        let response = ended.result()?;
+        if problems.is_empty() { Ok(response) } else { Err(GuardError::Unfinished { problems, is_told: true }) }
     }
 
-    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Response, bool), GuardError> {
-        let read = self.inventory.read_part(part).await;
+    /// With whether all of it was seen, and is known from now on. What fails in it alone takes nothing from that.
+    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Ended, bool), GuardError> {
+        let clock = &self.setup.ports.clock;
+        let left = Duration::try_from(round.deadline.duration_since(clock.now())).unwrap_or_default();
+        // Who is killed while reading says nothing, and all others would wait for this part.
+        let read = match select(Box::pin(self.inventory.read_part(part)), clock.sleep(left)).await {
+            Either::Left((read, _)) => read,
+            Either::Right(_) => {
+                let problem = format!("the groups of `{}` could not be read in the time of one invocation", part.vpc);
+                return Err(GuardError::Unfinished { problems: vec![problem], is_told: true });
+            }
+        };
         let looked = read.map_err(|source| read_failed(format!("the groups of `{}`", part.vpc), source))?;
         let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, None, round);
         invocation.is_part = true;
@@ -77,6 +98,8 @@ impl Guard {
         let is_complete = part.knows_clusters
             && !complete.is_empty()
             && (all.is_empty() || invocation.looked(&all, &complete, &mut asked).await);
-        invocation.finish(None).await.map(|response| (response, is_complete))
+        let ended = invocation.end(None).await;
+        let is_complete = is_complete && ended.is_learnt;
+        Ok((ended, is_complete))
     }
 }

@@ -1,13 +1,13 @@
-//! A part of a sweep that ended, as the state keeps it until all parts have.
+//! A part of a sweep that ended, or one of its tries, as the state keeps it until all parts have.
 //!
-//! Owns: what is kept, and what is left out where it does not fit. Must not: keep or send it.
+//! Owns: what is kept, of which try, and what is left out where it does not fit. Must not: keep or send it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::finding::ForPeople;
+use crate::report::finding::{Finding, ForPeople};
 use crate::report::record::Record;
 
 /// Records that are kept for the digest, in bytes; the state takes some 400 KB. The others were recorded, and are in no
@@ -21,6 +21,9 @@ pub struct EndedPart {
     pub groups: BTreeSet<String>,
     /// Whether it saw all that it should.
     pub is_complete: bool,
+    /// Something in it failed, and another try comes.
+    #[serde(default)]
+    pub is_open: bool,
     /// What is to be said, worst first.
     records: Vec<Record>,
     /// What no record has, of each finding of each.
@@ -43,7 +46,35 @@ impl EndedPart {
             fits
         });
         let for_people = records.iter().map(of).collect();
-        Self { groups, is_complete, records, for_people }
+        Self { groups, is_complete, is_open: false, records, for_people }
+    }
+
+    /// With what earlier tries did. The rest of theirs was looked at again.
+    #[must_use]
+    pub fn after(self, earlier: Option<Self>) -> Self {
+        let Some(earlier) = earlier else { return self };
+        let is_open = self.is_open && earlier.is_open;
+        let (groups, is_complete) = (self.groups.clone(), self.is_complete);
+        let mut records = self.into_records();
+        for mut record in earlier.into_records() {
+            let group = record.group.as_ref().map(|group| &group.id);
+            let again = records.iter_mut().find(|again| again.group.as_ref().map(|group| &group.id) == group);
+            let mut done = std::mem::take(&mut record.findings);
+            done.retain(|finding| finding.action.is_closed_by_us());
+            match again {
+                Some(again) => {
+                    let mut findings = std::mem::take(&mut again.findings);
+                    let is_known = |one: &Finding| {
+                        findings.iter().any(|found| found.action == one.action && found.subject == one.subject)
+                    };
+                    done.retain(|finding| !is_known(finding));
+                    findings.append(&mut done);
+                    *again = again.clone().with(findings);
+                }
+                None => records.push(record.with(done)),
+            }
+        }
+        Self { is_open, ..Self::new(groups, is_complete, records) }
     }
 
     /// What is to be said, with what decides whether it is.

@@ -13,7 +13,7 @@ use crate::model::ids::Location;
 use crate::model::rule::Rule;
 use crate::model::words;
 use crate::policy::model::{Mode, Policy, Severity};
-use crate::report::finding::Finding;
+use crate::report::finding::{Finding, worst_first};
 use crate::report::outcome::Outcome;
 
 /// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
@@ -173,9 +173,7 @@ impl Record {
         findings: Vec<Finding>,
         event: Option<&Event>,
     ) -> Self {
-        let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
-        let severity = findings.iter().filter_map(|finding| finding.severity).max();
-        Self {
+        let record = Self {
             version: 1,
             event_id: event.map(|event| event.id.clone()),
             event_name: event.map(|event| event.call.name.to_owned()),
@@ -186,16 +184,27 @@ impl Record {
             mode,
             policy: policy.name.clone(),
             policy_hash: policy.hash.clone(),
-            // What a guard refused or AWS denied needs a person now, whatever the rule is.
-            severity: if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity },
+            severity: None,
             actor: event.map(|event| Actor { federated_provider: None, ..event.actor.clone() }),
             clusters: about.clusters(),
             group: about.group().map(GroupRecord::from),
-            findings,
-            outcome,
+            findings: Vec::new(),
+            outcome: Outcome::Compliant,
             duration_ms: 0,
             part: None,
-        }
+        };
+        record.with(findings)
+    }
+
+    /// The same with these findings alone, worst first.
+    #[must_use]
+    pub fn with(self, mut findings: Vec<Finding>) -> Self {
+        worst_first(&mut findings);
+        let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
+        let severity = findings.iter().filter_map(|finding| finding.severity).max();
+        // What a guard refused or AWS denied needs a person now, whatever the rule is.
+        let severity = if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity };
+        Self { severity, findings, outcome, ..self }
     }
 
     /// The record as one or more that each stay below [`MAX_BYTES`] (a single finding may still be larger).

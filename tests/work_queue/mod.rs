@@ -514,6 +514,27 @@ async fn a_part_that_fails_delays_no_other_and_its_vpc_does_not_count_as_looked_
     assert_eq!((case.world.queue.lock().unwrap().dead.len(), case.ended()), (1, 1));
 }
 
+/// What is done at one try is in the digest, and what fails at each try does not hide it, nor that all was looked at.
+#[tokio::test]
+async fn a_rule_that_can_never_be_revoked_takes_nothing_from_the_digest_of_its_sweep_or_from_the_look() {
+    let case = Case::queued(vec![], true);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    *case.world.idle_groups.lock().unwrap() = 1;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    let first = case.world.place.lock().unwrap().looks["vpc-1"];
+    case.changes(vec![kubelet("sgr-1"), kubelet("sgr-2")]);
+    case.world.denied.lock().unwrap().push("sgr-2".into());
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    assert_eq!((case.world.left(), digests(&case).len()), (vec!["sgr-2".to_owned()], 0), "it is tried again first");
+    case.pass(5 * 3600).await;
+    let told = digests(&case).iter().map(email::text).collect::<Vec<_>>();
+    assert!(told.len() == 1 && told[0].contains("sgr-1") && told[0].contains("sgr-2"), "{told:?}");
+    assert!(case.world.place.lock().unwrap().looks["vpc-1"] > first, "all of it was looked at");
+    assert_eq!((case.world.queue.lock().unwrap().dead.len(), case.ended()), (1, 2));
+}
+
 #[tokio::test]
 async fn without_a_schedule_the_guard_looks_by_itself_at_first_and_every_three_days() {
     let case = Case::queued(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")], true);

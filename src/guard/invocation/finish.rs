@@ -3,7 +3,7 @@
 //! Owns: that a call is one message for people, however many groups it concerns, and that nothing is remembered before it
 //! was told. Must not: write text (the notice does), or do anything to a rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::join;
 use jiff::Timestamp;
@@ -54,9 +54,46 @@ impl Topic {
     }
 }
 
+/// What an invocation came to.
+pub(in crate::guard) struct Ended {
+    /// What was found, whether or not all of it is done.
+    pub(in crate::guard) response: Response,
+    /// What it learnt is kept.
+    pub(in crate::guard) is_learnt: bool,
+    /// The rules, by group, that are told once the part is kept.
+    pub(in crate::guard) to_mark: BTreeMap<String, BTreeSet<String>>,
+    problems: Vec<String>,
+    is_told: bool,
+}
+
+impl Ended {
+    fn of(response: Response) -> Self {
+        Self { response, is_learnt: false, to_mark: BTreeMap::new(), problems: Vec::new(), is_told: true }
+    }
+
+    /// Whether something is left to be done.
+    pub(in crate::guard) fn is_unfinished(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// What was found, if nothing is left to be done.
+    ///
+    /// # Errors
+    /// What is.
+    pub(in crate::guard) fn result(self) -> Result<Response, GuardError> {
+        let Self { response, problems, is_told, .. } = self;
+        if problems.is_empty() { Ok(response) } else { Err(GuardError::Unfinished { problems, is_told }) }
+    }
+}
+
 impl Invocation<'_> {
     /// Notifies everybody, whatever else failed, and says what is not done.
-    pub(in crate::guard) async fn finish(mut self, ignored: Option<String>) -> Result<Response, GuardError> {
+    pub(in crate::guard) async fn finish(self, ignored: Option<String>) -> Result<Response, GuardError> {
+        self.end(ignored).await.result()
+    }
+
+    /// The same with what was found beside what is not done.
+    pub(in crate::guard) async fn end(mut self, ignored: Option<String>) -> Ended {
         let missing = self.missing().await;
         let missing = self.still_missing(missing);
         self.send_again().await;
@@ -80,7 +117,7 @@ impl Invocation<'_> {
             && !is_joined
             && !topics.iter().any(Topic::has_done)
         {
-            return Ok(Response::repeat(event));
+            return Ended::of(Response::repeat(event));
         }
         let is_event = self.context.event.is_some();
         let ports = &self.context.setup.ports;
@@ -100,18 +137,14 @@ impl Invocation<'_> {
         self.problems.extend(waiting::keep(ports, &records).await);
         let is_told = !is_notified || messages.iter().any(Outgoing::is_for_people);
         self.problems.extend(unsent);
-        if is_notified {
-            self.remember(&mut news, !records.is_empty()).await;
-        }
+        // What a part did is told with its digest, so that what the digest has of it comes first.
+        let to_mark = if self.is_part && is_notified { std::mem::take(&mut self.changed) } else { BTreeMap::new() };
+        let is_learnt = is_notified && self.remember(&mut news, !records.is_empty()).await;
         self.problems.append(&mut news.problems);
         self.problems.append(&mut self.unwritten);
-        if self.problems.is_empty() {
-            // What is said of a cluster is said although no group was found.
-            let ignored = ignored.filter(|_| records.is_empty());
-            Ok(Response { records, ignored })
-        } else {
-            Err(GuardError::Unfinished { problems: self.problems, is_told })
-        }
+        // What is said of a cluster is said although no group was found.
+        let ignored = ignored.filter(|_| records.is_empty());
+        Ended { response: Response { records, ignored }, is_learnt, to_mark, problems: self.problems, is_told }
     }
 
     /// What is to be said of the groups that were looked at. What is missing is said once, with the first group that it
@@ -247,23 +280,25 @@ impl Invocation<'_> {
     }
 
     /// Everybody was notified: what is told, handled and known from now on. What failed is tried again by the platform.
-    async fn remember(&mut self, news: &mut News, has_records: bool) {
+    /// Whether what was learnt is kept.
+    async fn remember(&mut self, news: &mut News, has_records: bool) -> bool {
         // An answer without records may be due to what we did not know yet.
         let handled = self.context.event.filter(|_| self.problems.is_empty() && has_records);
         if let Some(event) = handled {
             self.handled.insert(&event.id);
         }
         let ports = &self.context.setup.ports;
-        let Some(state) = &ports.state else { return };
+        let Some(state) = &ports.state else { return false };
         self.lesson.groups.retain(|_, learnt| learnt.is_anything());
         let learn = async { if self.lesson == Lesson::default() { Ok(()) } else { state.learn(&self.lesson).await } };
         // Each alone keeps something from being told or done twice, so none waits for another.
         let said = journal::said(ports, std::mem::take(&mut self.changed));
         let (unsaid, learnt, ()) = join!(said, learn, news.keep(state.as_ref(), handled));
         self.unwritten.extend(unsaid);
-        if let Err(error) = learnt {
-            self.problems.push(format!("what is known of rules could not be written: {}", chain(&error)));
+        if let Err(error) = &learnt {
+            self.problems.push(format!("what is known of rules could not be written: {}", chain(error)));
         }
+        learnt.is_ok()
     }
 }
 
