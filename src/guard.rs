@@ -23,6 +23,7 @@ pub mod modes;
 pub(crate) mod needs;
 mod news;
 mod notify;
+mod once;
 pub mod organisation;
 mod parts;
 pub mod plan;

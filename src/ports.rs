@@ -158,6 +158,8 @@ pub trait StateStore: Send + Sync {
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError>;
     /// Takes something that only one may do until then; `false`: somebody has it. It ends by itself.
     async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError>;
+    /// Says until when something is held by who took it; now: it is given back.
+    async fn renew(&self, what: &str, until: Timestamp) -> Result<(), CloudError>;
     /// Notes that a part of a look ended, from 1, or a try of it, with what it found. What all `of` of them found, once they
     /// have ended; a part that ends twice is one.
     async fn ended(

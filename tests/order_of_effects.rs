@@ -535,6 +535,11 @@ impl StateStore for Fake {
         }
         Ok(is_free)
     }
+    async fn renew(&self, what: &str, until: Timestamp) -> Result<(), CloudError> {
+        self.0.state_call("renew")?;
+        self.0.claims.lock().unwrap().insert(what.to_owned(), until);
+        Ok(())
+    }
     async fn ended(
         &self,
         look: &str,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::join;
 use futures::stream::{self, StreamExt as _};
@@ -150,6 +151,10 @@ impl Table {
         keys: BTreeSet<String>,
     ) -> Result<Vec<Option<T>>, CloudError> {
         Ok(self.items.read(keys).await?.values().map(|item| state(item)).collect())
+    }
+
+    fn held(&self, what: &str, until: Timestamp) -> PutItemFluentBuilder {
+        self.items.put([(PK, AttributeValue::S(self.location_key("lease", &[what]))), (EXPIRES, seconds(until))])
     }
 
     pub(super) fn location_key(&self, kind: &str, of: &[&str]) -> String {
@@ -364,9 +369,8 @@ impl StateStore for Table {
     }
 
     async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
-        let item = [(PK, AttributeValue::S(self.location_key("lease", &[what]))), (EXPIRES, seconds(until))];
-        let put = self.items.put(item);
-        let put = put
+        let put = self
+            .held(what, until)
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", seconds(self.clock.now()))
             .condition_expression("attribute_not_exists(#expires) OR #expires <= :now");
@@ -377,6 +381,11 @@ impl StateStore for Table {
             }
             Err(error) => Err(self.items.failed(WRITE, &error)),
         }
+    }
+
+    async fn renew(&self, what: &str, until: Timestamp) -> Result<(), CloudError> {
+        let put = self.held(what, until).send().await;
+        put.map(|_| ()).map_err(|error| self.items.failed(WRITE, &error))
     }
 
     /// What the part found is written first: who comes last reads all of them.

@@ -214,6 +214,10 @@ impl StateStore for JournalAlone {
         Ok(true)
     }
 
+    async fn renew(&self, _: &str, _: Timestamp) -> Result<(), CloudError> {
+        Ok(())
+    }
+
     async fn ended(&self, _: &str, _: usize, _: usize, _: &EndedPart) -> Result<Option<Vec<EndedPart>>, CloudError> {
         Ok(None)
     }

@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::Change;
 use crate::event::work::{Task, Work};
+use crate::guard::once::once;
 use crate::guard::round::{Attempt, Round};
-use crate::guard::setup::Setup;
+use crate::guard::setup::{Ports, Setup};
 use crate::model::error::chain;
 
 /// Through the work queue: asked for within this time, they are one. It begins at the end of it.
@@ -53,33 +54,36 @@ impl Everywhere {
     /// Who is to look, arranged for where it is somebody else. A try after the first one looks itself: nobody knows whether
     /// what the first one arranged came to be.
     pub(super) async fn who(&self, setup: &Setup, change: Option<&Change>, round: Round) -> Who {
-        let now = setup.ports.clock.now();
-        let Some(queue) = &setup.ports.queue else {
+        let Ports { clock, queue, state, .. } = &setup.ports;
+        let now = clock.now();
+        let Some(queue) = queue else {
             return self.take(now, INTERVAL).map_or(Who::Us, |last| Who::Nobody { last });
         };
         if round.attempt != Attempt::First {
             return Who::Us;
         }
-        if self.take(now, GATHER).is_some() || !may_arrange(setup, now).await {
-            return Who::Another("it is not known what changed, and a look at everything waits already");
+        let waits = Who::Another("it is not known what changed, and a look at everything waits already");
+        if self.take(now, GATHER).is_some() {
+            return waits;
         }
         let task = Task::Everything { location: setup.location.clone(), change: change.cloned() };
-        let sent = match Work::new(task, round.hops.saturating_add(1), now).text() {
-            Ok(text) => queue.send(&text, GATHER.unsigned_abs()).await.map_err(|error| chain(&error)),
-            Err(error) => Err(chain(&error)),
+        let send = async {
+            let text = Work::new(task, round.hops.saturating_add(1), now).text().map_err(|error| chain(&error))?;
+            queue.send(&text, GATHER.unsigned_abs()).await.map_err(|error| chain(&error))
         };
-        match sent {
-            Ok(()) => Who::Another("it is not known what changed, so everything is looked at in a minute"),
-            Err(error) => {
+        match once(state.as_deref(), clock.as_ref(), WAITS, GATHER, send).await {
+            None => waits,
+            Some(Ok(())) => Who::Another("it is not known what changed, so everything is looked at in a minute"),
+            Some(Err(error)) => {
                 tracing::error!(error, "a look at everything could not be put into the work queue, so it is done now");
+                self.give_back();
                 Who::Us
             }
         }
     }
-}
 
-/// Whether no other process has arranged it. A table that fails costs a look too many.
-async fn may_arrange(setup: &Setup, now: Timestamp) -> bool {
-    let Some(state) = &setup.ports.state else { return true };
-    state.lease(WAITS, now.saturating_add(GATHER).unwrap_or(Timestamp::MAX)).await.unwrap_or(true)
+    /// Who comes next arranges it anew: what we look at now may not show what they tell of.
+    fn give_back(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }

@@ -30,11 +30,12 @@ pub(super) struct News {
 
 impl News {
     /// Looks up the histories of these findings, each with its group and the event it came with, and marks those that are
-    /// no news and those that are contested. Asks nothing when there is nothing to say.
+    /// no news and those that are contested. Asks nothing when there is nothing to say. `is_retry`: people heard of what
+    /// failed at the first try of the event.
     pub(super) async fn of<'f>(
         state: &dyn StateStore,
         location: &Location,
-        event: Option<&Event>,
+        (event, is_retry): (Option<&Event>, bool),
         findings: Vec<(&'f str, Option<&'f Event>, &'f mut Finding)>,
         now: Timestamp,
     ) -> Self {
@@ -61,7 +62,7 @@ impl News {
         }
         for (key, by, finding) in due {
             let history = news.histories.entry(key.clone()).or_default();
-            let sighting = Sighting::of(finding, by, now);
+            let sighting = Sighting { is_retry, ..Sighting::of(finding, by, now) };
             let notification = history.notification(&sighting, now);
             (finding.for_people.since, finding.for_people.is_unchanged) = history.standing(&sighting, now);
             news.before.push((key, by.map(|event| event.id.clone()), history.clone()));

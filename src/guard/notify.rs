@@ -34,15 +34,15 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// The message of this record.
-    pub(super) fn of(record: &Record, message: Message, now: Timestamp) -> Self {
-        let kept = outbox::key(record).map(|key| (key, Letter::of(record, message.clone(), now)));
+    /// The message of this record. `anew`: what needs a person is said once more, at this time.
+    pub(super) fn of(record: &Record, message: Message, anew: Option<Timestamp>) -> Self {
+        let kept = outbox::key(record).map(|key| (key, Letter::of(record, message.clone(), anew)));
         Self { message, kept, call: call(record) }
     }
 
     /// The message of a call that concerns all these.
-    pub(super) fn of_call(records: &[&Record], message: Message, now: Timestamp) -> Self {
-        let kept = outbox::key_of_call(records).map(|key| (key, Letter::of_call(records, message.clone(), now)));
+    pub(super) fn of_call(records: &[&Record], message: Message, anew: Option<Timestamp>) -> Self {
+        let kept = outbox::key_of_call(records).map(|key| (key, Letter::of_call(records, message.clone(), anew)));
         Self { message, kept, call: records.first().and_then(|record| call(record)) }
     }
 

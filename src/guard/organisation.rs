@@ -5,15 +5,17 @@
 //! look at groups (a guard does).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::event::work::{Task, Why, Work};
 use crate::event::{Change, Event, Target, Trigger};
+use crate::guard::once::once;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::Round;
 use crate::guard::{Guard, read_failed};
@@ -154,9 +156,8 @@ impl Organisation {
         let Event { location, .. } = &change.event;
         let is_elsewhere = |there: &Location| there.region == location.region && there != location;
         let there: Vec<Location> = self.known().await?.into_iter().filter(is_elsewhere).collect();
-        let now = self.clock.now();
-        if there.is_empty() || !self.may(&format!("list#{}", plain(&list.list)), now, GATHER_LIST).await {
-            return Ok(there.len());
+        if there.is_empty() {
+            return Ok(0);
         }
         let look = |there: Location| {
             let event = Event { location: there, ..change.event.clone() };
@@ -164,7 +165,9 @@ impl Organisation {
         };
         let tasks: Vec<Task> = there.into_iter().map(look).collect();
         let asked = tasks.len();
-        self.send(tasks, hops, |_, _| GATHER_LIST.unsigned_abs()).await.map(|()| asked)
+        let send = self.send(tasks, hops, |_, _| GATHER_LIST.unsigned_abs());
+        let sent = self.once(&format!("list#{}", plain(&list.list)), GATHER_LIST, send).await;
+        sent.unwrap_or(Ok(())).map(|()| asked)
     }
 
     /// What asks for a look at everything, everywhere.
@@ -172,24 +175,27 @@ impl Organisation {
     /// # Errors
     /// The register cannot be read, or not all could be asked for.
     pub(super) async fn everywhere(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
-        let now = self.clock.now();
         match trigger {
             Trigger::Sweep { groups } if !groups.is_empty() => self.at_groups(trigger, round).await,
-            Trigger::Lost if !self.may(LOST, now, GATHER_LOST).await => {
-                Ok(Response::ignored("a look at all locations is under way".to_owned()))
-            }
-            _ => {
-                let locations = self.known().await?;
-                let said = format!("a look at {} is under way", count(locations.len(), "other location"));
-                let tasks = locations.into_iter().map(|location| Task::Sweep { location }).collect();
-                let delay = |n: usize, of: usize| {
-                    let apart = SPREAD.checked_div(u32::try_from(of).unwrap_or(u32::MAX)).unwrap_or_default();
-                    (apart.min(APART) * u32::try_from(n).unwrap_or(u32::MAX)).min(SPREAD)
-                };
-                self.send(tasks, round.hops, delay).await?;
-                Ok(Response::ignored(said))
-            }
+            Trigger::Lost => match self.once(LOST, GATHER_LOST, self.sweep(round)).await {
+                Some(swept) => swept,
+                None => Ok(Response::ignored("a look at all locations is under way".to_owned())),
+            },
+            Trigger::Sweep { .. } | Trigger::Change(_) => self.sweep(round).await,
         }
+    }
+
+    /// A sweep of each, through the work queue.
+    async fn sweep(&self, round: Round) -> Result<Response, GuardError> {
+        let locations = self.known().await?;
+        let said = format!("a look at {} is under way", count(locations.len(), "other location"));
+        let tasks = locations.into_iter().map(|location| Task::Sweep { location }).collect();
+        let delay = |n: usize, of: usize| {
+            let apart = SPREAD.checked_div(u32::try_from(of).unwrap_or(u32::MAX)).unwrap_or_default();
+            (apart.min(APART) * u32::try_from(n).unwrap_or(u32::MAX)).min(SPREAD)
+        };
+        self.send(tasks, round.hops, delay).await?;
+        Ok(Response::ignored(said))
     }
 
     /// Groups that somebody names may be anywhere: one location after the other, as long as there is time.
@@ -245,9 +251,13 @@ impl Organisation {
         }
     }
 
-    /// Whether no other process has done it. A table that fails costs a look too many.
-    async fn may(&self, what: &str, now: Timestamp, time: SignedDuration) -> bool {
-        self.state.lease(what, now.saturating_add(time).unwrap_or(Timestamp::MAX)).await.unwrap_or(true)
+    async fn once<T>(
+        &self,
+        what: &str,
+        time: SignedDuration,
+        done: impl Future<Output = Result<T, GuardError>>,
+    ) -> Option<Result<T, GuardError>> {
+        once(Some(self.state.as_ref()), self.clock.as_ref(), what, time, done).await
     }
 
     /// `delay`: of the nth of so many.

@@ -11,6 +11,7 @@ use crate::event::work::{MAX_GROUPS, Part, Task, Work};
 use crate::guard::inventory::Inventory;
 use crate::guard::news::News;
 use crate::guard::notify::{Outgoing, notify};
+use crate::guard::once::once;
 use crate::guard::response::GuardError;
 use crate::guard::setup::Setup;
 use crate::guard::waiting;
@@ -59,9 +60,8 @@ pub(super) async fn begin_if_due(setup: &Setup, place: &LocationState) {
     if place.looks.values().any(is_fresh) {
         return;
     }
-    if matches!(state.lease(OWN_LOOK, after(setup, ASK_AFTER)).await, Ok(true)) {
-        begin(setup).await;
-    }
+    let sent = async { if begin(setup).await { Ok(()) } else { Err(()) } };
+    once(Some(state.as_ref()), setup.ports.clock.as_ref(), OWN_LOOK, ASK_AFTER, sent).await;
 }
 
 /// Puts the parts of a sweep into the queue. How many there are.
@@ -176,7 +176,7 @@ async fn tell(
     let each =
         each.flat_map(|(of, record)| record.findings.iter_mut().map(move |finding| (of.as_str(), None, finding)));
     let now = setup.ports.clock.now();
-    let mut news = News::of(state, &setup.location, None, each.collect(), now).await;
+    let mut news = News::of(state, &setup.location, (None, false), each.collect(), now).await;
     let digests = notice::digests(&records).into_iter().map(|message| Outgoing::digest(look, message));
     let digests: Vec<Outgoing> = digests.collect();
     let unsent = notify(&setup.ports, &digests).await;

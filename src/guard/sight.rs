@@ -189,7 +189,7 @@ async fn tell(
     let mut news = News::default();
     if let Some(state) = &ports.state {
         let each = findings.iter_mut().map(|finding| ("", event, finding)).collect();
-        news = News::of(state.as_ref(), location, event, each, now).await;
+        news = News::of(state.as_ref(), location, (event, false), each, now).await;
     }
     if let Some(event) = event.filter(|_| news.is_handled) {
         return Ok(Response::repeat(event));
@@ -197,7 +197,7 @@ async fn tell(
     let record = setup.record_of_account(findings, event);
     let for_people = notice::is_news(&record).then(|| notice::notice(&record, now));
     let message = notice::message(&record, for_people);
-    let mut problems = notify(ports, &[Outgoing::of(&record, message, now)]).await;
+    let mut problems = notify(ports, &[Outgoing::of(&record, message, Some(now))]).await;
     if problems.is_empty() {
         if let Some(event) = event {
             handled.insert(&event.id);

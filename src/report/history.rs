@@ -226,11 +226,12 @@ fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
     age > -CLOCKS_DIFFER && age < time
 }
 
-/// Whether people are notified although they were a moment ago. Of what needs a person now they are each time.
+/// Whether people are notified although they were a moment ago. Of what needs a person now they are each time, except where
+/// the guard only tries again.
 fn is_news(sighting: &Sighting, notified: Option<Action>) -> bool {
-    let Sighting { action, is_left, .. } = *sighting;
+    let Sighting { action, is_left, is_retry, .. } = *sighting;
     let is_another = notified.is_some_and(|notified| action != notified);
-    (action.outcome() >= Outcome::Refused && !is_left) || (is_another && !is_over(action))
+    (action.outcome() >= Outcome::Refused && !is_left && !is_retry) || (is_another && !is_over(action))
 }
 
 fn short_digest(text: &str) -> String {

@@ -43,16 +43,16 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// The message of a record. What needs a person is said at each try; all else once.
-    pub fn of(record: &Record, message: Message, now: Timestamp) -> Self {
+    /// The message of a record. `anew`: what needs a person is said once more, at this time; all else is said once.
+    pub fn of(record: &Record, message: Message, anew: Option<Timestamp>) -> Self {
         let part = record.part.iter().map(|part| format!("part {}", part.n));
-        let said = said(record, &[], now).into_iter().chain(part).collect();
+        let said = said(record, &[], anew).into_iter().chain(part).collect();
         Self { said, message: Some(message), channels: BTreeMap::new() }
     }
 
     /// The message of a call that concerns all these. Each says what it is about: two groups may lack the same.
-    pub fn of_call(records: &[&Record], message: Message, now: Timestamp) -> Self {
-        let said = records.iter().flat_map(|record| said(record, &[&about(record)], now)).collect();
+    pub fn of_call(records: &[&Record], message: Message, anew: Option<Timestamp>) -> Self {
+        let said = records.iter().flat_map(|record| said(record, &[&about(record)], anew)).collect();
         Self { said, message: Some(message), channels: BTreeMap::new() }
     }
 
@@ -62,13 +62,16 @@ impl Letter {
     }
 }
 
-fn said(record: &Record, about: &[&str], now: Timestamp) -> Vec<String> {
-    let said = record.findings.iter().map(|finding| {
+fn said(record: &Record, about: &[&str], anew: Option<Timestamp>) -> Vec<String> {
+    let said = record.findings.iter().flat_map(|finding| {
         let subject = serde_json::to_string(&finding.subject).unwrap_or_default();
+        let said = move |at: &str| {
+            let what = [about, &[&subject, finding.action.word(), at]].concat();
+            digest(&what).chars().take(16).collect()
+        };
         let needs_a_person = finding.action.outcome() >= Outcome::Refused;
-        let at = if needs_a_person { now.to_string() } else { String::new() };
-        let what = [about, &[&subject, finding.action.word(), &at]].concat();
-        digest(&what).chars().take(16).collect()
+        let anew = anew.filter(|_| needs_a_person).map(|at| said(&at.to_string()));
+        [said("")].into_iter().chain(anew)
     });
     said.collect()
 }

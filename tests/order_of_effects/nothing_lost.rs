@@ -202,7 +202,7 @@ async fn a_table_that_hangs_or_fails_delays_no_revoke_and_it_is_said() {
 }
 
 /// Another channel of the same world.
-struct Beside(Fake, Mutex<Vec<Message>>);
+pub(crate) struct Beside(pub(crate) Fake, pub(crate) Mutex<Vec<Message>>);
 
 #[async_trait]
 impl Channel for Beside {
@@ -217,10 +217,10 @@ impl Channel for Beside {
 }
 
 /// A process with two channels, the first of which may fail.
-fn with_two_channels(world: &Arc<World>, beside: &Arc<Beside>) -> Dispatcher {
+pub(crate) fn with_two_channels(world: &Arc<World>, beside: &Arc<Beside>) -> Dispatcher {
     let fake = Arc::new(Fake(Arc::clone(world)));
-    let setup = setup(world, vec![fake, Arc::clone(beside) as Arc<dyn Channel>]);
-    Dispatcher::new([(setup.location.clone(), Guard::new(setup))].into(), None)
+    let setup = setup(world, vec![fake.clone(), Arc::clone(beside) as Arc<dyn Channel>]);
+    Dispatcher::new([(setup.location.clone(), Guard::new(setup))].into(), None).with_queue(fake, work_queue::name())
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use eks_sg_guard::guard::dispatch::MAX_RECEIVES;
 use eks_sg_guard::model::ids::Queue;
 use eks_sg_guard::model::member::Member;
 
+use super::nothing_lost::{Beside, with_two_channels};
 use super::*;
 
 mod moments;
@@ -185,6 +186,29 @@ async fn one_whose_invocation_was_killed_is_told_at_its_first_failure_too() {
     assert_eq!(unfinished(&case).len(), 1);
 }
 
+/// Also where another channel is dead, so that nobody knows that all have heard.
+#[tokio::test]
+async fn what_can_never_be_closed_is_told_at_the_first_try_and_when_it_is_given_up() {
+    for is_one_dead in [false, true] {
+        let case = Case::queued(vec![], true);
+        *case.world.idle_groups.lock().unwrap() = 1;
+        case.invoke(&json!({"sweep": true})).await.unwrap();
+        case.pass(600).await;
+        case.changes(vec![kubelet("sgr-1")]);
+        let beside = Arc::new(Beside(Fake(Arc::clone(&case.world)), Mutex::default()));
+        let case = Case { guard: with_two_channels(&case.world, &beside), world: case.world };
+        case.world.denied.lock().unwrap().push("sgr-1".into());
+        *case.world.channel_is_down.lock().unwrap() = is_one_dead;
+        case.invoke(&authorize("e-1", &["sgr-1"])).await;
+        case.pass(1800).await;
+        let told = || beside.1.lock().unwrap().iter().filter(|message| message.notice.is_some()).count();
+        assert_eq!(told(), 1, "one is dead: {is_one_dead}");
+        case.pass(4 * 3600).await;
+        assert_eq!(told(), 2, "one is dead: {is_one_dead}");
+        assert_eq!((case.waiting(), case.world.queue.lock().unwrap().dead.len()), (0, 1));
+    }
+}
+
 /// Whatever it is, it is an error that says what was expected, and nothing is done.
 #[tokio::test]
 async fn what_is_no_message_of_ours_is_an_error_and_an_order_from_elsewhere_too() {
@@ -262,6 +286,9 @@ async fn with_a_queue_that_is_down_a_padded_request_is_looked_at_at_once() {
     case.world.queue.lock().unwrap().is_down = true;
     case.invoke(&padded("e-1")).await.unwrap();
     assert_eq!(case.world.calls("names").len(), 1);
+    case.world.queue.lock().unwrap().is_down = false;
+    case.invoke(&padded("e-2")).await.unwrap();
+    assert_eq!(case.waiting(), 1, "what came after that look began is looked at, too");
 }
 
 #[tokio::test]

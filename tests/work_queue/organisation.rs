@@ -317,3 +317,35 @@ async fn groups_that_somebody_names_are_looked_for_everywhere() {
     let accounts: Vec<&str> = answer.records.iter().map(|record| record.account.as_str()).collect();
     assert_eq!(accounts, ["111122223333", "444455556666"]);
 }
+
+#[tokio::test]
+async fn what_could_not_be_put_into_the_queue_or_died_before_is_not_under_way_at_the_next_try() {
+    let mut list = call("ModifyManagedPrefixList", "e-1");
+    list["detail"]["requestParameters"] = json!({"ModifyManagedPrefixListRequest": {"PrefixListId": "pl-1"}});
+    let list = at(&Location::new("777788889999", REGION), list);
+    let lost = json!({"requestContext": {"condition": "RetriesExhausted", "functionArn": "x"}});
+    let is_asked =
+        |case: &Case| case.world.queue.lock().unwrap().waiting.iter().any(|it| it.body.contains(&far().account));
+    for event in [list, lost] {
+        let (case, there) = taking_every_account(vec![], &[]);
+        there.registered.lock().unwrap().insert(far(), case.now());
+        case.world.queue.lock().unwrap().is_down = true;
+        assert!(case.guard.handle(&event, Timestamp::MAX).await.is_err(), "{event}");
+        case.world.queue.lock().unwrap().is_down = false;
+        case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert!(is_asked(&case), "{event}");
+
+        let (case, there) = taking_every_account(vec![], &[]);
+        there.registered.lock().unwrap().insert(far(), case.now());
+        for what in ["list#pl-1", "everything-everywhere"] {
+            let claimed =
+                case.world.claims.lock().unwrap().insert(what.into(), case.now() + SignedDuration::from_secs(20));
+            assert_eq!(claimed, None);
+        }
+        case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert!(!is_asked(&case), "somebody is at it: {event}");
+        case.world.milliseconds.fetch_add(60_000, Ordering::Relaxed);
+        case.guard.handle(&event, Timestamp::MAX).await.unwrap();
+        assert!(is_asked(&case), "it died: {event}");
+    }
+}

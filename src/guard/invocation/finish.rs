@@ -19,6 +19,7 @@ use crate::guard::notify::{Outgoing, notify, within_allowance};
 use crate::guard::plan::claims;
 use crate::guard::remediate::StepResult;
 use crate::guard::response::{GuardError, Response};
+use crate::guard::round::Attempt;
 use crate::guard::setup::Setup;
 use crate::guard::waiting;
 use crate::model::baseline::{Learnt, Lesson};
@@ -207,7 +208,12 @@ impl Invocation<'_> {
             let name = name(group);
             each.extend(findings.iter_mut().map(|finding| (name, event.as_ref(), finding)));
         }
-        News::of(state.as_ref(), location, self.context.event, each, ports.clock.now()).await
+        News::of(state.as_ref(), location, (self.context.event, self.is_retry()), each, ports.clock.now()).await
+    }
+
+    /// Whether people heard at the first try of what still needs a person. That it is given up has a notice of its own.
+    fn is_retry(&self) -> bool {
+        self.context.round.attempt != Attempt::First
     }
 
     /// What the event put the group on, with what is known of it.
@@ -249,6 +255,7 @@ impl Invocation<'_> {
     /// makes a digest per cluster of what it found.
     fn messages(&self, records: &[Record], waited: &[Record]) -> Vec<Outgoing> {
         let now = self.context.setup.ports.clock.now();
+        let anew = (!self.is_retry()).then_some(now);
         let is_sweep = self.context.event.is_none();
         let mut calls: BTreeMap<Option<&str>, Vec<&Record>> = BTreeMap::new();
         for record in records.iter().filter(|record| notice::is_news(record)) {
@@ -258,7 +265,7 @@ impl Invocation<'_> {
         let mut messages = Vec::new();
         for of_call in calls.values().filter(|of_call| of_call.len() > 1) {
             let message = notice::message_of_many(of_call, notice::notice_of_call(of_call, now));
-            messages.push(Outgoing::of_call(of_call, message, now));
+            messages.push(Outgoing::of_call(of_call, message, anew));
         }
         for record in records.iter().filter(|record| record.outcome > Outcome::Compliant) {
             // One group of a call: one message has both.
@@ -268,7 +275,7 @@ impl Invocation<'_> {
             let mut for_people = is_alone.then(|| notice::notice(record, now));
             for part in record.clone().split() {
                 let message = notice::message(&part, for_people.take());
-                messages.push(Outgoing::of(&part, message, now));
+                messages.push(Outgoing::of(&part, message, anew));
             }
         }
         if is_sweep && !self.is_part {

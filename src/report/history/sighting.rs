@@ -31,6 +31,8 @@ pub struct Sighting {
     pub is_left: bool,
     /// Whether it is only to be looked at.
     pub is_report: bool,
+    /// Whether the guard only tries again what it failed on.
+    pub is_retry: bool,
     /// Whether people hear of it once, as long as it stands.
     pub is_said_once: bool,
     /// The id of the rule that stands open, or what of the guard's sight is wrong. `None`: nothing, or it is about neither.
@@ -109,6 +111,7 @@ impl Sighting {
             opened: named.map(opened),
             is_left,
             is_report: finding.verdict == Verdict::Report,
+            is_retry: false,
             is_said_once: matches!(sight, Some(Check::TrailsUnread | Check::RuleUnread)),
             rule: finding
                 .rule()

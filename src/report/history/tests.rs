@@ -51,6 +51,7 @@ fn seen(action: Action) -> Sighting {
         opened: None,
         is_left: false,
         is_report: false,
+        is_retry: false,
         rule: None,
         principal: None,
         said: Said::default(),
@@ -76,6 +77,10 @@ fn letting_in(blocks: &[&str]) -> Sighting {
     let blocks: Vec<IpNet> = blocks.iter().map(|block| block.parse().unwrap()).collect();
     let said = Said { lets_in: Some(LetsIn::of(&blocks)), ..Said::default() };
     Sighting { said, ..seen(Action::Reported) }
+}
+
+fn tried(action: Action) -> Sighting {
+    Sighting { is_retry: true, ..seen(action) }
 }
 
 fn left(action: Action) -> Sighting {
@@ -183,6 +188,11 @@ fn what_is_told() {
             "what needs a person is sent each time",
             &[(0, seen(Failed)), (1, seen(Failed)), (2, seen(Refused)), (3, seen(Refused))],
             &["send", "send", "send", "send"],
+        ),
+        (
+            "but not at each of the guard's own tries",
+            &[(0, seen(Failed)), (1, tried(Failed)), (59, tried(Failed)), (60, tried(Failed)), (61, tried(Refused))],
+            &["send", "quiet", "quiet", "send", "send"],
         ),
         (
             "another end of it is news",
