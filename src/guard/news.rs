@@ -62,7 +62,8 @@ impl News {
         }
         for (key, by, finding) in due {
             let history = news.histories.entry(key.clone()).or_default();
-            let sighting = Sighting { is_retry, ..Sighting::of(finding, by, now) };
+            let sighting = Sighting::of(finding, by, now);
+            let sighting = if is_retry { sighting.tried_again() } else { sighting };
             let notification = history.notification(&sighting, now);
             (finding.for_people.since, finding.for_people.is_unchanged) = history.standing(&sighting, now);
             news.before.push((key, by.map(|event| event.id.clone()), history.clone()));

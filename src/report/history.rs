@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::sighting::is_over;
-use crate::report::outcome::{Action, Contested, Opener, Outcome};
+use crate::report::outcome::{Action, Contested, Opener};
 
 /// The same finding is sent once in this time. Long enough for a controller that tries again every few minutes, short enough
 /// that what is still open an hour later is sent again in the same shift.
@@ -88,13 +88,8 @@ impl History {
         if is_new && !is_said && openings.len() >= CONTESTED_FROM {
             return Notification::Contested(contested(&openings, now));
         }
-        let period = match sighting {
-            Sighting { is_said_once: true, .. } => SignedDuration::MAX,
-            Sighting { is_left: true, .. } => DAY,
-            _ => QUIET_PERIOD,
-        };
         match self.notified {
-            Some((last, _)) if is_within(period, last, now) && !is_news => Notification::Quiet { last },
+            Some((last, _)) if is_within(sighting.quiet_for, last, now) && !is_news => Notification::Quiet { last },
             _ => Notification::Send,
         }
     }
@@ -226,12 +221,11 @@ fn is_within(time: SignedDuration, at: Timestamp, now: Timestamp) -> bool {
     age > -CLOCKS_DIFFER && age < time
 }
 
-/// Whether people are notified although they were a moment ago. Of what needs a person now they are each time, except where
-/// the guard only tries again.
+/// Whether people are notified although they were a moment ago.
 fn is_news(sighting: &Sighting, notified: Option<Action>) -> bool {
-    let Sighting { action, is_left, is_retry, .. } = *sighting;
+    let Sighting { action, quiet_for, .. } = *sighting;
     let is_another = notified.is_some_and(|notified| action != notified);
-    (action.outcome() >= Outcome::Refused && !is_left && !is_retry) || (is_another && !is_over(action))
+    quiet_for.is_zero() || (is_another && !is_over(action))
 }
 
 fn short_digest(text: &str) -> String {

@@ -5,16 +5,17 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::key::digest;
+use super::{DAY, QUIET_PERIOD};
 use crate::event::Event;
 use crate::model::region::Addresses;
 use crate::model::text::plain;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::{Check, Finding, ForPeople};
-use crate::report::outcome::{Action, Told};
+use crate::report::outcome::{Action, Outcome, Told};
 
 /// Blocks of a prefix list that are remembered.
 const MAX_BLOCKS: usize = 400;
@@ -27,14 +28,10 @@ pub struct Sighting {
     /// When it was opened and by whom. `None`: it stood there before, or it was gone when we came; then nobody opened it
     /// again, and it only counts as seen.
     pub opened: Option<(Timestamp, Option<String>)>,
-    /// Whether it was there before and nothing is done about it: a person has to, and hears of it once a [`DAY`].
-    pub is_left: bool,
+    /// The same is no news for so long. Zero: it is news each time.
+    pub quiet_for: SignedDuration,
     /// Whether it is only to be looked at.
     pub is_report: bool,
-    /// Whether the guard only tries again what it failed on.
-    pub is_retry: bool,
-    /// Whether people hear of it once, as long as it stands.
-    pub is_said_once: bool,
     /// The id of the rule that stands open, or what of the guard's sight is wrong. `None`: nothing, or it is about neither.
     pub rule: Option<String>,
     /// Who opened it: a role or a user, whatever the session.
@@ -104,15 +101,23 @@ impl Sighting {
         let is_opened = finding.rule().is_some() || sight.is_some();
         let named = event.filter(|_| is_open && finding.named_by_event && is_opened);
         let opened = |event: &Event| (event.time.unwrap_or(now).min(now), event.actor.arn.as_deref().map(plain));
-        let is_left = finding.known && finding.action == Action::Refused;
+        let quiet_for = if matches!(sight, Some(Check::TrailsUnread | Check::RuleUnread)) {
+            // As long as it stands.
+            SignedDuration::MAX
+        } else if finding.known && finding.action == Action::Refused {
+            // It was there before and nothing is done about it: a person has to.
+            DAY
+        } else if finding.action.outcome() >= Outcome::Refused {
+            SignedDuration::ZERO
+        } else {
+            QUIET_PERIOD
+        };
         let is_standing = is_open && !finding.action.is_closed_by_us() && finding.action != Action::WasOpen;
         Self {
             action: finding.action,
             opened: named.map(opened),
-            is_left,
+            quiet_for,
             is_report: finding.verdict == Verdict::Report,
-            is_retry: false,
-            is_said_once: matches!(sight, Some(Check::TrailsUnread | Check::RuleUnread)),
             rule: finding
                 .rule()
                 .map(|rule| rule.id.clone())
@@ -121,6 +126,12 @@ impl Sighting {
             principal: named.and_then(|event| event.actor.principal()).map(|name| plain(&name)),
             said: Said::of(finding),
         }
+    }
+
+    /// The same at a try after the first one of the guard's own, of which people heard.
+    #[must_use]
+    pub fn tried_again(self) -> Self {
+        Self { quiet_for: self.quiet_for.max(QUIET_PERIOD), ..self }
     }
 }
 

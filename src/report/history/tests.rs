@@ -9,7 +9,7 @@ use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::Finding;
-use crate::report::outcome::Told;
+use crate::report::outcome::{Outcome, Told};
 
 pub(super) fn location() -> Location {
     Location::new("111122223333", "us-east-1")
@@ -46,12 +46,10 @@ fn opened(minutes: i64) -> Sighting {
 
 fn seen(action: Action) -> Sighting {
     Sighting {
-        is_said_once: false,
         action,
         opened: None,
-        is_left: false,
+        quiet_for: if action.outcome() >= Outcome::Refused { SignedDuration::ZERO } else { QUIET_PERIOD },
         is_report: false,
-        is_retry: false,
         rule: None,
         principal: None,
         said: Said::default(),
@@ -80,11 +78,11 @@ fn letting_in(blocks: &[&str]) -> Sighting {
 }
 
 fn tried(action: Action) -> Sighting {
-    Sighting { is_retry: true, ..seen(action) }
+    seen(action).tried_again()
 }
 
 fn left(action: Action) -> Sighting {
-    Sighting { is_left: true, ..seen(action) }
+    Sighting { quiet_for: DAY, ..seen(action) }
 }
 
 /// What people are notified of, sighting by sighting.
@@ -442,7 +440,7 @@ proptest! {
 #[test]
 fn what_is_said_once_is_quiet_as_long_as_it_stands_and_news_when_it_is_worse() {
     let unread = |severity| Sighting {
-        is_said_once: true,
+        quiet_for: SignedDuration::MAX,
         rule: Some("trails-unread".to_owned()),
         ..Sighting { said: Said { severity: Some(severity), ..Said::default() }, ..seen(Action::Reported) }
     };
