@@ -22,7 +22,7 @@ use eks_sg_guard::policy::model::Severity;
 use eks_sg_guard::ports::{Clock, StateStore};
 use eks_sg_guard::report::finding::{Finding, Subject};
 use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
-use eks_sg_guard::report::journal::{Entry, Note};
+use eks_sg_guard::report::journal::{Entry, Journal, Note};
 use eks_sg_guard::report::notice::Message;
 use eks_sg_guard::report::outbox::{Letter, Sent};
 use eks_sg_guard::report::outcome::Action;
@@ -521,7 +521,7 @@ fn begun(event: &str) -> Note {
         Finding { subject: Subject::Rule(rule), portions: vec![], ..Finding::exposed("prod", Severity::High, true) };
     let at = Timestamp::from_second(NOW).unwrap();
     let entry = Entry { finding, after: None, event: Some(event.to_owned()), at, done_at: None, told: false };
-    Note { entries: [("sgr-1".to_owned(), entry)].into(), ..Note::default() }
+    Note { entries: vec![entry], ..Note::default() }
 }
 
 #[tokio::test]
@@ -535,7 +535,9 @@ async fn a_journal_is_read_with_what_is_known_and_of_two_who_write_at_once_the_f
 
     let item = state_item(JOURNAL, 1, &serde_json::to_value(&journal).unwrap());
     let Bench { table, wire, .. } = bench(vec![items(&[]), items(std::slice::from_ref(&item))], vec![conflict()]);
-    let second = table.note("sg-1", &begun("e-2")).await.unwrap();
+    let mut again = begun("e-1");
+    again.entries[0].at += SignedDuration::from_secs(1);
+    let second = table.note("sg-1", &again).await.unwrap();
     assert_eq!((second, wire.written().len()), (journal.clone(), 1), "who comes second adds nothing");
 
     let bad = state_item("journal#111122223333#us-east-1#sg-2", 1, &json!({"entries": {"sgr-1": {"told": true}}}));
@@ -550,14 +552,17 @@ async fn a_change_goes_by_what_this_process_has_just_seen_and_by_what_a_refusal_
     let journal = first.table.note("sg-1", &begun("e-1")).await.unwrap();
     let of_another = state_item(JOURNAL, 7, &serde_json::to_value(&journal).unwrap());
 
-    let told = |rule: &str| Note { told: [rule.to_owned()].into(), ..Note::default() };
+    let both = [begun("e-1"), begun("e-2")].into_iter().flat_map(|note| note.entries);
+    let told = Note { told: both.filter_map(|entry| entry.key()).collect(), ..Note::default() };
+    let events = |journal: &Journal| -> Vec<(String, bool)> {
+        journal.entries.values().map(|entry| (entry.event.clone().unwrap(), entry.told)).collect()
+    };
     let Bench { table, wire, clock } = bench(vec![items(&[])], vec![put(), conflict_with(&of_another), put()]);
     table.known(&["sg-1".to_owned()]).await.unwrap();
     let ours = table.note("sg-1", &begun("e-2")).await.unwrap();
-    assert_eq!(ours.entries["sgr-1"].event.as_deref(), Some("e-2"));
-    let theirs = table.note("sg-1", &told("sgr-1")).await.unwrap();
-    assert_eq!(theirs.entries["sgr-1"].event.as_deref(), Some("e-1"), "what others wrote meanwhile stays");
-    assert!(theirs.entries["sgr-1"].told);
+    assert_eq!(events(&ours), [("e-2".to_owned(), false)]);
+    let theirs = table.note("sg-1", &told).await.unwrap();
+    assert_eq!(events(&theirs), [("e-1".to_owned(), true)], "what others wrote meanwhile stays");
     assert_eq!((wire.read().len(), clock.0.lock().unwrap().len()), (1, 0), "it is read once, with all that is known");
     let was = |put: &Value| put["ExpressionAttributeValues"][":read"]["N"].as_str().map(str::to_owned);
     let was: Vec<Option<String>> = wire.written().iter().map(was).collect();
@@ -577,7 +582,8 @@ async fn what_is_not_written_is_read_and_what_was_seen_a_minute_ago_too() {
     let Bench { table, wire, clock } = bench(vec![read(), read()], vec![put()]);
     table.known(&["sg-1".to_owned()]).await.unwrap();
     clock.passes(Duration::from_secs(61));
-    table.note("sg-1", &Note { told: ["sgr-1".to_owned()].into(), ..Note::default() }).await.unwrap();
+    let told = begun("e-1").entries.iter().filter_map(Entry::key).collect();
+    table.note("sg-1", &Note { told, ..Note::default() }).await.unwrap();
     assert_eq!((wire.read().len(), wire.written().len()), (2, 1));
 }
 
@@ -626,13 +632,28 @@ async fn who_ends_the_last_part_of_a_look_has_what_all_of_them_found() {
     let found = |group: &str| EndedPart::new([group.to_owned()].into(), true, Vec::new());
     let stored = |part: usize, state: String| json!({"pk": {"S": pk(part)}, "state": {"S": state}});
     let first = || stored(1, serde_json::to_string(&found("sg-1")).unwrap());
-    let bench = bench(vec![items(&[first()]), items(&[first(), stored(2, "?".to_owned())])], vec![put(), put()]);
+    let mut open = EndedPart::default();
+    open.is_open = true;
+    let tried = stored(2, serde_json::to_string(&open).unwrap());
+    let reads = [&[][..], &[first()], &[first(), tried], &[first(), stored(2, "?".to_owned())]];
+    let bench = bench(reads.map(items).into(), vec![put(), put(), put()]);
     assert_eq!(bench.table.ended("L#vpc-1", 1, 2, &found("sg-1")).await.unwrap(), None);
+    assert_eq!(bench.table.ended("L#vpc-1", 2, 2, &open).await.unwrap(), None, "only a try of it");
     let mut all = bench.table.ended("L#vpc-1", 2, 2, &found("sg-2")).await.unwrap().unwrap();
     all.sort_by_key(|part| part.groups.len());
     assert_eq!(all, [EndedPart::default(), found("sg-1")], "what is not understood has ended, and is not complete");
     assert_eq!(bench.wire.written()[0]["Item"]["pk"]["S"], pk(1));
     assert_eq!(bench.wire.read()[1], [pk(1), pk(2)]);
+}
+
+#[tokio::test]
+async fn who_has_it_says_until_when_or_gives_it_back() {
+    let bench = bench(vec![], vec![put()]);
+    bench.table.renew("everything", Timestamp::from_second(NOW).unwrap()).await.unwrap();
+    let written = &bench.wire.written()[0];
+    assert_eq!(written["Item"]["pk"]["S"], format!("lease#{ACCOUNT}#{REGION}#everything"));
+    assert_eq!(written["Item"]["expires"]["N"], NOW.to_string());
+    assert_eq!(written["ConditionExpression"], Value::Null, "it is ours");
 }
 
 /// Keys and values as the first edition wrote them, worked out apart from this code: digests of the length of each part, in
@@ -711,7 +732,8 @@ mod upgrade {
         table.note("sg-1", &begun("e-1")).await.unwrap();
         let written = wire.written();
         let mut journal: Value = serde_json::from_str(written[0]["Item"]["state"]["S"].as_str().unwrap()).unwrap();
-        journal["entries"]["sgr-1"] = with(journal["entries"]["sgr-1"].take());
+        let entries = journal["entries"].as_object_mut().unwrap();
+        entries.values_mut().for_each(|entry| *entry = with(entry.take()));
         let mut rule = with(known_rule("sgr-1"));
         rule["context"] = with(rule["context"].take());
         let place = json!({"began": "2026-10-01T00:00:00Z", "looks": {"vpc-1": "2026-10-02T00:00:00Z"}});
@@ -726,7 +748,7 @@ mod upgrade {
         let (known, journals) = table.known(&["sg-1".to_owned()]).await.unwrap();
         assert_eq!(known.place.looks.len(), 1);
         assert!(known.groups["sg-1"].rules.contains_key("sgr-1"));
-        assert!(journals["sg-1"].entries.contains_key("sgr-1"));
+        assert!(journals["sg-1"].holds("sgr-1", Some("e-1"), |_| false));
 
         let mut item = told(10);
         let past: Value = serde_json::from_str(item["past"]["S"].as_str().unwrap()).unwrap();

@@ -10,6 +10,7 @@ use crate::model::rule::Rule;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::Verdict;
+use crate::report::journal::Journal;
 use crate::report::outcome::Action;
 use jiff::Timestamp;
 
@@ -20,6 +21,12 @@ const DETAIL: &str = "this is what it was according to the event; when the guard
 pub(super) fn is_as_claimed(named: &NamedRule, rule: &Rule) -> bool {
     let fits = NamedRule { id: None, claim: named.claim.clone() };
     names(named, rule) && (named.claim.is_none() || names(&fits, rule))
+}
+
+/// Whether that a named rule is not there, or not as the event says, is our doing, says the journal.
+pub(super) fn is_ours(journal: &Journal, event: Option<&Event>, named: &NamedRule) -> bool {
+    let event = event.map(|event| event.id.as_str());
+    named.id.as_ref().is_some_and(|id| journal.holds(id, event, |was| is_as_claimed(named, was)))
 }
 
 /// What the policy says of what the event claims of this group, whose author is who made the call. Without a role it is

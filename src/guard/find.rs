@@ -221,7 +221,8 @@ impl Guard {
         let group = Group { id: id.clone(), roles, clusters, ..Group::default() };
         // What the journal holds as our doing was told, or is told now.
         let journal = invocation.join(&group, asked).await;
-        let is_ours = |named: &&NamedRule| named.id.as_ref().is_some_and(|id| journal.holds(id));
+        let event = invocation.event();
+        let is_ours = |named: &&NamedRule| claimed::is_ours(&journal, event, named);
         let named: Vec<NamedRule> = named.rules().iter().filter(|named| !is_ours(named)).cloned().collect();
         let claims = claimed::judged(&self.setup, &group, &named, invocation.event(), now);
         if !claimed::objects(&claims) {

@@ -30,7 +30,7 @@ use crate::model::rule::Rule;
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::Verdict;
 use crate::report::finding::Finding;
-use crate::report::journal::{Entry, Journal};
+use crate::report::journal::{self, Entry, Journal};
 use crate::report::outcome::Action;
 
 /// Waits before EC2 is asked again for what an event speaks of, the policy would object to, and is not there: for longer it
@@ -67,7 +67,7 @@ pub(super) struct MendedGroup {
     /// Why that could not be written.
     pub(super) unwritten: Vec<String>,
     /// What other tries did and nobody told, by rule id.
-    pub(super) left_over: BTreeMap<String, Entry>,
+    pub(super) left_over: Vec<Entry>,
     /// What of its rules is to be remembered.
     pub(super) learnt: Learnt,
     /// What is to be said of the group as a whole.
@@ -99,7 +99,7 @@ impl MendedGroup {
             results: Vec::new(),
             journal: Journal::default(),
             unwritten: Vec::new(),
-            left_over: BTreeMap::new(),
+            left_over: Vec::new(),
             learnt: Learnt::default(),
             about: Vec::new(),
             unheard: BTreeSet::new(),
@@ -385,18 +385,22 @@ impl<'a> Mending<'a> {
         };
         // What the journal holds as our doing, an earlier try has seen.
         let journal = self.journal.journal();
-        let is_ours = |named: &NamedRule| named.id.as_ref().is_some_and(|id| journal.holds(id));
+        let is_ours = |named: &NamedRule| claimed::is_ours(&journal, self.context.event, named);
         rules.iter().filter(|named| !is_there(named) && !is_done(named) && !is_ours(named)).cloned().collect()
     }
 
     /// What was gone and is our doing, says the journal, is no finding of its own. What of that nobody told.
-    fn join(&mut self) -> BTreeMap<String, Entry> {
+    fn join(&mut self) -> Vec<Entry> {
         let journal = self.journal.journal();
-        self.results.retain(|id, result| result.action != Action::AlreadyGone || !journal.holds(id));
         let InvocationContext { setup, event, .. } = self.context;
         let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
+        let is_ours =
+            |rule: &Rule| journal.holds(&rule.id, event, |was| was.packets == rule.packets && was.peer == rule.peer);
+        self.results.retain(|_, result| result.action != Action::AlreadyGone || !is_ours(&result.finding.rule));
         let mut left_over = journal.left_over(event, live, setup.ports.clock.now());
-        left_over.retain(|id, _| self.results.get(id).is_none_or(|result| !result.action.is_closed_by_us()));
+        let done = self.results.values().filter(|result| result.action.is_closed_by_us());
+        let done: BTreeSet<String> = done.map(|result| journal::key(&result.finding.rule, event)).collect();
+        left_over.retain(|entry| entry.key().is_none_or(|key| !done.contains(&key)));
         left_over
     }
 

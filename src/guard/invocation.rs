@@ -56,7 +56,7 @@ pub(super) struct Invocation<'a> {
     heard: BTreeSet<String>,
     /// What other tries did and nobody told.
     left_over: Vec<Tried>,
-    /// The rules that were changed, by group: in the journals they are to be marked as told.
+    /// What was done, by group: the entries of the journals that are to be marked as told.
     changed: BTreeMap<String, BTreeSet<String>>,
     /// What is to be remembered of rules.
     lesson: Lesson,

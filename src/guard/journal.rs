@@ -44,10 +44,10 @@ pub(super) struct GroupJournal<'a> {
 struct Known {
     /// As it was read or written last, with what we wrote.
     journal: Journal,
-    /// What this invocation was about to do, and has not said the end of.
+    /// What this invocation was about to do, and has not said the end of, by rule id.
     begun: BTreeMap<String, Entry>,
     /// What came of nothing: an answer that is older may still hold it.
-    struck: BTreeMap<String, Entry>,
+    struck: Vec<Entry>,
     problems: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> GroupJournal<'a> {
     pub(super) fn read(&self, journal: Journal) {
         let event = self.event.map(|event| (event.id.clone(), Caller::from(event)));
         self.known(|known| {
-            let (entries, struck) = (known.journal.entries.clone(), known.struck.clone());
+            let (entries, struck) = (known.journal.entries.values().cloned().collect(), known.struck.clone());
             let note = Note { event, entries, struck, ..Note::default() };
             known.journal = journal.with(&note, self.clock.now());
         });
@@ -96,8 +96,8 @@ impl<'a> GroupJournal<'a> {
             Some((id, Entry { finding, after, event, at, done_at: None, told: false }))
         };
         let entries: BTreeMap<String, Entry> = changes.into_iter().filter_map(entry).collect();
-        let note = self.note_of(group, entries);
-        self.known(|known| known.begun.extend(note.entries.clone()));
+        let note = self.note_of(group, entries.values().cloned().collect());
+        self.known(|known| known.begun.extend(entries));
         self.wrote_here(&note);
         let write = pin!(state.note(&group.id, &note));
         match select(write, self.clock.sleep(PATIENCE)).await {
@@ -122,20 +122,16 @@ impl<'a> GroupJournal<'a> {
     pub(super) async fn settle(&self, group: &Group, became: &[(&str, Action)], is_refused: impl Fn(&str) -> bool) {
         let Some(state) = &self.state else { return };
         let begun = self.known(|known| std::mem::take(&mut known.begun));
-        let mut note = self.note_of(group, BTreeMap::new());
+        let mut note = self.note_of(group, Vec::new());
         for (id, mut entry) in begun {
             match became.iter().find(|(rule, _)| *rule == id).map(|(_, action)| action) {
                 Some(action) if action.is_closed_by_us() => {
                     entry.done_at = Some(self.clock.now());
-                    note.entries.insert(id, entry);
+                    note.entries.push(entry);
                 }
-                Some(Action::Failed) if !is_refused(&id) => {
-                    note.entries.insert(id, entry);
-                }
+                Some(Action::Failed) if !is_refused(&id) => note.entries.push(entry),
                 // Nothing came of it, or it is judged again, and then it begins anew.
-                Some(_) | None => {
-                    note.struck.insert(id, entry);
-                }
+                Some(_) | None => note.struck.push(entry),
             }
         }
         self.known(|known| known.struck.extend(note.struck.clone()));
@@ -151,7 +147,7 @@ impl<'a> GroupJournal<'a> {
         }
     }
 
-    fn note_of(&self, group: &Group, entries: BTreeMap<String, Entry>) -> Note {
+    fn note_of(&self, group: &Group, entries: Vec<Entry>) -> Note {
         let event = self.event.map(|event| (event.id.clone(), Caller::from(event)));
         Note { clusters: group.clusters.clone(), event, entries, ..Note::default() }
     }
@@ -190,7 +186,8 @@ pub(super) async fn concerned(ports: &Ports, event: &Event, groups: Vec<String>)
     }
 }
 
-/// Marks in the journals that every channel took the message of these rules. Gives what could not be marked.
+/// Marks in the journals that every channel took the message of these entries, by their keys. Gives what could not be
+/// marked.
 pub(super) async fn said(ports: &Ports, changed: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let Some(state) = &ports.state else { return Vec::new() };
     let mark = |(group, told): (String, BTreeSet<String>)| async move {

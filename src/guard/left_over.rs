@@ -19,17 +19,17 @@ pub(super) struct Tried {
     pub(super) id: Option<String>,
     /// Who made that call.
     pub(super) caller: Option<Caller>,
-    /// By rule id.
-    pub(super) entries: BTreeMap<String, Entry>,
+    /// What it did.
+    pub(super) entries: Vec<Entry>,
 }
 
 /// These entries of a journal, try by try.
-pub(super) fn tries(group: &Group, journal: &Journal, entries: BTreeMap<String, Entry>) -> Vec<Tried> {
-    let mut tries: BTreeMap<Option<String>, BTreeMap<String, Entry>> = BTreeMap::new();
-    for (id, entry) in entries {
-        tries.entry(entry.event.clone()).or_default().insert(id, entry);
+pub(super) fn tries(group: &Group, journal: &Journal, entries: Vec<Entry>) -> Vec<Tried> {
+    let mut tries: BTreeMap<Option<String>, Vec<Entry>> = BTreeMap::new();
+    for entry in entries {
+        tries.entry(entry.event.clone()).or_default().push(entry);
     }
-    let tried = |(id, entries): (Option<String>, BTreeMap<String, Entry>)| {
+    let tried = |(id, entries): (Option<String>, Vec<Entry>)| {
         let mut group = group.clone();
         if group.clusters.is_empty() {
             // Of a group that is gone only the journal knows whose it was.
@@ -42,12 +42,7 @@ pub(super) fn tries(group: &Group, journal: &Journal, entries: BTreeMap<String, 
 }
 
 /// The entries as findings, worst first.
-pub(super) fn findings(
-    entries: BTreeMap<String, Entry>,
-    group: &Group,
-    policy: &Policy,
-    now: Timestamp,
-) -> Vec<Finding> {
+pub(super) fn findings(entries: Vec<Entry>, group: &Group, policy: &Policy, now: Timestamp) -> Vec<Finding> {
     let finding = |entry: Entry| {
         let mut finding = entry.finding;
         for portion in &mut finding.portions {
@@ -61,7 +56,7 @@ pub(super) fn findings(
         }
         finding
     };
-    let mut findings: Vec<Finding> = entries.into_values().map(finding).collect();
+    let mut findings: Vec<Finding> = entries.into_iter().map(finding).collect();
     worst_first(&mut findings);
     findings
 }

@@ -13,6 +13,7 @@ use crate::event::{Actor, Call, Event};
 use crate::model::ids::Location;
 use crate::model::rule::Rule;
 use crate::report::finding::{Finding, Subject};
+use crate::report::history::digest;
 
 /// An entry is kept for this long: longer than an event is tried again, and than CloudTrail is late.
 pub const LIFE: SignedDuration = SignedDuration::from_hours(72);
@@ -75,8 +76,16 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether the rules of the group, as they are now, show it as done.
+    /// What it is kept under. An event does one thing to a rule as it was; what it comes to afterwards is another.
+    pub fn key(&self) -> Option<String> {
+        self.finding.rule().map(|rule| key(rule, self.event.as_deref()))
+    }
+
+    /// Whether it was read back, or the rules of the group, as they are now, show it as done.
     pub fn is_done_in(&self, live: &[Rule]) -> bool {
+        if self.done_at.is_some() {
+            return true;
+        }
         let Some(rule) = self.finding.rule() else { return false };
         let now = live.iter().find(|live| live.id == rule.id);
         match (now, &self.after) {
@@ -95,6 +104,20 @@ impl Entry {
     fn is_of(&self, other: &Self) -> bool {
         self.event == other.event && self.at == other.at
     }
+
+    /// Whether it can't have been: another call has revoked that rule later.
+    fn is_disproved_by(&self, other: &Self) -> bool {
+        let is_same = || self.finding.rule().map(|rule| &rule.id) == other.finding.rule().map(|rule| &rule.id);
+        self.done_at.is_none() && other.done_at.is_some() && other.after.is_none() && self.at < other.at && is_same()
+    }
+}
+
+/// What an effect on a rule as it was, on behalf of this event, is kept under.
+pub fn key(rule: &Rule, event: Option<&str>) -> String {
+    let content = Rule { description: None, tags: BTreeMap::new(), ..rule.clone() };
+    let content = serde_json::to_string(&content).unwrap_or_default();
+    let what: String = digest(&[&content, event.unwrap_or_default()]).chars().take(16).collect();
+    format!("{} {what}", rule.id)
 }
 
 /// The journal of one group.
@@ -105,7 +128,7 @@ pub struct Journal {
     pub clusters: BTreeSet<String>,
     /// The events that entries name, by id.
     pub events: BTreeMap<String, Caller>,
-    /// By rule id.
+    /// By [`Entry::key`].
     pub entries: BTreeMap<String, Entry>,
 }
 
@@ -117,44 +140,45 @@ pub struct Note {
     /// On whose behalf, with its id.
     pub event: Option<(String, Caller)>,
     /// What is about to be done, or was.
-    pub entries: BTreeMap<String, Entry>,
+    pub entries: Vec<Entry>,
     /// Entries that nothing came of: somebody else was faster, or EC2 refused.
-    pub struck: BTreeMap<String, Entry>,
-    /// The rules of which every channel took the message.
+    pub struck: Vec<Entry>,
+    /// Of what every channel took the message, by [`key`].
     pub told: BTreeSet<String>,
 }
 
 impl Journal {
-    /// With what is written. Of two tries the first one counts, until it is told, struck, or about another content.
+    /// With what is written. Of two tries the first one counts, until it is told or struck.
     #[must_use]
     pub fn with(mut self, note: &Note, now: Timestamp) -> Self {
         self = self.alive(now);
         self.clusters.extend(note.clusters.iter().cloned());
         self.events.extend(note.event.clone());
-        for (id, new) in &note.entries {
-            let first = self.entries.get_mut(id).filter(|old| old.finding.rule() == new.finding.rule());
-            match first.filter(|old| !old.told || old.is_of(new)) {
+        for new in &note.entries {
+            let Some(key) = new.key() else { continue };
+            match self.entries.get_mut(&key).filter(|old| !old.told || old.is_of(new)) {
                 Some(first) => first.done_at = first.done_at.or(new.done_at),
                 None => {
-                    self.entries.insert(id.clone(), new.clone());
+                    self.entries.insert(key, new.clone());
                 }
             }
         }
         // Where another try of the same event has done it, nothing came of this one alone.
-        let is_struck = |id: &String, entry: &Entry| note.struck.get(id).is_some_and(|struck| entry.is_of(struck));
-        self.entries.retain(|id, entry| entry.done_at.is_some() || !is_struck(id, entry));
-        for id in &note.told {
-            if let Some(entry) = self.entries.get_mut(id) {
-                entry.told = true;
-            }
+        let is_struck =
+            |entry: &Entry| note.struck.iter().any(|struck| entry.is_of(struck) && entry.key() == struck.key());
+        let is_disproved = |entry: &Entry| note.entries.iter().any(|other| entry.is_disproved_by(other));
+        self.entries.retain(|_, entry| entry.done_at.is_some() || !(is_struck(entry) || is_disproved(entry)));
+        for (key, entry) in &mut self.entries {
+            entry.told |= note.told.contains(key);
         }
         self.fitted()
     }
 
-    /// Without what is too old to count.
+    /// Without what is too old to count. What an earlier edition kept by rule id alone is kept as all else.
     #[must_use]
     pub fn alive(mut self, now: Timestamp) -> Self {
-        self.entries.retain(|_, entry| now.duration_since(entry.at) < LIFE);
+        let alive = self.entries.into_values().filter(|entry| now.duration_since(entry.at) < LIFE);
+        self.entries = alive.filter_map(|entry| Some((entry.key()?, entry))).collect();
         self.without_idle_events()
     }
 
@@ -189,9 +213,13 @@ impl Journal {
         serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
     }
 
-    /// Whether it holds this rule as our doing, told or not.
-    pub fn holds(&self, rule: &str) -> bool {
-        self.entries.contains_key(rule)
+    /// Whether what became of this rule is our doing, told or not: on behalf of the event, or of what `is_it`.
+    pub fn holds(&self, rule: &str, event: Option<&str>, is_it: impl Fn(&Rule) -> bool) -> bool {
+        let is_on_behalf = |entry: &Entry| event.is_some() && entry.event.as_deref() == event;
+        self.entries.values().any(|entry| {
+            let was = entry.finding.rule().filter(|was| was.id == rule);
+            was.is_some_and(|was| is_on_behalf(entry) || is_it(was))
+        })
     }
 
     /// Whether it holds something that this event led to, and that everybody knows of it.
@@ -199,16 +227,16 @@ impl Journal {
         self.entries.values().any(|entry| entry.told && entry.event.as_deref() == Some(event))
     }
 
-    /// What was done and not told, by rule id. `live`: the rules of the group as they are now.
-    pub fn untold(&self, live: &[Rule]) -> BTreeMap<String, Entry> {
-        let is_due = |entry: &Entry| !entry.told && entry.is_done_in(live);
-        self.entries.iter().filter(|(_, entry)| is_due(entry)).map(|(id, entry)| (id.clone(), entry.clone())).collect()
+    /// What was done and not told. `live`: the rules of the group as they are now.
+    pub fn untold(&self, live: &[Rule]) -> Vec<Entry> {
+        let is_due = |entry: &&Entry| !entry.told && entry.is_done_in(live);
+        self.entries.values().filter(is_due).cloned().collect()
     }
 
     /// What of it nobody is about to tell. `event`: the id of the current one.
-    pub fn left_over(&self, event: Option<&str>, live: &[Rule], now: Timestamp) -> BTreeMap<String, Entry> {
+    pub fn left_over(&self, event: Option<&str>, live: &[Rule], now: Timestamp) -> Vec<Entry> {
         let mut untold = self.untold(live);
-        untold.retain(|_, entry| entry.is_left_over(event, now));
+        untold.retain(|entry| entry.is_left_over(event, now));
         untold
     }
 }
@@ -243,34 +271,82 @@ mod tests {
 
     fn begins(event: &str, minutes: i64, port: u16) -> Note {
         let caller = Caller { source: "ec2".into(), name: event.into(), time: None, actor: Actor::default() };
-        let entries = [("sgr-1".to_owned(), entry(event, minutes, rule("sgr-1", port)))].into();
+        let entries = vec![entry(event, minutes, rule("sgr-1", port))];
         Note { event: Some((event.into(), caller)), entries, ..Note::default() }
     }
 
-    fn first(journal: &Journal) -> &str {
-        journal.entries["sgr-1"].event.as_deref().unwrap()
+    fn tells(event: &str, port: u16) -> Note {
+        Note { told: [key(&rule("sgr-1", port), Some(event))].into(), ..Note::default() }
+    }
+
+    fn confirms(event: &str, minutes: i64, port: u16) -> Note {
+        let mut note = begins(event, minutes, port);
+        note.entries.iter_mut().for_each(|entry| entry.done_at = Some(at(minutes + 1)));
+        note
+    }
+
+    /// Events and minutes of what is there.
+    fn those(entries: impl IntoIterator<Item = Entry>) -> Vec<(String, i64)> {
+        let of = |entry: Entry| (entry.event.unwrap(), entry.at.duration_since(at(0)).as_mins());
+        let mut those: Vec<_> = entries.into_iter().map(of).collect();
+        those.sort();
+        those
+    }
+
+    fn of(those: &[(&str, i64)]) -> Vec<(String, i64)> {
+        those.iter().map(|(event, minutes)| ((*event).to_owned(), *minutes)).collect()
     }
 
     #[test]
-    fn the_first_try_counts_until_it_is_told_struck_or_about_another_content() {
+    fn of_tries_of_one_event_the_first_counts_until_it_is_told_or_struck() {
         let begun = Journal::default().with(&begins("e-1", 0, 22), at(0));
-        let both = begun.clone().with(&begins("e-2", 1, 22), at(1));
-        assert_eq!((first(&both), both.events.len()), ("e-1", 1));
-        let other = begun.clone().with(&begins("e-2", 1, 23), at(1));
-        assert_eq!(first(&other), "e-2", "it was edited meanwhile");
-        let told = Note { told: ["sgr-1".to_owned()].into(), ..Note::default() };
-        let told = begun.clone().with(&told, at(1));
+        let again = |journal: &Journal| those(journal.clone().with(&begins("e-1", 1, 22), at(1)).entries.into_values());
+        assert_eq!(again(&begun), of(&[("e-1", 0)]));
+        let told = begun.clone().with(&tells("e-1", 22), at(1));
         assert!(told.has_told("e-1") && told.untold(&[]).is_empty());
-        assert_eq!(first(&told.with(&begins("e-2", 2, 22), at(2))), "e-2");
+        assert_eq!(again(&told), of(&[("e-1", 1)]));
 
         let strikes = |event, minutes| Note { struck: begins(event, minutes, 22).entries, ..Note::default() };
         assert!(begun.clone().with(&strikes("e-1", 0), at(1)).entries.is_empty());
-        assert!(begun.clone().with(&strikes("e-2", 1), at(1)).holds("sgr-1"), "another try's is not ours to strike");
-        let mut done = begins("e-1", 0, 22);
-        done.entries.values_mut().for_each(|entry| entry.done_at = Some(at(1)));
-        let done = begun.clone().with(&done, at(1)).with(&strikes("e-1", 0), at(1));
-        assert!(done.holds("sgr-1"), "the other of two tries at once has done it");
+        let is_held = |journal: &Journal| journal.holds("sgr-1", Some("e-1"), |_| false);
+        assert!(is_held(&begun.clone().with(&strikes("e-2", 1), at(1))), "another event's is not ours to strike");
+        let done = begun.clone().with(&confirms("e-1", 0, 22), at(1)).with(&strikes("e-1", 0), at(1));
+        assert!(is_held(&done), "the other of two tries at once has done it");
         assert!(begun.with(&Note::default(), at(72 * 60)).entries.is_empty(), "it ends");
+    }
+
+    /// A rule that was put back can be edited again, by the same call or another.
+    #[test]
+    fn what_happens_to_a_rule_again_takes_nothing_from_what_is_not_told_yet() {
+        let put_back = |mut note: Note| {
+            note.entries.iter_mut().for_each(|entry| entry.after = Some(rule("sgr-1", 443)));
+            note
+        };
+        let first = Journal::default().with(&put_back(confirms("e-1", 0, 22)), at(1));
+        for (event, port) in [("e-2", 22), ("e-2", 23), ("e-1", 23)] {
+            for then in [put_back(confirms(event, 2, port)), confirms(event, 2, port)] {
+                let both = first.clone().with(&then, at(3));
+                assert_eq!(those(both.untold(&[])), of(&[("e-1", 0), (event, 2)]), "{event} {port}");
+                let told = both.with(&tells(event, port), at(4));
+                assert_eq!(those(told.untold(&[])), of(&[("e-1", 0)]), "{event} {port}");
+            }
+        }
+    }
+
+    /// Somebody died between writing and the call, and another event led to it.
+    #[test]
+    fn who_revoked_a_rule_disproves_an_earlier_call_that_nobody_read_back() {
+        let begun = Journal::default().with(&begins("e-1", 0, 22), at(0));
+        assert_eq!(those(begun.clone().with(&begins("e-2", 1, 22), at(1)).untold(&[])), of(&[("e-1", 0), ("e-2", 1)]));
+        assert_eq!(those(begun.with(&confirms("e-2", 1, 22), at(1)).untold(&[])), of(&[("e-2", 1)]));
+    }
+
+    #[test]
+    fn what_an_earlier_edition_kept_by_rule_id_is_the_same_entry() {
+        let old = entry("e-1", 0, rule("sgr-1", 22));
+        let old = Journal { entries: [("sgr-1".to_owned(), old)].into(), ..Journal::default() };
+        assert_eq!(those(old.clone().with(&begins("e-1", 1, 22), at(1)).entries.into_values()), of(&[("e-1", 0)]));
+        assert!(old.with(&tells("e-1", 22), at(1)).untold(&[]).is_empty());
     }
 
     #[test]
@@ -297,7 +373,7 @@ mod tests {
         let mut note = begins("e-1", 0, 22);
         for n in 0..1000_i64 {
             let long = Rule { tags: [("t".to_owned(), "é".repeat(256))].into(), ..rule(&format!("sgr-{n}"), 22) };
-            note.entries.insert(format!("sgr-{n}"), Entry { told: n % 2 == 0, ..entry("e-1", n % 60, long) });
+            note.entries.push(Entry { told: n % 2 == 0, ..entry("e-1", n % 60, long) });
         }
         let journal = Journal::default().with(&note, at(60));
         assert!(journal.bytes() <= MAX_BYTES);

@@ -371,3 +371,28 @@ async fn a_requirement_that_stood_on_a_rule_stands_on_it_again() {
     let response = never.guard.handle(&edits("e-2", &["sgr-n"]), Timestamp::MAX).await.unwrap();
     assert!(!requirements(&response).is_empty(), "as it is without");
 }
+
+/// Each edit has its own story, with who made it.
+#[tokio::test]
+async fn a_rule_that_is_edited_again_before_people_heard_of_the_first_edit_is_told_twice() {
+    for minutes in [0, 5] {
+        let case = looked_at(vec![https()]).await;
+        becomes(&case.world, kubelet("sgr-1"));
+        *case.world.channel_is_down.lock().unwrap() = true;
+        case.guard.handle(&edits("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap_err();
+        assert_eq!(case.rules(), [https()]);
+        *case.world.channel_is_down.lock().unwrap() = false;
+        becomes(&case.world, kubelet("sgr-1"));
+        case.world.milliseconds.fetch_add(minutes * 60_000, Ordering::Relaxed);
+        case.guard.handle(&edits("e-2", &["sgr-1"]), Timestamp::MAX).await.unwrap();
+        case.guard.handle(&edits("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
+        let sent = case.world.sent.lock().unwrap();
+        let records = sent.iter().filter_map(|message| message.record.as_deref());
+        let records = records.map(|json| serde_json::from_str::<Record>(json).unwrap());
+        let mut told: Vec<(String, Action)> =
+            records.map(|record| (record.event_id.unwrap(), record.findings[0].action)).collect();
+        told.sort();
+        let restored = |event: &str| (event.to_owned(), Action::Restored);
+        assert_eq!(told, [restored("e-1"), restored("e-2")], "{minutes} min later");
+    }
+}

@@ -29,6 +29,7 @@ use crate::model::rule::Rule;
 use crate::policy::judge::not_forbidden;
 use crate::policy::model::Verdict;
 use crate::report::finding::{Finding, ListRecord, worst_first};
+use crate::report::journal::{Entry, key};
 use crate::report::notice;
 use crate::report::outcome::{Action, Outcome};
 use crate::report::record::{About, Attachment, Record};
@@ -61,7 +62,7 @@ pub(in crate::guard) struct Ended {
     pub(in crate::guard) response: Response,
     /// What it learnt is kept.
     pub(in crate::guard) is_learnt: bool,
-    /// The rules, by group, that are told once the part is kept.
+    /// What was done, by group: the entries of the journals that are told once the part is kept.
     pub(in crate::guard) to_mark: BTreeMap<String, BTreeSet<String>>,
     problems: Vec<String>,
     is_told: bool,
@@ -156,7 +157,9 @@ impl Invocation<'_> {
             let (here, rest) = missing.into_iter().partition(|(groups, _)| groups.contains(&group.id));
             missing = rest;
             let is_changed = |result: &&StepResult| result.action.is_closed_by_us();
-            let changed = results.iter().filter(is_changed).map(|result| result.finding.rule.id.clone());
+            let event = self.context.event.map(|event| event.id.as_str());
+            let changed = results.iter().filter(is_changed);
+            let changed = changed.map(|result| key(&result.finding.rule, event));
             self.changed.entry(group.id.clone()).or_default().extend(changed);
             self.unfinished(&group, &results);
             let missing = here.into_iter().map(|(_, finding)| finding);
@@ -181,7 +184,7 @@ impl Invocation<'_> {
         let mut others = Vec::new();
         for left in std::mem::take(&mut self.left_over) {
             let Tried { group, id, caller, entries } = left;
-            self.changed.entry(group.id.clone()).or_default().extend(entries.keys().cloned());
+            self.changed.entry(group.id.clone()).or_default().extend(entries.iter().filter_map(Entry::key));
             let mut findings = left_over::findings(entries, &group, policy, ports.clock.now());
             let is_known = findings.iter().all(|finding| finding.known);
             let is_ours = id.as_deref() == self.context.event.map(|event| event.id.as_str());
