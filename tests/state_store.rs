@@ -272,6 +272,8 @@ async fn what_dynamodb_leaves_out_again_and_again_is_an_error_after_a_second() {
 
 #[tokio::test]
 async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
+    let first = (NOW * 1_000_000).to_string();
+    let first = first.as_str();
     let good = serde_json::to_string(&opened(5)).unwrap();
     let long = format!("{{{}}}", " ".repeat(64 * 1024));
     let version = json!({"N": "7"});
@@ -288,9 +290,9 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
             "8",
         ),
         ("a whole book", json!({"S": long}), version.clone(), "#version = :read", "8"),
-        ("no version", json!({"S": "{"}), json!(null), "attribute_not_exists(#version)", "1"),
-        ("a version of another type", json!({"S": "{"}), json!({"S": "x"}), "#version = :read", "1"),
-        ("a version beyond all", json!({"S": "{"}), json!({"N": u64::MAX.to_string()}), "#version = :read", "1"),
+        ("no version", json!({"S": "{"}), json!(null), "attribute_not_exists(#version)", first),
+        ("a version of another type", json!({"S": "{"}), json!({"S": "x"}), "#version = :read", first),
+        ("a version beyond all", json!({"S": "{"}), json!({"N": u64::MAX.to_string()}), "#version = :read", first),
         ("a time that is over", json!({"S": good}), version.clone(), "#version = :read", "8"),
     ] {
         let mut item = json!({"pk": {"S": pk(1)}, "expires": {"N": (NOW + 60).to_string()}});
@@ -566,7 +568,7 @@ async fn a_change_goes_by_what_this_process_has_just_seen_and_by_what_a_refusal_
     assert_eq!((wire.read().len(), clock.0.lock().unwrap().len()), (1, 0), "it is read once, with all that is known");
     let was = |put: &Value| put["ExpressionAttributeValues"][":read"]["N"].as_str().map(str::to_owned);
     let was: Vec<Option<String>> = wire.written().iter().map(was).collect();
-    assert_eq!(was, [None, Some("1".to_owned()), Some("7".to_owned())]);
+    assert_eq!(was, [None, Some((NOW * 1_000_000).to_string()), Some("7".to_owned())], "the first is the time");
 }
 
 #[tokio::test]

@@ -93,6 +93,16 @@ pub struct Part {
     pub n: usize,
     /// How many parts the VPC has.
     pub of: usize,
+    /// Of which groups these were cut: another try of the plan may find others. Empty in what an earlier edition sent.
+    #[serde(default)]
+    pub cut: String,
+}
+
+impl Part {
+    /// The look at the VPC that it is a part of, by name.
+    pub fn look(&self) -> String {
+        format!("{}#{}#{}", self.sweep, self.vpc, self.cut)
+    }
 }
 
 /// Why something is looked at again.

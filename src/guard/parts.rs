@@ -2,7 +2,7 @@
 //!
 //! Owns: the plan, and that one digest is sent for a cluster. Must not: look at groups (a guard does).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +19,7 @@ use crate::model::baseline::{Lesson, LocationState};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::Selector;
 use crate::ports::StateStore;
+use crate::report::history::digest;
 use crate::report::notice;
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
@@ -79,7 +80,10 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
     for (before, (vpc, clusters)) in vpcs.into_iter().enumerate() {
         match setup.ports.ec2.groups(&Selector::Vpcs(vec![vpc.clone()])).await {
             Ok(groups) => {
-                let groups: Vec<String> = groups.into_iter().map(|group| group.id).collect();
+                let groups: BTreeSet<String> = groups.into_iter().map(|group| group.id).collect();
+                let groups: Vec<String> = groups.into_iter().collect();
+                let cut: String = digest(&groups.iter().map(String::as_str).collect::<Vec<_>>());
+                let cut: String = cut.chars().take(16).collect();
                 let chunks: Vec<&[String]> =
                     if groups.is_empty() { vec![&[]] } else { groups.chunks(MAX_GROUPS).collect() };
                 let part = |(n, groups): (usize, &&[String])| Part {
@@ -93,6 +97,7 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
                     groups: groups.to_vec(),
                     n: n + 1,
                     of: chunks.len(),
+                    cut: cut.clone(),
                 };
                 parts.extend(chunks.iter().enumerate().map(part));
             }
@@ -130,7 +135,7 @@ pub(super) async fn ended(setup: &Setup, part: &Part, found: EndedPart) -> Resul
 
 async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPart) -> Result<(), String> {
     let failed = |error: CloudError| format!("the parts of a sweep could not be counted: {}", chain(&error));
-    let look = format!("{}#{}", part.sweep, part.vpc);
+    let look = part.look();
     let Some(all) = state.ended(&look, part.n, part.of, &found).await.map_err(failed)? else {
         return Ok(());
     };
@@ -147,7 +152,7 @@ async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPar
         tell(setup, state, &done, &part.clusters, all).await?;
         state.remember(Some(&done), &[]).await.map_err(failed)?;
     }
-    let sweep = part.sweep.to_string();
+    let sweep = format!("{}#{}", part.sweep, part.vpcs);
     if state.ended(&sweep, part.nth, part.vpcs, &EndedPart::default()).await.map_err(failed)?.is_some()
         && state.lease(&format!("ended#{sweep}"), after(setup, COUNTED_FOR)).await.map_err(failed)?
     {

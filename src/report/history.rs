@@ -7,7 +7,7 @@ mod key;
 mod sighting;
 
 pub use key::{Key, digest};
-pub use sighting::{Said, Sighting};
+pub use sighting::{DAY, QUIET_PERIOD, Said, Sighting};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,6 @@ use serde::{Deserialize, Serialize};
 use self::sighting::is_over;
 use crate::report::outcome::{Action, Contested, Opener};
 
-/// The same finding is sent once in this time. Long enough for a controller that tries again every few minutes, short enough
-/// that what is still open an hour later is sent again in the same shift.
-pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(1);
-/// Openings count for this long, and a rule is called contested once in this time.
-pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// So many openings in a [`DAY`] make a rule contested. Two are a mistake and a second try; at three somebody or something
 /// does it again and again.
 pub const CONTESTED_FROM: usize = 3;

@@ -39,6 +39,7 @@ struct Waiting {
 impl WorkQueue for Fake {
     async fn send(&self, message: &str, delay: Duration) -> Result<(), CloudError> {
         assert!(delay <= Duration::from_mins(15), "{delay:?}");
+        self.0.call("queue send".into());
         let due = self.now() + delay;
         let mut queue = self.0.queue.lock().unwrap();
         if queue.is_down {
@@ -539,6 +540,31 @@ async fn a_part_that_fails_delays_no_other_and_its_vpc_does_not_count_as_looked_
     case.pass(5 * 3600).await;
     assert_eq!((digests(&case).len(), case.world.place.lock().unwrap().looks.len()), (1, 0), "what is known is told");
     assert_eq!((case.world.queue.lock().unwrap().dead.len(), case.ended()), (1, 1));
+}
+
+/// The second try of the plan finds a group more, so it cuts other parts.
+#[tokio::test]
+async fn a_plan_that_failed_half_way_and_is_tried_again_mixes_no_parts() {
+    let case = Case::queued(vec![], true);
+    *case.world.idle_groups.lock().unwrap() = 250;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    *case.world.surprise.lock().unwrap() = Some((
+        "queue send",
+        1,
+        Box::new(|world| {
+            world.queue.lock().unwrap().is_down = true;
+        }),
+    ));
+    case.pass(0).await;
+    case.world.queue.lock().unwrap().is_down = false;
+    assert_eq!(case.waiting(), 1, "the plan; the first of its parts has ended");
+    *case.world.idle_groups.lock().unwrap() = 251;
+    case.pass(3600).await;
+    assert_eq!(case.world.looks.lock().unwrap()["vpc-1"].len(), 253);
+    let parts = case.world.parts.lock().unwrap();
+    let mut ended: Vec<(usize, bool)> = parts.values().map(|parts| (parts.len(), parts.contains_key(&2))).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [(1, false), (1, false), (2, true)], "half a look, the sweep, and the whole look");
 }
 
 /// What is done at one try is in the digest, and what fails at each try does not hide it, nor that all was looked at.

@@ -34,7 +34,7 @@ const MAX_KEYS_PER_READ: usize = 100;
 pub(super) const RETRY_DELAYS: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 /// What was seen of an item is tried first for so long. A write names the version, so one that is old costs a call and
-/// nothing else; by then the version can't have come back either (an item that has ended and was made anew begins at one).
+/// nothing else; it can't come back, since an item that was deleted and made anew begins at the clock.
 const LATELY: SignedDuration = SignedDuration::from_secs(60);
 /// Most bytes of texts that are kept of items; then all are forgotten.
 const MAX_KEPT: usize = 1024 * 1024;
@@ -109,7 +109,8 @@ impl Items {
     ) -> Result<bool, CloudError> {
         let read = was.get(VERSION);
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let named = [(PK.to_owned(), AttributeValue::S(key.to_owned())), (VERSION.to_owned(), next(read))];
+        let named =
+            [(PK.to_owned(), AttributeValue::S(key.to_owned())), (VERSION.to_owned(), next(read, self.clock.now()))];
         let item: Item = named.into_iter().chain(fields).collect();
         let put = self.put_item(item.clone()).expression_attribute_names("#version", VERSION);
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -200,10 +201,11 @@ fn bytes(key: &str, item: &Item) -> usize {
     texts.fold(200 + key.len(), |sum, text| sum + text.len())
 }
 
-/// Any value but the one that was read.
-fn next(version: Option<&AttributeValue>) -> AttributeValue {
-    let read = version.and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<u64>().ok());
-    AttributeValue::N(read.and_then(|read| read.checked_add(1)).unwrap_or(1).to_string())
+/// Any value but the one that was read, and but those of an item that stood there before: the first one is the time in
+/// microseconds, and nobody writes an item more often than that.
+fn next(version: Option<&AttributeValue>, now: Timestamp) -> AttributeValue {
+    let read = version.and_then(|value| value.as_n().ok()).and_then(|text| text.parse::<i64>().ok());
+    AttributeValue::N(read.and_then(|read| read.checked_add(1)).unwrap_or(now.as_microsecond()).to_string())
 }
 
 pub(super) fn seconds(time: Timestamp) -> AttributeValue {

@@ -1,4 +1,4 @@
-//! A finding as it is seen now: who opened it, and what people are to be told of it.
+//! A finding as it is seen now: who opened it, what people are to be told of it, and for how long the same is no news.
 //!
 //! Must not: know what was seen before.
 
@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::key::digest;
-use super::{DAY, QUIET_PERIOD};
 use crate::event::Event;
 use crate::model::region::Addresses;
 use crate::model::text::plain;
@@ -17,6 +16,11 @@ use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::{Check, Finding, ForPeople};
 use crate::report::outcome::{Action, Outcome, Told};
 
+/// The same finding is sent once in this time. Long enough for a controller that tries again every few minutes, short enough
+/// that what is still open an hour later is sent again in the same shift.
+pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(1);
+/// Openings count for this long, and a rule is called contested once in this time.
+pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Blocks of a prefix list that are remembered.
 const MAX_BLOCKS: usize = 400;
 
