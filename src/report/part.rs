@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::finding::{Finding, ForPeople};
+use crate::report::finding::{Finding, ForPeople, worst_first};
 use crate::report::record::Record;
 
 /// Records that are kept for the digest, in bytes; the state takes some 400 KB. The others were recorded, and are in no
@@ -69,6 +69,7 @@ impl EndedPart {
                     };
                     done.retain(|finding| !is_known(finding));
                     findings.append(&mut done);
+                    worst_first(&mut findings);
                     *again = again.clone().with(findings);
                 }
                 None => records.push(record.with(done)),

@@ -13,7 +13,7 @@ use crate::model::ids::Location;
 use crate::model::rule::Rule;
 use crate::model::words;
 use crate::policy::model::{Mode, Policy, Severity};
-use crate::report::finding::{Finding, worst_first};
+use crate::report::finding::Finding;
 use crate::report::outcome::Outcome;
 
 /// Largest record in bytes before it is split; SNS takes 256 KiB with attributes.
@@ -196,10 +196,9 @@ impl Record {
         record.with(findings)
     }
 
-    /// The same with these findings alone, worst first.
+    /// The same with these findings alone.
     #[must_use]
-    pub fn with(self, mut findings: Vec<Finding>) -> Self {
-        worst_first(&mut findings);
+    pub fn with(self, findings: Vec<Finding>) -> Self {
         let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
         let severity = findings.iter().filter_map(|finding| finding.severity).max();
         // What a guard refused or AWS denied needs a person now, whatever the rule is.
