@@ -5,6 +5,7 @@
 //! does).
 
 mod again;
+mod asked;
 mod claimed;
 pub mod dispatch;
 mod effects;
@@ -45,12 +46,12 @@ use std::sync::Arc;
 
 use crate::event::work::{Task, Why, Work};
 use crate::event::{Change, GroupRef, Named, Target, Touched, Trigger};
+use crate::guard::asked::Asked;
 use crate::guard::everything::{Everywhere, Who};
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{Inventory, Looked};
 use crate::guard::invocation::Invocation;
-use crate::guard::memory::Asked;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;

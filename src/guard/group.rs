@@ -12,11 +12,12 @@ use jiff::Timestamp;
 
 use crate::event::work::Why;
 use crate::event::{Event, Named, NamedRule};
+use crate::guard::asked::Asked;
 use crate::guard::claimed;
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
 use crate::guard::journal::GroupJournal;
-use crate::guard::memory::{self, Asked};
+use crate::guard::memory;
 use crate::guard::plan::{PlanContext, claims, names};
 use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::round::Round;

@@ -15,12 +15,13 @@ use crate::cluster::topology::Of;
 use crate::event::work::Why;
 use crate::event::{Event, Named, NamedRule, Target};
 use crate::guard::again::Again;
+use crate::guard::asked::Asked;
 use crate::guard::group::{self, InvocationContext, MendedGroup};
 use crate::guard::handled::HandledEvents;
 use crate::guard::hourly::HourlyLimit;
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::guard::left_over::{self, Tried};
-use crate::guard::memory::Asked;
+use crate::guard::memory;
 use crate::guard::needs::{self, Missing};
 use crate::guard::plan::is_named;
 use crate::guard::put_back;
@@ -328,7 +329,7 @@ impl<'a> Invocation<'a> {
             let learnt = self.lesson.groups.get(&looked.group.id).cloned().unwrap_or_default();
             judged.insert(looked.group.id.clone(), (looked.group.clone(), learnt));
         }
-        let lesson = asked.looked(all, vpcs, &mut judged, self.context.started).await;
+        let lesson = memory::looked(asked, all, vpcs, &mut judged, self.context.started).await;
         let is_known = !lesson.groups.is_empty();
         if !self.is_part {
             self.lesson.place.looks = lesson.place.looks;
