@@ -648,6 +648,21 @@ async fn who_ends_the_last_part_of_a_look_has_what_all_of_them_found() {
     assert_eq!(bench.wire.read()[1], [pk(1), pk(2)]);
 }
 
+/// DynamoDB did it, and answered too late: the SDK's second try meets the first one.
+#[tokio::test]
+async fn a_lease_whose_answer_was_lost_is_ours() {
+    let until = Timestamp::from_second(NOW + 60).unwrap();
+    let first = bench(vec![], vec![put()]);
+    assert!(first.table.lease("everything", until).await.unwrap());
+    let ours = first.wire.written()[0]["Item"].clone();
+    let mut theirs = ours.clone();
+    theirs["by"] = json!({"N": "1"});
+    for (there, is_ours) in [(ours, true), (theirs, false)] {
+        let Bench { table, .. } = bench(vec![], vec![conflict_with(&there)]);
+        assert_eq!(table.lease("everything", until).await.unwrap(), is_ours, "{there}");
+    }
+}
+
 #[tokio::test]
 async fn who_has_it_says_until_when_or_gives_it_back() {
     let bench = bench(vec![], vec![put()]);

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use futures::join;
 use futures::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +45,8 @@ const STATE: &str = "state";
 /// Longest text of it. `DynamoDB` takes items of 400 KB.
 const MAX_STATE_BYTES: usize = 390_000;
 
+/// When a lease was taken, in nanoseconds: by it a try knows its own again.
+const BY: &str = "by";
 /// Waits before each try to change an item. The first try is on what was seen of it lately, so the second one is at once.
 const WAITS: [Duration; 6] = {
     let [first, second, third, fourth] = RETRY_DELAYS;
@@ -154,7 +156,12 @@ impl Table {
     }
 
     fn held(&self, what: &str, until: Timestamp) -> PutItemFluentBuilder {
-        self.items.put([(PK, AttributeValue::S(self.location_key("lease", &[what]))), (EXPIRES, seconds(until))])
+        let by = AttributeValue::N(self.clock.now().as_nanosecond().to_string());
+        self.items.put([
+            (PK, AttributeValue::S(self.location_key("lease", &[what]))),
+            (EXPIRES, seconds(until)),
+            (BY, by),
+        ])
     }
 
     pub(super) fn location_key(&self, kind: &str, of: &[&str]) -> String {
@@ -373,13 +380,16 @@ impl StateStore for Table {
             .held(what, until)
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", seconds(self.clock.now()))
-            .condition_expression("attribute_not_exists(#expires) OR #expires <= :now");
+            .condition_expression("attribute_not_exists(#expires) OR #expires <= :now")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let ours = put.get_item().clone();
         match put.send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
-                Ok(false)
-            }
-            Err(error) => Err(self.items.failed(WRITE, &error)),
+            Err(error) => match error.as_service_error() {
+                // It is ours where the answer to the first try of this very write was lost, and the SDK has tried again.
+                Some(PutItemError::ConditionalCheckFailedException(refused)) => Ok(refused.item == ours),
+                _ => Err(self.items.failed(WRITE, &error)),
+            },
         }
     }
 

@@ -93,7 +93,8 @@ pub struct Part {
     pub n: usize,
     /// How many parts the VPC has.
     pub of: usize,
-    /// Of which groups these were cut: another try of the plan may find others. Empty in what an earlier edition sent.
+    /// Of which groups and clusters it was cut: another try of the plan may find others. Empty in what an earlier edition
+    /// sent.
     #[serde(default)]
     pub cut: String,
 }

@@ -72,7 +72,11 @@ impl Everywhere {
             queue.send(&text, GATHER.unsigned_abs()).await.map_err(|error| chain(&error))
         };
         match once(state.as_deref(), clock.as_ref(), WAITS, GATHER, send).await {
-            None => waits,
+            None => {
+                // Who has it began to wait before us, and we would speak for it for too long.
+                self.give_back();
+                waits
+            }
             Some(Ok(())) => Who::Another("it is not known what changed, so everything is looked at in a minute"),
             Some(Err(error)) => {
                 tracing::error!(error, "a look at everything could not be put into the work queue, so it is done now");
@@ -82,7 +86,7 @@ impl Everywhere {
         }
     }
 
-    /// Who comes next arranges it anew: what we look at now may not show what they tell of.
+    /// Who comes next asks anew.
     fn give_back(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

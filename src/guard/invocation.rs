@@ -4,7 +4,7 @@
 
 mod finish;
 
-pub(super) use finish::Ended;
+pub(super) use finish::{Ended, unlearnt};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -207,7 +207,7 @@ impl<'a> Invocation<'a> {
 
     /// Joins what any try did in a group, and nobody told: the call itself has come back.
     pub(super) fn join_own(&mut self, group: &Group, journal: &Journal) {
-        let untold = journal.untold(&group.rules);
+        let untold = journal.untold_of_events(&group.rules, self.context.setup.ports.clock.now());
         self.left_over.extend(left_over::tries(group, journal, untold));
     }
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::work::{MAX_GROUPS, Part, Task, Work};
 use crate::guard::inventory::Inventory;
+use crate::guard::journal;
 use crate::guard::news::News;
 use crate::guard::notify::{Outgoing, notify};
 use crate::guard::once::once;
@@ -20,6 +21,7 @@ use crate::model::error::{CloudError, chain};
 use crate::model::facts::Selector;
 use crate::ports::StateStore;
 use crate::report::history::digest;
+use crate::report::journal::key;
 use crate::report::notice;
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
@@ -82,8 +84,8 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
             Ok(groups) => {
                 let groups: BTreeSet<String> = groups.into_iter().map(|group| group.id).collect();
                 let groups: Vec<String> = groups.into_iter().collect();
-                let cut: String = digest(&groups.iter().map(String::as_str).collect::<Vec<_>>());
-                let cut: String = cut.chars().take(16).collect();
+                let of = groups.iter().chain(&clusters).map(String::as_str).chain((!knows_clusters).then_some("?"));
+                let cut: String = digest(&of.collect::<Vec<_>>()).chars().take(16).collect();
                 let chunks: Vec<&[String]> =
                     if groups.is_empty() { vec![&[]] } else { groups.chunks(MAX_GROUPS).collect() };
                 let part = |(n, groups): (usize, &&[String])| Part {
@@ -122,6 +124,24 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
     problem.map_or(Ok(count), |error| Err(failed("some clusters", error)))
 }
 
+/// Keeps what a try of a part found, before anything of it counts as known.
+///
+/// # Errors
+/// The state did not take it.
+pub(super) async fn keep(setup: &Setup, part: &Part, found: &EndedPart) -> Result<(), GuardError> {
+    let Some(state) = &setup.ports.state else { return Ok(()) };
+    let kept = state.ended(&part.look(), part.n, part.of, found).await;
+    kept.map(|_| ()).map_err(|error| unfinished(uncounted(&error)))
+}
+
+fn uncounted(error: &CloudError) -> String {
+    format!("the parts of a sweep could not be counted: {}", chain(error))
+}
+
+fn unfinished(problem: String) -> GuardError {
+    GuardError::Unfinished { problems: vec![problem], is_told: true }
+}
+
 /// A part has ended. After the last one of a VPC its look counts, and people get the digests; after the last VPC the sweep
 /// has ended.
 ///
@@ -129,12 +149,11 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
 /// What has to be done again: the state, or a channel, did not take it.
 pub(super) async fn ended(setup: &Setup, part: &Part, found: EndedPart) -> Result<(), GuardError> {
     let Some(state) = &setup.ports.state else { return Ok(()) };
-    let done = end(setup, state.as_ref(), part, found).await;
-    done.map_err(|problem| GuardError::Unfinished { problems: vec![problem], is_told: true })
+    end(setup, state.as_ref(), part, found).await.map_err(unfinished)
 }
 
 async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPart) -> Result<(), String> {
-    let failed = |error: CloudError| format!("the parts of a sweep could not be counted: {}", chain(&error));
+    let failed = |error: CloudError| uncounted(&error);
     let look = part.look();
     let Some(all) = state.ended(&look, part.n, part.of, &found).await.map_err(failed)? else {
         return Ok(());
@@ -149,8 +168,12 @@ async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPar
     // Whoever comes second finds it done; who is cut off in between leaves it to the next try.
     let done = format!("digest#{look}");
     if !state.is_handled(&done).await.map_err(failed)? {
-        tell(setup, state, &done, &part.clusters, all).await?;
+        let records = all.into_iter().flat_map(EndedPart::into_records).collect();
+        tell(setup, state, &done, &part.clusters, records).await?;
         state.remember(Some(&done), &[]).await.map_err(failed)?;
+    } else if let Some((effects, records)) = found.effects() {
+        // It came once more, out of the dead-letter queue or by a plan that was tried again, and did more.
+        tell(setup, state, &format!("{done}#{effects}"), &part.clusters, records).await?;
     }
     let sweep = format!("{}#{}", part.sweep, part.vpcs);
     if state.ended(&sweep, part.nth, part.vpcs, &EndedPart::default()).await.map_err(failed)?.is_some()
@@ -167,9 +190,16 @@ async fn tell(
     state: &dyn StateStore,
     look: &str,
     clusters: &[String],
-    all: Vec<EndedPart>,
+    mut records: Vec<Record>,
 ) -> Result<(), String> {
-    let mut records: Vec<Record> = all.into_iter().flat_map(EndedPart::into_records).collect();
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for record in records.iter().filter(|record| record.event_id.is_none()) {
+        let closed = record.findings.iter().filter(|finding| finding.action.is_closed_by_us());
+        let closed = closed.filter_map(|finding| Some(key(finding.rule()?, None)));
+        told.entry(record.group.as_ref().map_or_else(String::new, |group| group.id.clone()))
+            .or_default()
+            .extend(closed);
+    }
     let waited = waiting::due(&setup.ports, Some(clusters)).await;
     records.extend(waited.iter().map(for_digest));
     let about = |record: &Record| match &record.group {
@@ -189,6 +219,10 @@ async fn tell(
         return Err(unsent.join("; "));
     }
     waiting::sent(&setup.ports, &waited).await;
+    let unmarked = journal::said(&setup.ports, told).await;
+    if !unmarked.is_empty() {
+        return Err(unmarked.join("; "));
+    }
     news.keep(state, None).await;
     for problem in news.problems {
         tracing::error!(problem, "people may be notified of a digest again");

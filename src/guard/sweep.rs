@@ -11,11 +11,11 @@ use crate::event::work::Part;
 use crate::event::{Change, Named};
 use crate::guard::asked::Asked;
 use crate::guard::inventory::Looked;
-use crate::guard::invocation::{Ended, Invocation};
-use crate::guard::journal;
+use crate::guard::invocation::{Ended, Invocation, unlearnt};
 use crate::guard::parts;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
+use crate::model::baseline::Lesson;
 use crate::report::part::EndedPart;
 
 impl Guard {
@@ -58,7 +58,7 @@ impl Guard {
     /// fails for good.
     pub(super) async fn part(&self, part: &Part, round: Round) -> Result<Response, GuardError> {
         let is_last = round.attempt == Attempt::Last;
-        let (ended, is_complete) = match self.look_at_part(part, round).await {
+        let (mut ended, is_complete) = match self.look_at_part(part, round).await {
             Ok(looked) => looked,
             Err(error) if is_last => {
                 parts::ended(&self.setup, part, EndedPart::default()).await?;
@@ -67,15 +67,28 @@ impl Guard {
             Err(error) => return Err(error),
         };
         let groups = part.groups.iter().cloned().collect();
-        let mut found = EndedPart::new(groups, is_complete, ended.response.records.clone());
+        let mut found = EndedPart::new(groups, false, ended.response.records.clone());
+        found.is_open = true;
+        parts::keep(&self.setup, part, &found).await?;
+        found.is_complete = is_complete && self.learnt(&mut ended).await;
         found.is_open = ended.is_unfinished() && !is_last;
-        parts::ended(&self.setup, part, found).await?;
-        let problems = journal::said(&self.setup.ports, ended.to_mark.clone()).await;
-        let response = ended.result()?;
-        if problems.is_empty() { Ok(response) } else { Err(GuardError::Unfinished { problems, is_told: true }) }
+        if !found.is_open {
+            parts::ended(&self.setup, part, found).await?;
+        }
+        ended.result()
     }
 
-    /// With whether all of it was seen, and is known from now on. What fails in it alone takes nothing from that.
+    /// Keeps what a part learnt. Whether there was something, and it is kept.
+    async fn learnt(&self, ended: &mut Ended) -> bool {
+        let (Some(state), Some(lesson)) = (&self.setup.ports.state, ended.lesson.take()) else { return false };
+        let learnt = if lesson == Lesson::default() { Ok(()) } else { state.learn(&lesson).await };
+        if let Err(error) = &learnt {
+            ended.problem(unlearnt(error));
+        }
+        learnt.is_ok()
+    }
+
+    /// With whether all of it was seen. What fails in it alone takes nothing from that.
     async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Ended, bool), GuardError> {
         let clock = &self.setup.ports.clock;
         let left = Duration::try_from(round.deadline.duration_since(clock.now())).unwrap_or_default();
@@ -98,8 +111,6 @@ impl Guard {
         let is_complete = part.knows_clusters
             && !complete.is_empty()
             && (all.is_empty() || invocation.looked(&all, &complete, &mut asked).await);
-        let ended = invocation.end(None).await;
-        let is_complete = is_complete && ended.is_learnt;
-        Ok((ended, is_complete))
+        Ok((invocation.end(None).await, is_complete))
     }
 }

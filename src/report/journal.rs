@@ -19,6 +19,9 @@ use crate::report::history::digest;
 pub const LIFE: SignedDuration = SignedDuration::from_hours(72);
 /// No invocation lives longer, so what one has not told by then, it will not.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
+/// What a sweep did stands in a digest, once its last part has ended: so long its parts are tried. Another sweep joins it
+/// before.
+const DIGEST: SignedDuration = SignedDuration::from_hours(3);
 /// Most JSON in bytes. What does not fit leaves in the order of what is missed least.
 const MAX_BYTES: usize = 380_000;
 
@@ -98,7 +101,13 @@ impl Entry {
     /// Whether who did it can't be about to tell it any more: the same event comes again only when its last try has ended,
     /// or beside it.
     fn is_left_over(&self, event: Option<&str>, now: Timestamp) -> bool {
-        (event.is_some() && self.event.as_deref() == event) || now.duration_since(self.at) > LEASE
+        (event.is_some() && self.event.as_deref() == event)
+            || now.duration_since(self.at) > LEASE && (event.is_none() || !self.waits_for_digest(now))
+    }
+
+    /// Whether a sweep did it, and its digest may still come.
+    fn waits_for_digest(&self, now: Timestamp) -> bool {
+        self.event.is_none() && now.duration_since(self.at) <= DIGEST
     }
 
     fn is_of(&self, other: &Self) -> bool {
@@ -233,6 +242,13 @@ impl Journal {
         self.entries.values().filter(is_due).cloned().collect()
     }
 
+    /// What of it the guard's own call may tell, which comes back as an event.
+    pub fn untold_of_events(&self, live: &[Rule], now: Timestamp) -> Vec<Entry> {
+        let mut untold = self.untold(live);
+        untold.retain(|entry| !entry.waits_for_digest(now));
+        untold
+    }
+
     /// What of it nobody is about to tell. `event`: the id of the current one.
     pub fn left_over(&self, event: Option<&str>, live: &[Rule], now: Timestamp) -> Vec<Entry> {
         let mut untold = self.untold(live);
@@ -362,6 +378,19 @@ mod tests {
         ] {
             let left = journal.left_over(event, &live, at(minutes));
             assert_eq!(!left.is_empty(), is_joined, "{event:?} after {minutes} min");
+        }
+        let mut swept = begins("e-1", 0, 22);
+        swept.entries.iter_mut().for_each(|entry| entry.event = None);
+        let swept = Journal::default().with(&swept, at(0));
+        for (event, minutes, is_joined) in
+            [(Some("e-1"), 179, false), (Some("e-1"), 181, true), (None, 1, false), (None, 2, true)]
+        {
+            assert_eq!(
+                !swept.left_over(event, &[], at(minutes)).is_empty(),
+                is_joined,
+                "{event:?} after {minutes} min"
+            );
+            assert_eq!(!swept.untold_of_events(&[], at(minutes)).is_empty(), minutes > 180);
         }
         let put_back = Entry { after: Some(rule("sgr-1", 443)), ..entry("e-1", 0, rule("sgr-1", 22)) };
         assert!(put_back.is_done_in(&[rule("sgr-1", 443)]));

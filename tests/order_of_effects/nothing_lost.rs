@@ -37,7 +37,7 @@ async fn dies_at(world: &Arc<World>, n: usize, event: &Value) -> bool {
 }
 
 /// Whether this process lived to the end, or died at its nth call.
-async fn lives(process: &Case, n: usize, event: &Value) -> bool {
+pub(crate) async fn lives(process: &Case, n: usize, event: &Value) -> bool {
     *process.world.dies_in.lock().unwrap() = Some(n);
     let done = AssertUnwindSafe(process.guard.handle(event, Timestamp::MAX)).catch_unwind().await;
     *process.world.dies_in.lock().unwrap() = None;

@@ -5,7 +5,7 @@ use eks_sg_guard::guard::dispatch::MAX_RECEIVES;
 use eks_sg_guard::model::ids::Queue;
 use eks_sg_guard::model::member::Member;
 
-use super::nothing_lost::{Beside, with_two_channels};
+use super::nothing_lost::{Beside, lives, with_two_channels};
 use super::*;
 
 mod moments;
@@ -277,8 +277,14 @@ async fn padded_requests_are_one_look_through_the_queue_whoever_gets_them_and_no
     let answers = case.pass(60).await;
     assert_eq!((answers.len(), answers[0].0), (1, 30));
     assert_eq!((case.waiting(), case.world.calls("names").len()), (0, 1));
-    case.invoke(&padded("g")).await.unwrap();
+    other.invoke(&padded("g")).await.unwrap();
     assert_eq!(case.waiting(), 1, "what comes later is looked at, too");
+    case.pass(59).await;
+    case.invoke(&padded("h")).await.unwrap();
+    assert_eq!(case.waiting(), 1, "the look of the other is still to come");
+    case.pass(30).await;
+    case.invoke(&padded("i")).await.unwrap();
+    assert_eq!(case.waiting(), 1, "it was before this one came");
 }
 
 #[tokio::test]
@@ -586,6 +592,51 @@ async fn a_rule_that_can_never_be_revoked_takes_nothing_from_the_digest_of_its_s
     assert!(told.len() == 1 && told[0].contains("sgr-1") && told[0].contains("sgr-2"), "{told:?}");
     assert!(case.world.place.lock().unwrap().looks["vpc-1"] > first, "all of it was looked at");
     assert_eq!((case.world.queue.lock().unwrap().dead.len(), case.ended()), (1, 2));
+
+    // Somebody grants the right, and moves the message back.
+    case.world.denied.lock().unwrap().clear();
+    let dead = case.world.queue.lock().unwrap().dead.pop().unwrap();
+    case.put(&dead).await;
+    case.pass(3600).await;
+    let told = digests(&case).iter().map(email::text).collect::<Vec<_>>();
+    assert!(case.world.left().is_empty() && told.len() == 2, "{told:?}");
+    assert!(told[1].contains("sgr-2") && told[1].contains("CLOSED") && !told[1].contains("sgr-1"), "{}", told[1]);
+    case.put(&dead).await;
+    case.pass(3600).await;
+    assert_eq!(digests(&case).len(), 2, "once");
+}
+
+/// At whichever call the process dies that looks at a part.
+#[tokio::test]
+async fn what_a_part_did_is_told_whenever_its_process_dies() {
+    for n in 0.. {
+        let case = Case::queued(vec![], true);
+        *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+        *case.world.idle_groups.lock().unwrap() = 1;
+        case.invoke(&json!({"sweep": true})).await.unwrap();
+        case.pass(600).await;
+        case.changes(vec![kubelet("sgr-1")]);
+        case.invoke(&json!({"sweep": true})).await.unwrap();
+        let next = || case.world.queue.lock().unwrap().waiting.pop().unwrap();
+        case.guard.handle(&batch(&next()), Timestamp::MAX).await.unwrap();
+        let message = next();
+        let process = Case::process(Arc::clone(&case.world), (Mode::Enforce, Mode::Report), 50, true);
+        let lived = lives(&process, n, &batch(&message)).await;
+        let was_sent = !lived && case.world.calls("").pop().is_some_and(|last| last == "send");
+        if !lived {
+            case.put(&message.body).await;
+        }
+        case.pass(3600).await;
+        case.invoke(&json!({"sweep": true})).await.unwrap();
+        case.pass(3600).await;
+        let told = case.told();
+        let told: Vec<&String> = told.iter().filter(|mail| mail.contains("sgr-1") && mail.contains("CLOSED")).collect();
+        let most = if was_sent { 2 } else { 1 };
+        assert!(case.world.left().is_empty() && (1..=most).contains(&told.len()), "dead at {n}, told {told:#?}");
+        if lived {
+            return;
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! Owns: that a call is one message for people, however many groups it concerns, and that nothing is remembered before it
 //! was told. Must not: write text (the notice does), or do anything to a rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::join;
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ use crate::guard::round::Attempt;
 use crate::guard::setup::Setup;
 use crate::guard::waiting;
 use crate::model::baseline::{Learnt, Lesson};
-use crate::model::error::chain;
+use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::policy::judge::not_forbidden;
@@ -60,22 +60,25 @@ impl Topic {
 pub(in crate::guard) struct Ended {
     /// What was found, whether or not all of it is done.
     pub(in crate::guard) response: Response,
-    /// What it learnt is kept.
-    pub(in crate::guard) is_learnt: bool,
-    /// What was done, by group: the entries of the journals that are told once the part is kept.
-    pub(in crate::guard) to_mark: BTreeMap<String, BTreeSet<String>>,
+    /// What a part of a sweep learnt. It is to be kept, once what it found is: some of that is found only once.
+    pub(in crate::guard) lesson: Option<Lesson>,
     problems: Vec<String>,
     is_told: bool,
 }
 
 impl Ended {
     fn of(response: Response) -> Self {
-        Self { response, is_learnt: false, to_mark: BTreeMap::new(), problems: Vec::new(), is_told: true }
+        Self { response, lesson: None, problems: Vec::new(), is_told: true }
     }
 
     /// Whether something is left to be done.
     pub(in crate::guard) fn is_unfinished(&self) -> bool {
         !self.problems.is_empty()
+    }
+
+    /// Something more is.
+    pub(in crate::guard) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
     }
 
     /// What was found, if nothing is left to be done.
@@ -139,14 +142,16 @@ impl Invocation<'_> {
         self.problems.extend(waiting::keep(ports, &records).await);
         let is_told = !is_notified || messages.iter().any(Outgoing::is_for_people);
         self.problems.extend(unsent);
-        // What a part did is told with its digest, so that what the digest has of it comes first.
-        let to_mark = if self.is_part && is_notified { std::mem::take(&mut self.changed) } else { BTreeMap::new() };
-        let is_learnt = is_notified && self.remember(&mut news, !records.is_empty()).await;
+        self.lesson.groups.retain(|_, learnt| learnt.is_anything());
+        let lesson = (is_notified && self.is_part).then(|| std::mem::take(&mut self.lesson));
+        if is_notified {
+            self.remember(&mut news, !records.is_empty()).await;
+        }
         self.problems.append(&mut news.problems);
         self.problems.append(&mut self.unwritten);
         // What is said of a cluster is said although no group was found.
         let ignored = ignored.filter(|_| records.is_empty());
-        Ended { response: Response { records, ignored }, is_learnt, to_mark, problems: self.problems, is_told }
+        Ended { response: Response { records, ignored }, lesson, problems: self.problems, is_told }
     }
 
     /// What is to be said of the groups that were looked at. What is missing is said once, with the first group that it
@@ -160,7 +165,8 @@ impl Invocation<'_> {
             let event = self.context.event.map(|event| event.id.as_str());
             let changed = results.iter().filter(is_changed);
             let changed = changed.map(|result| key(&result.finding.rule, event));
-            self.changed.entry(group.id.clone()).or_default().extend(changed);
+            // What a part did is told in the digest.
+            self.changed.entry(group.id.clone()).or_default().extend(changed.filter(|_| !self.is_part));
             self.unfinished(&group, &results);
             let missing = here.into_iter().map(|(_, finding)| finding);
             let findings = findings(&group, results, about.into_iter().chain(missing), closed_at);
@@ -184,7 +190,8 @@ impl Invocation<'_> {
         let mut others = Vec::new();
         for left in std::mem::take(&mut self.left_over) {
             let Tried { group, id, caller, entries } = left;
-            self.changed.entry(group.id.clone()).or_default().extend(entries.iter().filter_map(Entry::key));
+            let told = entries.iter().filter(|_| id.is_some() || !self.is_part);
+            self.changed.entry(group.id.clone()).or_default().extend(told.filter_map(Entry::key));
             let mut findings = left_over::findings(entries, &group, policy, ports.clock.now());
             let is_known = findings.iter().all(|finding| finding.known);
             let is_ours = id.as_deref() == self.context.event.map(|event| event.id.as_str());
@@ -290,26 +297,28 @@ impl Invocation<'_> {
     }
 
     /// Everybody was notified: what is told, handled and known from now on. What failed is tried again by the platform.
-    /// Whether what was learnt is kept.
-    async fn remember(&mut self, news: &mut News, has_records: bool) -> bool {
+    async fn remember(&mut self, news: &mut News, has_records: bool) {
         // An answer without records may be due to what we did not know yet.
         let handled = self.context.event.filter(|_| self.problems.is_empty() && has_records);
         if let Some(event) = handled {
             self.handled.insert(&event.id);
         }
         let ports = &self.context.setup.ports;
-        let Some(state) = &ports.state else { return false };
-        self.lesson.groups.retain(|_, learnt| learnt.is_anything());
+        let Some(state) = &ports.state else { return };
         let learn = async { if self.lesson == Lesson::default() { Ok(()) } else { state.learn(&self.lesson).await } };
         // Each alone keeps something from being told or done twice, so none waits for another.
         let said = journal::said(ports, std::mem::take(&mut self.changed));
         let (unsaid, learnt, ()) = join!(said, learn, news.keep(state.as_ref(), handled));
         self.unwritten.extend(unsaid);
-        if let Err(error) = &learnt {
-            self.problems.push(format!("what is known of rules could not be written: {}", chain(error)));
+        if let Err(error) = learnt {
+            self.problems.push(unlearnt(&error));
         }
-        learnt.is_ok()
     }
+}
+
+/// What is said where what was learnt could not be kept.
+pub(in crate::guard) fn unlearnt(error: &CloudError) -> String {
+    format!("what is known of rules could not be written: {}", chain(error))
 }
 
 /// The id of a group; without one, the name of the cluster that it stands for.
