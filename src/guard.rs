@@ -339,6 +339,7 @@ impl Guard {
     async fn could_not_read(&self, error: &GuardError, change: Option<&Change>, invocation: &mut Invocation<'_>) {
         if let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error {
             self.notify_of_failure(change, error, Attempt::Again).await;
+            invocation.unseen.is_told = true;
         }
         invocation.problem(chain(error));
     }

@@ -765,7 +765,7 @@ mod upgrade {
         let (known, journals) = table.known(&["sg-1".to_owned()]).await.unwrap();
         assert_eq!(known.place.looks.len(), 1);
         assert!(known.groups["sg-1"].rules.contains_key("sgr-1"));
-        assert!(journals["sg-1"].holds("sgr-1", Some("e-1"), |_| false));
+        assert!(journals["sg-1"].holds("sgr-1", None, |_| true));
 
         let mut item = told(10);
         let past: Value = serde_json::from_str(item["past"]["S"].as_str().unwrap()).unwrap();

@@ -25,7 +25,6 @@ pub(super) fn is_as_claimed(named: &NamedRule, rule: &Rule) -> bool {
 
 /// Whether that a named rule is not there, or not as the event says, is our doing, says the journal.
 pub(super) fn is_ours(journal: &Journal, event: Option<&Event>, named: &NamedRule) -> bool {
-    let event = event.map(|event| event.id.as_str());
     named.id.as_ref().is_some_and(|id| journal.holds(id, event, |was| is_as_claimed(named, was)))
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Must not: try anything again.
 
+use jiff::Timestamp;
+
 use super::Guard;
 use crate::event::{Actor, Change, GroupRef, NamedRule, Target, Touched};
-use crate::guard::notify::{Outgoing, notify};
+use crate::guard::notify::{Outgoing, notify, within_allowance};
 use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
 use crate::model::error::{CloudError, chain};
@@ -20,15 +22,18 @@ impl Guard {
     pub(super) async fn notify_of_failure(&self, change: Option<&Change>, error: &GuardError, attempt: Attempt) {
         let Some(finding) = finding(change, error, attempt) else { return };
         let event = change.map(|change| &change.event);
-        let is_last = if attempt == Attempt::Last { "last" } else { "" };
-        let key = format!("{}{is_last}", event.map_or("sweep", |event| event.id.as_str()));
+        let is_last = attempt == Attempt::Last;
+        let key = format!("{}{}", event.map_or("sweep", |event| event.id.as_str()), if is_last { "last" } else { "" });
         if self.blind.contains(&key) {
             return;
         }
         let ports = &self.setup.ports;
         let record = self.setup.record_of_account(vec![finding], event);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
-        let unsent = notify(ports, &[Outgoing::once(message)]).await;
+        // Whichever process tries it, and whichever channel is dead, the others hear of it once, and once more in the end.
+        let mut messages = [Outgoing::of(&record, message, is_last.then_some(Timestamp::UNIX_EPOCH))];
+        within_allowance(ports, &mut messages).await;
+        let unsent = notify(ports, &messages).await;
         for error in &unsent {
             tracing::error!(error, "nobody could be notified that something could not be looked at");
         }

@@ -175,11 +175,11 @@ impl Guard {
             let what = members.keys().cloned().collect::<Vec<_>>().join(", ");
             match self.inventory.read_recalled(members).await {
                 Ok(again) => {
-                    invocation.is_cut |= !again.unread.is_empty();
+                    invocation.unseen.is_any |= !again.unread.is_empty();
                     all.push(again);
                 }
                 Err(source) => {
-                    invocation.is_cut = true;
+                    invocation.unseen.is_any = true;
                     self.could_not_read(&read_failed(what, source), change, invocation).await;
                 }
             }

@@ -394,10 +394,10 @@ impl<'a> Mending<'a> {
     fn join(&mut self) -> Vec<Entry> {
         let journal = self.journal.journal();
         let InvocationContext { setup, event, .. } = self.context;
-        let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
         let is_ours =
             |rule: &Rule| journal.holds(&rule.id, event, |was| was.packets == rule.packets && was.peer == rule.peer);
         self.results.retain(|_, result| result.action != Action::AlreadyGone || !is_ours(&result.finding.rule));
+        let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
         let mut left_over = journal.left_over(event, live, setup.ports.clock.now());
         let done = self.results.values().filter(|result| result.action.is_closed_by_us());
         let done: BTreeSet<String> = done.map(|result| journal::key(&result.finding.rule, event)).collect();

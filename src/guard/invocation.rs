@@ -70,8 +70,17 @@ pub(super) struct Invocation<'a> {
     pub(super) again: Again,
     /// It is a part of a sweep: the digests, and that everything was looked at, wait for the others.
     pub(super) is_part: bool,
-    /// Some group was not judged, or what it may be was not read: what is there is not all known.
-    pub(super) is_cut: bool,
+    /// What is there that it does not know.
+    pub(super) unseen: Unseen,
+}
+
+/// What is there that an invocation does not know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unseen {
+    /// Some group was not judged, or what it may be was not read.
+    pub(super) is_any: bool,
+    /// People were notified that it could not be read.
+    pub(super) is_told: bool,
 }
 
 impl<'a> Invocation<'a> {
@@ -101,7 +110,7 @@ impl<'a> Invocation<'a> {
             is_told: false,
             again: Again::default(),
             is_part: false,
-            is_cut: false,
+            unseen: Unseen::default(),
         }
     }
 
@@ -120,7 +129,7 @@ impl<'a> Invocation<'a> {
         } else if self.is_late() {
             // What was done has to be told. One group is always begun, so that what is open is said at least.
             let id = &snapshot.group.id;
-            self.is_cut = true;
+            self.unseen.is_any = true;
             self.problem(format!("security group `{id}` was not begun: the time ran out; the next try goes on"));
         } else {
             let mut mended = Box::pin(group::mend(self.context, snapshot, named, asked, &mut self.max_revokes)).await;
@@ -320,7 +329,7 @@ impl<'a> Invocation<'a> {
     /// Adds what a complete look at these VPCs teaches, when all their groups were judged; `false`: nothing, for some
     /// were not, or the state could not be read.
     pub(super) async fn looked(&mut self, all: &[Group], vpcs: &BTreeSet<String>, asked: &mut Asked) -> bool {
-        if self.is_cut {
+        if self.unseen.is_any {
             // The rules of who was not judged would enter as those of a group out of scope do.
             return false;
         }

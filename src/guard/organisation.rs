@@ -39,8 +39,8 @@ const APART: Duration = Duration::from_secs(5);
 const MAX_SENDS: usize = 16;
 /// Changes of one list within this time are one look elsewhere.
 const GATHER_LIST: SignedDuration = SignedDuration::from_secs(15);
-/// Events that nobody knows within this time are one sweep of everything.
-const GATHER_LOST: SignedDuration = SignedDuration::from_mins(10);
+/// Events that nobody knows within this time are one sweep of everything, which begins at the end of it.
+const GATHER_LOST: SignedDuration = SignedDuration::from_mins(5);
 /// What these are called for the other processes.
 const LOST: &str = "everything-everywhere";
 
@@ -177,22 +177,22 @@ impl Organisation {
     pub(super) async fn everywhere(&self, trigger: &Trigger, round: Round) -> Result<Response, GuardError> {
         match trigger {
             Trigger::Sweep { groups } if !groups.is_empty() => self.at_groups(trigger, round).await,
-            Trigger::Lost => match self.once(LOST, GATHER_LOST, self.sweep(round)).await {
+            Trigger::Lost => match self.once(LOST, GATHER_LOST, self.sweep(GATHER_LOST.unsigned_abs(), round)).await {
                 Some(swept) => swept,
                 None => Ok(Response::ignored("a look at all locations is under way".to_owned())),
             },
-            Trigger::Sweep { .. } | Trigger::Change(_) => self.sweep(round).await,
+            Trigger::Sweep { .. } | Trigger::Change(_) => self.sweep(Duration::ZERO, round).await,
         }
     }
 
-    /// A sweep of each, through the work queue.
-    async fn sweep(&self, round: Round) -> Result<Response, GuardError> {
+    /// A sweep of each, through the work queue, the first one after so long.
+    async fn sweep(&self, first: Duration, round: Round) -> Result<Response, GuardError> {
         let locations = self.known().await?;
         let said = format!("a look at {} is under way", count(locations.len(), "other location"));
         let tasks = locations.into_iter().map(|location| Task::Sweep { location }).collect();
         let delay = |n: usize, of: usize| {
             let apart = SPREAD.checked_div(u32::try_from(of).unwrap_or(u32::MAX)).unwrap_or_default();
-            (apart.min(APART) * u32::try_from(n).unwrap_or(u32::MAX)).min(SPREAD)
+            apart.min(APART).saturating_mul(u32::try_from(n).unwrap_or(u32::MAX)).saturating_add(first).min(SPREAD)
         };
         self.send(tasks, round.hops, delay).await?;
         Ok(Response::ignored(said))

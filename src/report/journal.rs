@@ -22,6 +22,8 @@ const LEASE: SignedDuration = SignedDuration::from_secs(90);
 /// What a sweep did stands in a digest, once its last part has ended: so long its parts are tried. Another sweep joins it
 /// before.
 const DIGEST: SignedDuration = SignedDuration::from_hours(3);
+/// How far the clocks of AWS and ours may be apart.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(10);
 /// Most JSON in bytes. What does not fit leaves in the order of what is missed least.
 const MAX_BYTES: usize = 380_000;
 
@@ -222,12 +224,14 @@ impl Journal {
         serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
     }
 
-    /// Whether what became of this rule is our doing, told or not: on behalf of the event, or of what `is_it`.
-    pub fn holds(&self, rule: &str, event: Option<&str>, is_it: impl Fn(&Rule) -> bool) -> bool {
-        let is_on_behalf = |entry: &Entry| event.is_some() && entry.event.as_deref() == event;
+    /// Whether what became of this rule is our doing, told or not: on behalf of the event, or after it, of what `is_it`.
+    pub fn holds(&self, rule: &str, event: Option<&Event>, is_it: impl Fn(&Rule) -> bool) -> bool {
+        let is_on_behalf = |entry: &Entry| event.is_some_and(|event| entry.event.as_ref() == Some(&event.id));
+        let began = event.and_then(|event| event.time?.checked_sub(CLOCKS_DIFFER).ok());
+        let is_later = |entry: &Entry| began.is_none_or(|began| entry.at >= began);
         self.entries.values().any(|entry| {
             let was = entry.finding.rule().filter(|was| was.id == rule);
-            was.is_some_and(|was| is_on_behalf(entry) || is_it(was))
+            was.is_some_and(|was| is_on_behalf(entry) || (is_later(entry) && is_it(was)))
         })
     }
 
@@ -291,6 +295,11 @@ mod tests {
         Note { event: Some((event.into(), caller)), entries, ..Note::default() }
     }
 
+    fn event(id: &str, minutes: i64) -> Event {
+        let (call, location) = (&crate::event::CALLS[0], Location::default());
+        Event { id: id.into(), call, time: Some(at(minutes)), location, actor: Actor::default() }
+    }
+
     fn tells(event: &str, port: u16) -> Note {
         Note { told: [key(&rule("sgr-1", port), Some(event))].into(), ..Note::default() }
     }
@@ -324,7 +333,7 @@ mod tests {
 
         let strikes = |event, minutes| Note { struck: begins(event, minutes, 22).entries, ..Note::default() };
         assert!(begun.clone().with(&strikes("e-1", 0), at(1)).entries.is_empty());
-        let is_held = |journal: &Journal| journal.holds("sgr-1", Some("e-1"), |_| false);
+        let is_held = |journal: &Journal| journal.holds("sgr-1", Some(&event("e-1", 0)), |_| false);
         assert!(is_held(&begun.clone().with(&strikes("e-2", 1), at(1))), "another event's is not ours to strike");
         let done = begun.clone().with(&confirms("e-1", 0, 22), at(1)).with(&strikes("e-1", 0), at(1));
         assert!(is_held(&done), "the other of two tries at once has done it");
@@ -347,6 +356,15 @@ mod tests {
                 assert_eq!(those(told.untold(&[])), of(&[("e-1", 0)]), "{event} {port}");
             }
         }
+    }
+
+    /// The same edit once more, and back before anybody looked: what was done to the first one says nothing of it.
+    #[test]
+    fn what_was_done_before_an_event_is_not_what_became_of_its_rule() {
+        let journal = Journal::default().with(&confirms("e-1", 10, 22), at(11));
+        let holds = |id, minutes| journal.holds("sgr-1", Some(&event(id, minutes)), |was| *was == rule("sgr-1", 22));
+        assert!(holds("e-1", 10) && holds("e-2", 9) && holds("e-2", 10));
+        assert!(!holds("e-2", 11) && holds("e-1", 11), "an event of another call, a minute later");
     }
 
     /// Somebody died between writing and the call, and another event led to it.

@@ -43,7 +43,7 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// The message of a record. `anew`: what needs a person is said once more, at this time; all else is said once.
+    /// The message of a record. `anew`: what needs a person is said once more, under this time; all else is said once.
     pub fn of(record: &Record, message: Message, anew: Option<Timestamp>) -> Self {
         let part = record.part.iter().map(|part| format!("part {}", part.n));
         let said = said(record, &[], anew).into_iter().chain(part).collect();

@@ -164,6 +164,25 @@ async fn what_fails_is_tried_again_for_more_than_an_hour_and_told_at_the_first_f
     assert!(told.len() == 2 && told[1].contains("given up") && told[1].contains("user/kim"), "{told:?}");
 }
 
+/// Each try in another process, and one of the channels dead.
+#[tokio::test]
+async fn what_cannot_be_read_is_told_twice_to_those_who_hear_of_it() {
+    for (is_denied, is_one_dead) in [(true, false), (true, true), (false, true)] {
+        let case = Case::queued(vec![kubelet("sgr-1")], true);
+        let beside = Arc::new(Beside(Fake(Arc::clone(&case.world)), Mutex::default()));
+        let failing = if is_denied { &case.world.reads_are_denied } else { &case.world.reads_fail };
+        *failing.lock().unwrap() = true;
+        *case.world.channel_is_down.lock().unwrap() = is_one_dead;
+        let process = || Case { guard: with_two_channels(&case.world, &beside), world: Arc::clone(&case.world) };
+        process().invoke(&authorize("e-1", &["sgr-1"])).await;
+        for _ in 0..30 {
+            process().pass(600).await;
+        }
+        let told: Vec<String> = beside.1.lock().unwrap().iter().map(|it| it.record.clone().unwrap()).collect();
+        assert_eq!(told.len(), 2, "denied: {is_denied}, one dead: {is_one_dead}: {told:#?}");
+    }
+}
+
 #[tokio::test]
 async fn what_failed_for_a_while_is_closed_when_it_can_be() {
     let case = Case::queued(vec![kubelet("sgr-1")], true);

@@ -307,6 +307,8 @@ async fn events_that_nobody_knows_are_one_sweep_of_everything() {
         case.invoke(&json!({"requestContext": {"condition": "RetriesExhausted", "functionArn": "x"}})).await.unwrap();
     }
     assert_eq!(sweeps(&case), [far().account]);
+    let due = case.world.queue.lock().unwrap().waiting[0].due;
+    assert_eq!(due.duration_since(case.now()).as_secs(), 300, "it looks when nobody else may be gathered any more");
 }
 
 #[tokio::test]

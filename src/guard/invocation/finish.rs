@@ -140,7 +140,7 @@ impl Invocation<'_> {
             waiting::sent(ports, &waited).await;
         }
         self.problems.extend(waiting::keep(ports, &records).await);
-        let is_told = !is_notified || messages.iter().any(Outgoing::is_for_people);
+        let is_told = self.unseen.is_told || !is_notified || messages.iter().any(Outgoing::is_for_people);
         self.problems.extend(unsent);
         self.lesson.groups.retain(|_, learnt| learnt.is_anything());
         let lesson = (is_notified && self.is_part).then(|| std::mem::take(&mut self.lesson));
