@@ -267,7 +267,7 @@ fn of_rules() -> Vec<(&'static str, Record)> {
             left(
                 Action::Refused,
                 None,
-                "50 rules that no event made were revoked within the hour, which is the limit (`GUARD_MAX_REVOKES`)",
+                "the limit of 50 revokes an hour (`GUARD_MAX_REVOKES`) is used up by rules that no call opened just now",
             ),
         ),
         ("postponed", left(Action::Postponed, None, "one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)")),

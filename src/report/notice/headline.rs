@@ -264,7 +264,9 @@ fn left_in_full(finding: &Finding, it: &str) -> String {
             "the rule is older than its group's place in this cluster, and a revoke would cut the other cluster too"
                 .to_owned()
         }
-        Some(Left::Needed) => "the cluster lives on it; open what it needs first (see the details)".to_owned(),
+        Some(Left::Needed) => {
+            "nothing else lets in what the cluster needs; the details name what to open first".to_owned()
+        }
         _ => detail(finding),
     };
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
@@ -280,7 +282,7 @@ fn left_in_full(finding: &Finding, it: &str) -> String {
 fn left_in_short(finding: &Finding) -> &'static str {
     match finding.action {
         Action::Refused if finding.for_people.left == Some(Left::Shared) => "others use the group",
-        Action::Refused if finding.for_people.left == Some(Left::Needed) => "the cluster lives on it",
+        Action::Refused if finding.for_people.left == Some(Left::Needed) => "the cluster needs it",
         Action::Failed => "the guard could not close it",
         Action::Postponed => "the guard tries again",
         Action::WouldRevoke => "the guard only reports it",

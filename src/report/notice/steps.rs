@@ -48,7 +48,8 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         ),
         (
             checks(Check::NoTrail) || checks(Check::RuleDisabled),
-            "Then have the guard look at everything (`{\"sweep\": true}`): what was opened meanwhile made no event.",
+            "Then have the guard look at everything (invoke it with `{\"sweep\": true}`): what was opened meanwhile made no \
+             event.",
         ),
         (
             is(Situation::Unsure),
@@ -57,9 +58,12 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (to_close, "Close what is open: the command stands above. Leave it only if you know that it is needed."),
         (
             left(Left::Shared),
-            "Take the group off the cluster's interfaces, and give them one of their own: others use this group.",
+            "Take the group off the cluster's interfaces, and put one on them that the cluster alone uses.",
         ),
-        (left(Left::Needed), "Open what the details name first; then close the rule that is too wide."),
+        (
+            left(Left::Needed),
+            "Open the narrow rules that the details name, and then close this one. The other way round the cluster breaks.",
+        ),
         (
             left(Left::SameCluster),
             "If groups of one cluster should not reach each other there, write a clause that names them.",
@@ -69,8 +73,8 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (is(Situation::Lost), "Open what was lost again with the command above, if it is still needed."),
         (
             is(Situation::Blocked),
-            "Open what is blocked again: the guard opens nothing by itself. Above stands what this call removed, if it did; \
-             what else is missing was so before, or by another call.",
+            "Open what is blocked again: the guard opens nothing by itself. A command above restores what this call removed \
+             and nothing else: add a rule for whatever else is named as missing.",
         ),
         (gained, "Take the new entry out of the list, if it is not meant: every rule that uses the list lets it in."),
         (
@@ -82,8 +86,8 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (checks(Check::NewMember), "Take the tags off if the group is not the cluster's."),
         (
             go_on && has_closed,
-            "Look in flow logs for connections that were made meanwhile: they may go on (TCP up to 5 days) unless a network \
-             ACL cuts them.",
+            "Look in flow logs for connections that were made meanwhile: they go on, an idle one for up to 5 days, unless a \
+             network ACL cuts them.",
         ),
         (is(Situation::WasOpen), "Look in flow logs for connections that were made meanwhile."),
         (
@@ -129,7 +133,7 @@ fn at_the_source(topics: &[Topic<'_>]) -> Option<String> {
     }
     let ask = || {
         let who = record.actor.as_ref().map(|actor| super::who::name(actor, &record.account));
-        who.map(|who| format!("Ask what it was for, or it comes back: {who}."))
+        who.map(|who| format!("Ask {who} what it was for: who still needs it opens it again."))
     };
     written.or_else(ask)
 }
