@@ -551,9 +551,10 @@ impl StateStore for Fake {
         let mut parts = self.0.parts.lock().unwrap();
         let parts = parts.entry(look.to_owned()).or_default();
         let found = found.clone().after(parts.remove(&part));
+        let is_open = found.is_open;
         parts.insert(part, found);
         let ended: Vec<EndedPart> = parts.values().filter(|part| !part.is_open).cloned().collect();
-        Ok((ended.len() >= of).then_some(ended))
+        Ok((ended.len() >= of && !is_open).then_some(ended))
     }
     async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
         self.0.state_call("history")?;

@@ -398,7 +398,7 @@ impl StateStore for Table {
         put.map(|_| ()).map_err(|error| self.items.failed(WRITE, &error))
     }
 
-    /// What the part found is written first: who comes last reads all of them.
+    /// What the part found is written first: who comes last reads all of them. A try of it ends nothing.
     async fn ended(
         &self,
         look: &str,
@@ -409,6 +409,9 @@ impl StateStore for Table {
         let key = |part: usize| self.location_key("part", &[look, &part.to_string()]);
         let after = |earlier| Some(found.clone().after(earlier));
         self.change(key(part), Some(EVENT_TTL), after).await?;
+        if found.is_open {
+            return Ok(None);
+        }
         let items = self.items.read((1..=of).map(key).collect()).await?;
         // One that is not understood has ended all the same.
         let found = |item: &Arc<Item>| state(item).unwrap_or_default();

@@ -28,11 +28,17 @@ pub(super) struct Everywhere(Mutex<Option<Timestamp>>);
 impl Everywhere {
     /// Takes the time from now on; gives who has it, if somebody has.
     pub(super) fn take(&self, now: Timestamp, time: SignedDuration) -> Option<Timestamp> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match *last {
-            Some(last) if now.duration_since(last) < time => Some(last),
-            _ => last.replace(now).filter(|_| false),
+        let taken = self.taken(now, time);
+        if taken.is_none() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
+        taken
+    }
+
+    /// Who has it, if somebody has.
+    fn taken(&self, now: Timestamp, time: SignedDuration) -> Option<Timestamp> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.filter(|last| now.duration_since(*last) < time)
     }
 }
 
@@ -63,7 +69,7 @@ impl Everywhere {
             return Who::Us;
         }
         let waits = Who::Another("it is not known what changed, and a look at everything waits already");
-        if self.take(now, GATHER).is_some() {
+        if self.taken(now, GATHER).is_some() {
             return waits;
         }
         let task = Task::Everything { location: setup.location.clone(), change: change.cloned() };
@@ -72,22 +78,16 @@ impl Everywhere {
             queue.send(&text, GATHER.unsigned_abs()).await.map_err(|error| chain(&error))
         };
         match once(state.as_deref(), clock.as_ref(), WAITS, GATHER, send).await {
-            None => {
-                // Who has it began to wait before us, and we would speak for it for too long.
-                self.give_back();
-                waits
+            // Who has it began to wait before us: for how long nobody here knows.
+            None => waits,
+            Some(Ok(())) => {
+                self.take(now, GATHER);
+                Who::Another("it is not known what changed, so everything is looked at in a minute")
             }
-            Some(Ok(())) => Who::Another("it is not known what changed, so everything is looked at in a minute"),
             Some(Err(error)) => {
                 tracing::error!(error, "a look at everything could not be put into the work queue, so it is done now");
-                self.give_back();
                 Who::Us
             }
         }
-    }
-
-    /// Who comes next asks anew.
-    fn give_back(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

@@ -23,7 +23,7 @@ use crate::guard::remediate::{Remediation, StepResult};
 use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::guard::shield::Shield;
-use crate::guard::standing::{Led, Memory};
+use crate::guard::standing::{Led, Memory, is_equal};
 use crate::model::baseline::Learnt;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::{Group, Passes, PeerGroup, PrefixList};
@@ -394,8 +394,7 @@ impl<'a> Mending<'a> {
     fn join(&mut self) -> Vec<Entry> {
         let journal = self.journal.journal();
         let InvocationContext { setup, event, .. } = self.context;
-        let is_ours =
-            |rule: &Rule| journal.holds(&rule.id, event, |was| was.packets == rule.packets && was.peer == rule.peer);
+        let is_ours = |rule: &Rule| journal.holds(&rule.id, event, |was| is_equal(was, rule));
         self.results.retain(|_, result| result.action != Action::AlreadyGone || !is_ours(&result.finding.rule));
         let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
         let mut left_over = journal.left_over(event, live, setup.ports.clock.now());

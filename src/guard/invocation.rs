@@ -4,7 +4,7 @@
 
 mod finish;
 
-pub(super) use finish::{Ended, unlearnt};
+pub(super) use finish::{Ended, learn};
 
 use std::collections::{BTreeMap, BTreeSet};
 

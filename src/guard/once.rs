@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::error::chain;
 use crate::ports::{Clock, StateStore};
 
-/// So long it may take. Who dies over it holds up nobody for longer, and its next try least of all.
+/// So long it may take. Who dies over it holds up nobody for longer.
 const TO_DO_IT: SignedDuration = SignedDuration::from_secs(20);
 
 /// Does it, unless somebody does it now, or has done it within `time`: then `None`.

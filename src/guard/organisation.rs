@@ -281,7 +281,7 @@ impl Organisation {
         let Some(first) = unsent.first() else { return Ok(()) };
         let problem =
             format!("{} of `{of}` could not be put into the work queue: {first}", count(unsent.len(), "look"));
-        Err(GuardError::Unfinished { problems: vec![problem], is_told: true })
+        Err(GuardError::unfinished(problem))
     }
 
     fn kept(&self, location: &Location) -> Option<Arc<Guard>> {

@@ -20,7 +20,7 @@ use crate::model::baseline::{Lesson, LocationState};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::Selector;
 use crate::ports::StateStore;
-use crate::report::history::digest;
+use crate::report::history::short_digest;
 use crate::report::journal::key;
 use crate::report::notice;
 use crate::report::part::EndedPart;
@@ -85,7 +85,7 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
                 let groups: BTreeSet<String> = groups.into_iter().map(|group| group.id).collect();
                 let groups: Vec<String> = groups.into_iter().collect();
                 let of = groups.iter().chain(&clusters).map(String::as_str).chain((!knows_clusters).then_some("?"));
-                let cut: String = digest(&of.collect::<Vec<_>>()).chars().take(16).collect();
+                let cut = short_digest(&of.collect::<Vec<_>>());
                 let chunks: Vec<&[String]> =
                     if groups.is_empty() { vec![&[]] } else { groups.chunks(MAX_GROUPS).collect() };
                 let part = |(n, groups): (usize, &&[String])| Part {
@@ -113,9 +113,8 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
     let mut delay = Duration::ZERO;
     for part in parts {
         let text = Work::new(Task::Part(part), sweep.hops.saturating_add(1), sweep.at).text();
-        let unsent = |why: String| GuardError::Unfinished {
-            problems: vec![format!("a part of the sweep could not be put into the work queue: {why}")],
-            is_told: true,
+        let unsent = |why: String| {
+            GuardError::unfinished(format!("a part of the sweep could not be put into the work queue: {why}"))
         };
         let text = text.map_err(|error| unsent(chain(&error)))?;
         queue.send(&text, delay).await.map_err(|error| unsent(chain(&error)))?;
@@ -131,15 +130,11 @@ pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> 
 pub(super) async fn keep(setup: &Setup, part: &Part, found: &EndedPart) -> Result<(), GuardError> {
     let Some(state) = &setup.ports.state else { return Ok(()) };
     let kept = state.ended(&part.look(), part.n, part.of, found).await;
-    kept.map(|_| ()).map_err(|error| unfinished(uncounted(&error)))
+    kept.map(|_| ()).map_err(|error| GuardError::unfinished(uncounted(&error)))
 }
 
 fn uncounted(error: &CloudError) -> String {
     format!("the parts of a sweep could not be counted: {}", chain(error))
-}
-
-fn unfinished(problem: String) -> GuardError {
-    GuardError::Unfinished { problems: vec![problem], is_told: true }
 }
 
 /// A part has ended. After the last one of a VPC its look counts, and people get the digests; after the last VPC the sweep
@@ -149,7 +144,7 @@ fn unfinished(problem: String) -> GuardError {
 /// What has to be done again: the state, or a channel, did not take it.
 pub(super) async fn ended(setup: &Setup, part: &Part, found: EndedPart) -> Result<(), GuardError> {
     let Some(state) = &setup.ports.state else { return Ok(()) };
-    end(setup, state.as_ref(), part, found).await.map_err(unfinished)
+    end(setup, state.as_ref(), part, found).await.map_err(GuardError::unfinished)
 }
 
 async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPart) -> Result<(), String> {
@@ -196,17 +191,11 @@ async fn tell(
     for record in records.iter().filter(|record| record.event_id.is_none()) {
         let closed = record.findings.iter().filter(|finding| finding.action.is_closed_by_us());
         let closed = closed.filter_map(|finding| Some(key(finding.rule()?, None)));
-        told.entry(record.group.as_ref().map_or_else(String::new, |group| group.id.clone()))
-            .or_default()
-            .extend(closed);
+        told.entry(record.about()).or_default().extend(closed);
     }
     let waited = waiting::due(&setup.ports, Some(clusters)).await;
     records.extend(waited.iter().map(for_digest));
-    let about = |record: &Record| match &record.group {
-        Some(group) => group.id.clone(),
-        None => record.clusters.first().cloned().unwrap_or_default(),
-    };
-    let about: Vec<String> = records.iter().map(about).collect();
+    let about: Vec<String> = records.iter().map(Record::about).collect();
     let each = about.iter().zip(&mut records);
     let each =
         each.flat_map(|(of, record)| record.findings.iter_mut().map(move |finding| (of.as_str(), None, finding)));

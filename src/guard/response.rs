@@ -65,6 +65,11 @@ impl GuardError {
     /// Every kind.
     pub const KINDS: [&str; 4] = ["InvalidEvent", "ReadFailed", "Postponed", "Unfinished"];
 
+    /// One thing is not done, of which people need not hear beside the record.
+    pub(super) fn unfinished(problem: String) -> Self {
+        Self::Unfinished { problems: vec![problem], is_told: true }
+    }
+
     /// Stable name for alarms and filters.
     pub fn kind(&self) -> &'static str {
         match self {

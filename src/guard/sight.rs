@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn unfinished(problem: &str) -> GuardError {
-        GuardError::Unfinished { problems: vec![problem.to_owned()], is_told: true }
+        GuardError::unfinished(problem.to_owned())
     }
 
     #[test]

@@ -11,11 +11,10 @@ use crate::event::work::Part;
 use crate::event::{Change, Named};
 use crate::guard::asked::Asked;
 use crate::guard::inventory::Looked;
-use crate::guard::invocation::{Ended, Invocation, unlearnt};
+use crate::guard::invocation::{Ended, Invocation, learn};
 use crate::guard::parts;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
-use crate::model::baseline::Lesson;
 use crate::report::part::EndedPart;
 
 impl Guard {
@@ -71,7 +70,7 @@ impl Guard {
         found.is_open = true;
         parts::keep(&self.setup, part, &found).await?;
         found.is_complete = is_complete && self.learnt(&mut ended).await;
-        found.is_open = ended.is_unfinished() && !is_last;
+        found.is_open = !ended.problems.is_empty() && !is_last;
         if !found.is_open {
             parts::ended(&self.setup, part, found).await?;
         }
@@ -81,11 +80,10 @@ impl Guard {
     /// Keeps what a part learnt. Whether there was something, and it is kept.
     async fn learnt(&self, ended: &mut Ended) -> bool {
         let (Some(state), Some(lesson)) = (&self.setup.ports.state, ended.lesson.take()) else { return false };
-        let learnt = if lesson == Lesson::default() { Ok(()) } else { state.learn(&lesson).await };
-        if let Err(error) = &learnt {
-            ended.problem(unlearnt(error));
-        }
-        learnt.is_ok()
+        let learnt = learn(state.as_ref(), &lesson).await;
+        let is_kept = learnt.is_ok();
+        ended.problems.extend(learnt.err());
+        is_kept
     }
 
     /// With whether all of it was seen. What fails in it alone takes nothing from that.
@@ -97,7 +95,7 @@ impl Guard {
             Either::Left((read, _)) => read,
             Either::Right(_) => {
                 let problem = format!("the groups of `{}` could not be read in the time of one invocation", part.vpc);
-                return Err(GuardError::Unfinished { problems: vec![problem], is_told: true });
+                return Err(GuardError::unfinished(problem));
             }
         };
         let looked = read.map_err(|source| read_failed(format!("the groups of `{}`", part.vpc), source))?;

@@ -6,7 +6,7 @@
 mod key;
 mod sighting;
 
-pub use key::{Key, digest};
+pub use key::{Key, digest, short_digest};
 pub use sighting::{DAY, QUIET_PERIOD, Said, Sighting};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,7 +129,7 @@ impl History {
     fn says_more(&self, sighting: &Sighting, now: Timestamp) -> bool {
         let by = self.by.iter().filter(|(_, at)| is_within(DAY, **at, now)).map(|(by, _)| by);
         let known: BTreeSet<&String> = by.collect();
-        let is_another = |name: &String| !known.is_empty() && !known.contains(&short_digest(name));
+        let is_another = |name: &String| !known.is_empty() && !known.contains(&short_digest(&[name]));
         !is_over(sighting.action)
             && (sighting.said.is_news_after(&self.said) || sighting.principal.as_ref().is_some_and(is_another))
     }
@@ -150,7 +150,7 @@ impl History {
     fn by_with(&self, sighting: &Sighting, now: Timestamp) -> BTreeMap<String, Timestamp> {
         let mut by = self.by.clone();
         by.retain(|_, at| is_within(DAY, *at, now));
-        by.extend(sighting.principal.as_ref().map(|name| (short_digest(name), now)));
+        by.extend(sighting.principal.as_ref().map(|name| (short_digest(&[name]), now)));
         latest(by)
     }
 
@@ -221,10 +221,6 @@ fn is_news(sighting: &Sighting, notified: Option<Action>) -> bool {
     let Sighting { action, quiet_for, .. } = *sighting;
     let is_another = notified.is_some_and(|notified| action != notified);
     quiet_for.is_zero() || (is_another && !is_over(action))
-}
-
-fn short_digest(text: &str) -> String {
-    digest(&[text]).chars().take(16).collect()
 }
 
 fn latest(mut by: BTreeMap<String, Timestamp>) -> BTreeMap<String, Timestamp> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::report::history::digest;
+use crate::report::history::{digest, short_digest};
 use crate::report::notice::{Message, message_kept};
 use crate::report::outcome::Outcome;
 use crate::report::record::Record;
@@ -52,7 +52,7 @@ impl Letter {
 
     /// The message of a call that concerns all these. Each says what it is about: two groups may lack the same.
     pub fn of_call(records: &[&Record], message: Message, anew: Option<Timestamp>) -> Self {
-        let said = records.iter().flat_map(|record| said(record, &[&about(record)], anew)).collect();
+        let said = records.iter().flat_map(|record| said(record, &[&record.about()], anew)).collect();
         Self { said, message: Some(message), channels: BTreeMap::new() }
     }
 
@@ -67,18 +67,13 @@ fn said(record: &Record, about: &[&str], anew: Option<Timestamp>) -> Vec<String>
         let subject = serde_json::to_string(&finding.subject).unwrap_or_default();
         let said = move |at: &str| {
             let what = [about, &[&subject, finding.action.word(), at]].concat();
-            digest(&what).chars().take(16).collect()
+            short_digest(&what)
         };
         let needs_a_person = finding.action.outcome() >= Outcome::Refused;
         let anew = anew.filter(|_| needs_a_person).map(|at| said(&at.to_string()));
         [said("")].into_iter().chain(anew)
     });
     said.collect()
-}
-
-/// The group, or the cluster, that a record is about.
-fn about(record: &Record) -> String {
-    record.group.as_ref().map_or_else(|| record.clusters.join(","), |group| group.id.clone())
 }
 
 /// Where the message of a call that concerns all these is kept.

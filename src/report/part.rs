@@ -64,10 +64,8 @@ impl EndedPart {
         // What is of a call has a message of its own.
         for mut record in earlier.into_records().into_iter().filter(|record| record.event_id.is_none()) {
             record.findings.retain(is_found_once);
-            let about = |record: &Record| {
-                record.group.as_ref().map_or(Err(record.clusters.clone()), |group| Ok(group.id.clone()))
-            };
-            let again = records.iter_mut().find(|again| again.event_id.is_none() && about(again) == about(&record));
+            let is_again = |again: &&mut Record| again.event_id.is_none() && again.about() == record.about();
+            let again = records.iter_mut().find(is_again);
             if let Some(again) = again {
                 let is_known = |found: &Finding| {
                     record.findings.iter().any(|one| found.action == one.action && found.subject == one.subject)
@@ -76,10 +74,11 @@ impl EndedPart {
                 findings.retain(|found| !is_known(found));
                 findings.append(&mut record.findings);
                 worst_first(&mut findings);
-                *again = again.clone().with(findings);
+                again.set_findings(findings);
             } else {
                 let findings = std::mem::take(&mut record.findings);
-                records.push(record.with(findings));
+                record.set_findings(findings);
+                records.push(record);
             }
         }
         Self { is_open, ..Self::new(groups, is_complete, records) }
@@ -91,7 +90,8 @@ impl EndedPart {
         let records = records.map(|mut record| {
             let mut done = std::mem::take(&mut record.findings);
             done.retain(|finding| finding.action.is_closed_by_us());
-            record.with(done)
+            record.set_findings(done);
+            record
         });
         let records: Vec<Record> = records.filter(|record| !record.findings.is_empty()).collect();
         let of =

@@ -173,7 +173,7 @@ impl Record {
         findings: Vec<Finding>,
         event: Option<&Event>,
     ) -> Self {
-        let record = Self {
+        let mut record = Self {
             version: 1,
             event_id: event.map(|event| event.id.clone()),
             event_name: event.map(|event| event.call.name.to_owned()),
@@ -193,17 +193,22 @@ impl Record {
             duration_ms: 0,
             part: None,
         };
-        record.with(findings)
+        record.set_findings(findings);
+        record
     }
 
-    /// The same with these findings alone.
-    #[must_use]
-    pub fn with(self, findings: Vec<Finding>) -> Self {
-        let outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
+    /// The id of the group, or the name of the cluster, that it is about. Empty: the account.
+    pub fn about(&self) -> String {
+        self.group.as_ref().map_or_else(|| self.clusters.join(","), |group| group.id.clone())
+    }
+
+    /// Gives it these findings instead of its own.
+    pub fn set_findings(&mut self, findings: Vec<Finding>) {
+        self.outcome = findings.iter().map(|finding| finding.action.outcome()).max().unwrap_or(Outcome::Compliant);
         let severity = findings.iter().filter_map(|finding| finding.severity).max();
         // What a guard refused or AWS denied needs a person now, whatever the rule is.
-        let severity = if outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity };
-        Self { severity, findings, outcome, ..self }
+        self.severity = if self.outcome >= Outcome::Refused { Some(Severity::Critical) } else { severity };
+        self.findings = findings;
     }
 
     /// The record as one or more that each stay below [`MAX_BYTES`] (a single finding may still be larger).

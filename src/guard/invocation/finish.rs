@@ -23,11 +23,12 @@ use crate::guard::round::Attempt;
 use crate::guard::setup::Setup;
 use crate::guard::waiting;
 use crate::model::baseline::{Learnt, Lesson};
-use crate::model::error::{CloudError, chain};
+use crate::model::error::chain;
 use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::policy::judge::not_forbidden;
 use crate::policy::model::Verdict;
+use crate::ports::StateStore;
 use crate::report::finding::{Finding, ListRecord, worst_first};
 use crate::report::journal::{Entry, key};
 use crate::report::notice;
@@ -62,23 +63,14 @@ pub(in crate::guard) struct Ended {
     pub(in crate::guard) response: Response,
     /// What a part of a sweep learnt. It is to be kept, once what it found is: some of that is found only once.
     pub(in crate::guard) lesson: Option<Lesson>,
-    problems: Vec<String>,
+    /// What is left to be done.
+    pub(in crate::guard) problems: Vec<String>,
     is_told: bool,
 }
 
 impl Ended {
     fn of(response: Response) -> Self {
         Self { response, lesson: None, problems: Vec::new(), is_told: true }
-    }
-
-    /// Whether something is left to be done.
-    pub(in crate::guard) fn is_unfinished(&self) -> bool {
-        !self.problems.is_empty()
-    }
-
-    /// Something more is.
-    pub(in crate::guard) fn problem(&mut self, problem: String) {
-        self.problems.push(problem);
     }
 
     /// What was found, if nothing is left to be done.
@@ -305,20 +297,21 @@ impl Invocation<'_> {
         }
         let ports = &self.context.setup.ports;
         let Some(state) = &ports.state else { return };
-        let learn = async { if self.lesson == Lesson::default() { Ok(()) } else { state.learn(&self.lesson).await } };
         // Each alone keeps something from being told or done twice, so none waits for another.
         let said = journal::said(ports, std::mem::take(&mut self.changed));
-        let (unsaid, learnt, ()) = join!(said, learn, news.keep(state.as_ref(), handled));
+        let (unsaid, learnt, ()) = join!(said, learn(state.as_ref(), &self.lesson), news.keep(state.as_ref(), handled));
         self.unwritten.extend(unsaid);
-        if let Err(error) = learnt {
-            self.problems.push(unlearnt(&error));
-        }
+        self.problems.extend(learnt.err());
     }
 }
 
-/// What is said where what was learnt could not be kept.
-pub(in crate::guard) fn unlearnt(error: &CloudError) -> String {
-    format!("what is known of rules could not be written: {}", chain(error))
+/// Keeps what was learnt.
+///
+/// # Errors
+/// Why it is not kept, for people.
+pub(in crate::guard) async fn learn(state: &dyn StateStore, lesson: &Lesson) -> Result<(), String> {
+    let learnt = if *lesson == Lesson::default() { Ok(()) } else { state.learn(lesson).await };
+    learnt.map_err(|error| format!("what is known of rules could not be written: {}", chain(&error)))
 }
 
 /// The id of a group; without one, the name of the cluster that it stands for.

@@ -55,6 +55,11 @@ pub fn digest(parts: &[&str]) -> String {
     hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
+/// The first 16 digits of it: enough to tell apart what one item holds.
+pub fn short_digest(parts: &[&str]) -> String {
+    digest(parts).chars().take(16).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{finding, location, of, rule};
