@@ -131,6 +131,7 @@ struct World {
     state_is_down: Mutex<bool>,
     /// EC2 revokes, and does not answer.
     answers_are_lost: Mutex<bool>,
+    is_throttled: Mutex<bool>,
     /// Writing into a journal takes for ever.
     journal_hangs: Mutex<bool>,
     /// So many calls later the process dies.
@@ -337,6 +338,10 @@ impl Ec2 for Fake {
         let mut beside = self.0.rules_beside.lock().unwrap();
         if ids.iter().any(|id| rules.iter().chain(beside.iter()).all(|rule| rule.id != *id)) {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
+        }
+        if *self.0.is_throttled.lock().unwrap() {
+            let source = "RequestLimitExceeded".into();
+            return Err(CloudError::NotDone { action: "ec2:RevokeSecurityGroupIngress".into(), source });
         }
         rules.retain(|rule| !ids.contains(&rule.id));
         beside.retain(|rule| !ids.contains(&rule.id));

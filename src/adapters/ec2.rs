@@ -11,12 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::operation::modify_security_group_rules::ModifySecurityGroupRulesError;
+use aws_sdk_ec2::operation::revoke_security_group_egress::RevokeSecurityGroupEgressError;
+use aws_sdk_ec2::operation::revoke_security_group_ingress::RevokeSecurityGroupIngressError;
 use aws_sdk_ec2::types::{Filter, IpPermission, SecurityGroupVpcAssociationState};
 use futures::future::try_join3;
 
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
 use super::attempts::Attempts;
-use super::failure::{during, taking, unusable};
+use super::failure::{during, not_taken, unusable};
 use crate::cluster::marks::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS, cluster_tag};
 use crate::model::error::CloudError;
 use crate::model::facts::{GroupFacts, Instance, Instances, Interface, Interfaces, PrefixListFacts, Rules, Selector};
@@ -211,19 +214,21 @@ impl Ec2 for Client {
         if rules.is_empty() {
             return Ok(());
         }
-        let (ids, attempts) = (Some(rules.to_vec()), Attempts::default());
+        let ids = Some(rules.to_vec());
         let (action, answer) = match direction {
             Direction::Ingress => {
                 const ACTION: &str = "ec2:RevokeSecurityGroupIngress";
+                let attempts = Attempts::of::<RevokeSecurityGroupIngressError>();
                 let call = self.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(ids);
                 let sent = call.customize().interceptor(attempts.clone()).send().await;
-                (ACTION, sent.map_err(|error| attempts.with(ACTION, during(ACTION)(error)))?.r#return)
+                (ACTION, sent.map_err(|error| attempts.error(ACTION, &error))?.r#return)
             }
             Direction::Egress => {
                 const ACTION: &str = "ec2:RevokeSecurityGroupEgress";
+                let attempts = Attempts::of::<RevokeSecurityGroupEgressError>();
                 let call = self.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(ids);
                 let sent = call.customize().interceptor(attempts.clone()).send().await;
-                (ACTION, sent.map_err(|error| attempts.with(ACTION, during(ACTION)(error)))?.r#return)
+                (ACTION, sent.map_err(|error| attempts.error(ACTION, &error))?.r#return)
             }
         };
         if answer == Some(false) {
@@ -240,8 +245,11 @@ impl Ec2 for Client {
             return Ok(());
         }
         let updates = Some(rules.iter().map(encode::update).collect());
+        let attempts = Attempts::of::<ModifySecurityGroupRulesError>();
         let call = self.modify_security_group_rules().group_id(group).set_security_group_rules(updates);
-        if call.send().await.map_err(taking(ACTION))?.r#return == Some(false) {
+        let sent = call.customize().interceptor(attempts.clone()).send().await;
+        let error = |error| not_taken(&error, attempts.error(ACTION, &error));
+        if sent.map_err(error)?.r#return == Some(false) {
             return Err(unusable(ACTION, format!("EC2 answered `return: false` for {group}")));
         }
         Ok(())

@@ -35,7 +35,16 @@ pub enum CloudError {
     /// EC2 does not take what a rule was to become: another rule is that already, or what it refers to is gone.
     #[error("EC2 does not take that content")]
     NotTaken(#[source] Cause),
-    /// Anything else, after the SDK's own retries.
+    /// AWS answered that it did not do it now, a throttle for example, at each of the SDK's own retries. Of changes alone.
+    #[error("`{action}` was not done")]
+    NotDone {
+        /// IAM action.
+        action: String,
+        /// What AWS said.
+        #[source]
+        source: Cause,
+    },
+    /// Anything else, after the SDK's own retries. A change may have been made.
     #[error("`{action}` failed")]
     Failed {
         /// IAM action.

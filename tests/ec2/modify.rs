@@ -92,7 +92,7 @@ async fn what_ec2_will_never_take_differs_from_what_it_did_not_do_now() {
         "{denied:?}"
     );
     let other = refused(400, "IncorrectState").await;
-    assert!(matches!(other, CloudError::Failed { .. }), "{other:?}");
+    assert!(matches!(other, CloudError::NotDone { .. }), "{other:?}");
 }
 
 #[tokio::test]

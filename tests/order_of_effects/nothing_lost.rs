@@ -270,3 +270,16 @@ async fn an_answer_that_is_lost_is_ours_when_the_rule_is_gone() {
     process.guard.handle(&authorize("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap();
     assert_eq!(told(&world), revoked("e-1", &["sgr-1"]));
 }
+
+#[tokio::test]
+async fn what_a_person_closes_after_a_throttled_revoke_is_not_ours() {
+    let world = world(vec![kubelet("sgr-1")]);
+    *world.is_throttled.lock().unwrap() = true;
+    let process = Case::with_state(Arc::clone(&world));
+    process.guard.handle(&authorize("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap_err();
+    *world.is_throttled.lock().unwrap() = false;
+    world.rules.lock().unwrap().clear();
+    retried(&world, &authorize("e-1", &["sgr-1"])).await;
+    let ours = told(&world).into_iter().filter(|(_, _, action)| action.is_closed_by_us());
+    assert_eq!(ours.count(), 0, "{:?}", told(&world));
+}

@@ -156,6 +156,7 @@ impl Inventory {
                             | CloudError::ListGone(_)
                             | CloudError::NotTaken(_)
                             | CloudError::Withheld(_)
+                            | CloudError::NotDone { .. }
                             | CloudError::Denied { .. } => Passes::Never,
                         },
                     };
