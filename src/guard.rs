@@ -170,9 +170,12 @@ impl Guard {
                 self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
             }
             Task::Sweep { .. } => {
-                let planned = parts::plan(&self.setup, &self.inventory, work).await;
-                let under_way = |parts| Response::ignored(format!("{} of a sweep are under way", count(parts, "part")));
-                self.with_sight(planned.map(under_way)).await
+                let planned = parts::plan_once(&self.setup, &self.inventory, work).await;
+                let under_way = |parts| match parts {
+                    Some(parts) => format!("{} of a sweep are under way", count(parts, "part")),
+                    None => "the parts of this sweep were sent at an earlier try".to_owned(),
+                };
+                self.with_sight(planned.map(|parts| Response::ignored(under_way(parts)))).await
             }
             Task::Part(part) => self.part(part, Round { hops: work.hops, ..round }).await,
         };

@@ -67,11 +67,28 @@ pub(super) async fn begin_if_due(setup: &Setup, place: &LocationState) {
     once(Some(state.as_ref()), setup.ports.clock.as_ref(), OWN_LOOK, ASK_AFTER, sent).await;
 }
 
+/// Puts the parts of a sweep into the queue, unless an earlier try put all of them there: its message comes back for what was
+/// to be done beside it, too. How many there are.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) async fn plan_once(setup: &Setup, inventory: &Inventory, sweep: &Work) -> Result<Option<usize>, GuardError> {
+    let Some(state) = &setup.ports.state else { return plan(setup, inventory, sweep).await.map(Some) };
+    let planned = format!("planned#{}", sweep.at);
+    let sent = |error: CloudError| tracing::warn!(error = %chain(&error), "the parts of a sweep may be sent twice");
+    if state.is_handled(&planned).await.map_err(sent).unwrap_or_default() {
+        return Ok(None);
+    }
+    let parts = plan(setup, inventory, sweep).await?;
+    state.remember(Some(&planned), &[]).await.map_err(sent).unwrap_or_default();
+    Ok(Some(parts))
+}
+
 /// Puts the parts of a sweep into the queue. How many there are.
 ///
 /// # Errors
 /// A cluster or a VPC that could not be read; the parts of the others are there all the same.
-pub(super) async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> Result<usize, GuardError> {
+async fn plan(setup: &Setup, inventory: &Inventory, sweep: &Work) -> Result<usize, GuardError> {
     let failed = |what: &str, source| GuardError::ReadFailed { what: what.to_owned(), source };
     let Some(queue) = &setup.ports.queue else { return Ok(0) };
     let (vpcs, mut problem) = inventory.vpcs_of_clusters().await.map_err(|error| failed("the clusters", error))?;
