@@ -1995,6 +1995,23 @@ async fn what_only_an_exception_allowed_is_closed_when_it_ends() {
 }
 
 #[tokio::test]
+async fn what_only_the_tags_of_its_source_kept_open_is_closed_when_they_are_gone() {
+    let text = "version: 1\nclauses: [{id: own, protocol: tcp, ports: [22], from: [other-group], verdict: revoke, \
+                severity: high, reason: a test}]\n";
+    let policy = file::load("own.yaml", text, "2026-11-23".parse().unwrap()).unwrap().policy;
+    let case = looked_at(vec![]).await;
+    *case.world.peer_is_tagged.lock().unwrap() = true;
+    let case = Case::under(policy, Arc::clone(&case.world), (Mode::Enforce, Mode::Report), 50, true);
+    let peer = Peer::Group { id: "sg-0bb".into(), owner: None };
+    let ssh = Rule { peer, ..rule("sgr-1", Packets::Tcp(22, 22), "10.0.0.0/8") };
+    case.world.rules.lock().unwrap().push(ssh);
+    assert_eq!(actions(&case.event(&["sgr-1"]).await.unwrap()), [("sgr-1".to_owned(), Action::Reported)]);
+    assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::Reported)]);
+    *case.world.peer_is_tagged.lock().unwrap() = false;
+    assert_eq!(case.sweep().await, [("sgr-1".to_owned(), Action::Revoked)]);
+}
+
+#[tokio::test]
 async fn what_came_while_the_guard_only_reported_stays_and_is_told_once_as_critical() {
     let enforcing = looked_at(vec![]).await;
     let reporting = Case::process(Arc::clone(&enforcing.world), (Mode::Report, Mode::Report), 50, true);

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::guard::asked::Asked;
-use crate::guard::plan::{PlanContext, is_named};
+use crate::guard::plan::{PlanContext, is_named, may_be_of_the_cluster};
 use crate::guard::remediate::StepResult;
 use crate::guard::standing::{Memory, Standing, is_equal, is_narrowed};
 use crate::model::baseline::{Context, KnownRule, Learnt, Lesson, Mark, Remembered};
@@ -221,7 +221,8 @@ fn is_final(context: PlanContext<'_>, group: &Group, finding: &JudgedRule) -> bo
     let is_marked = context.author(&finding.rule, group) == Author::Unknown
         && finding.verdict > Verdict::Allow
         && is_controllers(&finding.rule, Author::Unknown, group);
-    !is_excepted && !is_unread && !is_marked
+    let is_tagged = finding.verdict == Verdict::Revoke && may_be_of_the_cluster(&finding.rule.peer, group);
+    !is_excepted && !is_unread && !is_marked && !is_tagged
 }
 
 fn is_exception(policy: &Policy, id: &str) -> bool {

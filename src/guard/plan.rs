@@ -366,7 +366,8 @@ fn is_among_cluster_groups(peer: &Peer, group: &Group) -> bool {
     matches!(peer, Peer::Group { id, .. } if *id == group.id || group.peers.get(id).is_some_and(|peer| peer.same_cluster))
 }
 
-fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
+/// Whether tags, which others may write, say that the peer is a group of the cluster.
+pub(super) fn may_be_of_the_cluster(peer: &Peer, group: &Group) -> bool {
     matches!(peer, Peer::Group { id, .. } if group.peers.get(id).is_some_and(|peer| peer.may_be_same_cluster))
 }
 
