@@ -392,7 +392,9 @@ impl World {
     /// The groups of the VPC, if it is one where they matter.
     fn in_vpc(&self) -> Vec<String> {
         let idle = *self.idle_groups.lock().unwrap();
-        let named = [GROUP, CLUSTER_GROUP].into_iter().filter(|_| idle > 0).map(str::to_owned);
+        let is_elsewhere = self.group_vpc.lock().unwrap().is_some();
+        let named = [GROUP, CLUSTER_GROUP].into_iter().filter(|id| idle > 0 && !(is_elsewhere && *id == GROUP));
+        let named = named.map(str::to_owned);
         named.chain((0..idle).map(|n| format!("sg-1d1e{n:013x}"))).collect()
     }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use futures::join;
 use futures::stream::{self, StreamExt as _};
@@ -155,13 +154,9 @@ impl Table {
         Ok(self.items.read(keys).await?.values().map(|item| state(item)).collect())
     }
 
-    fn held(&self, what: &str, until: Timestamp) -> PutItemFluentBuilder {
+    fn held(&self, what: &str, until: Timestamp) -> [(&'static str, AttributeValue); 3] {
         let by = AttributeValue::N(self.clock.now().as_nanosecond().to_string());
-        self.items.put([
-            (PK, AttributeValue::S(self.location_key("lease", &[what]))),
-            (EXPIRES, seconds(until)),
-            (BY, by),
-        ])
+        [(PK, AttributeValue::S(self.location_key("lease", &[what]))), (EXPIRES, seconds(until)), (BY, by)]
     }
 
     pub(super) fn location_key(&self, kind: &str, of: &[&str]) -> String {
@@ -376,25 +371,27 @@ impl StateStore for Table {
     }
 
     async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
+        let held = self.held(what, until);
         let put = self
-            .held(what, until)
+            .items
+            .put(held.clone())
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", seconds(self.clock.now()))
             .condition_expression("attribute_not_exists(#expires) OR #expires <= :now")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let ours = put.get_item().clone();
+        let ours = held.map(|(name, value)| (name.to_owned(), value)).into();
         match put.send().await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 // It is ours where the answer to the first try of this very write was lost, and the SDK has tried again.
-                Some(PutItemError::ConditionalCheckFailedException(refused)) => Ok(refused.item == ours),
+                Some(PutItemError::ConditionalCheckFailedException(refused)) => Ok(refused.item == Some(ours)),
                 _ => Err(self.items.failed(WRITE, &error)),
             },
         }
     }
 
     async fn renew(&self, what: &str, until: Timestamp) -> Result<(), CloudError> {
-        let put = self.held(what, until).send().await;
+        let put = self.items.put(self.held(what, until)).send().await;
         put.map(|_| ()).map_err(|error| self.items.failed(WRITE, &error))
     }
 

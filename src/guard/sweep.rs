@@ -2,6 +2,7 @@
 //!
 //! Must not: judge or mend (the invocation does), or plan the parts (`parts` does).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -57,7 +58,7 @@ impl Guard {
     /// fails for good.
     pub(super) async fn part(&self, part: &Part, round: Round) -> Result<Response, GuardError> {
         let is_last = round.attempt == Attempt::Last;
-        let (mut ended, is_complete) = match self.look_at_part(part, round).await {
+        let (mut ended, groups, is_complete) = match self.look_at_part(part, round).await {
             Ok(looked) => looked,
             Err(error) if is_last => {
                 parts::ended(&self.setup, part, EndedPart::default()).await?;
@@ -65,7 +66,6 @@ impl Guard {
             }
             Err(error) => return Err(error),
         };
-        let groups = part.groups.iter().cloned().collect();
         let mut found = EndedPart::new(groups, false, ended.response.records.clone());
         found.is_open = true;
         parts::keep(&self.setup, part, &found).await?;
@@ -86,8 +86,12 @@ impl Guard {
         is_kept
     }
 
-    /// With whether all of it was seen. What fails in it alone takes nothing from that.
-    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Ended, bool), GuardError> {
+    /// With the groups that were seen, and whether these are all. What fails in one alone takes nothing from that.
+    async fn look_at_part(
+        &self,
+        part: &Part,
+        round: Round,
+    ) -> Result<(Ended, BTreeSet<String>, bool), GuardError> {
         let clock = &self.setup.ports.clock;
         let left = Duration::try_from(round.deadline.duration_since(clock.now())).unwrap_or_default();
         // Who is killed while reading says nothing, and all others would wait for this part.
@@ -109,6 +113,8 @@ impl Guard {
         let is_complete = part.knows_clusters
             && !complete.is_empty()
             && (all.is_empty() || invocation.looked(&all, &complete, &mut asked).await);
-        Ok((invocation.end(None).await, is_complete))
+        // Also those of other VPCs that are attached here.
+        let groups = part.groups.iter().cloned().chain(all.into_iter().map(|group| group.id)).collect();
+        Ok((invocation.end(None).await, groups, is_complete))
     }
 }

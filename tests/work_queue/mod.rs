@@ -535,6 +535,18 @@ async fn a_sweep_is_parts_of_two_hundred_groups_and_one_digest_when_the_last_has
 }
 
 #[tokio::test]
+async fn a_group_of_another_vpc_that_is_attached_here_was_seen_too() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    *case.world.idle_groups.lock().unwrap() = 1;
+    *case.world.group_vpc.lock().unwrap() = Some("vpc-2".into());
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    let looks = case.world.looks.lock().unwrap();
+    assert!(looks["vpc-1"].contains(GROUP), "{looks:?}");
+}
+
+#[tokio::test]
 async fn a_message_of_a_sweep_that_comes_twice_is_one_digest() {
     let case = Case::queued(vec![kubelet("sgr-1")], true);
     *case.world.idle_groups.lock().unwrap() = 250;
