@@ -1,5 +1,6 @@
-//! Whether EC2 may have carried out a call that ended in an error. An attempt without an answer may have been carried out; when
-//! the SDK asks once more, EC2 only says of what is gone that it is gone. Where EC2 refused each attempt, nothing was done.
+//! Whether EC2 may have carried out a call that ended in an error. An attempt without an answer may have been carried out;
+//! when the SDK asks once more, EC2 only says of what is gone that it is gone. Where EC2 refused each attempt, nothing was
+//! done.
 //!
 //! Must not: decide whose doing it was (a read-back and the journal do).
 

@@ -67,8 +67,8 @@ pub(super) async fn begin_if_due(setup: &Setup, place: &LocationState) {
     once(Some(state.as_ref()), setup.ports.clock.as_ref(), OWN_LOOK, ASK_AFTER, sent).await;
 }
 
-/// Puts the parts of a sweep into the queue, unless an earlier try put all of them there: its message comes back for what was
-/// to be done beside it, too. How many there are.
+/// Puts the parts of a sweep into the queue, unless an earlier try put all of them there: its message comes back for what
+/// was to be done beside it, too. How many there are.
 ///
 /// # Errors
 /// As [`plan`].

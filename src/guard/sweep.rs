@@ -87,11 +87,7 @@ impl Guard {
     }
 
     /// With the groups that were seen, and whether these are all. What fails in one alone takes nothing from that.
-    async fn look_at_part(
-        &self,
-        part: &Part,
-        round: Round,
-    ) -> Result<(Ended, BTreeSet<String>, bool), GuardError> {
+    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Ended, BTreeSet<String>, bool), GuardError> {
         let clock = &self.setup.ports.clock;
         let left = Duration::try_from(round.deadline.duration_since(clock.now())).unwrap_or_default();
         // Who is killed while reading says nothing, and all others would wait for this part.

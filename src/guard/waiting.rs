@@ -4,11 +4,16 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
+
 use crate::guard::setup::Ports;
 use crate::model::error::chain;
 use crate::report::outbox;
 use crate::report::record::Record;
 use crate::report::waiting;
+
+/// What waits for longer stands in any digest: its cluster is gone, and no other will come.
+const LONGEST: SignedDuration = SignedDuration::from_hours(48);
 
 /// Keeps what of these records waits. Why it could not be kept.
 pub(super) async fn keep(ports: &Ports, records: &[Record]) -> Option<String> {
@@ -31,8 +36,10 @@ pub(super) async fn due(ports: &Ports, clusters: Option<&[String]>) -> Vec<Recor
             return Vec::new();
         }
     };
-    let is_due = |record: &Record| clusters.is_none_or(|names| record.clusters.iter().any(|name| names.contains(name)));
-    all.into_iter().filter(is_due).collect()
+    let now = ports.clock.now();
+    let is_old = |record: &Record| record.event_time.is_none_or(|at| now.duration_since(at) > LONGEST);
+    let is_of = |record: &Record, names: &[String]| record.clusters.iter().any(|name| names.contains(name));
+    all.into_iter().filter(|record| clusters.is_none_or(|names| is_of(record, names) || is_old(record))).collect()
 }
 
 /// People have these.

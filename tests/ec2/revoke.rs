@@ -127,8 +127,7 @@ async fn a_missing_right_names_the_action_to_grant_and_what_ec2_said() {
 }
 
 /// What a revoke ends in whose attempts are answered so, one after the other.
-async fn after(answers: &[(u16, &'static str)]) -> CloudError {
-    let (first, last) = (answers[0], answers[answers.len() - 1]);
+async fn after([first, last]: [(u16, &'static str); 2]) -> CloudError {
     let of = |(status, code)| move || error(status, code, "no");
     let rule = mock!(Client::revoke_security_group_egress).sequence();
     let rule = rule.http_response(of(first)).times(1).http_response(of(last)).repeatedly().build();
@@ -141,7 +140,7 @@ async fn where_each_attempt_was_refused_nothing_was_done_and_else_it_may_have_be
     const THROTTLE: (u16, &str) = (503, "RequestLimitExceeded");
     const BROKEN: (u16, &str) = (500, "InternalError");
     const GONE: (u16, &str) = (400, "InvalidSecurityGroupRuleId.NotFound");
-    let throttled = after(&[THROTTLE, THROTTLE]).await;
+    let throttled = after([THROTTLE; 2]).await;
     assert!(matches!(throttled, CloudError::NotDone { .. }), "{throttled:?}");
     assert_eq!(
         chain(&throttled),
@@ -149,12 +148,12 @@ async fn where_each_attempt_was_refused_nothing_was_done_and_else_it_may_have_be
             "`ec2:RevokeSecurityGroupEgress` was not done: RequestLimitExceeded: no (HTTP 503, request id {REQUEST})"
         )
     );
-    let unexpected = after(&[(400, "IncorrectState")]).await;
+    let unexpected = after([(400, "IncorrectState"); 2]).await;
     assert!(matches!(unexpected, CloudError::NotDone { .. }), "{unexpected:?}");
     for answers in [[BROKEN, THROTTLE], [THROTTLE, BROKEN], [BROKEN, GONE]] {
-        let error = after(&answers).await;
+        let error = after(answers).await;
         assert!(matches!(error, CloudError::Failed { .. }), "{answers:?}: {error:?}");
     }
-    let gone = after(&[THROTTLE, GONE]).await;
+    let gone = after([THROTTLE, GONE]).await;
     assert!(matches!(gone, CloudError::RuleGone(_)), "{gone:?}");
 }

@@ -564,7 +564,11 @@ async fn a_message_of_a_sweep_that_comes_twice_is_one_digest() {
     let answers = case.pass(0).await;
     let of_plans: Vec<String> = answers.into_iter().filter_map(|(_, answer)| answer.ignored).collect();
     let sent = "the parts of this sweep were sent at an earlier try";
-    assert_eq!(of_plans, ["2 parts of a sweep are under way", sent], "what comes for the rest of it plans nothing anew");
+    assert_eq!(
+        of_plans,
+        ["2 parts of a sweep are under way", sent],
+        "what comes for the rest of it plans nothing anew"
+    );
     twice(&case);
     case.pass(600).await;
     assert_eq!((digests(&case).len(), case.waiting(), case.ended()), (1, 0, 1));

@@ -80,6 +80,24 @@ async fn what_was_open_and_only_to_be_looked_at_stands_in_the_next_digest_once()
 }
 
 #[tokio::test]
+async fn what_was_open_in_a_cluster_that_is_gone_stands_in_anothers_digest_after_two_days() {
+    let case = in_a_vpc(vec![]);
+    let tolerated = rule("sgr-1", Packets::Tcp(8080, 8080), "0.0.0.0/0");
+    case.invoke(&claims(authorize("e-1", &["sgr-1"]), &tolerated)).await.unwrap();
+    case.pass(60).await;
+    let gone = |record: &Record| Record { clusters: vec!["gone".into()], ..record.clone() };
+    let all: Vec<Record> = case.world.waiting.lock().unwrap().records().iter().map(gone).collect();
+    *case.world.waiting.lock().unwrap() =
+        eks_sg_guard::report::waiting::Waiting::default().with(&all, &BTreeSet::new());
+    for (hours, digests_by_then) in [(1, 0), (48, 1), (1, 1)] {
+        case.pass(hours * 3600).await;
+        case.invoke(&json!({"sweep": true})).await.unwrap();
+        case.pass(600).await;
+        assert_eq!(case.told().len(), digests_by_then, "{hours}: {:?}", case.told());
+    }
+}
+
+#[tokio::test]
 async fn the_digest_that_one_channel_did_not_take_reaches_it_at_the_next_try_and_nobody_twice() {
     let case = in_a_vpc(vec![kubelet("sgr-1")]);
     case.invoke(&json!({"sweep": true})).await.unwrap();
