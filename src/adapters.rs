@@ -13,6 +13,8 @@ pub mod eks;
 mod failure;
 pub mod queue;
 mod register;
+#[cfg(feature = "security-hub")]
+pub mod security_hub;
 pub mod slack;
 pub mod sns;
 pub mod table;

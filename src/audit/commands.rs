@@ -83,12 +83,17 @@ const OF_COMMANDS: [&str; 2] = ["ec2:DescribeStaleSecurityGroups", "elasticloadb
 /// What closing takes besides.
 const CLOSING: [&str; 2] = ["ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"];
 
-/// The IAM policy of who audits an account, of who saves what the calls above print, and of who closes what was found.
-pub fn permissions(closes: bool) -> Value {
+/// What importing takes besides.
+const IMPORTING: [&str; 1] = ["securityhub:BatchImportFindings"];
+
+/// The IAM policy of who audits an account, of who saves what the calls above print, of who closes what was found, and of
+/// who hands it to Security Hub.
+pub fn permissions(closes: bool, imports: bool) -> Value {
     let allow =
         |sid: &str, actions: &[&str]| json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": "*"});
     let mut statements = vec![allow("EksSgGuardAudit", &ACTIONS), allow("EksSgGuardCommands", &OF_COMMANDS)];
     statements.extend(closes.then(|| allow("EksSgGuardFix", &CLOSING)));
+    statements.extend(imports.then(|| allow("EksSgGuardImport", &IMPORTING)));
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 

@@ -5,6 +5,8 @@
 #[cfg(feature = "aws")]
 mod fix;
 mod fixing;
+#[cfg_attr(not(feature = "security-hub"), path = "audit/not_sent.rs")]
+mod import;
 #[cfg_attr(not(feature = "aws"), path = "audit/offline.rs")]
 mod live;
 mod narrow;
@@ -31,7 +33,7 @@ use crate::model::text::plain;
 use crate::policy::builtin;
 use crate::report::audit::compare::{Comparison, OldAudit};
 use crate::report::audit::json::{Report, SCHEMA};
-use crate::report::audit::{AuditFinding, asff, csv, html, mermaid, sarif};
+use crate::report::audit::{Audit, AuditFinding, asff, csv, html, mermaid, sarif};
 
 /// Arguments of `audit`.
 #[derive(Args)]
@@ -83,10 +85,20 @@ pub(super) struct Arguments {
     /// for what is new or worse.
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
+    /// With `--format asff`: hand the findings to AWS Security Hub. They replace what an earlier audit told it of them.
+    #[arg(long, conflicts_with_all = ["compare", "commands", "schema", "fix", "narrow"])]
+    import: bool,
+    #[command(flatten)]
+    printing: Printing,
+}
+
+/// What is printed in place of an audit.
+#[derive(Args)]
+struct Printing {
     /// Print the commands that save what an audit reads, for a shell, and do nothing else.
     #[arg(long, conflicts_with_all = ["from", "permissions"])]
     commands: bool,
-    /// Print the IAM policy of what an audit calls, with `--fix` also of that, and do nothing else.
+    /// Print the IAM policy of what an audit calls, with `--fix` or `--import` also of that, and do nothing else.
     #[arg(long, conflicts_with = "from")]
     permissions: bool,
     /// Print the JSON Schema of `--format json`, and do nothing else.
@@ -122,14 +134,17 @@ impl Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<CommandOutput> {
-    if arguments.commands {
+    if arguments.printing.commands {
         return Ok(CommandOutput::new(commands::COMMANDS.to_owned(), Exit::Clean));
     }
-    if arguments.permissions {
-        return CommandOutput::json(&commands::permissions(arguments.fixing.fix), Exit::Clean);
+    if arguments.printing.permissions {
+        return CommandOutput::json(&commands::permissions(arguments.fixing.fix, arguments.import), Exit::Clean);
     }
-    if arguments.schema {
+    if arguments.printing.schema {
         return Ok(CommandOutput::new(SCHEMA.to_owned(), Exit::Clean));
+    }
+    if arguments.import && arguments.format != Written::Asff {
+        bail!("`--import` is for the format `asff`: add `--format asff`");
     }
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
@@ -201,24 +216,29 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
             }
             CommandOutput::json(&sarif, exit)
         }
-        Written::Asff => {
-            let (batches, left_out) = asff::written(&audit);
-            if left_out > 0 {
-                say(&format!(
-                    "{left_out} findings were left out: these files do not say of which account and region they are"
-                ));
-            }
-            for line in asff::imports(&batches) {
-                say(&line);
-            }
-            CommandOutput::json(&json!(batches), exit)
-        }
+        Written::Asff => findings(arguments, &audit, exit),
         Written::Html => Ok(CommandOutput::file(html::written(&audit, narrowed.unwrap_or_default())?, exit)),
         Written::Mermaid => match mermaid::written(&audit) {
             Some(diagram) => Ok(CommandOutput::new(diagram, exit)),
             None => bail!("the picture is larger than Mermaid takes; choose clusters with `--cluster`"),
         },
     }
+}
+
+/// As Security Hub takes them, or handed to it.
+fn findings(arguments: &Arguments, audit: &Audit, exit: Exit) -> anyhow::Result<CommandOutput> {
+    let (batches, left_out) = asff::written(audit);
+    if left_out > 0 {
+        say(&format!("{left_out} findings were left out: these files do not say of which account and region they are"));
+    }
+    if arguments.import {
+        let (text, is_all) = import::run(&arguments.identity, &batches)?;
+        return Ok(CommandOutput::new(text, if is_all { exit } else { Exit::CouldNotRun }));
+    }
+    for line in asff::imports(&batches) {
+        say(&line);
+    }
+    CommandOutput::json(&json!(batches), exit)
 }
 
 /// A remark beside the answer.

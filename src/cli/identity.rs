@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// What stands in place of a call to AWS in the program that was built without the SDK.
-#[cfg(not(feature = "aws"))]
+#[cfg(not(feature = "security-hub"))]
 pub(super) const WITHOUT_SDK: &str = "this program was built without the AWS SDK, so it cannot talk to AWS: build the one \
                                       that can with `make release` (target/release/eks-sg-guard)";
 

@@ -48,11 +48,17 @@ pub fn written(audit: &Audit) -> (Vec<Value>, usize) {
     (batches, left_out)
 }
 
+/// The account and region that a batch is of.
+pub fn place_of(batch: &Value) -> (&str, &str) {
+    let text = |at: &str| batch.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    (text("/Findings/0/AwsAccountId"), text("/Findings/0/Region"))
+}
+
 /// How each batch is imported, once all of them are saved in one file.
 pub fn imports(batches: &[Value]) -> Vec<String> {
     let command = |(at, batch): (usize, &Value)| {
         let findings = batch.pointer("/Findings").and_then(Value::as_array).map(Vec::len).unwrap_or_default();
-        let region = batch.pointer("/Findings/0/Region").and_then(Value::as_str).unwrap_or_default();
+        let (_, region) = place_of(batch);
         let how =
             format!("aws securityhub batch-import-findings{} --cli-input-json file://batch.json", in_region(region));
         format!("{}: jq '.[{at}]' {SAVED_AS} >batch.json && {how}", count(findings, "finding"))
