@@ -44,6 +44,8 @@ mod waiting;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::event::work::{Task, Why, Work};
 use crate::event::{Change, GroupRef, Named, Target, Touched, Trigger};
 use crate::guard::asked::Asked;
@@ -166,6 +168,12 @@ impl Guard {
             Task::Everything { change: None, .. } if parts::begin(&self.setup).await => {
                 return Ok(Response::ignored(IN_PARTS.to_owned()));
             }
+            // So does it where the time of an invocation did not suffice for all.
+            Task::Everything { .. }
+                if round.attempt != Attempt::First && self.is_looked_at_in_parts(work.at, round).await? =>
+            {
+                return Ok(Response::ignored(IN_PARTS.to_owned()));
+            }
             Task::Everything { change, .. } => {
                 self.sweep(Vec::new(), change.as_ref(), Round { hops: work.hops, ..round }).await
             }
@@ -177,12 +185,32 @@ impl Guard {
                 };
                 self.with_sight(planned.map(|parts| Response::ignored(under_way(parts)))).await
             }
-            Task::Part(part) => self.part(part, Round { hops: work.hops, ..round }).await,
+            Task::Part(part) => self.part(part, Round { hops: work.hops, sweep: Some(part.sweep), ..round }).await,
         };
         if let Err(error) = &looked {
             self.notify_of_failure(change, error, round.attempt).await;
         }
         looked
+    }
+
+    /// Whether everything was looked at in parts since this was asked for, or is from now on.
+    ///
+    /// # Errors
+    /// It is to wait for the one that is under way.
+    async fn is_looked_at_in_parts(&self, asked: Timestamp, round: Round) -> Result<bool, GuardError> {
+        let place = self.ask(Vec::new()).place().await.unwrap_or_default();
+        let since = asked.saturating_add(everything::GATHER).unwrap_or(Timestamp::MAX);
+        if !place.looks.is_empty() && place.looks.values().all(|began| *began >= since) {
+            return Ok(true);
+        }
+        match parts::begin_once(&self.setup).await {
+            Some(is_begun) => Ok(is_begun),
+            // Nobody waits for longer.
+            None if round.attempt == Attempt::Last => Ok(parts::begin(&self.setup).await),
+            None => {
+                Err(GuardError::unfinished("a look at everything is under way, and this one waits for it".to_owned()))
+            }
+        }
     }
 
     /// Looks at everything for an event that does not say what it changed, or sees to it that somebody does.

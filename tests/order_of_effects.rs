@@ -131,7 +131,8 @@ struct World {
     state_is_down: Mutex<bool>,
     /// EC2 revokes, and does not answer.
     answers_are_lost: Mutex<bool>,
-    is_throttled: Mutex<bool>,
+    /// EC2 revokes nothing, and says this.
+    revokes_nothing: Mutex<Option<CloudError>>,
     /// Writing into a journal takes for ever.
     journal_hangs: Mutex<bool>,
     /// So many calls later the process dies.
@@ -339,9 +340,8 @@ impl Ec2 for Fake {
         if ids.iter().any(|id| rules.iter().chain(beside.iter()).all(|rule| rule.id != *id)) {
             return Err(CloudError::RuleGone("InvalidSecurityGroupRuleId.NotFound".into()));
         }
-        if *self.0.is_throttled.lock().unwrap() {
-            let source = "RequestLimitExceeded".into();
-            return Err(CloudError::NotDone { action: "ec2:RevokeSecurityGroupIngress".into(), source });
+        if let Some(said) = self.0.revokes_nothing.lock().unwrap().take() {
+            return Err(said);
         }
         rules.retain(|rule| !ids.contains(&rule.id));
         beside.retain(|rule| !ids.contains(&rule.id));

@@ -19,7 +19,7 @@ use futures::future::try_join3;
 
 use self::pages::{ALL, MAX_PAGE_LEN, Part, by_id, each, filter, once_each, page, read, selected};
 use super::attempts::Attempts;
-use super::failure::{during, not_taken, unusable};
+use super::failure::{during, is_not_taken, unusable};
 use crate::cluster::marks::{AWS_CLUSTER_TAG, AWS_SCALING_TAG, NODE_TAGS, cluster_tag};
 use crate::model::error::CloudError;
 use crate::model::facts::{GroupFacts, Instance, Instances, Interface, Interfaces, PrefixListFacts, Rules, Selector};
@@ -248,7 +248,11 @@ impl Ec2 for Client {
         let attempts = Attempts::of::<ModifySecurityGroupRulesError>();
         let call = self.modify_security_group_rules().group_id(group).set_security_group_rules(updates);
         let sent = call.customize().interceptor(attempts.clone()).send().await;
-        let error = |error| not_taken(&error, attempts.error(ACTION, &error));
+        // One that was made by an attempt without an answer is what another rule, itself, already is.
+        let error = |error| match attempts.error(ACTION, &error) {
+            CloudError::NotDone { source, .. } if is_not_taken(&error) => CloudError::NotTaken(source),
+            error => error,
+        };
         if sent.map_err(error)?.r#return == Some(false) {
             return Err(unusable(ACTION, format!("EC2 answered `return: false` for {group}")));
         }

@@ -81,18 +81,15 @@ pub(super) fn cloud_error<E: ProvideErrorMetadata + Error + 'static>(action: &st
 
 /// For `map_err`: the same of a call that gives rules a content, which EC2 may not take.
 pub(super) fn taking<E: ProvideErrorMetadata + Error + 'static>(action: &str) -> impl Fn(SdkError<E>) -> CloudError {
-    move |error| not_taken(&error, cloud_error(action, &error))
+    move |error| match cloud_error(action, &error) {
+        CloudError::Failed { source, .. } if is_not_taken(&error) => CloudError::NotTaken(source),
+        error => error,
+    }
 }
 
-/// The same of what an error was read as.
-pub(super) fn not_taken<E: ProvideErrorMetadata>(error: &SdkError<E>, read: CloudError) -> CloudError {
-    let is_not_taken = error.code().is_some_and(|code| NOT_TAKEN.contains(&code));
-    match read {
-        CloudError::Failed { source, .. } | CloudError::NotDone { source, .. } if is_not_taken => {
-            CloudError::NotTaken(source)
-        }
-        read => read,
-    }
+/// Whether EC2 does not take that content.
+pub(super) fn is_not_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code().is_some_and(|code| NOT_TAKEN.contains(&code))
 }
 
 /// Whether the call was not made because the credentials for it were refused.

@@ -268,7 +268,7 @@ impl StateStore for Table {
     async fn note(&self, group: &str, note: &Note) -> Result<Journal, CloudError> {
         let now = self.clock.now();
         let with = |stored: Option<Journal>| Some(stored.unwrap_or_default().with(note, now));
-        let written = self.change(self.location_key("journal", &[group]), Some(journal::LIFE), with).await?;
+        let written = self.change(self.location_key("journal", &[group]), Some(journal::UNTOLD_LIFE), with).await?;
         Ok(written.unwrap_or_default())
     }
 

@@ -15,7 +15,7 @@ use crate::guard::setup::{Ports, Setup};
 use crate::model::error::chain;
 
 /// Through the work queue: asked for within this time, they are one. It begins at the end of it.
-const GATHER: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const GATHER: SignedDuration = SignedDuration::from_secs(60);
 /// Without it: this often. Lambda tries a failed event again after one minute and after two more, so the last try looks.
 const INTERVAL: SignedDuration = SignedDuration::from_secs(150);
 /// What the look that waits is called, for the other processes.

@@ -11,6 +11,7 @@ use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
 use crate::model::error::{CloudError, chain};
 use crate::report::finding::Finding;
+use crate::report::history::short_digest;
 use crate::report::notice::{self, rule_in_words};
 
 /// Groups and rules that are written out; the rest is counted.
@@ -23,7 +24,10 @@ impl Guard {
         let Some(finding) = finding(change, error, attempt) else { return };
         let event = change.map(|change| &change.event);
         let is_last = attempt == Attempt::Last;
-        let key = format!("{}{}", event.map_or("sweep", |event| event.id.as_str()), if is_last { "last" } else { "" });
+        // Several looks of one event may fail, each at other groups.
+        let about = change.map(|change| about(&change.subject).join("\n")).unwrap_or_default();
+        let of = event.map_or("sweep", |event| event.id.as_str());
+        let key = short_digest(&[of, if is_last { "last" } else { "" }, &about]);
         if self.blind.contains(&key) {
             return;
         }
@@ -31,7 +35,8 @@ impl Guard {
         let record = self.setup.record_of_account(vec![finding], event);
         let message = notice::message(&record, Some(notice::notice(&record, ports.clock.now())));
         // Whichever process tries it, and whichever channel is dead, the others hear of it once, and once more in the end.
-        let mut messages = [Outgoing::of(&record, message, is_last.then_some(Timestamp::UNIX_EPOCH))];
+        let message = Outgoing::of(&record, message, is_last.then_some(Timestamp::UNIX_EPOCH));
+        let mut messages = [message.saying(key.clone())];
         within_allowance(ports, &mut messages).await;
         let unsent = notify(ports, &messages).await;
         for error in &unsent {

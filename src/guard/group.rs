@@ -393,11 +393,11 @@ impl<'a> Mending<'a> {
     /// What was gone and is our doing, says the journal, is no finding of its own. What of that nobody told.
     fn join(&mut self) -> Vec<Entry> {
         let journal = self.journal.journal();
-        let InvocationContext { setup, event, .. } = self.context;
+        let InvocationContext { setup, event, round, .. } = self.context;
         let is_ours = |rule: &Rule| journal.holds(&rule.id, event, |was| is_equal(was, rule));
         self.results.retain(|_, result| result.action != Action::AlreadyGone || !is_ours(&result.finding.rule));
         let (event, live) = (event.map(|event| event.id.as_str()), &self.snapshot.group.rules);
-        let mut left_over = journal.left_over(event, live, setup.ports.clock.now());
+        let mut left_over = journal.left_over(event, round.sweep, live, setup.ports.clock.now());
         let done = self.results.values().filter(|result| result.action.is_closed_by_us());
         let done: BTreeSet<String> = done.map(|result| journal::key(&result.finding.rule, event)).collect();
         left_over.retain(|entry| entry.key().is_none_or(|key| !done.contains(&key)));

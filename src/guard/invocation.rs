@@ -68,8 +68,6 @@ pub(super) struct Invocation<'a> {
     is_told: bool,
     /// What has to be looked at again.
     pub(super) again: Again,
-    /// It is a part of a sweep: the digests, and that everything was looked at, wait for the others.
-    pub(super) is_part: bool,
     /// What is there that it does not know.
     pub(super) unseen: Unseen,
 }
@@ -109,7 +107,6 @@ impl<'a> Invocation<'a> {
             unwritten: vec![],
             is_told: false,
             again: Again::default(),
-            is_part: false,
             unseen: Unseen::default(),
         }
     }
@@ -208,8 +205,9 @@ impl<'a> Invocation<'a> {
     /// Joins what other tries did, and nobody told, in a group that is gone by now or out of scope.
     pub(super) async fn join(&mut self, group: &Group, asked: &mut Asked) -> Journal {
         let journal = asked.journal_of(&group.id).await;
-        let event = self.context.event.map(|event| event.id.as_str());
-        let left_over = journal.left_over(event, &group.rules, self.context.setup.ports.clock.now());
+        let InvocationContext { setup, event, round, .. } = self.context;
+        let event = event.map(|event| event.id.as_str());
+        let left_over = journal.left_over(event, round.sweep, &group.rules, setup.ports.clock.now());
         self.left_over.extend(left_over::tries(group, &journal, left_over));
         journal
     }
@@ -223,6 +221,10 @@ impl<'a> Invocation<'a> {
     /// A group that is gone, with what the event says of its rules.
     pub(super) fn was_open(&mut self, group: Group, results: Vec<StepResult>) {
         self.looked_at.push(MendedGroup { results, ..MendedGroup::of(group) });
+    }
+
+    fn is_part(&self) -> bool {
+        self.context.round.sweep.is_some()
     }
 
     /// None in a sweep.
@@ -340,7 +342,7 @@ impl<'a> Invocation<'a> {
         }
         let lesson = memory::looked(asked, all, vpcs, &mut judged, self.context.started).await;
         let is_known = !lesson.groups.is_empty();
-        if !self.is_part {
+        if !self.is_part() {
             self.lesson.place.looks = lesson.place.looks;
             self.lesson.looks = lesson.looks;
         }

@@ -118,8 +118,8 @@ impl<'a> GroupJournal<'a> {
         }
     }
 
-    /// Writes what became of these rules. `is_refused`: EC2 said that it would not do it.
-    pub(super) async fn settle(&self, group: &Group, became: &[(&str, Action)], is_refused: impl Fn(&str) -> bool) {
+    /// Writes what became of these rules. `is_undone`: EC2 said that it would not do it, or shows that it did not.
+    pub(super) async fn settle(&self, group: &Group, became: &[(&str, Action)], is_undone: impl Fn(&str) -> bool) {
         let Some(state) = &self.state else { return };
         let begun = self.known(|known| std::mem::take(&mut known.begun));
         let mut note = self.note_of(group, Vec::new());
@@ -129,7 +129,7 @@ impl<'a> GroupJournal<'a> {
                     entry.done_at = Some(self.clock.now());
                     note.entries.push(entry);
                 }
-                Some(Action::Failed) if !is_refused(&id) => note.entries.push(entry),
+                Some(Action::Failed) if !is_undone(&id) => note.entries.push(entry),
                 // Nothing came of it, or it is judged again, and then it begins anew.
                 Some(_) | None => note.struck.push(entry),
             }

@@ -51,10 +51,18 @@ impl Outgoing {
         self.message.notice.is_some()
     }
 
-    /// The digest of a look, which another try of its last part would send again.
-    pub(super) fn digest(look: &str, message: Message) -> Self {
+    /// The digest of a look, of these records, which another try of its last part would send again.
+    pub(super) fn digest(look: &str, (message, records): (Message, Vec<&Record>)) -> Self {
         let key = outbox::key_of_digest(look, &message);
-        Self { kept: Some((key, Letter::of_digest(message.clone()))), message, call: None }
+        Self { kept: Some((key, Letter::of_call(&records, message.clone(), None))), message, call: None }
+    }
+
+    /// The same, which says this, too: what its record's findings are about does not tell it from others.
+    pub(super) fn saying(mut self, what: String) -> Self {
+        if let Some((_, letter)) = &mut self.kept {
+            letter.said.insert(what);
+        }
+        self
     }
 
     /// A message that no other try would know again.

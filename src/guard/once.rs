@@ -21,7 +21,9 @@ pub(super) async fn once<T, E>(
     done: impl Future<Output = Result<T, E>>,
 ) -> Option<Result<T, E>> {
     let Some(state) = state else { return Some(done.await) };
-    let after = |time| clock.now().saturating_add(time).unwrap_or(Timestamp::MAX);
+    let began = clock.now();
+    // Whoever comes later than that may be too late for what is done first.
+    let after = |time| began.saturating_add(time).unwrap_or(Timestamp::MAX);
     if !state.lease(what, after(TO_DO_IT)).await.unwrap_or(true) {
         return None;
     }

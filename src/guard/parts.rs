@@ -36,6 +36,9 @@ const LOOK_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
 pub(super) const ASK_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// What such a look is called for the other processes.
 const OWN_LOOK: &str = "look";
+/// What is called so that many may ask for, and how long after another it begins.
+const IN_PARTS_LOOK: &str = "everything-in-parts";
+const APART_LOOKS: SignedDuration = SignedDuration::from_mins(15);
 /// A sweep is counted once; its messages do not come back for longer.
 const COUNTED_FOR: SignedDuration = SignedDuration::from_hours(48);
 
@@ -53,6 +56,14 @@ pub(super) async fn begin(setup: &Setup) -> bool {
         tracing::error!(error, "a sweep could not be put into the work queue");
     }
     sent.is_ok()
+}
+
+/// The same for whoever finds that one invocation is too short for everything: many may, and each look costs as much.
+/// `None`: somebody has begun one just now.
+pub(super) async fn begin_once(setup: &Setup) -> Option<bool> {
+    let sent = async { if begin(setup).await { Ok(()) } else { Err(()) } };
+    let once = once(setup.ports.state.as_deref(), setup.ports.clock.as_ref(), IN_PARTS_LOOK, APART_LOOKS, sent).await;
+    once.map(|sent| sent.is_ok())
 }
 
 /// Begins a look of the guard's own where nobody has looked for long, or never.
@@ -218,7 +229,7 @@ async fn tell(
         each.flat_map(|(of, record)| record.findings.iter_mut().map(move |finding| (of.as_str(), None, finding)));
     let now = setup.ports.clock.now();
     let mut news = News::of(state, &setup.location, (None, false), each.collect(), now).await;
-    let digests = notice::digests(&records).into_iter().map(|message| Outgoing::digest(look, message));
+    let digests = notice::digests(&records).into_iter().map(|digest| Outgoing::digest(look, digest));
     let digests: Vec<Outgoing> = digests.collect();
     let unsent = notify(&setup.ports, &digests).await;
     if !unsent.is_empty() {

@@ -146,7 +146,9 @@ impl Remediation<'_> {
             let actions: Vec<(&str, Action)> =
                 over.iter().map(|result| (result.finding.rule.id.as_str(), result.action)).collect();
             let is_refused = |id: &str| matches!(answers.get(id), Some(Answer::Refused(_) | Answer::NotTaken(_)));
-            self.journal.settle(&snapshot.group, &actions, is_refused).await;
+            // Also where no answer came: whoever closes it from now on is somebody else.
+            let is_there = |id: &str| live.as_ref().is_ok_and(|live| live.contains_key(id));
+            self.journal.settle(&snapshot.group, &actions, |id| is_refused(id) || is_there(id)).await;
             results.extend(over);
             if again.is_empty() {
                 break;
@@ -230,7 +232,7 @@ impl Remediation<'_> {
     async fn read_back(self, group: &str, steps: &[Step], answers: &BTreeMap<String, Answer>) -> Live {
         let is_unchanged = |step: &Step, live: &BTreeMap<String, Rule>| {
             let rule = &step.finding.rule;
-            let may_change = matches!(answers.get(&rule.id), Some(Answer::Accepted | Answer::Gone));
+            let may_change = matches!(answers.get(&rule.id), Some(Answer::Accepted | Answer::Gone | Answer::Lost(_)));
             // One that is to be gone, whatever it became; one that is to be put back, as long as it is what it was.
             let is_there = |now: &Rule| target(step).is_none() || is_equal(now, rule);
             may_change && live.get(&rule.id).is_some_and(is_there)

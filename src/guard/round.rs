@@ -28,11 +28,13 @@ pub struct Round {
     pub why: Option<Why>,
     /// Messages of the work queue that led to it.
     pub hops: u8,
+    /// When the sweep began that this is a part of: the digests, and that everything was looked at, wait for its others.
+    pub sweep: Option<Timestamp>,
 }
 
 impl Round {
     /// The look at a trigger itself.
     pub fn first(attempt: Attempt, deadline: Timestamp) -> Self {
-        Self { deadline, attempt, look: 1, why: None, hops: 0 }
+        Self { deadline, attempt, look: 1, why: None, hops: 0, sweep: None }
     }
 }

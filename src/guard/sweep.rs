@@ -16,6 +16,7 @@ use crate::guard::invocation::{Ended, Invocation, learn};
 use crate::guard::parts;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
+use crate::model::error::CloudError;
 use crate::report::part::EndedPart;
 
 impl Guard {
@@ -27,9 +28,11 @@ impl Guard {
         round: Round,
     ) -> Result<Response, GuardError> {
         let event = change.map(|change| &change.event);
-        let read = if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await };
         let what = if ids.is_empty() { "the EKS groups".to_owned() } else { ids.join(", ") };
-        let looked = read.map_err(|source| GuardError::ReadFailed { what, source })?;
+        let read = Box::pin(async {
+            if ids.is_empty() { self.inventory.read_all().await } else { self.inventory.read(&ids).await }
+        });
+        let looked = self.in_time(&what, read, round).await?;
         let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, event, round);
         if ids.is_empty() && change.is_none_or(|change| change.touches_endpoint) {
             invocation.endpoints_of.clone_from(&looked.clusters);
@@ -86,21 +89,28 @@ impl Guard {
         is_kept
     }
 
-    /// With the groups that were seen, and whether these are all. What fails in one alone takes nothing from that.
-    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Ended, BTreeSet<String>, bool), GuardError> {
+    /// What is read of this. Who is killed while reading says nothing, and all others would wait for it.
+    async fn in_time(
+        &self,
+        what: &str,
+        read: impl Future<Output = Result<Looked, CloudError>> + Unpin,
+        round: Round,
+    ) -> Result<Looked, GuardError> {
         let clock = &self.setup.ports.clock;
         let left = Duration::try_from(round.deadline.duration_since(clock.now())).unwrap_or_default();
-        // Who is killed while reading says nothing, and all others would wait for this part.
-        let read = match select(Box::pin(self.inventory.read_part(part)), clock.sleep(left)).await {
-            Either::Left((read, _)) => read,
+        match select(read, clock.sleep(left)).await {
+            Either::Left((read, _)) => read.map_err(|source| read_failed(what.to_owned(), source)),
             Either::Right(_) => {
-                let problem = format!("the groups of `{}` could not be read in the time of one invocation", part.vpc);
-                return Err(GuardError::unfinished(problem));
+                Err(GuardError::unfinished(format!("{what} could not be read in the time of one invocation")))
             }
-        };
-        let looked = read.map_err(|source| read_failed(format!("the groups of `{}`", part.vpc), source))?;
+        }
+    }
+
+    /// With the groups that were seen, and whether these are all. What fails in one alone takes nothing from that.
+    async fn look_at_part(&self, part: &Part, round: Round) -> Result<(Ended, BTreeSet<String>, bool), GuardError> {
+        let read = Box::pin(self.inventory.read_part(part));
+        let looked = self.in_time(&format!("the groups of `{}`", part.vpc), read, round).await?;
         let mut invocation = Invocation::new(&self.setup, (&self.inventory, &self.hourly), &self.handled, None, round);
-        invocation.is_part = true;
         if part.n == 1 {
             invocation.endpoints_of.clone_from(&looked.clusters);
         }

@@ -17,6 +17,8 @@ use crate::report::history::short_digest;
 
 /// An entry is kept for this long: longer than an event is tried again, and than CloudTrail is late.
 pub const LIFE: SignedDuration = SignedDuration::from_hours(72);
+/// One that nobody has told, for longer than a week: the next sweep tells it.
+pub const UNTOLD_LIFE: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// No invocation lives longer, so what one has not told by then, it will not.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 /// What a sweep did stands in a digest, once its last part has ended: so long its parts are tried. Another sweep joins it
@@ -100,16 +102,21 @@ impl Entry {
         }
     }
 
-    /// Whether who did it can't be about to tell it any more: the same event comes again only when its last try has ended,
-    /// or beside it.
-    fn is_left_over(&self, event: Option<&str>, now: Timestamp) -> bool {
+    /// Whether who did it can't be about to tell it any more: the same event, or part of a sweep, comes again only when its
+    /// last try has ended, or beside it.
+    fn is_left_over(&self, event: Option<&str>, sweep: Option<Timestamp>, now: Timestamp) -> bool {
         (event.is_some() && self.event.as_deref() == event)
+            || (self.event.is_none() && sweep.is_some_and(|began| self.at >= began))
             || now.duration_since(self.at) > LEASE && (event.is_none() || !self.waits_for_digest(now))
     }
 
     /// Whether a sweep did it, and its digest may still come.
     fn waits_for_digest(&self, now: Timestamp) -> bool {
         self.event.is_none() && now.duration_since(self.at) <= DIGEST
+    }
+
+    fn life(&self) -> SignedDuration {
+        if self.told || self.event.is_some() { LIFE } else { UNTOLD_LIFE }
     }
 
     /// Whether the same try wrote both, about the same rule.
@@ -191,7 +198,7 @@ impl Journal {
     /// Without what is too old to count. What an earlier edition kept by rule id alone is kept as all else.
     #[must_use]
     pub fn alive(mut self, now: Timestamp) -> Self {
-        let alive = self.entries.into_iter().filter(|(_, entry)| now.duration_since(entry.at) < LIFE);
+        let alive = self.entries.into_iter().filter(|(_, entry)| now.duration_since(entry.at) < entry.life());
         let keyed = |(kept, entry): (String, Entry)| {
             let is_old = entry.finding.rule()?.id == kept;
             Some((if is_old { entry.key()? } else { kept }, entry))
@@ -260,10 +267,17 @@ impl Journal {
         untold
     }
 
-    /// What of it nobody is about to tell. `event`: the id of the current one.
-    pub fn left_over(&self, event: Option<&str>, live: &[Rule], now: Timestamp) -> Vec<Entry> {
+    /// What of it nobody is about to tell. `event`: the id of the current one. `sweep`: when the sweep began that asks for a
+    /// part of it.
+    pub fn left_over(
+        &self,
+        event: Option<&str>,
+        sweep: Option<Timestamp>,
+        live: &[Rule],
+        now: Timestamp,
+    ) -> Vec<Entry> {
         let mut untold = self.untold(live);
-        untold.retain(|entry| entry.is_left_over(event, now));
+        untold.retain(|entry| entry.is_left_over(event, sweep, now));
         untold
     }
 }

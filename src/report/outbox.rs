@@ -50,15 +50,11 @@ impl Letter {
         Self { said, message: Some(message), channels: BTreeMap::new() }
     }
 
-    /// The message of a call that concerns all these. Each says what it is about: two groups may lack the same.
+    /// The message of a call, or the digest of a look, that concerns all these. Each says what it is about: two groups may
+    /// lack the same.
     pub fn of_call(records: &[&Record], message: Message, anew: Option<Timestamp>) -> Self {
         let said = records.iter().flat_map(|record| said(record, &[&record.about()], anew)).collect();
         Self { said, message: Some(message), channels: BTreeMap::new() }
-    }
-
-    /// The digest of a look: the first one that was composed is the one that everybody gets.
-    pub fn of_digest(message: Message) -> Self {
-        Self { said: BTreeSet::from(["digest".to_owned()]), message: Some(message), channels: BTreeMap::new() }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::report::history::digest;
 use crate::report::record::Record;
 
 /// Records that are kept for the digest, in bytes; the state takes some 400 KB. The others were recorded, and are in no
-/// digest.
+/// digest; what no later look finds again is the last to go.
 const MAX_BYTES: usize = 300_000;
 
 /// What a part found.
@@ -36,12 +36,24 @@ impl EndedPart {
     /// With as many of the records as fit.
     pub fn new(groups: BTreeSet<String>, is_complete: bool, mut records: Vec<Record>) -> Self {
         records.retain(|record| !record.findings.is_empty());
-        records.sort_by_key(|record| Reverse((record.outcome, record.severity)));
-        let mut room = MAX_BYTES;
+        let has_what_is_found_once = |record: &Record| record.findings.iter().any(is_found_once);
+        records.sort_by_key(|record| Reverse((has_what_is_found_once(record), record.outcome, record.severity)));
         let of = |record: &Record| record.findings.iter().map(|finding| finding.for_people.clone()).collect();
-        records.retain(|record| {
+        let bytes = |record: &Record| {
             let for_people: Vec<ForPeople> = of(record);
-            let bytes = serde_json::to_vec(&(record, for_people)).map_or(usize::MAX, |json| json.len());
+            serde_json::to_vec(&(record, for_people)).map_or(usize::MAX, |json| json.len())
+        };
+        if records.iter().map(bytes).fold(0, usize::saturating_add) > MAX_BYTES {
+            // Whoever writes tags must not crowd anything out with them.
+            for finding in records.iter_mut().flat_map(|record| &mut record.findings) {
+                if let Subject::Rule(rule) = &mut finding.subject {
+                    rule.tags.clear();
+                }
+            }
+        }
+        let mut room = MAX_BYTES;
+        records.retain(|record| {
+            let bytes = bytes(record);
             let fits = bytes <= room;
             room = room.saturating_sub(if fits { bytes } else { 0 });
             fits
@@ -189,6 +201,33 @@ mod tests {
 
         let unread = EndedPart::default().after(Some(tried(None, first, true)));
         assert!(!unread.is_open && found(unread)[0].1.len() == 3, "who can't read it takes nothing from it");
+    }
+
+    /// Records of so many groups, each with a finding.
+    fn of_groups(many: usize, finding: &Finding) -> Vec<Record> {
+        let of = |n| {
+            let group = Group { id: format!("sg-{n}"), ..Group::default() };
+            let (location, policy) = (Location::new("111122223333", "us-east-1"), builtin::policy("standard").unwrap());
+            Record::of(&location, policy, Mode::Enforce, About::Group(&group), vec![finding.clone()], None)
+        };
+        (0..many).map(of).collect()
+    }
+
+    #[test]
+    fn what_was_done_is_not_crowded_out_by_what_is_still_to_be_done() {
+        let long = |id, action| Finding { detail: Some("x".repeat(3_000)), ..finding(id, action) };
+        let mut records = of_groups(200, &long("sgr-2", Action::Failed));
+        records.extend(of_groups(1, &long("sgr-1", Action::Revoked)));
+        let kept = EndedPart::new(BTreeSet::new(), true, records).into_records();
+        assert!(kept.len() < 200 && kept.iter().any(|record| record.findings[0].action == Action::Revoked));
+    }
+
+    #[test]
+    fn tags_crowd_nothing_out() {
+        let mut tagged = finding("sgr-2", Action::Failed);
+        let Subject::Rule(rule) = &mut tagged.subject else { panic!() };
+        rule.tags.insert("note".into(), "x".repeat(20_000));
+        assert_eq!(EndedPart::new(BTreeSet::new(), true, of_groups(20, &tagged)).into_records().len(), 20);
     }
 
     #[test]

@@ -102,3 +102,13 @@ async fn an_answer_of_return_false_is_an_error() {
     let error = client.modify("sg-1", &[rule("sgr-1", Packets::All, cidr("10.0.0.0/8"))]).await.unwrap_err();
     assert_eq!(chain(&error), "`ec2:ModifySecurityGroupRules` failed: EC2 answered `return: false` for sg-1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_attempt_without_an_answer_may_have_put_back_is_not_called_not_taken() {
+    let modify = mock!(Client::modify_security_group_rules).sequence();
+    let modify = modify.http_response(|| error(500, "InternalError", "no")).times(1);
+    let modify = modify.http_response(|| error(400, "InvalidPermission.Duplicate", "no")).repeatedly().build();
+    let client = mock_client!(aws_sdk_ec2, [&modify]);
+    let error = client.modify("sg-1", &[rule("sgr-1", Packets::All, cidr("10.0.0.0/8"))]).await.unwrap_err();
+    assert!(matches!(error, CloudError::Failed { .. }), "{error:?}");
+}

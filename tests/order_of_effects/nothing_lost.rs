@@ -272,14 +272,19 @@ async fn an_answer_that_is_lost_is_ours_when_the_rule_is_gone() {
 }
 
 #[tokio::test]
-async fn what_a_person_closes_after_a_throttled_revoke_is_not_ours() {
-    let world = world(vec![kubelet("sgr-1")]);
-    *world.is_throttled.lock().unwrap() = true;
-    let process = Case::with_state(Arc::clone(&world));
-    process.guard.handle(&authorize("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap_err();
-    *world.is_throttled.lock().unwrap() = false;
-    world.rules.lock().unwrap().clear();
-    retried(&world, &authorize("e-1", &["sgr-1"])).await;
-    let ours = told(&world).into_iter().filter(|(_, _, action)| action.is_closed_by_us());
-    assert_eq!(ours.count(), 0, "{:?}", told(&world));
+async fn what_a_person_closes_after_a_revoke_that_did_nothing_is_not_ours() {
+    let action = || "ec2:RevokeSecurityGroupIngress".to_owned();
+    for said in [
+        CloudError::NotDone { action: action(), source: "RequestLimitExceeded".into() },
+        CloudError::Failed { action: action(), source: "InternalError".into() },
+    ] {
+        let world = world(vec![kubelet("sgr-1")]);
+        *world.revokes_nothing.lock().unwrap() = Some(said);
+        let process = Case::with_state(Arc::clone(&world));
+        process.guard.handle(&authorize("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap_err();
+        world.rules.lock().unwrap().clear();
+        retried(&world, &authorize("e-1", &["sgr-1"])).await;
+        let ours = told(&world).into_iter().filter(|(_, _, action)| action.is_closed_by_us());
+        assert_eq!(ours.count(), 0, "{:?}", told(&world));
+    }
 }

@@ -306,6 +306,27 @@ async fn padded_requests_are_one_look_through_the_queue_whoever_gets_them_and_no
     assert_eq!(case.waiting(), 1, "it was before this one came");
 }
 
+/// An account whose groups take longer to read than an invocation lasts.
+#[tokio::test]
+async fn what_fails_to_look_at_everything_at_once_looks_in_parts_once_for_all_that_asked() {
+    let case = Case::queued(vec![kubelet("sgr-1")], true);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    *case.world.idle_groups.lock().unwrap() = 1;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    case.changes(vec![kubelet("sgr-2")]);
+    *case.world.reads_fail.lock().unwrap() = true;
+    for id in ["e-1", "e-2", "e-3"] {
+        case.invoke(&padded(id)).await;
+        case.pass(65).await;
+    }
+    *case.world.reads_fail.lock().unwrap() = false;
+    case.ended();
+    case.pass(3600).await;
+    assert_eq!((case.world.left(), case.waiting()), (vec![], 0));
+    assert_eq!(case.ended(), 2, "the one that had begun, and one for whoever asked after that");
+}
+
 #[tokio::test]
 async fn with_a_queue_that_is_down_a_padded_request_is_looked_at_at_once() {
     let case = Case::queued(vec![], true);
@@ -642,6 +663,23 @@ async fn a_rule_that_can_never_be_revoked_takes_nothing_from_the_digest_of_its_s
     case.put(&dead).await;
     case.pass(3600).await;
     assert_eq!(digests(&case).len(), 2, "once");
+}
+
+/// Each of them looks at groups of its own.
+#[tokio::test]
+async fn two_looks_of_one_event_that_are_given_up_are_told_each_with_its_groups() {
+    let case = Case::queued(vec![], true);
+    case.invoke(&claims(authorize("e-1", &["sgr-1"]), &kubelet("sgr-1"))).await.unwrap();
+    let look = case.world.queue.lock().unwrap().waiting[0].body.clone();
+    assert!(look.contains(GROUP), "{look}");
+    case.put(&look.replace(GROUP, "sg-0bb")).await;
+    *case.world.reads_fail.lock().unwrap() = true;
+    case.pass(3 * 3600).await;
+    let told = unfinished(&case);
+    for group in [GROUP, "sg-0bb"] {
+        let of_it: Vec<&String> = told.iter().filter(|mail| mail.contains(&format!("On {group}"))).collect();
+        assert_eq!(of_it.len(), 2, "the first failure and the last, of {group}: {told:#?}");
+    }
 }
 
 /// At whichever call the process dies that looks at a part.

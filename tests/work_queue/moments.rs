@@ -108,6 +108,21 @@ async fn the_digest_that_one_channel_did_not_take_reaches_it_at_the_next_try_and
 }
 
 #[tokio::test]
+async fn what_comes_to_wait_while_a_digest_is_tried_again_is_told_too() {
+    let case = in_a_vpc(vec![kubelet("sgr-1")]);
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    *case.world.failing_sends.lock().unwrap() = vec![true, false];
+    case.pass(5).await;
+    assert_eq!(case.waiting(), 1, "the part, for its digest");
+    let tolerated = rule("sgr-2", Packets::Tcp(8080, 8080), "0.0.0.0/0");
+    case.invoke(&claims(authorize("e-1", &["sgr-2"]), &tolerated)).await.unwrap();
+    case.pass(3600).await;
+    let told = case.told();
+    assert!(told.iter().any(|mail| mail.contains("8080") && mail.contains("user/kim")), "{told:#?}");
+    assert!(case.world.waiting.lock().unwrap().records().is_empty());
+}
+
+#[tokio::test]
 async fn new_rules_of_which_no_event_tells_within_an_hour_stand_in_the_digest_once() {
     for heard_after in [None, Some(600)] {
         let case = in_a_vpc(vec![]);

@@ -122,7 +122,7 @@ impl Invocation<'_> {
             self.lesson.groups.entry(group.id.clone()).and_modify(|learnt| forget_unsaid(learnt, findings, is_event));
         }
         let records: Vec<Record> = topics.into_iter().map(|topic| self.record(topic)).collect();
-        let waited = if is_event || self.is_part { Vec::new() } else { waiting::due(ports, None).await };
+        let waited = if is_event || self.is_part() { Vec::new() } else { waiting::due(ports, None).await };
         let mut messages = self.messages(&records, &waited);
         news.unsay(&within_allowance(ports, &mut messages).await);
         let records: Vec<Record> = records.into_iter().flat_map(Record::split).collect();
@@ -135,7 +135,7 @@ impl Invocation<'_> {
         let is_told = self.unseen.is_told || !is_notified || messages.iter().any(Outgoing::is_for_people);
         self.problems.extend(unsent);
         self.lesson.groups.retain(|_, learnt| learnt.is_anything());
-        let lesson = (is_notified && self.is_part).then(|| std::mem::take(&mut self.lesson));
+        let lesson = (is_notified && self.is_part()).then(|| std::mem::take(&mut self.lesson));
         if is_notified {
             self.remember(&mut news, !records.is_empty()).await;
         }
@@ -158,7 +158,8 @@ impl Invocation<'_> {
             let changed = results.iter().filter(is_changed);
             let changed = changed.map(|result| key(&result.finding.rule, event));
             // What a part did is told in the digest.
-            self.changed.entry(group.id.clone()).or_default().extend(changed.filter(|_| !self.is_part));
+            let is_part = self.is_part();
+            self.changed.entry(group.id.clone()).or_default().extend(changed.filter(|_| !is_part));
             self.unfinished(&group, &results);
             let missing = here.into_iter().map(|(_, finding)| finding);
             let findings = findings(&group, results, about.into_iter().chain(missing), closed_at);
@@ -182,7 +183,8 @@ impl Invocation<'_> {
         let mut others = Vec::new();
         for left in std::mem::take(&mut self.left_over) {
             let Tried { group, id, caller, entries } = left;
-            let told = entries.iter().filter(|_| id.is_some() || !self.is_part);
+            let is_part = self.is_part();
+            let told = entries.iter().filter(|_| id.is_some() || !is_part);
             self.changed.entry(group.id.clone()).or_default().extend(told.filter_map(Entry::key));
             let mut findings = left_over::findings(entries, &group, policy, ports.clock.now());
             let is_known = findings.iter().all(|finding| finding.known);
@@ -204,7 +206,7 @@ impl Invocation<'_> {
     async fn news(&self, topics: &mut [Topic]) -> News {
         let Setup { ports, location, .. } = self.context.setup;
         // What a part finds is told with the others, and counts as told then.
-        let Some(state) = ports.state.as_ref().filter(|_| !self.is_part) else { return News::default() };
+        let Some(state) = ports.state.as_ref().filter(|_| !self.is_part()) else { return News::default() };
         let mut each = Vec::new();
         for Topic { group, event, findings, .. } in topics {
             let name = name(group);
@@ -280,10 +282,10 @@ impl Invocation<'_> {
                 messages.push(Outgoing::of(&part, message, anew));
             }
         }
-        if is_sweep && !self.is_part {
+        if is_sweep && !self.is_part() {
             let waited = waited.iter().map(for_digest);
             let found: Vec<Record> = records.iter().cloned().chain(waited).collect();
-            messages.extend(notice::digests(&found).into_iter().map(Outgoing::once));
+            messages.extend(notice::digests(&found).into_iter().map(|(digest, _)| Outgoing::once(digest)));
         }
         messages
     }

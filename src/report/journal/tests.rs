@@ -129,7 +129,7 @@ fn only_what_is_done_and_left_over_is_joined() {
         (None, 1, vec![], false),
         (None, 2, vec![], true),
     ] {
-        let left = journal.left_over(event, &live, at(minutes));
+        let left = journal.left_over(event, None, &live, at(minutes));
         assert_eq!(!left.is_empty(), is_joined, "{event:?} after {minutes} min");
     }
     let mut swept = begins("e-1", 0, 22);
@@ -138,9 +138,22 @@ fn only_what_is_done_and_left_over_is_joined() {
     for (event, minutes, is_joined) in
         [(Some("e-1"), 179, false), (Some("e-1"), 181, true), (None, 1, false), (None, 2, true)]
     {
-        assert_eq!(!swept.left_over(event, &[], at(minutes)).is_empty(), is_joined, "{event:?} after {minutes} min");
+        assert_eq!(
+            !swept.left_over(event, None, &[], at(minutes)).is_empty(),
+            is_joined,
+            "{event:?} after {minutes} min"
+        );
         assert_eq!(!swept.untold_of_events(&[], at(minutes)).is_empty(), minutes > 180);
     }
+    // Another try of the same part does not wait for the first one.
+    for (began, is_joined) in [(0, true), (1, false)] {
+        let left = swept.left_over(None, Some(at(began)), &[], at(1));
+        assert_eq!(!left.is_empty(), is_joined, "a sweep that began at {began} min");
+    }
+    // A sweep may come once a week.
+    let days = |days: i64| at(days * 24 * 60);
+    assert!(!swept.clone().alive(days(7)).untold(&[]).is_empty() && swept.alive(days(9)).untold(&[]).is_empty());
+    assert!(journal.alive(days(4)).untold(&[]).is_empty(), "an event is not tried for so long");
     let put_back = Entry { after: Some(rule("sgr-1", 443)), ..entry("e-1", 0, rule("sgr-1", 22)) };
     assert!(put_back.is_done_in(&[rule("sgr-1", 443)]));
     assert!(!put_back.is_done_in(&[rule("sgr-1", 22)]) && !put_back.is_done_in(&[]));

@@ -22,15 +22,19 @@ const MAX_FINDINGS: usize = 8;
 /// Known ones named of one group.
 const MAX_NAMED: usize = 5;
 
-/// The messages of a sweep in one account and region: a digest for each cluster of which there is something new to say.
-pub fn digests(records: &[Record]) -> Vec<Message> {
+/// The messages of a sweep in one account and region, each with the records that it is of: a digest for each cluster of
+/// which there is something new to say.
+pub fn digests(records: &[Record]) -> Vec<(Message, Vec<&Record>)> {
     let mut clusters: BTreeMap<&[String], Vec<&Record>> = BTreeMap::new();
     // What is of a call has a notice of its own.
     for record in records.iter().filter(|record| record.event_id.is_none()) {
         clusters.entry(&record.clusters).or_default().push(record);
     }
-    let message = |records: Vec<&Record>| Some(super::message_of_many(&records, digest(&records)?));
-    clusters.into_values().filter_map(message).collect()
+    let mut digests = Vec::new();
+    for records in clusters.into_values() {
+        digests.extend(digest(&records).map(|notice| (super::message_of_many(&records, notice), records)));
+    }
+    digests
 }
 
 /// The digest of the records of one cluster, account and region. `None`: there is nothing that people have not heard of.
