@@ -10,19 +10,19 @@ mod account;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use account::{RULES, SHAPES};
+use account::{RULES, SHAPES, open_to_all};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use eks_sg_guard::audit::saved::Saved;
-use eks_sg_guard::audit::{Facts, Scope, look, source};
+use eks_sg_guard::audit::{Facts, Scope, look, narrow, source};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::report::audit::{html, json};
 use jiff::Timestamp;
 
 const SIZES: [usize; 4] = [200, 1_000, 2_000, 4_000];
 
-fn read(path: &PathBuf) -> Facts {
+fn read(paths: &[PathBuf]) -> Facts {
     let mut saved = Saved::default();
-    for source in source::sources(std::slice::from_ref(path)).unwrap() {
+    for source in source::sources(paths).unwrap() {
         saved.add(&source).unwrap();
     }
     Facts::of(saved)
@@ -33,7 +33,7 @@ fn audit(bench: &mut Criterion) {
     let scope = Scope::default();
     for (shape, groups) in SHAPES.iter().flat_map(|shape| SIZES.map(|groups| (shape, groups))) {
         let path = shape.file(groups);
-        let facts = Arc::new(read(&path));
+        let facts = Arc::new(read(std::slice::from_ref(&path)));
         let found = look(&facts, policy, &scope, Timestamp::UNIX_EPOCH).unwrap();
         let rules = found.totals().allow + found.totals().report + found.totals().would_revoke;
         assert_eq!(rules, groups * RULES);
@@ -44,13 +44,23 @@ fn audit(bench: &mut Criterion) {
         });
         // What is read and written does not hang on how groups are spread.
         if shape.of_a_vpc == 1 && shape.of_a_cluster < groups {
-            group.bench_function(BenchmarkId::new("read", groups), |bench| bench.iter(|| read(&path)));
+            group.bench_function(BenchmarkId::new("read", groups), |bench| {
+                bench.iter(|| read(std::slice::from_ref(&path)));
+            });
             group.bench_function(BenchmarkId::new("html", groups), |bench| {
                 bench.iter(|| html::written(&found, &[]).unwrap());
             });
             group.bench_function(BenchmarkId::new("json", groups), |bench| {
                 bench.iter(|| serde_json::to_string(&json::Report::of(&found, None, None)).unwrap());
             });
+            let open = open_to_all(groups);
+            let facts = [Arc::new(read(&[path.clone(), open.clone()]))];
+            let found = look(&facts[0], policy, &scope, Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(narrow(&facts, policy, &found).unwrap().len(), groups);
+            group.bench_function(BenchmarkId::new("narrow", groups), |bench| {
+                bench.iter_with_large_drop(|| narrow(&facts, policy, &found).unwrap());
+            });
+            std::fs::remove_file(&open).unwrap();
         }
         group.finish();
         std::fs::remove_file(&path).unwrap();

@@ -110,11 +110,28 @@ impl Shape {
 
     /// The account in a file.
     pub(crate) fn file(&self, groups: usize) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("eks-sg-guard-bench-{}-{groups}.json", std::process::id()));
-        let text: Vec<String> = self.account(groups).iter().map(Value::to_string).collect();
-        std::fs::write(&path, text.join("\n")).unwrap();
-        path
+        written(&format!("account-{groups}"), &self.account(groups))
     }
+}
+
+/// One more rule for each of its groups, in a file of their own: the kubelet is open to the world.
+#[allow(dead_code, reason = "the test of the shapes measures what is usual alone")]
+pub(crate) fn open_to_all(groups: usize) -> PathBuf {
+    let rule = |group| {
+        json!({
+            "SecurityGroupRuleId": format!("sgr-{group:09x}{RULES:08x}"), "GroupId": id("sg", group),
+            "GroupOwnerId": "111122223333", "IsEgress": false, "IpProtocol": "tcp", "FromPort": 10250, "ToPort": 10250,
+            "CidrIpv4": "0.0.0.0/0", "Description": "x", "Tags": [],
+        })
+    };
+    written(&format!("open-{groups}"), &[json!({"SecurityGroupRules": (0..groups).map(rule).collect::<Vec<_>>()})])
+}
+
+fn written(name: &str, documents: &[Value]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("eks-sg-guard-bench-{}-{name}.json", std::process::id()));
+    let text: Vec<String> = documents.iter().map(Value::to_string).collect();
+    std::fs::write(&path, text.join("\n")).unwrap();
+    path
 }
 
 fn id(kind: &str, n: usize) -> String {

@@ -5,7 +5,7 @@
 
 mod needs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_executor::block_on;
@@ -46,8 +46,7 @@ pub fn narrow(all: &[Arc<Facts>], policy: &Policy, audit: &Audit) -> Result<Vec<
     for facts in all {
         let locations = facts.locations();
         for found in audit.locations.iter().filter(|found| locations.contains(&found.location)) {
-            let here = Here { facts, policy, audit, found };
-            narrowed.extend(block_on(here.narrowed())?);
+            narrowed.extend(block_on(Here::new(facts, policy, audit, found).narrowed())?);
         }
     }
     Ok(narrowed)
@@ -55,6 +54,32 @@ pub fn narrow(all: &[Arc<Facts>], policy: &Policy, audit: &Audit) -> Result<Vec<
 
 /// What is to be open, by the group that it is to be open to.
 type Wanted<'c> = BTreeMap<&'c String, Vec<(&'c Cut, &'c Traffic)>>;
+
+/// A group with forbidden rules for addresses, and who would be cut off without them.
+struct Asked<'n> {
+    audited: &'n AuditedGroup,
+    /// What these rules let in.
+    going: Traffic,
+    /// Of its clusters.
+    needs: Vec<&'n Needs>,
+    /// Each with what of it would go.
+    cut: Vec<(&'n Cut, Traffic)>,
+}
+
+impl<'n> Asked<'n> {
+    fn of(audited: &'n AuditedGroup, needs: &'n BTreeMap<&str, Needs>) -> Self {
+        let group = &audited.group;
+        let going = forbidden(audited).filter(|rule| is_for_addresses(rule));
+        let going = Traffic::union(going.map(|rule| Traffic::from(rule.packets)));
+        let needs: Vec<&Needs> = group.clusters.iter().filter_map(|name| needs.get(name.as_str())).collect();
+        let cut = needs.iter().flat_map(|needs| {
+            let at = needs.cut_at.get(&group.id).into_iter().flatten();
+            at.filter_map(|at| needs.cut.get(*at))
+        });
+        let cut = cut.map(|cut| (cut, &cut.traffic & &going)).filter(|(_, traffic)| !traffic.is_empty()).collect();
+        Self { audited, going, needs, cut }
+    }
+}
 
 fn is_for_addresses(rule: &Rule) -> bool {
     rule.direction == Direction::Ingress && !matches!(rule.peer, Peer::Group { .. })
@@ -69,7 +94,7 @@ impl Here<'_> {
         }
         let ports = ports(self.facts, &self.found.location, self.audit.at);
         let inventory = Inventory::new(&ports, self.found.location.account.clone(), self.policy.groups.clone());
-        let snapshots = inventory.read_all().await?.snapshots.into_iter();
+        let snapshots = inventory.read_in_scope().await?.snapshots.into_iter();
         let snapshots: BTreeMap<String, GroupSnapshot> =
             snapshots.map(|snapshot| (snapshot.group.id.clone(), snapshot)).collect();
         let clusters: BTreeSet<&String> = groups.iter().flat_map(|audited| &audited.group.clusters).collect();
@@ -77,45 +102,39 @@ impl Here<'_> {
         for name in clusters.into_iter().filter(|name| !self.facts.planned.clusters.contains(*name)) {
             needs.insert(name.as_str(), self.needs(&inventory, name).await);
         }
-        let mut narrowed = Vec::new();
+        let (mut asked, mut known, mut all_clusters) = (Vec::new(), Vec::new(), Arc::default());
         for audited in groups {
             let Some(snapshot) = snapshots.get(&audited.group.id) else { continue };
-            narrowed.extend(self.of_group(&inventory, audited, snapshot, &needs).await?);
+            let one = Asked::of(audited, &needs);
+            let named = one.cut.iter().flat_map(|(cut, _)| &cut.from);
+            let rules = named.map(|id| self.rule(&audited.group, Packets::All, id)).collect();
+            known.push(snapshot.with_rules_of(Group { rules, ..audited.group.clone() }));
+            all_clusters = snapshot.clusters();
+            asked.push(one);
         }
-        Ok(narrowed)
+        inventory.resolve_all(&mut known, &all_clusters).await?;
+        let mut findings: HashMap<&str, Vec<&AuditFinding>> = HashMap::new();
+        for found in &self.found.findings {
+            if found.verdict == Verdict::Revoke && found.rule.as_ref().is_some_and(is_for_addresses) {
+                findings.entry(found.group.as_ref().map_or("", |group| &group.id)).or_default().push(found);
+            }
+        }
+        let all = asked.iter().zip(&known).filter_map(|(asked, known)| {
+            let findings = findings.get(known.group.id.as_str())?;
+            self.of_group(asked, &known.group, findings)
+        });
+        Ok(all.collect())
     }
 
-    async fn of_group(
-        &self,
-        inventory: &Inventory,
-        audited: &AuditedGroup,
-        snapshot: &GroupSnapshot,
-        needs: &BTreeMap<&str, Needs>,
-    ) -> Result<Option<Narrowing>, CloudError> {
+    /// `known`: the group with what it is to those that would be cut off.
+    fn of_group(&self, asked: &Asked<'_>, known: &Group, findings: &[&AuditFinding]) -> Option<Narrowing> {
+        let Asked { audited, going, needs, cut } = asked;
         let group = &audited.group;
-        let is_it = |found: &&AuditFinding| {
-            found.verdict == Verdict::Revoke
-                && found.group.as_ref().is_some_and(|of| of.id == group.id)
-                && found.rule.as_ref().is_some_and(is_for_addresses)
-        };
-        let findings: Vec<&AuditFinding> = self.found.findings.iter().filter(is_it).collect();
-        let going = forbidden(audited).filter(|rule| is_for_addresses(rule));
-        let going = Traffic::union(going.map(|rule| Traffic::from(rule.packets)));
-        let needs: Vec<&Needs> = group.clusters.iter().filter_map(|name| needs.get(name.as_str())).collect();
-        let cut = needs.iter().flat_map(|needs| &needs.cut);
-        let cut: Vec<(&Cut, Traffic)> = cut
-            .filter(|cut| cut.groups.contains(&group.id))
-            .map(|cut| (cut, &cut.traffic & &going))
-            .filter(|(_, traffic)| !traffic.is_empty())
-            .collect();
-        let named = cut.iter().flat_map(|(cut, _)| &cut.from).map(|id| self.rule(group, Packets::All, id));
-        let mut known = snapshot.with_rules_of(Group { rules: named.collect(), ..group.clone() });
-        inventory.resolve(&mut known).await?;
-        let (wanted, mut notes) = self.wanted(&known.group, &cut);
-        let open = self.allowed(&known.group, wanted, &mut notes);
+        let (wanted, mut notes) = self.wanted(known, cut);
+        let open = self.allowed(known, wanted, &mut notes);
         if open.is_empty() && notes.is_empty() {
             let is_attached = needs.iter().any(|needs| needs.attached.contains(&group.id));
-            let lives_on_it = needs.iter().any(|needs| needs.traffic.meets(&going));
+            let lives_on_it = needs.iter().any(|needs| needs.traffic.meets(going));
             notes.push(
                 match (group.is_unattached, is_attached, lives_on_it) {
                     (true, ..) => UNATTACHED,
@@ -134,9 +153,7 @@ impl Here<'_> {
         let location = &self.found.location;
         let place = Place { location, clusters: &group.clusters, group: Some(group), origin: audited.origin.as_ref() };
         let is_there = !self.facts.planned.groups.contains(&group.id);
-        Ok(Some(findings)
-            .filter(|findings| !findings.is_empty())
-            .and_then(|findings| Narrowing::of(place, &findings, open, notes, is_there)))
+        Narrowing::of(place, findings, open, notes, is_there)
     }
 
     /// What is to be open to whom: of groups that are attached together, one that is proven.

@@ -2,18 +2,19 @@
 //!
 //! Must not: say who of them is proven to be there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::audit::saved::facts::Facts;
 use crate::cluster::topology::{GroupSet, Of, Topology};
 use crate::guard::inventory::Inventory;
 use crate::model::error::chain;
-use crate::model::group::{NODE_PORTS, Role};
+use crate::model::group::{Group, NODE_PORTS, Role};
 use crate::model::region::Traffic;
 use crate::model::rule::{Direction, Packets, Rule};
 use crate::model::text::plain;
 use crate::policy::model::{InterfacesOf, PeerTerm, Policy, Requirement, Severity, Verdict};
-use crate::policy::requirement::cut_off;
+use crate::policy::requirement::{CutOff, cut_off};
 use crate::report::audit::{Audit, AuditedGroup, AuditedLocation};
 
 /// Load balancers of one cluster that are proposed one by one.
@@ -25,6 +26,10 @@ pub(super) struct Here<'a> {
     pub(super) policy: &'a Policy,
     pub(super) audit: &'a Audit,
     pub(super) found: &'a AuditedLocation,
+    /// By group, where it stands among those that were found.
+    pub(super) at: HashMap<&'a str, usize>,
+    /// By cluster, its groups that load balancers are proven to have.
+    pub(super) balancers: HashMap<&'a str, Vec<&'a String>>,
 }
 
 /// What a cluster lives on.
@@ -36,12 +41,13 @@ pub(super) struct Needs {
     pub(super) traffic: Traffic,
     /// What would not, without the forbidden rules.
     pub(super) cut: Vec<Cut>,
+    /// By group, the positions of those whose interfaces have it.
+    pub(super) cut_at: HashMap<String, Vec<usize>>,
     pub(super) notes: Vec<String>,
 }
 
 /// Somebody who would not come in.
 pub(super) struct Cut {
-    pub(super) groups: GroupSet,
     pub(super) from: GroupSet,
     pub(super) traffic: Traffic,
     pub(super) id: String,
@@ -53,7 +59,24 @@ pub(super) fn forbidden(audited: &AuditedGroup) -> impl Iterator<Item = &Rule> {
     audited.rules.iter().filter(|rule| rule.judged.verdict == Verdict::Revoke).map(|rule| &rule.judged.rule)
 }
 
-impl Here<'_> {
+impl<'a> Here<'a> {
+    /// Ready to be asked cluster by cluster.
+    pub(super) fn new(facts: &'a Arc<Facts>, policy: &'a Policy, audit: &'a Audit, found: &'a AuditedLocation) -> Self {
+        let groups = found.groups.iter().map(|audited| &audited.group);
+        let at = groups.clone().enumerate().map(|(at, group)| (group.id.as_str(), at)).collect();
+        let is_proven = |group: &&Group| {
+            let has_role = group.roles.iter().any(|known| known.role == Role::LoadBalancer && known.strong);
+            has_role && !group.is_unattached
+        };
+        let mut balancers: HashMap<&str, Vec<&String>> = HashMap::new();
+        for group in groups.filter(is_proven) {
+            for cluster in &group.clusters {
+                balancers.entry(cluster).or_default().push(&group.id);
+            }
+        }
+        Self { facts, policy, audit, found, at, balancers }
+    }
+
     /// What a cluster lives on, and what of it nothing but forbidden rules lets in.
     pub(super) async fn needs(&self, inventory: &Inventory, cluster: &str) -> Needs {
         let mut topology = match inventory.topology(cluster, &Of::All).await {
@@ -68,15 +91,16 @@ impl Here<'_> {
         let (beside, notes) = self.load_balancers(cluster);
         let incoming = |requirement: &&Requirement| requirement.direction == Direction::Ingress;
         let all: Vec<Requirement> = self.policy.requirements.iter().filter(incoming).cloned().chain(beside).collect();
-        let cut = cut_off(&all, &topology).into_iter().map(|cut| Cut {
-            groups: cut.groups,
-            from: cut.from,
-            traffic: cut.missing,
-            id: cut.requirement.id.clone(),
-            reason: cut.requirement.reason.clone(),
-        });
+        let (mut cut, mut cut_at) = (Vec::new(), HashMap::<String, Vec<usize>>::new());
+        for CutOff { requirement, groups, from, missing: traffic } in cut_off(&all, &topology) {
+            for group in groups {
+                cut_at.entry(group).or_default().push(cut.len());
+            }
+            cut.push(Cut { from, traffic, id: requirement.id.clone(), reason: requirement.reason.clone() });
+        }
         Needs {
-            cut: cut.collect(),
+            cut,
+            cut_at,
             attached: topology.nodes.iter().flatten().chain(&topology.control_plane).cloned().collect(),
             traffic: Traffic::union(all.iter().map(|requirement| requirement.traffic.clone())),
             notes,
@@ -85,10 +109,9 @@ impl Here<'_> {
 
     /// As it would be without any forbidden rule.
     fn close(&self, topology: &mut Topology) {
-        for audited in &self.found.groups {
-            if let Some(rules) = topology.rules.get_mut(&audited.group.id) {
-                rules.retain(|rule| !forbidden(audited).any(|going| going == rule));
-            }
+        for (group, rules) in &mut topology.rules {
+            let audited = self.at.get(group.as_str()).and_then(|at| self.found.groups.get(*at));
+            rules.retain(|rule| !audited.into_iter().flat_map(forbidden).any(|going| going == rule));
         }
     }
 
@@ -97,22 +120,17 @@ impl Here<'_> {
         let known = self.facts.cluster(&self.found.location, cluster);
         let (from, to) = known.and_then(|cluster| cluster.node_ports).unwrap_or(NODE_PORTS);
         let traffic = Traffic::union([Packets::Tcp(from, to), Packets::Udp(from, to)].map(Traffic::from));
-        let is_one = |audited: &&AuditedGroup| {
-            let group = &audited.group;
-            let is_proven = group.roles.iter().any(|known| known.role == Role::LoadBalancer && known.strong);
-            is_proven && !group.is_unattached && group.clusters.contains(cluster)
-        };
-        let ids: Vec<&String> = self.found.groups.iter().filter(is_one).map(|audited| &audited.group.id).collect();
-        let requirement = |id: &String| Requirement {
+        let ids = self.balancers.get(cluster).map(Vec::as_slice).unwrap_or_default();
+        let requirement = |id: &&String| Requirement {
             id: "load-balancer-to-node-ports".to_owned(),
             interfaces_of: InterfacesOf::Node,
             direction: Direction::Ingress,
             traffic: traffic.clone(),
-            peers: vec![PeerTerm::Group(id.clone())],
+            peers: vec![PeerTerm::Group((*id).clone())],
             severity: Severity::High,
             reason: "load balancers send to NodePorts of nodes".to_owned(),
         };
-        let all = ids.iter().take(MAX_LOAD_BALANCERS).map(|id| requirement(id)).collect();
+        let all = ids.iter().take(MAX_LOAD_BALANCERS).map(requirement).collect();
         let rest = ids.len().saturating_sub(MAX_LOAD_BALANCERS);
         let note = format!("{rest} more groups of load balancers may send to NodePorts; add those that do");
         (all, (rest > 0).then_some(note).into_iter().collect())

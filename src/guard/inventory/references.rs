@@ -135,6 +135,23 @@ impl Inventory {
         unread.map_or(Ok(()), Err)
     }
 
+    /// The same for all of these at once, apart from what is beside them: most of them refer to the same.
+    ///
+    /// # Errors
+    /// As [`Inventory::references`].
+    pub async fn resolve_all(&self, snapshots: &mut [GroupSnapshot], clusters: &[Cluster]) -> Result<(), CloudError> {
+        let references = snapshots.iter().flat_map(|snapshot| snapshot.unresolved().references).collect();
+        let unresolved = Unresolved { references, ..Unresolved::default() };
+        if unresolved.is_empty() {
+            return Ok(());
+        }
+        let (references, unread) = self.references(&unresolved, clusters).await;
+        for snapshot in snapshots {
+            references.resolve(snapshot);
+        }
+        unread.map_or(Ok(()), Err)
+    }
+
     /// Lists with their names. One that cannot be read is a finding, not a failure: the other rules still count.
     pub(super) async fn prefix_lists(&self, ids: &BTreeSet<String>) -> BTreeMap<String, (PrefixList, Option<String>)> {
         let read = |id: String| async move {

@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt as _};
 
 use super::raw::{RawState, lets_in_addresses};
 use super::view::View;
-use super::{GroupSnapshot, Inventory, Looked, Unread, Unresolved, group, snapshot};
+use super::{GroupSnapshot, Inventory, Looked, Unread, group, snapshot};
 use crate::cluster::register::Register;
 use crate::cluster::topology;
 use crate::event::work::Part;
@@ -186,7 +186,7 @@ impl Inventory {
         others.into_iter().cloned().collect()
     }
 
-    /// The groups with a role. Most of them refer to the same lists and groups, so all are looked up at once.
+    /// The groups with a role, with what their rules refer to.
     async fn with_references(
         &self,
         clusters: &[Cluster],
@@ -196,16 +196,7 @@ impl Inventory {
         snapshots.retain(|snapshot| !snapshot.group.roles.is_empty());
         // The lists that groups beside one let in come with the second look.
         for _ in 0..2 {
-            let references = snapshots.iter().flat_map(|snapshot| snapshot.unresolved().references).collect();
-            let unresolved = Unresolved { references, ..Unresolved::default() };
-            if unresolved.is_empty() {
-                break;
-            }
-            let (references, failed) = self.references(&unresolved, clusters).await;
-            for snapshot in &mut snapshots {
-                references.resolve(snapshot);
-            }
-            if let Some(error) = failed {
+            if let Err(error) = self.resolve_all(&mut snapshots, clusters).await {
                 unread.push(Unread { what: "what rules refer to".to_owned(), source: error });
             }
         }
