@@ -3,6 +3,8 @@
 //! The first clause that covers a *portion* of a rule decides that portion; the rule's verdict is the worst of its portions.
 //! Must not: know which clauses count (the cut has those that do).
 
+use std::borrow::Cow;
+
 use fixedbitset::FixedBitSet;
 
 use crate::model::group::{Group, Role};
@@ -56,8 +58,10 @@ impl<'a> Evaluator<'a> {
             })
         };
         let decided = self.decided(rule, reach);
-        let portions: Vec<Portion> =
-            decided.chunk_by(|(one, _), (other, _)| one == other).filter_map(portion).collect();
+        let parts = || decided.chunk_by(|(one, _), (other, _)| one == other);
+        // No more room than is needed: there are as many of these lists as rules, and most hold one.
+        let mut portions = Vec::with_capacity(parts().count());
+        portions.extend(parts().filter_map(portion));
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap_or(Verdict::Allow);
         let severity =
             portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
@@ -79,7 +83,8 @@ impl<'a> Evaluator<'a> {
                 if n == 1 {
                     takes.resize(self.cut.clauses.len(), None);
                 }
-                let mut rest = classes.clone();
+                // Most often one clause takes all.
+                let mut rest = Cow::Borrowed(classes);
                 for at in self.cut.traffic.sets(class).chain([self.cut.clauses.len()]) {
                     let take = match (takes.get_mut(at), self.cut.clauses.get(at)) {
                         (Some(known), Some(active)) => {
@@ -96,11 +101,8 @@ impl<'a> Evaluator<'a> {
                     };
                     decided.extend(names.into_iter().flatten().map(|name| ((at, name), range)));
                     match take {
-                        Take::Classes(classes) => rest.difference_with(classes),
-                        Take::Nothing | Take::All => rest.clear(),
-                    }
-                    if rest.is_clear() {
-                        break;
+                        Take::Classes(classes) if !rest.is_subset(classes) => rest.to_mut().difference_with(classes),
+                        Take::Classes(_) | Take::Nothing | Take::All => break,
                     }
                 }
             }

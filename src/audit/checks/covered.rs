@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::model::group::Group;
 use crate::model::region::{Addresses, Traffic, cut_out, span};
-use crate::model::rule::{Packets, Peer, Rule};
+use crate::model::rule::{Direction, Peer, Rule};
 
 /// Rules of one group that are compared with each other. A group has at most a thousand.
 const MAX_COMPARED: usize = 1_000;
@@ -17,47 +17,72 @@ pub(super) fn redundant(group: &Group) -> Vec<(&Rule, Option<&Rule>)> {
     if group.rules.len() > MAX_COMPARED {
         return found;
     }
-    let by = |at: usize, rule: &Rule| {
-        let mut others = group.rules.iter().enumerate().filter(|(other, _)| *other != at);
+    let all: Vec<Compared<'_>> = group.rules.iter().map(Compared::of).collect();
+    let by = |at: usize, one: &Compared<'_>| {
+        let mut others = all.iter().enumerate().filter(|(other, _)| *other != at);
         // Of two that cover each other the first one stays.
-        others
-            .find(|(other, wider)| covers(wider, rule) && (*other < at || !covers(rule, wider)))
-            .map(|(_, wider)| wider)
+        let wider = others.find(|(other, wider)| wider.covers(one) && (*other < at || !one.covers(wider)));
+        wider.map(|(_, wider)| wider.rule)
     };
     // What is called covered covers nothing else: each of these can go, and the others stay.
     let mut gone = BTreeSet::new();
-    for (at, rule) in group.rules.iter().enumerate() {
-        if let Some(wider) = by(at, rule) {
-            found.push((rule, Some(wider)));
+    for (at, one) in all.iter().enumerate() {
+        if let Some(wider) = by(at, one) {
+            found.push((one.rule, Some(wider)));
             gone.insert(at);
         }
     }
-    for (at, rule) in group.rules.iter().enumerate() {
-        if !gone.contains(&at) && is_covered_together(&group.rules, at, rule, &gone) {
-            found.push((rule, None));
+    for (at, one) in all.iter().enumerate() {
+        if !gone.contains(&at) && is_covered_together(&all, at, one, &gone) {
+            found.push((one.rule, None));
             gone.insert(at);
         }
     }
     found
 }
 
+/// A rule, and what of it is compared with each other one: side by side, since most differ in that.
+struct Compared<'g> {
+    direction: Direction,
+    /// First and last point of its packets.
+    span: (u32, u32),
+    rule: &'g Rule,
+}
+
+impl<'g> Compared<'g> {
+    fn of(rule: &'g Rule) -> Self {
+        Self { direction: rule.direction, span: span(rule.packets), rule }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        let ((from, to), (first, last)) = (self.span, other.span);
+        from <= first
+            && last <= to
+            && self.direction == other.direction
+            && covers_peer(&self.rule.peer, &other.rule.peer)
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        let ((from, to), (first, last)) = (self.span, other.span);
+        first <= to && from <= last && self.direction == other.direction
+    }
+}
+
 /// Whether the other rules together let in all of it.
-fn is_covered_together(rules: &[Rule], at: usize, rule: &Rule, gone: &BTreeSet<usize>) -> bool {
-    let Peer::Cidr(net) = &rule.peer else { return false };
-    let (from, to) = span(rule.packets);
-    let meeting = rules.iter().enumerate().filter_map(|(other_at, other)| {
+fn is_covered_together(all: &[Compared<'_>], at: usize, one: &Compared<'_>, gone: &BTreeSet<usize>) -> bool {
+    let Peer::Cidr(net) = &one.rule.peer else { return false };
+    let meeting = all.iter().enumerate().filter(|(other_at, other)| *other_at != at && one.meets(other));
+    let meeting = meeting.filter_map(|(other_at, Compared { rule: other, .. })| {
         let Peer::Cidr(of_other) = &other.peer else { return None };
-        let (first, last) = span(other.packets);
-        let meets = first <= to && from <= last && (of_other.contains(net) || net.contains(of_other));
-        let counts = other_at != at && other.direction == rule.direction && !gone.contains(&other_at);
-        (meets && counts).then(|| (Addresses::from(*of_other), Traffic::from(other.packets)))
+        let counts = (of_other.contains(net) || net.contains(of_other)) && !gone.contains(&other_at);
+        counts.then(|| (Addresses::from(*of_other), Traffic::from(other.packets)))
     });
     let mut meeting = meeting.peekable();
     // Mostly there is none.
     if meeting.peek().is_none() {
         return false;
     }
-    let mut rest = vec![(Addresses::from(*net), Traffic::from(rule.packets))];
+    let mut rest = vec![(Addresses::from(*net), Traffic::from(one.rule.packets))];
     for (addresses, traffic) in meeting {
         (rest, _) = cut_out(rest, (&addresses, &traffic));
         if rest.is_empty() {
@@ -68,26 +93,6 @@ fn is_covered_together(rules: &[Rule], at: usize, rule: &Rule, gone: &BTreeSet<u
         }
     }
     false
-}
-
-fn covers(wider: &Rule, rule: &Rule) -> bool {
-    wider.direction == rule.direction
-        && covers_packets(wider.packets, rule.packets)
-        && covers_peer(&wider.peer, &rule.peer)
-}
-
-fn covers_packets(wider: Packets, packets: Packets) -> bool {
-    match (wider, packets) {
-        (Packets::All, _) => true,
-        (Packets::Tcp(from, to), Packets::Tcp(start, end)) | (Packets::Udp(from, to), Packets::Udp(start, end)) => {
-            from <= start && end <= to
-        }
-        (Packets::Icmp(kind, code), Packets::Icmp(of, with))
-        | (Packets::Icmpv6(kind, code), Packets::Icmpv6(of, with)) => {
-            kind.is_none() || kind == of && (code.is_none() || code == with)
-        }
-        (wider, packets) => wider == packets,
-    }
 }
 
 fn covers_peer(wider: &Peer, peer: &Peer) -> bool {

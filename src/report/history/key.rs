@@ -52,7 +52,9 @@ pub fn digest(parts: &[&str]) -> String {
         hash.update(part);
     }
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
-    hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+    let mut digits = String::with_capacity(64);
+    digits.extend(hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]));
+    digits
 }
 
 /// The first 16 digits of it: enough to tell apart what one item holds.
