@@ -74,7 +74,7 @@ bench: $(BENCH) ## The function beside boto3 and Cloud Custodian, written into d
 
 bench-judge: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
 	cargo bench --locked --no-default-features --bench judge
-	cargo bench --locked --no-default-features --features cli --bench audit
+	cargo bench --locked --no-default-features --features cli,allocator --bench audit
 
 calls: programs venv ## What an event asks of EC2 and EKS in small and large accounts (docs/benchmarks.md); some minutes
 	.venv/bin/python tests/e2e/event_cost.py

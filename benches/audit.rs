@@ -18,6 +18,10 @@ use eks_sg_guard::policy::builtin;
 use eks_sg_guard::report::audit::{html, json};
 use jiff::Timestamp;
 
+/// As the released command line has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZES: [usize; 4] = [200, 1_000, 2_000, 4_000];
 
 fn read(paths: &[PathBuf]) -> Facts {
