@@ -19,7 +19,7 @@ use eks_sg_guard::guard::shield::Shield;
 use eks_sg_guard::guard::standing::{Led, Memory};
 use eks_sg_guard::model::group::{Evidence, Group, Passes, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
-use eks_sg_guard::model::rule::Rule;
+use eks_sg_guard::model::rule::{Peer, Rule};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::model::{Mode, Policy};
 use eks_sg_guard::policy::requirement::{Unmet, lost_without, unmet};
@@ -138,7 +138,7 @@ fn what_is_missing_elsewhere_is_no_reason_to_give_up_the_rest() {
         |topology: &Topology| unmet(standard(), topology).iter().any(|unmet| unmet.requirement.id == "node-dns");
     assert!(missing(&two), "the other nodes do not get in");
     let lost = lost_without(standard(), &two, NODE, &own[0]);
-    let dns = lost.iter().find(|lost| lost.requirement.id == "node-dns").unwrap();
+    let dns = lost.iter().map(|lost| &lost.unmet).find(|lost| lost.requirement.id == "node-dns").unwrap();
     assert_eq!((dns.what().as_str(), &dns.groups), ("tcp 53 and udp 53 from nodes (sg-node)", &set(&[NODE])));
 }
 
@@ -151,7 +151,7 @@ fn what_either_of_two_words_allows_is_not_lost_while_one_of_them_is_left() {
     without.remove(NODE, "sgr-0");
     let lost = lost_without(standard(), &without, NODE, &out[1]);
     assert_eq!(
-        lost.iter().map(|lost| lost.requirement.id.as_str()).collect::<Vec<_>>(),
+        lost.iter().map(|lost| lost.unmet.requirement.id.as_str()).collect::<Vec<_>>(),
         ["node-egress", "node-egress-dns"]
     );
 }
@@ -167,6 +167,18 @@ fn each_cluster_of_a_group_counts_and_one_that_does_not_use_it_does_not() {
         let (_, after) = steps(&Shield::Read(topologies), &group(live.clone()), &[]);
         assert_eq!(revoked(&after).is_empty(), is_kept);
     }
+}
+
+#[test]
+fn the_rules_that_are_proposed_instead_are_enough_and_let_in_groups_alone() {
+    let live = rules(&[ALL]);
+    let mut topology = topology(&[&[NODE], &[NODE, "sg-other"]], live.clone());
+    let (_, kept) = steps(&Shield::Read(vec![topology.clone()]), &group(live.clone()), &[]);
+    let instead = &kept[0].for_people.instead;
+    assert!(!instead.is_empty() && instead.iter().all(|rule| matches!(rule.peer, Peer::Group { .. })), "{instead:?}");
+    let new = instead.iter().enumerate().map(|(at, rule)| Rule { id: format!("sgr-new{at}"), ..rule.clone() });
+    topology.rules.get_mut(NODE).unwrap().extend(new);
+    assert_eq!(lost_without(standard(), &topology, NODE, &live[0]), []);
 }
 
 #[test]

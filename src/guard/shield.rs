@@ -15,7 +15,7 @@ use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::model::text;
 use crate::policy::model::Policy;
-use crate::policy::requirement::{Unmet, lost_without};
+use crate::policy::requirement::{Lost, Unmet, lost_without};
 use crate::report::outcome::Left;
 
 /// Requirements that are written out for one rule.
@@ -97,22 +97,34 @@ fn keep(
     }
     for (step, why) in kept {
         // What else has to be opened first, because others go.
-        let why = kept_for(policy, &topologies, group, step).unwrap_or(why);
+        let (why, instead) = kept_for(policy, &topologies, group, step).unwrap_or(why);
         step.intent = Intent::Refuse(why);
         step.for_people.left = Some(Left::Needed);
+        step.for_people.instead = instead;
     }
 }
 
-/// Why a rule is kept, if one of the clusters lives on it.
-fn kept_for(policy: &Policy, topologies: &[Topology], group: &Group, step: &Step) -> Option<String> {
+/// Why a rule is kept, if one of the clusters lives on it, and the rules that would do instead.
+fn kept_for(policy: &Policy, topologies: &[Topology], group: &Group, step: &Step) -> Option<(String, Vec<Rule>)> {
     topologies.iter().find_map(|topology| {
         let lost = lost_without(policy, topology, &group.id, &step.finding.rule);
-        (!lost.is_empty()).then(|| why(&topology.cluster, &group.id, &lost))
+        (!lost.is_empty()).then(|| (why(&topology.cluster, &group.id, &lost), instead(&lost)))
     })
 }
 
-fn why(cluster: &str, group: &str, lost: &[Unmet<'_>]) -> String {
-    let first = lost.iter().take(MAX_NAMED);
+/// Each once; none where they would not do for all that is lost.
+fn instead(lost: &[Lost<'_>]) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for rule in lost.iter().flat_map(|lost| &lost.instead) {
+        if !rules.contains(rule) {
+            rules.push(rule.clone());
+        }
+    }
+    if lost.iter().any(|lost| lost.instead.is_empty()) { Vec::new() } else { rules }
+}
+
+fn why(cluster: &str, group: &str, lost: &[Lost<'_>]) -> String {
+    let first = lost.iter().map(|lost| &lost.unmet).take(MAX_NAMED);
     let falls: Vec<String> = first
         .clone()
         .map(|unmet| {

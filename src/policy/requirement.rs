@@ -3,6 +3,7 @@
 //! Of a requirement that is not met people are notified; it is never mended. A rule may be kept for what it keeps met. Must
 //! not: read anything, or know what happens to a finding.
 
+mod instead;
 mod sides;
 
 use fixedbitset::FixedBitSet;
@@ -42,6 +43,15 @@ impl Unmet<'_> {
     }
 }
 
+/// A requirement that is met by a rule alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lost<'p> {
+    /// What would not be open without it.
+    pub unmet: Unmet<'p>,
+    /// What would meet it as well and lets in nobody else: rules for groups. None where addresses are meant, or too many.
+    pub instead: Vec<Rule>,
+}
+
 /// Another side that is not let in where a requirement says that it must be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CutOff<'p> {
@@ -67,7 +77,7 @@ pub fn unmet<'p>(policy: &'p Policy, topology: &Topology) -> Vec<Unmet<'p>> {
 
 /// The requirements that are met, and would not be without this rule of this group. Each other side counts by itself: one
 /// that is cut off already is no reason to cut off the rest.
-pub fn lost_without<'p>(policy: &'p Policy, topology: &Topology, group: &str, rule: &Rule) -> Vec<Unmet<'p>> {
+pub fn lost_without<'p>(policy: &'p Policy, topology: &Topology, group: &str, rule: &Rule) -> Vec<Lost<'p>> {
     let traffic = Traffic::from(rule.packets);
     let may_serve =
         |requirement: &&Requirement| requirement.direction == rule.direction && traffic.meets(&requirement.traffic);
@@ -143,7 +153,7 @@ fn lost<'p>(
     topology: &Topology,
     groups: &GroupSet,
     rule: &Rule,
-) -> Option<Unmet<'p>> {
+) -> Option<Lost<'p>> {
     let left = topology.rules_of(groups).filter(|other| other.id != rule.id);
     // A list that could not be read may be what meets it now, and may not be what would meet it then.
     let before = Opened::by(topology.rules_of(groups), requirement, topology, Unread::Open);
@@ -152,7 +162,7 @@ fn lost<'p>(
     let (before, after) = (reached(&before), reached(&after));
     let by_word = |all: &[Vec<Party>]| all.iter().map(|some| open_to_all(requirement, some)).collect::<Vec<_>>();
     let (whole_before, whole_after) = (by_word(&before), by_word(&after));
-    let (mut missing, mut names) = (Traffic::default(), Vec::new());
+    let (mut missing, mut names, mut instead) = (Traffic::default(), Vec::new(), Vec::new());
     for (at, (word, (before, after))) in words.iter().zip(before.iter().zip(&after)).enumerate() {
         let mut closed_to = Vec::new();
         for after in after {
@@ -161,16 +171,24 @@ fn lost<'p>(
             let mut sides = met.fold(FixedBitSet::new(), |all, party| &all | &party.sides);
             sides.intersect_with(&after.sides);
             if !fallen.is_empty() && !sides.is_clear() {
-                closed_to.push((sides, after.family(&fallen, topology)));
+                closed_to.push((sides, after.family(&fallen, topology), fallen.clone()));
                 missing = Traffic::union([missing, fallen]);
             }
         }
         if !closed_to.is_empty() {
-            names.push(word.listed(closed_to.iter().map(|(sides, family)| (sides, *family))));
+            names.push(word.listed(closed_to.iter().map(|(sides, family, _)| (sides, *family))));
+            // One word is enough.
+            if instead.is_empty() {
+                let each = closed_to.iter().flat_map(|(sides, _, fallen)| {
+                    word.groups(sides).into_iter().map(move |groups| (groups, fallen.clone()))
+                });
+                instead = instead::rules(requirement.direction, each.collect());
+            }
         }
     }
     let peers = names.join(", or ");
-    (!missing.is_empty()).then(|| Unmet { requirement, groups: groups.clone(), missing, peers })
+    (!missing.is_empty())
+        .then(|| Lost { unmet: Unmet { requirement, groups: groups.clone(), missing, peers }, instead })
 }
 
 /// All sides of a word must be reached.

@@ -91,6 +91,8 @@ pub struct ForPeople {
     pub gained: Vec<IpNet>,
     /// Why a rule that should be closed is left to a person, where that says what to do instead.
     pub left: Option<Left>,
+    /// The rules that would do instead of one that the cluster lives on, and let in nobody else, where they are known.
+    pub instead: Vec<Rule>,
     /// Since when it stands, as far as is remembered.
     pub since: Option<Timestamp>,
     /// Whether people have heard of it as it is.
