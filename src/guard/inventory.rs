@@ -30,7 +30,7 @@ use crate::guard::inventory::view::View;
 use crate::guard::setup::Ports;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup};
-use crate::model::group::{Attachment, ConfiguredGroup, Group, by_policy_alone};
+use crate::model::group::{Attachment, Beside, ConfiguredGroup, Group, by_policy_alone};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
@@ -85,11 +85,12 @@ impl Inventory {
         let view = self.view(&before, &clusters);
         let had_none = |group: &&GroupFacts| view.membership(group).strong_roles().is_empty();
         let new: BTreeSet<String> = before.groups.iter().filter(had_none).map(|group| group.id.clone()).collect();
-        let put_on = attachments(&seen.raw, attachment);
+        let put_on = attachments(&self.view(&seen.raw, &clusters), &seen.raw, attachment);
         let mut looked = self.looked(seen);
         for GroupSnapshot { group, .. } in &mut looked.snapshots {
             let has_it = |to: &&Attachment| to.groups.contains(&group.id);
             group.attachments = put_on.iter().filter(has_it).cloned().collect();
+            group.attachments.iter_mut().for_each(|to| to.beside.retain(|other| other.id != group.id));
         }
         let is_first = |snapshot: &&GroupSnapshot| new.contains(&snapshot.group.id) && snapshot.group.is_strong();
         let first = looked.snapshots.iter().filter(is_first).map(|snapshot| snapshot.group.id.clone()).collect();
@@ -169,8 +170,15 @@ impl Inventory {
     }
 }
 
-/// The interfaces of what groups were put on, with its name.
-fn attachments(raw: &RawState, attachment: &str) -> Vec<Attachment> {
+/// The interfaces of what groups were put on, with its name, and what is known of each of their groups.
+fn attachments(view: &View<'_>, raw: &RawState, attachment: &str) -> Vec<Attachment> {
+    let beside = |id: &String, interface: &Interface| {
+        let read = raw.groups.iter().find(|group| group.id == *id);
+        let unread = || GroupFacts { id: id.clone(), vpc: interface.vpc.clone(), ..GroupFacts::default() };
+        let Membership { clusters, roles, .. } = view.membership(&read.cloned().unwrap_or_else(unread));
+        let name = read.map(|group| group.name.clone());
+        Beside { id: id.clone(), name, clusters: clusters.into_iter().collect(), roles }
+    };
     let of_interface = |interface: &Interface| {
         let instance = raw.instances.iter().find(|instance| interface.instance.as_ref() == Some(&instance.id));
         let name = instance.and_then(|instance| instance.tags.get(NAME)).or_else(|| interface.tags.get(NAME));
@@ -179,6 +187,7 @@ fn attachments(raw: &RawState, attachment: &str) -> Vec<Attachment> {
             instance: interface.instance.clone(),
             name: name.cloned(),
             groups: interface.groups.clone(),
+            beside: interface.groups.iter().map(|id| beside(id, interface)).collect(),
         }
     };
     raw.interfaces.iter().filter(|interface| is_of(interface, attachment)).map(of_interface).collect()

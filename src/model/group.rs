@@ -105,6 +105,38 @@ pub struct Attachment {
     /// All groups that are attached to the interface.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// What is known of those of them that are attached beside the one it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
+}
+
+/// A group that is attached beside another one. What was not read is missing: its name, mostly.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Beside {
+    /// `sg-…`.
+    pub id: String,
+    /// Text from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Names of the clusters that it belongs to.
+    pub clusters: Vec<String>,
+    /// What it is to them.
+    pub roles: Vec<RoleEvidence>,
+}
+
+impl Beside {
+    /// Whether EKS itself names it for a cluster or its nodes: a node that has it is a node of that cluster.
+    pub fn is_given_by_eks(&self) -> bool {
+        let is_given = |known: &RoleEvidence| {
+            let is_named = matches!(
+                known.evidence,
+                Evidence::DescribeCluster | Evidence::DescribeNodegroup | Evidence::LaunchTemplate
+            );
+            is_named && matches!(known.role, Role::Cluster | Role::Node)
+        };
+        self.roles.iter().any(is_given)
+    }
 }
 
 /// Whether nothing but entries of the policy says that a group with these roles is a cluster's: when it comes to have them,
