@@ -11,6 +11,8 @@
 mod read_back;
 mod situations;
 
+use std::collections::BTreeMap;
+
 use eks_sg_guard::event::Actor;
 use eks_sg_guard::model::rule::{Direction, Packets, Rule};
 use eks_sg_guard::policy::model::Severity;
@@ -66,9 +68,9 @@ fn the_first_command_closes_what_is_open_and_none_opens_anything_by_a_paste_alon
             "failed" | "reported" | "refused" | "postponed" | "several" | "digest" | "call" => {
                 first("aws ec2 revoke-security-group-ingress");
             }
-            "shared" => first("aws ec2 modify-network-interface-attribute"),
+            "shared" | "shared_beside_others" => first("aws ec2 modify-network-interface-attribute"),
             "list" => first("aws ec2 modify-managed-prefix-list"),
-            "lost" | "blocked" => first("aws ec2 authorize-security-group-ingress"),
+            "lost" | "blocked" | "needed" => first("aws ec2 authorize-security-group-ingress"),
             "blind_unfinished" => first("aws ec2 describe-security-group-rules"),
             _ => {}
         }
@@ -78,11 +80,85 @@ fn the_first_command_closes_what_is_open_and_none_opens_anything_by_a_paste_alon
 #[test]
 fn what_matters_fits_one_screen() {
     for (name, message) in situations::all() {
-        let text = email::text(message.notice.as_ref().unwrap());
-        let first = text.split("----------").next().unwrap();
+        let first = first_screen(&message);
         // Commands are copied, not read.
         let lines: usize = first.lines().filter(|line| !line.starts_with("    ") && !line.is_empty()).count();
         assert!(lines <= 20, "{name}: {lines} lines\n{first}");
+    }
+}
+
+/// The part of a mail that is read first.
+fn first_screen(message: &Message) -> String {
+    email::text(message.notice.as_ref().unwrap()).split("----------").next().unwrap().to_owned()
+}
+
+/// Mail clients make one conversation of mails with one subject, and a person one incident.
+#[test]
+fn no_two_situations_have_one_subject() {
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    let variants = ["last_of_an_hour", "shared_beside_others", "needed_by_addresses"];
+    for (name, message) in situations::all().into_iter().filter(|(name, _)| !variants.contains(name)) {
+        let other = known.insert(message.notice.unwrap().subject, name);
+        assert_eq!(other, None, "{name}");
+    }
+    let record = |minute| Record { event_time: Some(at(minute)), ..situations::of_one_call()[0].clone() };
+    let [first, second] = [0, 1].map(|minute| notice::notice(&record(minute), at(2)).subject);
+    assert!(first != second && first.ends_with(", at 03:00 UTC"), "{first}");
+}
+
+/// Text of a command that stands before it, and goes into whatever shell that does.
+#[test]
+fn before_a_command_that_opens_or_closes_stands_what_it_means() {
+    let of = [
+        " revoke-",
+        " authorize-",
+        " modify-security-group-rules ",
+        " modify-managed-prefix-list ",
+        " modify-network-",
+    ];
+    let mut seen = 0;
+    for (name, message) in situations::all() {
+        let text = email::text(message.notice.as_ref().unwrap());
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2).filter(|pair| of.iter().any(|what| pair[1].contains(what))) {
+            seen += 1;
+            assert!(pair[0].starts_with("    # ") && is_inert(pair[0]), "{name}: {pair:?}");
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+/// Whether a line means nothing to any shell, as a comment or as words.
+fn is_inert(line: &str) -> bool {
+    let mut rest = line.trim_start().strip_prefix("# ").unwrap_or_default().chars();
+    rest.all(|c| c.is_ascii_alphanumeric() || " ,.:/-_".contains(c))
+}
+
+#[test]
+fn what_closes_a_rule_that_the_cluster_needs_stands_behind_what_opens_that() {
+    let all: BTreeMap<&str, Message> = situations::all().into_iter().collect();
+    let first = first_screen(&all["needed"]);
+    let at = |what: &str| first.find(what).unwrap_or_else(|| panic!("no `{what}`: {first}"));
+    assert!(at("aws ec2 authorize-security-group-ingress") < at("aws ec2 revoke-security-group-ingress"));
+    assert_eq!(first.lines().filter(|line| line.ends_with(" --dry-run")).count(), 2, "{first}");
+    let unknown = first_screen(&all["needed_by_addresses"]);
+    assert!(!unknown.contains("authorize-") && unknown.contains("First open what the cluster needs"), "{unknown}");
+}
+
+#[test]
+fn who_may_have_blinded_the_guard_stands_above_the_line() {
+    let all: BTreeMap<&str, Message> = situations::all().into_iter().collect();
+    for (name, said, command) in [
+        ("blind_no_trail", "user alice called StopLogging just before", "aws cloudtrail start-logging --name audit"),
+        ("blind_no_trail_swept", "no call is known that did it", "aws cloudtrail start-logging --name audit"),
+        ("blind_rule_disabled", "user alice called DisableRule just before", "aws events enable-rule --name"),
+    ] {
+        let first = first_screen(&all[name]);
+        assert!(first.contains(&format!("an intruder covering their tracks: {said}")), "{first}");
+        assert!(first.contains(command), "{first}");
+    }
+    for name in ["blind_denied", "trails_unread"] {
+        assert!(!first_screen(&all[name]).contains("intruder"), "{name}");
     }
 }
 
@@ -287,6 +363,7 @@ fn text_from_outside_formats_nothing_breaks_no_line_and_is_cut_visibly() {
             assert!(!q::json(notice, &message.attributes).contains("]("), "a link out of two brackets");
             let text = email::text(notice);
             assert!(!text.lines().any(|line| line.starts_with("Subject:") || line.starts_with("Everything")), "{text}");
+            assert!(text.lines().filter(|line| line.starts_with("    # ")).all(is_inert), "{text}");
             assert!(!text.contains(['\u{202e}', '\u{1b}', '\0', '\u{200b}']), "{text}");
             assert!(!text.contains(&"x".repeat(300)) || text.contains("--ip-permissions"), "{text}");
             assert!(evil.len() < 10_000 || text.contains("… (cut)"), "{text}");
@@ -393,12 +470,14 @@ fn a_command_is_the_same_in_every_form_or_is_left_out() {
         let event = event(kim());
         let message = notified(&record(&group, findings(&group, &[Action::Revoked]), Some(&event)));
         let notice = message.notice.as_ref().unwrap();
-        let command = &notice.code.last().unwrap().text;
+        let code = &notice.code.last().unwrap().text;
+        let (remark, command) = code.split_once('\n').unwrap();
+        assert!(is_inert(remark), "{remark}");
         assert!(command.contains(" authorize-security-group-ingress ") && command.ends_with(" --dry-run"), "{command}");
         assert!(!command.contains(['`', '<', '>', '&', '\n', '\u{1b}', '\u{202e}']), "{command}");
         for form in [slack::json(notice), q::json(notice, &message.attributes)] {
             let texts = texts_of(&serde_json::from_str(&form).unwrap());
-            assert!(texts.iter().any(|text| text.contains(command.as_str())), "{hostile}: {form}");
+            assert!(texts.iter().any(|text| text.contains(code.as_str())), "{hostile}: {form}");
         }
     }
 }

@@ -1420,7 +1420,10 @@ async fn people_are_notified_when_a_call_closed_what_nodes_need() {
     assert_eq!((finding.action, finding.named_by_event, finding.rule().is_none()), (Action::Reported, true, true));
     let sent = case.world.sent.lock().unwrap();
     let notice = sent.last().unwrap().notice.clone().unwrap();
-    assert_eq!(notice.subject, "[HIGH] BLOCKED prod: kubectl logs and exec, metrics and webhooks fail, on nodes");
+    assert_eq!(
+        notice.subject,
+        "[HIGH] BLOCKED prod: kubectl logs and exec, metrics and webhooks fail, on nodes, at 02:59 UTC"
+    );
     for line in [
         &format!("in cluster prod. Missing: tcp 443,10250 from the control plane ({CLUSTER_GROUP})."),
         "Blocked: control-plane-to-nodes\n  BLOCKED, and the cluster needs it",
@@ -1794,7 +1797,7 @@ async fn an_endpoint_is_the_clusters_also_before_it_has_a_group() {
         let [message] = sent.as_slice() else { panic!("{sent:?}") };
         assert!(message.attributes.contains(&("cluster", "prod".to_owned())), "{message:?}");
         let notice = message.notice.as_ref().unwrap();
-        assert_eq!(notice.subject, "[MEDIUM] OPEN prod: the API endpoint is open to a great many");
+        assert_eq!(notice.subject, "[MEDIUM] OPEN prod: the API endpoint is open to a great many, at 02:59 UTC");
         let text = email::text(notice);
         for line in [
             "Where    cluster prod, account 111122223333, us-east-1",

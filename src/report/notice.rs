@@ -4,6 +4,7 @@
 //! descriptions, sessions, user agents) format a message or break a line: every such value goes through
 //! [`crate::model::text::plain`] before it gets into a notice, and each renderer takes away what its own format would obey.
 
+mod beside;
 mod blind;
 mod blocked;
 mod call;
@@ -20,10 +21,13 @@ mod kept;
 mod page;
 pub mod q;
 pub(crate) mod redo;
+mod remark;
+mod restore;
 mod situation;
 pub mod slack;
 mod source;
 mod steps;
+mod subject;
 mod summary;
 mod who;
 mod words;

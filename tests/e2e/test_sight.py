@@ -42,9 +42,9 @@ def test_a_trail_that_is_stopped_is_told_once_with_who_and_what_to_do(world, han
     assert not answer.failed, answer.error_message
     assert found(answer) == [("no-trail", "critical")]
     [mail] = world.notices()
-    assert mail.subject == f"[CRITICAL] BLIND {ACCOUNT} {REGION}: no trail logs the calls to EC2"
+    assert mail.subject == f"[CRITICAL] BLIND {ACCOUNT} {REGION}: no trail logs the calls to EC2, after StopLogging"
     command = f"aws cloudtrail start-logging --name audit --region {REGION}"
-    for word in ("alice", "StopLogging", command, '{"sweep": true}'):
+    for word in ("alice", "called StopLogging just before", command, '{"sweep": true}'):
         assert word in mail.text, mail.text
     (message,) = world.published_records()
     record = json.loads(message.text)
@@ -200,7 +200,7 @@ def test_the_own_rule_that_does_not_deliver_is_told_once(world, hands, ruled, ca
     assert not answer.failed, answer.error_message
     assert found(answer) == [("rule-disabled", "critical")]
     [mail] = world.notices()
-    assert mail.subject == f"[CRITICAL] BLIND {ACCOUNT} {REGION}: the guard's event rule is off"
+    assert mail.subject == f"[CRITICAL] BLIND {ACCOUNT} {REGION}: the guard's event rule is off, after {call}"
     assert "alice" in mail.text and call in mail.text
     ruled.delivers(SWEEP)
     assert ("rule-disabled", "critical") in [each for answer in ruled.works() for each in found(answer)]

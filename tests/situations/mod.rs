@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::event::{Actor, CALLS, Event};
-use eks_sg_guard::model::group::{Evidence, Group, Role, RoleEvidence};
+use eks_sg_guard::model::group::{Beside, Evidence, Group, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::policy::builtin;
@@ -160,12 +160,21 @@ fn missing(id: &str, protocol: &str, ports: &str, what: &str) -> Finding {
     Finding { subject: Subject::Requirement(id.to_owned()), portions: vec![portion], detail, ..exposed }
 }
 
+/// Put on a node that has the cluster's own group.
 fn attachment() -> Attachment {
+    let role = RoleEvidence { role: Role::Cluster, evidence: Evidence::DescribeCluster, strong: true };
+    let beside = Beside {
+        id: "sg-0c0ffee0c0ffee001".to_owned(),
+        name: None,
+        clusters: vec!["prod".to_owned()],
+        roles: vec![role],
+    };
     Attachment {
         interface: Some("eni-0f1e2d3c4b5a69788".to_owned()),
         instance: Some("i-0123456789abcdef0".to_owned()),
         name: Some("worker-7".to_owned()),
         groups: vec!["sg-0a1b2c3d4e5f60718".to_owned(), "sg-0c0ffee0c0ffee001".to_owned()],
+        beside: vec![beside],
     }
 }
 
@@ -238,7 +247,25 @@ fn of_rules() -> Vec<(&'static str, Record)> {
          that too",
     );
     shared.event_name = Some("ModifyNetworkInterfaceAttribute".to_owned());
-    shared.group.as_mut().unwrap().attachment = Some(attachment());
+    let group_of_others = shared.group.as_mut().unwrap();
+    (group_of_others.name, group_of_others.attachment) = (Some("billing-web".to_owned()), Some(attachment()));
+    let mut shared_beside_others = shared.clone();
+    let beside_others = shared_beside_others.group.as_mut().unwrap().attachment.as_mut().unwrap();
+    let of_tags = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
+    (beside_others.beside[0].name, beside_others.beside[0].roles) = (Some("web".to_owned()), vec![of_tags]);
+    beside_others.groups.push("sg-0dec0de".to_owned());
+
+    let mut needed = left(
+        Action::Refused,
+        Some(Left::Needed),
+        "cluster `prod` lives on this rule; without it `control-plane-to-nodes` would not be met: interfaces with \
+         sg-0a1b2c3d4e5f60718 attached would have no tcp 10250 from the control plane (sg-0c1u57e4). First open tcp 10250 \
+         from the control plane (sg-0c1u57e4) in `sg-0a1b2c3d4e5f60718`",
+    );
+    let unknown_instead = needed.clone();
+    let control_plane = Peer::Group { id: "sg-0c1u57e4".to_owned(), owner: None };
+    needed.findings[0].for_people.instead =
+        vec![Rule::new(Direction::Ingress, Packets::Tcp(10250, 10250), control_plane)];
 
     let peer = Peer::PrefixList("pl-0a1b2c3d4e5f60718".to_owned());
     let mut listed = one(Rule { peer, ..kubelet() }, Action::Failed, alice(), "ModifyManagedPrefixList");
@@ -272,16 +299,9 @@ fn of_rules() -> Vec<(&'static str, Record)> {
         ),
         ("postponed", left(Action::Postponed, None, "one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)")),
         ("shared", shared),
-        (
-            "needed",
-            left(
-                Action::Refused,
-                Some(Left::Needed),
-                "cluster `prod` lives on this rule; without it `control-plane-to-nodes` would not be met: interfaces with \
-                 sg-0a1b2c3d4e5f60718 attached would have no tcp 10250 from the control plane (sg-0c1u57e4). First open tcp \
-                 10250 from the control plane (sg-0c1u57e4) in `sg-0a1b2c3d4e5f60718`",
-            ),
-        ),
+        ("shared_beside_others", shared_beside_others),
+        ("needed", needed),
+        ("needed_by_addresses", unknown_instead),
         ("several", several),
         (
             "was_open",
@@ -370,7 +390,8 @@ fn of_sight() -> Vec<(&'static str, Record)> {
     };
     vec![
         ("blind_no_trail", of(Check::NoTrail, Severity::Critical, trail, Some("StopLogging"))),
-        ("blind_rule_disabled", of(Check::RuleDisabled, Severity::Critical, rule, None)),
+        ("blind_no_trail_swept", of(Check::NoTrail, Severity::Critical, trail, None)),
+        ("blind_rule_disabled", of(Check::RuleDisabled, Severity::Critical, rule, Some("DisableRule"))),
         ("trails_unread", of(Check::TrailsUnread, Severity::High, unread, None)),
     ]
 }

@@ -2,9 +2,18 @@
 //!
 //! Must not: say what to do in words (steps does).
 
-use super::Code;
+use super::{Code, who};
+use crate::model::text::plain;
 use crate::report::finding::{Check, Finding, Subject};
+use crate::report::record::Record;
 
+/// What somebody may have done on purpose.
+const ON_PURPOSE: [Check; 2] = [Check::NoTrail, Check::RuleDisabled];
+/// What the commands do that end it, by how they begin.
+const MENDS: [(&str, &str); 2] = [
+    ("cloudtrail start-logging ", "This starts the trail's logging again:"),
+    ("events enable-rule ", "This switches the guard's event rule on again:"),
+];
 /// What is wrong, and what follows.
 const WORDS: [(Check, &str, &str); 7] = [
     (Check::ReadDenied, "the guard is not allowed to look", "nothing was judged, and nothing was closed"),
@@ -26,12 +35,26 @@ pub(super) fn words(finding: &Finding) -> (&'static str, &'static str) {
     row.map_or((NOT_LOOKED_AT, MAY_BE_OPEN), |(_, what, then)| (what, then))
 }
 
+/// Who may have blinded the guard, as the next sentence: whoever wants to open something unseen begins with that.
+pub(super) fn on_purpose(finding: &Finding, record: &Record) -> Option<String> {
+    let is_it = ON_PURPOSE.iter().any(|check| finding.subject == Subject::Check(*check));
+    let who = match (&record.actor, &record.event_name) {
+        (Some(actor), Some(call)) => {
+            format!("{} called {} just before", who::name(actor, &record.account), plain(call))
+        }
+        _ => "no call is known that did it".to_owned(),
+    };
+    is_it.then(|| format!("This may be an intruder covering their tracks: {who}"))
+}
+
 /// The commands that the lines of a finding name on lines of their own: ``Start it: `aws …` ``.
 pub(super) fn commands(lines: &[String], region: &str) -> Vec<Code> {
     let of = |line: &String| {
-        let (title, command) = command(line)?;
+        let (said, command) = command(line)?;
+        let known = MENDS.iter().find(|(start, _)| command.starts_with(start)).map(|(_, title)| (*title).to_owned());
+        let title = known.unwrap_or_else(|| format!("{said}:"));
         let region = if command.contains(" --region ") { String::new() } else { format!(" --region {region}") };
-        Some(Code { title: format!("{title}:"), text: format!("aws {command}{region}") })
+        Some(Code { title, text: format!("aws {command}{region}") })
     };
     lines.iter().filter_map(of).take(3).collect()
 }

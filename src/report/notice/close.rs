@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exposure::short;
-use super::redo::word;
-use super::situation::{Situation, Topic};
-use super::{Code, called};
+use super::redo::{TAKE_OFF, TRY, word};
+use super::situation::{Situation, Topic, gained};
+use super::{Code, beside, called, remark};
 use crate::model::rule::Direction;
 use crate::model::text::{count, plain};
 use crate::report::finding::{Check, Subject};
@@ -86,27 +86,28 @@ fn revoke(record: &Record, direction: Direction, topics: &[&Topic<'_>]) -> Optio
     };
     let name = called(group);
     let of = if topics.len() == 1 { format!("{what}, on {name}") } else { format!("{what} {name}") };
-    Some(Code {
-        title: format!("This closes {of}:"),
-        text: format!(
-            "aws ec2 revoke-security-group-{} --region {} --group-id {} --security-group-rule-ids {}",
-            direction.word(),
-            word(&record.region),
-            word(&group.id),
-            ids.join(" ")
-        ),
-    })
+    let command = format!(
+        "aws ec2 revoke-security-group-{} --region {} --group-id {} --security-group-rule-ids {}",
+        direction.word(),
+        word(&record.region),
+        word(&group.id),
+        ids.join(" ")
+    );
+    let rules = topics.iter().filter_map(|topic| topic.finding.rule());
+    Some(Code { title: format!("This closes {of}:"), text: remark::with("closes", record, rules, &command) })
 }
 
 /// Takes what a list gained out of it again: the rules stay, and let in what they did before.
 pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
     let mut lists: BTreeMap<&str, (&Record, BTreeSet<String>)> = BTreeMap::new();
     for topic in topics {
-        let Some(list) = topic.finding.list.as_ref().filter(|list| !list.gained.is_empty()) else { continue };
+        let Some(list) = gained(topic.finding) else { continue };
         let (_, entries) = lists.entry(&list.id).or_insert((topic.record, BTreeSet::new()));
         entries.extend(list.gained.iter().map(ToString::to_string));
     }
     let command = |(id, (record, entries)): (&str, (&Record, BTreeSet<String>))| {
+        let gained = entries.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let out = format!("takes {gained} out of prefix list {id}");
         let (region, id) = (word(&record.region), word(id));
         let entries: Vec<String> = entries.iter().map(|entry| format!("Cidr={entry}")).collect();
         let version = format!(
@@ -115,10 +116,13 @@ pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
         );
         Code {
             title: format!("This takes out of the list what came into it ({id}):"),
-            text: format!(
-                "aws ec2 modify-managed-prefix-list --region {region} --prefix-list-id {id} \
-                 --current-version \"$({version})\" --remove-entries {}",
-                entries.join(" ")
+            text: remark::before(
+                &out,
+                &format!(
+                    "aws ec2 modify-managed-prefix-list --region {region} --prefix-list-id {id} \
+                     --current-version \"$({version})\" --remove-entries {}",
+                    entries.join(" ")
+                ),
             ),
         }
     };
@@ -152,14 +156,14 @@ pub(super) fn look(record: &Record, group: &str) -> Code {
     }
 }
 
-/// What closes a rule that the cluster lives on, once that is open by other rules.
+/// What closes a rule that the cluster lives on, once that is open by other rules. A paste alone closes nothing.
 pub(super) fn later(topics: &[Topic<'_>]) -> Vec<Code> {
     let is_needed = |topic: &Topic<'_>| topic.finding.for_people.left == Some(Left::Needed);
-    let mut code = revokes(topics, MAX_TO_CHECK, is_needed).0;
-    for code in &mut code {
-        code.title = format!("Only when what the cluster needs is open by other rules: {}", code.title);
-    }
-    code
+    let after = |Code { title, text }: Code| Code {
+        title: format!("{} {TAKE_OFF}", title.replacen("This", "Only then this", 1).trim_end_matches(':')),
+        text: format!("{text} {TRY}"),
+    };
+    revokes(topics, MAX_TO_CHECK, is_needed).0.into_iter().map(after).collect()
 }
 
 /// Takes a group off the interface that a call put it on; where none is known, shows which there are.
@@ -168,16 +172,23 @@ pub(super) fn off_the_interfaces(topics: &[Topic<'_>]) -> Option<Code> {
     let (record, group) = (topic.record, topic.record.group.as_ref()?);
     let region = word(&record.region);
     let put_on = group.attachment.as_ref().and_then(|to| {
-        let others: Vec<String> = to.groups.iter().filter(|id| **id != group.id).map(|id| word(id)).collect();
-        to.interface.as_ref().filter(|_| !others.is_empty()).map(|interface| (word(interface), others))
+        let others: Vec<&str> = to.groups.iter().filter(|id| **id != group.id).map(String::as_str).collect();
+        to.interface.as_deref().filter(|_| !others.is_empty()).map(|interface| (to, interface, others))
     });
     Some(match put_on {
-        Some((interface, others)) => Code {
-            title: format!("This takes the group off the interface again ({interface}):"),
-            text: format!(
-                "aws ec2 modify-network-interface-attribute --region {region} --network-interface-id {interface} \
-                 --groups {}",
-                others.join(" ")
+        Some((to, interface, others)) => Code {
+            title: format!(
+                "This takes {} off {interface} again. {}:",
+                called(group),
+                beside::kept(record, group, to, &others)
+            ),
+            text: remark::before(
+                &format!("takes {} off {interface}, leaves {}", group.id, others.join(", ")),
+                &format!(
+                    "aws ec2 modify-network-interface-attribute --region {region} --network-interface-id {} --groups {}",
+                    word(interface),
+                    others.iter().map(|id| word(id)).collect::<Vec<_>>().join(" ")
+                ),
             ),
         },
         None => Code {

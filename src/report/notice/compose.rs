@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::clock::time;
-use super::situation::{Situation, Topic, severity, topics};
-use super::words::{self, role_words, status};
+use super::situation::{self, Situation, Topic, severity, topics};
+use super::words::{self, status};
 use super::{
-    Code, Link, Notice, Section, blind, clauses_of, close, clusters, contested, details, headline, in_words,
-    plain_word, redo, steps, who,
+    Code, Link, Notice, Section, blind, clauses_of, close, clusters, contested, details, headline, in_words, redo,
+    restore, steps, subject, who,
 };
 use crate::model::ids::partition_of;
-use crate::model::text::{and, count, plain};
+use crate::model::text::plain;
 use crate::report::finding::Finding;
 use crate::report::record::{Attachment, GroupRecord, Record, TriggerKind};
 
@@ -43,14 +43,13 @@ pub(super) fn of_many(records: &[&Record], topics: &[Topic<'_>], now: Timestamp)
     let names = clusters(records);
     let groups: BTreeSet<&str> = records.iter().filter_map(|record| Some(record.group.as_ref()?.id.as_str())).collect();
     let is_sweep = record.trigger == TriggerKind::Sweep;
-    let (what, mut tails) = headline::of_subject(topics);
-    let of_groups = (groups.len() > 1).then(|| format!(", {}", count(groups.len(), "group")));
+    let foremost = headline::clusters_of(&subject::foremost(topics));
+    let (what, mut tails) = subject::of(topics);
     let group = record.group.as_ref().filter(|_| groups.len() == 1);
     if is_sweep {
         tails.insert(0, " (sweep)".to_owned());
     }
-    tails.extend(of_groups);
-    tails.extend(group.and_then(|group| plain_word(group.name.as_deref()?)).map(|name| format!(", on {name}")));
+    tails.extend(record.event_time.map(subject::called_at));
     let (mut urgent, rest) = close::commands(topics);
     if rest > 0 {
         urgent.push(Code {
@@ -58,13 +57,14 @@ pub(super) fn of_many(records: &[&Record], topics: &[Topic<'_>], now: Timestamp)
             text: String::new(),
         });
     }
-    urgent.extend(redo::lost(topics));
-    urgent.extend(redo::removed(topics));
+    urgent.extend(restore::instead(topics));
+    urgent.extend(close::later(topics));
+    urgent.extend(restore::lost(topics));
+    urgent.extend(restore::removed(topics));
     urgent.extend(close::entries_out(topics));
     urgent.extend(close::endpoint(topics));
     urgent.extend(close::off_the_interfaces(topics));
-    let mut code = close::later(topics);
-    code.extend(close::to_check(topics));
+    let mut code = close::to_check(topics);
     if !is_sweep {
         code.extend(redo::code(topics, now));
     }
@@ -73,7 +73,7 @@ pub(super) fn of_many(records: &[&Record], topics: &[Topic<'_>], now: Timestamp)
         None => format!("{}/{}/{names}", record.account, record.region),
     };
     Notice {
-        subject: headline::subject(severity(records), first.situation.state(), &names, &what, &tails),
+        subject: subject::subject(severity(records), first.situation.state(), &foremost, &what, &tails),
         headline: headline::headline(topics),
         urgent,
         facts: facts(records, topics, group, &names),
@@ -100,7 +100,7 @@ fn of_account(record: &Record) -> Notice {
     } else {
         then
     };
-    let (what, tails) = headline::of_subject(&topics);
+    let (what, tails) = subject::of(&topics);
     let state = first.situation.state();
     let groups = more.iter().filter_map(|line| line.strip_prefix("On ")?.split(',').next());
     let looks = groups.filter(|id| id.starts_with("sg-")).take(3).map(|id| close::look(record, id));
@@ -123,14 +123,18 @@ fn of_account(record: &Record) -> Notice {
         section(topic.finding, topic.finding.detail.as_deref().unwrap_or_default().lines().map(plain).collect())
     });
     Notice {
-        subject: headline::subject(
+        subject: subject::subject(
             record.severity,
             state,
             &format!("{} {}", record.account, record.region),
             &what,
             &tails,
         ),
-        headline: format!("{state}: {what}, so {then}"),
+        headline: [Some(format!("{state}: {what}, so {then}")), blind::on_purpose(first.finding, record)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(".\n"),
         urgent,
         facts,
         steps: steps::steps(&topics, false),
@@ -201,9 +205,7 @@ pub(super) fn place(record: &Record) -> String {
 fn group_in_words(group: &GroupRecord) -> String {
     let name = group.name.as_deref().map(plain).filter(|name| !name.is_empty());
     let id = name.map_or_else(|| group.id.clone(), |name| format!("{name} ({})", group.id));
-    let mut roles: Vec<&str> = group.roles.iter().map(|known| role_words(known.role)).collect();
-    roles.dedup();
-    let of = if roles.is_empty() { String::new() } else { format!(", of {}", and(&roles)) };
+    let of = words::of_roles(&group.roles).map(|of| format!(", {of}")).unwrap_or_default();
     format!("{id}{of}")
 }
 
@@ -221,12 +223,8 @@ fn attached(to: &Attachment) -> String {
 
 /// What came into which list.
 fn gained(topics: &[Topic<'_>]) -> Option<(&'static str, String)> {
-    let list = topics.iter().find_map(|topic| topic.finding.list.as_ref().filter(|list| !list.gained.is_empty()))?;
-    let name = list.name.as_deref().map(plain).map_or_else(|| list.id.clone(), |name| format!("{name} ({})", list.id));
-    let entries: Vec<String> = list.gained.iter().take(3).map(ToString::to_string).collect();
-    let more = list.gained.len().saturating_sub(entries.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(("List", format!("{}{more} came into prefix list {name}", entries.join(", "))))
+    let list = topics.iter().find_map(|topic| situation::gained(topic.finding))?;
+    Some(("List", format!("{} came into {}", words::entries(list, 3).0, words::list_in_words(list))))
 }
 
 /// The host of the console of a region.
@@ -265,6 +263,7 @@ pub(super) fn state_of(findings: &[Finding], record: &Record) -> String {
     let number = |wanted: Situation| topics.iter().filter(|topic| topic.situation == wanted).count();
     let words = [
         (number(Situation::Open), "OPEN"),
+        (number(Situation::Listed), "closed, its list STILL OPEN"),
         (number(Situation::Lost) + number(Situation::Closed) + number(Situation::PutBack), "closed"),
         (number(Situation::Blocked), "BLOCKED"),
         (number(Situation::WasOpen), "open for a while"),

@@ -33,25 +33,28 @@ const MAX_SERVICES: usize = 3;
 /// What a rule lets through: `kubelet 10250`, `TCP 0-65535 (kubelet, etcd, SSH, …)`, `all traffic`.
 pub(super) fn thing(record: &Record, finding: &Finding, rule: &Rule) -> String {
     let out = if rule.direction == Direction::Egress { "outbound " } else { "" };
-    let (protocol, range) = match rule.packets {
-        Packets::Tcp(from, to) => ("tcp", Some((from, to))),
-        Packets::Udp(from, to) => ("udp", Some((from, to))),
-        _ => ("", None),
-    };
-    if let Some((from, to)) = range {
-        let is_it = |(of, first, last, _): &&(&str, u16, u16, &str)| *of == protocol && *first <= from && to <= *last;
-        if let Some((.., name)) = SERVICES.iter().find(is_it) {
-            let is_api = *name == "HTTPS" && has_role(record, &[Role::Cluster, Role::ControlPlane]);
-            let name = if is_api { "API server" } else { name };
-            let ports = if from == to { from.to_string() } else { format!("{from}-{to}") };
-            return format!("{out}{name} {ports}");
-        }
+    if let Some(service) = service(record, rule.packets) {
+        return format!("{out}{service}");
     }
     let covered = services(finding);
     let named: Vec<&str> = covered.iter().take(MAX_SERVICES).copied().collect();
     let more = if covered.len() > MAX_SERVICES { ", …" } else { "" };
     let with = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
     format!("{out}{}{with}", rule.packets)
+}
+
+/// The one service that listens there, with its ports: `kubelet 10250`.
+pub(super) fn service(record: &Record, packets: Packets) -> Option<String> {
+    let (protocol, from, to) = match packets {
+        Packets::Tcp(from, to) => ("tcp", from, to),
+        Packets::Udp(from, to) => ("udp", from, to),
+        _ => return None,
+    };
+    let is_it = |(of, first, last, _): &&(&str, u16, u16, &str)| *of == protocol && *first <= from && to <= *last;
+    let (.., name) = SERVICES.iter().find(is_it)?;
+    let is_api = *name == "HTTPS" && has_role(record, &[Role::Cluster, Role::ControlPlane]);
+    let name = if is_api { "API server" } else { name };
+    Some(if from == to { format!("{name} {from}") } else { format!("{name} {from}-{to}") })
 }
 
 /// The services in the portions that make the verdict.

@@ -1,90 +1,28 @@
-//! The first lines of a notice, by situation: what is open or closed, to whom, where, what became of it. And its subject.
+//! The first lines of a notice, by situation: what is open or closed, to whom, where, what became of it.
 //!
 //! Must not: say what to do (steps does), or claim what was not read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
 use super::blind;
 use super::blocked;
 use super::called;
-use super::clock::{ordinal, span};
+use super::clock::span;
 use super::exposure::{open, thing, whom};
-use super::situation::{Situation, Topic};
-use super::words::rule_in_words;
+use super::situation::{Situation, Topic, gained};
+use super::words::{entries, list_in_words, rule_in_words};
 use crate::model::rule::Rule;
 use crate::model::text::{and, capital, count, plain};
-use crate::policy::model::Severity;
-use crate::report::finding::{Check, Finding, Subject};
+use crate::report::finding::{Finding, ListRecord};
 use crate::report::outcome::{Action, Left};
 use crate::report::record::Record;
 
-/// SNS refuses a subject of 100 characters or more.
-const MAX_SUBJECT_LEN: usize = 99;
-/// Things named in a subject, and in a sentence.
-const MAX_IN_SUBJECT: usize = 2;
+/// Things, groups and lists named in a sentence.
 const MAX_IN_SENTENCE: usize = 3;
 /// Sentences of a headline; the rest stands in the details.
 const MAX_SENTENCES: usize = 3;
-
-/// `[CRITICAL] CLOSED prod: kubelet 10250 was open to everybody, on prod-node`. `about`: the cluster, which gives way where
-/// it is long. `tails`: said as far as there is room.
-pub(super) fn subject(severity: Option<Severity>, state: &str, about: &str, what: &str, tails: &[String]) -> String {
-    let severity = severity.map_or("info", Severity::word).to_uppercase();
-    let room = MAX_SUBJECT_LEN.saturating_sub(severity.len() + state.len() + 6 + what.chars().count()).max(20);
-    let mut name: String = about.chars().take(room).collect();
-    if name.len() < about.len() {
-        name = name.chars().take(room.saturating_sub(1)).chain(['…']).collect();
-    }
-    let mut line = format!("[{severity}] {state} {name}: {what}");
-    for tail in tails {
-        if line.chars().count() + tail.chars().count() <= MAX_SUBJECT_LEN {
-            line.push_str(tail);
-        }
-    }
-    let cut = line.chars().count() > MAX_SUBJECT_LEN;
-    let most = if cut { MAX_SUBJECT_LEN - 1 } else { MAX_SUBJECT_LEN };
-    let end = if cut { "…" } else { "" };
-    line.chars().filter(|c| !c.is_control()).take(most).chain(end.chars()).collect()
-}
-
-/// What the subject says, and its tails. `topics`: all, the first first.
-pub(super) fn of_subject(topics: &[Topic<'_>]) -> (String, Vec<String>) {
-    let Some(first) = topics.first() else { return ("nothing to do".to_owned(), Vec::new()) };
-    let same: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == first.situation).collect();
-    let mut tails = Vec::new();
-    let what = match first.situation {
-        Situation::Blocked => blocked::stops(same.get(..1).unwrap_or_default()),
-        Situation::Endpoint => "the API endpoint is open to a great many".to_owned(),
-        Situation::Unreadable => "rules that cannot be read".to_owned(),
-        Situation::Joined => joined(first.finding).to_owned(),
-        Situation::Blind | Situation::Unsure => blind::words(first.finding).0.to_owned(),
-        situation => open(&things(&same, false), !situation.is_open(), MAX_IN_SUBJECT),
-    };
-    match first.situation {
-        Situation::Open => tails.push(format!(", {}", left_in_short(first.finding))),
-        Situation::WasOpen => tails.push(" for a while".to_owned()),
-        Situation::ToCheck => tails.push(", to be checked".to_owned()),
-        Situation::Blocked if same.len() > 1 => tails.push(format!(", and {} more", same.len() - 1)),
-        Situation::Blind if first.finding.subject == Subject::Check(Check::Unfinished) => {
-            tails.push(", what it opened may be open".to_owned());
-        }
-        _ => {}
-    }
-    let contested = topics.iter().filter_map(|topic| topic.finding.contested.as_ref()).map(|contested| contested.times);
-    tails.extend(contested.max().map(|times| format!(", for the {} time", ordinal(times))));
-    let others = |situation: fn(Situation) -> bool| topics.iter().filter(|topic| situation(topic.situation)).count();
-    let closed = others(Situation::is_closed_by_us);
-    if first.situation == Situation::Open && closed > 0 {
-        tails.push(format!(", {closed} closed"));
-    }
-    let is_blocked = topics.iter().any(|topic| topic.situation == Situation::Blocked);
-    if first.situation != Situation::Blocked && is_blocked {
-        tails.push("; something the cluster needs is BLOCKED".to_owned());
-    }
-    (what, tails)
-}
 
 /// What happened, in at most three sentences: what is open first.
 pub(super) fn headline(topics: &[Topic<'_>]) -> String {
@@ -100,8 +38,7 @@ pub(super) fn headline(topics: &[Topic<'_>]) -> String {
     let is_of_one_group = groups(topics.iter()).len() == 1;
     let of = |situation: &Situation| {
         let same: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == *situation).collect();
-        let of_groups = if is_of_one_group { String::new() } else { on_groups(&same) };
-        sentence(*situation, &same, &format!("{}{of_groups}", clusters_in_words(&same)))
+        sentence(*situation, &same, &place(&same, is_of_one_group))
     };
     let mut sentences: Vec<String> = situations.iter().take(MAX_SENTENCES).map(of).collect();
     let shown = situations.iter().take(MAX_SENTENCES);
@@ -116,8 +53,8 @@ pub(super) fn headline(topics: &[Topic<'_>]) -> String {
 fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> String {
     let Some(first) = topics.first() else { return String::new() };
     let state = situation.state();
-    let opened =
-        || format!("{state}: {} in {cluster}", open(&things_in_full(topics), !situation.is_open(), MAX_IN_SENTENCE));
+    let what = || open(&things_in_full(topics), !situation.is_open(), MAX_IN_SENTENCE);
+    let opened = || format!("{state}: {} in {cluster}", what());
     let finding = first.finding;
     let all = match topics.len() {
         1 => "the rule".to_owned(),
@@ -126,7 +63,14 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
     };
     match situation {
         Situation::Open => format!("{}. {}", opened(), left(topics)),
-        Situation::Closed => format!("{}. The guard revoked {all}{}{}", opened(), within(topics), still_listed(topics)),
+        Situation::Closed => format!("{}. The guard revoked {all}{}", opened(), within(topics)),
+        Situation::Listed => format!(
+            "{state}: {}, so every other rule that uses it, and the next one, lets that in.\nCLOSED: {} in {cluster}. The \
+             guard revoked {all}{}, and takes nothing out of a list",
+            still_listed(topics),
+            what(),
+            within(topics)
+        ),
         Situation::Lost => format!(
             "{}. The guard revoked {all}{}.\nLOST with it, because it had been edited in place: {}",
             opened(),
@@ -147,7 +91,12 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
         Situation::Gone => format!("{}, and was gone before the guard looked", opened()),
         Situation::Changed => format!("{state}: {} was changed meanwhile; as it is now it is allowed", named(topics)),
         Situation::ToCheck => format!("{}. The policy leaves it to a person to say whether that is meant", opened()),
-        Situation::Blocked => format!("{state}: {} in {cluster}{}", blocked::stops(topics), blocked::missing(topics)),
+        Situation::Blocked => format!(
+            "{state}: {} in {cluster}{}{}",
+            blocked::stops(topics),
+            blocked::missing(topics),
+            blocked::not_restored(topics)
+        ),
         Situation::Endpoint => format!("{state}: a great many public addresses may call the API of {cluster}"),
         Situation::Unreadable => {
             format!("{state}: the guard cannot read some rules in {cluster}, so nobody knows what they let in")
@@ -159,36 +108,50 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
 
 /// With the blocks, where they are the same ones.
 fn things_in_full(topics: &[&Topic<'_>]) -> Vec<(String, String)> {
-    let all = things(topics, true);
+    let is_spread = groups(topics.iter().copied()).len() > 1;
+    let all = things(topics, true, is_spread);
     let is_one = all.first().is_none_or(|(_, first)| all.iter().all(|(_, whom)| whom == first));
-    if is_one { all } else { things(topics, false) }
-}
-
-/// The groups that these are about, each once: its name, or its id.
-fn groups<'a>(topics: impl Iterator<Item = &'a Topic<'a>>) -> BTreeSet<&'a str> {
-    topics.filter_map(|topic| topic.record.group.as_ref()).map(called).collect()
-}
-
-/// `, on prod-node and prod-bastion`.
-fn on_groups(topics: &[&Topic<'_>]) -> String {
-    let all = groups(topics.iter().copied());
-    let mut named: Vec<String> = all.iter().take(MAX_IN_SUBJECT).map(|name| (*name).to_owned()).collect();
-    let rest = all.len() - named.len();
-    named.extend((rest > 0).then(|| count(rest, "more group")));
-    if named.is_empty() { String::new() } else { format!(", on {}", and(&named)) }
+    if is_one { all } else { things(topics, false, is_spread) }
 }
 
 /// Names of the clusters that these are about.
-fn clusters_in_words(topics: &[&Topic<'_>]) -> String {
+pub(super) fn clusters_of(topics: &[&Topic<'_>]) -> String {
     let records: Vec<&Record> = topics.iter().map(|topic| topic.record).collect();
-    super::in_words(&super::clusters(&records))
+    super::clusters(&records)
 }
 
-/// What is open, and to whom.
-fn things(topics: &[&Topic<'_>], in_full: bool) -> Vec<(String, String)> {
+/// The groups that these are about, each once: its name, or its id.
+pub(super) fn groups<'a: 't, 't>(topics: impl Iterator<Item = &'t Topic<'a>>) -> BTreeSet<&'a str> {
+    topics.filter_map(|topic| topic.record.group.as_ref()).map(called).collect()
+}
+
+/// `cluster prod, on prod-node and prod-bastion`.
+fn place(topics: &[&Topic<'_>], is_of_one_group: bool) -> String {
+    let clusters = super::in_words(&clusters_of(topics));
+    let all = groups(topics.iter().copied());
+    // Of rules in several groups each says where it is.
+    if is_of_one_group || (all.len() > 1 && topics.iter().all(|topic| topic.finding.rule().is_some())) {
+        return clusters;
+    }
+    let mut named: Vec<String> = all.iter().take(MAX_IN_SENTENCE).map(|name| (*name).to_owned()).collect();
+    let rest = all.len() - named.len();
+    named.extend((rest > 0).then(|| count(rest, "more group")));
+    if named.is_empty() { clusters } else { format!("{clusters}, on {}", and(&named)) }
+}
+
+/// What is open, and to whom. `by_group`: each with its group, and its cluster where there are several.
+pub(super) fn things(topics: &[&Topic<'_>], in_full: bool, by_group: bool) -> Vec<(String, String)> {
+    let names: BTreeSet<&[String]> = topics.iter().map(|topic| topic.record.clusters.as_slice()).collect();
+    let on_group = |topic: &Topic<'_>| {
+        let name = topic.record.group.as_ref().filter(|_| by_group).map(called)?;
+        let cluster = if names.len() == 1 { String::new() } else { format!(" of {}", clusters_of(&[topic])) };
+        Some(format!(" on {name}{cluster}"))
+    };
     let of = |topic: &&Topic<'_>| {
         let rule = topic.finding.rule()?;
-        Some((thing(topic.record, topic.finding, rule), whom(topic.finding, rule, in_full)))
+        let thing = thing(topic.record, topic.finding, rule);
+        let on = on_group(topic).unwrap_or_default();
+        Some((format!("{thing}{on}"), whom(topic.finding, rule, in_full)))
     };
     topics.iter().filter_map(of).collect()
 }
@@ -199,10 +162,13 @@ fn named(topics: &[&Topic<'_>]) -> String {
     and(&names)
 }
 
-/// A revoke takes nothing out of a list.
-fn still_listed(topics: &[&Topic<'_>]) -> &'static str {
-    let gained = |topic: &&Topic<'_>| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty());
-    if topics.iter().any(gained) { ". The LIST STILL HAS the new entry, for every other rule that uses it" } else { "" }
+/// `prefix list office (pl-…) still holds 0.0.0.0/0`.
+fn still_listed(topics: &[&Topic<'_>]) -> String {
+    let lists = topics.iter().filter_map(|topic| gained(topic.finding));
+    let lists: BTreeMap<&str, &ListRecord> = lists.map(|list| (list.id.as_str(), list)).collect();
+    let said = |list: &&ListRecord| format!("{} still holds {}", list_in_words(list), entries(list, MAX_IN_SENTENCE).0);
+    let said: Vec<String> = lists.values().take(MAX_IN_SENTENCE).map(said).collect();
+    and(&said)
 }
 
 /// What rules were before somebody edited them.
@@ -265,7 +231,9 @@ fn left_in_full(finding: &Finding, it: &str) -> String {
                 .to_owned()
         }
         Some(Left::Needed) => {
-            "nothing else lets in what the cluster needs; the details name what to open first".to_owned()
+            "the cluster lives on it, so first open what it needs by a narrow rule and then close this one; the other way \
+             round the cluster breaks"
+                .to_owned()
         }
         _ => detail(finding),
     };
@@ -275,25 +243,6 @@ fn left_in_full(finding: &Finding, it: &str) -> String {
         Action::Postponed => format!("The guard comes back to {it} by itself{why}"),
         Action::WouldRevoke => format!("The guard did not close {it}{why}"),
         _ => format!("The guard left {it} open{why}"),
-    }
-}
-
-/// For a subject.
-fn left_in_short(finding: &Finding) -> &'static str {
-    match finding.action {
-        Action::Refused if finding.for_people.left == Some(Left::Shared) => "others use the group",
-        Action::Refused if finding.for_people.left == Some(Left::Needed) => "the cluster needs it",
-        Action::Failed => "the guard could not close it",
-        Action::Postponed => "the guard tries again",
-        Action::WouldRevoke => "the guard only reports it",
-        _ => "the guard left it open",
-    }
-}
-
-fn joined(finding: &Finding) -> &'static str {
-    match finding.subject {
-        Subject::Check(Check::NewMember) => "tags make a group the cluster's",
-        _ => "a group has come to this cluster too",
     }
 }
 

@@ -1,5 +1,5 @@
-//! What to copy out of a notice: an exception for the policy, and the commands that open a rule again, or what an edit or a
-//! call took. Whatever opens stands there with `--dry-run`, so that a paste alone opens nothing.
+//! What to copy out of a notice: an exception for the policy, and the commands that open a rule again. Whatever opens stands
+//! there with `--dry-run`, so that a paste alone opens nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,10 +8,9 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
 use serde_json::{Map, Value, json};
 
-use super::Code;
 use super::exposure::short;
-use super::headline::without_id;
 use super::situation::{Situation, Topic};
+use super::{Code, remark};
 use crate::event::Actor;
 use crate::model::ids::is_region;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
@@ -25,14 +24,12 @@ use crate::report::outcome::Action;
 const EXCEPTION_LASTS: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Rules whose command to open them again is written out; all are in the record in full.
 const MAX_UNDONE: usize = 3;
-/// Rules that were lost or removed, and are written out.
-const MAX_LOST: usize = 5;
 /// Ranges of ports that are proposed; of more a person says which are needed.
 const MAX_PORTS: usize = 6;
 /// Addresses of a block that is proposed as it is.
 const NARROW: [u8; 2] = [24, 56];
 /// What stands behind each command that opens something.
-const TRY: &str = "--dry-run";
+pub(super) const TRY: &str = "--dry-run";
 /// How a title says so.
 pub(crate) const TAKE_OFF: &str = "(take `--dry-run` off to do it):";
 
@@ -70,62 +67,16 @@ fn proposal(topic: &Topic<'_>, now: Timestamp) -> Option<Code> {
 fn undo(topic: &Topic<'_>) -> Option<Code> {
     let (group, rule) = topic.rule()?;
     let region = &topic.record.region;
-    let text = match topic.finding.action {
+    let command = match topic.finding.action {
         Action::Restored => modify(region, group, rule),
         _ => authorize(region, group, std::slice::from_ref(rule)),
     };
+    let text = remark::with("opens", topic.record, [rule], &command);
     let what = short(topic.record, topic.finding);
     Some(Code {
         title: format!("This opens {what} again; only once the policy allows it, or it is closed once more {TAKE_OFF}"),
         text,
     })
-}
-
-/// What makes up for an edit in place: opens again what went with a revoke, or makes a rule that is still open again what it
-/// was.
-pub(super) fn lost(topics: &[Topic<'_>]) -> Vec<Code> {
-    let command = |topic: &Topic<'_>| {
-        let (group, _) = topic.rule()?;
-        let before = topic.finding.before.as_ref()?;
-        let (words, region) = (without_id(before), &topic.record.region);
-        match topic.situation {
-            Situation::Lost => Some(Code {
-                title: format!("This opens again what was lost, {words} {TAKE_OFF}"),
-                text: authorize(region, group, std::slice::from_ref(before)),
-            }),
-            Situation::Open => Some(Code {
-                title: format!("Or this makes the rule again what it was before the edit, {words} {TAKE_OFF}"),
-                text: modify(region, group, before),
-            }),
-            _ => None,
-        }
-    };
-    topics.iter().filter_map(command).take(MAX_LOST).collect()
-}
-
-/// What opens again what the call took away, where something is blocked now.
-pub(super) fn removed(topics: &[Topic<'_>]) -> Vec<Code> {
-    let mut code: Vec<Code> = Vec::new();
-    for topic in topics.iter().filter(|topic| topic.situation == Situation::Blocked) {
-        let Some(group) = &topic.record.group else { continue };
-        for direction in [Direction::Ingress, Direction::Egress] {
-            let of_it = group.removed.iter().filter(|rule| rule.direction == direction);
-            let rules: Vec<Rule> = of_it.take(MAX_LOST).cloned().collect();
-            if rules.is_empty() {
-                continue;
-            }
-            let words: Vec<String> = rules.iter().map(without_id).collect();
-            let new = Code {
-                title: format!("This opens again what the call took away, {} {TAKE_OFF}", words.join("; ")),
-                text: authorize(&topic.record.region, &group.id, &rules),
-            };
-            if !code.contains(&new) {
-                code.push(new);
-            }
-        }
-    }
-    code.truncate(MAX_LOST);
-    code
 }
 
 /// An exception for as little as can be proposed: never for the world, and with words that the reader of policies refuses
@@ -205,7 +156,7 @@ fn packets(rule: &Rule) -> Map<String, Value> {
 }
 
 /// The command that makes a rule this again, under its id.
-fn modify(region: &str, group: &str, rule: &Rule) -> String {
+pub(super) fn modify(region: &str, group: &str, rule: &Rule) -> String {
     let mut body = packets(rule);
     let (field, peer) = match &rule.peer {
         Peer::Cidr(net @ IpNet::V4(_)) => ("CidrIpv4", net.to_string()),

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use crate::model::rule::Rule;
 use crate::policy::model::{Severity, Verdict};
-use crate::report::finding::{Check, Finding, Subject};
+use crate::report::finding::{Check, Finding, ListRecord, Subject};
 use crate::report::outcome::Action;
 use crate::report::record::Record;
 
@@ -18,6 +18,8 @@ pub(super) enum Situation {
     Blind,
     /// It should be closed, and is open.
     Open,
+    /// It was revoked, and the list that made it forbidden still holds what it gained.
+    Listed,
     /// A rule that was edited in place was revoked, and what it was before went with it.
     Lost,
     /// It was revoked.
@@ -59,6 +61,7 @@ impl Situation {
             (Subject::Check(Check::NewCluster | Check::NewMember), _) => Self::Joined,
             (Subject::Requirement(_), _) => Self::Blocked,
             (_, Action::Revoked) if finding.before.is_some() => Self::Lost,
+            (_, Action::Revoked) if gained(finding).is_some() => Self::Listed,
             (_, Action::Revoked) => Self::Closed,
             (_, Action::Restored) => Self::PutBack,
             (_, Action::WasOpen) => Self::WasOpen,
@@ -74,7 +77,8 @@ impl Situation {
     pub(super) fn state(self) -> &'static str {
         match self {
             Self::Blind => "BLIND",
-            Self::Open | Self::Endpoint | Self::ToCheck => "OPEN",
+            // A revoke takes nothing out of a list: whoever reads `CLOSED` would leave it open.
+            Self::Open | Self::Listed | Self::Endpoint | Self::ToCheck => "OPEN",
             Self::Lost | Self::Closed | Self::PutBack | Self::Gone => "CLOSED",
             Self::Blocked => "BLOCKED",
             Self::WasOpen => "WAS OPEN",
@@ -85,13 +89,18 @@ impl Situation {
 
     /// Whether the guard closed it.
     pub(super) fn is_closed_by_us(self) -> bool {
-        matches!(self, Self::Lost | Self::Closed | Self::PutBack)
+        matches!(self, Self::Listed | Self::Lost | Self::Closed | Self::PutBack)
     }
 
     /// Whether the rule is open now.
     pub(super) fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::ToCheck)
     }
+}
+
+/// The list of a rule, where that gained what nobody took out of it yet.
+pub(super) fn gained(finding: &Finding) -> Option<&ListRecord> {
+    finding.list.as_ref().filter(|list| !list.gained.is_empty())
 }
 
 /// A finding with the record that it stands in.
@@ -114,7 +123,7 @@ impl<'a> Topic<'a> {
 
     fn rank(&self) -> (u8, Reverse<Option<Severity>>, Situation, Reverse<bool>) {
         let tier = match self.situation {
-            Situation::Blind | Situation::Open => 0,
+            Situation::Blind | Situation::Open | Situation::Listed => 0,
             Situation::Changed | Situation::Gone => 2,
             _ => 1,
         };

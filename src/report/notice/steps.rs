@@ -2,8 +2,9 @@
 //!
 //! Must not: write commands (they stand above and below), or say what was found.
 
-use super::situation::{Situation, Topic};
+use super::situation::{Situation, Topic, gained};
 use super::source;
+use super::{blind, blocked, who};
 use crate::report::finding::{Check, Subject};
 use crate::report::outcome::{Action, Connections, Left};
 
@@ -21,9 +22,10 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let to_close = open()
         .any(|topic| !matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster)));
     let go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
-    let gained = topics.iter().any(|topic| topic.finding.list.as_ref().is_some_and(|list| !list.gained.is_empty()));
+    let is_listed = topics.iter().any(|topic| gained(topic.finding).is_some());
     let may_be_meant = !is_sweep && (has_closed || is(Situation::Open));
-    let (setting, at_the_source) = (to_enforce(topics), at_the_source(topics));
+    let (setting, at_the_source, blocked) = (to_enforce(topics), at_the_source(topics), to_open(topics));
+    let meant = topics.iter().find_map(was_it_meant);
     let steps: &[(bool, &str)] = &[
         (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
         (
@@ -40,17 +42,18 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         ),
         (
             checks(Check::NoTrail),
-            "Have a trail log EC2's management write events here again: until then no event reaches the guard.",
+            "Have a trail log EC2's management write events here again, now: until then no event reaches the guard.",
         ),
         (
             checks(Check::RuleDisabled),
-            "Switch the guard's event rule on again, or deploy its stack again: until then no event reaches the guard.",
+            "Switch the guard's event rule on again, now, or deploy its stack again: until then no event reaches the guard.",
         ),
         (
             checks(Check::NoTrail) || checks(Check::RuleDisabled),
             "Then have the guard look at everything (invoke it with `{\"sweep\": true}`): what was opened meanwhile made no \
              event.",
         ),
+        (meant.is_some(), meant.as_deref().unwrap_or_default()),
         (
             is(Situation::Unsure),
             "Grant the right that is missing, or see for yourself that events still come: the guard can't know.",
@@ -62,21 +65,21 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         ),
         (
             left(Left::Needed),
-            "Open the narrow rules that the details name, and then close this one. The other way round the cluster breaks.",
+            "Do what stands above in that order: see that the cluster works by the narrow rules before you close this one.",
         ),
         (
             left(Left::SameCluster),
             "If groups of one cluster should not reach each other there, write a clause that names them.",
         ),
+        (
+            is_listed,
+            "Take the new entry out of the list with the command above, unless it is meant: every rule that uses the list \
+             lets it in.",
+        ),
         (acted(Action::Failed), "Find out why the guard could not close it, or it can't close the next one either."),
         (acted(Action::WouldRevoke), &setting),
         (is(Situation::Lost), "Open what was lost again with the command above, if it is still needed."),
-        (
-            is(Situation::Blocked),
-            "Open what is blocked again: the guard opens nothing by itself. A command above restores what this call removed \
-             and nothing else: add a rule for whatever else is named as missing.",
-        ),
-        (gained, "Take the new entry out of the list, if it is not meant: every rule that uses the list lets it in."),
+        (is(Situation::Blocked), &blocked),
         (
             is(Situation::Endpoint),
             "Limit `publicAccessCidrs` of the cluster to your networks, or turn the public endpoint off.",
@@ -119,12 +122,39 @@ fn to_enforce(topics: &[Topic<'_>]) -> String {
     format!("To have the guard close such rules by itself, set {setting} to `enforce`.")
 }
 
+/// Whether whoever blinded the guard is to be asked first.
+fn was_it_meant(topic: &Topic<'_>) -> Option<String> {
+    blind::on_purpose(topic.finding, topic.record)?;
+    Some(match &topic.record.actor {
+        Some(actor) => format!(
+            "Ask {} whether it was meant, and take it for an intruder until you know.",
+            who::name(actor, &topic.record.account)
+        ),
+        None => "Find out in CloudTrail's event history who did it, and whether it was meant.".to_owned(),
+    })
+}
+
+/// What opens again what a cluster needs: a command, as far as a call took it away, and a person.
+fn to_open(topics: &[Topic<'_>]) -> String {
+    let blocked: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == Situation::Blocked).collect();
+    let took = |topic: &&Topic<'_>| topic.record.group.as_ref().is_some_and(|group| !group.removed.is_empty());
+    if !blocked.iter().any(took) {
+        return "Open what is missing by a rule for that alone: the guard opens nothing by itself.".to_owned();
+    }
+    let again = "Open again what the call took away, with the command above: the guard opens nothing by itself.";
+    let left = blocked::left(&blocked);
+    if left.is_empty() {
+        return again.to_owned();
+    }
+    format!("{again} Then write a rule for what that does not bring back: {left}.")
+}
+
 /// Where to change what wrote the rule, or it comes back.
 fn at_the_source(topics: &[Topic<'_>]) -> Option<String> {
     let topic = topics.iter().find(|topic| topic.situation.is_closed_by_us() || topic.situation == Situation::Open)?;
     let (record, rule) = (topic.record, topic.finding.rule()?);
     let written = source::where_to_change(rule, record.actor.as_ref());
-    let is_root = record.actor.as_ref().is_some_and(super::who::is_root);
+    let is_root = record.actor.as_ref().is_some_and(who::is_root);
     if is_root {
         return Some(
             "Find out who used the root user and whether they were meant to: take it for an intruder until then."
@@ -132,7 +162,7 @@ fn at_the_source(topics: &[Topic<'_>]) -> Option<String> {
         );
     }
     let ask = || {
-        let who = record.actor.as_ref().map(|actor| super::who::name(actor, &record.account));
+        let who = record.actor.as_ref().map(|actor| who::name(actor, &record.account));
         who.map(|who| format!("Ask {who} what it was for: who still needs it opens it again."))
     };
     written.or_else(ask)

@@ -2,11 +2,11 @@
 //!
 //! Must not: know what a notice is made of.
 
-use crate::model::role::Role;
+use crate::model::role::{Role, RoleEvidence};
 use crate::model::rule::{Direction, Peer, Rule};
-use crate::model::text::{capital, plain};
+use crate::model::text::{and, capital, plain};
 use crate::policy::model::Verdict;
-use crate::report::finding::{Check, Finding, PortionRecord, Subject};
+use crate::report::finding::{Check, Finding, ListRecord, PortionRecord, Subject};
 use crate::report::outcome::{Action, Connections};
 
 /// Whether it could not be looked at, so that nothing is known of it.
@@ -105,8 +105,30 @@ pub fn rule_in_words(rule: &Rule) -> String {
     format!("{packets} {way} {peer}{id}")
 }
 
+/// `office (pl-…)`, `pl-…`.
+pub(super) fn list_in_words(list: &ListRecord) -> String {
+    let name = list.name.as_deref().map(plain);
+    let called = name.map_or_else(|| plain(&list.id), |name| format!("{name} ({})", plain(&list.id)));
+    format!("prefix list {called}")
+}
+
+/// What a list gained, as far as it is to be named, and whether that is one or many.
+pub(super) fn entries(list: &ListRecord, most: usize) -> (String, &'static str) {
+    let mut named: Vec<String> = list.gained.iter().take(most).map(ToString::to_string).collect();
+    let rest = list.gained.len().saturating_sub(named.len());
+    named.extend((rest > 0).then(|| format!("{rest} more")));
+    (and(&named), if list.gained.len() == 1 { "is" } else { "are" })
+}
+
+/// `of nodes and pods`; nothing without a role.
+pub(super) fn of_roles(roles: &[RoleEvidence]) -> Option<String> {
+    let mut words: Vec<&str> = roles.iter().map(|known| role_words(known.role)).collect();
+    words.dedup();
+    (!words.is_empty()).then(|| format!("of {}", and(&words)))
+}
+
 /// What a role is to a person.
-pub(super) fn role_words(role: Role) -> &'static str {
+fn role_words(role: Role) -> &'static str {
     match role {
         Role::Cluster => "the control plane",
         Role::ControlPlane => "the control plane (additional)",

@@ -1,0 +1,51 @@
+//! What an interface keeps when a group is taken off it: the groups beside that one, and whether a node stays one by them.
+//!
+//! Must not: say of a group what the record does not have.
+
+use super::words::of_roles;
+use super::{in_words, plain_word};
+use crate::model::group::{Attachment, Beside, Role};
+use crate::model::text::and;
+use crate::report::record::{GroupRecord, Record};
+
+/// Groups that are said in words; an interface has at most sixteen.
+const MAX_NAMED: usize = 5;
+
+/// What is left on it, and what it loses, in sentences without the last stop. `others`: the ids of the groups that stay.
+pub(super) fn kept(record: &Record, group: &GroupRecord, to: &Attachment, others: &[&str]) -> String {
+    let known = |id: &str| to.beside.iter().find(|other| other.id == id);
+    let mut words: Vec<String> = others.iter().take(MAX_NAMED).map(|id| one(id, known(id))).collect();
+    let rest = others.len().saturating_sub(words.len());
+    words.extend((rest > 0).then(|| format!("{rest} more")));
+    let it = if to.instance.is_some() { "The node" } else { "The interface" };
+    let alone = super::called(group);
+    let is_of_cluster =
+        |other: &&Beside| other.is_given_by_eks() && other.clusters.iter().any(|name| record.clusters.contains(name));
+    let cluster = in_words(&super::cluster(record));
+    let then = match others.iter().filter_map(|id| known(id)).find(is_of_cluster) {
+        Some(_) => format!("so it stays in {cluster}, and loses only what {alone} alone lets in"),
+        None => format!(
+            "and loses what {alone} alone lets in; whether it can work in {cluster} without that is not known: look at the \
+             rules of what it keeps first"
+        ),
+    };
+    format!("{it} keeps {}, {then}", and(&words))
+}
+
+/// `prod-node (sg-…, of nodes)`.
+fn one(id: &str, known: Option<&Beside>) -> String {
+    let is_cluster_group = |other: &Beside| other.roles.iter().any(|known| known.role == Role::Cluster);
+    let what = match known {
+        None => "not known to the guard".to_owned(),
+        Some(other) if is_cluster_group(other) => "the cluster security group".to_owned(),
+        Some(other) => of_roles(&other.roles).unwrap_or_else(|| "of no cluster that the guard knows".to_owned()),
+    };
+    match called(id, known) {
+        name if name == id => format!("{id} ({what})"),
+        name => format!("{name} ({id}, {what})"),
+    }
+}
+
+fn called<'a>(id: &'a str, known: Option<&'a Beside>) -> &'a str {
+    known.and_then(|other| other.name.as_deref()).and_then(plain_word).unwrap_or(id)
+}
