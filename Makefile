@@ -12,11 +12,17 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_LLVM_COV_VERSION := 0.9.1
+CARGO_MUTANTS_VERSION := 27.1.0
 # Where the command line goes.
 BIN ?= bin
 
 VENV := .venv/.installed-requirements
 CARGO_DENY := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
+CARGO_FUZZ := .tools/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
+CARGO_LLVM_COV := .tools/.cargo-llvm-cov-$(CARGO_LLVM_COV_VERSION)
+CARGO_MUTANTS := .tools/.cargo-mutants-$(CARGO_MUTANTS_VERSION)
 SAM := .tools/sam/.installed-requirements
 CARGO_LAMBDA := .tools/lambda/.installed-requirements
 BENCH := .tools/bench/.installed-requirements
@@ -30,7 +36,7 @@ STACK ?= eks-sg-guard
 ARCH ?= arm64
 
 .PHONY: help cli programs build test test-heavy test-core bench bench-judge calls slow soak apply demo check fmt fmt-check lint lint-core \
-	template-lint deny advisories release venv clean package prove module deploy stop start status logs redrive remove \
+	template-lint deny advisories release venv clean fuzz mutants coverage package prove module deploy stop start status logs redrive remove \
 	demo-deployed live-check deploy-lint
 
 help: ## List the targets
@@ -67,6 +73,33 @@ test-heavy: venv build $(AXE) ## Tests that take minutes: the process killed at 
 test-core: ## Tests of the pure core only: the inner loop, in seconds
 	cargo test --locked --no-default-features
 
+# No nightly compiler is needed, as it is for the sanitizers of cargo-fuzz: what they look for cannot be where `unsafe` is
+# forbidden. The seeds are those of the test that holds the same properties. The engine itself is C++.
+FUZZ ?= $(basename $(notdir $(wildcard fuzz/targets/*.rs)))
+FUZZ_SECONDS ?= 60
+fuzz: $(CARGO_FUZZ) ## The core's readers and writers on garbled input, a minute each (FUZZ_SECONDS=600; FUZZ=policy: one of them)
+	@command -v c++ >/dev/null || { echo "error: libFuzzer needs a C++ compiler; install one (Debian: \`g++\`)" >&2; exit 1; }
+	FUZZ_SEEDS=$(CURDIR)/fuzz/seeds cargo test --locked --quiet --no-default-features --test always
+	.tools/bin/cargo-fuzz fuzz build --sanitizer none
+	@for target in $(FUZZ); do \
+		mkdir -p fuzz/corpus/$$target && .tools/bin/cargo-fuzz fuzz run --sanitizer none $$target \
+			fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=60 -print_final_stats=1 || exit 1; \
+	done
+
+# The unit tests first, which take seconds; what they leave alive meets all tests of the core.
+MUTANTS = CARGO_PROFILE_DEV_DEBUG=0 .tools/bin/cargo-mutants mutants --no-shuffle --sharding round-robin \
+	$(if $(SHARD),--shard $(SHARD)) --output target
+mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides: a test has to find each (SHARD=0/100: every hundredth); many hours
+	$(MUTANTS) --cargo-arg=--lib || [[ $$? == [23] ]]
+	$(MUTANTS) --iterate
+
+# Counted in what the core is made of; what a line of it does is held by the tests, whose own lines do not count.
+coverage: $(CARGO_LLVM_COV) ## Which lines of the core its tests reach (docs/benchmarks.md); some minutes
+	@test -e "$$(rustc --print target-libdir)/../bin/llvm-profdata" || \
+		{ echo "error: LLVM's tools are needed: rustup component add llvm-tools" >&2; exit 1; }
+	.tools/bin/cargo-llvm-cov llvm-cov --locked --no-default-features --json --summary-only --output-path target/coverage.json
+	@$(PYTHON) tests/coverage.py target/coverage.json
+
 # The features and the environment of the package: it is measured as it is deployed.
 bench: $(BENCH) ## The function beside boto3 and Cloud Custodian, written into docs/benchmarks.md; many minutes
 	AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo build --locked --release --no-default-features --features aws --bin bootstrap
@@ -97,11 +130,13 @@ check: fmt-check lint-core test-core template-lint deny lint test ## All that CI
 
 fmt: ## Format the Rust code
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 # Formatting, and what rustfmt leaves as it is: long comments and texts.
 fmt-check:
 	cargo fmt --check
-	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches deploy || \
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches deploy fuzz/targets || \
 		{ echo "error: these lines have over 125 characters; rustfmt leaves comments and texts alone" >&2; exit 1; }
 
 lint: lint-core ## Clippy on everything, warnings denied
@@ -169,7 +204,7 @@ venv: $(VENV) ## Python tools for tests and demo, in .venv
 
 clean: ## Remove what was built and installed into the checkout
 	cargo clean
-	rm -rf .venv .tools dist
+	rm -rf .venv .tools dist fuzz/{target,corpus,seeds}
 
 # Made anew when the requirements change; every file is checked against its hash.
 $(VENV): tests/requirements.txt
@@ -206,7 +241,7 @@ $(BENCH): tests/bench/requirements.txt
 
 # A debug build without debug information: on two cores it is made in one minute rather than the two and a half of a release
 # build, and a check takes two seconds rather than one.
-$(CARGO_DENY):
+$(CARGO_DENY) $(CARGO_FUZZ) $(CARGO_LLVM_COV) $(CARGO_MUTANTS): .tools/.%:
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --force --root .tools \
-		--version $(CARGO_DENY_VERSION) cargo-deny
+		--version $(lastword $(subst -, ,$*)) $(patsubst %-$(lastword $(subst -, ,$*)),%,$*)
 	@touch $@

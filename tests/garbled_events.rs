@@ -1,20 +1,18 @@
 //! What happens when events are garbled, by whatever stands between the call and us or by a caller who pads his request. No
 //! input makes the parser panic, and less knowledge never makes us look at less.
 
+mod answers;
 mod corpus;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use eks_sg_guard::event::batch::{self, Delivery};
-use eks_sg_guard::event::payload::parse;
-use eks_sg_guard::event::{Claim, EventError, GroupRef, Named, NamedRule, Parsed, Target, Touched, Trigger};
+use eks_sg_guard::event::{Claim, GroupRef, Named, NamedRule, Parsed, Target, Touched, Trigger};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::answers::{Answer, answers, is_sound};
 use crate::corpus::read_folder;
-
-type FunctionResponse = Result<Parsed, EventError>;
 
 /// The fields of a record that may turn something to look at into nothing, because they alone say what happened at all.
 const MAY_SAY_THAT_NOTHING_HAPPENED: &[(&str, &str)] = &[
@@ -80,15 +78,6 @@ fn pointers(value: &Value) -> Vec<String> {
     std::iter::once(String::new()).chain(below).collect()
 }
 
-/// Each message of a payload as the function reads it.
-fn answers(payload: &Value) -> Vec<FunctionResponse> {
-    match batch::read(payload) {
-        None => vec![parse(payload)],
-        Some(Err(error)) => vec![Err(error)],
-        Some(Ok(batch)) => batch.deliveries.into_iter().map(|Delivery { parsed, .. }| parsed).collect(),
-    }
-}
-
 /// Values that say nothing wherever they stand. None of them is an id, a name, a port or a flag.
 fn meaningless() -> Vec<Garbling> {
     let deep = |value: fn(Value) -> Value| (0..100).fold(json!(-7.5), |inner, _| value(inner));
@@ -108,11 +97,7 @@ fn may_say_that_nothing_happened(pointer: &str) -> bool {
 }
 
 /// Garbles each value of each event in each of these ways, and collects where the answers are wrong.
-fn wrong(
-    garblings: &[Garbling],
-    but: &[&str],
-    is_right: impl Fn(&[FunctionResponse], &[FunctionResponse]) -> bool,
-) -> Vec<String> {
+fn wrong(garblings: &[Garbling], but: &[&str], is_right: impl Fn(&[Answer], &[Answer]) -> bool) -> Vec<String> {
     let mut wrong = Vec::new();
     for (path, event) in EVENTS.iter().filter(|(path, _)| !but.iter().any(|but| path.ends_with(but))) {
         let before = answers(event);
@@ -189,45 +174,6 @@ fn names(wide: &Named, narrow: &Named) -> bool {
         }
         _ => false,
     }
-}
-
-/// What must be true of any answer: messages fit on one line, and nothing is an id or a name that cannot be one.
-fn is_sound(answer: &FunctionResponse) -> bool {
-    let is_message = |text: &str| !text.is_empty() && text.len() < 4096 && !text.contains(char::is_control);
-    let is_name = |name: &str, most| (1..=most).contains(&name.chars().count());
-    match answer {
-        Ok(Parsed::Ignored(reason)) => is_message(reason),
-        Err(error) => is_message(&error.to_string()),
-        Ok(Parsed::Trigger(Trigger::Lost)) => true,
-        Ok(Parsed::Trigger(Trigger::Sweep { groups })) => groups.iter().all(|id| is_id(id, "sg-")),
-        Ok(Parsed::Trigger(Trigger::Change(change))) => match &change.subject {
-            Target::Groups(touched) => {
-                !touched.is_empty()
-                    && touched.iter().all(|touched| match &touched.group {
-                        GroupRef::Name(name) => is_name(name, 255),
-                        GroupRef::Id(id) => is_id(id, "sg-"),
-                    })
-            }
-            Target::Attached { attachment, groups } => {
-                let is_attachment = attachment.iter().all(|id| is_id(id, "eni-") || is_id(id, "i-"));
-                (attachment.is_some() || !groups.is_empty())
-                    && is_attachment
-                    && groups.iter().all(|id| is_id(id, "sg-"))
-            }
-            Target::PrefixList(change) => is_id(&change.list, "pl-"),
-            Target::Cluster { name, node_group } => [Some(name), node_group.as_ref()]
-                .into_iter()
-                .flatten()
-                .all(|name| is_name(name, 100) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))),
-            Target::EventRule(name) => name.iter().all(|name| is_name(name, 64)),
-            Target::Trails | Target::Unknown => true,
-        },
-    }
-}
-
-fn is_id(id: &str, prefix: &str) -> bool {
-    let digits = id.strip_prefix(prefix).unwrap_or_default();
-    (1..=40).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

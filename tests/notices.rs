@@ -8,6 +8,7 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod limits;
 mod read_back;
 mod situations;
 
@@ -17,11 +18,12 @@ use eks_sg_guard::event::Actor;
 use eks_sg_guard::model::rule::{Direction, Packets, Rule};
 use eks_sg_guard::policy::model::Severity;
 use eks_sg_guard::report::finding::{Finding, ListRecord};
-use eks_sg_guard::report::notice::{self, Message, Notice, email, q, slack};
+use eks_sg_guard::report::notice::{self, Message, email, q, slack};
 use eks_sg_guard::report::outcome::{Action, Connections, Contested, Opener};
 use eks_sg_guard::report::record::{About, Record};
 use serde_json::Value;
 
+use crate::limits::{holds_its_limits, texts_of};
 use crate::situations::{at, event, findings, group, kim, kubelet, notified, record, record_about, rule};
 
 /// Every form of a message, one under the other.
@@ -238,83 +240,6 @@ fn an_endpoint_is_the_clusters_whatever_its_name() {
     }
 }
 
-/// What a form shows as text, whatever its syntax is.
-fn texts(value: &Value, out: &mut Vec<String>) {
-    match value {
-        Value::String(text) => out.push(text.clone()),
-        Value::Array(all) => all.iter().for_each(|each| texts(each, out)),
-        Value::Object(all) => all.values().for_each(|each| texts(each, out)),
-        _ => {}
-    }
-}
-
-fn holds_its_limits(notice: &Notice, attributes: &[(&'static str, String)]) {
-    assert!(
-        notice.subject.chars().count() <= 99 && !notice.subject.chars().any(char::is_control),
-        "{}",
-        notice.subject
-    );
-    let text = email::text(notice);
-    assert!(text.len() < 200_000, "{}", text.len());
-    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
-
-    let q: Value = serde_json::from_str(&q::json(notice, attributes)).unwrap();
-    // The schema as documented: these members, these values, and texts where it asks for texts.
-    assert_eq!((q["version"].as_str(), q["source"].as_str()), (Some("1.0"), Some("custom")));
-    assert_eq!(q["content"]["textType"], "client-markdown");
-    let description = q["content"]["description"].as_str().unwrap();
-    assert!(!description.is_empty() && description.chars().count() <= 6000, "{}", description.chars().count());
-    assert_eq!(description.matches("```").count() % 2, 0, "every fence is closed: {description}");
-    assert!(q["content"]["nextSteps"].as_array().unwrap().iter().all(Value::is_string));
-    assert!(q["content"]["keywords"].as_array().unwrap().iter().all(Value::is_string));
-    assert!(!q["metadata"]["threadId"].as_str().unwrap().is_empty());
-    assert!(q["metadata"]["additionalContext"].as_object().unwrap().values().all(Value::is_string));
-    assert!(q["metadata"]["relatedResources"].as_array().unwrap().iter().all(Value::is_string));
-    // Outside of fences there is nothing that a client would make a link or a style of, but our own links.
-    let outside: String = description.split("```").step_by(2).collect::<Vec<_>>().join("\n");
-    for line in outside.lines().filter(|line| !line.contains("console.a")) {
-        assert!(!line.contains("https:") && !line.contains(['*', '_', '~', '[']), "{line}");
-    }
-    let mut all = Vec::new();
-    texts(&q, &mut all);
-    assert!(all.iter().all(|text| !text.contains('<') && !text.contains('>')), "{all:?}");
-
-    let json = slack::json(notice);
-    let slack: Value = serde_json::from_str(&json).unwrap();
-    assert!(!slack["text"].as_str().unwrap().is_empty());
-    let blocks = slack["blocks"].as_array().unwrap();
-    assert!(blocks.len() <= 50, "{}", blocks.len());
-    let units = |text: &str| text.encode_utf16().count();
-    let mut total = 0;
-    for block in blocks {
-        let all: Vec<&Value> = match block["type"].as_str().unwrap() {
-            "divider" => vec![],
-            "actions" => {
-                let buttons = block["elements"].as_array().unwrap();
-                assert!((1..=5).contains(&buttons.len()));
-                let is_page = |button: &Value| button["url"].as_str().is_some_and(|url| url.starts_with("https://"));
-                assert!(buttons.iter().all(is_page), "an incoming webhook answers no other button: {buttons:?}");
-                assert!(buttons.iter().all(|button| units(button["text"]["text"].as_str().unwrap()) <= 75));
-                buttons.iter().map(|button| &button["text"]).collect()
-            }
-            "header" | "section" => vec![&block["text"]],
-            other => panic!("{other}"),
-        };
-        for text in all {
-            let shown = text["text"].as_str().unwrap();
-            let most = if block["type"] == "header" { 150 } else { 3000 };
-            assert!((1..=most).contains(&units(shown)), "{}: {shown}", units(shown));
-            assert!(!shown.contains("<!") && !shown.contains("<@") && !shown.contains("<#"), "{shown}");
-            match text["type"].as_str().unwrap() {
-                "plain_text" => assert!(text["emoji"] == false && !shown.contains(['<', '>']), "{shown}"),
-                _ => assert_eq!(text["verbatim"], true),
-            }
-            total += units(shown);
-        }
-    }
-    assert!(total < 8000, "{total}");
-}
-
 const HOSTILE: [&str; 10] = [
     "<!channel> <@U1> <https://evil.example|click>",
     "*bold* _it_ ~no~ `code` ```\n<!here>\n``` [a](https://evil.example) :fire:",
@@ -479,15 +404,5 @@ fn a_command_is_the_same_in_every_form_or_is_left_out() {
             let texts = texts_of(&serde_json::from_str(&form).unwrap());
             assert!(texts.iter().any(|text| text.contains(code.as_str())), "{hostile}: {form}");
         }
-    }
-}
-
-/// All texts in JSON.
-fn texts_of(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(all) => all.iter().flat_map(texts_of).collect(),
-        Value::Object(all) => all.values().flat_map(texts_of).collect(),
-        _ => Vec::new(),
     }
 }

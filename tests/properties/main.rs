@@ -12,6 +12,8 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+#[path = "../meaning/mod.rs"]
+mod meaning;
 mod model;
 mod oracle;
 mod world;
@@ -21,10 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use eks_sg_guard::model::region::Traffic;
 use eks_sg_guard::policy::file::print;
 use eks_sg_guard::policy::judge::{JudgedRule, Portion};
-use eks_sg_guard::policy::model::{Origin, Policy, Verdict};
+use eks_sg_guard::policy::model::Verdict;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::meaning::meaning;
 use crate::model::{LISTS, Taste, exception};
 use crate::oracle::{Oracle, Points, Said};
 use crate::world::{Mark, RuleModel, World, block, read, world};
@@ -51,16 +54,6 @@ fn said(portion: &Portion) -> Said {
 fn worst(world: &World, at: impl IntoIterator<Item = usize>) -> Verdict {
     let findings = world.judged();
     at.into_iter().map(|at| findings[at].verdict).max().unwrap()
-}
-
-/// What has to be equal of two policies, in words: all but the name, the hash and which policy a clause was inherited from.
-fn meaning(policy: &Policy) -> String {
-    let mut policy = policy.clone();
-    (policy.name, policy.hash) = (String::new(), String::new());
-    for clause in policy.clauses.iter_mut().filter(|clause| clause.origin != Origin::Exception) {
-        clause.origin = Origin::BuiltIn;
-    }
-    format!("{policy:#?}")
 }
 
 /// Without a rule's id, which is all that distinguishes its copies.
