@@ -26,6 +26,18 @@ fn mistakes_are_explained() {
     });
 }
 
+/// Quotes would not help, and the advice to write them would hold the character itself.
+#[test]
+fn a_character_that_nobody_sees_is_to_be_removed_whatever_else_the_line_looks_like() {
+    for text in ["id: a\u{1b}: b", "id:a\u{9b}b: c", "{a: b\u{c}: c: d}", "id: a: b \u{1b}"] {
+        for problem in load("policy.yaml", text, TODAY).unwrap_err().diagnostics {
+            let help = problem.help.unwrap_or_default();
+            assert!(!help.contains(char::is_control), "{text:?}: {help:?}");
+            assert!(!problem.message.contains("\\u{") || help == "remove the invisible character", "{text:?}: {help}");
+        }
+    }
+}
+
 #[test]
 fn built_in_policies_load_without_a_remark() {
     for name in builtin::NAMES {

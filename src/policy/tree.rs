@@ -25,11 +25,13 @@ const MAX_DEPTH: usize = 16;
 /// often after the mistake.
 const HELP: [(&str, &str); 5] = [
     ("tab", "indent with spaces"),
-    ("\\u{", "remove the invisible character"),
+    ("\\u{", INVISIBLE),
     ("unexpected character", "put the text in quotes"),
     ("unclosed quote", "close the quote where the text ends"),
     ("", "look just above: a bracket or quote may be left open, or lines that belong together may not line up"),
 ];
+/// What a person cannot see at once, and quotes do not mend.
+const INVISIBLE: &str = "remove the invisible character";
 pub(super) const TOP: At = At { start: 0, end: 0, line: 1, column: 1 };
 
 /// A value and its position. Of an alias, the position where it is used.
@@ -243,7 +245,8 @@ fn explain(error: &Error, text: &str) -> Diagnostic {
                 return Diagnostic::error("too-large", at, too_deep());
             }
             let help = HELP.iter().find(|(part, _)| reason.contains(part)).map_or("", |(_, help)| *help);
-            let (at, help) = seen::near(text, at).unwrap_or_else(|| (at, help.to_owned()));
+            let seen = if help == INVISIBLE { None } else { seen::near(text, at) };
+            let (at, help) = seen.unwrap_or_else(|| (at, help.to_owned()));
             Diagnostic::error("yaml", at, format!("this is not YAML: {reason}")).help(help)
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Must not: know the policy language; a key is a word before a colon.
 
+use crate::model::text::plain;
 use crate::policy::diagnostic::At;
 
 /// How far above the place where the parser stops a mistake is looked for.
@@ -39,18 +40,22 @@ pub(super) fn mistake(line: &str) -> Option<(usize, String)> {
     if let Some(first) = value.chars().next().filter(|first| !first.is_whitespace()) {
         let is_space = !first.is_ascii() && first.is_alphanumeric() || first.is_ascii_graphic() && first != ':';
         let value = value.trim();
-        return is_space.then(|| (indent, format!("write `{key}: {value}`, with a space after the colon")));
+        return is_space.then(|| (indent, format!("write `{key}: {}`, with a space after the colon", plain(value))));
     }
     let value = value.trim();
     let is_quoted = value.starts_with(['"', '\'', '|', '>', '[', '{']);
     let start = indent + key.len() + 1 + (rest.len() - 1 - rest.trim_start_matches(':').trim_start().len());
     if value.contains(": ") && !is_quoted {
-        return Some((start, format!("put the text in quotes: `{key}: \"{value}\"`")));
+        return Some((start, in_quotes(key, value)));
     }
     if value.starts_with(['*', '&', '@', '`', '%']) {
-        return Some((start, format!("put the text in quotes: `{key}: \"{value}\"`")));
+        return Some((start, in_quotes(key, value)));
     }
     None
+}
+
+fn in_quotes(key: &str, value: &str) -> String {
+    format!("put the text in quotes: `{}: \"{}\"`", plain(key), plain(value))
 }
 
 /// The same between braces, where a text ends at a comma and ` #` takes the closing brace away.
@@ -68,7 +73,7 @@ fn in_braces(line: &str) -> Option<(usize, String)> {
         let value = value.trim();
         if value.contains(": ") && !value.starts_with(['"', '\'', '[']) {
             let start = offset + key.len() + 2;
-            return Some((start, format!("put the text in quotes: `{}: \"{value}\"`", key.trim())));
+            return Some((start, in_quotes(key.trim(), value)));
         }
         offset += piece.len() + 1;
     }
