@@ -95,7 +95,8 @@ mod tests {
         let full = Hour::default().with(&many, 1, at(0)).with(&ids("last"), 1, at(1));
         assert_eq!(full.refused.len(), MAX_REFUSED);
         assert!(full.refuses("last", 1));
-        let forgotten = full.with(&ids("x"), 1, at(31 * 24 * 60));
-        assert_eq!(refused(&forgotten, 1), "");
+        let month = |minute: i64| full.clone().with(&ids("x"), 1, at(30 * 24 * 60 + minute));
+        assert_eq!(refused(&month(0), 1), "last", "thirty days but for a minute");
+        assert_eq!(refused(&month(1), 1), "", "thirty days");
     }
 }
