@@ -93,7 +93,7 @@ mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides: a test has t
 	$(MUTANTS) --cargo-arg=--lib || [[ $$? == [23] ]]
 	$(MUTANTS) --iterate
 
-# Counted in what the core is made of; what a line of it does is held by the tests, whose own lines do not count.
+# Files of tests do not count; tests that stand in a file of the core do, and are reached.
 coverage: $(CARGO_LLVM_COV) ## Which lines of the core its tests reach (docs/benchmarks.md); some minutes
 	@test -e "$$(rustc --print target-libdir)/../bin/llvm-profdata" || \
 		{ echo "error: LLVM's tools are needed: rustup component add llvm-tools" >&2; exit 1; }
