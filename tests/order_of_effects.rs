@@ -1429,7 +1429,7 @@ async fn people_are_notified_when_a_call_closed_what_nodes_need() {
         "Blocked: control-plane-to-nodes\n  BLOCKED, and the cluster needs it",
         &format!("Interfaces with {GROUP} attached have no tcp 443,10250 from the control plane ({CLUSTER_GROUP})"),
         "Required by `control-plane-to-nodes`: the API server calls kubelets",
-        "Open what is blocked again",
+        "Open what is missing by a rule for that alone",
     ] {
         assert!(email::text(&notice).contains(line), "{line}\n{}", email::text(&notice));
     }

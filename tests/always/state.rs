@@ -71,7 +71,7 @@ fn journal(text: &str) {
     assert_eq!(alive.clone().alive(NOW), alive, "what counts counts still");
     let noted = journal.with(&Note::default(), NOW);
     fits(&noted);
-    let left = noted.left_over(None, &[], NOW);
+    let left = noted.left_over(None, None, &[], NOW);
     assert!(left.iter().all(|entry| !entry.told && entry.is_done_in(&[])), "only what was done and not told is left");
     let _ = noted.untold_of_events(&[], NOW);
 }

@@ -82,7 +82,8 @@ async fn what_others_use_is_not_closed_by_a_paste() {
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Refused)]);
     let notice = case.world.notices().pop().unwrap();
     assert!(notice.subject.contains("others use the group"), "{}", notice.subject);
-    let command = "aws ec2 modify-network-interface-attribute --region us-east-1 --network-interface-id eni-0a \
+    let command = "# takes sg-0a1 off eni-0a, leaves sg-own\naws ec2 modify-network-interface-attribute --region \
+                   us-east-1 --network-interface-id eni-0a \
                    --groups sg-own";
     assert_eq!(notice.urgent.iter().map(|code| code.text.as_str()).collect::<Vec<_>>(), [command]);
 }
