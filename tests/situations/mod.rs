@@ -351,6 +351,8 @@ fn of_others() -> Vec<(&'static str, Record)> {
                       `AuthorizeSecurityGroupIngress` by arn:aws:iam::111122223333:user/alice\n\
                       On sg-0a1b2c3d4e5f60718\nIt says: TCP 10250 from anywhere (0.0.0.0/0), rule sgr-0a1\n\
                       It is tried again for more than an hour, where the guard has its work queue";
+    let unread = "not everything was done: the groups of `vpc-0a1` could not be read in the time of one invocation\n\
+                  It was tried for more than an hour and is given up";
     let mut all = vec![
         ("blocked", blocked),
         ("closed_and_blocked", closed_and_blocked),
@@ -372,6 +374,7 @@ fn of_others() -> Vec<(&'static str, Record)> {
                 Some(&by(alice(), authorize)),
             ),
         ),
+        ("blind_unfinished_swept", record_about(About::Account, vec![Finding::unfinished(unread.to_owned())], None)),
     ];
     all.extend(of_sight());
     all

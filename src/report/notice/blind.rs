@@ -26,13 +26,24 @@ const WORDS: [(Check, &str, &str); 7] = [
 ];
 const NOT_LOOKED_AT: &str = "a call could not be looked at";
 pub(super) const MAY_BE_OPEN: &str = "what it opened may still be open";
+/// The same where it was no call.
+const SWEEP: (&str, &str) =
+    ("a sweep could not be finished", "nobody has looked at what it did not reach; what it found stands in its digest");
 const IS_DEAF: &str = "no event reaches the guard, and nothing new is closed";
 const MAY_BE_DEAF: &str = "nobody knows whether events still reach the guard";
 
 /// What is wrong, and what follows.
-pub(super) fn words(finding: &Finding) -> (&'static str, &'static str) {
+pub(super) fn words(finding: &Finding, record: &Record) -> (&'static str, &'static str) {
+    if is_of_sweep(finding, record) {
+        return SWEEP;
+    }
     let row = WORDS.iter().find(|(check, ..)| finding.subject == Subject::Check(*check));
     row.map_or((NOT_LOOKED_AT, MAY_BE_OPEN), |(_, what, then)| (what, then))
+}
+
+/// Whether it was a sweep, or a part of one, that came to no end.
+pub(super) fn is_of_sweep(finding: &Finding, record: &Record) -> bool {
+    finding.subject == Subject::Check(Check::Unfinished) && record.event_id.is_none()
 }
 
 /// Who may have blinded the guard, as the next sentence: whoever wants to open something unseen begins with that.

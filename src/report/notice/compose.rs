@@ -93,13 +93,11 @@ fn of_account(record: &Record) -> Notice {
     let mut lines = first.finding.detail.as_deref().unwrap_or_default().lines().map(plain);
     let why = lines.next();
     let more: Vec<String> = lines.collect();
-    let (_, then) = blind::words(first.finding);
+    let (_, then) = blind::words(first.finding, record);
     // What a call did that could not be looked at is told on more lines.
-    let then = if first.situation == Situation::Blind && first.finding.sight().is_none() && !more.is_empty() {
-        blind::MAY_BE_OPEN
-    } else {
-        then
-    };
+    let is_of_call = first.finding.sight().is_none() && !blind::is_of_sweep(first.finding, record);
+    let then =
+        if first.situation == Situation::Blind && is_of_call && !more.is_empty() { blind::MAY_BE_OPEN } else { then };
     let (what, tails) = subject::of(&topics);
     let state = first.situation.state();
     let groups = more.iter().filter_map(|line| line.strip_prefix("On ")?.split(',').next());

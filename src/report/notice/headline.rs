@@ -102,7 +102,9 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
             format!("{state}: the guard cannot read some rules in {cluster}, so nobody knows what they let in")
         }
         Situation::Joined => format!("{state}: {}", detail(finding)),
-        Situation::Blind | Situation::Unsure => format!("{state}: {} in {cluster}", blind::words(finding).0),
+        Situation::Blind | Situation::Unsure => {
+            format!("{state}: {} in {cluster}", blind::words(finding, first.record).0)
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let left = |left: Left| open().any(|topic| topic.finding.for_people.left == Some(left));
     let acted = |action: Action| open().any(|topic| topic.finding.action == action);
     let checks = |check: Check| topics.iter().any(|topic| topic.finding.subject == Subject::Check(check));
+    let is_of_sweep = topics.iter().any(|topic| blind::is_of_sweep(topic.finding, topic.record));
     let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
     let to_close = open()
         .any(|topic| !matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster)));
@@ -33,7 +34,12 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
             "Look at the rules of this account by hand, and at what the call opened, if one is named.",
         ),
         (
-            checks(Check::Unfinished),
+            is_of_sweep,
+            "Mend what the reason names, and then invoke the function with `{\"sweep\": true}`: until then it is the next \
+             sweep that looks.",
+        ),
+        (
+            checks(Check::Unfinished) && !is_of_sweep,
             "Look at what the call opened by hand, now: until the guard can look, nobody closes it.",
         ),
         (

@@ -62,7 +62,7 @@ pub(super) fn of(topics: &[Topic<'_>]) -> (String, Vec<String>) {
         Situation::Endpoint => "the API endpoint is open to a great many".to_owned(),
         Situation::Unreadable => "rules that cannot be read".to_owned(),
         Situation::Joined => joined(first.finding).to_owned(),
-        Situation::Blind | Situation::Unsure => blind::words(first.finding).0.to_owned(),
+        Situation::Blind | Situation::Unsure => blind::words(first.finding, first.record).0.to_owned(),
         situation => open(&things(&same, false, false), !situation.is_open(), MAX_NAMED),
     };
     let mut tails = Vec::new();
@@ -120,6 +120,7 @@ fn what_became_of(first: &Topic<'_>, number: usize) -> Option<String> {
         Situation::Gone => Some(", already gone".to_owned()),
         Situation::Closed => put_on(first.record),
         Situation::ToCheck => Some(", to be checked".to_owned()),
+        Situation::Blind if blind::is_of_sweep(finding, first.record) => None,
         Situation::Blind if finding.subject == Subject::Check(Check::Unfinished) => {
             Some(", what it opened may be open".to_owned())
         }
