@@ -532,7 +532,7 @@ async fn a_journal_is_read_with_what_is_known_and_of_two_who_write_at_once_the_f
     let journal = table.note("sg-1", &begun("e-1")).await.unwrap();
     let [written]: [Value; 1] = wire.written().try_into().unwrap();
     assert_eq!(written["Item"]["pk"]["S"], JOURNAL);
-    assert_eq!(written["Item"]["expires"]["N"], (NOW + 72 * 3600).to_string());
+    assert_eq!(written["Item"]["expires"]["N"], (NOW + 8 * 24 * 3600).to_string());
     assert_eq!(written["ConditionExpression"], "attribute_not_exists(#version)");
 
     let item = state_item(JOURNAL, 1, &serde_json::to_value(&journal).unwrap());
