@@ -50,8 +50,8 @@ impl HourlyLimit {
     /// Why a rule stays, and what helps.
     pub(super) fn why(&self) -> String {
         format!(
-            "the limit of {} revokes an hour (`GUARD_MAX_REVOKES`) was used up, by rules that no call opened just now, when \
-             the guard came across this one. It stays until somebody closes it or raises the limit",
+            "within an hour the guard had revoked {} rules that no call opened just now, and it revokes no more of these \
+             (`GUARD_MAX_REVOKES`). This one stays until somebody closes it or raises the limit",
             self.limit
         )
     }

@@ -294,8 +294,8 @@ fn of_rules() -> Vec<(&'static str, Record)> {
             left(
                 Action::Refused,
                 None,
-                "the limit of 50 revokes an hour (`GUARD_MAX_REVOKES`) was used up, by rules that no call opened just \
-                 now, when the guard came across this one",
+                "within an hour the guard had revoked 50 rules that no call opened just now, and it revokes no more of \
+                 these (`GUARD_MAX_REVOKES`)",
             ),
         ),
         ("postponed", left(Action::Postponed, None, "one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)")),
