@@ -336,7 +336,7 @@ def test_queues_and_topics_refuse_plain_http(path: Any) -> None:
 
 ADAPTERS = template.TEMPLATE.parent / "src/adapters"
 # Files of the command line, which works with its user's own rights.
-OF_THE_COMMAND_LINE = {"account.rs", "reopen.rs", "surroundings.rs"}
+OF_THE_COMMAND_LINE = {"account.rs", "reopen.rs", "security_hub.rs", "surroundings.rs"}
 # What the role needs and no adapter calls by name.
 NOT_CALLED = {
     "sts:AssumeRole": "AssumeRoleProvider does",

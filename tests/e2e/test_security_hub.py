@@ -63,7 +63,7 @@ def test_saved_answers_are_imported_too_and_only_into_their_account(world: World
         (tmp_path / path.name).write_bytes(path.read_bytes().replace(SAVED.encode(), ACCOUNT.encode()))
     done = run(world, *IMPORT, "--from", str(tmp_path), AWS_REGION=REGION)
     assert (done.returncode, "imported into Security Hub" in done.stdout) == (FINDINGS, True), done.stderr
-    assert known(world)
+    assert known(world, done.stdout.split(":")[0]), done.stdout
 
 
 def test_its_permissions_say_what_it_takes(world: World, hole: str) -> None:
