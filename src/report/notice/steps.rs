@@ -17,8 +17,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let open = || topics.iter().filter(|topic| topic.situation == Situation::Open);
     let left = |left: Left| open().any(|topic| topic.finding.for_people.left == Some(left));
     let acted = |action: Action| open().any(|topic| topic.finding.action == action);
-    let checks = |check: Check| topics.iter().any(|topic| topic.finding.subject == Subject::Check(check));
-    let is_of_sweep = topics.iter().any(|topic| blind::is_of_sweep(topic.finding, topic.record));
+    let checks = |check: Check| has(topics, check);
     let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
     let to_close = open()
         .any(|topic| !matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster)));
@@ -26,44 +25,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let is_listed = topics.iter().any(|topic| gained(topic.finding).is_some());
     let may_be_meant = !is_sweep && (has_closed || is(Situation::Open));
     let (setting, at_the_source, blocked) = (to_enforce(topics), at_the_source(topics), to_open(topics));
-    let meant = topics.iter().find_map(was_it_meant);
     let steps: &[(bool, &str)] = &[
-        (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
-        (
-            checks(Check::ReadDenied),
-            "Look at the rules of this account by hand, and at what the call opened, if one is named.",
-        ),
-        (
-            is_of_sweep,
-            "Mend what the reason names, and then invoke the function with `{\"sweep\": true}`: until then it is the next \
-             sweep that looks.",
-        ),
-        (
-            checks(Check::Unfinished) && !is_of_sweep,
-            "Look at what the call opened by hand, now: until the guard can look, nobody closes it.",
-        ),
-        (
-            checks(Check::LostEvents),
-            "See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue.",
-        ),
-        (
-            checks(Check::NoTrail),
-            "Have a trail log EC2's management write events here again, now: until then no event reaches the guard.",
-        ),
-        (
-            checks(Check::RuleDisabled),
-            "Switch the guard's event rule on again, now, or deploy its stack again: until then no event reaches the guard.",
-        ),
-        (
-            checks(Check::NoTrail) || checks(Check::RuleDisabled),
-            "Then have the guard look at everything (invoke it with `{\"sweep\": true}`): what was opened meanwhile made no \
-             event.",
-        ),
-        (meant.is_some(), meant.as_deref().unwrap_or_default()),
-        (
-            is(Situation::Unsure),
-            "Grant the right that is missing, or see for yourself that events still come: the guard can't know.",
-        ),
         (to_close, "Close what is open: the command stands above. Leave it only if you know that it is needed."),
         (
             left(Left::Shared),
@@ -114,8 +76,62 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
             "If it has to be open: have the owners of the policy allow it first; a proposal stands at the end.",
         ),
     ];
-    let all: Vec<String> = steps.iter().filter(|(is_due, _)| *is_due).map(|(_, step)| (*step).to_owned()).collect();
+    let all: Vec<String> = to_see_again(topics).into_iter().chain(due(steps)).collect();
     if all.is_empty() { vec!["Nothing has to be done.".to_owned()] } else { all }
+}
+
+/// What has to be done where the guard could not look, or can't see what happens.
+fn to_see_again(topics: &[Topic<'_>]) -> Vec<String> {
+    let checks = |check: Check| has(topics, check);
+    let is_of_sweep = topics.iter().any(|topic| blind::is_of_sweep(topic.finding, topic.record));
+    let is_unsure = topics.iter().any(|topic| topic.situation == Situation::Unsure);
+    let meant = topics.iter().find_map(was_it_meant);
+    due(&[
+        (checks(Check::ReadDenied), "Grant what is missing: until then nothing in this account and region is guarded."),
+        (
+            checks(Check::ReadDenied),
+            "Look at the rules of this account by hand, and at what the call opened, if one is named.",
+        ),
+        (
+            is_of_sweep,
+            "Mend what the reason names, and then invoke the function with `{\"sweep\": true}`: until then it is the next \
+             sweep that looks.",
+        ),
+        (
+            checks(Check::Unfinished) && !is_of_sweep,
+            "Look at what the call opened by hand, now: until the guard can look, nobody closes it.",
+        ),
+        (
+            checks(Check::LostEvents),
+            "See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue.",
+        ),
+        (
+            checks(Check::NoTrail),
+            "Have a trail log EC2's management write events here again, now: until then no event reaches the guard.",
+        ),
+        (
+            checks(Check::RuleDisabled),
+            "Switch the guard's event rule on again, now, or deploy its stack again: until then no event reaches the guard.",
+        ),
+        (
+            checks(Check::NoTrail) || checks(Check::RuleDisabled),
+            "Then have the guard look at everything (invoke it with `{\"sweep\": true}`): what was opened meanwhile made no \
+             event.",
+        ),
+        (meant.is_some(), meant.as_deref().unwrap_or_default()),
+        (
+            is_unsure,
+            "Grant the right that is missing, or see for yourself that events still come: the guard can't know.",
+        ),
+    ])
+}
+
+fn due(steps: &[(bool, &str)]) -> Vec<String> {
+    steps.iter().filter(|(is_due, _)| *is_due).map(|(_, step)| (*step).to_owned()).collect()
+}
+
+fn has(topics: &[Topic<'_>], check: Check) -> bool {
+    topics.iter().any(|topic| topic.finding.subject == Subject::Check(check))
 }
 
 /// Which setting keeps the guard from closing by itself: a variable, or else one of the policy.
