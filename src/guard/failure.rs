@@ -10,6 +10,7 @@ use crate::guard::notify::{Outgoing, notify, within_allowance};
 use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
 use crate::model::error::{CloudError, chain};
+use crate::model::text::first_few;
 use crate::report::finding::Finding;
 use crate::report::history::short_digest;
 use crate::report::notice::{self, rule_in_words};
@@ -81,7 +82,7 @@ fn finding(change: Option<&Change>, error: &GuardError, attempt: Attempt) -> Opt
 
 /// What the event is about, and what it says may be open.
 fn about(subject: &Target) -> Vec<String> {
-    let mut lines = match subject {
+    let lines = match subject {
         Target::Groups(touched) => touched.iter().flat_map(touches).collect(),
         Target::Attached { attachment, groups } => {
             let to = attachment.as_deref().unwrap_or("an attachment");
@@ -99,10 +100,7 @@ fn about(subject: &Target) -> Vec<String> {
         }
         Target::Unknown => vec!["On groups that it does not name".to_owned()],
     };
-    let rest = lines.len().saturating_sub(MAX_NAMED);
-    lines.truncate(MAX_NAMED);
-    lines.extend((rest > 0).then(|| format!("… and {rest} more")));
-    lines
+    first_few(lines, MAX_NAMED, |rest| format!("… and {rest} more"))
 }
 
 fn touches(Touched { group, named }: &Touched) -> Vec<String> {

@@ -66,6 +66,14 @@ pub fn count(number: usize, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
+/// The first few of these, and, where there are more, how many in words.
+pub fn first_few(mut words: Vec<String>, most: usize, more: impl FnOnce(usize) -> String) -> Vec<String> {
+    let rest = words.len().saturating_sub(most);
+    words.truncate(most);
+    words.extend((rest > 0).then(|| more(rest)));
+    words
+}
+
 /// `a, b and c`.
 pub fn and(words: &[impl AsRef<str>]) -> String {
     listed(words, "and")

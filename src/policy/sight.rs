@@ -4,7 +4,7 @@
 //!
 //! Must not: read anything. What could not be read makes nobody blind; it is said.
 
-use crate::model::text::{plain, quoted};
+use crate::model::text::{first_few, plain, quoted};
 use crate::model::trails::{BasicSelector, FieldSelector, RuleState, Selectors, Trail};
 
 /// The management write event that has to come through, by the fields that a trail may select by.
@@ -69,11 +69,8 @@ pub fn of_rule(name: &str, state: RuleState) -> Sight {
     }
 }
 
-fn shortened(mut lines: Vec<String>) -> Vec<String> {
-    let rest = lines.len().saturating_sub(MAX_NAMED);
-    lines.truncate(MAX_NAMED);
-    lines.extend((rest > 0).then(|| format!("… and {rest} more")));
-    lines
+fn shortened(lines: Vec<String>) -> Vec<String> {
+    first_few(lines, MAX_NAMED, |rest| format!("… and {rest} more"))
 }
 
 fn logs(trail: &Trail) -> Logs {

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::rule::Rule;
-use crate::model::text::and;
+use crate::model::text::{and, first_few};
 use crate::policy::endpoint;
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{PeerClass, Severity, Verdict};
@@ -204,9 +204,8 @@ impl Finding {
 
     /// No event has told of these rules, which a sweep first saw then.
     pub fn lost_events(rules: &BTreeSet<String>, since: Timestamp) -> Self {
-        let mut words: Vec<String> = rules.iter().take(MAX_NAMED).map(|id| format!("rule `{id}`")).collect();
-        let rest = rules.len().saturating_sub(MAX_NAMED);
-        words.extend((rest > 0).then(|| format!("{rest} more")));
+        let words = rules.iter().map(|id| format!("rule `{id}`")).collect();
+        let words = first_few(words, MAX_NAMED, |rest| format!("{rest} more"));
         let detail = format!(
             "no event came for {}, which the sweep of {} saw first: the guard hears of changes late or not at all",
             and(&words),

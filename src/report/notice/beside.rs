@@ -5,7 +5,7 @@
 use super::words::of_roles;
 use super::{in_words, plain_word};
 use crate::model::group::{Attachment, Beside, Role};
-use crate::model::text::and;
+use crate::model::text::{and, first_few};
 use crate::report::record::{GroupRecord, Record};
 
 /// Groups that are said in words; an interface has at most sixteen.
@@ -14,9 +14,8 @@ const MAX_NAMED: usize = 5;
 /// What is left on it, and what it loses, in sentences without the last stop. `others`: the ids of the groups that stay.
 pub(super) fn kept(record: &Record, group: &GroupRecord, to: &Attachment, others: &[&str]) -> String {
     let known = |id: &str| to.beside.iter().find(|other| other.id == id);
-    let mut words: Vec<String> = others.iter().take(MAX_NAMED).map(|id| one(id, known(id))).collect();
-    let rest = others.len().saturating_sub(words.len());
-    words.extend((rest > 0).then(|| format!("{rest} more")));
+    let words = others.iter().map(|id| one(id, known(id))).collect();
+    let words = first_few(words, MAX_NAMED, |rest| format!("{rest} more"));
     let it = if to.instance.is_some() { "The node" } else { "The interface" };
     let alone = super::called(group);
     let is_of_cluster =

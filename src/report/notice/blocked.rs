@@ -5,7 +5,7 @@
 use super::situation::Topic;
 use crate::model::region::Traffic;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
-use crate::model::text::{and, plain};
+use crate::model::text::{and, first_few, plain};
 use crate::report::finding::{PortionRecord, Subject};
 
 /// What people notice, by the requirements of the built-in policies: a word for a subject. What stops most stands first.
@@ -43,10 +43,7 @@ pub(super) fn stops(topics: &[&Topic<'_>]) -> String {
             named.push(words);
         }
     }
-    let rest = named.len().saturating_sub(MAX_NAMED);
-    named.truncate(MAX_NAMED);
-    named.extend((rest > 0).then(|| format!("{rest} more")));
-    and(&named)
+    and(&first_few(named, MAX_NAMED, |rest| format!("{rest} more")))
 }
 
 /// What is missing, as the next sentence.
@@ -105,10 +102,7 @@ fn what(topic: &Topic<'_>) -> Option<String> {
 fn listed<'t>(topics: impl Iterator<Item = &'t Topic<'t>>) -> String {
     let mut all: Vec<String> = topics.filter_map(what).collect();
     all.dedup();
-    let rest = all.len().saturating_sub(MAX_NAMED);
-    all.truncate(MAX_NAMED);
-    all.extend((rest > 0).then(|| format!("{rest} more")));
-    all.join("; ")
+    first_few(all, MAX_NAMED, |rest| format!("{rest} more")).join("; ")
 }
 
 fn of_requirement(topic: &Topic<'_>) -> String {

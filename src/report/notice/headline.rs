@@ -14,7 +14,7 @@ use super::exposure::{open, thing, whom};
 use super::situation::{Situation, Topic, gained};
 use super::words::{entries, list_in_words, rule_in_words};
 use crate::model::rule::Rule;
-use crate::model::text::{and, capital, count, plain};
+use crate::model::text::{and, capital, count, first_few, plain};
 use crate::report::finding::{Finding, ListRecord};
 use crate::report::outcome::{Action, Left};
 use crate::report::record::Record;
@@ -135,9 +135,8 @@ fn place(topics: &[&Topic<'_>], is_of_one_group: bool) -> String {
     if is_of_one_group || (all.len() > 1 && topics.iter().all(|topic| topic.finding.rule().is_some())) {
         return clusters;
     }
-    let mut named: Vec<String> = all.iter().take(MAX_IN_SENTENCE).map(|name| (*name).to_owned()).collect();
-    let rest = all.len() - named.len();
-    named.extend((rest > 0).then(|| count(rest, "more group")));
+    let named = all.into_iter().map(str::to_owned).collect();
+    let named = first_few(named, MAX_IN_SENTENCE, |rest| count(rest, "more group"));
     if named.is_empty() { clusters } else { format!("{clusters}, on {}", and(&named)) }
 }
 
@@ -176,11 +175,7 @@ fn still_listed(topics: &[&Topic<'_>]) -> String {
 /// What rules were before somebody edited them.
 fn formers(topics: &[&Topic<'_>]) -> String {
     let of = |topic: &&Topic<'_>| topic.finding.before.as_ref().map(without_id);
-    let mut all: Vec<String> = topics.iter().filter_map(of).collect();
-    let rest = all.len().saturating_sub(3);
-    all.truncate(3);
-    all.extend((rest > 0).then(|| format!("{rest} more")));
-    and(&all)
+    and(&first_few(topics.iter().filter_map(of).collect(), 3, |rest| format!("{rest} more")))
 }
 
 pub(super) fn without_id(rule: &Rule) -> String {

@@ -5,7 +5,7 @@
 
 use super::exposure::service;
 use crate::model::rule::{Direction, Peer, Rule};
-use crate::model::text::{and, count};
+use crate::model::text::{and, count, first_few};
 use crate::report::record::Record;
 
 /// Rules that are written out.
@@ -25,9 +25,7 @@ pub(super) fn with<'r>(
             words.push(rule);
         }
     }
-    let rest = words.len().saturating_sub(MAX_RULES);
-    words.truncate(MAX_RULES);
-    words.extend((rest > 0).then(|| count(rest, "more rule")));
+    let words = first_few(words, MAX_RULES, |rest| count(rest, "more rule"));
     before(&format!("{verb} {}", and(&words)), command)
 }
 

@@ -9,7 +9,7 @@ use super::redo::{TAKE_OFF, authorize, modify};
 use super::situation::{Situation, Topic};
 use super::{Code, remark};
 use crate::model::rule::{Direction, Rule};
-use crate::model::text::count;
+use crate::model::text::{count, first_few};
 use crate::report::outcome::Left;
 
 /// Rules, and commands, that are written out.
@@ -57,9 +57,7 @@ pub(super) fn instead(topics: &[Topic<'_>]) -> Vec<Code> {
         return vec![Code { title, text: String::new() }];
     }
     let command = |((group, _), (topic, rules)): ((&str, Direction), (&Topic<'_>, Vec<Rule>))| {
-        let mut words: Vec<String> = rules.iter().take(MAX_LOST).map(without_id).collect();
-        let rest = rules.len().saturating_sub(words.len());
-        words.extend((rest > 0).then(|| count(rest, "more rule")));
+        let words = first_few(rules.iter().map(without_id).collect(), MAX_LOST, |rest| count(rest, "more rule"));
         let region = &topic.record.region;
         Code {
             title: format!("First this opens what the cluster needs and no more, {} {TAKE_OFF}", words.join("; ")),

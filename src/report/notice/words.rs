@@ -4,7 +4,7 @@
 
 use crate::model::role::{Role, RoleEvidence};
 use crate::model::rule::{Direction, Peer, Rule};
-use crate::model::text::{and, capital, plain};
+use crate::model::text::{and, capital, first_few, plain};
 use crate::policy::model::Verdict;
 use crate::report::finding::{Check, Finding, ListRecord, PortionRecord, Subject};
 use crate::report::outcome::{Action, Connections};
@@ -114,9 +114,7 @@ pub(super) fn list_in_words(list: &ListRecord) -> String {
 
 /// What a list gained, as far as it is to be named, and whether that is one or many.
 pub(super) fn entries(list: &ListRecord, most: usize) -> (String, &'static str) {
-    let mut named: Vec<String> = list.gained.iter().take(most).map(ToString::to_string).collect();
-    let rest = list.gained.len().saturating_sub(named.len());
-    named.extend((rest > 0).then(|| format!("{rest} more")));
+    let named = first_few(list.gained.iter().map(ToString::to_string).collect(), most, |rest| format!("{rest} more"));
     (and(&named), if list.gained.len() == 1 { "is" } else { "are" })
 }
 
