@@ -170,7 +170,7 @@ impl Guard {
             }
             // So does it where the time of an invocation did not suffice for all.
             Task::Everything { .. }
-                if round.attempt != Attempt::First && self.is_looked_at_in_parts(work.at, round).await? =>
+                if round.attempt != Attempt::First && self.is_seen_to_in_parts(work.at, round).await? =>
             {
                 return Ok(Response::ignored(IN_PARTS.to_owned()));
             }
@@ -193,24 +193,9 @@ impl Guard {
         looked
     }
 
-    /// Whether everything was looked at in parts since this was asked for, or is from now on.
-    ///
-    /// # Errors
-    /// It is to wait for the one that is under way.
-    async fn is_looked_at_in_parts(&self, asked: Timestamp, round: Round) -> Result<bool, GuardError> {
+    async fn is_seen_to_in_parts(&self, asked: Timestamp, round: Round) -> Result<bool, GuardError> {
         let place = self.ask(Vec::new()).place().await.unwrap_or_default();
-        let since = asked.saturating_add(everything::GATHER).unwrap_or(Timestamp::MAX);
-        if !place.looks.is_empty() && place.looks.values().all(|began| *began >= since) {
-            return Ok(true);
-        }
-        match parts::begin_once(&self.setup).await {
-            Some(is_begun) => Ok(is_begun),
-            // Nobody waits for longer.
-            None if round.attempt == Attempt::Last => Ok(parts::begin(&self.setup).await),
-            None => {
-                Err(GuardError::unfinished("a look at everything is under way, and this one waits for it".to_owned()))
-            }
-        }
+        parts::are_seen_to(&self.setup, &place, asked, round.attempt).await
     }
 
     /// Looks at everything for an event that does not say what it changed, or sees to it that somebody does.

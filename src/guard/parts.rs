@@ -8,12 +8,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::work::{MAX_GROUPS, Part, Task, Work};
+use crate::guard::everything::GATHER;
 use crate::guard::inventory::Inventory;
 use crate::guard::journal;
 use crate::guard::news::News;
 use crate::guard::notify::{Outgoing, notify};
 use crate::guard::once::once;
 use crate::guard::response::GuardError;
+use crate::guard::round::Attempt;
 use crate::guard::setup::Setup;
 use crate::guard::waiting;
 use crate::model::baseline::{Lesson, LocationState};
@@ -36,8 +38,8 @@ const LOOK_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
 pub(super) const ASK_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// What such a look is called for the other processes.
 const OWN_LOOK: &str = "look";
-/// What is called so that many may ask for, and how long after another it begins.
-const IN_PARTS_LOOK: &str = "everything-in-parts";
+/// What one is called that many may ask for, and how long after another it begins.
+const FOR_ALL: &str = "everything-in-parts";
 const APART_LOOKS: SignedDuration = SignedDuration::from_mins(15);
 /// A sweep is counted once; its messages do not come back for longer.
 const COUNTED_FOR: SignedDuration = SignedDuration::from_hours(48);
@@ -58,24 +60,47 @@ pub(super) async fn begin(setup: &Setup) -> bool {
     sent.is_ok()
 }
 
-/// The same for whoever finds that one invocation is too short for everything: many may, and each look costs as much.
-/// `None`: somebody has begun one just now.
-pub(super) async fn begin_once(setup: &Setup) -> Option<bool> {
+/// The same, unless somebody has within this time: then `None`.
+async fn begin_once(setup: &Setup, what: &str, time: SignedDuration) -> Option<bool> {
     let sent = async { if begin(setup).await { Ok(()) } else { Err(()) } };
-    let once = once(setup.ports.state.as_deref(), setup.ports.clock.as_ref(), IN_PARTS_LOOK, APART_LOOKS, sent).await;
+    let once = once(setup.ports.state.as_deref(), setup.ports.clock.as_ref(), what, time, sent).await;
     once.map(|sent| sent.is_ok())
+}
+
+/// Whether everything was looked at in parts since this was asked for, or is from now on: for whoever finds that one
+/// invocation is too short for all. Many may, and each look costs as much.
+///
+/// # Errors
+/// It is to wait for the one that is under way.
+pub(super) async fn are_seen_to(
+    setup: &Setup,
+    place: &LocationState,
+    asked: Timestamp,
+    attempt: Attempt,
+) -> Result<bool, GuardError> {
+    let since = asked.saturating_add(GATHER).unwrap_or(Timestamp::MAX);
+    if !place.looks.is_empty() && place.looks.values().all(|began| *began >= since) {
+        return Ok(true);
+    }
+    match begin_once(setup, FOR_ALL, APART_LOOKS).await {
+        Some(is_begun) => Ok(is_begun),
+        // Nobody waits for longer.
+        None if attempt == Attempt::Last => Ok(begin(setup).await),
+        None => Err(GuardError::unfinished("a look at everything is under way, and this one waits for it".to_owned())),
+    }
 }
 
 /// Begins a look of the guard's own where nobody has looked for long, or never.
 pub(super) async fn begin_if_due(setup: &Setup, place: &LocationState) {
-    let (Some(state), Some(_)) = (&setup.ports.state, &setup.ports.queue) else { return };
+    if setup.ports.state.is_none() || setup.ports.queue.is_none() {
+        return;
+    }
     let now = setup.ports.clock.now();
     let is_fresh = |at: &Timestamp| now.duration_since(*at) < LOOK_AFTER;
     if place.looks.values().any(is_fresh) {
         return;
     }
-    let sent = async { if begin(setup).await { Ok(()) } else { Err(()) } };
-    once(Some(state.as_ref()), setup.ports.clock.as_ref(), OWN_LOOK, ASK_AFTER, sent).await;
+    begin_once(setup, OWN_LOOK, ASK_AFTER).await;
 }
 
 /// Puts the parts of a sweep into the queue, unless an earlier try put all of them there: its message comes back for what

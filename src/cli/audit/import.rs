@@ -35,12 +35,16 @@ async fn send(identity: &Identity, batches: &[Value]) -> anyhow::Result<(String,
     for batch in batches {
         by_place.entry(asff::place_of(batch)).or_default().push(batch);
     }
-    let mut places = Vec::new();
+    let (mut places, mut own) = (Vec::new(), None);
     for ((account, region), batches) in by_place {
         let config = caller.config_in(region).await;
-        let own = caller.account(&config).await?;
+        // It is the same in each region.
+        let own = match &mut own {
+            Some(own) => own,
+            None => own.insert(caller.account(&config).await?),
+        };
         // Before anything is sent.
-        if own != account {
+        if *own != account {
             bail!(
                 "the findings are of account {account}, and these credentials are of {own}; import them with credentials of \
                  {account}"
