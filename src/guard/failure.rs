@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Guard;
 use crate::event::{Actor, Change, GroupRef, NamedRule, Target, Touched};
+use crate::guard::invocation::Invocation;
 use crate::guard::notify::{Outgoing, notify, within_allowance};
 use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
@@ -46,6 +47,20 @@ impl Guard {
         if unsent.is_empty() {
             self.blind.insert(&key);
         }
+    }
+
+    /// Something could not be read, and the rest counts: said in the end, and at once where we are not allowed to look.
+    pub(super) async fn could_not_read(
+        &self,
+        error: &GuardError,
+        change: Option<&Change>,
+        invocation: &mut Invocation<'_>,
+    ) {
+        if let GuardError::ReadFailed { source: CloudError::Denied { .. }, .. } = error {
+            self.notify_of_failure(change, error, Attempt::Again).await;
+            invocation.unseen.is_told = true;
+        }
+        invocation.problem(chain(error));
     }
 }
 

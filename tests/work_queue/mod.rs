@@ -1,7 +1,7 @@
 //! The work queue, on a fake of it with the clock of the account: what waits, what comes back and when, and what is in the
 //! dead-letter queue in the end.
 
-use eks_sg_guard::guard::dispatch::MAX_RECEIVES;
+use eks_sg_guard::guard::own_queue::MAX_RECEIVES;
 use eks_sg_guard::model::ids::Queue;
 use eks_sg_guard::model::member::Member;
 
