@@ -21,9 +21,10 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use eks_sg_guard::model::region::Traffic;
+use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::file::print;
 use eks_sg_guard::policy::judge::{JudgedRule, Portion};
-use eks_sg_guard::policy::model::Verdict;
+use eks_sg_guard::policy::model::{Policy, Verdict};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -348,5 +349,38 @@ fn the_last_day_of_an_exception_ends_at_midnight_utc() {
             now: now.parse().unwrap(),
         };
         assert_eq!(worst(&world, [0]), verdict, "{now}");
+    }
+}
+
+fn read_back(policy: &Policy) {
+    let printed = print::text(policy);
+    let again = read(&printed);
+    assert_eq!(meaning(&again), meaning(policy), "{printed}");
+    assert_eq!(print::text(&again), printed);
+}
+
+#[test]
+fn the_policies_of_this_repository_are_read_back_as_they_were_printed() {
+    for name in builtin::NAMES {
+        read_back(builtin::policy(name).unwrap());
+    }
+    let mut texts = vec![include_str!("../../policy.example.yaml").to_owned()];
+    for name in builtin::NAMES {
+        texts.push(format!("version: 1\nextends: {name}\n"));
+    }
+    texts.push(
+        "version: 1\nverdicts: {nodeport-internet: allow, other-internet: revoke, kubelet-internet: report}\n"
+            .to_owned(),
+    );
+    texts.push(
+        "version: 1\nnetworks: {clients: [10.0.0.0/8, \"::/0\", vpc]}\nclauses:\n\
+         - {id: a, protocol: [tcp, udp, 50], from: [pl-0123456789abcdef0, clients], verdict: allow, \
+         reason: \"a \\\"b\\\" \\n # c: d\"}\n\
+         - {id: b, protocol: udp, ports: [0, 7-9], icmp: [3/4, 5-7], whole_protocols: [tcp], from: [anywhere], \
+         verdict: report, reason: r}\n"
+            .to_owned(),
+    );
+    for text in texts {
+        read_back(&read(&text));
     }
 }

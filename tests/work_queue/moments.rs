@@ -18,6 +18,12 @@ fn in_a_vpc(rules: Vec<Rule>) -> Case {
     case
 }
 
+/// A call that says so; when the guard looks, the rule is gone.
+async fn opens_what_is_only_looked_at(case: &Case, id: &str) {
+    let tolerated = rule(id, Packets::Tcp(8080, 8080), "0.0.0.0/0");
+    case.invoke(&claims(authorize("e-1", &[id]), &tolerated)).await.unwrap();
+}
+
 fn holds(case: &Case, entries: &[&str]) {
     *case.world.prefix_list.lock().unwrap() = Some(entries.iter().map(|entry| entry.parse().unwrap()).collect());
 }
@@ -66,8 +72,7 @@ async fn a_group_that_was_on_a_node_for_a_moment_is_told_after_one_more_look() {
 #[tokio::test]
 async fn what_was_open_and_only_to_be_looked_at_stands_in_the_next_digest_once() {
     let case = in_a_vpc(vec![]);
-    let tolerated = rule("sgr-1", Packets::Tcp(8080, 8080), "0.0.0.0/0");
-    case.invoke(&claims(authorize("e-1", &["sgr-1"]), &tolerated)).await.unwrap();
+    opens_what_is_only_looked_at(&case, "sgr-1").await;
     case.pass(60).await;
     assert_eq!(case.told().len(), 0, "it waits");
     for digests_by_then in [1, 1] {
@@ -82,8 +87,7 @@ async fn what_was_open_and_only_to_be_looked_at_stands_in_the_next_digest_once()
 #[tokio::test]
 async fn what_was_open_in_a_cluster_that_is_gone_stands_in_anothers_digest_after_two_days() {
     let case = in_a_vpc(vec![]);
-    let tolerated = rule("sgr-1", Packets::Tcp(8080, 8080), "0.0.0.0/0");
-    case.invoke(&claims(authorize("e-1", &["sgr-1"]), &tolerated)).await.unwrap();
+    opens_what_is_only_looked_at(&case, "sgr-1").await;
     case.pass(60).await;
     let gone = |record: &Record| Record { clusters: vec!["gone".into()], ..record.clone() };
     let all: Vec<Record> = case.world.waiting.lock().unwrap().records().iter().map(gone).collect();
@@ -114,8 +118,7 @@ async fn what_comes_to_wait_while_a_digest_is_tried_again_is_told_too() {
     *case.world.failing_sends.lock().unwrap() = vec![true, false];
     case.pass(5).await;
     assert_eq!(case.waiting(), 1, "the part, for its digest");
-    let tolerated = rule("sgr-2", Packets::Tcp(8080, 8080), "0.0.0.0/0");
-    case.invoke(&claims(authorize("e-1", &["sgr-2"]), &tolerated)).await.unwrap();
+    opens_what_is_only_looked_at(&case, "sgr-2").await;
     case.pass(3600).await;
     let told = case.told();
     assert!(told.iter().any(|mail| mail.contains("8080") && mail.contains("user/kim")), "{told:#?}");
