@@ -7,6 +7,7 @@ mod again;
 mod asked;
 mod change;
 mod claimed;
+mod digests;
 pub mod dispatch;
 mod effects;
 mod everything;

@@ -1,6 +1,6 @@
 //! A sweep in parts, through the work queue: which parts it has, and what follows when the last of them has ended.
 //!
-//! Owns: the plan, and that one digest is sent for a cluster. Must not: look at groups (a guard does).
+//! Owns: the plan, and when its digests are due. Must not: look at groups (a guard does), or say what is in a digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,26 +8,19 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::work::{MAX_GROUPS, Part, Task, Work};
+use crate::guard::digests;
 use crate::guard::everything::GATHER;
 use crate::guard::inventory::Inventory;
-use crate::guard::journal;
-use crate::guard::news::News;
-use crate::guard::notify::{Outgoing, notify};
 use crate::guard::once::once;
 use crate::guard::response::GuardError;
 use crate::guard::round::Attempt;
 use crate::guard::setup::Setup;
-use crate::guard::waiting;
 use crate::model::baseline::{Lesson, LocationState};
 use crate::model::error::{CloudError, chain};
 use crate::model::facts::Selector;
 use crate::ports::StateStore;
 use crate::report::history::short_digest;
-use crate::report::journal::key;
-use crate::report::notice;
 use crate::report::part::EndedPart;
-use crate::report::record::Record;
-use crate::report::waiting::for_digest;
 
 /// Between two parts, so that what is tried again never stands behind all of them.
 const APART: Duration = Duration::from_secs(10);
@@ -217,57 +210,17 @@ async fn end(setup: &Setup, state: &dyn StateStore, part: &Part, found: EndedPar
     let done = format!("digest#{look}");
     if !state.is_handled(&done).await.map_err(failed)? {
         let records = all.into_iter().flat_map(EndedPart::into_records).collect();
-        tell(setup, state, &done, &part.clusters, records).await?;
+        digests::tell(setup, state, &done, &part.clusters, records).await?;
         state.remember(Some(&done), &[]).await.map_err(failed)?;
     } else if let Some((effects, records)) = found.effects() {
         // It came once more, out of the dead-letter queue or by a plan that was tried again, and did more.
-        tell(setup, state, &format!("{done}#{effects}"), &part.clusters, records).await?;
+        digests::tell(setup, state, &format!("{done}#{effects}"), &part.clusters, records).await?;
     }
     let sweep = format!("{}#{}", part.sweep, part.vpcs);
     if state.ended(&sweep, part.nth, part.vpcs, &EndedPart::default()).await.map_err(failed)?.is_some()
         && state.lease(&format!("ended#{sweep}"), after(setup, COUNTED_FOR)).await.map_err(failed)?
     {
         setup.ports.metrics.sweep_ended();
-    }
-    Ok(())
-}
-
-/// Sends the digests of what was found, and of what waited for it. `look`: by which another try knows them again.
-async fn tell(
-    setup: &Setup,
-    state: &dyn StateStore,
-    look: &str,
-    clusters: &[String],
-    mut records: Vec<Record>,
-) -> Result<(), String> {
-    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.event_id.is_none()) {
-        let closed = record.findings.iter().filter(|finding| finding.action.is_closed_by_us());
-        let closed = closed.filter_map(|finding| Some(key(finding.rule()?, None)));
-        told.entry(record.about()).or_default().extend(closed);
-    }
-    let waited = waiting::due(&setup.ports, Some(clusters)).await;
-    records.extend(waited.iter().map(for_digest));
-    let about: Vec<String> = records.iter().map(Record::about).collect();
-    let each = about.iter().zip(&mut records);
-    let each =
-        each.flat_map(|(of, record)| record.findings.iter_mut().map(move |finding| (of.as_str(), None, finding)));
-    let now = setup.ports.clock.now();
-    let mut news = News::of(state, &setup.location, (None, false), each.collect(), now).await;
-    let digests = notice::digests(&records).into_iter().map(|digest| Outgoing::digest(look, digest));
-    let digests: Vec<Outgoing> = digests.collect();
-    let unsent = notify(&setup.ports, &digests).await;
-    if !unsent.is_empty() {
-        return Err(unsent.join("; "));
-    }
-    waiting::sent(&setup.ports, &waited).await;
-    let unmarked = journal::said(&setup.ports, told).await;
-    if !unmarked.is_empty() {
-        return Err(unmarked.join("; "));
-    }
-    news.keep(state, None).await;
-    for problem in news.problems {
-        tracing::error!(problem, "people may be notified of a digest again");
     }
     Ok(())
 }

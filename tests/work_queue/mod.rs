@@ -715,6 +715,34 @@ async fn what_a_part_did_is_told_whenever_its_process_dies() {
     }
 }
 
+/// A part of the first one is late, so its digest comes after that of the second, which told what was done.
+#[tokio::test]
+async fn what_one_of_two_sweeps_did_is_told_by_one_of_them() {
+    let case = Case::queued(vec![], true);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    *case.world.idle_groups.lock().unwrap() = 250;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    case.changes(vec![kubelet("sgr-1")]);
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(5).await;
+    assert_eq!((case.world.left().len(), digests(&case).len()), (0, 0), "done, and its sweep has not ended");
+    let late = case.world.queue.lock().unwrap().waiting.pop().unwrap();
+    assert_eq!(case.waiting(), 0, "the second part");
+    case.pass(300).await;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    let closed = |case: &Case| {
+        let told = digests(case).iter().map(email::text).collect::<Vec<_>>();
+        told.iter().filter(|mail| mail.contains("sgr-1") && mail.contains("CLOSED")).count()
+    };
+    assert_eq!(closed(&case), 1);
+    case.pass(2 * 3600).await;
+    case.put(&late.body).await;
+    case.pass(600).await;
+    assert_eq!((case.ended(), closed(&case)), (3, 1), "the late one has ended, and does not say it again");
+}
+
 #[tokio::test]
 async fn without_a_schedule_the_guard_looks_by_itself_at_first_and_every_three_days() {
     let case = Case::queued(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")], true);
