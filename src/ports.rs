@@ -152,10 +152,13 @@ pub trait StateStore: Send + Sync {
     /// Adds records to those that wait for a digest, and takes out what was sent, by [`crate::report::outbox::key`]. What
     /// waits then.
     async fn wait(&self, new: &[Record], sent: &BTreeSet<String>) -> Result<Vec<Record>, CloudError>;
-    /// Whether this event was handled to its end, by its id.
-    async fn is_handled(&self, event: &str) -> Result<bool, CloudError>;
-    /// The histories of these findings. One of which nothing is known is left out.
-    async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError>;
+    /// Whether this event was handled to its end, by its id, and the histories of these findings. One of which nothing is
+    /// known is left out.
+    async fn history(&self, event: Option<&str>, keys: &[Key]) -> Result<(bool, BTreeMap<Key, History>), CloudError>;
+    /// The first of these alone.
+    async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
+        Ok(self.history(Some(event), &[]).await?.0)
+    }
     /// Takes something that only one may do until then; `false`: somebody has it. It ends by itself.
     async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError>;
     /// Says until when something is held by who took it; now: it is given back.

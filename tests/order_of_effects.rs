@@ -528,10 +528,6 @@ impl StateStore for Fake {
         *waiting = std::mem::take(&mut *waiting).with(new, sent);
         Ok(waiting.records().to_vec())
     }
-    async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
-        self.0.state_call("is_handled")?;
-        Ok(self.0.handled.lock().unwrap().iter().any(|known| known == event))
-    }
     async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
         self.0.state_call("lease")?;
         let now = self.now();
@@ -563,10 +559,12 @@ impl StateStore for Fake {
         let ended: Vec<EndedPart> = parts.values().filter(|part| !part.is_open).cloned().collect();
         Ok((ended.len() >= of && !is_open).then_some(ended))
     }
-    async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
+    async fn history(&self, event: Option<&str>, keys: &[Key]) -> Result<(bool, BTreeMap<Key, History>), CloudError> {
         self.0.state_call("history")?;
+        let is_handled = event.is_some_and(|event| self.0.handled.lock().unwrap().iter().any(|known| known == event));
         let histories = self.0.histories.lock().unwrap();
-        Ok(keys.iter().filter_map(|key| Some((key.clone(), histories.get(key)?.clone()))).collect())
+        let known = keys.iter().filter_map(|key| Some((key.clone(), histories.get(key)?.clone())));
+        Ok((is_handled, known.collect()))
     }
     async fn remember(&self, event: Option<&str>, histories: &[(Key, History)]) -> Result<(), CloudError> {
         self.0.state_call("remember")?;
@@ -766,7 +764,7 @@ async fn the_first_read_is_the_last_look_and_the_revoke_is_read_back() {
         calls[..7],
         ["groups", "rules", "interfaces", "instances", "cluster prod", "revoke ingress sgr-1", "rules"]
     );
-    assert_eq!(calls[7..10], ["cluster prod", "instances", "rules"], "what the cluster needs is looked at afterwards");
+    assert_eq!(calls[7..], ["cluster prod", "instances", "send"], "what the cluster needs is looked at afterwards");
     assert_eq!(case.world.sent.lock().unwrap().len(), 1);
 }
 
@@ -779,9 +777,8 @@ async fn a_prefix_list_is_one_wave_more_and_the_revoke_follows() {
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
     let calls = case.world.calls.lock().unwrap().clone();
-    let requirements = ["cluster prod", "instances", "rules"];
     assert_eq!(calls[5..8], ["prefix_list", "revoke ingress sgr-1", "rules"]);
-    assert_eq!(calls[8..11], requirements);
+    assert_eq!(calls[8..], ["cluster prod", "instances", "send"]);
 }
 
 #[tokio::test]
@@ -1071,7 +1068,7 @@ async fn revoked_is_said_only_after_it_was_read_back_as_gone() {
     *case.world.surprise.lock().unwrap() = Some(("revoke", 0, linger));
     let response = case.event(&["sgr-1"]).await.unwrap();
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Revoked)]);
-    assert_eq!(case.world.calls("rules").len(), 1 + 3 + 1, "judged, read back three times, and what the cluster needs");
+    assert_eq!(case.world.calls("rules").len(), 1 + 3, "judged, and read back three times");
 
     let case = Case::new(vec![kubelet("sgr-1")]);
     case.world.lagging.lock().unwrap().insert("sgr-1".into(), (0, kubelet("sgr-1")));
@@ -1355,8 +1352,8 @@ async fn what_was_told_before_is_asked_after_the_revoke_and_not_at_all_when_ther
     case.opens("sgr-1", 0).await.unwrap();
     let calls = case.world.calls("");
     let at = |start: &str| calls.iter().position(|line| line.starts_with(start)).unwrap();
-    assert!(at("state known") < at("revoke") && at("revoke") < at("state is_handled"), "{calls:?}");
-    let expected = ["known", "note", "note", "is_handled", "history", "allow", "claim", "settle", "note", "remember"];
+    assert!(at("state known") < at("revoke") && at("revoke") < at("state history"), "{calls:?}");
+    let expected = ["known", "note", "note", "history", "allow", "claim", "settle", "note", "remember"];
     assert_eq!(case.world.calls("state"), expected.map(|call| format!("state {call}")));
 }
 
@@ -1544,13 +1541,37 @@ async fn what_a_cluster_needs_is_read_only_where_a_known_rule_is_to_be_revoked()
 
 #[tokio::test]
 async fn for_what_a_cluster_needs_the_rules_of_interfaces_without_the_group_are_not_read() {
+    let call_that_closes = call("RevokeSecurityGroupIngress", "e-1");
     for (node_groups, read) in [(vec![GROUP], vec![GROUP]), (vec![GROUP, CLUSTER_GROUP], vec![GROUP, CLUSTER_GROUP])] {
-        let case = Case::new(vec![kubelet("sgr-1")]);
+        let case = Case::new(healthy());
         *case.world.node_groups.lock().unwrap() = node_groups.into_iter().map(str::to_owned).collect();
-        case.event(&["sgr-1"]).await.unwrap();
+        case.guard.handle(&call_that_closes, Timestamp::MAX).await.unwrap();
         let mut last = case.world.rules_read.lock().unwrap().last().unwrap().clone();
         last.sort_by_key(|id| id != GROUP);
         assert_eq!(last, read);
+    }
+}
+
+/// The read that shows that the rule is gone shows what the cluster has left, too.
+#[tokio::test]
+async fn for_what_a_cluster_needs_the_rules_that_were_just_read_back_are_not_read_again() {
+    for (name, node_groups, is_late, read) in [
+        ("all of them were", vec![GROUP], false, vec![vec![GROUP], vec![GROUP]]),
+        ("some were", vec![GROUP, CLUSTER_GROUP], false, vec![vec![GROUP], vec![GROUP], vec![CLUSTER_GROUP]]),
+        ("it is long ago by now", vec![GROUP], true, vec![vec![GROUP], vec![GROUP], vec![GROUP]]),
+    ] {
+        let world = World { rules: Mutex::new(vec![kubelet("sgr-1")]), ..World::default() };
+        let case = Case::with_state(Arc::new(world));
+        *case.world.node_groups.lock().unwrap() = node_groups.into_iter().map(str::to_owned).collect();
+        if is_late {
+            let pass: Box<dyn Fn(&World) + Send> = Box::new(|world| {
+                world.milliseconds.fetch_add(2_000, Ordering::Relaxed);
+            });
+            *case.world.surprise.lock().unwrap() = Some(("state note", 1, pass));
+        }
+        let response = case.event(&["sgr-1"]).await.unwrap();
+        assert!(requirements(&response).contains(&"control-plane-to-nodes"), "{name}");
+        assert_eq!(*case.world.rules_read.lock().unwrap(), read, "{name}: {:?}", case.world.calls(""));
     }
 }
 

@@ -20,6 +20,7 @@ use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::policy::model::Severity;
 use eks_sg_guard::ports::{Clock, StateStore};
+use eks_sg_guard::report::allowance::Allowed;
 use eks_sg_guard::report::finding::{Finding, Subject};
 use eks_sg_guard::report::history::{History, Key, Notification, Sighting};
 use eks_sg_guard::report::journal::{Entry, Journal, Note};
@@ -241,7 +242,7 @@ async fn findings_are_read_a_hundred_at_a_time_and_each_once() {
     let Bench { table, wire, .. } =
         bench(vec![items(&[]), items(&[item(149, 1, &opened(5)), item(3, 1, &opened(6))])], vec![]);
     let keys: Vec<Key> = (0..150).chain(0..150).map(key).collect();
-    let history = table.history(&keys).await.unwrap();
+    let history = table.history(None, &keys).await.unwrap().1;
     assert_eq!(history, BTreeMap::from([(key(149), opened(5)), (key(3), opened(6))]));
     let read = wire.read();
     assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [100, 50]);
@@ -255,7 +256,7 @@ async fn findings_are_read_a_hundred_at_a_time_and_each_once() {
 async fn what_dynamodb_leaves_out_is_asked_for_again() {
     let reads = vec![unprocessed(&[item(1, 1, &opened(5))], &[pk(2)]), items(&[item(2, 1, &opened(6))])];
     let Bench { table, wire, clock } = bench(reads, vec![]);
-    let history = table.history(&[key(1), key(2)]).await.unwrap();
+    let history = table.history(None, &[key(1), key(2)]).await.unwrap().1;
     assert_eq!(history, BTreeMap::from([(key(1), opened(5)), (key(2), opened(6))]));
     assert_eq!(wire.read().get(1), Some(&vec![pk(2)]));
     assert_eq!(clock.0.lock().unwrap().len(), 1, "after a pause");
@@ -264,7 +265,7 @@ async fn what_dynamodb_leaves_out_is_asked_for_again() {
 #[tokio::test]
 async fn what_dynamodb_leaves_out_again_and_again_is_an_error_after_a_second() {
     let Bench { table, wire, clock } = bench((0..5).map(|_| unprocessed(&[], &[pk(1)])).collect(), vec![]);
-    let error = table.history(&[key(1)]).await.unwrap_err();
+    let error = table.history(None, &[key(1)]).await.unwrap_err();
     assert_eq!(chain(&error), "`dynamodb:BatchGetItem` failed: table `guard` left 1 items unread; it is overloaded");
     assert_eq!(wire.read().len(), 5);
     assert!(clock.0.lock().unwrap().iter().sum::<Duration>() < Duration::from_secs(1));
@@ -306,7 +307,7 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
         }
         let reads = vec![items(std::slice::from_ref(&item)), items(std::slice::from_ref(&item))];
         let Bench { table, wire, .. } = bench(reads, vec![put()]);
-        assert_eq!(table.history(&[key(1)]).await.unwrap(), BTreeMap::new(), "{name}");
+        assert_eq!(table.history(None, &[key(1)]).await.unwrap().1, BTreeMap::new(), "{name}");
         table.remember(None, &[(key(1), opened(9))]).await.unwrap();
         let [written]: [Value; 1] = wire.written().try_into().unwrap();
         assert_eq!(history_in(&written), opened(9), "{name}");
@@ -321,7 +322,7 @@ async fn what_is_not_understood_counts_as_empty_and_is_written_over() {
 #[tokio::test]
 async fn an_item_without_a_key_is_no_answer() {
     let Bench { table, .. } = bench(vec![items(&[json!({"expires": {"N": "x"}}), json!({"pk": {"N": "1"}})])], vec![]);
-    assert_eq!(table.history(&[key(1)]).await.unwrap(), BTreeMap::new());
+    assert_eq!(table.history(None, &[key(1)]).await.unwrap().1, BTreeMap::new());
 }
 
 #[tokio::test]
@@ -435,7 +436,7 @@ async fn a_refusal_says_what_to_grant_and_a_missing_table_what_to_set() {
         )
     };
     assert_eq!(chain(&table.is_handled("e").await.unwrap_err()), granted("dynamodb:BatchGetItem"));
-    assert_eq!(chain(&table.history(&[key(1)]).await.unwrap_err()), set("dynamodb:BatchGetItem"));
+    assert_eq!(chain(&table.history(None, &[key(1)]).await.unwrap_err()), set("dynamodb:BatchGetItem"));
     assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), granted("dynamodb:PutItem"));
     assert_eq!(chain(&table.remember(Some("e"), &[]).await.unwrap_err()), set("dynamodb:PutItem"));
 }
@@ -512,6 +513,31 @@ async fn a_message_is_claimed_by_one_conditional_write_and_who_comes_second_send
     let Bench { table, wire, .. } = bench(vec![items(&[])], vec![]);
     table.settle("d", &[sent()]).await.unwrap();
     assert!(wire.written().is_empty(), "an item that is gone is not made again");
+}
+
+/// Most principals send no second one within the hour, so nobody reads what is not there.
+#[tokio::test]
+async fn the_first_message_about_a_principal_costs_one_write_and_the_next_one_counts_on() {
+    let Bench { table, wire, .. } = bench(vec![], vec![put()]);
+    assert_eq!(table.allow("kim", "m-1").await.unwrap(), Allowed::Message);
+    let [written]: [Value; 1] = wire.written().try_into().unwrap();
+    assert!(written["ConditionExpression"] == "attribute_not_exists(#version)" && wire.read().is_empty());
+    let state: Value = serde_json::from_str(written["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+    let there = state_item(written["Item"]["pk"]["S"].as_str().unwrap(), 1, &state);
+    let Bench { table, wire, .. } = bench(vec![], vec![conflict_with(&there), put()]);
+    assert_eq!(table.allow("kim", "m-2").await.unwrap(), Allowed::Message);
+    let counted: Value = serde_json::from_str(wire.written()[1]["Item"]["state"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!((&counted["messages"], wire.read().len()), (&json!(["m-1", "m-2"]), 0));
+}
+
+#[tokio::test]
+async fn whether_an_event_was_handled_is_read_with_what_was_found() {
+    let Bench { table, wire, .. } = bench(vec![items(&[item(1, 1, &opened(5))])], vec![]);
+    let (is_handled, known) = table.history(Some("e"), &[key(1)]).await.unwrap();
+    assert_eq!((is_handled, known), (false, BTreeMap::from([(key(1), opened(5))])));
+    let [mut read]: [Vec<String>; 1] = wire.read().try_into().unwrap();
+    read.sort_unstable();
+    assert!(read[0].starts_with("event#") && read[1] == pk(1), "{read:?}");
 }
 
 const JOURNAL: &str = "journal#111122223333#us-east-1#sg-1";
@@ -721,7 +747,7 @@ mod upgrade {
         let sighting = Sighting { opened: Some((at(0), None)), ..Sighting::of(&kubelet(), None, at(0)) };
         for (minutes, is_quiet) in [(10, true), (70, false)] {
             let Bench { table, wire, .. } = bench(vec![items(&[told(minutes)])], vec![put()]);
-            let known = table.history(std::slice::from_ref(&key)).await.unwrap();
+            let known = table.history(None, std::slice::from_ref(&key)).await.unwrap().1;
             let notification = known[&key].notification(&sighting, at(0));
             assert_eq!(matches!(notification, Notification::Quiet { .. }), is_quiet, "{minutes}: {notification:?}");
             let now = History::default().with(&sighting, &notification, at(0));
@@ -772,6 +798,6 @@ mod upgrade {
         item["added-later"] = json!({"BOOL": true});
         let key = Key::of(&Location::new(ACCOUNT, REGION), "sg-1", &kubelet());
         let Bench { table, .. } = bench(vec![items(&[item])], vec![]);
-        assert!(table.history(std::slice::from_ref(&key)).await.unwrap().contains_key(&key));
+        assert!(table.history(None, std::slice::from_ref(&key)).await.unwrap().1.contains_key(&key));
     }
 }

@@ -75,14 +75,10 @@ impl Table {
         format!("{kind}#{}", digest(&[&self.location.account, &self.location.region, event]))
     }
 
-    /// Findings as they stand in the table. `lately`: as they were seen within the last minute, if they were.
-    async fn stored(
-        &self,
-        keys: impl Iterator<Item = &Key>,
-        lately: bool,
-    ) -> Result<BTreeMap<Key, Arc<Item>>, CloudError> {
-        let keys: BTreeMap<&Key, String> = keys.map(|key| (key, format!("finding#{}", key.text()))).collect();
-        let seen = |(key, pk): (&&Key, &String)| Some(((*key).clone(), self.items.lately(pk).filter(|_| lately)?));
+    /// Findings as they were seen within the last minute; those that were not, as they stand in the table.
+    async fn stored(&self, keys: impl Iterator<Item = &Key>) -> Result<BTreeMap<Key, Arc<Item>>, CloudError> {
+        let keys: BTreeMap<&Key, String> = keys.map(|key| (key, finding_key(key))).collect();
+        let seen = |(key, pk): (&&Key, &String)| Some(((*key).clone(), self.items.lately(pk)?));
         let mut found: BTreeMap<Key, Arc<Item>> = keys.iter().filter_map(seen).collect();
         let unseen = keys.iter().filter(|(key, _)| !found.contains_key(**key)).map(|(_, pk)| pk.clone());
         let read = self.items.read(unseen.collect()).await?;
@@ -113,7 +109,7 @@ impl Table {
                 return Ok(());
             }
             self.clock.sleep(wait).await;
-            let mut stored = self.stored(left.keys(), true).await?;
+            let mut stored = self.stored(left.keys()).await?;
             let writes = left.into_iter().filter_map(|(key, history)| {
                 let stored = stored.remove(&key)?;
                 Some(async move {
@@ -139,7 +135,7 @@ impl Table {
         let Some(ends) = merged.ends().filter(|_| merged != known) else { return Ok(true) };
         let json = serde_json::to_string(&merged).map_err(|error| unusable(WRITE, error))?;
         let fields = vec![(EXPIRES, seconds(ends)), (HISTORY, AttributeValue::S(json))];
-        self.items.swap(&format!("finding#{}", key.text()), stored, fields).await
+        self.items.swap(&finding_key(key), stored, fields).await
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -330,6 +326,7 @@ impl StateStore for Table {
         let now = self.clock.now();
         // Text from outside, and it may name a person.
         let key = self.location_key("messages", &[&digest(&[principal])]);
+        self.items.expect_none(&key);
         let count = |stored: Option<Allowance>| stored.unwrap_or_default().with(message, now);
         self.change_and_say(key, allowance::LIFE, count).await
     }
@@ -361,13 +358,6 @@ impl StateStore for Table {
         };
         let waiting = self.change(key, None, with).await?;
         Ok(waiting.map(|waiting| waiting.records().to_vec()).unwrap_or_default())
-    }
-
-    async fn is_handled(&self, event: &str) -> Result<bool, CloudError> {
-        let key = self.event_key("event", event);
-        let items = self.items.read(BTreeSet::from([key.clone()])).await?;
-        let now = self.clock.now();
-        Ok(items.get(&key).is_some_and(|item| !is_over(item, now)))
     }
 
     async fn lease(&self, what: &str, until: Timestamp) -> Result<bool, CloudError> {
@@ -416,11 +406,13 @@ impl StateStore for Table {
         Ok((ended.len() >= of).then_some(ended))
     }
 
-    async fn history(&self, keys: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
+    async fn history(&self, event: Option<&str>, keys: &[Key]) -> Result<(bool, BTreeMap<Key, History>), CloudError> {
+        let event = event.map(|event| self.event_key("event", event));
+        let items = self.items.read(keys.iter().map(finding_key).chain(event.clone()).collect()).await?;
         let now = self.clock.now();
-        let stored = self.stored(keys.iter(), false).await?;
-        let known = stored.into_iter().map(|(key, item)| (key, history(&item, now)));
-        Ok(known.filter(|(_, history)| *history != History::default()).collect())
+        let is_handled = event.and_then(|event| items.get(&event)).is_some_and(|item| !is_over(item, now));
+        let known = keys.iter().filter_map(|key| Some((key.clone(), history(items.get(&finding_key(key))?, now))));
+        Ok((is_handled, known.filter(|(_, history)| *history != History::default()).collect()))
     }
 
     /// The event and the findings are tried both: each alone keeps people from being notified twice.
@@ -434,6 +426,10 @@ impl StateStore for Table {
         let (put, added) = join!(put, self.add(histories));
         put.and(added)
     }
+}
+
+fn finding_key(key: &Key) -> String {
+    format!("finding#{}", key.text())
 }
 
 /// Whether the item's time is over. An item without a readable time counts for ever.

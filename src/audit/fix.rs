@@ -202,12 +202,8 @@ impl StateStore for JournalAlone {
         Ok(Vec::new())
     }
 
-    async fn is_handled(&self, _: &str) -> Result<bool, CloudError> {
-        Ok(false)
-    }
-
-    async fn history(&self, _: &[Key]) -> Result<BTreeMap<Key, History>, CloudError> {
-        Ok(BTreeMap::new())
+    async fn history(&self, _: Option<&str>, _: &[Key]) -> Result<(bool, BTreeMap<Key, History>), CloudError> {
+        Ok((false, BTreeMap::new()))
     }
 
     async fn lease(&self, _: &str, _: Timestamp) -> Result<bool, CloudError> {

@@ -4,7 +4,7 @@
 
 use std::cell::LazyCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_executor::block_on;
@@ -216,7 +216,7 @@ impl Here<'_> {
             let of = BTreeSet::from([name.clone()]);
             // What EKS adds to a cluster that is not there yet is not known.
             if in_question.contains(name) && !facts.planned.clusters.contains(name) {
-                match needs::missing(inventory, self.policy, name, &Of::All, None).await {
+                match needs::missing(inventory, self.policy, name, &Of::All, BTreeMap::new(), None).await {
                     Ok(missing) => findings.extend(missing.into_iter().map(|(attached, finding)| {
                         let first = attached.iter().filter_map(|id| position.get(id)).min();
                         AuditFinding::of(self.place(&of, first.and_then(|at| groups.get(*at))), finding)

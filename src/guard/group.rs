@@ -62,6 +62,8 @@ pub(super) struct MendedGroup {
     pub(super) known: bool,
     /// When rules were first read back as closed.
     pub(super) closed_at: Option<Timestamp>,
+    /// Its rules as they were read back after the last change, and when.
+    pub(super) read_back: Option<(Timestamp, Vec<Rule>)>,
     pub(super) results: Vec<StepResult>,
     /// The journal of the group, with what this invocation wrote.
     pub(super) journal: Journal,
@@ -97,6 +99,7 @@ impl MendedGroup {
             group,
             known: false,
             closed_at: None,
+            read_back: None,
             results: Vec::new(),
             journal: Journal::default(),
             unwritten: Vec::new(),
@@ -166,6 +169,7 @@ pub(super) async fn mend(
         group: snapshot.group,
         known,
         closed_at,
+        read_back: snapshot.read_back,
         results,
         journal,
         unwritten,

@@ -1,12 +1,13 @@
 //! What is to be said of a cluster as a whole: what it needs and does not have, and a public endpoint open to a great many.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::topology::Of;
 use crate::event::Event;
 use crate::guard::inventory::Inventory;
 use crate::model::error::CloudError;
 use crate::model::group::{Group, Role};
+use crate::model::rule::Rule;
 use crate::policy::endpoint;
 use crate::policy::model::Policy;
 use crate::policy::requirement::{self, Unmet};
@@ -23,15 +24,17 @@ pub(crate) fn hang_on(group: &Group) -> bool {
 /// Findings, each with the groups it can be reported with.
 pub(crate) type Missing = Vec<(BTreeSet<String>, Finding)>;
 
-/// What interfaces of a cluster need and do not have. `event`: none in a sweep.
+/// What interfaces of a cluster need and do not have. `fresh`: the rules of groups that were read just now. `event`: none in
+/// a sweep.
 pub(crate) async fn missing(
     inventory: &Inventory,
     policy: &Policy,
     cluster: &str,
     of: &Of,
+    fresh: BTreeMap<String, Vec<Rule>>,
     event: Option<&Event>,
 ) -> Result<Missing, CloudError> {
-    let Some(topology) = inventory.topology(cluster, of).await? else { return Ok(Missing::new()) };
+    let Some(topology) = inventory.topology(cluster, of, fresh).await? else { return Ok(Missing::new()) };
     let is_its_doing = event.is_some_and(|event| event.call.may_close);
     let missing = |unmet: Unmet<'_>| (unmet.groups.clone(), Finding::missing(&unmet, is_its_doing));
     Ok(requirement::unmet(policy, &topology).into_iter().map(missing).collect())

@@ -47,13 +47,7 @@ impl News {
             return news;
         }
         let keys: Vec<Key> = due.iter().map(|(key, ..)| key.clone()).collect();
-        let is_handled = async {
-            match event {
-                Some(event) => state.is_handled(&event.id).await,
-                None => Ok(false),
-            }
-        };
-        match futures::try_join!(is_handled, state.history(&keys)) {
+        match state.history(event.map(|event| event.id.as_str()), &keys).await {
             Ok((is_handled, histories)) => (news.is_handled, news.histories) = (is_handled, histories),
             Err(error) => {
                 let why = chain(&error);

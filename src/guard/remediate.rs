@@ -27,7 +27,7 @@ use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::Action;
 
 /// An answer older than this is not the last look before a revoke.
-const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
 /// How often rules are closed that were edited again while they were, or that EC2 did not put back.
 const MAX_ROUNDS: usize = 3;
 /// Waits between reads of the group after a change: EC2 is eventually consistent.
@@ -134,6 +134,8 @@ impl Remediation<'_> {
             let act = close(self.ports, self.deadline, &snapshot.group.id, &closing);
             let answers = self.journal.around(&snapshot.group, changes, act).await;
             let live = self.read_back(&snapshot.group.id, &closing, &answers).await;
+            let rules = live.as_ref().ok().map(|live| live.values().cloned().collect());
+            snapshot.read_back = rules.map(|rules| (self.ports.clock.now(), rules));
             let (again, over): (Vec<Step>, Vec<Step>) =
                 closing.into_iter().partition(|step| rounds_left > 0 && is_again(step, &answers, &live));
             let over: Vec<StepResult> = over

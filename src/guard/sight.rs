@@ -171,7 +171,7 @@ async fn forget(setup: &Setup, state: &dyn StateStore, over: &[Check]) -> Result
         return Ok(());
     }
     let now = setup.ports.clock.now();
-    let known = state.history(&keys).await?;
+    let (_, known) = state.history(None, &keys).await?;
     let ended: Vec<(Key, History)> =
         known.into_iter().filter_map(|(key, history)| history.over(now).map(|history| (key, history))).collect();
     if ended.is_empty() { Ok(()) } else { state.remember(None, &ended).await }

@@ -2,7 +2,7 @@
 //!
 //! Must not: say who of them is proven to be there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::audit::saved::facts::Facts;
@@ -79,7 +79,7 @@ impl<'a> Here<'a> {
 
     /// What a cluster lives on, and what of it nothing but forbidden rules lets in.
     pub(super) async fn needs(&self, inventory: &Inventory, cluster: &str) -> Needs {
-        let mut topology = match inventory.topology(cluster, &Of::All).await {
+        let mut topology = match inventory.topology(cluster, &Of::All, BTreeMap::new()).await {
             Ok(Some(topology)) => topology,
             Ok(None) => return Needs::default(),
             Err(error) => {

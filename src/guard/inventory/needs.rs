@@ -41,11 +41,17 @@ impl Inventory {
     }
 
     /// What is attached to which groups in a cluster, some minutes ago at most, with the rules as they are this moment, as
-    /// far as these interfaces hang on them. `None`: EKS does not know the cluster, or not its group yet.
+    /// far as these interfaces hang on them. `fresh`: the rules of groups that were read just now, all of each. `None`: EKS
+    /// does not know the cluster, or not its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
-    pub async fn topology(&self, name: &str, of: &Of) -> Result<Option<Topology>, CloudError> {
+    pub async fn topology(
+        &self,
+        name: &str,
+        of: &Of,
+        fresh: BTreeMap<String, Vec<Rule>>,
+    ) -> Result<Option<Topology>, CloudError> {
         // Where nothing kept is concerned, what is may be younger.
         let is_concerned =
             |(cluster, nodes): &(Cluster, BTreeSet<Candidate>)| topology::is_concerned(cluster, nodes, of);
@@ -54,7 +60,7 @@ impl Inventory {
             Some(known) => Some(known),
             None => self.with_nodes(name).await?.map(|(cluster, nodes, _)| (cluster, nodes)),
         };
-        self.with_rules(known, of).await
+        self.with_rules(known, of, fresh).await
     }
 
     /// The same as of this moment, and of all nodes: what a revoke may rest on.
@@ -70,21 +76,25 @@ impl Inventory {
             }
             None => None,
         };
-        self.with_rules(known, of).await
+        self.with_rules(known, of, BTreeMap::new()).await
     }
 
     async fn with_rules(
         &self,
         known: Option<(Cluster, BTreeSet<Candidate>)>,
         of: &Of,
+        mut rules: BTreeMap<String, Vec<Rule>>,
     ) -> Result<Option<Topology>, CloudError> {
         let Some((cluster, nodes)) = known.filter(|(cluster, _)| cluster.cluster_group.is_some()) else {
             return Ok(None);
         };
-        let groups: Vec<String> = topology::groups(&cluster, &nodes, of).into_iter().collect();
-        let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-        for (group, rule) in self.ec2.rules(&groups).await?.rules {
-            rules.entry(group).or_default().push(rule);
+        let groups = topology::groups(&cluster, &nodes, of);
+        rules.retain(|group, _| groups.contains(group));
+        let unread: Vec<String> = groups.into_iter().filter(|group| !rules.contains_key(group)).collect();
+        if !unread.is_empty() {
+            for (group, rule) in self.ec2.rules(&unread).await?.rules {
+                rules.entry(group).or_default().push(rule);
+            }
         }
         let lists = rules.values().flatten().filter_map(|rule| rule.peer.prefix_list()).map(str::to_owned).collect();
         let lists = self.prefix_lists(&lists).await;

@@ -51,6 +51,8 @@ pub struct GroupSnapshot {
     pub group: Group,
     /// When EC2 answered with its rules.
     pub rules_at: Timestamp,
+    /// Its rules as they were read back after the last change, and when.
+    pub(in crate::guard) read_back: Option<(Timestamp, Vec<Rule>)>,
     /// The clusters that it may be of: peers are looked at for these.
     pub(super) clusters: Arc<Vec<Cluster>>,
     /// The groups and prefix lists that were looked up, whatever came of it.
@@ -88,6 +90,7 @@ impl GroupSnapshot {
         Self {
             group,
             rules_at,
+            read_back: None,
             clusters: Arc::clone(clusters),
             resolved,
             beside: BTreeSet::new(),
