@@ -68,7 +68,7 @@ pub trait Ec2: Send + Sync {
     async fn modify(&self, group: &str, rules: &[Rule]) -> Result<(), CloudError>;
 }
 
-/// What opens a rule again. Only the command line has this door, for a person who asks for it: the guard opens nothing.
+/// What opens a rule again. Only the command line has this door, for a person who asks for it: the guard adds no rule.
 #[async_trait]
 pub trait Reopen: Send + Sync {
     /// Writes this rule into the group as it stands here, with description and tags, under a new id.

@@ -70,10 +70,16 @@ fn the_first_command_closes_what_is_open_and_none_opens_anything_by_a_paste_alon
             "failed" | "reported" | "refused" | "postponed" | "several" | "digest" | "call" => {
                 first("aws ec2 revoke-security-group-ingress");
             }
-            "shared" | "shared_beside_others" => first("aws ec2 modify-network-interface-attribute"),
+            "shared" => first("aws ec2 modify-network-interface-attribute"),
+            // Nobody knows whether the node can do without it.
+            "shared_beside_others" => {
+                first("aws ec2 describe-security-group-rules");
+                assert!(commands[1].starts_with("aws ec2 modify-network-interface-attribute"), "{commands:?}");
+                assert!(commands[1].ends_with(" --dry-run"), "{commands:?}");
+            }
             "list" => first("aws ec2 modify-managed-prefix-list"),
             "lost" | "blocked" | "needed" => first("aws ec2 authorize-security-group-ingress"),
-            "blind_unfinished" => first("aws ec2 describe-security-group-rules"),
+            "blind_unfinished" | "lost_events" => first("aws ec2 describe-security-group-rules"),
             _ => {}
         }
     }
@@ -145,6 +151,63 @@ fn what_closes_a_rule_that_the_cluster_needs_stands_behind_what_opens_that() {
     assert_eq!(first.lines().filter(|line| line.ends_with(" --dry-run")).count(), 2, "{first}");
     let unknown = first_screen(&all["needed_by_addresses"]);
     assert!(!unknown.contains("authorize-") && unknown.contains("First open what the cluster needs"), "{unknown}");
+}
+
+/// Nobody reads at night that what is blocked is closed.
+#[test]
+fn what_is_blocked_stands_before_what_was_closed() {
+    let all: BTreeMap<&str, Message> = situations::all().into_iter().collect();
+    let notice = all["closed_and_blocked"].notice.as_ref().unwrap();
+    assert!(notice.subject.starts_with("[CRITICAL] BLOCKED prod: "), "{}", notice.subject);
+    assert!(notice.subject.contains("; CLOSED TCP 0-65535"), "{}", notice.subject);
+    assert!(notice.headline.find("BLOCKED: ") < notice.headline.find("CLOSED: "), "{}", notice.headline);
+    assert!(notice.steps[0].starts_with("Open what is missing"), "{:?}", notice.steps);
+}
+
+/// To open it as it was would be forbidden once more; and a mode is nothing to change at night.
+#[test]
+fn no_step_invites_to_open_it_again_and_the_mode_of_the_guard_comes_last() {
+    for (name, message) in situations::all() {
+        let steps = message.notice.unwrap().steps;
+        let is = |step: &&String, words: &str| step.contains(words);
+        assert!(!steps.iter().any(|step| is(&step, "opens it again.") && !is(&step, "apply")), "{name}: {steps:?}");
+        assert!(!steps.iter().rev().skip(1).any(|step| is(&step, "`enforce`")), "{name}: {steps:?}");
+        assert!(steps.len() == 1 || !steps.iter().any(|step| is(&step, "Nothing has to be done")), "{name}: {steps:?}");
+        assert!(!steps.iter().any(|step| is(&step, "Ask somebody")), "{name}: {steps:?}");
+    }
+}
+
+/// Whether somebody used what was open is to be checked in any case; what is known of their connections is said as that.
+#[test]
+fn what_may_go_on_is_not_said_to_go_on_and_what_was_cut_is_said_to_be_cut() {
+    let all: BTreeMap<&str, Record> = situations::records().into_iter().collect();
+    for (name, connections, expected) in [
+        ("closed", Some(Connections::MayGoOn), "such connections may go on"),
+        ("closed", Some(Connections::Cut), "direct connections were cut with it"),
+        ("already_gone", None, "which may go on"),
+        ("was_open", None, "which may go on"),
+    ] {
+        let mut record = all[name].clone();
+        record.findings[0].connections = connections;
+        let steps = notice::notice(&record, at(2)).steps;
+        assert!(
+            steps[0].contains(expected) && steps[0].to_lowercase().contains("look in flow logs"),
+            "{name}: {steps:?}"
+        );
+    }
+}
+
+/// A step that says to look at everything has the command.
+#[test]
+fn who_is_to_have_the_guard_look_has_the_command_for_it() {
+    for (name, message) in situations::all() {
+        let notice = message.notice.unwrap();
+        let is_asked = notice.steps.iter().any(|step| step.contains("have the guard look at everything"));
+        let command = notice.urgent.iter().find(|code| code.text.starts_with("aws lambda invoke "));
+        assert_eq!(is_asked, command.is_some(), "{name}: {notice:?}");
+        let all = ["FILL-IN-THE-FUNCTION", " --payload '{\"sweep\": true}' ", "raw-in-base64-out"];
+        assert!(command.is_none_or(|code| all.iter().all(|part| code.text.contains(part))), "{name}: {command:?}");
+    }
 }
 
 #[test]

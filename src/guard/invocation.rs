@@ -34,6 +34,7 @@ use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
+use crate::report::notice::rule_in_words;
 use crate::report::outcome::Outcome;
 
 /// What a group may take beyond the deadline, since what is begun in it is read back.
@@ -176,7 +177,12 @@ impl<'a> Invocation<'a> {
             let Some(place) = asked.place().await else { return };
             let (lost, since) = place.unheard.lost(&mended.group.id, started);
             if let Some(since) = since {
-                mended.about.push(Finding::lost_events(&lost, since));
+                let live = |id: &String| mended.group.rules.iter().find(|rule| rule.id == *id);
+                let gone = |id: &String| format!("rule {id} (gone by now)");
+                let there = |rule| format!("{} (still there)", rule_in_words(rule));
+                let words = |id| live(id).map_or_else(|| gone(id), there);
+                let words = lost.iter().map(words).collect();
+                mended.about.push(Finding::lost_events(words, since));
                 setup.ports.metrics.events_lost(lost.len());
             }
             new.retain(|id| !lost.contains(id));

@@ -13,7 +13,6 @@ pub use subject::{Check, Kind, Subject, SubjectError};
 
 use std::borrow::Borrow;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -120,7 +119,7 @@ impl Finding {
         }
     }
 
-    /// What a cluster needs and does not have. Nothing is done about it: the guard opens nothing.
+    /// What a cluster needs and does not have. Nothing is done about it: the guard adds no rule.
     pub fn missing(unmet: &Unmet<'_>, named_by_event: bool) -> Self {
         let requirement = unmet.requirement;
         let portion = |(protocol, ports)| PortionRecord {
@@ -153,7 +152,8 @@ impl Finding {
         };
         let detail = format!(
             "a great many public addresses may call the API of cluster `{cluster}`; limit `publicAccessCidrs` to your \
-             networks, or turn the public endpoint off"
+             networks, or turn the public endpoint off: but first see that private access is on, or nodes and people may be \
+             locked out"
         );
         Self {
             named_by_event,
@@ -202,10 +202,9 @@ impl Finding {
         Self::reported(Subject::Check(Check::NewMember), Some(Severity::Medium), detail)
     }
 
-    /// No event has told of these rules, which a sweep first saw then.
-    pub fn lost_events(rules: &BTreeSet<String>, since: Timestamp) -> Self {
-        let words = rules.iter().map(|id| format!("rule `{id}`")).collect();
-        let words = first_few(words, MAX_NAMED, |rest| format!("{rest} more"));
+    /// No event has told of these rules, which a sweep first saw then. `rules`: each in words.
+    pub fn lost_events(rules: Vec<String>, since: Timestamp) -> Self {
+        let words = first_few(rules, MAX_NAMED, |rest| format!("{rest} more"));
         let detail = format!(
             "no event came for {}, which the sweep of {} saw first: the guard hears of changes late or not at all",
             and(&words),

@@ -1,6 +1,6 @@
 //! Each situation that people are notified of, as the function would make it, and its message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use eks_sg_guard::event::{Actor, CALLS, Event};
 use eks_sg_guard::model::group::{Beside, Evidence, Group, Role, RoleEvidence};
@@ -353,15 +353,13 @@ fn of_others() -> Vec<(&'static str, Record)> {
                       It is tried again for more than an hour, where the guard has its work queue";
     let unread = "not everything was done: the groups of `vpc-0a1` could not be read in the time of one invocation\n\
                   It was tried for more than an hour and is given up";
+    let unheard = format!("{} (still there)", notice::rule_in_words(&world("sgr-0a7", 22)));
     let mut all = vec![
         ("blocked", blocked),
         ("closed_and_blocked", closed_and_blocked),
         ("endpoint", record_about(About::Cluster("prod"), vec![exposed], Some(&by(alice(), "CreateCluster")))),
         ("joined", record(&needed, vec![Finding::new_cluster("prod")], Some(&by(alice(), "ModifyInstanceAttribute")))),
-        (
-            "lost_events",
-            record(&needed, vec![Finding::lost_events(&BTreeSet::from(["sgr-0a7".to_owned()]), at(0))], None),
-        ),
+        ("lost_events", record(&needed, vec![Finding::lost_events(vec![unheard], at(0))], None)),
         (
             "blind_denied",
             record_about(About::Account, vec![Finding::read_denied(denied.to_owned())], Some(&by(alice(), authorize))),

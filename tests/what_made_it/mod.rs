@@ -82,8 +82,10 @@ async fn what_others_use_is_not_closed_by_a_paste() {
     assert_eq!(actions(&response), [("sgr-1".to_owned(), Action::Refused)]);
     let notice = case.world.notices().pop().unwrap();
     assert!(notice.subject.contains("others use the group"), "{}", notice.subject);
+    let look =
+        "aws ec2 describe-security-group-rules --region us-east-1 --filters Name=group-id,Values=sg-own --output table";
     let command = "# takes sg-0a1 off eni-0a, leaves sg-own\naws ec2 modify-network-interface-attribute --region \
                    us-east-1 --network-interface-id eni-0a \
-                   --groups sg-own";
-    assert_eq!(notice.urgent.iter().map(|code| code.text.as_str()).collect::<Vec<_>>(), [command]);
+                   --groups sg-own --dry-run";
+    assert_eq!(notice.urgent.iter().map(|code| code.text.as_str()).collect::<Vec<_>>(), [look, command]);
 }

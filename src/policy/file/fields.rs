@@ -11,7 +11,7 @@ const LEFT_OUT: [(&str, &str, &str); 6] = [
     ("exception", "verdict", "leave it out: an exception allows"),
     ("exception", "severity", "leave it out: an exception allows"),
     ("exception", "roles", "leave it out: an exception holds for every role; limit it by `group` or `cluster`"),
-    ("requirement", "verdict", "leave it out: what is missing is reported, and the guard opens nothing"),
+    ("requirement", "verdict", "leave it out: what is missing is reported, and the guard adds no rule"),
     ("requirement", "roles", "write `role`: node, or control-plane"),
     ("exception", "only", "leave it out: an exception holds for every role; limit it by `group` or `cluster`"),
 ];

@@ -18,7 +18,11 @@ const MENDS: [(&str, &str); 2] = [
 const WORDS: [(Check, &str, &str); 7] = [
     (Check::ReadDenied, "the guard is not allowed to look", "nothing was judged, and nothing was closed"),
     (Check::Unfinished, NOT_LOOKED_AT, MAY_BE_OPEN),
-    (Check::LostEvents, "new rules came without an event", "the guard hears of changes late, or not at all"),
+    (
+        Check::LostEvents,
+        "a sweep found new rules that no event reported",
+        "the guard hears of changes late, or not at all",
+    ),
     (Check::NoTrail, "no trail logs the calls to EC2", IS_DEAF),
     (Check::RuleDisabled, "the guard's event rule is off", IS_DEAF),
     (Check::TrailsUnread, "the guard cannot see whether a trail logs here", MAY_BE_DEAF),
@@ -29,6 +33,9 @@ pub(super) const MAY_BE_OPEN: &str = "what it opened may still be open";
 /// The same where it was no call.
 const SWEEP: (&str, &str) =
     ("a sweep could not be finished", "nobody has looked at what it did not reach; what it found stands in its digest");
+/// As in `docs/runbook.md`.
+const SWEEP_NOW: &str = "aws lambda invoke --region FILL-IN-ITS-REGION --function-name FILL-IN-THE-FUNCTION --payload \
+                         '{\"sweep\": true}' --cli-binary-format raw-in-base64-out out.json";
 const IS_DEAF: &str = "no event reaches the guard, and nothing new is closed";
 const MAY_BE_DEAF: &str = "nobody knows whether events still reach the guard";
 
@@ -68,6 +75,23 @@ pub(super) fn commands(lines: &[String], region: &str) -> Vec<Code> {
         Some(Code { title, text: format!("aws {command}{region}") })
     };
     lines.iter().filter_map(of).take(3).collect()
+}
+
+/// Has the guard look at everything, once what keeps it from that is mended. Nothing here knows the name and the region of
+/// its function, which may be of another account too.
+pub(super) fn sweep(finding: &Finding, record: &Record) -> Option<Code> {
+    let first = match finding.subject {
+        Subject::Check(Check::NoTrail | Check::RuleDisabled) => "Then this",
+        _ if is_of_sweep(finding, record) => "This",
+        _ => return None,
+    };
+    Some(Code {
+        title: format!(
+            "{first} has the guard look at everything (fill in its function's name, which is output `FunctionName` of its \
+             stack, and the region):"
+        ),
+        text: SWEEP_NOW.to_owned(),
+    })
 }
 
 /// What a line that names a command says, and the command.

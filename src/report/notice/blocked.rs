@@ -48,7 +48,7 @@ pub(super) fn stops(topics: &[&Topic<'_>]) -> String {
 
 /// What is missing, as the next sentence.
 pub(super) fn missing(topics: &[&Topic<'_>]) -> String {
-    let all = listed(sorted(topics).into_iter());
+    let all = listed(topics);
     if all.is_empty() { String::new() } else { format!(". Missing: {all}") }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn left(topics: &[&Topic<'_>]) -> String {
         let removed = topic.record.group.as_ref().map(|group| group.removed.as_slice()).unwrap_or_default();
         !removed.is_empty() && !is_restored(topic, removed)
     };
-    listed(sorted(topics).into_iter().filter(is_left))
+    first_of(sorted(topics).into_iter().filter(is_left))
 }
 
 /// Whether these rules open what is missing, as far as ports and groups say so.
@@ -99,7 +99,12 @@ fn what(topic: &Topic<'_>) -> Option<String> {
     Some(plain(topic.finding.detail.as_deref()?.split_once(" have no ")?.1))
 }
 
-fn listed<'t>(topics: impl Iterator<Item = &'t Topic<'t>>) -> String {
+/// All that is missing, what stops most first.
+pub(super) fn listed(topics: &[&Topic<'_>]) -> String {
+    first_of(sorted(topics).into_iter())
+}
+
+fn first_of<'t>(topics: impl Iterator<Item = &'t Topic<'t>>) -> String {
     let mut all: Vec<String> = topics.filter_map(what).collect();
     all.dedup();
     first_few(all, MAX_NAMED, |rest| format!("{rest} more")).join("; ")

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exposure::short;
-use super::redo::{TAKE_OFF, TRY, word};
+use super::redo::{TRY, trial, word};
 use super::situation::{Situation, Topic, gained};
 use super::{Code, beside, called, remark};
 use crate::model::rule::Direction;
@@ -21,6 +21,8 @@ const MAX_RULES: usize = 100;
 const MAX_COMMANDS: usize = 8;
 /// Those that close what a person may want open.
 const MAX_TO_CHECK: usize = 3;
+/// How the title of a command ends that has no `--dry-run`, since it opens nothing.
+const AT_ONCE: &str = ", at once:";
 
 /// What closes what should be closed and is open, and how many rules are beyond what is written out.
 pub(super) fn commands(topics: &[Topic<'_>]) -> (Vec<Code>, usize) {
@@ -94,7 +96,7 @@ fn revoke(record: &Record, direction: Direction, topics: &[&Topic<'_>]) -> Optio
         ids.join(" ")
     );
     let rules = topics.iter().filter_map(|topic| topic.finding.rule());
-    Some(Code { title: format!("This closes {of}:"), text: remark::with("closes", record, rules, &command) })
+    Some(Code { title: format!("This closes {of}{AT_ONCE}"), text: remark::with("closes", record, rules, &command) })
 }
 
 /// Takes what a list gained out of it again: the rules stay, and let in what they did before.
@@ -115,7 +117,7 @@ pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
              --query 'PrefixLists[0].Version' --output text"
         );
         Code {
-            title: format!("This takes out of the list what came into it ({id}):"),
+            title: format!("This takes out of the list what came into it ({id}){AT_ONCE}"),
             text: remark::before(
                 &out,
                 &format!(
@@ -129,75 +131,111 @@ pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
     lists.into_iter().map(command).collect()
 }
 
-/// Narrows the public endpoint of a cluster's API to what a person fills in.
-pub(super) fn endpoint(topics: &[Topic<'_>]) -> Option<Code> {
-    let topic = topics.iter().find(|topic| topic.finding.subject == Subject::Check(Check::PublicEndpoint))?;
-    let cluster = topic.record.clusters.first()?;
-    Some(Code {
-        title: "This lets in your networks alone (write them in first):".to_owned(),
+/// Shows how the API of a cluster is reached, and narrows its public endpoint to what a person fills in.
+pub(super) fn endpoint(topics: &[Topic<'_>]) -> Vec<Code> {
+    let topic = topics.iter().find(|topic| topic.finding.subject == Subject::Check(Check::PublicEndpoint));
+    let Some((record, cluster)) = topic.and_then(|topic| Some((topic.record, topic.record.clusters.first()?))) else {
+        return Vec::new();
+    };
+    let (region, cluster) = (word(&record.region), word(cluster));
+    let look = Code {
+        title: "First this shows whether private access is on, and whom the public endpoint lets in:".to_owned(),
         text: format!(
-            "aws eks update-cluster-config --region {} --name {} \
-             --resources-vpc-config publicAccessCidrs=FILL-IN-YOUR-NETWORK",
-            word(&topic.record.region),
-            word(cluster)
+            "aws eks describe-cluster --region {region} --name {cluster} --query \
+             'cluster.resourcesVpcConfig.[endpointPrivateAccess,endpointPublicAccess,publicAccessCidrs]' --output json"
         ),
-    })
+    };
+    let narrow = Code {
+        title:
+            "Then this lets in your networks alone (write them in first, with those that nodes come from if private \
+                access is off):"
+                .to_owned(),
+        text: format!(
+            "aws eks update-cluster-config --region {region} --name {cluster} \
+             --resources-vpc-config publicAccessCidrs=FILL-IN-YOUR-NETWORK"
+        ),
+    };
+    vec![look, narrow]
+}
+
+/// Shows the rules of groups of which no event came.
+pub(super) fn unheard(topics: &[Topic<'_>]) -> Vec<Code> {
+    let is_it = |topic: &&Topic<'_>| topic.finding.subject == Subject::Check(Check::LostEvents);
+    let of = |topic: &Topic<'_>| Some(look(topic.record, &topic.record.group.as_ref()?.id));
+    topics.iter().filter(is_it).filter_map(of).take(MAX_TO_CHECK).collect()
 }
 
 /// Shows the rules of a group that the guard could not look at.
 pub(super) fn look(record: &Record, group: &str) -> Code {
-    Code {
-        title: format!("This shows the rules of {}:", plain(group)),
-        text: format!(
-            "aws ec2 describe-security-group-rules --region {} --filters Name=group-id,Values={} --output table",
-            word(&record.region),
-            word(group)
-        ),
-    }
+    Code { title: format!("This shows the rules of {}:", plain(group)), text: rules_of(record, &[group]) }
+}
+
+fn rules_of(record: &Record, groups: &[&str]) -> String {
+    let groups: Vec<String> = groups.iter().map(|id| word(id)).collect();
+    format!(
+        "aws ec2 describe-security-group-rules --region {} --filters Name=group-id,Values={} --output table",
+        word(&record.region),
+        groups.join(",")
+    )
 }
 
 /// What closes a rule that the cluster lives on, once that is open by other rules. A paste alone closes nothing.
 pub(super) fn later(topics: &[Topic<'_>]) -> Vec<Code> {
     let is_needed = |topic: &Topic<'_>| topic.finding.for_people.left == Some(Left::Needed);
     let after = |Code { title, text }: Code| Code {
-        title: format!("{} {TAKE_OFF}", title.replacen("This", "Only then this", 1).trim_end_matches(':')),
+        title: format!(
+            "{} {}",
+            title.replacen("This", "Only then this", 1).trim_end_matches(AT_ONCE),
+            trial("the cluster lives on it")
+        ),
         text: format!("{text} {TRY}"),
     };
     revokes(topics, MAX_TO_CHECK, is_needed).0.into_iter().map(after).collect()
 }
 
-/// Takes a group off the interface that a call put it on; where none is known, shows which there are.
-pub(super) fn off_the_interfaces(topics: &[Topic<'_>]) -> Option<Code> {
-    let topic = topics.iter().find(|topic| topic.finding.for_people.left == Some(Left::Shared))?;
-    let (record, group) = (topic.record, topic.record.group.as_ref()?);
+/// Takes a group off the interface that a call put it on; where it is not known that this breaks nothing, what shows what
+/// is left stands first, and a paste alone takes nothing off. Where no interface is known, shows which there are.
+pub(super) fn off_the_interfaces(topics: &[Topic<'_>]) -> Vec<Code> {
+    let shared = topics.iter().find(|topic| topic.finding.for_people.left == Some(Left::Shared));
+    let Some((record, group)) = shared.and_then(|topic| Some((topic.record, topic.record.group.as_ref()?))) else {
+        return Vec::new();
+    };
     let region = word(&record.region);
-    let put_on = group.attachment.as_ref().and_then(|to| {
-        let others: Vec<&str> = to.groups.iter().filter(|id| **id != group.id).map(String::as_str).collect();
-        to.interface.as_deref().filter(|_| !others.is_empty()).map(|interface| (to, interface, others))
-    });
-    Some(match put_on {
-        Some((to, interface, others)) => Code {
-            title: format!(
-                "This takes {} off {interface} again. {}:",
-                called(group),
-                beside::kept(record, group, to, &others)
-            ),
-            text: remark::before(
-                &format!("takes {} off {interface}, leaves {}", group.id, others.join(", ")),
-                &format!(
-                    "aws ec2 modify-network-interface-attribute --region {region} --network-interface-id {} --groups {}",
-                    word(interface),
-                    others.iter().map(|id| word(id)).collect::<Vec<_>>().join(" ")
-                ),
-            ),
-        },
-        None => Code {
+    let Some(beside::Off { interface, others, kept, stays_in_cluster }) = beside::off(record) else {
+        return vec![Code {
             title: "This lists the interfaces that the group is attached to, with the groups of each:".to_owned(),
             text: format!(
                 "aws ec2 describe-network-interfaces --region {region} --filters Name=group-id,Values={} --query \
                  'NetworkInterfaces[].[NetworkInterfaceId,Attachment.InstanceId,Groups[].GroupId]' --output json",
                 word(&group.id)
             ),
-        },
-    })
+        }];
+    };
+    let name = called(group);
+    let command = format!(
+        "aws ec2 modify-network-interface-attribute --region {region} --network-interface-id {} --groups {}",
+        word(interface),
+        others.iter().map(|id| word(id)).collect::<Vec<_>>().join(" ")
+    );
+    let takes = |command: &str| {
+        remark::before(&format!("takes {} off {interface}, leaves {}", group.id, others.join(", ")), command)
+    };
+    if stays_in_cluster {
+        return vec![Code {
+            title: format!("This takes {name} off {interface} again, at once. {kept}:"),
+            text: takes(&command),
+        }];
+    }
+    let look = Code {
+        title: format!("First this shows the rules of what stays on {interface} without {name}:"),
+        text: rules_of(record, &others),
+    };
+    let take_off = Code {
+        title: format!(
+            "Only if those are enough, this takes {name} off {interface} again. {kept} {}",
+            trial("that may cut a node off")
+        ),
+        text: takes(&format!("{command} {TRY}")),
+    };
+    vec![look, take_off]
 }

@@ -16,9 +16,13 @@ use super::{
 };
 use crate::model::ids::partition_of;
 use crate::model::text::plain;
-use crate::report::finding::Finding;
+use crate::report::finding::{Check, Finding, Subject};
 use crate::report::record::{Attachment, GroupRecord, Record, TriggerKind};
 
+/// Who it was, where no call is known.
+const NO_CALL: &str = "not known: a sweep found it, not an event; CloudTrail's event history may show the call";
+const NO_EVENT: &str =
+    "not known: no event reported it, a sweep found it; CloudTrail's event history may show the call";
 /// Findings written out in one notice; the rest is counted.
 const MAX_FINDINGS: usize = 20;
 
@@ -63,6 +67,7 @@ pub(super) fn of_many(records: &[&Record], topics: &[Topic<'_>], now: Timestamp)
     urgent.extend(restore::removed(topics));
     urgent.extend(close::entries_out(topics));
     urgent.extend(close::endpoint(topics));
+    urgent.extend(close::unheard(topics));
     urgent.extend(close::off_the_interfaces(topics));
     let mut code = close::to_check(topics);
     if !is_sweep {
@@ -102,7 +107,8 @@ fn of_account(record: &Record) -> Notice {
     let state = first.situation.state();
     let groups = more.iter().filter_map(|line| line.strip_prefix("On ")?.split(',').next());
     let looks = groups.filter(|id| id.starts_with("sg-")).take(3).map(|id| close::look(record, id));
-    let urgent = looks.chain(blind::commands(&more, &record.region)).collect();
+    let commands = blind::commands(&more, &record.region).into_iter();
+    let urgent = looks.chain(commands).chain(blind::sweep(first.finding, record)).collect();
     // What it is about, without the call and without what stands above as a command.
     let is_said = |line: &&String| !line.starts_with('`') && blind::command(line).is_none();
     let said: Vec<&str> = more.iter().filter(is_said).take(3).map(String::as_str).collect();
@@ -168,14 +174,18 @@ fn facts(
     );
     facts.push(("Where", format!("{}, {}", in_words(names), place(first.record))));
     facts.extend(group.map(|group| ("Group", group_in_words(group))));
-    facts.extend(clauses_of(first.finding).map(|why| ("Why", why)));
+    // What is blocked has no reason that people ask for; what was closed has.
+    let closed = || topics.iter().find(|topic| topic.situation.is_closed_by_us());
+    let reason = closed().filter(|_| first.situation == Situation::Blocked).unwrap_or(first);
+    facts.extend(clauses_of(reason.finding).map(|why| ("Why", why)));
     facts
 }
 
 /// Who made the call, and when.
 pub(super) fn caller(record: &Record) -> Vec<(&'static str, String)> {
     let Some(actor) = &record.actor else {
-        return vec![("Who", "not known: the sweep found it, no call did".to_owned())];
+        let is_lost = record.findings.iter().any(|finding| finding.subject == Subject::Check(Check::LostEvents));
+        return vec![("Who", if is_lost { NO_EVENT } else { NO_CALL }.to_owned())];
     };
     let call = record.event_name.as_deref().map(plain).unwrap_or_default();
     let at = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |at| format!("at {}", time(at)));

@@ -15,7 +15,7 @@ use super::situation::{Situation, Topic, gained};
 use super::words::{entries, list_in_words, rule_in_words};
 use crate::model::rule::Rule;
 use crate::model::text::{and, capital, count, first_few, plain};
-use crate::report::finding::{Finding, ListRecord};
+use crate::report::finding::{Check, Finding, ListRecord, Subject};
 use crate::report::outcome::{Action, Left};
 use crate::report::record::Record;
 
@@ -36,9 +36,11 @@ pub(super) fn headline(topics: &[Topic<'_>]) -> String {
         return "Nothing to do".to_owned();
     }
     let is_of_one_group = groups(topics.iter()).len() == 1;
+    let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
     let of = |situation: &Situation| {
         let same: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == *situation).collect();
-        sentence(*situation, &same, &place(&same, is_of_one_group))
+        let caused = if has_closed { ", perhaps because of what the guard closed" } else { "" };
+        sentence(*situation, &same, &place(&same, is_of_one_group), caused)
     };
     let mut sentences: Vec<String> = situations.iter().take(MAX_SENTENCES).map(of).collect();
     let shown = situations.iter().take(MAX_SENTENCES);
@@ -50,7 +52,8 @@ pub(super) fn headline(topics: &[Topic<'_>]) -> String {
     sentences.join(".\n")
 }
 
-fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> String {
+/// `caused`: what may have blocked what is blocked.
+fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str, caused: &str) -> String {
     let Some(first) = topics.first() else { return String::new() };
     let state = situation.state();
     let what = || open(&things_in_full(topics), !situation.is_open(), MAX_IN_SENTENCE);
@@ -92,7 +95,7 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
         Situation::Changed => format!("{state}: {} was changed meanwhile; as it is now it is allowed", named(topics)),
         Situation::ToCheck => format!("{}. The policy leaves it to a person to say whether that is meant", opened()),
         Situation::Blocked => format!(
-            "{state}: {} in {cluster}{}{}",
+            "{state}: {} in {cluster}{caused}{}{}",
             blocked::stops(topics),
             blocked::missing(topics),
             blocked::not_restored(topics)
@@ -102,10 +105,22 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str) -> Strin
             format!("{state}: the guard cannot read some rules in {cluster}, so nobody knows what they let in")
         }
         Situation::Joined => format!("{state}: {}", detail(finding)),
+        Situation::Blind if finding.subject == Subject::Check(Check::LostEvents) => format!(
+            "{state}: {}, in {cluster}; it judged them like all others.\n{}",
+            blind::words(finding, first.record).0,
+            unheard(topics)
+        ),
         Situation::Blind | Situation::Unsure => {
             format!("{state}: {} in {cluster}", blind::words(finding, first.record).0)
         }
     }
+}
+
+/// Of which rules no event came.
+fn unheard(topics: &[&Topic<'_>]) -> String {
+    let said: Vec<String> = topics.iter().map(|topic| capital(&detail(topic.finding))).collect();
+    first_few(said, MAX_IN_SENTENCE, |rest| format!("{} more in the details", capital(&count(rest, "group"))))
+        .join(". ")
 }
 
 /// With the blocks, where they are the same ones.
@@ -220,7 +235,7 @@ fn left(topics: &[&Topic<'_>]) -> String {
 fn left_in_full(finding: &Finding, it: &str) -> String {
     let why = match finding.for_people.left {
         Some(Left::Shared) => {
-            "its group was attached to something outside of the cluster before, and a revoke would cut that too"
+            "others outside of the cluster use its group, which was attached there before, and a revoke would cut them too"
                 .to_owned()
         }
         Some(Left::OtherCluster) => {

@@ -30,8 +30,13 @@ const MAX_PORTS: usize = 6;
 const NARROW: [u8; 2] = [24, 56];
 /// What stands behind each command that opens something.
 pub(super) const TRY: &str = "--dry-run";
-/// How a title says so.
-pub(crate) const TAKE_OFF: &str = "(take `--dry-run` off to do it):";
+/// How a title says so, of what opens something.
+pub(crate) const TAKE_OFF: &str = "(only tries, because it opens something: take `--dry-run` off to do it):";
+
+/// How a title says so, and why a command that opens nothing has it too.
+pub(super) fn trial(why: &str) -> String {
+    format!("(only tries, because {why}: take `--dry-run` off to do it):")
+}
 
 /// The exception for the worst rule that should go or went, and what opens again what was closed: last in a notice.
 pub(super) fn code(topics: &[Topic<'_>], now: Timestamp) -> Vec<Code> {

@@ -124,15 +124,17 @@ impl<'a> Topic<'a> {
     fn rank(&self) -> (u8, Reverse<Option<Severity>>, Situation, Reverse<bool>) {
         let tier = match self.situation {
             Situation::Blind | Situation::Open | Situation::Listed => 0,
-            Situation::Changed | Situation::Gone => 2,
-            _ => 1,
+            // Whoever reads `CLOSED` at night goes on sleeping, while something stands still.
+            Situation::Blocked => 1,
+            Situation::Changed | Situation::Gone => 3,
+            _ => 2,
         };
         (tier, Reverse(self.finding.severity), self.situation, Reverse(self.finding.named_by_event))
     }
 }
 
-/// What these records say, in the order in which people have to know: what is open before what is closed, and the worst
-/// before the rest.
+/// What these records say, in the order in which people have to know: what is open before what is blocked, that before
+/// what is closed, and the worst before the rest.
 pub(super) fn topics<'a>(records: &[&'a Record]) -> Vec<Topic<'a>> {
     let of =
         |record: &&'a Record| record.findings.iter().map(|finding| Topic::new(record, finding)).collect::<Vec<_>>();

@@ -4,12 +4,15 @@
 
 use super::situation::{Situation, Topic, gained};
 use super::source;
-use super::{blind, blocked, who};
+use super::{beside, blind, blocked, who};
 use crate::report::finding::{Check, Subject};
 use crate::report::outcome::{Action, Connections, Left};
 
 /// The variables that keep the guard from closing anything.
 const MODES: [&str; 2] = ["GUARD_MODE", "GUARD_SWEEP_MODE"];
+
+/// What it does where something is missing, whatever is set.
+const NEVER_ADDS: &str = "the guard never adds a rule, it at most puts an edited one back";
 
 /// In the order in which they are to be done.
 pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
@@ -21,16 +24,13 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
     let to_close = open()
         .any(|topic| !matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster)));
-    let go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
     let is_listed = topics.iter().any(|topic| gained(topic.finding).is_some());
     let may_be_meant = !is_sweep && (has_closed || is(Situation::Open));
-    let (setting, at_the_source, blocked) = (to_enforce(topics), at_the_source(topics), to_open(topics));
+    let (at_the_source, blocked) = (at_the_source(topics), to_open(topics));
+    let (used, setting) = (was_it_used(topics), to_enforce(topics));
     let steps: &[(bool, &str)] = &[
         (to_close, "Close what is open: the command stands above. Leave it only if you know that it is needed."),
-        (
-            left(Left::Shared),
-            "Take the group off the cluster's interfaces, and put one on them that the cluster alone uses.",
-        ),
+        (left(Left::Shared), to_take_off(topics)),
         (
             left(Left::Needed),
             "Do what stands above in that order: see that the cluster works by the narrow rules before you close this one.",
@@ -45,22 +45,21 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
              lets it in.",
         ),
         (acted(Action::Failed), "Find out why the guard could not close it, or it can't close the next one either."),
-        (acted(Action::WouldRevoke), &setting),
         (is(Situation::Lost), "Open what was lost again with the command above, if it is still needed."),
         (is(Situation::Blocked), &blocked),
         (
             is(Situation::Endpoint),
-            "Limit `publicAccessCidrs` of the cluster to your networks, or turn the public endpoint off.",
+            "See first whether private access is on, and from where people and nodes call the API: \
+             `describe-cluster` above shows what is set. Whoever has no other way in is locked out by the next step.",
+        ),
+        (
+            is(Situation::Endpoint),
+            "Then limit `publicAccessCidrs` of the cluster to your networks, or turn the public endpoint off.",
         ),
         (is(Situation::Unreadable), "Look at these rules in the console by hand."),
         (checks(Check::NewCluster), "Check whether this group is meant to be used by both clusters."),
         (checks(Check::NewMember), "Take the tags off if the group is not the cluster's."),
-        (
-            go_on && has_closed,
-            "Look in flow logs for connections that were made meanwhile: they go on, an idle one for up to 5 days, unless a \
-             network ACL cuts them.",
-        ),
-        (is(Situation::WasOpen), "Look in flow logs for connections that were made meanwhile."),
+        (used.is_some(), used.unwrap_or_default()),
         (
             is(Situation::ToCheck),
             "Where something is to be checked: if nobody needs it, close it (the command stands in the details); if it is \
@@ -73,8 +72,10 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (may_be_meant && at_the_source.is_some(), at_the_source.as_deref().unwrap_or_default()),
         (
             may_be_meant,
-            "If it has to be open: have the owners of the policy allow it first; a proposal stands at the end.",
+            "Whoever needs access uses a narrower source that the policy allows, or first has the owners of the policy \
+             review an exception; a draft stands at the end.",
         ),
+        (acted(Action::WouldRevoke), &setting),
     ];
     let all: Vec<String> = to_see_again(topics).into_iter().chain(due(steps)).collect();
     if all.is_empty() { vec!["Nothing has to be done.".to_owned()] } else { all }
@@ -94,8 +95,8 @@ fn to_see_again(topics: &[Topic<'_>]) -> Vec<String> {
         ),
         (
             is_of_sweep,
-            "Mend what the reason names, and then invoke the function with `{\"sweep\": true}`: until then it is the next \
-             sweep that looks.",
+            "Mend what the reason names, and then have the guard look at everything, with the command above: until then it \
+             is the next sweep that looks.",
         ),
         (
             checks(Check::Unfinished) && !is_of_sweep,
@@ -103,7 +104,14 @@ fn to_see_again(topics: &[Topic<'_>]) -> Vec<String> {
         ),
         (
             checks(Check::LostEvents),
-            "See whether a trail logs here, the event rule is enabled, and nothing waits in the dead-letter queue.",
+            "Look at the new rules now (`describe-security-group-rules` above): were they meant? What the policy forbids \
+             of them stands in this digest, or in an earlier one.",
+        ),
+        (
+            checks(Check::LostEvents),
+            "Find out why no event came: does a trail log EC2's management write events here, is the guard's event rule on, \
+             does anything wait in the dead-letter queues? `make status` shows it; more under `LostEventsAlarm` in the \
+             runbook.",
         ),
         (
             checks(Check::NoTrail),
@@ -115,8 +123,7 @@ fn to_see_again(topics: &[Topic<'_>]) -> Vec<String> {
         ),
         (
             checks(Check::NoTrail) || checks(Check::RuleDisabled),
-            "Then have the guard look at everything (invoke it with `{\"sweep\": true}`): what was opened meanwhile made no \
-             event.",
+            "Then have the guard look at everything, with the last command above: what was opened meanwhile made no event.",
         ),
         (meant.is_some(), meant.as_deref().unwrap_or_default()),
         (
@@ -141,7 +148,57 @@ fn to_enforce(topics: &[Topic<'_>]) -> String {
         topic.finding.detail.as_deref()?.split('`').find(|word| MODES.contains(word)).map(|name| format!("`{name}`"))
     };
     let setting = details.find_map(of).unwrap_or_else(|| "the mode that the policy sets for it".to_owned());
-    format!("To have the guard close such rules by itself, set {setting} to `enforce`.")
+    format!(
+        "Afterwards, by day: decide whether the guard is to close such rules by itself; it does where {setting} is \
+         `enforce`."
+    )
+}
+
+/// Whether somebody used what was open, which is left to check once nothing is.
+fn was_it_used(topics: &[Topic<'_>]) -> Option<&'static str> {
+    let is_of = |wanted: fn(&Situation) -> bool| topics.iter().any(|topic| wanted(&topic.situation));
+    let is_gone =
+        |situation: &Situation| matches!(situation, Situation::WasOpen | Situation::Gone | Situation::Changed);
+    let may_go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
+    if is_of(|situation| situation.is_closed_by_us()) {
+        return Some(if may_go_on {
+            "Look in flow logs whether somebody used what was open: such connections may go on, an idle one for up to 5 \
+             days, unless a network ACL cuts them."
+        } else {
+            "Look in flow logs whether somebody used what was open: direct connections were cut with it, those through NAT \
+             gateways or network load balancers may go on."
+        });
+    }
+    if topics.iter().all(|topic| is_gone(&topic.situation)) {
+        return Some(
+            "Nothing of it is open now. What is left to check is whether somebody used it: look in flow logs for \
+             connections that were made meanwhile, which may go on.",
+        );
+    }
+    topics
+        .iter()
+        .any(|topic| is_gone(&topic.situation))
+        .then_some("Look in flow logs whether somebody used what was open for a while: such connections may go on.")
+}
+
+/// What to do with a group that others use too.
+fn to_take_off(topics: &[Topic<'_>]) -> &'static str {
+    let shared = topics.iter().find(|topic| topic.finding.for_people.left == Some(Left::Shared));
+    match shared.and_then(|topic| beside::off(topic.record)) {
+        Some(off) if off.stays_in_cluster => {
+            "Take the group off again, with the command above: what it was put on stays in its cluster, and \
+             the others keep their group. If it needs more, put a group on it that the cluster alone uses."
+        }
+        Some(_) => {
+            "See first whether what the group was put on can work without it: `describe-security-group-rules` above \
+             shows the rules of what stays. If it can, take the group off, with the command after that. If not, first put a \
+             group on it that the cluster alone uses."
+        }
+        None => {
+            "Take the group off the cluster's interfaces, which the command above lists, and put one on them that the \
+             cluster alone uses."
+        }
+    }
 }
 
 /// Whether whoever blinded the guard is to be asked first.
@@ -161,12 +218,16 @@ fn to_open(topics: &[Topic<'_>]) -> String {
     let blocked: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == Situation::Blocked).collect();
     let took = |topic: &&Topic<'_>| topic.record.group.as_ref().is_some_and(|group| !group.removed.is_empty());
     if !blocked.iter().any(took) {
-        return "Open what is missing by a rule for that alone: the guard opens nothing by itself.".to_owned();
+        let missing = blocked::listed(&blocked);
+        let missing = if missing.is_empty() { missing } else { format!(", {missing}") };
+        let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
+        let not_again = if has_closed { " Leave closed what the guard closed." } else { "" };
+        return format!("Open what is missing by a rule for that alone{missing}: {NEVER_ADDS}.{not_again}");
     }
-    let again = "Open again what the call took away, with the command above: the guard opens nothing by itself.";
+    let again = format!("Open again what the call took away, with the command above: {NEVER_ADDS}.");
     let left = blocked::left(&blocked);
     if left.is_empty() {
-        return again.to_owned();
+        return again;
     }
     format!("{again} Then write a rule for what that does not bring back: {left}.")
 }
@@ -183,9 +244,5 @@ fn at_the_source(topics: &[Topic<'_>]) -> Option<String> {
                 .to_owned(),
         );
     }
-    let ask = || {
-        let who = record.actor.as_ref().map(|actor| who::name(actor, &record.account));
-        who.map(|who| format!("Ask {who} what it was for: who still needs it opens it again."))
-    };
-    written.or_else(ask)
+    written.or_else(|| Some(who::to_ask(record.actor.as_ref()?, &record.account)))
 }

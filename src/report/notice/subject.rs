@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::blind;
 use super::blocked;
 use super::clock::ordinal;
-use super::exposure::{open, thing};
+use super::exposure::{open, service, thing};
 use super::headline::{clusters_of, groups, things};
 use super::plain_word;
 use super::situation::{Situation, Topic, gained};
@@ -67,9 +67,10 @@ pub(super) fn of(topics: &[Topic<'_>]) -> (String, Vec<String>) {
     };
     let mut tails = Vec::new();
     tails.extend((first.situation == Situation::WasOpen).then(|| " for a while".to_owned()));
-    // Who reads `CLOSED` alone would go on sleeping, so nothing else takes its room.
+    // Nothing else takes its room.
     let is_blocked = topics.iter().any(|topic| topic.situation == Situation::Blocked);
     tails.extend((first.situation != Situation::Blocked && is_blocked).then(|| "; cluster BLOCKED".to_owned()));
+    tails.extend(closed_for_it(topics, first));
     let mut where_and_why = [on_groups(&same), what_became_of(first, same.len())];
     if first.situation == Situation::Listed {
         // The list is in no group; the rule that was closed is.
@@ -145,6 +146,21 @@ fn closed_beside(topics: &[Topic<'_>], foremost: &[&Topic<'_>]) -> Option<String
     let (here, there) = (clusters_of(foremost), clusters_of(&closed));
     let place = if here == there { String::new() } else { format!(" in {there}") };
     (is_open && !closed.is_empty()).then(|| format!(", {} closed{place}", closed.len()))
+}
+
+/// What the guard closed, where something is blocked now.
+fn closed_for_it(topics: &[Topic<'_>], first: &Topic<'_>) -> Option<String> {
+    let closed: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation.is_closed_by_us()).collect();
+    let closed = match closed.as_slice() {
+        _ if first.situation != Situation::Blocked => return None,
+        [] => return None,
+        [one] => {
+            let packets = one.finding.rule()?.packets;
+            service(one.record, packets).unwrap_or_else(|| packets.to_string())
+        }
+        many => count(many.len(), "rule"),
+    };
+    Some(format!("; CLOSED {closed}"))
 }
 
 fn left(finding: &Finding) -> &'static str {

@@ -27,6 +27,28 @@ pub(super) fn name(actor: &Actor, account: &str) -> String {
     }
 }
 
+/// Whom to ask what a call was for; strangers, services and whoever is not named can't be asked.
+pub(super) fn to_ask(actor: &Actor, account: &str) -> String {
+    let who = name(actor, account);
+    let is_named = actor.arn.is_some();
+    match account_of(actor).filter(|of| of != account) {
+        Some(of) => format!(
+            "Find out from those who run account {} (not this account) who did it and what for: until you know, it may be \
+             an intruder.",
+            plain(&of)
+        ),
+        None if is_named => format!("Ask {who} whether it was them, and what it was for."),
+        None if actor.invoked_by.is_some() => format!("Find out what had {who} do it, and what for."),
+        None => "Find out in CloudTrail who did it and what for: until you know, it may be an intruder.".to_owned(),
+    }
+}
+
+/// The account of whoever made a call, as far as it is known.
+fn account_of(actor: &Actor) -> Option<String> {
+    let of_arn = actor.arn.as_deref().and_then(Arn::parse).map(|arn| arn.account.to_owned());
+    of_arn.filter(|of| !of.is_empty()).or_else(|| actor.account.clone())
+}
+
 /// Who it was, from where and with what.
 pub(super) fn in_full(actor: &Actor, account: &str) -> String {
     let address = actor.source_ip.as_deref().filter(|from| from.parse::<std::net::IpAddr>().is_ok());
@@ -128,6 +150,22 @@ mod tests {
             (arn("no\nARN"), "no\u{fffd}ARN"),
         ] {
             assert_eq!(name(&actor, "111122223333"), expected);
+        }
+    }
+
+    #[test]
+    fn only_who_can_answer_is_asked() {
+        let arn = |arn: &str| Actor { arn: Some(arn.to_owned()), ..Actor::default() };
+        let text = |text: &str| Some(text.to_owned());
+        for (actor, expected) in [
+            (arn("arn:aws:iam::111122223333:user/alice"), "Ask user alice whether it was them"),
+            (arn("arn:aws:iam::999988887777:user/eve"), "Find out from those who run account 999988887777 (not this"),
+            (Actor { account: text("999988887777"), ..Actor::default() }, "Find out from those who run account 9999"),
+            (Actor { invoked_by: text("x.amazonaws.com"), ..Actor::default() }, "Find out what had the AWS service x."),
+            (Actor::default(), "Find out in CloudTrail who did it"),
+        ] {
+            let step = to_ask(&actor, "111122223333");
+            assert!(step.starts_with(expected), "{step}");
         }
     }
 
