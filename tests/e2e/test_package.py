@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -16,6 +18,7 @@ sys.path.insert(0, str(TEMPLATE.parent))
 from deploy import __main__ as commands, deploy, package  # noqa: E402
 from deploy.aws import Refusal  # noqa: E402
 
+UNZIP = shutil.which("unzip")
 ARM, X86 = package.ARCHS["arm64"], package.ARCHS["x86_64"]
 CRATES = "eks-sg-guard v0.1.0 (/tmp/checkout)\nserde v1.0.0\nserde v1.0.0 (*)\nno-such-crate v0.0.1+wasi\n"
 
@@ -61,16 +64,27 @@ def test_a_program_that_lambda_cannot_start_is_no_package(content: bytes, arch: 
 
 def test_the_zip_is_the_same_twice_and_starts(tmp_path: Path) -> None:
     for name in ("a.zip", "b.zip"):
-        package.pack(program(), tmp_path / name)
+        package.pack(program(), tmp_path / name, package.deflated(program()))
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    (entry,) = zipfile.ZipFile(tmp_path / "a.zip").infolist()
-    assert (entry.filename, entry.external_attr >> 16) == ("bootstrap", 0o100755)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        (entry,) = archive.infolist()
+        assert archive.testzip() is None and archive.read(entry) == program()
+    assert (entry.filename, entry.external_attr >> 16, entry.create_system) == ("bootstrap", 0o100755, 3)
+    assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+    # As others read it, who look at the header before the file, too.
+    unpacked = subprocess.run(["unzip", "-p", tmp_path / "a.zip"], check=True, capture_output=True) if UNZIP else None
+    assert unpacked is None or unpacked.stdout == program()
+
+
+def test_a_zip_of_another_stream_is_refused(tmp_path: Path) -> None:
+    with pytest.raises((Refusal, zipfile.BadZipFile)):
+        package.pack(program(), tmp_path / "a.zip", package.deflated(program(X86)))
 
 
 def test_a_zip_that_is_too_large_is_refused_and_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package, "LARGEST", 10)
-    with pytest.raises(Refusal, match="MB"):
-        package.pack(program(), tmp_path / "a.zip")
+    with pytest.raises(Refusal, match="10 is the most"):
+        package.pack(program(), tmp_path / "a.zip", package.deflated(program()))
     assert not list(tmp_path.iterdir())
 
 
