@@ -18,6 +18,22 @@ impl Clock for SystemClock {
     }
 
     async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+        // Tokio counts in milliseconds and rounds up, so that no time at all would be one or two of them.
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_time_is_not_waited_for() {
+        assert!(SystemClock.sleep(Duration::ZERO).now_or_never().is_some());
+        assert!(SystemClock.sleep(Duration::from_millis(1)).now_or_never().is_none());
     }
 }
