@@ -52,7 +52,7 @@ pub struct GroupSnapshot {
     /// When EC2 answered with its rules.
     pub rules_at: Timestamp,
     /// Its rules as they were read back after the last change, and when.
-    pub(in crate::guard) read_back: Option<(Timestamp, Vec<Rule>)>,
+    pub read_back: Option<(Timestamp, Vec<Rule>)>,
     /// The clusters that it may be of: peers are looked at for these.
     pub(super) clusters: Arc<Vec<Cluster>>,
     /// The groups and prefix lists that were looked up, whatever came of it.
