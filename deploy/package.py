@@ -126,11 +126,23 @@ def deflated(program: bytes) -> bytes:
 def deflated_well(program: bytes) -> bytes:
     """A thirtieth smaller, in about a minute: zopfli tries what zlib does not."""
     command = [ROOT / ".tools/lambda/bin/python", "-m", "deploy.deflate"]
-    return subprocess.run(command, check=True, cwd=ROOT, input=program, capture_output=True).stdout
+    return subprocess.run(command, check=True, cwd=ROOT, input=program, stdout=subprocess.PIPE).stdout
+
+
+def check_stream(program: bytes, stream: bytes) -> None:
+    """It gives back the program, and nothing stands behind it."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        is_it = unpacker.decompress(stream) == program and unpacker.eof and not unpacker.unused_data
+    except zlib.error:
+        is_it = False
+    if not is_it:
+        raise Refusal("what was deflated does not give back the program: make the package again")
 
 
 def pack(program: bytes, to: Path, stream: bytes) -> None:
     """Twice the same bytes of the same program and the same stream. Python's own writer takes no stream of others."""
+    check_stream(program, stream)
     name = b"bootstrap"
     sizes = zlib.crc32(program), len(stream), len(program)
     common = struct.pack("<HHHHHIIIHH", 20, 0, DEFLATED, 0, FIRST_OF_1980, *sizes, len(name), 0)
@@ -142,10 +154,6 @@ def pack(program: bytes, to: Path, stream: bytes) -> None:
     if size > LARGEST:
         raise Refusal(f"the zip has {size:,} bytes, and {LARGEST:,} is the most: what made it grow?")
     to.write_bytes(file + entry + end)
-    with zipfile.ZipFile(to) as archive:
-        is_it = archive.read("bootstrap") == program
-    if not is_it:
-        raise Refusal(f"{to} does not give back the program that was packed: make it again")
 
 
 def template_for(arch: Arch, text: str) -> str:

@@ -1558,7 +1558,7 @@ async fn for_what_a_cluster_needs_the_rules_that_were_just_read_back_are_not_rea
     for (name, node_groups, is_late, read) in [
         ("all of them were", vec![GROUP], false, vec![vec![GROUP], vec![GROUP]]),
         ("some were", vec![GROUP, CLUSTER_GROUP], false, vec![vec![GROUP], vec![GROUP], vec![CLUSTER_GROUP]]),
-        ("it is long ago by now", vec![GROUP], true, vec![vec![GROUP], vec![GROUP], vec![GROUP]]),
+        ("it is long ago once the nodes are known", vec![GROUP], true, vec![vec![GROUP], vec![GROUP], vec![GROUP]]),
     ] {
         let world = World { rules: Mutex::new(vec![kubelet("sgr-1")]), ..World::default() };
         let case = Case::with_state(Arc::new(world));
@@ -1567,7 +1567,7 @@ async fn for_what_a_cluster_needs_the_rules_that_were_just_read_back_are_not_rea
             let pass: Box<dyn Fn(&World) + Send> = Box::new(|world| {
                 world.milliseconds.fetch_add(2_000, Ordering::Relaxed);
             });
-            *case.world.surprise.lock().unwrap() = Some(("state note", 1, pass));
+            *case.world.surprise.lock().unwrap() = Some(("cluster prod", 1, pass));
         }
         let response = case.event(&["sgr-1"]).await.unwrap();
         assert!(requirements(&response).contains(&"control-plane-to-nodes"), "{name}");

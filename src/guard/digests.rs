@@ -28,7 +28,7 @@ pub(super) async fn tell(
     clusters: &[String],
     mut records: Vec<Record>,
 ) -> Result<(), String> {
-    let told = leave_out_what_is_told(state, &mut records).await;
+    leave_out_what_is_told(state, &mut records).await;
     let waited = waiting::due(&setup.ports, Some(clusters)).await;
     records.extend(waited.iter().map(for_digest));
     let about: Vec<String> = records.iter().map(Record::about).collect();
@@ -37,6 +37,8 @@ pub(super) async fn tell(
         each.flat_map(|(of, record)| record.findings.iter_mut().map(move |finding| (of.as_str(), None, finding)));
     let now = setup.ports.clock.now();
     let mut news = News::of(state, &setup.location, (None, false), each.collect(), now).await;
+    // What is no news now is to be told by a later one.
+    let told = done(&records, |finding| finding.notified_at.is_none());
     let digests = notice::digests(&records).into_iter().map(|digest| Outgoing::digest(look, digest));
     let digests: Vec<Outgoing> = digests.collect();
     let unsent = notify(&setup.ports, &digests).await;
@@ -55,35 +57,39 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// Takes out of these records what the digest of another sweep has told meanwhile: it joins what a slow one did. What was
-/// done and is left, by group and as their journals name it.
-async fn leave_out_what_is_told(state: &dyn StateStore, records: &mut [Record]) -> BTreeMap<String, BTreeSet<String>> {
-    let name =
-        |finding: &Finding| finding.rule().filter(|_| finding.action.is_closed_by_us()).map(|rule| key(rule, None));
-    let mut done: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.event_id.is_none()) {
-        let names: BTreeSet<String> = record.findings.iter().filter_map(name).collect();
-        if !names.is_empty() {
-            done.entry(record.about()).or_default().extend(names);
-        }
+/// Takes out of these records what the digest of another sweep has told meanwhile: it joins what a slow one did.
+async fn leave_out_what_is_told(state: &dyn StateStore, records: &mut [Record]) {
+    let groups: Vec<String> = done(records, |_| true).into_keys().collect();
+    if groups.is_empty() {
+        return;
     }
-    let groups: Vec<String> = done.keys().cloned().collect();
-    let journals =
-        if groups.is_empty() { Ok(BTreeMap::new()) } else { state.known(&groups).await.map(|known| known.1) };
-    let journals = journals.unwrap_or_else(|error| {
-        tracing::warn!(error = %chain(&error), "what another sweep told could not be read, so it may be told again");
-        BTreeMap::new()
-    });
-    let is_told = |group: &str, name: &String| {
-        journals.get(group).and_then(|journal| journal.entries.get(name)).is_some_and(|entry| entry.told)
+    let journals = match state.known(&groups).await {
+        Ok((_, journals)) => journals,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "what another sweep told could not be read, so it may be told again");
+            return;
+        }
     };
     for record in records.iter_mut().filter(|record| record.event_id.is_none()) {
-        let (about, mut findings) = (record.about(), std::mem::take(&mut record.findings));
-        findings.retain(|finding| !name(finding).is_some_and(|name| is_told(&about, &name)));
+        let (journal, mut findings) = (journals.get(&record.about()), std::mem::take(&mut record.findings));
+        let entry = |finding: &Finding| journal?.entries.get(&name(finding)?);
+        findings.retain(|finding| !entry(finding).is_some_and(|entry| entry.has_told(finding.closed_at)));
         record.set_findings(findings);
     }
-    for (group, names) in &mut done {
-        names.retain(|name| !is_told(group, name));
+}
+
+/// What sweeps did, by group and as their journals name it.
+fn done(records: &[Record], which: impl Fn(&Finding) -> bool) -> BTreeMap<String, BTreeSet<String>> {
+    let mut done: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for record in records.iter().filter(|record| record.event_id.is_none()) {
+        let names = record.findings.iter().filter(|finding| which(finding)).filter_map(name);
+        done.entry(record.about()).or_default().extend(names);
     }
+    done.retain(|_, names| !names.is_empty());
     done
+}
+
+/// As the journal of its group names what was done to a rule.
+fn name(finding: &Finding) -> Option<String> {
+    finding.rule().filter(|_| finding.action.is_closed_by_us()).map(|rule| key(rule, None))
 }

@@ -15,7 +15,7 @@ use crate::event::{Event, Named, NamedRule};
 use crate::guard::asked::Asked;
 use crate::guard::claimed;
 use crate::guard::hourly::HourlyLimit;
-use crate::guard::inventory::{GroupSnapshot, Inventory, Unresolved};
+use crate::guard::inventory::{GroupSnapshot, Inventory, ReadBack, Unresolved};
 use crate::guard::journal::GroupJournal;
 use crate::guard::memory;
 use crate::guard::plan::{PlanContext, claims, names};
@@ -62,8 +62,8 @@ pub(super) struct MendedGroup {
     pub(super) known: bool,
     /// When rules were first read back as closed.
     pub(super) closed_at: Option<Timestamp>,
-    /// Its rules as they were read back after the last change, and when.
-    pub(super) read_back: Option<(Timestamp, Vec<Rule>)>,
+    /// Its rules as they were read back after the last change, unless they were read since.
+    pub(super) read_back: Option<ReadBack>,
     pub(super) results: Vec<StepResult>,
     /// The journal of the group, with what this invocation wrote.
     pub(super) journal: Journal,

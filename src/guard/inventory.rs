@@ -14,12 +14,12 @@ mod snapshot;
 mod sweep;
 mod view;
 
-pub use snapshot::{GroupSnapshot, Looked, Unread, Unresolved};
+pub use snapshot::{GroupSnapshot, Looked, ReadBack, Unread, Unresolved};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::membership::{Membership, Rank};
 use crate::cluster::names::Named;
@@ -35,6 +35,8 @@ use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::ports::{Clock, Ec2, Eks};
 
+/// An answer older than this is not the last look before a revoke, and shows no more what a cluster has left.
+pub const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
 /// The tag that is the name of an instance or interface.
 const NAME: &str = "Name";
 
@@ -115,7 +117,7 @@ impl Inventory {
         let unreadable = rules.unreadable.into_iter().filter(|(id, _)| *id == snapshot.group.id);
         snapshot.group.unreadable_rules = unreadable.map(|(_, rule)| rule).collect();
         snapshot.group.rules = rules.rules.into_iter().map(|(_, rule)| rule).collect();
-        snapshot.rules_at = self.clock.now();
+        (snapshot.rules_at, snapshot.read_back) = (self.clock.now(), None);
         Ok(())
     }
 

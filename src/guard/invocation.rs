@@ -25,7 +25,7 @@ use crate::guard::memory;
 use crate::guard::needs::{self, Missing};
 use crate::guard::plan::is_named;
 use crate::guard::put_back;
-use crate::guard::remediate::{MAX_LAST_LOOK_AGE, StepResult};
+use crate::guard::remediate::StepResult;
 use crate::guard::round::Round;
 use crate::guard::setup::Setup;
 use crate::model::baseline::{Learnt, Lesson};
@@ -280,7 +280,8 @@ impl<'a> Invocation<'a> {
                 self.problem(format!("what cluster `{cluster}` needs was not looked at: the time ran out"));
                 continue;
             }
-            let fresh = self.just_read_back();
+            let read_back = |looked: &MendedGroup| Some((looked.group.id.clone(), looked.read_back.clone()?));
+            let fresh = self.looked_at.iter().filter_map(read_back).collect();
             match needs::missing(inventory, &setup.policy, &cluster, &looked_at, fresh, event).await {
                 Ok(more) => found.extend(more),
                 Err(error) => {
@@ -289,16 +290,6 @@ impl<'a> Invocation<'a> {
             }
         }
         found
-    }
-
-    /// The rules of groups that were read back this moment: what is needed goes by the same read.
-    fn just_read_back(&self) -> BTreeMap<String, Vec<Rule>> {
-        let now = self.context.setup.ports.clock.now();
-        let fresh = |looked: &MendedGroup| {
-            let (at, rules) = looked.read_back.as_ref()?;
-            (now.duration_since(*at) < MAX_LAST_LOOK_AGE).then(|| (looked.group.id.clone(), rules.clone()))
-        };
-        self.looked_at.iter().filter_map(fresh).collect()
     }
 
     /// Whether what a call took away is looked at once more after a minute: whoever took it away may write it again. What

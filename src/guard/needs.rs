@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::topology::Of;
 use crate::event::Event;
-use crate::guard::inventory::Inventory;
+use crate::guard::inventory::{Inventory, ReadBack};
 use crate::model::error::CloudError;
 use crate::model::group::{Group, Role};
-use crate::model::rule::Rule;
 use crate::policy::endpoint;
 use crate::policy::model::Policy;
 use crate::policy::requirement::{self, Unmet};
@@ -24,14 +23,14 @@ pub(crate) fn hang_on(group: &Group) -> bool {
 /// Findings, each with the groups it can be reported with.
 pub(crate) type Missing = Vec<(BTreeSet<String>, Finding)>;
 
-/// What interfaces of a cluster need and do not have. `fresh`: the rules of groups that were read just now. `event`: none in
-/// a sweep.
+/// What interfaces of a cluster need and do not have. `fresh`: the rules of groups as they were read back, if
+/// that is just now. `event`: none in a sweep.
 pub(crate) async fn missing(
     inventory: &Inventory,
     policy: &Policy,
     cluster: &str,
     of: &Of,
-    fresh: BTreeMap<String, Vec<Rule>>,
+    fresh: BTreeMap<String, ReadBack>,
     event: Option<&Event>,
 ) -> Result<Missing, CloudError> {
     let Some(topology) = inventory.topology(cluster, of, fresh).await? else { return Ok(Missing::new()) };

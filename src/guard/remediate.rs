@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::guard::effects::{Answer, close, target};
 use crate::guard::hourly::HourlyLimit;
-use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::guard::inventory::{GroupSnapshot, Inventory, MAX_LAST_LOOK_AGE};
 use crate::guard::journal::GroupJournal;
 use crate::guard::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
 use crate::guard::read_back::{Live, became, is_again, not_taken};
@@ -26,8 +26,6 @@ use crate::policy::model::{Mode, Severity};
 use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::Action;
 
-/// An answer older than this is not the last look before a revoke.
-pub(super) const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);
 /// How often rules are closed that were edited again while they were, or that EC2 did not put back.
 const MAX_ROUNDS: usize = 3;
 /// Waits between reads of the group after a change: EC2 is eventually consistent.

@@ -102,6 +102,13 @@ impl Entry {
         }
     }
 
+    /// Whether people know of what was read back at that time. A rule that is edited and put back keeps its id, so the same
+    /// may be done once more later.
+    pub fn has_told(&self, closed_at: Option<Timestamp>) -> bool {
+        let last = self.done_at.unwrap_or(self.at);
+        self.told && closed_at.is_none_or(|at| at <= last)
+    }
+
     /// Whether who did it can't be about to tell it any more: the same event, or part of a sweep, comes again only when its
     /// last try has ended, or beside it.
     fn is_left_over(&self, event: Option<&str>, sweep: Option<Timestamp>, now: Timestamp) -> bool {

@@ -76,9 +76,11 @@ def test_the_zip_is_the_same_twice_and_starts(tmp_path: Path) -> None:
     assert unpacked is None or unpacked.stdout == program()
 
 
-def test_a_zip_of_another_stream_is_refused(tmp_path: Path) -> None:
-    with pytest.raises((Refusal, zipfile.BadZipFile)):
-        package.pack(program(), tmp_path / "a.zip", package.deflated(program(X86)))
+@pytest.mark.parametrize("stream", [package.deflated(program(X86)), package.deflated(program()) + b"\0", b"", b"no stream"])
+def test_a_stream_that_does_not_give_back_the_program_is_refused_and_not_left(tmp_path: Path, stream: bytes) -> None:
+    with pytest.raises(Refusal, match="does not give back the program"):
+        package.pack(program(), tmp_path / "a.zip", stream)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_zip_that_is_too_large_is_refused_and_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

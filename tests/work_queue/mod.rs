@@ -743,6 +743,33 @@ async fn what_one_of_two_sweeps_did_is_told_by_one_of_them() {
     assert_eq!((case.ended(), closed(&case)), (3, 1), "the late one has ended, and does not say it again");
 }
 
+/// The same was told within the hour, so it is no news; but it was done to another rule.
+#[tokio::test]
+async fn what_a_sweep_did_and_did_not_tell_for_it_was_no_news_the_next_one_tells() {
+    let case = Case::queued(vec![], true);
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    *case.world.idle_groups.lock().unwrap() = 1;
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    let closed = |case: &Case, id: &str| {
+        let told = case.told();
+        told.iter().filter(|mail| mail.contains(id) && mail.contains("CLOSED")).count()
+    };
+    case.changes(vec![kubelet("sgr-1")]);
+    case.invoke(&authorize("e-1", &["sgr-1"])).await.unwrap();
+    case.pass(600).await;
+    case.changes(vec![kubelet("sgr-2")]);
+    case.invoke(&json!({"sweep": true})).await.unwrap();
+    case.pass(600).await;
+    assert_eq!((case.world.left().len(), closed(&case, "sgr-1"), closed(&case, "sgr-2")), (0, 1, 0));
+    for _ in 0..2 {
+        case.pass(3600).await;
+        case.invoke(&json!({"sweep": true})).await.unwrap();
+        case.pass(600).await;
+        assert_eq!((closed(&case, "sgr-1"), closed(&case, "sgr-2")), (1, 1));
+    }
+}
+
 #[tokio::test]
 async fn without_a_schedule_the_guard_looks_by_itself_at_first_and_every_three_days() {
     let case = Case::queued(vec![rule("sgr-1", Packets::Tcp(443, 443), "10.0.0.0/8")], true);

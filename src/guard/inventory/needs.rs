@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join;
 
-use super::Inventory;
+use jiff::Timestamp;
+
+use super::snapshot::ReadBack;
+use super::{Inventory, MAX_LAST_LOOK_AGE};
 use crate::cluster::topology::{self, Candidate, Of, Topology};
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, NodeGroups};
@@ -41,8 +44,8 @@ impl Inventory {
     }
 
     /// What is attached to which groups in a cluster, some minutes ago at most, with the rules as they are this moment, as
-    /// far as these interfaces hang on them. `fresh`: the rules of groups that were read just now, all of each. `None`: EKS
-    /// does not know the cluster, or not its group yet.
+    /// far as these interfaces hang on them. `fresh`: the rules of groups as they were read back, if that is just now once
+    /// the rest is known. `None`: EKS does not know the cluster, or not its group yet.
     ///
     /// # Errors
     /// A read that failed after the SDK's retries.
@@ -50,7 +53,7 @@ impl Inventory {
         &self,
         name: &str,
         of: &Of,
-        fresh: BTreeMap<String, Vec<Rule>>,
+        fresh: BTreeMap<String, ReadBack>,
     ) -> Result<Option<Topology>, CloudError> {
         // Where nothing kept is concerned, what is may be younger.
         let is_concerned =
@@ -83,13 +86,16 @@ impl Inventory {
         &self,
         known: Option<(Cluster, BTreeSet<Candidate>)>,
         of: &Of,
-        mut rules: BTreeMap<String, Vec<Rule>>,
+        read_back: BTreeMap<String, ReadBack>,
     ) -> Result<Option<Topology>, CloudError> {
         let Some((cluster, nodes)) = known.filter(|(cluster, _)| cluster.cluster_group.is_some()) else {
             return Ok(None);
         };
         let groups = topology::groups(&cluster, &nodes, of);
-        rules.retain(|group, _| groups.contains(group));
+        let now = self.clock.now();
+        let is_fresh = |at: Timestamp| now.duration_since(at) < MAX_LAST_LOOK_AGE;
+        let read_back = read_back.into_iter().filter(|(group, (at, _))| groups.contains(group) && is_fresh(*at));
+        let mut rules: BTreeMap<String, Vec<Rule>> = read_back.map(|(group, (_, rules))| (group, rules)).collect();
         let unread: Vec<String> = groups.into_iter().filter(|group| !rules.contains_key(group)).collect();
         if !unread.is_empty() {
             for (group, rule) in self.ec2.rules(&unread).await?.rules {

@@ -44,6 +44,9 @@ impl Looked {
     }
 }
 
+/// When the rules of a group were read back after a change, and all of them as they were then.
+pub type ReadBack = (Timestamp, Vec<Rule>);
+
 /// A group as it was read.
 #[derive(Clone, Debug)]
 pub struct GroupSnapshot {
@@ -51,8 +54,8 @@ pub struct GroupSnapshot {
     pub group: Group,
     /// When EC2 answered with its rules.
     pub rules_at: Timestamp,
-    /// Its rules as they were read back after the last change, and when.
-    pub read_back: Option<(Timestamp, Vec<Rule>)>,
+    /// Its rules as they were read back after the last change, unless they were read since.
+    pub read_back: Option<ReadBack>,
     /// The clusters that it may be of: peers are looked at for these.
     pub(super) clusters: Arc<Vec<Cluster>>,
     /// The groups and prefix lists that were looked up, whatever came of it.

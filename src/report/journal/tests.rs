@@ -119,6 +119,21 @@ fn what_an_earlier_edition_kept_by_rule_id_is_the_same_entry() {
 }
 
 #[test]
+fn what_was_told_was_done_by_then_and_what_was_done_since_is_not_told() {
+    let told = |note: Note| Journal::default().with(&note, at(0)).with(&tells("e-1", 22), at(2)).entries.into_values();
+    for (name, note, closed_at, is_told) in [
+        ("as it was read back", confirms("e-1", 0, 22), Some(at(1)), true),
+        ("at a time that nobody knows", confirms("e-1", 0, 22), None, true),
+        ("put back once more", confirms("e-1", 0, 22), Some(at(2)), false),
+        ("once more, and the first was never read back", begins("e-1", 0, 22), Some(at(1)), false),
+    ] {
+        assert!(told(note).all(|entry| entry.has_told(closed_at) == is_told), "{name}");
+    }
+    let untold = Journal::default().with(&confirms("e-1", 0, 22), at(0));
+    assert!(!untold.entries.values().any(|entry| entry.has_told(None)));
+}
+
+#[test]
 fn only_what_is_done_and_left_over_is_joined() {
     let journal = Journal::default().with(&begins("e-1", 0, 22), at(0));
     for (event, minutes, live, is_joined) in [
