@@ -375,7 +375,7 @@ fn a_list_has_what_the_call_put_into_it_and_a_cluster_that_is_not_there_misses_n
     let event = concat!(env!("CARGO_MANIFEST_DIR"), "/events/prefix-list-modified.json");
     let (code, out, err) = run(&["notice", "preview", event, "--snapshot", snapshot.to_str().unwrap()]);
     assert_eq!(code, 2, "{out}{err}");
-    assert!(out.contains("kubelet 10250 was open to everybody") && !out.contains("BLOCKED"), "{out}");
+    assert!(out.contains("kubelet 10250 was open to everybody") && !out.contains("BROKEN"), "{out}");
 }
 
 #[test]
@@ -406,8 +406,8 @@ fn what_an_event_alone_does_not_tell_is_previewed_on_a_snapshot() {
     attached["responseElements"] = json!({"_return": true});
     let attached = written("live", "attached.json", attached.to_string());
     for (file, said) in [
-        (&egress, &["[HIGH] BLOCKED", "node-egress"][..]),
-        (&ingress, &["[HIGH] BLOCKED"]),
+        (&egress, &["[HIGH] BROKEN", "node-egress"][..]),
+        (&ingress, &["[HIGH] BROKEN"]),
         (&attached, &["[CRITICAL]", "10250", "spare"]),
     ] {
         let file = file.to_str().unwrap();

@@ -77,8 +77,12 @@ fn the_first_command_closes_what_is_open_and_none_opens_anything_by_a_paste_alon
                 assert!(commands[1].starts_with("aws ec2 modify-network-interface-attribute"), "{commands:?}");
                 assert!(commands[1].ends_with(" --dry-run"), "{commands:?}");
             }
-            "list" => first("aws ec2 modify-managed-prefix-list"),
-            "lost" | "blocked" | "needed" => first("aws ec2 authorize-security-group-ingress"),
+            // Others may use it.
+            "list" => {
+                first("aws ec2 get-managed-prefix-list-associations");
+                assert!(commands[1].starts_with("aws ec2 modify-managed-prefix-list"), "{commands:?}");
+            }
+            "lost" | "broken" | "needed" => first("aws ec2 authorize-security-group-ingress"),
             "blind_unfinished" | "lost_events" => first("aws ec2 describe-security-group-rules"),
             _ => {}
         }
@@ -153,14 +157,14 @@ fn what_closes_a_rule_that_the_cluster_needs_stands_behind_what_opens_that() {
     assert!(!unknown.contains("authorize-") && unknown.contains("First open what the cluster needs"), "{unknown}");
 }
 
-/// Nobody reads at night that what is blocked is closed.
+/// Nobody reads at night that what is broken is closed.
 #[test]
-fn what_is_blocked_stands_before_what_was_closed() {
+fn what_is_broken_stands_before_what_was_closed() {
     let all: BTreeMap<&str, Message> = situations::all().into_iter().collect();
-    let notice = all["closed_and_blocked"].notice.as_ref().unwrap();
-    assert!(notice.subject.starts_with("[CRITICAL] BLOCKED prod: "), "{}", notice.subject);
+    let notice = all["closed_and_broken"].notice.as_ref().unwrap();
+    assert!(notice.subject.starts_with("[CRITICAL] BROKEN prod: "), "{}", notice.subject);
     assert!(notice.subject.contains("; CLOSED TCP 0-65535"), "{}", notice.subject);
-    assert!(notice.headline.find("BLOCKED: ") < notice.headline.find("CLOSED: "), "{}", notice.headline);
+    assert!(notice.headline.find("BROKEN: ") < notice.headline.find("CLOSED: "), "{}", notice.headline);
     assert!(notice.steps[0].starts_with("Open what is missing"), "{:?}", notice.steps);
 }
 
@@ -184,16 +188,47 @@ fn what_may_go_on_is_not_said_to_go_on_and_what_was_cut_is_said_to_be_cut() {
     for (name, connections, expected) in [
         ("closed", Some(Connections::MayGoOn), "such connections may go on"),
         ("closed", Some(Connections::Cut), "direct connections were cut with it"),
-        ("already_gone", None, "which may go on"),
-        ("was_open", None, "which may go on"),
+        ("already_gone", None, "may go on"),
+        ("was_open", None, "may go on"),
     ] {
         let mut record = all[name].clone();
         record.findings[0].connections = connections;
         let steps = notice::notice(&record, at(2)).steps;
         assert!(
-            steps[0].contains(expected) && steps[0].to_lowercase().contains("look in flow logs"),
+            steps[0].contains(expected) && steps[0].to_lowercase().contains("check flow logs"),
             "{name}: {steps:?}"
         );
+    }
+}
+
+/// What opens it again, and an intruder, are more urgent than what was open.
+#[test]
+fn the_source_of_what_comes_back_comes_first_and_what_is_still_open_is_looked_up_last() {
+    let all: BTreeMap<&str, Message> = situations::all().into_iter().collect();
+    let steps = |name: &str| all[name].notice.clone().unwrap().steps;
+    let has = |name: &str, words: &str| steps(name).iter().any(|step| step.contains(words));
+    assert!(steps("remediated")[0].starts_with("Stop what opens it again and again"), "{:?}", steps("remediated"));
+    let failed = all["failed"].notice.as_ref().unwrap();
+    assert!(failed.headline.ends_with("This may be an intruder: the root user made the call"), "{}", failed.headline);
+    assert!(failed.steps[1].starts_with("Take it for an intruder"), "{:?}", failed.steps);
+    assert!(has("failed", "Give role eks-sg-guard-role the right") && !has("failed", "tries again by itself"));
+    assert!(has("call", "Give the guard's role (output `RoleArn` of its stack) the right"));
+    assert!(has("several", "tries again by itself") && !has("several", "Give "));
+    for name in ["failed", "refused", "reported", "postponed", "needed", "shared", "digest"] {
+        assert!(has(name, "Once it is closed, check flow logs"), "{name}: {:?}", steps(name));
+    }
+    for name in ["call", "several"] {
+        assert!(has(name, "used what the guard closed") && !has(name, "used what was open"), "{:?}", steps(name));
+    }
+    assert!(has("already_gone", "It was written by Terraform") && has("was_open", "Ask user alice"));
+}
+
+#[test]
+fn what_the_answer_to_a_trial_means_is_said_once() {
+    for (name, message) in situations::all() {
+        let text = email::text(message.notice.as_ref().unwrap());
+        let is_said = text.matches("DryRunOperation").count();
+        assert_eq!(is_said, usize::from(text.lines().any(|line| line.ends_with(" --dry-run"))), "{name}: {text}");
     }
 }
 

@@ -1264,7 +1264,7 @@ async fn a_rule_that_comes_back_is_closed_each_time_notified_once_an_hour_and_co
     let contested = &case.world.notices()[1];
     assert!(contested.subject.contains("for the 3rd time"), "{contested:?}");
     assert!(
-        email::text(contested).contains("CONTESTED: opened 3 times since 2026-11-23 02:59:58 UTC"),
+        email::text(contested).contains("CONTESTED: opened 3 times, the first at 2026-11-23 02:59:58 UTC"),
         "{}",
         email::text(contested)
     );
@@ -1374,7 +1374,7 @@ async fn what_the_guard_may_not_read_is_a_finding_about_the_account_once_for_an_
     *case.world.reads_are_denied.lock().unwrap() = true;
     for _ in 0..2 {
         let error = chain(&case.event(&["sgr-1"]).await.unwrap_err());
-        assert!(error.contains("could not be read: not allowed to ec2:DescribeSecurityGroupRules"), "{error}");
+        assert!(error.contains("could not be read: not allowed to call `ec2:DescribeSecurityGroupRules`"), "{error}");
     }
     let sent = case.world.sent.lock().unwrap();
     let [message] = sent.as_slice() else { panic!("{sent:?}") };
@@ -1419,11 +1419,11 @@ async fn people_are_notified_when_a_call_closed_what_nodes_need() {
     let notice = sent.last().unwrap().notice.clone().unwrap();
     assert_eq!(
         notice.subject,
-        "[HIGH] BLOCKED prod: kubectl logs and exec, metrics and webhooks fail, on nodes, at 02:59 UTC"
+        "[HIGH] BROKEN prod: kubectl logs and exec, metrics and webhooks fail, on nodes, at 02:59 UTC"
     );
     for line in [
-        &format!("in cluster prod. Missing: tcp 443,10250 from the control plane ({CLUSTER_GROUP})."),
-        "Blocked: control-plane-to-nodes\n  BLOCKED, and the cluster needs it",
+        &format!("The cluster needs this, and it is not open: tcp 443,10250 from the control plane ({CLUSTER_GROUP})."),
+        "Missing: control-plane-to-nodes\n  NOT OPEN, and the cluster needs it",
         &format!("Interfaces with {GROUP} attached have no tcp 443,10250 from the control plane ({CLUSTER_GROUP})"),
         "Required by `control-plane-to-nodes`: the API server calls kubelets",
         "Open what is missing by a rule for that alone",
@@ -1471,7 +1471,7 @@ async fn a_known_rule_that_a_cluster_lives_on_is_left_and_said_with_what_to_open
     assert_eq!((finding.rule().unwrap().id.as_str(), finding.action), ("sgr-old", Action::Refused));
     let detail = finding.detail.as_deref().unwrap();
     for words in [
-        "cluster `prod` lives on this rule; without it `control-plane-to-nodes` would not be met",
+        "cluster `prod` depends on this rule; without it `control-plane-to-nodes` would not be met",
         "interfaces with sg-0a1 attached would have no tcp 443,10250 from the control plane (sg-0cc)",
         "First open ",
         "tcp 53 and udp 53 from nodes (sg-0a1)",

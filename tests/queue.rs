@@ -62,5 +62,5 @@ async fn a_refusal_names_the_right_that_is_missing() {
         .then_http_response(|| answer(403, r#"{"__type":"com.amazonaws.sqs#AccessDeniedException","message":"no"}"#));
     let error = queue(&rule, &Wire::default()).send("{}", Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, CloudError::Denied { .. }), "{error:?}");
-    assert!(chain(&error).starts_with("not allowed to sqs:SendMessage"), "{}", chain(&error));
+    assert!(chain(&error).starts_with("not allowed to call `sqs:SendMessage`"), "{}", chain(&error));
 }

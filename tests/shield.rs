@@ -1,4 +1,4 @@
-//! What must not be closed because a cluster lives on it, on random worlds and on the ones that say why.
+//! What must not be closed because a cluster depends on it, on random worlds and on the ones that say why.
 
 #![allow(
     clippy::panic,
@@ -275,7 +275,7 @@ proptest! {
         let (before, after) = steps(&Shield::Read(vec![topology.clone()]), &group, &named);
         let is_named = |id: &String| named.contains(&id.as_str());
         let new = |steps: &[Step]| revoked(steps).into_iter().filter(is_named).collect::<BTreeSet<_>>();
-        prop_assert_eq!(new(&before), new(&after), "a new rule goes whatever lives on it");
+        prop_assert_eq!(new(&before), new(&after), "a new rule goes whatever depends on it");
 
         let mut without_new = topology;
         for id in new(&after) {

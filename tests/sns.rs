@@ -173,7 +173,7 @@ perform: SNS:Publish on resource: arn:aws:sns:us-east-1:111122223333:guard</Mess
     let error = topic.send(&message(true)).await.unwrap_err();
     assert_eq!(
         chain(error.as_ref()),
-        "not allowed to sns:Publish; grant it to the function's role, or look for a policy that denies it: \
+        "not allowed to call `sns:Publish`; grant it to the function's role, or look for a policy that denies it: \
          AuthorizationError: User: arn:aws:sts::111122223333:assumed-role/guard/guard is not authorized to perform: \
          SNS:Publish on resource: arn:aws:sns:us-east-1:111122223333:guard \
          (HTTP 403, request id 9dd01905-5012-5f99-8663-4b3ecd0dfaef)"

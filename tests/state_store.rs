@@ -425,7 +425,7 @@ async fn a_refusal_says_what_to_grant_and_a_missing_table_what_to_set() {
     let Bench { table, .. } = bench(vec![denied(), missing()], vec![denied(), missing()]);
     let granted = |action| {
         format!(
-            "not allowed to {action}; grant it to the function's role, or look for a policy that denies it: \
+            "not allowed to call `{action}`; grant it to the function's role, or look for a policy that denies it: \
              AccessDeniedException: {said} (HTTP 400, request id R1)"
         )
     };

@@ -82,7 +82,7 @@ async fn what_cannot_be_read_of_one_trail_stands_in_it() {
     let gone = mock!(OfTrails::get_event_selectors).then_http_response(|| refusal("TrailNotFoundException"));
     let trail = read([&described(), &denied, &gone]).await;
     let (status, selectors) = (trail.is_logging.unwrap_err(), trail.selectors.unwrap_err());
-    assert!(status.starts_with("not allowed to cloudtrail:GetTrailStatus"), "{status}");
+    assert!(status.starts_with("not allowed to call `cloudtrail:GetTrailStatus`"), "{status}");
     assert!(selectors.contains("`cloudtrail:GetEventSelectors` failed: TrailNotFoundException"), "{selectors}");
     let trail = read([&described(), &logging("{}"), &selecting("{}")]).await;
     assert!(trail.is_logging.unwrap_err().contains("`IsLogging`"));
@@ -95,7 +95,7 @@ async fn a_refusal_of_trails_names_the_right_that_is_missing() {
     let client: OfTrails = mock_client!(aws_sdk_cloudtrail, RuleMode::MatchAny, [&rule]);
     let error = CloudTrail::new(client).trails().await.unwrap_err();
     assert!(matches!(error, CloudError::Denied { .. }), "{error:?}");
-    assert!(chain(&error).starts_with("not allowed to cloudtrail:DescribeTrails"), "{}", chain(&error));
+    assert!(chain(&error).starts_with("not allowed to call `cloudtrail:DescribeTrails`"), "{}", chain(&error));
 }
 
 async fn state(described: HttpAnswer, targets: &'static str) -> Result<RuleState, CloudError> {
@@ -135,7 +135,7 @@ async fn the_rule_delivers_if_it_is_on_and_the_function_is_a_target_in_whatever_
 #[tokio::test]
 async fn a_rule_that_cannot_be_read_is_an_error() {
     let denied = state(HttpAnswer("AccessDeniedException", ""), "{}").await.unwrap_err();
-    assert!(chain(&denied).starts_with("not allowed to events:DescribeRule"), "{}", chain(&denied));
+    assert!(chain(&denied).starts_with("not allowed to call `events:DescribeRule`"), "{}", chain(&denied));
     let silent = state(HttpAnswer("", "{}"), "{}").await.unwrap_err();
     assert!(chain(&silent).contains("`State`"), "{}", chain(&silent));
 }

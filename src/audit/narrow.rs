@@ -34,8 +34,8 @@ const NEEDED: [Kind; 3] = [Kind::Interfaces, Kind::Instances, Kind::Cluster];
 const UNATTACHED: &str = "nothing is attached that could need it: the group itself is attached to nothing";
 const ELSEWHERE: &str = "nothing is attached that could need it: no interface of the control plane or of a node has this \
                          group, as far as was read";
-const NOBODY: &str = "nothing is attached that needs it: the cluster lives on no port of these rules";
-const OPEN_ALREADY: &str = "nothing is attached that needs it: what the cluster lives on is open by other rules";
+const NOBODY: &str = "nothing is attached that needs it: the cluster depends on no port of these rules";
+const OPEN_ALREADY: &str = "nothing is attached that needs it: what the cluster depends on is open by other rules";
 
 /// What could stand in place of each forbidden rule for addresses, group by group.
 ///

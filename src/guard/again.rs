@@ -124,3 +124,15 @@ impl Again {
         problems
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `src/report/notice/headline.rs` says it.
+    #[test]
+    fn what_was_postponed_comes_back_within_a_minute_and_for_an_hour() {
+        assert!(POSTPONED[0] < Duration::from_mins(1));
+        assert!(POSTPONED.iter().sum::<Duration>() > Duration::from_hours(1));
+    }
+}

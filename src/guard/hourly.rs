@@ -50,8 +50,8 @@ impl HourlyLimit {
     /// Why a rule stays, and what helps.
     pub(super) fn why(&self) -> String {
         format!(
-            "within an hour the guard had revoked {} rules that no call opened just now, and it revokes no more of these \
-             (`GUARD_MAX_REVOKES`). This one stays until somebody closes it or raises the limit",
+            "the guard closes at most {} rules an hour (`GUARD_MAX_REVOKES`; rules that a call has just made do not count), \
+             and it has closed that many. This one stays until somebody closes it or raises the limit",
             self.limit
         )
     }

@@ -32,6 +32,7 @@ use crate::model::baseline::{Learnt, Lesson};
 use crate::model::error::chain;
 use crate::model::group::Group;
 use crate::model::rule::Rule;
+use crate::policy::model::Verdict;
 use crate::report::finding::Finding;
 use crate::report::journal::Journal;
 use crate::report::notice::rule_in_words;
@@ -177,11 +178,7 @@ impl<'a> Invocation<'a> {
             let Some(place) = asked.place().await else { return };
             let (lost, since) = place.unheard.lost(&mended.group.id, started);
             if let Some(since) = since {
-                let live = |id: &String| mended.group.rules.iter().find(|rule| rule.id == *id);
-                let gone = |id: &String| format!("rule {id} (gone by now)");
-                let there = |rule| format!("{} (still there)", rule_in_words(rule));
-                let words = |id| live(id).map_or_else(|| gone(id), there);
-                let words = lost.iter().map(words).collect();
+                let words = lost.iter().map(|id| what_became_of(id, mended)).collect();
                 mended.about.push(Finding::lost_events(words, since));
                 setup.ports.metrics.events_lost(lost.len());
             }
@@ -377,4 +374,22 @@ fn say_what_became(mended: &MendedGroup, event: Option<&str>) {
     if !rules.is_empty() {
         tracing::info!(group = %mended.group.id, event, rules = %json!(rules), "read back");
     }
+}
+
+/// What is said of a rule of which no event came: what it is, and whether it is open now.
+fn what_became_of(id: &str, mended: &MendedGroup) -> String {
+    let result = mended.results.iter().find(|result| result.finding.rule.id == id);
+    if let Some(StepResult { finding, .. }) = result.filter(|result| result.action.is_closed_by_us()) {
+        return format!("{} (this sweep closed it)", rule_in_words(&finding.rule));
+    }
+    let Some(rule) = mended.group.rules.iter().find(|rule| rule.id == id) else {
+        return format!("rule {id} (gone by now)");
+    };
+    let then = match result.map(|result| result.finding.verdict) {
+        None => "still there",
+        Some(Verdict::Allow) => "still there, allowed",
+        Some(Verdict::Report) => "still there, to be checked",
+        Some(Verdict::Revoke) => "STILL OPEN, forbidden",
+    };
+    format!("{} ({then})", rule_in_words(rule))
 }

@@ -38,7 +38,7 @@ impl Modes {
         if self.new == Mode::Report {
             report("`GUARD_MODE` is `report`")
         } else if mode == Mode::Enforce && known && self.known == Mode::Report {
-            report("known rules are only reported (`GUARD_SWEEP_MODE` is `report`)")
+            report("rules that were there before are only reported (`GUARD_SWEEP_MODE` is `report`)")
         } else {
             (mode, setting)
         }

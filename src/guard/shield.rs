@@ -1,4 +1,4 @@
-//! What must not be closed because a cluster lives on it: a known rule without which something that the cluster needs, and
+//! What must not be closed because a cluster depends on it: a known rule without which something that the cluster needs, and
 //! has, would not be open any more. A new rule keeps nothing: it is revoked as any other, and it is no reason to give up a
 //! known one.
 //!
@@ -104,7 +104,7 @@ fn keep(
     }
 }
 
-/// Why a rule is kept, if one of the clusters lives on it, and the rules that would do instead.
+/// Why a rule is kept, if one of the clusters depends on it, and the rules that would do instead.
 fn kept_for(policy: &Policy, topologies: &[Topology], group: &Group, step: &Step) -> Option<(String, Vec<Rule>)> {
     topologies.iter().find_map(|topology| {
         let lost = lost_without(policy, topology, &group.id, &step.finding.rule);
@@ -137,7 +137,7 @@ fn why(cluster: &str, group: &str, lost: &[Lost<'_>]) -> String {
     let opens: BTreeSet<String> = first.map(Unmet::what).collect();
     let opens: Vec<String> = opens.into_iter().collect();
     format!(
-        "cluster `{cluster}` lives on this rule; without it {}{more}. First open {} in `{group}` by rules that let in no \
+        "cluster `{cluster}` depends on this rule; without it {}{more}. First open {} in `{group}` by rules that let in no \
          more than that; then this one can go",
         falls.join("; "),
         text::and(&opens)

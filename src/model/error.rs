@@ -21,7 +21,7 @@ pub enum CloudError {
         state: String,
     },
     /// We lack the right; the text says what to grant.
-    #[error("not allowed to {action}; grant it to the function's role, or look for a policy that denies it")]
+    #[error("not allowed to call `{action}`; grant it to the function's role, or look for a policy that denies it")]
     Denied {
         /// IAM action, such as `ec2:RevokeSecurityGroupIngress`.
         action: String,

@@ -1,4 +1,4 @@
-//! The public endpoint of a cluster's API. No security group guards that door: EKS's own list of blocks does
+//! The public endpoint of a cluster's API. No security group guards that door: EKS's own CIDR list does
 //! (`publicAccessCidrs`), so it is looked at beside the groups. Must not: read anything.
 
 use crate::model::facts::Cluster;

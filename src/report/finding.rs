@@ -90,7 +90,7 @@ pub struct ForPeople {
     pub gained: Vec<IpNet>,
     /// Why a rule that should be closed is left to a person, where that says what to do instead.
     pub left: Option<Left>,
-    /// The rules that would do instead of one that the cluster lives on, and let in nobody else, where they are known.
+    /// The rules that would do instead of one that the cluster depends on, and let in nobody else, where they are known.
     pub instead: Vec<Rule>,
     /// Since when it stands, as far as is remembered.
     pub since: Option<Timestamp>,
@@ -148,7 +148,7 @@ impl Finding {
             peer_class: PeerClass::Internet.word().to_owned(),
             addresses: None,
             verdict: Verdict::Report,
-            reason: "no security group guards the public endpoint of the API, only its list of blocks does".to_owned(),
+            reason: "no security group guards the public endpoint of the API, only its CIDR list does".to_owned(),
         };
         let detail = format!(
             "a great many public addresses may call the API of cluster `{cluster}`; limit `publicAccessCidrs` to your \

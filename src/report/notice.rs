@@ -6,7 +6,7 @@
 
 mod beside;
 mod blind;
-mod blocked;
+mod broken;
 mod call;
 mod clock;
 mod close;

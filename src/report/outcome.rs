@@ -100,11 +100,11 @@ impl Told {
 words! {
     /// Why a rule that should be closed is left to a person, where something else has to be done than to close it.
     pub enum Left {
-        /// Somebody else's service lives on the group.
+        /// Somebody else's service depends on the group.
         Shared = "shared",
         /// The rule is of another cluster that the group belonged to first.
         OtherCluster = "other-cluster",
-        /// The cluster lives on the rule.
+        /// The cluster depends on the rule.
         Needed = "needed",
         /// The rule is for a group of the same cluster.
         SameCluster = "same-cluster",

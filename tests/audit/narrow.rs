@@ -85,7 +85,7 @@ fn who_is_attached_and_needs_a_port_is_proposed_for_it_and_nobody_else() {
         if expected.is_empty() {
             assert_eq!(
                 narrowed["notes"][0],
-                "nothing is attached that needs it: the cluster lives on no port of these rules"
+                "nothing is attached that needs it: the cluster depends on no port of these rules"
             );
         } else {
             assert_eq!(narrowed["notes"], json!([]), "{name}");
@@ -99,7 +99,7 @@ fn what_is_open_by_other_rules_is_not_opened_again() {
     assert_eq!(opened(&narrowed), [""; 0]);
     assert_eq!(
         narrowed["notes"],
-        json!(["nothing is attached that needs it: what the cluster lives on is open by other rules"])
+        json!(["nothing is attached that needs it: what the cluster depends on is open by other rules"])
     );
     assert_eq!(narrowed["terraform"], Value::Null);
 }

@@ -202,7 +202,7 @@ def test_without_a_right_the_rest_is_judged_and_the_right_is_named(world: World,
     code, answer = audit(world)
     assert (code, hole in opened(answer)) == (FINDINGS, True), answer
     assert any(denied in row["command"] for row in answer["missing"]), answer["missing"]
-    assert any(f"not allowed to `{denied}`" in warning for warning in answer["warnings"]), answer["warnings"]
+    assert any(f"not allowed to call `{denied}`" in warning for warning in answer["warnings"]), answer["warnings"]
     assert "unused-group" not in {found["check"] for found in answer["findings"]} or denied.startswith("ec2:GetManaged")
 
 

@@ -53,8 +53,8 @@ def test_people_hear_at_once_what_a_revoke_took_from_the_cluster(world, somebody
     assert missing(answer) == {(requirement, group) for requirement in expected}
     [notice] = world.notices()
     assert notice.attributes["severity"] == "high"
-    assert notice.subject.startswith("[HIGH] BLOCKED prod: ")
-    assert "BLOCKED, and the cluster needs it" in notice.text
+    assert notice.subject.startswith("[HIGH] BROKEN prod: ")
+    assert "NOT OPEN, and the cluster needs it" in notice.text
     assert missing(leaves(guard(), SWEEP)) == {(requirement, group) for requirement in expected}
 
 
@@ -71,7 +71,7 @@ def test_what_a_call_took_away_can_be_copied_as_it_was_known(world, somebody, lo
         event = somebody.revokes(world.node_group, rule)
     service.delivers(event)
     service.works()
-    [mail] = [mail for mail in world.notices() if "BLOCKED" in mail.subject]
+    [mail] = [mail for mail in world.notices() if "BROKEN" in mail.subject]
     [command] = [line for line in mail.text.splitlines() if line.strip().startswith("aws ec2 authorize-")]
     for part in (f'"IpProtocol":"{was["IpProtocol"]}"', was["ReferencedGroupInfo"]["GroupId"]):
         assert part in command and command.endswith("--dry-run"), command
@@ -96,4 +96,4 @@ def test_closing_the_rule_a_cluster_lived_on_is_in_the_same_notice(world, somebo
     assert missing(answer) == {("control-plane-to-nodes", world.node_group)}
     [notice] = world.notices()
     assert "Closed: revoked" in notice.text
-    assert "Blocked: control-plane-to-nodes" in notice.text
+    assert "Missing: control-plane-to-nodes" in notice.text

@@ -75,7 +75,7 @@ def test_its_permissions_say_what_it_takes(world: World, hole: str) -> None:
     world.emulator.granted = frozenset(allowed) - {"securityhub:BatchImportFindings"}
     done = run(world, *IMPORT, "--region", REGION)
     assert done.returncode == COULD_NOT_RUN
-    assert "not allowed to `securityhub:BatchImportFindings`" in done.stdout, done.stdout
+    assert "not allowed to call `securityhub:BatchImportFindings`" in done.stdout, done.stdout
 
 
 def test_where_it_is_not_enabled_the_command_is_named(world: World, hole: str) -> None:

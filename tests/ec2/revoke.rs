@@ -118,7 +118,7 @@ async fn a_missing_right_names_the_action_to_grant_and_what_ec2_said() {
         assert_eq!(action, "ec2:RevokeSecurityGroupIngress");
         let text = chain(&error);
         let start =
-            "not allowed to ec2:RevokeSecurityGroupIngress; grant it to the function's role, or look for a policy";
+            "not allowed to call `ec2:RevokeSecurityGroupIngress`; grant it to the function's role, or look for";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains(&format!("{code}: You are not authorized to perform this operation.")), "{text}");
         assert!(text.ends_with(&format!("(HTTP 403, request id {REQUEST})")), "{text}");

@@ -92,7 +92,7 @@ async fn a_rule_that_was_edited_to_something_forbidden_is_put_back_by_id_and_rea
         "The guard put the rule back",
         "From the call to the read that showed it put back",
         "Closed: put back to what it was, and EC2 shows it so",
-        "It is again what it was before the edit: TCP 443 from 10.0.0.0/8",
+        "It is now what it was before the edit: TCP 443 from 10.0.0.0/8",
         "aws ec2 modify-security-group-rules --region us-east-1 --group-id sg-0a1 --security-group-rules",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -196,7 +196,7 @@ async fn what_ec2_denies_is_a_failure_and_not_revoked_instead_and_the_next_try_g
     becomes(&case.world, kubelet("sgr-1"));
     *case.world.denied.lock().unwrap() = vec!["sgr-1".into()];
     let error = case.guard.handle(&edits("e-1", &["sgr-1"]), Timestamp::MAX).await.unwrap_err().to_string();
-    assert!(error.contains("still open, not put back: not allowed to ec2:ModifySecurityGroupRules"), "{error}");
+    assert!(error.contains("still open, not put back: not allowed to call `ec2:ModifySecurityGroupRules`"), "{error}");
     assert_eq!(case.rules()[0].packets, kubelet("").packets);
     let notices = case.world.notices();
     let text = email::text(notices.last().unwrap());
@@ -260,7 +260,7 @@ async fn told_never_to_put_back_it_is_revoked_and_the_notice_begins_with_what_wa
     let lost = "LOST with it, because it had been edited in place: TCP 443 from 10.0.0.0/8";
     assert!(notice.headline.contains(lost), "{}", notice.headline);
     let [again] = notice.urgent.as_slice() else { panic!("{:?}", notice.urgent) };
-    assert!(again.title.starts_with("This opens again what was lost, TCP 443 from 10.0.0.0/8"), "{again:?}");
+    assert!(again.title.starts_with("This reopens what was lost, TCP 443 from 10.0.0.0/8"), "{again:?}");
     assert!(again.text.contains("authorize-security-group-ingress") && again.text.ends_with(" --dry-run"), "{again:?}");
     let why = "it was not put back, because `GUARD_RESTORE` is `never`";
     assert!(notice.sections[0].lines.iter().any(|line| line.contains(why)), "{:?}", notice.sections[0]);

@@ -26,6 +26,11 @@ pub(crate) fn at(minute: u32) -> Timestamp {
     format!("2026-11-23T03:{minute:02}:05Z").parse().unwrap()
 }
 
+/// When a rule that came back was opened first.
+fn earlier() -> Timestamp {
+    "2026-11-22T21:14:40Z".parse().unwrap()
+}
+
 pub(crate) fn event(actor: Actor) -> Event {
     Event { id: "e-1".to_owned(), call: &CALLS[0], time: Some(at(0)), location: location(), actor }
 }
@@ -67,7 +72,7 @@ pub(crate) fn findings(group: &Group, actions: &[Action]) -> Vec<Finding> {
     let each = judged.into_iter().zip(actions.iter().cycle());
     let detail = |action: Action| match action {
         Action::Refused => Some("more rules than GUARD_MAX_REVOKES (1)".to_owned()),
-        Action::Failed => Some("not allowed to ec2:RevokeSecurityGroupIngress".to_owned()),
+        Action::Failed => Some("not allowed to call `ec2:RevokeSecurityGroupIngress`".to_owned()),
         _ => None,
     };
     let finding = |(judged, action): (_, &Action)| Finding::of_rule(judged, (true, false), *action, detail(*action));
@@ -194,7 +199,7 @@ pub(crate) fn swept() -> [Record; 3] {
         record(&other, findings(&other, &[Action::WouldRevoke]), None),
         record(&clean, vec![], None),
     ];
-    let why = "known rules are only reported (`GUARD_SWEEP_MODE` is `report`)";
+    let why = "rules that were there before are only reported (`GUARD_SWEEP_MODE` is `report`)";
     for finding in records.iter_mut().flat_map(|record| &mut record.findings) {
         finding.known = true;
         if finding.action == Action::WouldRevoke {
@@ -212,7 +217,7 @@ pub(crate) fn of_one_call() -> [Record; 2] {
     other.clusters = ["test".to_owned()].into();
     let event = by(alice(), "ModifyManagedPrefixList");
     let mut failed = findings(&other, &[Action::Failed]);
-    failed[0].contested = Some(Contested { times: 3, since: at(0), by: vec![] });
+    failed[0].contested = Some(Contested { times: 3, since: earlier(), by: vec![] });
     [
         record(&node, findings(&node, &[Action::Revoked, Action::Reported]), Some(&event)),
         record(&other, failed, Some(&event)),
@@ -229,12 +234,13 @@ fn of_rules() -> Vec<(&'static str, Record)> {
     let authorize = "AuthorizeSecurityGroupIngress";
     let mut contested = one(kubelet(), Action::Revoked, kim(), authorize);
     let opener = Opener { arn: kim().arn.unwrap(), times: 3 };
-    contested.findings[0].contested = Some(Contested { times: 3, since: at(0), by: vec![opener] });
+    contested.findings[0].contested = Some(Contested { times: 3, since: earlier(), by: vec![opener] });
 
     let several = group(vec![kubelet(), world("sgr-0a2", 22), world("sgr-0a3", 3389)]);
     let mut several_findings = findings(&several, &[Action::Revoked, Action::Failed, Action::Failed]);
     several_findings.iter_mut().filter(|finding| finding.action == Action::Failed).for_each(|finding| {
-        finding.detail = Some("the revoke was refused: RequestLimitExceeded".to_owned());
+        finding.detail =
+            Some("still open: `ec2:RevokeSecurityGroupIngress` was not done: RequestLimitExceeded".to_owned());
     });
     let several = record(&several, several_findings, Some(&by(kim(), authorize)));
 
@@ -249,6 +255,14 @@ fn of_rules() -> Vec<(&'static str, Record)> {
     shared.event_name = Some("ModifyNetworkInterfaceAttribute".to_owned());
     let group_of_others = shared.group.as_mut().unwrap();
     (group_of_others.name, group_of_others.attachment) = (Some("billing-web".to_owned()), Some(attachment()));
+    let mut refused = left(
+        Action::Refused,
+        None,
+        "the guard closes at most 50 rules an hour (`GUARD_MAX_REVOKES`; rules that a call has just made do not count), and \
+         it has closed that many. This one stays until somebody closes it or raises the limit",
+    );
+    refused.event_name = Some("ModifyNetworkInterfaceAttribute".to_owned());
+    refused.group.as_mut().unwrap().attachment = Some(attachment());
     let mut shared_beside_others = shared.clone();
     let beside_others = shared_beside_others.group.as_mut().unwrap().attachment.as_mut().unwrap();
     let of_tags = RoleEvidence { role: Role::Node, evidence: Evidence::Attachment, strong: true };
@@ -258,7 +272,7 @@ fn of_rules() -> Vec<(&'static str, Record)> {
     let mut needed = left(
         Action::Refused,
         Some(Left::Needed),
-        "cluster `prod` lives on this rule; without it `control-plane-to-nodes` would not be met: interfaces with \
+        "cluster `prod` depends on this rule; without it `control-plane-to-nodes` would not be met: interfaces with \
          sg-0a1b2c3d4e5f60718 attached would have no tcp 10250 from the control plane (sg-0c1u57e4). First open tcp 10250 \
          from the control plane (sg-0c1u57e4) in `sg-0a1b2c3d4e5f60718`",
     );
@@ -282,22 +296,16 @@ fn of_rules() -> Vec<(&'static str, Record)> {
         "Mozilla/5.0 (X11; Linux x86_64)",
         "198.51.100.9",
     );
-    let revoke = "not allowed to ec2:RevokeSecurityGroupIngress";
+    let revoke = "still open: not allowed to call `ec2:RevokeSecurityGroupIngress`; grant it to the function's role, or \
+                  look for a policy that denies it: UnauthorizedOperation: User: \
+                  arn:aws:sts::111122223333:assumed-role/eks-sg-guard-role/eks-sg-guard is not authorized";
     vec![
         ("remediated", contested),
         ("closed", one(kubelet(), Action::Revoked, console, authorize)),
         ("closed_all_traffic", one(rule("sgr-0a1", Packets::All, "0.0.0.0/0"), Action::Revoked, stranger, authorize)),
         ("failed", because(one(kubelet(), Action::Failed, root, authorize), revoke)),
         ("reported", left(Action::WouldRevoke, None, "`GUARD_MODE` is `report`")),
-        (
-            "refused",
-            left(
-                Action::Refused,
-                None,
-                "within an hour the guard had revoked 50 rules that no call opened just now, and it revokes no more of \
-                 these (`GUARD_MAX_REVOKES`)",
-            ),
-        ),
+        ("refused", refused),
         ("postponed", left(Action::Postponed, None, "one invocation may revoke no more rules (`GUARD_MAX_REVOKES`)")),
         ("shared", shared),
         ("shared_beside_others", shared_beside_others),
@@ -337,26 +345,26 @@ fn of_others() -> Vec<(&'static str, Record)> {
         missing("control-plane-to-nodes", "tcp", "443,10250", "tcp 443,10250 from the control plane (sg-0c1u57e4)");
     let control_plane = Peer::Group { id: "sg-0c1u57e4".to_owned(), owner: None };
     let removed = |from: u16, to: u16| Rule::new(Direction::Ingress, Packets::Tcp(from, to), control_plane.clone());
-    let mut blocked = record(&needed, vec![exec.clone(), dns], Some(&revoked));
-    blocked.group.as_mut().unwrap().removed = vec![removed(443, 443), removed(1025, 65535)];
+    let mut broken = record(&needed, vec![exec.clone(), dns], Some(&revoked));
+    broken.group.as_mut().unwrap().removed = vec![removed(443, 443), removed(1025, 65535)];
     let node = group(vec![rule("sgr-0a1", Packets::Tcp(0, 65535), "0.0.0.0/0")]);
     let mut both = findings(&node, &[Action::Revoked]);
     both.push(exec);
-    let closed_and_blocked = record(&node, both, Some(&by(alice(), authorize)));
+    let closed_and_broken = record(&node, both, Some(&by(alice(), authorize)));
 
     let exposed = Finding::exposed("prod", Severity::Medium, true);
-    let denied = "not allowed to ec2:DescribeSecurityGroups; grant it to the function's role, or look for a policy that \
-                  denies it";
+    let denied = "not allowed to call `ec2:DescribeSecurityGroups`; grant it to the function's role, or look for a policy \
+                  that denies it";
     let unfinished = "the rules of `sg-0a1b2c3d4e5f60718` could not be read: RequestLimitExceeded\n\
                       `AuthorizeSecurityGroupIngress` by arn:aws:iam::111122223333:user/alice\n\
                       On sg-0a1b2c3d4e5f60718\nIt says: TCP 10250 from anywhere (0.0.0.0/0), rule sgr-0a1\n\
                       It is tried again for more than an hour, where the guard has its work queue";
     let unread = "not everything was done: the groups of `vpc-0a1` could not be read in the time of one invocation\n\
                   It was tried for more than an hour and is given up";
-    let unheard = format!("{} (still there)", notice::rule_in_words(&world("sgr-0a7", 22)));
+    let unheard = format!("{} (STILL OPEN, forbidden)", notice::rule_in_words(&world("sgr-0a7", 22)));
     let mut all = vec![
-        ("blocked", blocked),
-        ("closed_and_blocked", closed_and_blocked),
+        ("broken", broken),
+        ("closed_and_broken", closed_and_broken),
         ("endpoint", record_about(About::Cluster("prod"), vec![exposed], Some(&by(alice(), "CreateCluster")))),
         ("joined", record(&needed, vec![Finding::new_cluster("prod")], Some(&by(alice(), "ModifyInstanceAttribute")))),
         ("lost_events", record(&needed, vec![Finding::lost_events(vec![unheard], at(0))], None)),
@@ -384,7 +392,8 @@ fn of_sight() -> Vec<(&'static str, Record)> {
                  eu-west-1`\ntrail `org` (us-east-1) leaves out the write calls of EC2: change its event selectors";
     let rule = "event rule `eks-sg-guard-events` is disabled\nSwitch it on: `aws events enable-rule --name \
                 eks-sg-guard-events`";
-    let unread = "trail `org` (us-east-1): whether it logs could not be read\nnot allowed to cloudtrail:GetTrailStatus";
+    let unread =
+        "trail `org` (us-east-1): whether it logs could not be read\nnot allowed to call `cloudtrail:GetTrailStatus`";
     let of = |check: Check, severity: Severity, lines: &str, call: Option<&str>| {
         let lines: Vec<String> = lines.lines().map(str::to_owned).collect();
         let event = call.map(|call| by(alice(), call));

@@ -1,4 +1,4 @@
-//! What a cluster lives on, and what of it nothing but forbidden rules lets in.
+//! What a cluster depends on, and what of it nothing but forbidden rules lets in.
 //!
 //! Must not: say who of them is proven to be there.
 
@@ -32,7 +32,7 @@ pub(super) struct Here<'a> {
     pub(super) balancers: HashMap<&'a str, Vec<&'a String>>,
 }
 
-/// What a cluster lives on.
+/// What a cluster depends on.
 #[derive(Default)]
 pub(super) struct Needs {
     /// On interfaces of its control plane or of a node.
@@ -77,7 +77,7 @@ impl<'a> Here<'a> {
         Self { facts, policy, audit, found, at, balancers }
     }
 
-    /// What a cluster lives on, and what of it nothing but forbidden rules lets in.
+    /// What a cluster depends on, and what of it nothing but forbidden rules lets in.
     pub(super) async fn needs(&self, inventory: &Inventory, cluster: &str) -> Needs {
         let mut topology = match inventory.topology(cluster, &Of::All, BTreeMap::new()).await {
             Ok(Some(topology)) => topology,

@@ -10,7 +10,7 @@ use crate::model::rule::Rule;
 use crate::model::text::{lines, plain};
 use crate::policy::model::Verdict;
 use crate::report::audit::narrow::{NOT_KNOWN, Narrowing};
-use crate::report::notice::redo::TAKE_OFF;
+use crate::report::notice::redo::{TAKE_OFF, explained};
 use crate::report::notice::rule_in_words;
 
 pub(super) fn written(narrowed: &[Narrowing], style: Style) -> String {
@@ -57,7 +57,7 @@ fn of_group(narrowing: &Narrowing, out: &mut String) {
     let (opening, closing): (Vec<&String>, Vec<&String>) =
         commands.iter().partition(|command| command.starts_with("aws ec2 authorize-"));
     for (title, commands) in [
-        (format!("First this opens what is needed {TAKE_OFF}"), opening),
+        (explained(&format!("First this opens what is needed {TAKE_OFF}")), opening),
         ("Then this closes what is forbidden:".to_owned(), closing),
     ] {
         if !commands.is_empty() {

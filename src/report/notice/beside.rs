@@ -51,13 +51,13 @@ fn kept(record: &Record, group: &GroupRecord, to: &Attachment, others: &[&str]) 
     (format!("{it} keeps {}, {then}", and(&words)), stays)
 }
 
-/// `prod-node (sg-…, of nodes)`.
+/// `prod-node (sg-…, used by nodes)`.
 fn one(id: &str, known: Option<&Beside>) -> String {
     let is_cluster_group = |other: &Beside| other.roles.iter().any(|known| known.role == Role::Cluster);
     let what = match known {
         None => "not known to the guard".to_owned(),
         Some(other) if is_cluster_group(other) => "the cluster security group".to_owned(),
-        Some(other) => of_roles(&other.roles).unwrap_or_else(|| "of no cluster that the guard knows".to_owned()),
+        Some(other) => of_roles(&other.roles).unwrap_or_else(|| "used by no cluster that the guard knows".to_owned()),
     };
     match called(id, known) {
         name if name == id => format!("{id} ({what})"),

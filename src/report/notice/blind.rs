@@ -32,7 +32,7 @@ const NOT_LOOKED_AT: &str = "a call could not be looked at";
 pub(super) const MAY_BE_OPEN: &str = "what it opened may still be open";
 /// The same where it was no call.
 const SWEEP: (&str, &str) =
-    ("a sweep could not be finished", "nobody has looked at what it did not reach; what it found stands in its digest");
+    ("a sweep could not be finished", "nobody has looked at what it did not reach; what it found is in its digest");
 /// As in `docs/runbook.md`.
 const SWEEP_NOW: &str = "aws lambda invoke --region FILL-IN-ITS-REGION --function-name FILL-IN-THE-FUNCTION --payload \
                          '{\"sweep\": true}' --cli-binary-format raw-in-base64-out out.json";

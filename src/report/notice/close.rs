@@ -26,7 +26,7 @@ const AT_ONCE: &str = ", at once:";
 
 /// What closes what should be closed and is open, and how many rules are beyond what is written out.
 pub(super) fn commands(topics: &[Topic<'_>]) -> (Vec<Code>, usize) {
-    // A rule that a cluster or somebody else lives on is not closed before something else was done.
+    // A rule that a cluster or somebody else depends on is not closed before something else was done.
     let is_in_use = |topic: &Topic<'_>| {
         matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster))
     };
@@ -99,7 +99,8 @@ fn revoke(record: &Record, direction: Direction, topics: &[&Topic<'_>]) -> Optio
     Some(Code { title: format!("This closes {of}{AT_ONCE}"), text: remark::with("closes", record, rules, &command) })
 }
 
-/// Takes what a list gained out of it again: the rules stay, and let in what they did before.
+/// Takes what a list gained out of it again, after what shows whom that affects: the rules stay, and let in what they did
+/// before.
 pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
     let mut lists: BTreeMap<&str, (&Record, BTreeSet<String>)> = BTreeMap::new();
     for topic in topics {
@@ -107,7 +108,7 @@ pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
         let (_, entries) = lists.entry(&list.id).or_insert((topic.record, BTreeSet::new()));
         entries.extend(list.gained.iter().map(ToString::to_string));
     }
-    let command = |(id, (record, entries)): (&str, (&Record, BTreeSet<String>))| {
+    let commands = |(id, (record, entries)): (&str, (&Record, BTreeSet<String>))| {
         let gained = entries.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let out = format!("takes {gained} out of prefix list {id}");
         let (region, id) = (word(&record.region), word(id));
@@ -116,7 +117,13 @@ pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
             "aws ec2 describe-managed-prefix-lists --region {region} --prefix-list-ids {id} \
              --query 'PrefixLists[0].Version' --output text"
         );
-        Code {
+        let users = Code {
+            title: format!("First this shows who uses the list, since all of them are affected ({id}):"),
+            text: format!(
+                "aws ec2 get-managed-prefix-list-associations --region {region} --prefix-list-id {id} --output table"
+            ),
+        };
+        let out = Code {
             title: format!("This takes out of the list what came into it ({id}){AT_ONCE}"),
             text: remark::before(
                 &out,
@@ -126,9 +133,10 @@ pub(super) fn entries_out(topics: &[Topic<'_>]) -> Vec<Code> {
                     entries.join(" ")
                 ),
             ),
-        }
+        };
+        [users, out]
     };
-    lists.into_iter().map(command).collect()
+    lists.into_iter().flat_map(commands).collect()
 }
 
 /// Shows how the API of a cluster is reached, and narrows its public endpoint to what a person fills in.
@@ -179,14 +187,14 @@ fn rules_of(record: &Record, groups: &[&str]) -> String {
     )
 }
 
-/// What closes a rule that the cluster lives on, once that is open by other rules. A paste alone closes nothing.
+/// What closes a rule that the cluster depends on, once that is open by other rules. A paste alone closes nothing.
 pub(super) fn later(topics: &[Topic<'_>]) -> Vec<Code> {
     let is_needed = |topic: &Topic<'_>| topic.finding.for_people.left == Some(Left::Needed);
     let after = |Code { title, text }: Code| Code {
         title: format!(
             "{} {}",
             title.replacen("This", "Only then this", 1).trim_end_matches(AT_ONCE),
-            trial("the cluster lives on it")
+            trial("the cluster depends on it")
         ),
         text: format!("{text} {TRY}"),
     };

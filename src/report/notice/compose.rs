@@ -73,13 +73,15 @@ pub(super) fn of_many(records: &[&Record], topics: &[Topic<'_>], now: Timestamp)
     if !is_sweep {
         code.extend(redo::code(topics, now));
     }
+    redo::explain(urgent.iter_mut().chain(&mut code));
+    let headline = [Some(headline::headline(topics)), who::suspect(topics)].into_iter().flatten();
     let thread = match group.filter(|_| !is_sweep) {
         Some(group) => arn(record, &group.id),
         None => format!("{}/{}/{names}", record.account, record.region),
     };
     Notice {
         subject: subject::subject(severity(records), first.situation.state(), &foremost, &what, &tails),
-        headline: headline::headline(topics),
+        headline: headline.collect::<Vec<_>>().join(".\n"),
         urgent,
         facts: facts(records, topics, group, &names),
         steps: steps::steps(topics, is_sweep),
@@ -109,7 +111,7 @@ fn of_account(record: &Record) -> Notice {
     let looks = groups.filter(|id| id.starts_with("sg-")).take(3).map(|id| close::look(record, id));
     let commands = blind::commands(&more, &record.region).into_iter();
     let urgent = looks.chain(commands).chain(blind::sweep(first.finding, record)).collect();
-    // What it is about, without the call and without what stands above as a command.
+    // What it is about, without the call and without what is above as a command.
     let is_said = |line: &&String| !line.starts_with('`') && blind::command(line).is_none();
     let said: Vec<&str> = more.iter().filter(is_said).take(3).map(String::as_str).collect();
     let mut facts = vec![("Why", why.unwrap_or_default())];
@@ -174,9 +176,9 @@ fn facts(
     );
     facts.push(("Where", format!("{}, {}", in_words(names), place(first.record))));
     facts.extend(group.map(|group| ("Group", group_in_words(group))));
-    // What is blocked has no reason that people ask for; what was closed has.
+    // What is broken has no reason that people ask for; what was closed has.
     let closed = || topics.iter().find(|topic| topic.situation.is_closed_by_us());
-    let reason = closed().filter(|_| first.situation == Situation::Blocked).unwrap_or(first);
+    let reason = closed().filter(|_| first.situation == Situation::Broken).unwrap_or(first);
     facts.extend(clauses_of(reason.finding).map(|why| ("Why", why)));
     facts
 }
@@ -273,11 +275,11 @@ pub(super) fn state_of(findings: &[Finding], record: &Record) -> String {
         (number(Situation::Open), "OPEN"),
         (number(Situation::Listed), "closed, its list STILL OPEN"),
         (number(Situation::Lost) + number(Situation::Closed) + number(Situation::PutBack), "closed"),
-        (number(Situation::Blocked), "BLOCKED"),
-        (number(Situation::WasOpen), "open for a while"),
+        (number(Situation::Broken), "BROKEN"),
+        (number(Situation::WasOpen) + number(Situation::Gone), "open for a while"),
         (number(Situation::Endpoint) + number(Situation::ToCheck), "to check"),
         (number(Situation::Unreadable), "not readable"),
-        (number(Situation::Joined) + number(Situation::Changed) + number(Situation::Gone), "changed"),
+        (number(Situation::Joined) + number(Situation::Changed), "changed"),
     ];
     let words: Vec<String> =
         words.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();

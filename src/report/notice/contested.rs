@@ -33,7 +33,7 @@ pub(super) fn lines(contested: &Contested, rule: Option<&Rule>, actor: Option<&A
 
 /// That it comes back.
 pub(super) fn again(contested: &Contested) -> String {
-    format!("CONTESTED: opened {} times since {}", contested.times, time(contested.since))
+    format!("CONTESTED: opened {} times, the first at {}", contested.times, time(contested.since))
 }
 
 fn advice(how: &str, writer: &Writer) -> String {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn it_says_who_opened_it_and_how_often_and_no_name_breaks_a_line() {
         let text = about(None, None);
-        assert!(text.contains("CONTESTED: opened 3 times since 1970-01-01 00:00:00 UTC"), "{text}");
+        assert!(text.contains("CONTESTED: opened 3 times, the first at 1970-01-01 00:00:00 UTC"), "{text}");
         assert!(text.contains("\n  By user ann, 2 times: arn:aws:iam::111122223333:user/ann\n"), "{text}");
         assert!(
             text.contains("\n  By evil\u{fffd}Subject: all is well, once: evil\u{fffd}Subject: all is well\n"),

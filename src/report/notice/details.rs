@@ -3,7 +3,7 @@
 //! Must not: say what to do (steps does).
 
 use super::Section;
-use super::blocked;
+use super::broken;
 use super::clock::{span, time};
 use super::headline::{open_for, without_id};
 use super::situation::{Situation, Topic};
@@ -24,7 +24,7 @@ pub(super) fn section(topic: &Topic<'_>) -> Section {
     lines.extend(finding.detail.as_deref().map(|detail| capital(&plain(detail))));
     let is_missing = finding.is_missing();
     if is_missing {
-        lines.push(format!("What fails: {}", blocked::stops(&[topic])));
+        lines.push(format!("What fails: {}", broken::stops(&[topic])));
     }
     let why = if is_missing { "Required" } else { "Not allowed" };
     lines.extend(clauses(finding).map(|portion| format!("{why} by `{}`: {}", portion.clause, plain(&portion.reason))));
@@ -54,7 +54,7 @@ pub(super) fn section(topic: &Topic<'_>) -> Section {
 pub(super) fn before(finding: &Finding) -> Option<String> {
     let before = without_id(finding.before.as_ref()?);
     match (finding.action, Situation::of(finding)) {
-        (Action::Restored, _) => Some(format!("It is again what it was before the edit: {before}")),
+        (Action::Restored, _) => Some(format!("It is now what it was before the edit: {before}")),
         (_, Situation::Lost) if finding.detail.is_none() => {
             Some(format!("Lost is what it was before the edit: {before}"))
         }

@@ -8,7 +8,7 @@ use super::clock::time;
 use super::compose::{of_many, state_of};
 use super::details::before;
 use super::situation::topics;
-use super::words::{clauses, status, what};
+use super::words::{clauses, of_roles, status, what};
 use super::{Message, Notice, Section, cluster, contested};
 use crate::model::text::{capital, count, plain};
 use crate::report::finding::Finding;
@@ -56,9 +56,9 @@ pub fn digest(records: &[&Record]) -> Option<Notice> {
 pub(super) fn section(record: &Record) -> Section {
     let title = match &record.group {
         Some(group) => {
-            let roles: Vec<&str> = group.roles.iter().map(|known| known.role.word()).collect();
+            let used = of_roles(&group.roles).map(|used| format!(", {used}")).unwrap_or_default();
             let name = group.name.as_deref().map(plain).unwrap_or_default();
-            format!("{name} ({}), {}", group.id, roles.join(" and "))
+            format!("{name} ({}){used}", group.id)
         }
         None if record.clusters.is_empty() => format!("account {}, {}", record.account, record.region),
         None => format!("cluster {}", cluster(record)),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::blind;
-use super::blocked;
+use super::broken;
 use super::called;
 use super::clock::span;
 use super::exposure::{open, thing, whom};
@@ -21,8 +21,14 @@ use crate::report::record::Record;
 
 /// Things, groups and lists named in a sentence.
 const MAX_IN_SENTENCE: usize = 3;
-/// Sentences of a headline; the rest stands in the details.
+/// Sentences of a headline; the rest is in the details.
 const MAX_SENTENCES: usize = 3;
+
+/// What begins the reason of a failure, which the headline says itself, and what ends that of a denial, which is a step.
+const IS_OPEN: &str = "still open: ";
+const GRANT_IT: &str = "; grant it to ";
+/// When it comes back to what it postponed, which `guard/again.rs` decides.
+const COMES_BACK: &str = "first within a minute, then again and again for an hour";
 
 /// What happened, in at most three sentences: what is open first.
 pub(super) fn headline(topics: &[Topic<'_>]) -> String {
@@ -47,12 +53,12 @@ pub(super) fn headline(topics: &[Topic<'_>]) -> String {
     let shown: usize = shown.map(|situation| topics.iter().filter(|topic| topic.situation == *situation).count()).sum();
     let rest = topics.len().saturating_sub(shown);
     if rest > 0 {
-        sentences.push(format!("{} more stand in the details", capital(&count(rest, "finding"))));
+        sentences.push(format!("{} more are in the details", capital(&count(rest, "finding"))));
     }
     sentences.join(".\n")
 }
 
-/// `caused`: what may have blocked what is blocked.
+/// `caused`: what may have blocked what is broken.
 fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str, caused: &str) -> String {
     let Some(first) = topics.first() else { return String::new() };
     let state = situation.state();
@@ -81,9 +87,10 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str, caused: 
             formers(topics)
         ),
         Situation::PutBack => format!(
-            "{}, after an edit in place. The guard put {all} back{}: again {}",
+            "{}, after an edit in place. The guard put {all} back{}: {} {} again",
             opened(),
             within(topics),
+            if topics.len() > 1 { "they are" } else { "it is" },
             formers(topics)
         ),
         Situation::WasOpen => format!(
@@ -91,14 +98,14 @@ fn sentence(situation: Situation, topics: &[&Topic<'_>], cluster: &str, caused: 
              known",
             opened()
         ),
-        Situation::Gone => format!("{}, and was gone before the guard looked", opened()),
+        Situation::Gone => format!("{}. It was gone when the guard came to close it", opened()),
         Situation::Changed => format!("{state}: {} was changed meanwhile; as it is now it is allowed", named(topics)),
         Situation::ToCheck => format!("{}. The policy leaves it to a person to say whether that is meant", opened()),
-        Situation::Blocked => format!(
+        Situation::Broken => format!(
             "{state}: {} in {cluster}{caused}{}{}",
-            blocked::stops(topics),
-            blocked::missing(topics),
-            blocked::not_restored(topics)
+            broken::stops(topics),
+            broken::missing(topics),
+            broken::not_restored(topics)
         ),
         Situation::Endpoint => format!("{state}: a great many public addresses may call the API of {cluster}"),
         Situation::Unreadable => {
@@ -243,19 +250,24 @@ fn left_in_full(finding: &Finding, it: &str) -> String {
                 .to_owned()
         }
         Some(Left::Needed) => {
-            "the cluster lives on it, so first open what it needs by a narrow rule and then close this one; the other way \
+            "the cluster depends on it, so first open what it needs by a narrow rule and then close this one; the other way \
              round the cluster breaks"
                 .to_owned()
         }
-        _ => detail(finding),
+        _ => shortly(&detail(finding)).to_owned(),
     };
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     match finding.action {
         Action::Failed => format!("The guard could NOT close {it}{why}"),
-        Action::Postponed => format!("The guard comes back to {it} by itself{why}"),
+        Action::Postponed => format!("The guard comes back to {it} by itself, {COMES_BACK}{why}"),
         Action::WouldRevoke => format!("The guard did not close {it}{why}"),
         _ => format!("The guard left {it} open{why}"),
     }
+}
+
+fn shortly(why: &str) -> &str {
+    let why = why.strip_prefix(IS_OPEN).unwrap_or(why);
+    why.split_once(GRANT_IT).map_or(why, |(short, _)| short)
 }
 
 pub(super) fn detail(finding: &Finding) -> String {

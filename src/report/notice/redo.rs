@@ -33,6 +33,22 @@ pub(super) const TRY: &str = "--dry-run";
 /// How a title says so, of what opens something.
 pub(crate) const TAKE_OFF: &str = "(only tries, because it opens something: take `--dry-run` off to do it):";
 
+/// The end of it, and what comes before that where it is said once what the answer means.
+const TO_DO_IT: &str = ": take `--dry-run` off to do it):";
+const ANSWER: &str = "; the answer `DryRunOperation` means that it would work";
+
+/// Such a title, with what the answer means.
+pub(crate) fn explained(title: &str) -> String {
+    title.replace(TO_DO_IT, &format!("{ANSWER}{TO_DO_IT}"))
+}
+
+/// Says of the first command that only tries what EC2 answers, once for all of them.
+pub(super) fn explain<'c>(code: impl IntoIterator<Item = &'c mut Code>) {
+    if let Some(first) = code.into_iter().find(|code| code.title.ends_with(TO_DO_IT)) {
+        first.title = explained(&first.title);
+    }
+}
+
 /// How a title says so, and why a command that opens nothing has it too.
 pub(super) fn trial(why: &str) -> String {
     format!("(only tries, because {why}: take `--dry-run` off to do it):")
@@ -79,7 +95,7 @@ fn undo(topic: &Topic<'_>) -> Option<Code> {
     let text = remark::with("opens", topic.record, [rule], &command);
     let what = short(topic.record, topic.finding);
     Some(Code {
-        title: format!("This opens {what} again; only once the policy allows it, or it is closed once more {TAKE_OFF}"),
+        title: format!("This reopens {what}; only once the policy allows it, otherwise it is closed again {TAKE_OFF}"),
         text,
     })
 }

@@ -25,11 +25,11 @@ pub(super) fn lost(topics: &[Topic<'_>]) -> Vec<Code> {
         let opens = |command: &str| remark::with("opens", topic.record, [before], command);
         match topic.situation {
             Situation::Lost => Some(Code {
-                title: format!("This opens again what was lost, {words} {TAKE_OFF}"),
+                title: format!("This reopens what was lost, {words} {TAKE_OFF}"),
                 text: opens(&authorize(region, group, std::slice::from_ref(before))),
             }),
             Situation::Open => Some(Code {
-                title: format!("Or this makes the rule again what it was before the edit, {words} {TAKE_OFF}"),
+                title: format!("Or this makes the rule what it was before the edit, {words} {TAKE_OFF}"),
                 text: opens(&modify(region, group, before)),
             }),
             _ => None,
@@ -38,7 +38,7 @@ pub(super) fn lost(topics: &[Topic<'_>]) -> Vec<Code> {
     topics.iter().filter_map(command).take(MAX_LOST).collect()
 }
 
-/// What opens what a cluster needs by narrower rules than the one that it lives on, which can go then.
+/// What opens what a cluster needs by narrower rules than the one that it depends on, which can go then.
 pub(super) fn instead(topics: &[Topic<'_>]) -> Vec<Code> {
     let mut groups: BTreeMap<(&str, Direction), (&Topic<'_>, Vec<Rule>)> = BTreeMap::new();
     let mut is_known = true;
@@ -67,10 +67,10 @@ pub(super) fn instead(topics: &[Topic<'_>]) -> Vec<Code> {
     groups.into_iter().map(command).take(MAX_LOST).collect()
 }
 
-/// What opens again what the call took away, where something is blocked now.
+/// What opens again what the call took away, where something is broken now.
 pub(super) fn removed(topics: &[Topic<'_>]) -> Vec<Code> {
     let mut code: Vec<Code> = Vec::new();
-    for topic in topics.iter().filter(|topic| topic.situation == Situation::Blocked) {
+    for topic in topics.iter().filter(|topic| topic.situation == Situation::Broken) {
         let Some(group) = &topic.record.group else { continue };
         for direction in [Direction::Ingress, Direction::Egress] {
             let of_it = group.removed.iter().filter(|rule| rule.direction == direction);
@@ -80,7 +80,10 @@ pub(super) fn removed(topics: &[Topic<'_>]) -> Vec<Code> {
             }
             let words: Vec<String> = rules.iter().map(without_id).collect();
             let new = Code {
-                title: format!("This opens again what the call took away, {} {TAKE_OFF}", words.join("; ")),
+                title: format!(
+                    "This restores exactly what the call took away, even if less than that is missing: {} {TAKE_OFF}",
+                    words.join("; ")
+                ),
                 text: remark::with("opens", topic.record, &rules, &authorize(&topic.record.region, &group.id, &rules)),
             };
             if !code.contains(&new) {

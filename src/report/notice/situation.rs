@@ -1,4 +1,4 @@
-//! What a finding is to the person who reads of it: open or closed, lost or blocked. One table of situations; each has its
+//! What a finding is to the person who reads of it: open or closed, lost or broken. One table of situations; each has its
 //! own first lines and steps, in the files that ask.
 //!
 //! Must not: write sentences.
@@ -27,7 +27,7 @@ pub(super) enum Situation {
     /// A rule that was edited in place is what it was before.
     PutBack,
     /// A cluster needs it, and it is not open.
-    Blocked,
+    Broken,
     /// According to the event it was open; it was not when we looked.
     WasOpen,
     /// The public endpoint of a cluster's API.
@@ -42,7 +42,7 @@ pub(super) enum Situation {
     Joined,
     /// It was changed meanwhile, to something that is allowed.
     Changed,
-    /// It was closed before we came.
+    /// It was gone before we could close it.
     Gone,
 }
 
@@ -59,7 +59,7 @@ impl Situation {
             (Subject::Check(Check::PublicEndpoint), _) => Self::Endpoint,
             (Subject::Check(Check::UnreadableRule), _) => Self::Unreadable,
             (Subject::Check(Check::NewCluster | Check::NewMember), _) => Self::Joined,
-            (Subject::Requirement(_), _) => Self::Blocked,
+            (Subject::Requirement(_), _) => Self::Broken,
             (_, Action::Revoked) if finding.before.is_some() => Self::Lost,
             (_, Action::Revoked) if gained(finding).is_some() => Self::Listed,
             (_, Action::Revoked) => Self::Closed,
@@ -79,9 +79,9 @@ impl Situation {
             Self::Blind => "BLIND",
             // A revoke takes nothing out of a list: whoever reads `CLOSED` would leave it open.
             Self::Open | Self::Listed | Self::Endpoint | Self::ToCheck => "OPEN",
-            Self::Lost | Self::Closed | Self::PutBack | Self::Gone => "CLOSED",
-            Self::Blocked => "BLOCKED",
-            Self::WasOpen => "WAS OPEN",
+            Self::Lost | Self::Closed | Self::PutBack => "CLOSED",
+            Self::Broken => "BROKEN",
+            Self::WasOpen | Self::Gone => "WAS OPEN",
             Self::Unreadable | Self::Unsure => "UNKNOWN",
             Self::Joined | Self::Changed => "CHANGED",
         }
@@ -121,11 +121,17 @@ impl<'a> Topic<'a> {
         Some((self.record.group.as_ref()?.id.as_str(), self.finding.rule()?))
     }
 
+    /// Whether somebody opened it, whatever became of it.
+    pub(super) fn was_opened(&self) -> bool {
+        self.situation.is_closed_by_us()
+            || matches!(self.situation, Situation::Open | Situation::WasOpen | Situation::Gone)
+    }
+
     fn rank(&self) -> (u8, Reverse<Option<Severity>>, Situation, Reverse<bool>) {
         let tier = match self.situation {
             Situation::Blind | Situation::Open | Situation::Listed => 0,
             // Whoever reads `CLOSED` at night goes on sleeping, while something stands still.
-            Situation::Blocked => 1,
+            Situation::Broken => 1,
             Situation::Changed | Situation::Gone => 3,
             _ => 2,
         };
@@ -133,7 +139,7 @@ impl<'a> Topic<'a> {
     }
 }
 
-/// What these records say, in the order in which people have to know: what is open before what is blocked, that before
+/// What these records say, in the order in which people have to know: what is open before what is broken, that before
 /// what is closed, and the worst before the rest.
 pub(super) fn topics<'a>(records: &[&'a Record]) -> Vec<Topic<'a>> {
     let of =

@@ -57,15 +57,15 @@ const WRITERS: [Writer; 10] = [
     Writer {
         marks: &["pulumi"],
         name: "Pulumi",
-        advice: "change the rule in the program and run `pulumi up`, or the next run opens it again",
+        advice: "change the rule in the program and run `pulumi up`, otherwise the next run opens it again",
         is_by_hand: false,
         resource: Some("the resource with the id `{rule}` or `{group}` in the stack"),
     },
     Writer {
         marks: &["terraform", "opentofu"],
         name: "Terraform",
-        advice: "change the rule in the configuration or the module's variables and apply it, or the next apply opens it \
-                 again",
+        advice: "change the rule in the configuration or the module's variables and apply it, otherwise the next apply \
+                 opens it again",
         is_by_hand: false,
         resource: Some(
             "an `aws_vpc_security_group_ingress_rule` or `aws_security_group_rule` with the id `{rule}` in its state, or \

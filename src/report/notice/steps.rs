@@ -1,10 +1,10 @@
 //! What to do next, by situation: only the steps that apply, in the order in which they are to be done.
 //!
-//! Must not: write commands (they stand above and below), or say what was found.
+//! Must not: write commands (they are above and below), or say what was found.
 
 use super::situation::{Situation, Topic, gained};
 use super::source;
-use super::{beside, blind, blocked, who};
+use super::{beside, blind, broken, close, plain_word, who};
 use crate::report::finding::{Check, Subject};
 use crate::report::outcome::{Action, Connections, Left};
 
@@ -12,7 +12,7 @@ use crate::report::outcome::{Action, Connections, Left};
 const MODES: [&str; 2] = ["GUARD_MODE", "GUARD_SWEEP_MODE"];
 
 /// What it does where something is missing, whatever is set.
-const NEVER_ADDS: &str = "the guard never adds a rule, it at most puts an edited one back";
+const NEVER_ADDS: &str = "the guard never adds a rule, it can only restore one that was edited";
 
 /// In the order in which they are to be done.
 pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
@@ -22,18 +22,18 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let acted = |action: Action| open().any(|topic| topic.finding.action == action);
     let checks = |check: Check| has(topics, check);
     let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
-    let to_close = open()
-        .any(|topic| !matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster)));
     let is_listed = topics.iter().any(|topic| gained(topic.finding).is_some());
     let may_be_meant = !is_sweep && (has_closed || is(Situation::Open));
-    let (at_the_source, blocked) = (at_the_source(topics), to_open(topics));
-    let (used, setting) = (was_it_used(topics), to_enforce(topics));
+    let (source, comes_first) = at_the_source(topics).filter(|_| !is_sweep).unwrap_or_default();
+    let (close, check, broken) = (to_close(topics), to_check(topics), to_open(topics));
+    let (used, setting, right) = (was_it_used(topics), to_enforce(topics), to_grant(topics));
     let steps: &[(bool, &str)] = &[
-        (to_close, "Close what is open: the command stands above. Leave it only if you know that it is needed."),
+        (close.is_some(), close.as_deref().unwrap_or_default()),
+        (comes_first && !source.is_empty(), &source),
         (left(Left::Shared), to_take_off(topics)),
         (
             left(Left::Needed),
-            "Do what stands above in that order: see that the cluster works by the narrow rules before you close this one.",
+            "Do what is above in that order: see that the cluster works by the narrow rules before you close this one.",
         ),
         (
             left(Left::SameCluster),
@@ -44,9 +44,14 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
             "Take the new entry out of the list with the command above, unless it is meant: every rule that uses the list \
              lets it in.",
         ),
-        (acted(Action::Failed), "Find out why the guard could not close it, or it can't close the next one either."),
-        (is(Situation::Lost), "Open what was lost again with the command above, if it is still needed."),
-        (is(Situation::Blocked), &blocked),
+        (
+            tries_again(topics),
+            "Do not wait for the guard: it tries again by itself, for more than an hour where it has its work queue, but \
+             until then it is open.",
+        ),
+        (right.is_some(), right.as_deref().unwrap_or_default()),
+        (is(Situation::Lost), "Reopen what was lost with the command above, if it is still needed."),
+        (is(Situation::Broken), &broken),
         (
             is(Situation::Endpoint),
             "See first whether private access is on, and from where people and nodes call the API: \
@@ -60,20 +65,20 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (checks(Check::NewCluster), "Check whether this group is meant to be used by both clusters."),
         (checks(Check::NewMember), "Take the tags off if the group is not the cluster's."),
         (used.is_some(), used.unwrap_or_default()),
-        (
-            is(Situation::ToCheck),
-            "Where something is to be checked: if nobody needs it, close it (the command stands in the details); if it is \
-             meant, have the owners of the policy allow it.",
-        ),
+        (is(Situation::ToCheck), &check),
         (
             is_sweep && (is(Situation::Open) || is(Situation::ToCheck)),
-            "What has to stay open belongs into the policy, as an exception or a clause; then it is not sent again.",
+            "What has to stay open belongs in the policy, as an exception or a clause; then it is not sent again.",
         ),
-        (may_be_meant && at_the_source.is_some(), at_the_source.as_deref().unwrap_or_default()),
+        (!comes_first && !source.is_empty(), &source),
         (
             may_be_meant,
-            "Whoever needs access uses a narrower source that the policy allows, or first has the owners of the policy \
-             review an exception; a draft stands at the end.",
+            "Whoever needs access must use a narrower source that the policy allows, or must first have the owners of the \
+             policy review an exception; a draft of one is at the end.",
+        ),
+        (
+            is(Situation::Open) && !has_closed,
+            "Once it is closed, check flow logs to see whether somebody used what was open.",
         ),
         (acted(Action::WouldRevoke), &setting),
     ];
@@ -105,7 +110,7 @@ fn to_see_again(topics: &[Topic<'_>]) -> Vec<String> {
         (
             checks(Check::LostEvents),
             "Look at the new rules now (`describe-security-group-rules` above): were they meant? What the policy forbids \
-             of them stands in this digest, or in an earlier one.",
+             of them is in this digest, or in an earlier one.",
         ),
         (
             checks(Check::LostEvents),
@@ -115,7 +120,7 @@ fn to_see_again(topics: &[Topic<'_>]) -> Vec<String> {
         ),
         (
             checks(Check::NoTrail),
-            "Have a trail log EC2's management write events here again, now: until then no event reaches the guard.",
+            "Make a trail log EC2's management write events here again, now: until then no event reaches the guard.",
         ),
         (
             checks(Check::RuleDisabled),
@@ -161,24 +166,35 @@ fn was_it_used(topics: &[Topic<'_>]) -> Option<&'static str> {
         |situation: &Situation| matches!(situation, Situation::WasOpen | Situation::Gone | Situation::Changed);
     let may_go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
     if is_of(|situation| situation.is_closed_by_us()) {
-        return Some(if may_go_on {
-            "Look in flow logs whether somebody used what was open: such connections may go on, an idle one for up to 5 \
-             days, unless a network ACL cuts them."
-        } else {
-            "Look in flow logs whether somebody used what was open: direct connections were cut with it, those through NAT \
-             gateways or network load balancers may go on."
+        return Some(match (may_go_on, is_of(|situation| *situation == Situation::Open)) {
+            (true, false) => {
+                "Check flow logs to see whether somebody used what was open: such connections may go on, an idle one for up \
+                 to 5 days, unless a network ACL cuts them."
+            }
+            (false, false) => {
+                "Check flow logs to see whether somebody used what was open: direct connections were cut with it, those \
+                 through NAT gateways or network load balancers may go on."
+            }
+            (true, true) => {
+                "Check flow logs to see whether somebody used what the guard closed: such connections may go on, an idle \
+                 one for up to 5 days, unless a network ACL cuts them. Check the same for the rest once that is closed."
+            }
+            (false, true) => {
+                "Check flow logs to see whether somebody used what the guard closed: direct connections were cut with it, \
+                 those through NAT gateways or network load balancers may go on. Check the same for the rest once that is \
+                 closed."
+            }
         });
     }
     if topics.iter().all(|topic| is_gone(&topic.situation)) {
         return Some(
-            "Nothing of it is open now. What is left to check is whether somebody used it: look in flow logs for \
-             connections that were made meanwhile, which may go on.",
+            "Nothing of it is open now. Check flow logs to see whether somebody used it: connections that were made \
+             meanwhile may go on.",
         );
     }
-    topics
-        .iter()
-        .any(|topic| is_gone(&topic.situation))
-        .then_some("Look in flow logs whether somebody used what was open for a while: such connections may go on.")
+    topics.iter().any(|topic| is_gone(&topic.situation)).then_some(
+        "Check flow logs to see whether somebody used what was open for a while: such connections may go on.",
+    )
 }
 
 /// What to do with a group that others use too.
@@ -215,34 +231,94 @@ fn was_it_meant(topic: &Topic<'_>) -> Option<String> {
 
 /// What opens again what a cluster needs: a command, as far as a call took it away, and a person.
 fn to_open(topics: &[Topic<'_>]) -> String {
-    let blocked: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == Situation::Blocked).collect();
+    let broken: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation == Situation::Broken).collect();
     let took = |topic: &&Topic<'_>| topic.record.group.as_ref().is_some_and(|group| !group.removed.is_empty());
-    if !blocked.iter().any(took) {
-        let missing = blocked::listed(&blocked);
+    if !broken.iter().any(took) {
+        let missing = broken::listed(&broken);
         let missing = if missing.is_empty() { missing } else { format!(", {missing}") };
         let has_closed = topics.iter().any(|topic| topic.situation.is_closed_by_us());
         let not_again = if has_closed { " Leave closed what the guard closed." } else { "" };
         return format!("Open what is missing by a rule for that alone{missing}: {NEVER_ADDS}.{not_again}");
     }
-    let again = format!("Open again what the call took away, with the command above: {NEVER_ADDS}.");
-    let left = blocked::left(&blocked);
+    let again = format!("Reopen what the call took away, with the command above: {NEVER_ADDS}.");
+    let left = broken::left(&broken);
     if left.is_empty() {
         return again;
     }
     format!("{again} Then write a rule for what that does not bring back: {left}.")
 }
 
-/// Where to change what wrote the rule, or it comes back.
-fn at_the_source(topics: &[Topic<'_>]) -> Option<String> {
-    let topic = topics.iter().find(|topic| topic.situation.is_closed_by_us() || topic.situation == Situation::Open)?;
+/// Where to change what wrote the rule, for it comes back otherwise; and whether that comes before all but closing it.
+fn at_the_source(topics: &[Topic<'_>]) -> Option<(String, bool)> {
+    let topic = topics.iter().find(|topic| topic.was_opened())?;
     let (record, rule) = (topic.record, topic.finding.rule()?);
-    let written = source::where_to_change(rule, record.actor.as_ref());
     let is_root = record.actor.as_ref().is_some_and(who::is_root);
     if is_root {
-        return Some(
-            "Find out who used the root user and whether they were meant to: take it for an intruder until then."
-                .to_owned(),
-        );
+        let step =
+            "Take it for an intruder until you know: find out who used the root user and whether they were meant to.";
+        return Some((step.to_owned(), true));
     }
-    written.or_else(|| Some(who::to_ask(record.actor.as_ref()?, &record.account)))
+    let Some(written) = source::where_to_change(rule, record.actor.as_ref()) else {
+        return Some((who::to_ask(record.actor.as_ref()?, &record.account), false));
+    };
+    if topic.finding.contested.is_none() {
+        return Some((written, false));
+    }
+    Some((format!("Stop what opens it again and again, such as a pipeline. {written}"), true))
+}
+
+/// What closes what is open, where nothing else has to be done before.
+fn to_close(topics: &[Topic<'_>]) -> Option<String> {
+    let is_in_use = |topic: &&Topic<'_>| {
+        matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster))
+    };
+    let mut due = topics.iter().filter(|topic| topic.situation == Situation::Open && !is_in_use(topic)).peekable();
+    due.peek()?;
+    let has_command = |topic: &Topic<'_>| topic.rule().is_some_and(|(_, rule)| !rule.id.is_empty());
+    let (commands, rest) = close::commands(topics);
+    let command = match commands.len() {
+        0 => "",
+        _ if rest > 0 || !due.all(has_command) => ": the commands for a part of it are above",
+        1 => ": the command is above",
+        _ => ": the commands are above",
+    };
+    // What is to be checked is open too.
+    let is_mixed = topics.iter().any(|topic| topic.situation == Situation::ToCheck);
+    let what = if is_mixed { "what the policy forbids" } else { "what is open" };
+    Some(format!("Close {what}{command}. Leave it only if you know that it is needed."))
+}
+
+/// What becomes of what a person has to judge.
+fn to_check(topics: &[Topic<'_>]) -> String {
+    let has_command = !close::to_check(topics).is_empty();
+    let command = if has_command { " (the command is in the details)" } else { "" };
+    format!(
+        "Where something is to be checked: if nobody needs it, close it{command}; if it is meant, have the owners of the \
+         policy allow it."
+    )
+}
+
+/// What was said of a revoke that did not work because the guard may not.
+const DENIED: &str = "not allowed to call ";
+
+/// What was said of each revoke that did not work.
+fn failures<'t>(topics: &'t [Topic<'_>]) -> impl Iterator<Item = &'t str> {
+    let failed = topics.iter().filter(|topic| topic.finding.action == Action::Failed && topic.finding.rule().is_some());
+    failed.map(|topic| topic.finding.detail.as_deref().unwrap_or_default())
+}
+
+/// Whether something did not work that may work without anybody's doing.
+fn tries_again(topics: &[Topic<'_>]) -> bool {
+    failures(topics).any(|why| !why.contains(DENIED))
+}
+
+/// Which role lacks a right.
+fn to_grant(topics: &[Topic<'_>]) -> Option<String> {
+    let why = failures(topics).find(|why| why.contains(DENIED))?;
+    let name = why.split_once(":assumed-role/").and_then(|(_, rest)| plain_word(rest.split_once('/')?.0));
+    let role = name
+        .map_or_else(|| "the guard's role (output `RoleArn` of its stack)".to_owned(), |name| format!("role {name}"));
+    Some(format!(
+        "Give {role} the right that is missing, or take away what denies it: otherwise it can't close the next one either."
+    ))
 }

@@ -6,14 +6,14 @@
 use jiff::Timestamp;
 
 use super::blind;
-use super::blocked;
+use super::broken;
 use super::clock::ordinal;
 use super::exposure::{open, service, thing};
 use super::headline::{clusters_of, groups, things};
 use super::plain_word;
 use super::situation::{Situation, Topic, gained};
 use super::words::entries;
-use crate::model::text::count;
+use crate::model::text::{and, count, first_few};
 use crate::policy::model::Severity;
 use crate::report::finding::{Check, Finding, Subject};
 use crate::report::outcome::{Action, Left};
@@ -57,23 +57,24 @@ pub(super) fn of(topics: &[Topic<'_>]) -> (String, Vec<String>) {
     let Some(first) = same.first() else { return ("nothing to do".to_owned(), Vec::new()) };
     let what = match first.situation {
         Situation::Listed => listed(&same),
-        Situation::Blocked if same.len() > 1 => format!("{}, and {} more", blocked::worst(&same), same.len() - 1),
-        Situation::Blocked => blocked::worst(&same),
+        Situation::Broken if same.len() > 1 => format!("{}, and {} more", broken::worst(&same), same.len() - 1),
+        Situation::Broken => broken::worst(&same),
         Situation::Endpoint => "the API endpoint is open to a great many".to_owned(),
         Situation::Unreadable => "rules that cannot be read".to_owned(),
         Situation::Joined => joined(first.finding).to_owned(),
         Situation::Blind | Situation::Unsure => blind::words(first.finding, first.record).0.to_owned(),
+        Situation::PutBack => edited(&same),
         situation => open(&things(&same, false, false), !situation.is_open(), MAX_NAMED),
     };
     let mut tails = Vec::new();
     tails.extend((first.situation == Situation::WasOpen).then(|| " for a while".to_owned()));
     // Nothing else takes its room.
-    let is_blocked = topics.iter().any(|topic| topic.situation == Situation::Blocked);
-    tails.extend((first.situation != Situation::Blocked && is_blocked).then(|| "; cluster BLOCKED".to_owned()));
+    let is_broken = topics.iter().any(|topic| topic.situation == Situation::Broken);
+    tails.extend((first.situation != Situation::Broken && is_broken).then(|| "; cluster BROKEN".to_owned()));
     tails.extend(closed_for_it(topics, first));
     let mut where_and_why = [on_groups(&same), what_became_of(first, same.len())];
-    if first.situation == Situation::Listed {
-        // The list is in no group; the rule that was closed is.
+    if matches!(first.situation, Situation::Listed | Situation::PutBack) {
+        // The list is in no group; the rule that was closed is. That it was open is not to be read without its end.
         where_and_why.reverse();
     }
     tails.extend(where_and_why.into_iter().flatten());
@@ -94,6 +95,18 @@ fn listed(topics: &[&Topic<'_>]) -> String {
     let name = list.name.as_deref().and_then(plain_word).unwrap_or(&list.id);
     let (entries, is) = entries(list, 1);
     format!("{entries} {is} still in prefix list {name}")
+}
+
+/// `kubelet 10250 was opened by an edit`: closed, but not as a rule that is gone.
+fn edited(topics: &[&Topic<'_>]) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for (thing, _) in things(topics, false, false) {
+        if !all.contains(&thing) {
+            all.push(thing);
+        }
+    }
+    let were = if all.len() > 1 { "were" } else { "was" };
+    format!("{} {were} opened by an edit", and(&first_few(all, MAX_NAMED, |rest| format!("{rest} more"))))
 }
 
 /// `, on prod-node`.
@@ -117,7 +130,8 @@ fn what_became_of(first: &Topic<'_>, number: usize) -> Option<String> {
             Some(format!(", {} closed", thing(first.record, finding, rule)))
         }
         Situation::Lost => Some(", its former rule LOST".to_owned()),
-        Situation::PutBack => Some(", put back as it was".to_owned()),
+        Situation::PutBack if number > 1 => Some(", and the guard restored what they were".to_owned()),
+        Situation::PutBack => Some(", and the guard restored what it was".to_owned()),
         Situation::Gone => Some(", already gone".to_owned()),
         Situation::Closed => put_on(first.record),
         Situation::ToCheck => Some(", to be checked".to_owned()),
@@ -148,11 +162,11 @@ fn closed_beside(topics: &[Topic<'_>], foremost: &[&Topic<'_>]) -> Option<String
     (is_open && !closed.is_empty()).then(|| format!(", {} closed{place}", closed.len()))
 }
 
-/// What the guard closed, where something is blocked now.
+/// What the guard closed, where something is broken now.
 fn closed_for_it(topics: &[Topic<'_>], first: &Topic<'_>) -> Option<String> {
     let closed: Vec<&Topic<'_>> = topics.iter().filter(|topic| topic.situation.is_closed_by_us()).collect();
     let closed = match closed.as_slice() {
-        _ if first.situation != Situation::Blocked => return None,
+        _ if first.situation != Situation::Broken => return None,
         [] => return None,
         [one] => {
             let packets = one.finding.rule()?.packets;

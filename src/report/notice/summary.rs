@@ -19,8 +19,8 @@ impl Notice {
             0,
             format!(
                 "See what this principal goes on doing: all of it is judged, closed and recorded as before; until {end} it \
-                 stands in the function's log (`target = record`) and on the record topic alone. What is still open then \
-                 stands in the next sweep's digest."
+                 is in the function's log (`target = record`) and on the record topic alone. What is still open then \
+                 will be in the next sweep's digest."
             ),
         );
         summary

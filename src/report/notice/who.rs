@@ -2,6 +2,7 @@
 //!
 //! The words are for people. Must not: let anything hang on them, or show text from outside as it came.
 
+use super::situation::Topic;
 use super::source;
 use crate::event::Actor;
 use crate::model::ids::Arn;
@@ -70,6 +71,12 @@ pub(super) fn of_principal(arn: &str, account: &str) -> String {
 pub(super) fn is_root(actor: &Actor) -> bool {
     let is_arn = |arn: &str| Arn::parse(arn).is_some_and(|parsed| parsed.resource == "root");
     actor.r#type.as_deref() == Some("Root") || (actor.r#type.is_none() && actor.arn.as_deref().is_some_and(is_arn))
+}
+
+/// That it may be an intruder, which has to be known before all else where it was the root user.
+pub(super) fn suspect(topics: &[Topic<'_>]) -> Option<String> {
+    let is_it = |topic: &&Topic<'_>| topic.was_opened() && topic.record.actor.as_ref().is_some_and(is_root);
+    topics.iter().find(is_it).map(|_| "This may be an intruder: the root user made the call".to_owned())
 }
 
 /// In words, and the account.

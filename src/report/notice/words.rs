@@ -18,7 +18,7 @@ fn is_unread(finding: &Finding) -> bool {
 pub(super) fn what(finding: &Finding) -> String {
     match &finding.subject {
         Subject::Rule(rule) => rule_in_words(rule),
-        Subject::Requirement(id) => format!("Blocked: {}", plain(id)),
+        Subject::Requirement(id) => format!("Missing: {}", plain(id)),
         Subject::Check(Check::PublicEndpoint) => "The public endpoint of the API".to_owned(),
         Subject::Check(Check::ReadDenied) => "What the guard may read".to_owned(),
         Subject::Check(Check::Unfinished) => "What could not be handled".to_owned(),
@@ -44,13 +44,13 @@ pub(super) fn status(finding: &Finding) -> &'static str {
         _ if matches!(finding.subject, Subject::Check(Check::TrailsUnread | Check::RuleUnread)) => {
             "NOT KNOWN: it could not be looked at"
         }
-        Action::None | Action::Reported if finding.is_missing() => "BLOCKED, and the cluster needs it",
+        Action::None | Action::Reported if finding.is_missing() => "NOT OPEN, and the cluster needs it",
         Action::None | Action::Reported if finding.verdict == Verdict::Revoke => "STILL OPEN, the guard left it",
         Action::None | Action::Reported => "Open, to be checked",
         Action::WouldRevoke => "STILL OPEN, the guard only reports",
         Action::Revoked => "Closed: revoked, and EC2 shows it gone",
         Action::Restored => "Closed: put back to what it was, and EC2 shows it so",
-        Action::AlreadyGone => "Not open: it was gone before the guard looked",
+        Action::AlreadyGone => "Not open any more: it was gone when the guard came to close it",
         Action::WasOpen => {
             "Not open any more: it was, according to the event, and was gone or harmless when the guard looked"
         }
@@ -118,20 +118,27 @@ pub(super) fn entries(list: &ListRecord, most: usize) -> (String, &'static str) 
     (and(&named), if list.gained.len() == 1 { "is" } else { "are" })
 }
 
-/// `of nodes and pods`; nothing without a role.
+/// `used by nodes and pods`; nothing without a role.
 pub(super) fn of_roles(roles: &[RoleEvidence]) -> Option<String> {
     let mut words: Vec<&str> = roles.iter().map(|known| role_words(known.role)).collect();
     words.dedup();
-    (!words.is_empty()).then(|| format!("of {}", and(&words)))
+    let by = |word: &&&str| **word != ACCESS;
+    let users: Vec<&str> = words.iter().filter(by).copied().collect();
+    let users = (!users.is_empty()).then(|| format!("by {}", and(&users)));
+    let parts: Vec<String> = users.into_iter().chain(words.contains(&ACCESS).then(|| ACCESS.to_owned())).collect();
+    (!parts.is_empty()).then(|| format!("used {}", and(&parts)))
 }
+
+/// The one role that is a purpose.
+const ACCESS: &str = "for remote access to nodes";
 
 /// What a role is to a person.
 fn role_words(role: Role) -> &'static str {
     match role {
         Role::Cluster => "the control plane",
-        Role::ControlPlane => "the control plane (additional)",
+        Role::ControlPlane => "the control plane (as an additional group)",
         Role::Node => "nodes",
-        Role::RemoteAccess => "remote access to nodes",
+        Role::RemoteAccess => ACCESS,
         Role::Pod => "pods",
         Role::LoadBalancer => "a load balancer",
     }

@@ -51,7 +51,7 @@ pub fn is_about_credentials(error: &CloudError) -> bool {
 /// What AWS said, for whoever called it: the sentence of the error is for the function's owner.
 pub fn why(error: &CloudError) -> String {
     match error {
-        CloudError::Denied { action, source } => format!("not allowed to `{action}`: {}", chain(source.as_ref())),
+        CloudError::Denied { action, source } => format!("not allowed to call `{action}`: {}", chain(source.as_ref())),
         error => chain(error),
     }
 }

@@ -202,7 +202,7 @@ fn each_command_says_whose_it_is_and_how_many_are_left_out() {
         .map(|port| Finding::of_rule(judged(port), (true, false), Action::Revoked, None))
         .into();
     let code = code_of(&record);
-    let undo: Vec<&Code> = code.iter().filter(|code| code.title.starts_with("This opens")).collect();
+    let undo: Vec<&Code> = code.iter().filter(|code| code.title.starts_with("This reopens")).collect();
     assert_eq!(undo.len(), MAX_UNDONE);
     assert!(undo[0].title.contains("SSH 22 from everybody"), "{undo:?}");
     assert!(code.last().unwrap().title.starts_with("2 more rules were closed"), "{code:?}");

@@ -1,4 +1,4 @@
-//! What stops working where something is blocked that a cluster needs, and what opens it again.
+//! What stops working where something is not open that a cluster needs, and what opens it again.
 //!
 //! Must not: propose to open more than what a call or an edit closed.
 
@@ -49,7 +49,7 @@ pub(super) fn stops(topics: &[&Topic<'_>]) -> String {
 /// What is missing, as the next sentence.
 pub(super) fn missing(topics: &[&Topic<'_>]) -> String {
     let all = listed(topics);
-    if all.is_empty() { String::new() } else { format!(". Missing: {all}") }
+    if all.is_empty() { String::new() } else { format!(". The cluster needs this, and it is not open: {all}") }
 }
 
 /// What the command that opens again what the call took away leaves missing, as the next sentence.
