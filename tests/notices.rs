@@ -21,6 +21,7 @@ use eks_sg_guard::report::finding::{Finding, ListRecord};
 use eks_sg_guard::report::notice::{self, Message, email, q, slack};
 use eks_sg_guard::report::outcome::{Action, Connections, Contested, Opener};
 use eks_sg_guard::report::record::{About, Record};
+use eks_sg_guard::report::waiting::for_digest;
 use serde_json::Value;
 
 use crate::limits::{holds_its_limits, texts_of};
@@ -179,6 +180,43 @@ fn no_step_invites_to_open_it_again_and_the_mode_of_the_guard_comes_last() {
         assert!(steps.len() == 1 || !steps.iter().any(|step| is(&step, "Nothing has to be done")), "{name}: {steps:?}");
         assert!(!steps.iter().any(|step| is(&step, "Ask somebody")), "{name}: {steps:?}");
     }
+}
+
+/// Rules that were there before take both settings, whichever of them is named as what keeps the guard from it.
+#[test]
+fn what_makes_the_guard_close_such_rules_is_all_that_it_takes() {
+    let node = group(vec![kubelet()]);
+    for (known, detail, expected) in [
+        (false, "`GUARD_MODE` is `report`", "where `GUARD_MODE` is `enforce`"),
+        (true, "`GUARD_MODE` is `report`", "where `GUARD_MODE` and `GUARD_SWEEP_MODE` are both `enforce`"),
+        (true, "(`GUARD_SWEEP_MODE` is `report`)", "where `GUARD_SWEEP_MODE` is `enforce`"),
+        (
+            false,
+            "the policy sets the mode of cluster `dev` to `report`",
+            "where the mode that the policy sets for it is",
+        ),
+    ] {
+        let mut found = findings(&node, &[Action::WouldRevoke]);
+        (found[0].known, found[0].detail) = (known, Some(detail.to_owned()));
+        let steps = notice::notice(&record(&node, found, None), at(2)).steps;
+        assert!(steps.last().unwrap().contains(expected), "{steps:?}");
+    }
+}
+
+/// It waited for the digest, which knows no call of its own.
+#[test]
+fn who_opened_what_stands_in_a_digest_is_named_where_an_event_did() {
+    let was_open = &situations::records().into_iter().find(|(name, _)| *name == "was_open").unwrap().1;
+    let waited = for_digest(was_open);
+    let digest = email::text(&notice::digest(&[&waited]).unwrap());
+    assert!(digest.contains("Who      named in the details of what was open, with the call"), "{digest}");
+    assert!(digest.contains("AuthorizeSecurityGroupIngress by arn:aws:iam::111122223333:user/alice at "), "{digest}");
+    let mut changed = was_open.clone();
+    let mut closed = findings(&group(vec![kubelet()]), &[Action::Revoked]);
+    closed[0].connections = Some(Connections::Cut);
+    changed.findings.append(&mut closed);
+    let steps = notice::notice(&changed, at(2)).steps;
+    assert!(steps[0].contains("such connections may go on"), "those of the other one: {steps:?}");
 }
 
 /// Whether somebody used what was open is to be checked in any case; what is known of their connections is said as that.

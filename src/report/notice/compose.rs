@@ -17,12 +17,15 @@ use super::{
 use crate::model::ids::partition_of;
 use crate::model::text::plain;
 use crate::report::finding::{Check, Finding, Subject};
+use crate::report::outcome::Action;
 use crate::report::record::{Attachment, GroupRecord, Record, TriggerKind};
 
 /// Who it was, where no call is known.
 const NO_CALL: &str = "not known: a sweep found it, not an event; CloudTrail's event history may show the call";
 const NO_EVENT: &str =
     "not known: no event reported it, a sweep found it; CloudTrail's event history may show the call";
+/// What waited for a digest has its own call each.
+const IN_DETAILS: &str = "named in the details of what was open, with the call";
 /// Findings written out in one notice; the rest is counted.
 const MAX_FINDINGS: usize = 20;
 
@@ -186,8 +189,14 @@ fn facts(
 /// Who made the call, and when.
 pub(super) fn caller(record: &Record) -> Vec<(&'static str, String)> {
     let Some(actor) = &record.actor else {
-        let is_lost = record.findings.iter().any(|finding| finding.subject == Subject::Check(Check::LostEvents));
-        return vec![("Who", if is_lost { NO_EVENT } else { NO_CALL }.to_owned())];
+        let is_lost = |finding: &Finding| finding.subject == Subject::Check(Check::LostEvents);
+        let waited = |finding: &Finding| finding.action == Action::WasOpen;
+        let who = match &record.findings {
+            findings if findings.iter().any(waited) => IN_DETAILS,
+            findings if findings.iter().all(is_lost) => NO_EVENT,
+            _ => NO_CALL,
+        };
+        return vec![("Who", who.to_owned())];
     };
     let call = record.event_name.as_deref().map(plain).unwrap_or_default();
     let at = record.event_time.map_or_else(|| "at an unknown time".to_owned(), |at| format!("at {}", time(at)));

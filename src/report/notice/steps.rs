@@ -9,7 +9,8 @@ use crate::report::finding::{Check, Subject};
 use crate::report::outcome::{Action, Connections, Left};
 
 /// The variables that keep the guard from closing anything.
-const MODES: [&str; 2] = ["GUARD_MODE", "GUARD_SWEEP_MODE"];
+const MODES: [&str; 2] = ["GUARD_MODE", SWEEP_MODE];
+const SWEEP_MODE: &str = "GUARD_SWEEP_MODE";
 
 /// What it does where something is missing, whatever is set.
 const NEVER_ADDS: &str = "the guard never adds a rule, it can only restore one that was edited";
@@ -150,12 +151,14 @@ fn has(topics: &[Topic<'_>], check: Check) -> bool {
 fn to_enforce(topics: &[Topic<'_>]) -> String {
     let mut details = topics.iter().filter(|topic| topic.finding.action == Action::WouldRevoke);
     let of = |topic: &Topic<'_>| {
-        topic.finding.detail.as_deref()?.split('`').find(|word| MODES.contains(word)).map(|name| format!("`{name}`"))
+        let name = topic.finding.detail.as_deref()?.split('`').find(|word| MODES.contains(word))?;
+        // What was there before takes both, and only the first one that keeps the guard from it is named.
+        let takes_both = topic.finding.known && name != SWEEP_MODE;
+        Some(if takes_both { format!("`{name}` and `{SWEEP_MODE}` are both") } else { format!("`{name}` is") })
     };
-    let setting = details.find_map(of).unwrap_or_else(|| "the mode that the policy sets for it".to_owned());
+    let setting = details.find_map(of).unwrap_or_else(|| "the mode that the policy sets for it is".to_owned());
     format!(
-        "Afterwards, by day: decide whether the guard is to close such rules by itself; it does where {setting} is \
-         `enforce`."
+        "Afterwards, by day: decide whether the guard is to close such rules by itself; it does where {setting} `enforce`."
     )
 }
 
@@ -164,7 +167,8 @@ fn was_it_used(topics: &[Topic<'_>]) -> Option<&'static str> {
     let is_of = |wanted: fn(&Situation) -> bool| topics.iter().any(|topic| wanted(&topic.situation));
     let is_gone =
         |situation: &Situation| matches!(situation, Situation::WasOpen | Situation::Gone | Situation::Changed);
-    let may_go_on = topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn));
+    let may_go_on =
+        topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn) || is_gone(&topic.situation));
     if is_of(|situation| situation.is_closed_by_us()) {
         return Some(match (may_go_on, is_of(|situation| *situation == Situation::Open)) {
             (true, false) => {
@@ -188,7 +192,7 @@ fn was_it_used(topics: &[Topic<'_>]) -> Option<&'static str> {
     }
     if topics.iter().all(|topic| is_gone(&topic.situation)) {
         return Some(
-            "Nothing of it is open now. Check flow logs to see whether somebody used it: connections that were made \
+            "It is not open like that any more. Check flow logs to see whether somebody used it: connections that were made \
              meanwhile may go on.",
         );
     }
