@@ -28,7 +28,7 @@ DIST = ROOT / "dist"
 BUILT = ROOT / "target/lambda"
 FEATURES = ["--no-default-features", "--features", "aws"]
 GLIBC = (2, 34)  # what provided.al2023 has
-LARGEST = 8_000_000
+LARGEST = 8 << 20  # as Lambda counts megabytes
 DEFLATED, EXECUTABLE, FIRST_OF_1980 = 8, 0o100755 << 16, 0x21  # as a zip says it
 ZIP, TEMPLATE, MEMBER, EXPANDED, MODULE, SBOM, SUMS = (
     "bootstrap.zip", "template.yaml", "member.yaml", "template.expanded.json", "terraform", "sbom.cdx.json", "SHA256SUMS",
