@@ -15,6 +15,8 @@ mod not_known;
 mod nothing_lost;
 mod putting_back;
 mod read_back;
+#[path = "order_of_effects/sight.rs"]
+mod sight;
 mod what_made_it;
 mod work_queue;
 
