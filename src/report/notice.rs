@@ -16,6 +16,7 @@ mod details;
 mod digest;
 pub mod email;
 mod exposure;
+mod failed;
 mod headline;
 mod kept;
 mod page;
@@ -29,6 +30,7 @@ mod source;
 mod steps;
 mod subject;
 mod summary;
+mod used;
 mod who;
 mod words;
 

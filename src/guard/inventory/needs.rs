@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join;
-
 use jiff::Timestamp;
 
 use super::snapshot::ReadBack;

@@ -26,11 +26,8 @@ const AT_ONCE: &str = ", at once:";
 
 /// What closes what should be closed and is open, and how many rules are beyond what is written out.
 pub(super) fn commands(topics: &[Topic<'_>]) -> (Vec<Code>, usize) {
-    // A rule that a cluster or somebody else depends on is not closed before something else was done.
-    let is_in_use = |topic: &Topic<'_>| {
-        matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster))
-    };
-    revokes(topics, MAX_COMMANDS, |topic| topic.situation == Situation::Open && !is_in_use(topic))
+    let is_due = |topic: &Topic<'_>| topic.is_to_be_closed();
+    revokes(topics, MAX_COMMANDS, is_due)
 }
 
 /// What closes what a person may want open.

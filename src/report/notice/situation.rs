@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use crate::model::rule::Rule;
 use crate::policy::model::{Severity, Verdict};
 use crate::report::finding::{Check, Finding, ListRecord, Subject};
-use crate::report::outcome::Action;
+use crate::report::outcome::{Action, Left};
 use crate::report::record::Record;
 
 /// In the order in which people have to know.
@@ -125,6 +125,12 @@ impl<'a> Topic<'a> {
     pub(super) fn was_opened(&self) -> bool {
         self.situation.is_closed_by_us()
             || matches!(self.situation, Situation::Open | Situation::WasOpen | Situation::Gone)
+    }
+
+    /// Whether it is open, and nothing has to be done before it is closed: no cluster and nobody else depends on it.
+    pub(super) fn is_to_be_closed(&self) -> bool {
+        let is_in_use = matches!(self.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster));
+        self.situation == Situation::Open && !is_in_use
     }
 
     fn rank(&self) -> (u8, Reverse<Option<Severity>>, Situation, Reverse<bool>) {

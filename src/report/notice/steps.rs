@@ -4,9 +4,9 @@
 
 use super::situation::{Situation, Topic, gained};
 use super::source;
-use super::{beside, blind, broken, close, plain_word, who};
+use super::{beside, blind, broken, close, failed, used, who};
 use crate::report::finding::{Check, Subject};
-use crate::report::outcome::{Action, Connections, Left};
+use crate::report::outcome::{Action, Left};
 
 /// The variables that keep the guard from closing anything.
 const MODES: [&str; 2] = ["GUARD_MODE", SWEEP_MODE];
@@ -27,7 +27,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
     let may_be_meant = !is_sweep && (has_closed || is(Situation::Open));
     let (source, comes_first) = at_the_source(topics).filter(|_| !is_sweep).unwrap_or_default();
     let (close, check, broken) = (to_close(topics), to_check(topics), to_open(topics));
-    let (used, setting, right) = (was_it_used(topics), to_enforce(topics), to_grant(topics));
+    let (used, setting, right) = (used::was_it_used(topics), to_enforce(topics), failed::to_grant(topics));
     let steps: &[(bool, &str)] = &[
         (close.is_some(), close.as_deref().unwrap_or_default()),
         (comes_first && !source.is_empty(), &source),
@@ -46,7 +46,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
              lets it in.",
         ),
         (
-            tries_again(topics),
+            failed::tries_again(topics),
             "Do not wait for the guard: it tries again by itself, for more than an hour where it has its work queue, but \
              until then it is open.",
         ),
@@ -162,45 +162,6 @@ fn to_enforce(topics: &[Topic<'_>]) -> String {
     )
 }
 
-/// Whether somebody used what was open, which is left to check once nothing is.
-fn was_it_used(topics: &[Topic<'_>]) -> Option<&'static str> {
-    let is_of = |wanted: fn(&Situation) -> bool| topics.iter().any(|topic| wanted(&topic.situation));
-    let is_gone =
-        |situation: &Situation| matches!(situation, Situation::WasOpen | Situation::Gone | Situation::Changed);
-    let may_go_on =
-        topics.iter().any(|topic| topic.finding.connections == Some(Connections::MayGoOn) || is_gone(&topic.situation));
-    if is_of(|situation| situation.is_closed_by_us()) {
-        return Some(match (may_go_on, is_of(|situation| *situation == Situation::Open)) {
-            (true, false) => {
-                "Check flow logs to see whether somebody used what was open: such connections may go on, an idle one for up \
-                 to 5 days, unless a network ACL cuts them."
-            }
-            (false, false) => {
-                "Check flow logs to see whether somebody used what was open: direct connections were cut with it, those \
-                 through NAT gateways or network load balancers may go on."
-            }
-            (true, true) => {
-                "Check flow logs to see whether somebody used what the guard closed: such connections may go on, an idle \
-                 one for up to 5 days, unless a network ACL cuts them. Check the same for the rest once that is closed."
-            }
-            (false, true) => {
-                "Check flow logs to see whether somebody used what the guard closed: direct connections were cut with it, \
-                 those through NAT gateways or network load balancers may go on. Check the same for the rest once that is \
-                 closed."
-            }
-        });
-    }
-    if topics.iter().all(|topic| is_gone(&topic.situation)) {
-        return Some(
-            "It is not open like that any more. Check flow logs to see whether somebody used it: connections that were made \
-             meanwhile may go on.",
-        );
-    }
-    topics.iter().any(|topic| is_gone(&topic.situation)).then_some(
-        "Check flow logs to see whether somebody used what was open for a while: such connections may go on.",
-    )
-}
-
 /// What to do with a group that others use too.
 fn to_take_off(topics: &[Topic<'_>]) -> &'static str {
     let shared = topics.iter().find(|topic| topic.finding.for_people.left == Some(Left::Shared));
@@ -273,10 +234,7 @@ fn at_the_source(topics: &[Topic<'_>]) -> Option<(String, bool)> {
 
 /// What closes what is open, where nothing else has to be done before.
 fn to_close(topics: &[Topic<'_>]) -> Option<String> {
-    let is_in_use = |topic: &&Topic<'_>| {
-        matches!(topic.finding.for_people.left, Some(Left::Shared | Left::Needed | Left::SameCluster))
-    };
-    let mut due = topics.iter().filter(|topic| topic.situation == Situation::Open && !is_in_use(topic)).peekable();
+    let mut due = topics.iter().filter(|topic| topic.is_to_be_closed()).peekable();
     due.peek()?;
     let has_command = |topic: &Topic<'_>| topic.rule().is_some_and(|(_, rule)| !rule.id.is_empty());
     let (commands, rest) = close::commands(topics);
@@ -300,29 +258,4 @@ fn to_check(topics: &[Topic<'_>]) -> String {
         "Where something is to be checked: if nobody needs it, close it{command}; if it is meant, have the owners of the \
          policy allow it."
     )
-}
-
-/// What was said of a revoke that did not work because the guard may not.
-const DENIED: &str = "not allowed to call ";
-
-/// What was said of each revoke that did not work.
-fn failures<'t>(topics: &'t [Topic<'_>]) -> impl Iterator<Item = &'t str> {
-    let failed = topics.iter().filter(|topic| topic.finding.action == Action::Failed && topic.finding.rule().is_some());
-    failed.map(|topic| topic.finding.detail.as_deref().unwrap_or_default())
-}
-
-/// Whether something did not work that may work without anybody's doing.
-fn tries_again(topics: &[Topic<'_>]) -> bool {
-    failures(topics).any(|why| !why.contains(DENIED))
-}
-
-/// Which role lacks a right.
-fn to_grant(topics: &[Topic<'_>]) -> Option<String> {
-    let why = failures(topics).find(|why| why.contains(DENIED))?;
-    let name = why.split_once(":assumed-role/").and_then(|(_, rest)| plain_word(rest.split_once('/')?.0));
-    let role = name
-        .map_or_else(|| "the guard's role (output `RoleArn` of its stack)".to_owned(), |name| format!("role {name}"));
-    Some(format!(
-        "Give {role} the right that is missing, or take away what denies it: otherwise it can't close the next one either."
-    ))
 }
