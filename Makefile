@@ -102,8 +102,8 @@ coverage: $(CARGO_LLVM_COV) ## Which lines of the core its tests reach (docs/ben
 
 # The features and the environment of the package: it is measured as it is deployed.
 bench: $(BENCH) ## The function beside boto3 and Cloud Custodian, written into docs/benchmarks.md; many minutes
-	AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo build --locked --release --no-default-features --features aws --bin bootstrap
-	.tools/bench/bin/python tests/bench/bench.py "$${CARGO_TARGET_DIR:-target}/release/bootstrap"
+	AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo build --locked --profile function --no-default-features --features aws --bin bootstrap
+	.tools/bench/bin/python tests/bench/bench.py "$${CARGO_TARGET_DIR:-target}/function/bootstrap"
 
 bench-judge: ## What a verdict costs, and how it grows (docs/benchmarks.md); some minutes
 	cargo bench --locked --no-default-features --bench judge
@@ -129,14 +129,14 @@ demo: programs venv ## Watch the real Lambda binary close real rules on an emula
 check: fmt-check lint-core test-core template-lint deny lint test ## All that CI checks, cheap things first
 
 fmt: ## Format the Rust code
-	cargo fmt
+	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 
 # Formatting, and what rustfmt leaves as it is: long comments and texts.
 fmt-check:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
-	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' src tests benches deploy fuzz/targets || \
+	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' core src tests benches deploy fuzz/targets || \
 		{ echo "error: these lines have over 125 characters; rustfmt leaves comments and texts alone" >&2; exit 1; }
 
 lint: lint-core ## Clippy on everything, warnings denied

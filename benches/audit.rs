@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use account::{RULES, SHAPES, open_to_all};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use eks_sg_guard::audit::report::{html, json};
 use eks_sg_guard::audit::saved::Saved;
 use eks_sg_guard::audit::{Facts, Scope, look, narrow, source};
 use eks_sg_guard::policy::builtin;
-use eks_sg_guard::report::audit::{html, json};
 use jiff::Timestamp;
 
 /// As the released command line has it.

@@ -28,7 +28,7 @@ DIST = ROOT / "dist"
 BUILT = ROOT / "target/lambda"
 FEATURES = ["--no-default-features", "--features", "aws"]
 GLIBC = (2, 34)  # what provided.al2023 has
-LARGEST = 8 << 20  # as Lambda counts megabytes
+LARGEST = 8_000_000
 DEFLATED, EXECUTABLE, FIRST_OF_1980 = 8, 0o100755 << 16, 0x21  # as a zip says it
 ZIP, TEMPLATE, MEMBER, EXPANDED, MODULE, SBOM, SUMS = (
     "bootstrap.zip", "template.yaml", "member.yaml", "template.expanded.json", "terraform", "sbom.cdx.json", "SHA256SUMS",
@@ -79,7 +79,7 @@ def build_command(arch: Arch, cargo_home: Path) -> list[str]:
     processors than this machine's. Where it is built must not be seen in the program."""
     target = f"{arch.target}.{'.'.join(map(str, GLIBC))}"
     places = [f"--remap-path-prefix={place}={name}" for place, name in ((cargo_home, "cargo"), (ROOT, "eks-sg-guard"))]
-    command = ["cargo", "lambda", "build", "--release", "--locked", "--bin", "bootstrap", *FEATURES]
+    command = ["cargo", "lambda", "build", "--profile", "function", "--locked", "--bin", "bootstrap", *FEATURES]
     command += ["--compiler", "cargo-zigbuild", "--lambda-dir", str(BUILT), "--config"]
     return [*command, f"build.rustflags={json.dumps(places)}", "--target", target]
 

@@ -9,6 +9,7 @@ pub mod fix;
 mod look;
 mod missing;
 mod narrow;
+pub mod report;
 pub mod saved;
 mod sight;
 pub mod source;

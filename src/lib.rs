@@ -1,11 +1,7 @@
 //! Watches the security groups of Amazon EKS clusters and closes what must not be open.
 //!
-//! One way for everything: a payload becomes an [`event::Trigger`], [`guard::inventory`] reads the live state, [`policy`]
-//! judges it, [`guard::plan`] says what to do, [`guard::remediate`] does it and looks again, [`report`] says it. I/O lives
-//! behind [`ports`], in `adapters`; everything below `ports` is pure.
-//!
-//! The layers, from the ground up; an import goes down or sideways, never up (`tests/layers.rs`):
-//! `model`; `event` and `cluster`; `policy`; `report`; `ports`; `guard`; `audit`; `adapters`; `cli`; the programs.
+//! The pure core is a package of its own, and shown here as if it stood here. Above its layers stand, from the ground up:
+//! `audit`; `adapters`; `cli`; the programs. An import goes down or sideways, never up (`tests/layers.rs`).
 
 #[cfg(feature = "aws")]
 pub mod adapters;
@@ -13,10 +9,4 @@ pub mod adapters;
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod cluster;
-pub mod event;
-pub mod guard;
-pub mod model;
-pub mod policy;
-pub mod ports;
-pub mod report;
+pub use eks_sg_guard_core::{cluster, event, guard, model, policy, ports, report};

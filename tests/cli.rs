@@ -321,7 +321,7 @@ fn exit_codes_are_a_contract() {
         (3, &["explain", KUBELET, "--policy", broken]),
         (1, &["explain", KUBELET, "--policy", "no-such-policy"]),
         (3, &["policy", "check", broken]),
-        (0, &["policy", "check", "src/policy/standard.yaml"]),
+        (0, &["policy", "check", "core/src/policy/standard.yaml"]),
         (0, &["policy", "test", "tests/policy_tests"]),
         (0, &["policy", "diff", "standard", "standard", "--events", "events"]),
         (2, &["policy", "diff", "standard", "strict", "--events", "events"]),
@@ -517,7 +517,7 @@ fn check_and_show() {
     assert_prints!("check_errors", "policy", "check", "tests/policies/bad_missing_key.yaml");
     assert_prints!("check_json", "policy", "check", "tests/policies/bad_host_bits.yaml", "--format", "json");
     let (code, out, _) = run(&["policy", "show"]);
-    assert_eq!((code, out), (0, fs::read_to_string("src/policy/standard.yaml").unwrap()));
+    assert_eq!((code, out), (0, fs::read_to_string("core/src/policy/standard.yaml").unwrap()));
 }
 
 #[test]

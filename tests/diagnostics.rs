@@ -76,7 +76,7 @@ fn no_problem_has_a_code_without_a_page() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         found.extend(problems(&text).into_iter().map(|problem| problem.code.to_owned()));
     }
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy")];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("core/src/policy")];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {

@@ -73,7 +73,7 @@ fn folder() -> PathBuf {
     }
     let calls = format!("{{\"Records\": [{}]}}", fs::read_to_string(root().join("events/bare-detail.json")).unwrap());
     fs::write(folder.join("calls.json"), calls).unwrap();
-    for name in ["events", "policy.example.yaml", "src"] {
+    for name in ["core", "events", "policy.example.yaml"] {
         std::os::unix::fs::symlink(root().join(name), folder.join(name)).unwrap();
     }
     folder

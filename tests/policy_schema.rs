@@ -19,7 +19,7 @@ const REGION_OF_ALL: &str = "id: a, from: anywhere, reason: r";
 
 #[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn schema() -> Value {
-    serde_json::from_str(include_str!("../src/policy/schema.json")).unwrap()
+    serde_json::from_str(include_str!("../core/src/policy/schema.json")).unwrap()
 }
 
 fn problems(text: &str) -> Vec<Diagnostic> {

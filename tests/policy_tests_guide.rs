@@ -19,7 +19,7 @@ fn read(name: &str) -> String {
 
 #[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn schema() -> Value {
-    serde_json::from_str(&read("src/policy/tests.schema.json")).unwrap()
+    serde_json::from_str(&read("core/src/policy/tests.schema.json")).unwrap()
 }
 
 fn examples() -> Vec<String> {

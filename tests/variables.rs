@@ -1,5 +1,5 @@
-//! The function's environment variables stand in one table, `VARIABLES` of `src/guard/settings.rs`. What else names them
-//! says the same: README and `template.yaml`.
+//! The function's environment variables stand in one table, `VARIABLES` of `core/src/guard/settings.rs`. What else names
+//! them says the same: README and `template.yaml`.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a panic is a failed test")]
 

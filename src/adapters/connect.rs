@@ -16,6 +16,7 @@ use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 
 use super::count::Counting;
+use super::ec2::Ec2Client;
 use super::eks::Clusters;
 use super::failure::is_denied;
 use crate::model::error::{Cause, CloudError, chain};
@@ -44,7 +45,7 @@ const APP_NAME: &str = "eks-sg-guard";
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// [`crate::ports::Ec2`].
-    pub ec2: aws_sdk_ec2::Client,
+    pub ec2: Ec2Client,
     /// [`crate::ports::Eks`].
     pub eks: Clusters,
     /// For [`super::trails::CloudTrail`].
@@ -76,7 +77,7 @@ impl Connection {
         let sqs = of_work_queue(config).interceptor(counting()).build();
         let secrets = aws_sdk_secretsmanager::config::Builder::from(config).interceptor(counting()).build();
         Self {
-            ec2,
+            ec2: ec2.into(),
             eks,
             cloudtrail: aws_sdk_cloudtrail::Client::from_conf(cloudtrail),
             events: aws_sdk_eventbridge::Client::from_conf(events),

@@ -8,6 +8,7 @@ mod reopen;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
@@ -38,8 +39,26 @@ const MAX_ATTACHMENT_PAGES: usize = 2;
 /// Instances that still have interfaces.
 const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
+/// EC2 as the ports name it: on the SDK's client, which is not ours to say that of.
+#[derive(Clone, Debug)]
+pub struct Ec2Client(Client);
+
+impl From<Client> for Ec2Client {
+    fn from(client: Client) -> Self {
+        Self(client)
+    }
+}
+
+impl Deref for Ec2Client {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
+    }
+}
+
 #[async_trait]
-impl Ec2 for Client {
+impl Ec2 for Ec2Client {
     async fn groups(&self, selector: &Selector) -> Result<Vec<GroupFacts>, CloudError> {
         let found = each(selected(selector, "group-id"), |filters| groups(self, filters, ALL)).await?.found;
         Ok(once_each(found.into_iter().map(decode::group).collect(), |group| &group.id))

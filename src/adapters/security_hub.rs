@@ -1,6 +1,6 @@
 //! AWS Security Hub, which takes the findings of an audit.
 //!
-//! Owns: what its answers mean. Must not: know what a finding says (`report::audit::asff` does); it is sent as written.
+//! Owns: what its answers mean. Must not: know what a finding says (`audit::report::asff` does); it is sent as written.
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::error::ProvideErrorMetadata as _;

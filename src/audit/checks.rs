@@ -13,14 +13,14 @@ use wildmatch::WildMatch;
 
 use super::saved::Kind;
 use super::saved::facts::Facts;
+use crate::audit::report::checks::AuditCheck;
+use crate::audit::report::{Audit, AuditFinding, AuditedGroup, AuditedLocation, Place};
 use crate::cluster::marks::{AWS_CLUSTER_TAG, clusters_in_tags};
 use crate::model::group::{Evidence, Group, PrefixList, Role};
 use crate::model::ids::Location;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::{count, plain};
 use crate::policy::model::{Clause, Origin, Policy};
-use crate::report::audit::checks::AuditCheck;
-use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, Place};
 
 /// Rules named in one finding.
 const MAX_NAMED: usize = 5;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::audit::report::{Audit, AuditedRule, Fate};
 use crate::guard::modes::Modes;
 use crate::guard::setup::{Ports, Setup};
 use crate::model::baseline::{KnownGroups, Lesson};
@@ -22,7 +23,6 @@ use crate::model::rule::{Direction, Rule};
 use crate::policy::model::{Mode, Policy};
 use crate::ports::{Ec2, StateStore};
 use crate::report::allowance::Allowed;
-use crate::report::audit::{Audit, AuditedRule, Fate};
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
 use crate::report::outbox::{Claimed, Letter, Sent};

@@ -15,6 +15,7 @@ use super::saved::Kind;
 use super::saved::facts::Facts;
 use super::saved::ports::{SavedAws, Still};
 use super::{checks, missing, sight};
+use crate::audit::report::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
 use crate::cluster::topology::Of;
 use crate::event::Named;
 use crate::guard::inventory::{GroupSnapshot, Inventory, Looked};
@@ -32,7 +33,6 @@ use crate::model::text::plain;
 use crate::policy::judge::{Judge, UNREADABLE_LIST};
 use crate::policy::model::{Mode, PeerClass, Policy, Verdict};
 use crate::policy::reach::{self, Now, Paths, Reachable};
-use crate::report::audit::{Audit, AuditFinding, AuditedGroup, AuditedLocation, AuditedRule, Fate, Place};
 use crate::report::finding::Finding;
 use crate::report::outcome::Action;
 

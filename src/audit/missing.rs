@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use super::saved::Kind;
 use super::saved::facts::{Facts, UNKNOWN};
+use crate::audit::report::{Audit, MissingInput};
 use crate::model::group::PrefixList;
 use crate::model::ids::is_region;
 use crate::model::text::{count, plain};
 use crate::policy::reach::Now;
-use crate::report::audit::{Audit, MissingInput};
 
 /// Things named in one row.
 const MAX_NAMED: usize = 5;

@@ -14,6 +14,8 @@ use self::needs::{Cut, Here, Needs, forbidden};
 use super::look::ports;
 use super::saved::Kind;
 use super::saved::facts::Facts;
+use crate::audit::report::narrow::{Narrowing, Opening};
+use crate::audit::report::{Audit, AuditFinding, AuditedGroup, Place};
 use crate::guard::inventory::{GroupSnapshot, Inventory};
 use crate::model::error::CloudError;
 use crate::model::group::{Group, Role};
@@ -23,8 +25,6 @@ use crate::model::text::{and, plain};
 use crate::policy::controller::Author;
 use crate::policy::judge::judge;
 use crate::policy::model::{Policy, Verdict};
-use crate::report::audit::narrow::{Narrowing, Opening};
-use crate::report::audit::{Audit, AuditFinding, AuditedGroup, Place};
 
 /// Longest description that EC2 takes of a rule.
 const MAX_DESCRIPTION: usize = 255;

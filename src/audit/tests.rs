@@ -14,6 +14,8 @@ use super::saved::facts::Facts;
 use super::saved::live::{Doors, Reading};
 use super::saved::ports::SavedAws;
 use super::source;
+use crate::audit::report::checks::AuditCheck;
+use crate::audit::report::{Audit, AuditFinding};
 use crate::event::Trigger;
 use crate::guard::Guard;
 use crate::guard::modes::Modes;
@@ -22,8 +24,6 @@ use crate::guard::setup::Setup;
 use crate::model::ids::Location;
 use crate::policy::builtin;
 use crate::policy::model::Mode;
-use crate::report::audit::checks::AuditCheck;
-use crate::report::audit::{Audit, AuditFinding};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

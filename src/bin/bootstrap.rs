@@ -40,7 +40,9 @@ use lambda_runtime::tower::util::MapRequestLayer;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Time at the end of an invocation in which nothing new is begun on EC2.
 const TIME_TO_FINISH: SignedDuration = SignedDuration::from_secs(25);
@@ -49,8 +51,10 @@ const TIME_TO_FINISH: SignedDuration = SignedDuration::from_secs(25);
 async fn main() -> ExitCode {
     // Lambda treats lines without a timestamp as INFO, so the runtime's own subscriber, which leaves it out, would lose
     // errors to a log-level filter.
-    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(level).init();
+    let asked = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
+    let levels = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+    tracing_subscriber::registry().with(lines).with(levels).init();
     match Box::pin(run()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -24,6 +24,9 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::audit::report::compare::{Comparison, OldAudit};
+use crate::audit::report::json::{Report, SCHEMA};
+use crate::audit::report::{Audit, AuditFinding, asff, csv, html, mermaid, sarif};
 use crate::audit::{self, Scope, commands, look_at};
 use crate::cli::identity::Identity;
 use crate::cli::output::{CommandOutput, Exit, FailOn, Format};
@@ -31,9 +34,6 @@ use crate::cli::style::Style;
 use crate::cli::{input, saved};
 use crate::model::text::plain;
 use crate::policy::builtin;
-use crate::report::audit::compare::{Comparison, OldAudit};
-use crate::report::audit::json::{Report, SCHEMA};
-use crate::report::audit::{Audit, AuditFinding, asff, csv, html, mermaid, sarif};
 
 /// Arguments of `audit`.
 #[derive(Args)]

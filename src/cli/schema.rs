@@ -3,10 +3,7 @@
 use clap::Args;
 
 use crate::cli::output::{CommandOutput, Exit};
-
-/// Kept equal to what the reader accepts by tests.
-const SCHEMA: &str = include_str!("../policy/schema.json");
-const OF_TESTS: &str = include_str!("../policy/tests.schema.json");
+use crate::policy::builtin;
 
 /// Arguments of `policy schema`.
 #[derive(Args)]
@@ -25,6 +22,6 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandOutput {
-    let schema = if arguments.tests { OF_TESTS } else { SCHEMA };
+    let schema = if arguments.tests { builtin::SCHEMA_OF_TESTS } else { builtin::SCHEMA };
     CommandOutput::new(schema.to_owned(), Exit::Clean)
 }

@@ -37,7 +37,7 @@ pub(crate) fn events() -> Seeds {
 
 pub(crate) fn policies() -> Seeds {
     let here = files(".", "policy.example.yaml");
-    files("tests/policies", ".yaml").chain(files("src/policy", ".yaml")).chain(here).collect()
+    files("tests/policies", ".yaml").chain(files("core/src/policy", ".yaml")).chain(here).collect()
 }
 
 /// The files of a folder whose names end so.

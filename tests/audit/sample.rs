@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use eks_sg_guard::audit::report::html;
 use eks_sg_guard::audit::saved::Saved;
 use eks_sg_guard::audit::{Facts, Scope, look, narrow, source};
 use eks_sg_guard::policy::builtin;
-use eks_sg_guard::report::audit::html;
 use jiff::Timestamp;
 
 use crate::run;

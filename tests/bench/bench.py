@@ -1,6 +1,6 @@
 """`make bench`: the guard, a minimal boto3 handler and Cloud Custodian handle the same events against the same local AWS.
 
-    .tools/bench/bin/python tests/bench/bench.py target/release/bootstrap
+    .tools/bench/bin/python tests/bench/bench.py target/function/bootstrap
 
 Each program runs alone. The runs take turns, so that a machine that becomes slower slows all of them. When an event of any
 run was not handled wholly, nothing is written.

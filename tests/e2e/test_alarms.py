@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from template import MEMBER, TEMPLATE, Stack, read
 
-SOURCES = TEMPLATE.parent / "src/report"
+SOURCES = TEMPLATE.parent / "core/src/report"
 COUNTED = (SOURCES / "metrics.rs").read_text(encoding="utf-8")
 METRICS_OF_THE_GUARD = re.findall(r'^    \("(\w+)", "\w+", \|counts\|', COUNTED, re.MULTILINE)
 NEEDED = re.findall(r'"(\w+)"', re.search(r"const NEEDED: .*?\];", COUNTED, re.DOTALL)[0])

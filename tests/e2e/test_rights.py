@@ -277,7 +277,7 @@ def test_guard_and_members_agree_on_the_external_id(given: str, expected: str) -
     """The guard's is written by `Settings::external_id` where none is set."""
     (trust,) = Stack(MEMBER, ExternalId=given, **GIVEN).properties("MemberRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Condition"]["StringEquals"] == {"sts:ExternalId": expected}
-    settings = (template.TEMPLATE.parent / "src/guard/settings.rs").read_text(encoding="utf-8")
+    settings = (template.TEMPLATE.parent / "core/src/guard/settings.rs").read_text(encoding="utf-8")
     assert 'format!("eks-sg-guard:{account}:{role}")' in settings
     for path in (template.TEMPLATE, MEMBER):
         assert re.fullmatch(template.read(path)["Parameters"]["ExternalId"]["AllowedPattern"], given), path

@@ -69,8 +69,9 @@ def test_what_waits_in_the_work_queue_comes_back_and_is_kept_in_the_end(template
     function, queue = resources["GuardFunction"]["Properties"], resources["WorkQueue"]["Properties"]
     timeout = template["Parameters"]["Timeout"]
     assert queue["VisibilityTimeout"] >= 6 * timeout["MaxValue"]
-    assert timeout["MaxValue"] < 90, "then another invocation takes over (LEASE of src/report/journal.rs)"
-    most = re.search(r"MAX_RECEIVES: u64 = (\d+);", (TEMPLATE.parent / "src/guard/own_queue.rs").read_text(encoding="utf-8"))
+    assert timeout["MaxValue"] < 90, "then another invocation takes over (LEASE of core/src/report/journal.rs)"
+    queue = (TEMPLATE.parent / "core/src/guard/own_queue.rs").read_text(encoding="utf-8")
+    most = re.search(r"MAX_RECEIVES: u64 = (\d+);", queue)
     assert most
     assert queue["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["FailureQueue", "Arn"]},

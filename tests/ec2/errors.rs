@@ -7,6 +7,7 @@ use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use eks_sg_guard::adapters::ec2::Ec2Client;
 use eks_sg_guard::model::error::CloudError;
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::facts::Selector;
@@ -31,7 +32,7 @@ async fn a_throttled_call_is_tried_again_and_succeeds() {
         .times(2)
         .http_response(|| ok("RevokeSecurityGroupIngress", "<return>true</return>"))
         .build();
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let before = tokio::time::Instant::now();
     client.revoke("sg-1", Direction::Ingress, &["sgr-1".to_owned()]).await.unwrap();
     assert_eq!(rule.num_calls(), 3);
@@ -41,7 +42,7 @@ async fn a_throttled_call_is_tried_again_and_succeeds() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_stays_throttled_fails_with_the_code_in_its_chain() {
     let rule = mock!(Client::describe_security_groups).sequence().http_response(throttled).repeatedly().build();
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let error = client.groups(&selector()).await.unwrap_err();
     assert_eq!(rule.num_calls(), 3);
     assert!(matches!(error, CloudError::Failed { .. }), "{error:?}");
@@ -61,7 +62,7 @@ async fn an_error_page_that_is_not_from_ec2_still_names_its_status() {
         .http_response(|| answer(502, "<html><body>Bad Gateway</body></html>".to_owned()))
         .repeatedly()
         .build();
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let text = chain(&client.groups(&selector()).await.unwrap_err());
     assert!(text.starts_with("`ec2:DescribeSecurityGroups` failed: ") && text.contains("(HTTP 502, "), "{text}");
 }
@@ -73,7 +74,7 @@ async fn a_refusal_of_one_of_several_reads_names_the_action_of_that_read() {
     let entries = mock!(Client::get_managed_prefix_list_entries).then_http_response(|| {
         error(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
     });
-    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]));
     let error = client.prefix_list("pl-1").await.unwrap_err();
     let CloudError::Denied { action, .. } = &error else { panic!("{error:?}") };
     assert_eq!(action, "ec2:GetManagedPrefixListEntries");
@@ -88,7 +89,7 @@ async fn an_endpoint_that_cannot_be_reached_is_an_error_with_every_cause() {
         .retry_config(RetryConfig::disabled())
         .endpoint_url("http://127.0.0.1:1")
         .build();
-    let text = chain(&Client::from_conf(config).groups(&selector()).await.unwrap_err());
+    let text = chain(&Ec2Client::from(Client::from_conf(config)).groups(&selector()).await.unwrap_err());
     assert!(text.starts_with("`ec2:DescribeSecurityGroups` failed: dispatch failure: "), "{text}");
     assert!(text.to_lowercase().contains("connection refused"), "{text}");
 }

@@ -2,6 +2,7 @@
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{mock, mock_client};
+use eks_sg_guard::adapters::ec2::Ec2Client;
 use eks_sg_guard::model::error::{CloudError, chain};
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
 use eks_sg_guard::ports::Ec2;
@@ -57,7 +58,7 @@ async fn each_rule_is_sent_in_full_under_its_id_in_one_call_of_the_group() {
                     ]
         })
         .then_http_response(|| ok(ACTION, "<return>true</return>"));
-    let client = mock_client!(aws_sdk_ec2, [&modify]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&modify]));
     client.modify("sg-1", &rules).await.unwrap();
     assert_eq!(modify.num_calls(), 1);
 }
@@ -65,13 +66,13 @@ async fn each_rule_is_sent_in_full_under_its_id_in_one_call_of_the_group() {
 #[tokio::test]
 async fn no_rules_to_put_back_is_no_call() {
     let rules: [&aws_smithy_mocks::Rule; 0] = [];
-    let client = mock_client!(aws_sdk_ec2, rules);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, rules));
     client.modify("sg-1", &[]).await.unwrap();
 }
 
 async fn refused(status: u16, code: &'static str) -> CloudError {
     let modify = mock!(Client::modify_security_group_rules).then_http_response(move || error(status, code, "no"));
-    let client = mock_client!(aws_sdk_ec2, [&modify]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&modify]));
     client.modify("sg-1", &[rule("sgr-1", Packets::All, cidr("10.0.0.0/8"))]).await.unwrap_err()
 }
 
@@ -98,7 +99,7 @@ async fn what_ec2_will_never_take_differs_from_what_it_did_not_do_now() {
 #[tokio::test]
 async fn an_answer_of_return_false_is_an_error() {
     let modify = mock!(Client::modify_security_group_rules).then_http_response(|| ok(ACTION, "<return>false</return>"));
-    let client = mock_client!(aws_sdk_ec2, [&modify]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&modify]));
     let error = client.modify("sg-1", &[rule("sgr-1", Packets::All, cidr("10.0.0.0/8"))]).await.unwrap_err();
     assert_eq!(chain(&error), "`ec2:ModifySecurityGroupRules` failed: EC2 answered `return: false` for sg-1");
 }
@@ -108,7 +109,7 @@ async fn what_an_attempt_without_an_answer_may_have_put_back_is_not_called_not_t
     let modify = mock!(Client::modify_security_group_rules).sequence();
     let modify = modify.http_response(|| error(500, "InternalError", "no")).times(1);
     let modify = modify.http_response(|| error(400, "InvalidPermission.Duplicate", "no")).repeatedly().build();
-    let client = mock_client!(aws_sdk_ec2, [&modify]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&modify]));
     let error = client.modify("sg-1", &[rule("sgr-1", Packets::All, cidr("10.0.0.0/8"))]).await.unwrap_err();
     assert!(matches!(error, CloudError::Failed { .. }), "{error:?}");
 }

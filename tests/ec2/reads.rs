@@ -2,6 +2,7 @@
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{RuleMode, mock, mock_client};
+use eks_sg_guard::adapters::ec2::Ec2Client;
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::facts::{GroupFacts, Instance, Instances, Interface, Rules, Selector};
 use eks_sg_guard::model::region::Addresses;
@@ -30,7 +31,7 @@ async fn groups_are_asked_for_by_filter_so_that_an_unknown_id_is_simply_missing(
         .then_http_response(|| {
             ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"))
         });
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let found = client.groups(&Selector::Ids(ids(&["sg-gone", "sg-1", "sg-1"]))).await.unwrap();
     let expected = GroupFacts {
         id: "sg-1".to_owned(),
@@ -49,14 +50,14 @@ async fn groups_of_vpcs_are_asked_for_by_vpc() {
         .then_http_response(|| {
             ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{GROUP}</securityGroupInfo>"))
         });
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     assert_eq!(client.groups(&Selector::Vpcs(ids(&["vpc-1", "vpc-2"]))).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn no_ids_and_texts_that_are_no_ids_are_no_call() {
     let rules: [&aws_smithy_mocks::Rule; 0] = [];
-    let client = mock_client!(aws_sdk_ec2, rules);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, rules));
     assert_eq!(client.groups(&Selector::Ids(Vec::new())).await.unwrap(), []);
     assert_eq!(client.rules(&ids(&["sg-*", "sg-?", ""])).await.unwrap(), Rules::default());
 }
@@ -69,7 +70,7 @@ async fn two_hundred_and_fifty_groups_are_two_calls_and_an_interface_of_both_com
             .match_requests(move |request| request.filters()[0].values().len() == values)
             .then_http_response(move || ok("DescribeNetworkInterfaces", body))
     });
-    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules));
     let selector = Selector::Ids((0..250).map(|n| format!("sg-{n}")).collect());
     let found = client.interfaces(&selector).await.unwrap();
     assert_eq!(found.found.iter().map(|interface| interface.id.as_str()).collect::<Vec<_>>(), ["eni-1"]);
@@ -85,7 +86,7 @@ async fn the_interfaces_of_an_attachment_are_asked_by_the_kind_of_its_id() {
         let rule = mock!(Client::describe_network_interfaces)
             .match_requests(move |request| asks(request.filters(), &[(name, &[attachment])]))
             .then_http_response(move || ok("DescribeNetworkInterfaces", body));
-        let client = mock_client!(aws_sdk_ec2, [&rule]);
+        let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
         let found = client.interfaces_of(attachment).await.unwrap();
         let groups: Vec<&[String]> = found.iter().map(|interface| interface.groups.as_slice()).collect();
         assert_eq!(groups, [ids(&["sg-2"]), ids(&["sg-1", "sg-2"])]);
@@ -100,7 +101,7 @@ async fn users_of_a_list_are_found_in_both_directions_and_once() {
             .match_requests(move |request| asks(request.filters(), &[(name, &["pl-1"])]))
             .then_http_response(move || ok("DescribeSecurityGroups", body))
     });
-    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules));
     assert_eq!(client.groups_using("pl-1").await.unwrap(), ["sg-1"]);
     assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1]);
 }
@@ -129,7 +130,7 @@ async fn interfaces_say_who_owns_and_requested_them() {
         .then_http_response(move || {
             ok("DescribeNetworkInterfaces", &format!("<networkInterfaceSet>{items}</networkInterfaceSet>"))
         });
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let found = client.interfaces(&Selector::Ids(ids(&["sg-1"]))).await.unwrap();
     let control_plane = Interface {
         id: "eni-1".to_owned(),
@@ -167,7 +168,7 @@ async fn instances_have_the_groups_of_all_their_interfaces_and_terminated_ones_a
             request.include_managed_resources() == Some(true) && asks(request.filters(), &[("instance-id", &["i-1"])])
         })
         .then_http_response(move || ok("DescribeInstances", &format!("<reservationSet>{items}</reservationSet>")));
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let found = client.instances(&Instances::Ids(ids(&["i-1"]))).await.unwrap();
     let expected = Instance {
         id: "i-1".to_owned(),
@@ -196,7 +197,7 @@ async fn ranges_of_a_vpc_are_those_associated_now_in_both_families() {
     let rule = mock!(Client::describe_vpcs)
         .match_requests(|request| request.filters().is_empty())
         .then_http_response(move || ok("DescribeVpcs", &body));
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let found = client.vpc_ranges().await.unwrap();
     let expected = nets(&["10.0.0.0/16", "100.64.0.0/16", "2001:db8:1::/56"]);
     assert_eq!(found, [("vpc-1".to_owned(), expected)].into());
@@ -217,7 +218,7 @@ async fn what_a_prefix_list_holds_is_not_known_while_it_changes() {
         });
         let entries = mock!(Client::get_managed_prefix_list_entries)
             .then_http_response(|| ok("GetManagedPrefixListEntries", "<entrySet/>"));
-        let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
+        let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]));
         let found = client.prefix_list("pl-1").await;
         assert_eq!(found.is_ok(), is_known, "{state}");
         if let Err(error) = found {
@@ -244,7 +245,7 @@ async fn a_prefix_list_has_its_owner_and_every_page_of_its_entries() {
                 ok("GetManagedPrefixListEntries", &entries)
             })
     });
-    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &pages[0], &pages[1]]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &pages[0], &pages[1]]));
     let found = client.prefix_list("pl-1").await.unwrap();
     assert_eq!((found.owner.as_str(), found.entries), ("AWS", nets(&["0.0.0.0/0"])));
     assert_eq!(found.name.trim(), "com.amazonaws.global.cloudfront.origin-facing");
@@ -256,7 +257,7 @@ async fn a_prefix_list_that_ec2_does_not_describe_is_an_error_and_not_an_empty_l
         .then_http_response(|| ok("DescribeManagedPrefixLists", "<prefixListSet/>"));
     let entries = mock!(Client::get_managed_prefix_list_entries)
         .then_http_response(|| ok("GetManagedPrefixListEntries", "<entrySet/>"));
-    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, [&list, &entries]));
     let error = client.prefix_list("pl-1").await.unwrap_err();
     assert_eq!(chain(&error), "the prefix list is gone: `pl-1` was not in the answer");
 }
@@ -273,19 +274,19 @@ async fn a_group_of_the_default_vpc_is_found_by_its_exact_name() {
                 <item><groupId>sg-2</groupId><groupName>web*</groupName></item>";
             ok("DescribeSecurityGroups", &format!("<securityGroupInfo>{items}</securityGroupInfo>"))
         });
-    let client = mock_client!(aws_sdk_ec2, [&vpcs, &groups]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&vpcs, &groups]));
     assert_eq!(client.default_vpc_group("web*").await.unwrap().as_deref(), Some("sg-2"));
 }
 
 #[tokio::test]
 async fn without_a_default_vpc_no_group_is_found_by_name() {
     let vpcs = mock!(Client::describe_vpcs).then_http_response(|| ok("DescribeVpcs", "<vpcSet/>"));
-    let client = mock_client!(aws_sdk_ec2, [&vpcs]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&vpcs]));
     assert_eq!(client.default_vpc_group("default").await.unwrap(), None);
 }
 
 /// Answers in pages: items, and the token of the next page, which is its number.
-fn interfaces_in(pages: &[(&'static str, Option<&'static str>)]) -> Client {
+fn interfaces_in(pages: &[(&'static str, Option<&'static str>)]) -> Ec2Client {
     let page = |(page, (items, next)): (usize, &(&'static str, Option<&'static str>))| {
         let token = (page > 0).then(|| page.to_string());
         let next = next.map(|next| format!("<nextToken>{next}</nextToken>")).unwrap_or_default();
@@ -295,7 +296,7 @@ fn interfaces_in(pages: &[(&'static str, Option<&'static str>)]) -> Client {
             .then_http_response(move || ok("DescribeNetworkInterfaces", &body))
     };
     let rules: Vec<_> = pages.iter().enumerate().map(page).collect();
-    mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>())
+    Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>()))
 }
 
 const NONE: &str = "<networkInterfaceSet/>";
@@ -341,7 +342,7 @@ async fn a_group_that_anothers_interfaces_crowd_out_is_asked_for_alone() {
         asked(&["sg-1", "sg-2"], Some("a"), items("eni-2", "sg-1", "b")),
         asked(&["sg-2"], None, items("eni-3", "sg-2", "")),
     ];
-    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>());
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>()));
     let read = client.interfaces(&Selector::Ids(ids(&["sg-1", "sg-2"]))).await.unwrap();
     assert_eq!(read.found.iter().map(|eni| eni.id.as_str()).collect::<Vec<_>>(), ["eni-1", "eni-2", "eni-3"]);
     assert!(!read.is_complete);
@@ -385,7 +386,7 @@ async fn witnesses_are_looked_for_by_eks_tag_by_auto_scalings_and_by_ordinary_on
         asked(&["sg-1", "sg-2"], "aws:autoscaling:groupName", body("")),
         asked(&["sg-1", "sg-2"], "kubernetes.io/cluster/*", body("")),
     ];
-    let client = mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>());
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, RuleMode::MatchAny, &rules.iter().collect::<Vec<_>>()));
     let found = client.instances(&Instances::Witnesses(ids(&["sg-1", "sg-2"]))).await.unwrap();
     assert_eq!(found.iter().map(|instance| instance.id.as_str()).collect::<Vec<_>>(), ["i-1", "i-2"]);
     assert_eq!(rules.map(|rule| rule.num_calls()), [1, 1, 1, 1]);
@@ -404,7 +405,7 @@ async fn associations_count_while_they_are_associated() {
             let set = format!("<securityGroupVpcAssociationSet>{items}</securityGroupVpcAssociationSet>");
             ok("DescribeSecurityGroupVpcAssociations", &set)
         });
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let found = client.associations(&Selector::Ids(ids(&["sg-1"]))).await.unwrap();
     assert_eq!(found, [("sg-1".to_owned(), ["vpc-1".to_owned()].into())].into());
 }
@@ -417,7 +418,7 @@ async fn who_lets_a_group_in_is_told_by_the_rules_of_others() {
     let rule = mock!(Client::describe_security_groups)
         .match_requests(|request| asks(request.filters(), &[("ip-permission.group-id", &["sg-1"])]))
         .then_http_response(move || ok("DescribeSecurityGroups", body));
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let found = client.letting_in(&ids(&["sg-1"])).await.unwrap();
     assert_eq!(found, [("sg-2".to_owned(), "sg-1".to_owned())]);
 }

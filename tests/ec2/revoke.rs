@@ -2,6 +2,7 @@
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{mock, mock_client};
+use eks_sg_guard::adapters::ec2::Ec2Client;
 use eks_sg_guard::model::error::CloudError;
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::rule::Direction;
@@ -17,7 +18,7 @@ fn two() -> Vec<String> {
 
 async fn refused(status: u16, code: &'static str, message: &'static str) -> CloudError {
     let rule = mock!(Client::revoke_security_group_ingress).then_http_response(move || error(status, code, message));
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let answer = client.revoke("sg-1", Direction::Ingress, &two()).await;
     assert_eq!(rule.num_calls(), 1, "{code} is final: trying again changes nothing");
     answer.unwrap_err()
@@ -46,7 +47,7 @@ async fn ingress_and_egress_rules_are_revoked_by_id_with_their_own_calls() {
             request.group_id() == Some("sg-1") && request.security_group_rule_ids() == ["sgr-1", "sgr-2"]
         })
         .then_http_response(|| ok("RevokeSecurityGroupEgress", "<return>true</return>"));
-    let client = mock_client!(aws_sdk_ec2, [&ingress, &egress]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&ingress, &egress]));
     client.revoke("sg-1", Direction::Ingress, &two()).await.unwrap();
     client.revoke("sg-1", Direction::Egress, &two()).await.unwrap();
     assert_eq!((ingress.num_calls(), egress.num_calls()), (1, 1));
@@ -61,7 +62,7 @@ async fn a_silent_success_in_the_default_vpc_is_no_error_here() {
             <ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges><ipv6Ranges/><prefixListIds/></item>";
         ok(INGRESS, &format!("<return>true</return><unknownIpPermissionSet>{unknown}</unknownIpPermissionSet>"))
     });
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     client.revoke("sg-1", Direction::Ingress, &two()).await.unwrap();
 }
 
@@ -69,7 +70,7 @@ async fn a_silent_success_in_the_default_vpc_is_no_error_here() {
 async fn an_answer_of_return_false_is_an_error() {
     let rule =
         mock!(Client::revoke_security_group_ingress).then_http_response(|| ok(INGRESS, "<return>false</return>"));
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     let error = client.revoke("sg-1", Direction::Ingress, &two()).await.unwrap_err();
     assert_eq!(chain(&error), "`ec2:RevokeSecurityGroupIngress` failed: EC2 answered `return: false` for sg-1");
 }
@@ -77,7 +78,7 @@ async fn an_answer_of_return_false_is_an_error() {
 #[tokio::test]
 async fn no_rules_to_revoke_is_no_call() {
     let rules: [&aws_smithy_mocks::Rule; 0] = [];
-    let client = mock_client!(aws_sdk_ec2, rules);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, rules));
     client.revoke("sg-1", Direction::Ingress, &[]).await.unwrap();
 }
 
@@ -131,7 +132,7 @@ async fn after([first, last]: [(u16, &'static str); 2]) -> CloudError {
     let of = |(status, code)| move || error(status, code, "no");
     let rule = mock!(Client::revoke_security_group_egress).sequence();
     let rule = rule.http_response(of(first)).times(1).http_response(of(last)).repeatedly().build();
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     client.revoke("sg-1", Direction::Egress, &two()).await.unwrap_err()
 }
 

@@ -2,6 +2,7 @@
 
 use aws_sdk_ec2::Client;
 use aws_smithy_mocks::{mock, mock_client};
+use eks_sg_guard::adapters::ec2::Ec2Client;
 use eks_sg_guard::model::error::chain;
 use eks_sg_guard::model::facts::Rules;
 use eks_sg_guard::model::rule::{Direction, Packets, Peer, Rule};
@@ -33,7 +34,7 @@ async fn all_of(items: String) -> Result<Rules, String> {
             request.max_results() == Some(1000) && asks(request.filters(), &[("group-id", &["sg-1"])])
         })
         .then_http_response(move || ok(ACTION, &page(&items, None)));
-    let client = mock_client!(aws_sdk_ec2, [&rule]);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, [&rule]));
     client.rules(&["sg-1".to_owned()]).await.map_err(|error| chain(&error))
 }
 
@@ -101,7 +102,7 @@ async fn three_pages_of_rules_are_all_read() {
                 ok(ACTION, &page(&item(id, false, "tcp", (443, 443), "<cidrIpv4>10.0.0.0/8</cidrIpv4>"), next))
             })
     });
-    let client = mock_client!(aws_sdk_ec2, &rules);
+    let client = Ec2Client::from(mock_client!(aws_sdk_ec2, &rules));
     let found = client.rules(&["sg-1".to_owned()]).await.unwrap();
     let ids: Vec<_> = found.rules.iter().map(|(_, rule)| rule.id.as_str()).collect();
     assert_eq!(ids, ["sgr-a", "sgr-b", "sgr-c"]);

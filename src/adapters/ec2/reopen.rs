@@ -3,17 +3,16 @@
 //! Must not: be part of the function, which opens nothing.
 
 use async_trait::async_trait;
-use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ResourceType, SecurityGroupRule, Tag, TagSpecification};
 
 use super::super::failure::{taking, unusable};
-use super::encode;
+use super::{Ec2Client, encode};
 use crate::model::error::CloudError;
 use crate::model::rule::{Direction, Rule};
 use crate::ports::Reopen;
 
 #[async_trait]
-impl Reopen for Client {
+impl Reopen for Ec2Client {
     async fn authorize(&self, group: &str, rule: &Rule) -> Result<String, CloudError> {
         let (permissions, tags) = (Some(vec![encode::permission(rule)]), tags(rule));
         let (action, rules, answer) = match rule.direction {

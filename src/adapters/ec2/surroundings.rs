@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use aws_sdk_ec2::{Client, types};
+use aws_sdk_ec2::types;
 
 use super::super::failure::{during, unusable};
+use super::Ec2Client;
 use super::pages::{ALL, MAX_PAGE_LEN, page, read};
 use crate::model::error::CloudError;
 use crate::model::network::{Acl, AclEntry, EntryWords, Route, RouteTable, Subnet, is_attached};
@@ -25,7 +26,7 @@ const ACLS: &str = "ec2:DescribeNetworkAcls";
 const MAX_TABLES: i32 = 100;
 
 #[async_trait]
-impl Surroundings for Client {
+impl Surroundings for Ec2Client {
     async fn subnets(&self) -> Result<BTreeMap<String, Subnet>, CloudError> {
         let call = || self.describe_subnets().max_results(MAX_PAGE_LEN);
         let found = read(SUBNETS, ALL, page!(SUBNETS, call(), subnets)).await?.found;

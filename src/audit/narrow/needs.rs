@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::audit::report::{Audit, AuditedGroup, AuditedLocation};
 use crate::audit::saved::facts::Facts;
 use crate::cluster::topology::{GroupSet, Of, Topology};
 use crate::guard::inventory::Inventory;
@@ -15,7 +16,6 @@ use crate::model::rule::{Direction, Packets, Rule};
 use crate::model::text::plain;
 use crate::policy::model::{InterfacesOf, PeerTerm, Policy, Requirement, Severity, Verdict};
 use crate::policy::requirement::{CutOff, cut_off};
-use crate::report::audit::{Audit, AuditedGroup, AuditedLocation};
 
 /// Load balancers of one cluster that are proposed one by one.
 const MAX_LOAD_BALANCERS: usize = 8;

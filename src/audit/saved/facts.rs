@@ -14,6 +14,7 @@ pub(crate) use super::known::{KnownGroup, KnownList};
 use super::planned::{self, Joined, Planned, PlannedCluster};
 use super::store::{Presence, Saved, SavedNodes, Template};
 use super::trails::KnownTrail;
+use crate::audit::report::{MissingInput, Origin};
 use crate::cluster::names::{self, Names};
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup, Rules};
 use crate::model::group::UnreadableRule;
@@ -22,7 +23,6 @@ use crate::model::network::Network;
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::model::text::{count, quoted};
-use crate::report::audit::{MissingInput, Origin};
 
 /// Everything, joined.
 #[derive(Debug, Default)]

@@ -17,13 +17,13 @@ use self::unread::{STEPS, row};
 use super::facts::Facts;
 use super::kind::Kind;
 use super::store::{Presence, Saved, SavedList, SavedNodes};
+use crate::audit::report::MissingInput;
 use crate::cluster::names;
 use crate::model::error::CloudError;
 use crate::model::facts::{Instances, NodeGroups, Selector};
 use crate::model::ids::Location;
 use crate::model::text::{count, plain};
 use crate::ports::{Ec2, Eks, Surroundings, Trails};
-use crate::report::audit::MissingInput;
 
 /// Asked at the same time in one region: few, since others work in the account and share its limits.
 const MAX_CONCURRENT_READS: usize = 4;

@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 
 use self::refer::Module;
 pub(super) use self::resource::{Resource, holds_true};
+use crate::audit::report::Origin;
 use crate::model::text::quoted;
-use crate::report::audit::Origin;
 
 /// The types that are read.
 const TYPES: [&str; 11] = [

@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::known::{KnownGroup, KnownList};
 use super::plan::rules::{self, GROUPS, RULES};
 use super::plan::{Plan, Resource};
+use crate::audit::report::Origin;
 use crate::model::facts::{Cluster, GroupFacts, NodeGroup, Tags};
 use crate::model::group::UnreadableRule;
 use crate::model::ids::{Arn, Resource as Id};
 use crate::model::region::Addresses;
 use crate::model::rule::{Direction, Packets, Peer, Rule};
 use crate::model::text::{count, plain};
-use crate::report::audit::Origin;
 
 /// Where groups are whose VPC is known only after apply.
 const SOME_VPC: &str = "planned";

@@ -10,12 +10,12 @@ use super::kind::Kind;
 use super::network::SavedNetwork;
 use super::plan::Plan;
 use super::trails::SavedTrails;
+use crate::audit::report::Origin;
 use crate::model::facts::{Cluster, GroupFacts, Instance, Interface, NodeGroup};
 use crate::model::group::UnreadableRule;
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
 use crate::model::text::{count, quoted};
-use crate::report::audit::Origin;
 
 /// What of a kind was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use super::kind::Kind;
 use super::plan;
 use super::shapes;
 use super::store::{Saved, SavedList, SavedNodes, Template};
+use crate::audit::report::Origin;
 use crate::audit::source::Source;
 use crate::model::group::UnreadableRule;
 use crate::model::ids::{Arn, Resource, is_account, is_region};
 use crate::model::rule::block;
 use crate::model::text::quoted;
-use crate::report::audit::Origin;
 
 /// The longest id.
 const MAX_ID_LEN: usize = 64;

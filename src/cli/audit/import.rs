@@ -9,11 +9,11 @@ use anyhow::bail;
 use serde_json::Value;
 
 use crate::adapters::security_hub;
+use crate::audit::report::asff;
 use crate::audit::saved::live::why;
 use crate::cli::caller::{self, Caller};
 use crate::cli::identity::Identity;
 use crate::model::text::{count, plain};
-use crate::report::audit::asff;
 
 /// Refused findings that are named.
 const MAX_NAMED: usize = 10;

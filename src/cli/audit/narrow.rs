@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 
 use super::text::{after_id, shown};
+use crate::audit::report::narrow::{NOT_KNOWN, Narrowing};
 use crate::cli::style::Style;
 use crate::model::rule::Rule;
 use crate::model::text::{lines, plain};
 use crate::policy::model::Verdict;
-use crate::report::audit::narrow::{NOT_KNOWN, Narrowing};
 use crate::report::notice::redo::{TAKE_OFF, explained};
 use crate::report::notice::rule_in_words;
 

@@ -6,11 +6,11 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use crate::audit::report::compare::Comparison;
+use crate::audit::report::{Audit, AuditFinding, AuditedLocation};
 use crate::cli::style::{Style, decision};
 use crate::model::text::{count, plain};
 use crate::policy::model::Verdict;
-use crate::report::audit::compare::Comparison;
-use crate::report::audit::{Audit, AuditFinding, AuditedLocation};
 use crate::report::finding::Kind;
 use crate::report::outcome::Action;
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::adapters::clock::SystemClock;
 use crate::adapters::connect::Connection;
+use crate::adapters::ec2::Ec2Client;
 use crate::audit::undo::{Closed, Judged, Standing, Undone, standing, undo};
 use crate::cli::caller::{self, Caller};
 use crate::cli::identity::Identity;
@@ -25,7 +26,7 @@ type Ask<'a> = &'a dyn Fn(&[Judged]) -> anyhow::Result<bool>;
 
 /// A location, to be read and changed.
 struct There {
-    ec2: aws_sdk_ec2::Client,
+    ec2: Ec2Client,
     inventory: Inventory,
 }
 

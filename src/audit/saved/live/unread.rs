@@ -3,8 +3,8 @@
 //! Must not: ask.
 
 use super::super::kind::Kind;
+use crate::audit::report::MissingInput;
 use crate::model::error::{CloudError, chain};
-use crate::report::audit::MissingInput;
 
 /// Prints what whoever audits needs.
 const PERMISSIONS: &str = "`eks-sg-guard audit --permissions` prints all it takes";
