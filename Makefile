@@ -87,11 +87,11 @@ fuzz: $(CARGO_FUZZ) ## The core's readers and writers on garbled input, a minute
 	done
 
 # The unit tests first, which take seconds; what they leave alive meets all tests of the core.
-MUTANTS = CARGO_PROFILE_DEV_DEBUG=0 .tools/bin/cargo-mutants mutants --no-shuffle --sharding round-robin \
+MUTANTS = CARGO_PROFILE_DEV_DEBUG=0 .tools/bin/cargo-mutants mutants --package eks-sg-guard-core --no-shuffle --sharding round-robin \
 	$(if $(SHARD),--shard $(SHARD)) --output target
 mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides: a test has to find each (SHARD=0/100: every hundredth); many hours
 	$(MUTANTS) --cargo-arg=--lib || [[ $$? == [23] ]]
-	$(MUTANTS) --iterate
+	$(MUTANTS) --iterate --test-workspace=true
 
 # Files of tests do not count; tests that stand in a file of the core do, and are reached.
 coverage: $(CARGO_LLVM_COV) ## Which lines of the core its tests reach (docs/benchmarks.md); some minutes

@@ -47,7 +47,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Time at the end of an invocation in which nothing new is begun on EC2.
 const TIME_TO_FINISH: SignedDuration = SignedDuration::from_secs(25);
 
-#[tokio::main]
+// One thread: Lambda gives a function of this size a fraction of one processor, and what is done at once waits for AWS.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     // Lambda treats lines without a timestamp as INFO, so the runtime's own subscriber, which leaves it out, would lose
     // errors to a log-level filter.
