@@ -70,8 +70,8 @@ def test_what_waits_in_the_work_queue_comes_back_and_is_kept_in_the_end(template
     timeout = template["Parameters"]["Timeout"]
     assert queue["VisibilityTimeout"] >= 6 * timeout["MaxValue"]
     assert timeout["MaxValue"] < 90, "then another invocation takes over (LEASE of core/src/report/journal.rs)"
-    queue = (TEMPLATE.parent / "core/src/guard/own_queue.rs").read_text(encoding="utf-8")
-    most = re.search(r"MAX_RECEIVES: u64 = (\d+);", queue)
+    sources = (TEMPLATE.parent / "core/src/guard/own_queue.rs").read_text(encoding="utf-8")
+    most = re.search(r"MAX_RECEIVES: u64 = (\d+);", sources)
     assert most
     assert queue["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["FailureQueue", "Arn"]},
