@@ -91,7 +91,7 @@ MUTANTS = CARGO_PROFILE_DEV_DEBUG=0 .tools/bin/cargo-mutants mutants --package e
 	$(if $(SHARD),--shard $(SHARD)) --output target
 mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides: a test has to find each (SHARD=0/100: every hundredth); many hours
 	$(MUTANTS) --cargo-arg=--lib || [[ $$? == [23] ]]
-	$(MUTANTS) --iterate --test-workspace=true
+	$(MUTANTS) --iterate --test-workspace=true --timeout 300
 
 # Files of tests do not count; tests that stand in a file of the core do, and are reached.
 coverage: $(CARGO_LLVM_COV) ## Which lines of the core its tests reach (docs/benchmarks.md); some minutes
