@@ -1,5 +1,6 @@
 //! A rule that was edited in place to something forbidden: what it becomes, in which order, and what people read of it.
 
+use eks_sg_guard::model::baseline::KnownRule;
 use eks_sg_guard::model::mode::Restore;
 use eks_sg_guard::report::finding::Finding;
 
@@ -335,6 +336,21 @@ async fn a_list_that_gained_the_world_is_no_content_to_go_back_to() {
         let first = calls.iter().position(|line| line.starts_with("modify") || line.starts_with("revoke")).unwrap();
         assert!(read < first, "what it would be again is read first: {calls:?}");
     }
+}
+
+/// Since its group was only a load balancer's then, it counts as new: what stands there now, which is forbidden, is no
+/// reason against what stood there before, which is not.
+#[tokio::test]
+async fn what_is_allowed_is_content_to_go_back_to_also_where_it_counts_as_new() {
+    let case = Case::with_state(Arc::new(World { rules: Mutex::new(vec![https()]), ..World::default() }));
+    *case.world.interfaces.lock().unwrap() = vec![interface("eni-0a", Some("i-1"))];
+    case.sweep().await;
+    let baselines = &case.world.baselines;
+    let balancers = |known: &mut KnownRule| known.context.only_load_balancer = true;
+    baselines.lock().unwrap().get_mut(GROUP).unwrap().rules.values_mut().for_each(balancers);
+    let response = case.edit(&["sgr-1"]).await;
+    assert_eq!(of(&response, "sgr-1").action, Action::Restored);
+    assert_eq!(case.rules()[0].packets, Packets::Tcp(443, 443));
 }
 
 #[tokio::test]
