@@ -20,7 +20,10 @@ from deploy.aws import Refusal  # noqa: E402
 
 UNZIP = shutil.which("unzip")
 ARM, X86 = package.ARCHS["arm64"], package.ARCHS["x86_64"]
-CRATES = "eks-sg-guard v0.1.0 (/tmp/checkout)\nserde v1.0.0\nserde v1.0.0 (*)\nno-such-crate v0.0.1+wasi\n"
+CRATES = (
+    "eks-sg-guard v0.1.0 (/tmp/checkout)\neks-sg-guard-core v0.1.0 (/tmp/checkout/core)\n"
+    "serde v1.0.0\nserde v1.0.0 (*)\nno-such-crate v0.0.1+wasi\n"
+)
 
 
 def program(arch: package.Arch = ARM, symbols: bytes = b"") -> bytes:
