@@ -58,7 +58,7 @@ def arch_of(name: str) -> Arch:
 
 
 def version() -> str:
-    """Of the package, whose version is the first in the file."""
+    """Of both packages; it is the first in the file."""
     return re.findall(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)[0]
 
 

@@ -83,7 +83,7 @@ def measured(some: list[Program], cloud: Cloud, size: Size, times: int, *, may_b
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bootstrap", type=Path, help="the release build of the function")
+    parser.add_argument("bootstrap", type=Path, help="the function, built as it is packed")
     parser.add_argument("--runs", type=int, default=RUNS, help="of each program (default: %(default)s)")
     parser.add_argument("--events", type=int, help="a short run that proves little: so many near AWS, one far")
     names = [BOTO3, CUSTODIAN, GUARD]

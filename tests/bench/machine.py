@@ -54,7 +54,9 @@ def _is_there(package: str) -> bool:
 
 def package(bootstrap: Path) -> tuple[int, str]:
     """Bytes and name of the newest package that is not older than its sources. Without one the program itself is zipped."""
-    sources = max(each.stat().st_mtime for each in [ROOT / "Cargo.lock", *(ROOT / "src").rglob("*.rs")])
+    manifests = [ROOT / "Cargo.lock", ROOT / "Cargo.toml", ROOT / "core/Cargo.toml"]
+    files = [*manifests, *(ROOT / "core/src").rglob("*.rs"), *(ROOT / "src").rglob("*.rs")]
+    sources = max(each.stat().st_mtime for each in files)
     made = {zipped.stat().st_mtime: zipped for zipped in ROOT.glob("dist/*/bootstrap.zip")}
     if made and max(made) >= sources:
         zipped = made[max(made)]
