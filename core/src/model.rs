@@ -19,4 +19,4 @@ pub mod trails;
 pub mod unheard;
 mod words;
 
-pub use words::words;
+pub use crate::words;

@@ -83,8 +83,6 @@ macro_rules! schema_of_words {
     ($($of:tt)+) => {};
 }
 
-pub use crate::words;
-
 #[cfg(test)]
 mod tests {
     use crate::model::group::Role;
