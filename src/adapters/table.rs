@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use futures::join;
+use futures::future::join;
 use futures::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -423,7 +423,7 @@ impl StateStore for Table {
                 None => Ok(()),
             }
         };
-        let (put, added) = join!(put, self.add(histories));
+        let (put, added) = join(put, self.add(histories)).await;
         put.and(added)
     }
 }

@@ -7,6 +7,7 @@ use aws_sdk_cloudtrail::config::{Builder, Region};
 use aws_sdk_cloudtrail::types::{AdvancedFieldSelector, EventSelector, ReadWriteType, Trail as Described};
 use aws_sdk_ec2::error::ProvideErrorMetadata as _;
 use aws_sdk_eventbridge::types::RuleState as State;
+use futures::future::join;
 use futures::stream::{self, StreamExt as _};
 
 use super::failure::{cloud_error, during, unusable};
@@ -35,7 +36,7 @@ impl CloudTrail {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let arn = text(described.trail_arn().or(described.name()));
         let home_region = text(described.home_region());
-        let (is_logging, selectors) = futures::join!(self.is_logging(&arn), self.selectors(&arn, &home_region));
+        let (is_logging, selectors) = join(self.is_logging(&arn), self.selectors(&arn, &home_region)).await;
         let is_multi_region = described.is_multi_region_trail().unwrap_or_default();
         Trail { arn, home_region, is_multi_region, is_logging, selectors }
     }

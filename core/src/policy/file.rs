@@ -32,8 +32,8 @@ mod verdicts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use hmac_sha256::Hash;
 use jiff::civil::Date;
-use sha2::{Digest, Sha256};
 
 use crate::model::text::quoted;
 use crate::policy::diagnostic::{At, Diagnostic, Rejected};
@@ -290,7 +290,7 @@ fn parent_name(fields: &Fields<'_>, built_in: Option<&str>, problems: &mut Probl
 /// SHA-256 of a text and, through its hash, of what it extends; in lower-case hex. NUL, which YAML forbids, keeps the two
 /// apart.
 fn hash(text: &str, inherited: &str) -> String {
-    let mut digest = Sha256::new();
+    let mut digest = Hash::new();
     digest.update(text);
     if !inherited.is_empty() {
         digest.update("\0");

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::try_join;
+use futures::future::{join, join3, try_join, try_join3};
 
 use super::Inventory;
 use super::clusters::Clusters;
@@ -35,7 +35,7 @@ impl Inventory {
         }
         let mut clusters = Clusters::default();
         let (read, ()) =
-            futures::join!(self.raw(ids, attachment, &hint.neighbours), clusters.ask(self.eks.as_ref(), &hint.named));
+            join(self.raw(ids, attachment, &hint.neighbours), clusters.ask(self.eks.as_ref(), &hint.named)).await;
         let (mut raw, mut unread) = read?;
         raw.recalled = recalled;
         let mut noted = |what: &str, source| unread.push((None, Unread { what: what.to_owned(), source }));
@@ -86,19 +86,12 @@ impl Inventory {
         let selector = Selector::Ids(ids.to_vec());
         let rules = async { self.ec2.rules(ids).await.map(|rules| (rules, self.clock.now())) };
         let witnesses = Instances::Witnesses(ids.to_vec());
-        let facts = async {
-            futures::try_join!(
-                self.ec2.groups(&selector),
-                rules,
-                self.ec2.interfaces(&selector),
-                self.ec2.instances(&witnesses),
-                self.attached(attachment),
-                self.neighbours(if neighbours.is_empty() { &[] } else { ids }, neighbours),
-            )
-        };
+        let of_groups = try_join3(self.ec2.groups(&selector), rules, self.ec2.interfaces(&selector));
+        let neighbours = self.neighbours(if neighbours.is_empty() { &[] } else { ids }, neighbours);
+        let around = try_join3(self.ec2.instances(&witnesses), self.attached(attachment), neighbours);
         let (facts, ranges, associations) =
-            futures::join!(facts, self.ec2.vpc_ranges(), self.ec2.associations(&selector));
-        let (groups, (rules, rules_at), interfaces, instances, attached, neighbours) = facts?;
+            join3(try_join(of_groups, around), self.ec2.vpc_ranges(), self.ec2.associations(&selector)).await;
+        let ((groups, (rules, rules_at), interfaces), (instances, attached, neighbours)) = facts?;
         let mut raw = RawState { groups, rules, rules_at, is_complete: interfaces.is_complete, ..RawState::default() };
         raw.attach(interfaces.found, instances);
         raw.attach(attached.0, attached.1);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::try_join_all;
+use futures::future::{join3, try_join_all, try_join3};
 use futures::stream::{self, StreamExt as _};
 
 use super::raw::{RawState, lets_in_addresses};
@@ -101,7 +101,7 @@ impl Inventory {
         let beside: BTreeSet<String> = what.beside.iter().flatten().cloned().collect();
         let beside: Vec<String> = beside.into_iter().collect();
         let rules = async { if beside.is_empty() { Ok(Rules::default()) } else { self.ec2.rules(&beside).await } };
-        let (lists, peers, rules) = futures::join!(self.prefix_lists(&lists), self.peers(&peers, clusters), rules);
+        let (lists, peers, rules) = join3(self.prefix_lists(&lists), self.peers(&peers, clusters), rules).await;
         let (mut found, mut unread) = (References { lists, ..References::default() }, None);
         match peers {
             Ok(peers) => found.peers = peers,
@@ -199,7 +199,7 @@ impl Inventory {
             async move {
                 let groups = self.ec2.groups(&selector);
                 let attachments = (self.ec2.interfaces(&selector), self.ec2.instances(&witnesses));
-                futures::try_join!(groups, attachments.0, attachments.1)
+                try_join3(groups, attachments.0, attachments.1).await
             }
         };
         let clusters = Register::of(clusters);

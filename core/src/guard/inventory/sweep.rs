@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures::future::{try_join, try_join3};
+use futures::future::{join, try_join, try_join3};
 use futures::stream::{self, StreamExt as _};
 
 use super::raw::{RawState, lets_in_addresses};
@@ -84,7 +84,7 @@ impl Inventory {
     /// `keeps_all`: groups without a role, too.
     async fn read_of(&self, names: Vec<String>, keeps_all: bool) -> Result<Looked, CloudError> {
         let all = Selector::Vpcs(Vec::new());
-        let (ranges, associations) = futures::join!(self.ec2.vpc_ranges(), self.ec2.associations(&all));
+        let (ranges, associations) = join(self.ec2.vpc_ranges(), self.ec2.associations(&all)).await;
         let mut raw = RawState { is_complete: true, vpcs: Some(BTreeSet::new()), ..RawState::default() };
         let mut unread = raw.surround(ranges, associations);
         let mut noted = |what: String, source| unread.push(Unread { what, source });

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::join;
+use futures::future::join3;
 use jiff::Timestamp;
 
 use super::Invocation;
@@ -301,7 +301,8 @@ impl Invocation<'_> {
         let Some(state) = &ports.state else { return };
         // Each alone keeps something from being told or done twice, so none waits for another.
         let said = journal::said(ports, std::mem::take(&mut self.changed));
-        let (unsaid, learnt, ()) = join!(said, learn(state.as_ref(), &self.lesson), news.keep(state.as_ref(), handled));
+        let (unsaid, learnt, ()) =
+            join3(said, learn(state.as_ref(), &self.lesson), news.keep(state.as_ref(), handled)).await;
         self.unwritten.extend(unsaid);
         self.problems.extend(learnt.err());
     }

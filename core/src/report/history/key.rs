@@ -2,7 +2,7 @@
 //!
 //! Must not: change what it makes of a finding: tables hold these keys.
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use crate::model::ids::Location;
 use crate::model::rule::Direction;
@@ -46,7 +46,7 @@ impl Key {
 
 /// SHA-256 of the parts, in 64 hexadecimal digits; other parts have another digest, however they are cut.
 pub fn digest(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Hash::new();
     for part in parts {
         hash.update(part.len().to_be_bytes());
         hash.update(part);

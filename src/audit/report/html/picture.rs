@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use dagre::graph::{Graph, GraphOptions};
 use dagre::{EdgeLabel, LayoutOptions, NodeLabel, RankDir, layout};
+use serde::Serialize;
 
 use super::super::flows::{Edge, Picture};
 use crate::policy::model::Verdict;
@@ -21,7 +22,7 @@ const LABEL_HEIGHT: f64 = 16.0;
 const MARGIN: f64 = 12.0;
 
 /// A picture, ready to be written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Drawing {
     pub(super) width: f64,
     pub(super) height: f64,
@@ -30,7 +31,7 @@ pub(super) struct Drawing {
 }
 
 /// A box, by its upper left corner.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Placed {
     pub(super) x: f64,
     pub(super) y: f64,
@@ -46,7 +47,7 @@ pub(super) struct Placed {
 }
 
 /// An arrow with its label.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Arrow {
     /// As SVG has it.
     pub(super) path: String,

@@ -1,4 +1,6 @@
+use super::super::flows::{Column, Edge, Node};
 use super::*;
+use crate::policy::model::Verdict;
 
 /// The name of each colour of the palette with what it is in the light and in the dark.
 fn palette() -> BTreeMap<&'static str, [[u8; 3]; 2]> {
@@ -27,6 +29,69 @@ fn luminance(colour: [u8; 3]) -> f64 {
 fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
     let (one, other) = (luminance(one), luminance(other));
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+#[test]
+fn whatever_the_template_asks_for_is_there() {
+    let text = || "t".to_owned();
+    let card = |command: &str| Card {
+        id: text(),
+        verdict: "revoke",
+        rank: 1,
+        check: text(),
+        decision: text(),
+        title: text(),
+        group: text(),
+        reason: text(),
+        detail: text(),
+        reachable: "yes",
+        path: text(),
+        command: command.to_owned(),
+        advice: text(),
+        controls: text(),
+    };
+    let node = || Node { column: Column::Nodes, name: text(), about: text(), worst: Verdict::Allow };
+    let edge = Edge { from: 0, to: 1, verdict: Verdict::Allow, ports: text(), rules: 1 };
+    let picture = Picture { cluster: text(), nodes: vec![node(), node()], edges: vec![edge] };
+    let section = || Section {
+        number: 0,
+        name: text(),
+        about: text(),
+        is_open: true,
+        drawing: Some(draw(&picture)),
+        flows: vec![FlowRow { from: text(), to: text(), ports: text(), verdict: "allow", rules: 1 }],
+        findings: vec![card("command"), card("")],
+        groups: 1,
+        rules: 1,
+    };
+    let list = || vec![text()];
+    let page = Page {
+        security: text(),
+        title: text(),
+        style: "",
+        script: "",
+        policy: text(),
+        at: text(),
+        totals: Totals::default(),
+        findings: 2,
+        sections: vec![section(), section()],
+        narrowed: vec![Proposal {
+            group: text(),
+            close: list(),
+            open: list(),
+            commands: list(),
+            terraform: text(),
+            notes: list(),
+        }],
+        not_known: "",
+        warnings: list(),
+        missing: &[MissingInput { what: text(), costs: text(), command: text() }],
+        island: text(),
+        version: "",
+    };
+    filled(TEMPLATE, &page).unwrap();
+    let wrong = TEMPLATE.replace("found.advice }}", "found.advise }}");
+    assert!(filled(&wrong, &page).unwrap_err().to_string().contains("undefined"));
 }
 
 #[test]
