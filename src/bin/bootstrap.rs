@@ -56,6 +56,10 @@ async fn main() -> ExitCode {
     let levels = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::registry().with(lines).with(levels).init();
+    // Rust's own line is plain text, which a filter of log levels takes for INFO; its backtrace is many.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(%panic, "the program panicked and ends; Lambda starts it anew and tries the event again");
+    }));
     match Box::pin(run()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -66,6 +70,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        let why =
+            "`AWS_LAMBDA_RUNTIME_API` is not set: AWS Lambda starts this program; elsewhere use `eks-sg-guard --help`";
+        return Err(why.into());
+    }
     let settings = Settings::from(|name| std::env::var(name).ok())?;
     let policy = policy(&settings.policy)?;
     if settings.state_table.is_none() {

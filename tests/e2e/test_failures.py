@@ -1,12 +1,14 @@
 """When something goes wrong: late reads, throttling, refusals, lost answers, dead channels and processes, bad settings."""
 
+import json
 import os
+import subprocess
 
 import pytest
 
 from checks import actions, closes, leaves, outcome
 from events import delivered_again, rule_ids
-from lambda_runtime import StartError
+from lambda_runtime import StartError, bootstrap
 from world import WORLD, allow
 
 KUBELET = allow("tcp", 10250, WORLD)
@@ -213,3 +215,24 @@ def test_a_policy_that_may_not_be_read_is_named_too(guard, tmp_path):
         pytest.skip("root may read everything")
     with pytest.raises(StartError, match=f"GUARD_POLICY is `{path}`.*Permission denied"):
         guard(GUARD_POLICY=str(path)).start()
+
+
+# --- the program itself ---
+
+
+def test_a_panic_is_one_line_of_the_log_and_an_error(guard):
+    # What Lambda sets is taken at its word by the runtime's library, which panics at this.
+    with pytest.raises(StartError) as ended:
+        guard(AWS_LAMBDA_FUNCTION_MEMORY_SIZE="much").start()
+    (line,) = [line for line in str(ended.value).splitlines() if "panicked" in line]
+    said = json.loads(line[line.index("{") :])
+    assert said["level"] == "ERROR"
+    assert "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" in said["panic"]
+    assert "stack backtrace" not in str(ended.value), "each line of it would be an entry of the log"
+
+
+def test_outside_of_lambda_it_says_what_to_use():
+    ended = subprocess.run([bootstrap()], env={}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "`AWS_LAMBDA_RUNTIME_API` is not set" in ended.stdout
+    assert "eks-sg-guard" in json.loads(ended.stdout.splitlines()[-1])["error"]

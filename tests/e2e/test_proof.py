@@ -11,9 +11,11 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ import emulator as emulated
 import template
 from emulator import ACCOUNT, REGION, Emulator
 from events import Somebody
+from lambda_runtime import Function, StartError
 from ministack_server import Ministack
 from template import TEMPLATE
 from world import WORLD, World, allow
@@ -285,6 +288,19 @@ def test_the_expanded_template_makes_a_function_that_works(built: Path, wires: M
     )
     stacks.get_waiter("stack_create_complete").wait(StackName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
     deploy.smoke(Stack(NAME, wires.client), print)
+
+
+def test_a_panic_ends_the_packed_program_and_is_an_error_in_the_log(
+    built: Path, guard: Callable[..., Function], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(built / package.ZIP) as archive:
+        program = Path(archive.extract("bootstrap", tmp_path))
+    program.chmod(0o755)
+    monkeypatch.setenv("GUARD_BOOTSTRAP", str(program))
+    with pytest.raises(StartError) as ended:
+        guard(AWS_LAMBDA_FUNCTION_MEMORY_SIZE="much").start()
+    assert f"status -{signal.SIGABRT}" in str(ended.value), "built without unwinding (docs/decisions/0026)"
+    assert '"level":"ERROR"' in str(ended.value) and "panicked" in str(ended.value)
 
 
 def alarms(account: Account) -> list[str]:
