@@ -66,7 +66,7 @@ pub fn membership(facts: Facts<'_>) -> Membership {
     // That it is a load balancer's says least of whose it is: the cluster may be known by a tag alone.
     let standing = |(_, known, rank): &(&str, RoleEvidence, Rank)| match known.role {
         Role::LoadBalancer => (Rank::Claimed, true),
-        _ => (*rank, *rank > Rank::Claimed),
+        _ => (*rank, false),
     };
     let best = found.iter().map(standing).max();
     let clusters: BTreeSet<String> =

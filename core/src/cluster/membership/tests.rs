@@ -52,6 +52,17 @@ fn balancer() -> Interface {
     }
 }
 
+fn control_plane() -> Interface {
+    Interface {
+        vpc: "vpc-1".into(),
+        owner: "111122223333".into(),
+        groups: vec![GROUP.into()],
+        description: "Amazon EKS prod".into(),
+        instance_owner: Some("999988887777".into()),
+        ..Interface::default()
+    }
+}
+
 /// One line per role: `role evidence strong|weak`.
 #[derive(Default)]
 struct World {
@@ -149,6 +160,10 @@ fn an_instance_tagged_as_a_node_by_hand_is_weak() {
     let by_hand = || instance(&[("kubernetes.io/cluster/prod", "owned")]);
     assert_eq!(World { instances: vec![by_hand()], ..World::default() }.roles(), ["node attachment weak"]);
 
+    let scaled = instance(&[("kubernetes.io/cluster/prod", "owned"), ("aws:autoscaling:groupName", "bastions")]);
+    let world = World { instances: vec![scaled], ..World::default() };
+    assert_eq!(world.roles(), ["node attachment weak"], "its Auto Scaling group is no node group's");
+
     let mut elsewhere = by_hand();
     elsewhere.vpc = "vpc-2".into();
     let rules = vec![rule_from("sg-0cc")];
@@ -180,9 +195,15 @@ fn a_load_balancer_is_known_by_its_interface_and_never_by_a_tag_or_a_name() {
     let on_balancer = World { tags: cluster_tag(), interfaces: vec![balancer()], ..World::default() };
     assert_eq!(on_balancer.roles(), ["load-balancer attachment strong"]);
 
-    let pretender = Interface { requester: None, requester_managed: false, ..balancer() };
-    let world = World { tags: cluster_tag(), interfaces: vec![pretender], ..World::default() };
-    assert_eq!(world.roles(), ["node tag weak"]);
+    for (what, requester, requester_managed) in [
+        ("nobody's", None, false),
+        ("another service's", Some("amazon-rds"), true),
+        ("not managed by who asked for it", Some("amazon-elb"), false),
+    ] {
+        let pretender = Interface { requester: requester.map(str::to_owned), requester_managed, ..balancer() };
+        let world = World { tags: cluster_tag(), interfaces: vec![pretender], ..World::default() };
+        assert_eq!(world.roles(), ["node tag weak"], "{what}");
+    }
 
     let network = Interface { requester: None, kind: "network_load_balancer".into(), ..balancer() };
     let world = World { tags: cluster_tag(), interfaces: vec![network], ..World::default() };
@@ -204,16 +225,9 @@ fn a_group_that_is_attached_to_a_node_and_a_load_balancer_has_both_roles() {
 
 #[test]
 fn control_plane_interfaces_are_attached_to_instances_of_another_account() {
-    let of_eks = Interface {
-        vpc: "vpc-1".into(),
-        owner: "111122223333".into(),
-        groups: vec![GROUP.into()],
-        description: "Amazon EKS prod".into(),
-        instance_owner: Some("999988887777".into()),
-        ..Interface::default()
-    };
-    let own = Interface { instance_owner: Some("111122223333".into()), ..of_eks.clone() };
-    assert_eq!(World { interfaces: vec![of_eks], ..World::default() }.roles(), ["control-plane attachment strong"]);
+    let own = Interface { instance_owner: Some("111122223333".into()), ..control_plane() };
+    let world = World { interfaces: vec![control_plane()], ..World::default() };
+    assert_eq!(world.roles(), ["control-plane attachment strong"]);
     assert_eq!(World { interfaces: vec![own], ..World::default() }.roles(), Vec::<String>::new());
 }
 
@@ -316,6 +330,9 @@ fn a_pod_group_is_known_by_its_branch_interfaces() {
     let world = World { interfaces: vec![branch.clone()], rules: vec![rule_from("sg-0cc")], ..World::default() };
     assert_eq!(world.roles(), ["pod attachment strong"]);
     assert_eq!(World { interfaces: vec![branch.clone()], ..World::default() }.roles(), ["pod attachment weak"]);
+    let plain = Interface { kind: "interface".into(), ..branch.clone() };
+    let world = World { interfaces: vec![plain], rules: vec![rule_from("sg-0cc")], ..World::default() };
+    assert_eq!(world.roles(), Vec::<String>::new(), "no pod has an interface of another kind");
     let nodes = crate::model::facts::NodeGroup {
         template_groups: vec!["sg-0ee".into()],
         ..crate::model::facts::NodeGroup::default()
@@ -367,6 +384,14 @@ fn a_load_balancers_group_on_a_plain_host_too_makes_nothing_immune() {
         World { tags: tagged(), interfaces: vec![balancer()], ..World::default() }.roles(),
         ["load-balancer attachment strong"]
     );
+    let described = Interface { kind: "network_load_balancer".into(), ..control_plane() };
+    for (what, interfaces, is_immune) in [
+        ("the control plane", vec![balancer(), control_plane()], true),
+        ("a host, and a load balancer described as the control plane", vec![described, of_host], false),
+    ] {
+        let roles = World { tags: tagged(), interfaces, ..World::default() }.roles();
+        assert_eq!(roles.contains(&"load-balancer attachment strong".to_owned()), is_immune, "{what} {roles:?}");
+    }
 }
 
 #[test]
@@ -378,6 +403,18 @@ fn a_load_balancers_claim_by_tag_adds_no_cluster_to_corroborated_nodes() {
         instances: vec![instance(&[("kubernetes.io/cluster/prod", "owned")])],
         rules: vec![rule_from("sg-0cc")],
         clusters: Some(vec![other, prod()]),
+        ..World::default()
+    };
+    assert_eq!(world.clusters(), ["prod"]);
+}
+
+#[test]
+fn a_leftover_of_a_deleted_cluster_adds_none_to_a_load_balancers() {
+    let elsewhere = Cluster { name: "old".into(), vpc: "vpc-2".into(), node_groups: vec![], ..prod() };
+    let world = World {
+        tags: tags(&[("aws:eks:cluster-name", "old"), ("kubernetes.io/cluster/prod", "owned")]),
+        interfaces: vec![balancer()],
+        clusters: Some(vec![elsewhere, prod()]),
         ..World::default()
     };
     assert_eq!(world.clusters(), ["prod"]);
@@ -408,6 +445,10 @@ fn what_a_group_was_a_moment_ago_counts_on_while_the_cluster_and_an_attachment_a
         let world = World { instances: vec![instance(tags)], recalled, ..World::default() };
         assert_eq!(world.roles().join(", "), expected, "{what}");
     }
+    let recalled = [("prod".to_owned(), member(-1, None, "eni-1"))].into();
+    let interfaces = vec![Interface { id: "eni-1".into(), ..balancer() }];
+    let world = World { interfaces, recalled, ..World::default() };
+    assert_eq!(world.roles(), ["node state strong"], "it makes no load balancer's group of it");
 }
 
 /// What one cluster's nodes are is another one's host: the group is not the load balancer's own in either.
