@@ -183,6 +183,15 @@ mod tests {
         assert_eq!(asked(&names), "a c b f");
     }
 
+    #[test]
+    fn what_more_groups_name_is_asked_for_first_and_what_an_attachment_names_before_that() {
+        let of = |id: &str, cluster: &str| group(id, &[("eks:cluster-name", cluster)]);
+        let groups = [of("sg-1", "a"), of("sg-2", "b"), of("sg-3", "b"), of("sg-4", "c")];
+        let names = names(&groups, &[], &[instance(&[("eks:cluster-name", "c")])]);
+        assert_eq!(asked(&names), "c b a");
+        assert!(!names.is_crowded(), "all three are asked for");
+    }
+
     /// A description is text that a caller may write; what an interface is attached to is not.
     #[test]
     fn a_control_plane_is_known_by_what_it_is_attached_to() {
@@ -242,6 +251,9 @@ mod tests {
         let scaled = ("aws:autoscaling:groupName", scaling);
         assert_eq!(line(&[], &[instance(&[ordinary, scaled])]), "blue-workers");
         assert_eq!(line(&[], &[instance(&[ordinary, scaled, ("eks:nodegroup-name", "x")])]), "blue-workers x");
+        let decoys = ["x0", "x1", "x2", "x3"].map(|name| instance(&[ordinary, ("eks:nodegroup-name", name)]));
+        let all: Vec<Instance> = decoys.into_iter().chain([instance(&[ordinary, scaled])]).collect();
+        assert_eq!(line(&[], &all), "blue-workers x0 x1 x2", "three by ordinary tags, and what AWS says besides");
         let remote = GroupFacts { name: "eks-remoteAccess-1".into(), ..group("sg-1", &[]) };
         let node = Instance { groups: vec!["sg-1".into()], ..instance(&[by_aws, ("eks:nodegroup-name", "ng")]) };
         assert_eq!(line(&[remote], &[node]), "ng");

@@ -146,3 +146,24 @@ fn planned(cluster: &Cluster) -> impl Iterator<Item = GroupSet> {
         groups => groups.iter().cloned().collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::marks::AWS_CLUSTER_TAG;
+
+    #[test]
+    fn a_cluster_is_concerned_by_the_groups_of_its_control_plane_and_of_its_nodes() {
+        let cluster = Cluster { name: "prod".into(), cluster_group: Some("sg-cluster".into()), ..Cluster::default() };
+        let node = Instance {
+            tags: [(AWS_CLUSTER_TAG.to_owned(), "prod".to_owned())].into(),
+            primary_groups: vec!["sg-node".into()],
+            ..Instance::default()
+        };
+        let nodes = candidates(&cluster, [&node]);
+        for (group, expected) in [("sg-cluster", true), ("sg-node", true), ("sg-other", false)] {
+            let of = Of::With([group.to_owned()].into());
+            assert_eq!(is_concerned(&cluster, &nodes, &of), expected, "{group}");
+        }
+    }
+}
