@@ -185,3 +185,66 @@ impl AclEntry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subnet_is_blocked_by_any_mode_but_off_and_private_where_all_its_ipv6_blocks_are() {
+        for (mode, kinds, is_blocked, has_private_v6) in [
+            (None, &[][..], false, false),
+            (Some("off"), &["private"], false, true),
+            (Some("block-ingress"), &["public"], true, false),
+            (Some("block-bidirectional"), &["private", "private"], true, true),
+            (None, &["private", "public"], false, false),
+        ] {
+            let subnet = Subnet::from_ec2(mode, kinds.iter().copied());
+            assert_eq!(subnet, Subnet { is_blocked, has_private_v6 }, "{mode:?} {kinds:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_or_a_gateway_counts_unless_its_state_says_otherwise() {
+        for (state, is_active, is_there) in [
+            (None, true, true),
+            (Some("active"), true, false),
+            (Some("blackhole"), false, false),
+            (Some("available"), false, true),
+            (Some("attached"), false, true),
+            (Some("detaching"), false, false),
+        ] {
+            assert_eq!((Route::is_active(state), is_attached(state)), (is_active, is_there), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_a_gateway_leads_elsewhere_where_a_route_goes_through_anything_but_local() {
+        for (is_of_gateway, gateways, elsewhere) in [
+            (true, &[Some("local"), Some("vpce-1")][..], true),
+            (true, &[None], true),
+            (true, &[Some("local")], false),
+            (true, &[], false),
+            (false, &[Some("local"), Some("igw-1")], false),
+        ] {
+            let leads = RouteTable::leads_elsewhere(is_of_gateway, gateways.iter().copied());
+            assert_eq!(leads, elsewhere, "{is_of_gateway} {gateways:?}");
+        }
+    }
+
+    #[test]
+    fn entries_are_asked_by_number_without_the_last_one_and_only_the_word_allow_allows() {
+        let entry = |number: i64, action: Option<&'static str>| EntryWords {
+            number: Some(number),
+            is_egress: Some(false),
+            action,
+            blocks: [Some("0.0.0.0/0"), None],
+            protocol: Some("-1"),
+            ports: None,
+        };
+        let words = [(200, Some("deny")), (LAST_ENTRY, Some("deny")), (100, Some("allow")), (300, None)];
+        let entries = AclEntry::all_from_ec2(words.into_iter().map(|(number, action)| entry(number, action))).unwrap();
+        let allowed: Vec<(i64, bool)> = entries.iter().map(|entry| (entry.number, entry.is_allowed)).collect();
+        assert_eq!(allowed, [(100, true), (200, false), (300, false)]);
+    }
+}
