@@ -373,6 +373,10 @@ impl Family {
 mod tests {
     use super::*;
 
+    fn nets(texts: &[&str]) -> Addresses {
+        Addresses::of_blocks(texts.iter().copied()).unwrap()
+    }
+
     #[test]
     fn icmp_type_and_code_are_never_ports() {
         let path_mtu = Traffic::from(Packets::Icmp(Some(3), Some(4)));
@@ -398,9 +402,77 @@ mod tests {
 
     #[test]
     fn two_halves_of_the_world_are_the_world() {
-        let nets = |texts: &[&str]| texts.iter().map(|text| text.parse::<IpNet>().unwrap()).collect::<Addresses>();
         assert_eq!(nets(&["0.0.0.0/1", "128.0.0.0/1"]), nets(&["0.0.0.0/0"]));
         assert_eq!(Addresses::all(), nets(&["0.0.0.0/0", "::/0"]));
         assert!(nets(&["10.0.0.0/8"]).without(&nets(&["0.0.0.0/0"])).is_empty());
+    }
+
+    #[test]
+    fn addresses_meet_in_either_family_and_what_both_have_stays_in_their_union() {
+        let one = nets(&["10.0.0.0/9", "2001:db8::/33"]);
+        for (other, meet) in [("10.0.0.0/8", true), ("2001:db8::/32", true), ("10.128.0.0/9", false), ("::/8", false)] {
+            let other = nets(&[other]);
+            assert_eq!((one.meets(&other), one.with(&other).covers(&one)), (meet, true), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn packets_meet_traffic_from_its_first_port_to_its_last() {
+        let traffic = Traffic::ports(TCP, 22, 80);
+        for (packets, meet) in [
+            (Packets::Tcp(10, 21), false),
+            (Packets::Tcp(10, 22), true),
+            (Packets::Tcp(80, 90), true),
+            (Packets::Tcp(81, 90), false),
+            (Packets::Tcp(60, 30), false),
+            (Packets::Udp(22, 80), false),
+            (Packets::All, true),
+        ] {
+            assert_eq!(traffic.meets_packets(packets), meet, "{packets:?}");
+            assert_eq!(traffic.meets(&Traffic::from(packets)), meet, "{packets:?}");
+        }
+    }
+
+    #[test]
+    fn tcp_and_udp_ports_move_from_exactly_that_range_and_nothing_else_does() {
+        let (here, there) = ((30_000, 32_767), (9_000, 9_099));
+        let at = |protocols: &[u8], (first, last): (u16, u16)| {
+            Traffic::union(protocols.iter().map(|protocol| Traffic::ports(*protocol, first, last)))
+        };
+        let with_ssh = |traffic: Traffic| Traffic::union([traffic, at(&[TCP], (22, 22))]);
+        for (traffic, moved) in [
+            (at(&[TCP], here), at(&[TCP], there)),
+            (at(&[UDP], here), at(&[UDP], there)),
+            (
+                with_ssh(at(&[TCP, UDP, 132], here)),
+                Traffic::union([with_ssh(at(&[TCP, UDP], there)), at(&[132], here)]),
+            ),
+            (at(&[TCP], (30_000, 32_768)), at(&[TCP], (30_000, 32_768))),
+            (Traffic::all(), Traffic::all()),
+        ] {
+            assert_eq!(traffic.moved(here, there), moved, "{:?}", traffic.by_protocol());
+        }
+    }
+
+    #[test]
+    fn a_piece_is_cut_only_where_both_its_peers_and_its_traffic_are_met() {
+        let piece = || (nets(&["10.0.0.0/8"]), Traffic::ports(TCP, 80, 90));
+        for (peers, packets, left, taken) in [
+            ("192.0.2.0/24", Packets::Tcp(80, 85), vec![piece()], vec![]),
+            ("10.0.0.0/9", Packets::Udp(80, 85), vec![piece()], vec![]),
+            (
+                "10.0.0.0/9",
+                Packets::Tcp(80, 85),
+                vec![
+                    (nets(&["10.128.0.0/9"]), Traffic::ports(TCP, 80, 90)),
+                    (nets(&["10.0.0.0/9"]), Traffic::ports(TCP, 86, 90)),
+                ],
+                vec![(nets(&["10.0.0.0/9"]), Traffic::ports(TCP, 80, 85))],
+            ),
+            ("0.0.0.0/0", Packets::All, vec![], vec![piece()]),
+        ] {
+            let cut = cut_out(vec![piece()], (&nets(&[peers]), &Traffic::from(packets)));
+            assert_eq!(cut, (left, taken), "{peers} {packets:?}");
+        }
     }
 }
