@@ -231,4 +231,20 @@ mod tests {
         }
         assert_eq!(Cluster::default().identity_provider(), None);
     }
+
+    #[test]
+    fn eks_names_groups_for_the_cluster_its_control_plane_and_its_nodes() {
+        let nodes = |template: &str, remote_access: Option<&str>| NodeGroup {
+            template_groups: vec![template.to_owned()],
+            remote_access_group: remote_access.map(str::to_owned),
+            ..NodeGroup::default()
+        };
+        let cluster = Cluster {
+            cluster_group: Some("sg-1".to_owned()),
+            control_plane_groups: vec!["sg-2".to_owned()],
+            node_groups: vec![nodes("sg-3", Some("sg-4")), nodes("sg-1", None)],
+            ..Cluster::default()
+        };
+        assert_eq!(cluster.groups(), ["sg-1", "sg-2", "sg-3", "sg-4"].map(str::to_owned).into());
+    }
 }

@@ -272,6 +272,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn node_ports_are_a_range_from_1_to_65535_and_stated_where_kubernetes_has_others() {
+        for (first, last, expected) in [
+            (Some(30_000), Some(32_767), Some(None)),
+            (Some(30_000), Some(32_766), Some(Some((30_000, 32_766)))),
+            (Some(1), Some(65_535), Some(Some((1, 65_535)))),
+            (Some(9_000), Some(9_000), Some(Some((9_000, 9_000)))),
+            (Some(9_001), Some(9_000), None),
+            (Some(0), Some(9_000), None),
+            (Some(9_000), Some(65_536), None),
+            (Some(-1), Some(9_000), None),
+            (None, Some(9_000), None),
+            (Some(9_000), None, None),
+        ] {
+            assert_eq!(node_ports(first, last), expected, "{first:?} {last:?}");
+        }
+    }
+
+    #[test]
     fn aws_lists_are_known_by_owner_not_by_name() {
         for (owner, name, expected) in [
             ("AWS", "com.amazonaws.global.cloudfront.origin-facing", Some(AwsList::CloudFront)),
