@@ -250,6 +250,7 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::member::Member;
     use crate::model::rule::{Direction, Packets, Peer};
 
     fn known(id: &str, list: &str) -> KnownRule {
@@ -287,6 +288,7 @@ mod tests {
         let once = Baseline::with(added, &learnt(&[], Some(&["a"]), true));
         assert_eq!(ids(once.as_ref()).as_deref(), Some("a b c"), "one look may have missed it");
         let back = Baseline::with(once.clone(), &learnt(&[], Some(&["a", "b"]), true));
+        assert_eq!(ids(back.as_ref()).as_deref(), Some("a b"), "`c` was missed twice");
         let twice = Baseline::with(back, &learnt(&[], Some(&["a"]), true));
         assert_eq!(ids(twice.as_ref()).as_deref(), Some("a b"), "two in a row");
     }
@@ -341,6 +343,44 @@ mod tests {
     fn a_few_rules_begin_no_baseline_or_all_others_would_be_new() {
         assert_eq!(Baseline::with(None, &learnt(&["a"], None, false)), None);
         assert_eq!(ids(Baseline::with(None, &learnt(&["a"], None, true)).as_ref()).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn rules_a_look_and_what_a_group_was_found_to_be_are_each_something_to_write() {
+        let since = Timestamp::UNIX_EPOCH;
+        let member = Member {
+            created_at: None,
+            node_groups: BTreeSet::new(),
+            is_whole: false,
+            roles: [Role::Node].into(),
+            attachments: BTreeSet::new(),
+            is_proven: true,
+            since,
+            at: since,
+        };
+        let found = Learnt { members: [("prod".to_owned(), member)].into(), ..Learnt::default() };
+        for learnt in [learnt(&["a"], None, true), learnt(&[], Some(&[]), true), found] {
+            assert!(learnt.is_anything(), "{learnt:?}");
+        }
+        assert!(!learnt(&[], None, true).is_anything());
+    }
+
+    #[test]
+    fn it_is_the_first_time_but_after_a_look_of_this_week_or_where_all_clusters_came_after_the_guard() {
+        let at = |hour: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour);
+        for (looked_at, began, clusters_since, now, is_first) in [
+            (Some(0), None, None, 7 * 24, false),
+            (Some(0), None, None, 7 * 24 + 1, true),
+            (Some(0), Some(0), Some(1), 7 * 24 + 1, true),
+            (None, Some(5), Some(6), 6, false),
+            (None, Some(5), Some(5), 6, true),
+            (None, Some(5), None, 6, true),
+            (None, None, Some(6), 6, true),
+        ] {
+            let (looked_at, began) = (looked_at.map(at), began.map(at));
+            let remembered = Remembered { looked_at, began, ..Remembered::default() };
+            assert_eq!(remembered.is_first_time(clusters_since.map(at), at(now)), is_first, "{remembered:?} {now}");
+        }
     }
 
     #[test]

@@ -142,11 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn it_is_of_use_for_a_day_and_as_long_as_node_groups_name_it() {
+        for (node_groups, now, of_use) in [(&[][..], 24, true), (&[], 25, false), (&["a".to_owned()], 25, true)] {
+            let member = Member { node_groups: node_groups.iter().cloned().collect(), ..member(0, 0) };
+            assert_eq!(member.is_of_use(at(now)), of_use, "{node_groups:?} {now}");
+        }
+    }
+
+    #[test]
     fn it_is_written_anew_when_it_changed_or_is_an_hour_old_and_began_when_it_began() {
         let known = members(member(0, 5));
         for (now, found, news) in [
             (6, member(6, 6), false),
             (7, member(7, 7), true),
+            (6, member(-1, 4), false),
             (6, Member { is_proven: true, ..member(6, 6) }, true),
             (6, Member { attachments: BTreeSet::new(), ..member(6, 6) }, true),
         ] {
@@ -157,6 +166,8 @@ mod tests {
         let other = Member { created_at: Some(at(6)), ..member(7, 7) };
         assert_eq!(with(known.clone(), &members(other.clone()), at(7)), members(other), "a new cluster of that name");
         assert_eq!(with(known.clone(), &members(member(1, 4)), at(7)), known, "a slower writer");
+        let proven = members(Member { is_proven: true, ..member(0, 5) });
+        assert_eq!(with(known.clone(), &proven, at(7)), proven, "of the same moment");
         assert_eq!(with(known, &Members::new(), at(31 * 24)), Members::new());
     }
 

@@ -123,7 +123,10 @@ mod tests {
         unheard.add(&all, &BTreeSet::new());
         assert_eq!(unheard.0.len(), MAX_RULES);
         assert!(!unheard.0.contains_key("sgr-0") && unheard.0.contains_key(&many[MAX_RULES + 4]));
-        unheard.add(&seen(&["sgr-new"], 60 * 24 * 9), &BTreeSet::new());
-        assert_eq!(unheard.0.len(), 1);
+        let after_8_days = i64::try_from(MAX_RULES).unwrap() + 4 + 60 * 24 * 8;
+        unheard.add(&seen(&["sgr-new"], after_8_days - 1), &BTreeSet::new());
+        assert_eq!(unheard.of(&ids(&["sgr-303", "sgr-304", "sgr-new"])), ids(&["sgr-304", "sgr-new"]));
+        unheard.add(&seen(&["sgr-newer"], after_8_days), &BTreeSet::new());
+        assert_eq!(unheard.of(&ids(&["sgr-304", "sgr-new"])), ids(&["sgr-new"]));
     }
 }
