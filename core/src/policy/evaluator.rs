@@ -63,8 +63,8 @@ impl<'a> Evaluator<'a> {
         let mut portions = Vec::with_capacity(parts().count());
         portions.extend(parts().filter_map(portion));
         let verdict = portions.iter().map(|portion| portion.verdict).max().unwrap_or(Verdict::Allow);
-        let severity =
-            portions.iter().filter(|portion| portion.verdict > Verdict::Allow).filter_map(|p| p.severity).max();
+        // What is allowed has none.
+        let severity = portions.iter().filter_map(|portion| portion.severity).max();
         JudgedRule { rule: rule.clone(), verdict, severity, portions }
     }
 

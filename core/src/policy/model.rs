@@ -351,12 +351,6 @@ impl PeerClass {
         }
     }
 
-    /// The class that a word means.
-    pub fn from_word(word: &str) -> Option<Self> {
-        let plain = Self::PLAIN.iter().find(|(known, _)| *known == word).map(|(_, class)| *class);
-        plain.or_else(|| AwsList::from_word(word).map(Self::Aws))
-    }
-
     /// Every class.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::PLAIN.map(|(_, class)| class).into_iter().chain(AwsList::ALL.map(Self::Aws))
