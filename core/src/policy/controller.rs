@@ -152,6 +152,8 @@ mod tests {
 
     #[test]
     fn only_the_start_of_the_resource_makes_a_service_linked_role() {
+        let policy = builtin::policy("standard").unwrap();
+        let group = Group { owner: "111122223333".into(), ..Group::default() };
         for (arn, expected) in [
             ("arn:aws:iam::111122223333:role/aws-service-role/eks.amazonaws.com/AWSServiceRoleForAmazonEKS", true),
             ("arn:aws:iam::111122223333:role/a:role/aws-service-role/eks.amazonaws.com/evil", false),
@@ -159,7 +161,9 @@ mod tests {
             ("arn:aws:iam::111122223333:role/AWSServiceRoleForAmazonEKS", false),
             ("", false),
         ] {
-            assert_eq!(is_service_linked(arn, "111122223333"), expected, "{arn}");
+            let actor = Actor { session_issuer: Some(arn.to_owned()), ..Actor::default() };
+            let author = if expected { Author::Service } else { Author::Other };
+            assert_eq!(Author::of(&actor, policy, &group), author, "{arn}");
         }
     }
 }

@@ -226,6 +226,37 @@ mod tests {
     }
 
     #[test]
+    fn one_address_less_than_a_16_is_not_wide_together() {
+        let (half, overlap, last) = (nets(&["203.0.0.0/17"]), nets(&["203.0.0.0/24"]), nets(&["203.0.255.255/32"]));
+        let rest = nets(&["203.0.128.0/17"]).without(&last);
+        let all = [half, overlap, rest, last].map(|addresses| (ssh(), addresses));
+        assert_eq!(wide(&all[..3]), vec![Traffic::default(); 3]);
+        assert_eq!(wide(&all), vec![ssh(); 4]);
+    }
+
+    #[test]
+    fn the_first_point_of_traffic_is_no_special_case() {
+        let halves = ["203.0.0.0/17", "203.0.128.0/17", "203.1.0.0/17"].map(|text| (Traffic::all(), nets(&[text])));
+        assert_eq!(wide(&halves), vec![Traffic::all(); 3]);
+    }
+
+    #[test]
+    fn a_union_has_what_any_of_its_ranges_has_while_they_come_and_go() {
+        let ranges: [(u128, u128); 7] = [(0, 0), (1, 9), (3, 40), (5, 6), (12, 90), (0, 95), (35, 99)];
+        let (mut union, mut here) = (Union::of(ranges.into_iter()), Vec::new());
+        for (range, comes) in [true, false].into_iter().flat_map(|comes| ranges.map(|range| (range, comes))) {
+            union.change(range, comes);
+            if comes {
+                here.push(range);
+            } else {
+                here.retain(|known| *known != range);
+            }
+            let has = |point: &u128| here.iter().any(|(from, to)| (from..=to).contains(&point));
+            assert_eq!(union.size(), (0..100).filter(has).map(|_| 1).sum(), "{here:?}");
+        }
+    }
+
+    #[test]
     fn a_small_rule_beside_a_world_rule_stays_small() {
         assert_eq!(wide_of(&[(ssh(), &["0.0.0.0/0"]), (ssh(), &["198.51.100.7/32"])]), [ssh(), Traffic::default()]);
     }

@@ -62,6 +62,7 @@ mod tests {
             ("prod-*", "dev-*", false),
             ("prod-*", "prod-eu-*", true),
             ("prod-?", "prod-eu", false),
+            ("prod-eu", "prod-?", false),
             ("*", "prod", true),
             ("*-eu", "prod-*", true),
         ] {

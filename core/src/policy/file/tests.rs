@@ -60,6 +60,21 @@ fn the_hash_tells_texts_apart_and_names_a_file_as_sha256sum_does() {
 }
 
 #[test]
+fn a_file_has_a_largest_size_and_what_is_larger_is_not_kept() {
+    let sized = |start: &str, bytes: usize| format!("{start}\n{}", "#".repeat(bytes - start.len() - 1));
+    let rejected = |text: &str| load("test.yaml", text, date(2026, 6, 15)).unwrap_err();
+    assert_eq!(loaded(&sized("version: 1", tree::MAX_BYTES)).warnings, []);
+    for (start, bytes, code, kept) in [
+        ("version: 2", tree::MAX_BYTES, "unknown-version", tree::MAX_BYTES),
+        ("version: 1", tree::MAX_BYTES + 1, "too-large", 0),
+        ("version: 1", 2 * tree::MAX_BYTES, "too-large", 0),
+    ] {
+        let rejected = rejected(&sized(start, bytes));
+        assert_eq!((rejected.diagnostics[0].code, rejected.text.len()), (code, kept), "{start}, {bytes} bytes");
+    }
+}
+
+#[test]
 fn exceptions_come_first_then_own_clauses_then_inherited_ones() {
     let text = "
         version: 1
@@ -273,6 +288,20 @@ fn an_exception_holds_to_the_end_of_its_last_day() {
     assert_eq!(loaded(&text("2028-06-16")).warnings[0].code, "far-expiry");
     let need_not = format!("{}exceptions_need_date: false\nextends: strict\n", text("~").replace(", expires: ~", ""));
     assert_eq!(loaded(&need_not).warnings[0].code, "no-expiry");
+}
+
+#[test]
+fn the_kinds_of_other_side_of_a_requirement_are_told_in_its_order() {
+    for (from, kinds) in [
+        ("\"role:node\"", "node"),
+        ("[\"role:cluster\", \"role:control-plane\"]", "control-plane"),
+        ("[vpc, 198.51.100.0/24, anywhere]", "addresses"),
+        ("[sg-0123456789abcdef0, \"role:node\", vpc]", "group,node,addresses"),
+    ] {
+        let keys = format!("id: own, role: node, protocol: tcp, ports: 9443, from: {from}, reason: r");
+        let policy = loaded(&format!("version: 1\nrequirements: [{{{keys}}}]\n")).policy;
+        assert_eq!(policy.requirements[0].peer_class(), kinds, "{from}");
+    }
 }
 
 #[test]

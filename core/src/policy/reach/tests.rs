@@ -16,6 +16,10 @@ fn route(to: &str, through: &str) -> Route {
     Route { to: Some(nets(&[to])), prefix_len: net.prefix_len(), through: through.to_owned() }
 }
 
+fn to_list(through: &str) -> Route {
+    Route { to: None, prefix_len: 0, through: through.to_owned() }
+}
+
 fn entry(number: i64, is_egress: bool, is_allowed: bool, from: &str, traffic: Traffic) -> AclEntry {
     AclEntry { number, is_egress, is_allowed, peers: nets(&[from]), traffic }
 }
@@ -88,7 +92,7 @@ fn table_of(network: &mut Network) -> &mut RouteTable {
 
 #[test]
 fn each_thing_that_stands_in_the_way_is_named() {
-    let cases: [(Change, Now, &str); 19] = [
+    let cases: [(Change, Now, &str); 21] = [
         (
             |all| all.interfaces[0].public_v4 = None,
             Now::No,
@@ -104,6 +108,12 @@ fn each_thing_that_stands_in_the_way_is_named() {
         (|all| table_of(all).routes[1].through = "eigw-1".to_owned(), Now::No, "route table rtb-1 has no route"),
         (|all| all.gateways = Some(BTreeMap::new()), Now::No, "route table rtb-1 has no route"),
         (|all| table_of(all).routes.push(route("0.0.0.0/1", "nat-1")), Now::Yes, "eni-1"),
+        (
+            |all| table_of(all).routes = vec![to_list("igw-1")],
+            Now::Unknown,
+            "a route of its subnet goes to a prefix list",
+        ),
+        (|all| table_of(all).routes = vec![to_list("nat-1")], Now::No, "route table rtb-1 has no route"),
         (|all| table_of(all).is_of_gateway = true, Now::Unknown, "such as a firewall"),
         (
             |all| all.subnets.as_mut().unwrap().get_mut("subnet-1").unwrap().is_blocked = true,
