@@ -146,3 +146,66 @@ fn speaks_of(clause: &Clause, group: &Group, roles: &BTreeSet<Role>, location: &
         && is(&limits.account, &location.account)
         && is(&limits.region, &location.region)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::group::{Evidence, RoleEvidence};
+    use crate::model::rule::{Direction, Packets, Peer};
+    use crate::policy::file::load;
+
+    /// Verdict and clause of SSH from an address, in a group of nodes of these clusters.
+    fn ssh(entries: &str, clusters: &[&str]) -> (Verdict, String) {
+        let text = format!("version: 1\nextends: none\notherwise: revoke\n{entries}\n");
+        let policy = load("test.yaml", &text, jiff::civil::date(2026, 6, 15)).unwrap().policy;
+        let peer = Peer::cidr("198.51.100.7/32").unwrap();
+        let group = Group {
+            id: "sg-0123456789abcdef0".to_owned(),
+            clusters: clusters.iter().map(|name| (*name).to_owned()).collect(),
+            roles: vec![RoleEvidence { role: Role::Node, evidence: Evidence::Configured, strong: true }],
+            rules: vec![Rule::new(Direction::Ingress, Packets::Tcp(22, 22), peer)],
+            ..Group::default()
+        };
+        let judged = judge(&policy, &group, &Location::default(), Timestamp::UNIX_EPOCH, |_| Author::Unknown).remove(0);
+        (judged.verdict, judged.portions[0].clause.clone())
+    }
+
+    #[test]
+    fn an_exception_that_names_the_group_holds_for_all_its_clusters_when_it_holds_for_one() {
+        let exception = |limits: &str| {
+            format!(
+                "exceptions: [{{id: e, reason: r, owner: o, expires: 2026-12-31, from: 198.51.100.7/32, {limits}}}]"
+            )
+        };
+        let (named, other) = ("group: sg-0123456789abcdef0", "group: sg-0fedcba9876543210");
+        let (in_prod, named_in_prod) = ("cluster: prod", "group: sg-0123456789abcdef0, cluster: prod");
+        for (limits, clusters, allowed) in [
+            (named, &["dev", "prod"][..], true),
+            (named, &[], true),
+            (other, &["prod"], false),
+            (named_in_prod, &["dev", "prod"], true),
+            (named_in_prod, &["dev"], false),
+            (named_in_prod, &[], false),
+            (in_prod, &["prod"], true),
+            (in_prod, &["dev", "prod"], false),
+        ] {
+            let (verdict, _) = ssh(&exception(limits), clusters);
+            assert_eq!(verdict == Verdict::Allow, allowed, "{limits} in {clusters:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_clusters_the_worst_is_told_and_of_equals_the_same_whatever_they_are_called() {
+        let clause = |id: &str, cluster: &str, severity: &str| {
+            let keys = format!("id: {id}, cluster: {cluster}, severity: {severity}");
+            format!("{{{keys}, from: anywhere, verdict: revoke, reason: r}}")
+        };
+        for (one, other, told) in [("low", "high", "other"), ("high", "low", "one"), ("high", "high", "one")] {
+            for clusters in [["a", "b"], ["b", "a"]] {
+                let clauses = [clause("one", clusters[0], one), clause("other", clusters[1], other)].join(", ");
+                let found = ssh(&format!("clauses: [{clauses}]"), &clusters);
+                assert_eq!(found, (Verdict::Revoke, told.to_owned()), "{one} {other} {clusters:?}");
+            }
+        }
+    }
+}

@@ -232,3 +232,25 @@ impl<'a> Peers<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_public_addresses_count_together_but_those_of_the_vpc_and_remote_networks_are_private() {
+        let nets = |text: &str| Addresses::of_blocks([text]).unwrap();
+        let group =
+            Group { vpc_ranges: nets("198.51.100.0/24"), remote_networks: nets("192.0.2.0/24"), ..Group::default() };
+        for (block, counts) in [
+            ("203.0.113.0/24", true),
+            ("198.51.100.0/24", false),
+            ("192.0.2.128/25", false),
+            ("198.51.100.0/23", true),
+            ("10.0.0.0/8", false),
+            ("0.0.0.0/0", false),
+        ] {
+            assert_eq!(counts_together(&nets(block), &group), counts, "{block}");
+        }
+    }
+}

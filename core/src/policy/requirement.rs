@@ -195,3 +195,64 @@ fn lost<'p>(
 fn open_to_all(requirement: &Requirement, parties: &[Party]) -> Traffic {
     parties.iter().fold(requirement.traffic.clone(), |open, party| &open & &party.open)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rule::{Packets, Peer};
+    use crate::policy::file::load;
+
+    const DNS: &str = "version: 1\nextends: none\nrequirements: [{id: dns, role: node, protocol: udp, ports: 53, \
+                       from: \"role:node\", reason: r}]\n";
+
+    fn policy() -> Policy {
+        load("test.yaml", DNS, jiff::civil::date(2026, 6, 15)).unwrap().policy
+    }
+
+    fn set(group: &str) -> GroupSet {
+        [group.to_owned()].into()
+    }
+
+    fn rule(id: &str, direction: Direction, packets: Packets, peer: Peer) -> Rule {
+        Rule { id: id.to_owned(), ..Rule::new(direction, packets, peer) }
+    }
+
+    fn group(id: &str) -> Peer {
+        Peer::Group { id: id.to_owned(), owner: None }
+    }
+
+    /// Two kinds of nodes; the rules are those of the first.
+    fn topology(rules: Vec<Rule>) -> Topology {
+        Topology {
+            nodes: [set("sg-1"), set("sg-2")].into(),
+            rules: [("sg-1".to_owned(), rules)].into(),
+            ..Topology::default()
+        }
+    }
+
+    #[test]
+    fn a_rule_that_opens_nothing_of_it_keeps_no_requirement() {
+        let list = || Peer::PrefixList("pl-unread".to_owned());
+        let (dns, ssh) = (Packets::Udp(53, 53), Packets::Tcp(22, 22));
+        let rules = vec![
+            rule("in-dns", Direction::Ingress, dns, list()),
+            rule("in-ssh", Direction::Ingress, ssh, list()),
+            rule("out-dns", Direction::Egress, dns, list()),
+        ];
+        let (policy, topology) = (policy(), topology(rules.clone()));
+        let kept = rules.iter().map(|rule| lost_without(&policy, &topology, "sg-1", rule).len());
+        assert_eq!(kept.collect::<Vec<_>>(), [1, 0, 0]);
+    }
+
+    #[test]
+    fn every_other_side_that_no_rule_surely_lets_in_is_cut_off() {
+        let dns = |peer| rule("in-dns", Direction::Ingress, Packets::Udp(0, 53), peer);
+        let unread = Peer::PrefixList("pl-unread".to_owned());
+        let (policy, topology) = (policy(), topology(vec![dns(group("sg-1")), dns(unread)]));
+        let found = cut_off(&policy.requirements, &topology);
+        let sides: Vec<_> = found.iter().map(|cut| (cut.groups.clone(), cut.from.clone())).collect();
+        let expected = [("sg-1", "sg-2"), ("sg-2", "sg-1"), ("sg-2", "sg-2")];
+        assert_eq!(sides, expected.map(|(groups, from)| (set(groups), set(from))));
+        assert!(found.iter().all(|cut| cut.missing == Traffic::ports(17, 53, 53)), "{found:?}");
+    }
+}
