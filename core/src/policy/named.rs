@@ -151,3 +151,127 @@ pub fn words(policies: &[&Policy], some: &Addresses, whole: &Addresses, class: P
         None => Some("the rest of the internet".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::model::group::{Evidence, PrefixList, Role, RoleEvidence};
+    use crate::model::ids::Location;
+    use crate::model::rule::{Direction, Packets, Rule};
+    use crate::policy::controller::Author;
+    use crate::policy::file::load;
+    use crate::policy::judge::judge;
+
+    const SHOPS: [&str; 5] =
+        ["198.51.100.1/32", "198.51.100.3/32", "198.51.100.5/32", "198.51.100.7/32", "198.51.100.9/32"];
+
+    fn policy(entries: &str) -> Policy {
+        load("test.yaml", &format!("version: 1\nextends: none\n{entries}"), date(2026, 6, 15)).unwrap().policy
+    }
+
+    fn nets(blocks: &[&str]) -> Addresses {
+        Addresses::of_blocks(blocks.iter().copied()).unwrap()
+    }
+
+    fn group() -> Group {
+        Group {
+            roles: vec![RoleEvidence { role: Role::Node, evidence: Evidence::Configured, strong: true }],
+            vpc_ranges: nets(&["10.1.0.0/16"]),
+            prefix_lists: [("pl-0123abcd".to_owned(), PrefixList::Entries(nets(&["198.51.100.0/24"])))].into(),
+            ..Group::default()
+        }
+    }
+
+    /// `clause: addresses` of each portion of a rule for all traffic.
+    fn named(policy: &Policy, peer: Peer) -> Vec<String> {
+        let group = Group { rules: vec![Rule::new(Direction::Ingress, Packets::All, peer)], ..group() };
+        let judged = judge(policy, &group, &Location::default(), Timestamp::UNIX_EPOCH, |_| Author::Unknown);
+        let words = |portion: &crate::policy::judge::Portion| {
+            format!("{}: {}", portion.clause, portion.addresses.as_deref().unwrap_or("all"))
+        };
+        judged[0].portions.iter().map(words).collect()
+    }
+
+    fn clauses(each: &[(&str, &str)]) -> String {
+        let entry = |(id, from): &(&str, &str)| format!("{{id: {id}, from: {from}, verdict: report, reason: r}}");
+        format!("clauses: [{}]\n", each.iter().map(entry).collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn each_portion_is_told_the_addresses_that_its_clause_took() {
+        let office = ("office", "203.0.113.0/24");
+        for (each, block, expected) in [
+            (&[office, ("rest", "internet")][..], "203.0.113.0/24", &["office: all"][..]),
+            (&[office, ("rest", "internet")], "203.0.112.0/23", &["office: 203.0.113.0/24", "rest: 203.0.112.0/24"]),
+            (
+                &[office, ("rest", "internet")],
+                "128.0.0.0/1",
+                &["office: 203.0.113.0/24", "rest: the rest of the internet", "uncovered: all"],
+            ),
+            (
+                &[office, ("wide", "wide-internet")],
+                "202.0.0.0/7",
+                &["office: 203.0.113.0/24", "wide: the rest of the internet"],
+            ),
+            (&[office, ("rest", "anywhere")], "203.0.113.0/25", &["office: all"]),
+            (
+                &[office, ("rest", "anywhere")],
+                "202.0.0.0/7",
+                &["office: 203.0.113.0/24", "rest: the rest of the internet"],
+            ),
+            (
+                &[("vpc", "vpc"), ("rest", "private")],
+                "10.0.0.0/8",
+                &["vpc: 10.1.0.0/16", "rest: the rest of the private addresses"],
+            ),
+            (
+                &[("own", "10.0.0.0/16"), ("vpc", "vpc")],
+                "10.0.0.0/14",
+                &["own: 10.0.0.0/16", "vpc: 10.1.0.0/16", "uncovered: 10.2.0.0/15"],
+            ),
+            // Where no clause names addresses, the class says it all.
+            (&[("rest", "[private, internet]")], "10.0.0.0/8", &["rest: all"]),
+        ] {
+            assert_eq!(named(&policy(&clauses(each)), Peer::cidr(block).unwrap()), expected, "{each:?} {block}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_a_network_are_told_with_its_name() {
+        let networks = format!("networks: {{office: [203.0.113.0/24], shops: [{}]}}\n", SHOPS.join(", "));
+        let policy = policy(&(networks + &clauses(&[("office", "office"), ("rest", "internet")])));
+        for block in ["203.0.113.0/24", "203.0.113.0/25"] {
+            let found = named(&policy, Peer::cidr(block).unwrap());
+            assert_eq!(found, [format!("office: {block}, network `office`")]);
+        }
+        let (world, some) = (nets(&["0.0.0.0/0"]), ["8.8.8.1/32", "8.8.8.3/32", "8.8.8.5/32", "8.8.8.7/32"]);
+        for (blocks, whole, class, expected) in [
+            (&SHOPS[..], &world, PeerClass::Internet, Some("network `shops`")),
+            (&SHOPS[..4], &world, PeerClass::Internet, Some("a part of network `shops`")),
+            (&SHOPS[..4], &nets(&["198.51.100.0/29"]), PeerClass::Internet, Some("network `shops`")),
+            (&SHOPS[..2], &world, PeerClass::Internet, Some("198.51.100.1/32, 198.51.100.3/32, network `shops`")),
+            (&some, &world, PeerClass::Internet, Some("the rest of the internet")),
+            (&some, &world, PeerClass::Private, Some("the rest of the private addresses")),
+            (&some[..3], &world, PeerClass::Internet, Some("8.8.8.1/32, 8.8.8.3/32, 8.8.8.5/32")),
+            (&some, &nets(&some), PeerClass::Internet, None),
+            (&[], &world, PeerClass::Internet, None),
+        ] {
+            assert_eq!(words(&[&policy], &nets(blocks), whole, class).as_deref(), expected, "{blocks:?} of {class:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_cut_too_often_is_told_by_its_classes() {
+        let ports = [MAX_CELLS, MAX_CELLS + 1].map(|many| (0..many).map_while(|port| u16::try_from(port).ok()));
+        let [most, more] = ports.map(|ports| {
+            let traffic: Vec<Traffic> = ports.map(|port| Traffic::ports(6, port, port)).collect();
+            let part = |traffic| Part { clause: None, class: PeerClass::Internet, traffic };
+            let parts: Vec<Part<'_>> = traffic.iter().map(part).collect();
+            cells(&policy(""), &group(), &Peer::cidr("203.0.113.0/24").unwrap(), &parts).len()
+        });
+        assert_eq!((most, more), (MAX_CELLS, 0));
+    }
+}

@@ -280,3 +280,46 @@ fn second_document(at: At) -> Diagnostic {
     Diagnostic::error("yaml", at, "a policy is one YAML document, and here begins a second")
         .help("remove the line `---`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (&'static str, String) {
+        let problem = read(text).unwrap_err();
+        (problem.code, problem.message)
+    }
+
+    fn lines(many: usize, line: impl Fn(usize) -> String) -> String {
+        (0..many).map(line).collect()
+    }
+
+    #[test]
+    fn what_is_too_large_is_told_with_its_limit() {
+        let x = |many: usize| format!("[{}]", vec!["x"; many].join(","));
+        for (text, message) in [
+            ("- ".repeat(MAX_DEPTH + 1), "lists and keys nest deeper than 16 levels"),
+            ("[".repeat(500), "lists and keys nest deeper than 16 levels"),
+            (x(MAX_NODES), "the file holds more than 200000 values"),
+            (lines(MAX_ANCHORS + 1, |n| format!("- &a{n} x\n")), "the file has more than 1000 anchors or aliases"),
+            (
+                format!("- &a x\n{}", lines(MAX_ANCHORS + 1, |_| "- *a\n".to_owned())),
+                "the file has more than 1000 anchors or aliases",
+            ),
+            (format!("- &a {}", x(MAX_ALIASED)), "the aliases of the file stand for more than 50000 values"),
+            (
+                format!("- &a {}\n{}", x(600), lines(100, |_| "- *a\n".to_owned())),
+                "the aliases of the file stand for more than 50000 values",
+            ),
+        ] {
+            assert_eq!(refused(&text), ("too-large", message.to_owned()), "{text:.20}");
+        }
+    }
+
+    #[test]
+    fn a_first_line_that_looks_like_a_mistake_is_none_where_it_is_a_mapping() {
+        assert!(read("version: 1 # not for ${HOME}\n").is_ok());
+        let message = "this is one word to YAML, and no mapping".to_owned();
+        assert_eq!(refused("version:1\n"), ("yaml", message));
+    }
+}
