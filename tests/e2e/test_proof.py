@@ -27,7 +27,7 @@ import emulator as emulated
 import template
 from emulator import ACCOUNT, REGION, Emulator
 from events import Somebody
-from lambda_runtime import Function, StartError
+from lambda_runtime import StartError
 from ministack_server import Ministack
 from template import TEMPLATE
 from world import WORLD, World, allow
@@ -291,12 +291,13 @@ def test_the_expanded_template_makes_a_function_that_works(built: Path, wires: M
 
 
 def test_a_panic_ends_the_packed_program_and_is_an_error_in_the_log(
-    built: Path, guard: Callable[..., Function], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     with zipfile.ZipFile(built / package.ZIP) as archive:
         program = Path(archive.extract("bootstrap", tmp_path))
     program.chmod(0o755)
     monkeypatch.setenv("GUARD_BOOTSTRAP", str(program))
+    guard = request.getfixturevalue("guard")  # which looks for the program
     with pytest.raises(StartError) as ended:
         guard(AWS_LAMBDA_FUNCTION_MEMORY_SIZE="much").start()
     assert f"status -{signal.SIGABRT}" in str(ended.value), "built without unwinding (docs/decisions/0026)"
