@@ -203,3 +203,96 @@ fn expected(fields: &Fields<'_>, problems: &mut Problems) -> Option<Expected> {
     let action = fields.choice("action", "action", "unknown-verdict", &ACTIONS, problems);
     Some(Expected { verdict: verdict?, clause, severity, action })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::topology::{GroupSet, Topology};
+    use crate::model::group::{AwsList, PrefixList, Role};
+    use crate::model::region::Addresses;
+    use crate::model::rule::{Direction, Packets, Peer};
+
+    const SHARED: &str = "version: 1\naccount: \"444455556666\"\nregion: eu-west-1\ncluster: prod\nmode: report\n\
+                          now: 2026-01-02T00:00:00Z\nvpc: [10.0.0.0/16]\n\
+                          prefix_lists:\n  pl-00000000000000001: [203.0.113.0/24]\n  pl-00000000000000002: aws:s3\n  \
+                          pl-00000000000000003: unreadable\n  pl-00000000000000004: 203.0.113.0/24\n\
+                          peers: {sg-0000000000000000a: [node]}\ntests:\n";
+
+    fn suite(tests: &str) -> Suite {
+        load("tests.yaml", &format!("{SHARED}{tests}")).unwrap_or_else(|rejected| panic!("{:?}", rejected.diagnostics))
+    }
+
+    fn lists() -> [(String, PrefixList); 3] {
+        let entries = || PrefixList::Entries(["203.0.113.0/24".parse().unwrap()].into_iter().collect());
+        let id = |n: u8| format!("pl-0000000000000000{n}");
+        [(id(1), entries()), (id(2), PrefixList::Aws(AwsList::S3)), (id(4), entries())]
+    }
+
+    fn vpc() -> Addresses {
+        ["10.0.0.0/16".parse().unwrap()].into_iter().collect()
+    }
+
+    #[test]
+    fn what_a_file_says_counts_for_each_test_that_says_nothing_else() {
+        let test = "rule: {protocol: tcp, ports: 22, from: 0.0.0.0/0}, roles: [node], expect: revoke";
+        let suite = suite(&format!(
+            "- {{name: a, {test}}}\n- {{name: b, account: \"777788889999\", region: us-west-2, cluster: test, \
+             mode: enforce, now: 2026-03-04T00:00:00Z, {test}}}\n"
+        ));
+        let time = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let expected = [
+            ("444455556666", "eu-west-1", "prod", Mode::Report, time("2026-01-02T00:00:00Z")),
+            ("777788889999", "us-west-2", "test", Mode::Enforce, time("2026-03-04T00:00:00Z")),
+        ];
+        assert_eq!(suite.cases.len(), expected.len());
+        for (case, (account, region, cluster, mode, now)) in suite.cases.iter().zip(expected) {
+            let found = (case.account.as_str(), case.region.as_str(), case.mode, case.now);
+            assert_eq!(found, (account, region, mode, now));
+            let group = &case.group;
+            assert_eq!((group.owner.as_str(), group.clusters.clone()), (account, [cluster.to_owned()].into()));
+            assert_eq!((&group.vpc_ranges, &group.prefix_lists), (&vpc(), &lists().into()));
+            let peer = &group.peers["sg-0000000000000000a"];
+            assert!(group.peers.len() == 1 && peer.same_cluster && peer.roles == [Role::Node].into(), "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn a_test_of_a_requirement_has_the_rules_of_two_groups() {
+        let suite = suite(
+            "- {name: a, requirement: dns, control_plane: {protocol: all, to: role:node}, \
+             nodes: [{protocol: all, from: role:control-plane}], expect: met}\n",
+        );
+        let rule = |direction, id: &str| {
+            vec![Rule::new(direction, Packets::All, Peer::Group { id: id.to_owned(), owner: None })]
+        };
+        let (control_plane, node) = ("sg-00000000000000001", "sg-00000000000000002");
+        let set = |id: &str| GroupSet::from([id.to_owned()]);
+        let expected = Topology {
+            control_plane: set(control_plane),
+            nodes: [set(node)].into(),
+            rules: [
+                (control_plane.to_owned(), rule(Direction::Egress, node)),
+                (node.to_owned(), rule(Direction::Ingress, control_plane)),
+            ]
+            .into(),
+            vpc_ranges: vpc(),
+            prefix_lists: lists().into(),
+            ..Topology::default()
+        };
+        assert_eq!(format!("{:?}", suite.needs[0].topology), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn the_direction_of_a_rule_is_out_only_with_to_alone() {
+        for (peer, expected) in [
+            ("", "the rule has no `from`"),
+            ("from: 10.0.0.0/8, to: 10.0.0.0/8", "a rule has one direction, and this one has `from`, not `to`"),
+        ] {
+            let test =
+                format!("{SHARED}- {{name: a, roles: [node], expect: allow, rule: {{protocol: all, {peer}}}}}\n");
+            let rejected = load("tests.yaml", &test).unwrap_err();
+            let messages: Vec<&str> = rejected.diagnostics.iter().map(|problem| problem.message.as_str()).collect();
+            assert_eq!(messages, [expected]);
+        }
+    }
+}

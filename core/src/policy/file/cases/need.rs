@@ -59,7 +59,6 @@ pub(super) fn need(node: &Node, shared: &Shared, problems: &mut Problems) -> Opt
         .collect();
     let lists = shared.lists.iter().filter_map(|(id, list)| Some((id.clone(), list.clone()?)));
     let topology = Topology {
-        cluster: String::new(),
         control_plane: GroupSet::from([control_plane.to_owned()]),
         nodes: BTreeSet::from([GroupSet::from([nodes.to_owned()])]),
         rules,

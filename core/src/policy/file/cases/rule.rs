@@ -108,3 +108,27 @@ fn peer(node: &Node, key: &str, own: &str, shared: &Shared, problems: &mut Probl
     }
     peer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_has_one_range_of_ports_or_one_icmp_type() {
+        for one in [
+            Packets::All,
+            Packets::Tcp(1, 2),
+            Packets::Udp(53, 53),
+            Packets::Icmp(None, None),
+            Packets::Icmp(Some(0), None),
+            Packets::Icmp(Some(8), None),
+            Packets::Icmp(Some(3), Some(4)),
+            Packets::Icmpv6(Some(128), Some(0)),
+        ] {
+            assert_eq!(packets(&Traffic::from(one)), Some(one));
+        }
+        for (first, last) in [(0x300, 0x301), (0x301, 0x400), (0x300, 0x4ff)] {
+            assert_eq!(packets(&Traffic::ports(1, first, last)), None, "{first:#x} to {last:#x}");
+        }
+    }
+}
