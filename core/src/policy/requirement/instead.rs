@@ -69,5 +69,7 @@ mod tests {
         let sides: Vec<(&[&str], Packets)> = sets.iter().map(|set| (set.as_slice(), kubelet)).collect();
         assert!(proposed(&sides).is_empty());
         assert_eq!(proposed(&sides[..10]).len(), 10);
+        assert_eq!(proposed(&[sides[0]; MAX_SIDES]).len(), 1);
+        assert!(proposed(&[sides[0]; MAX_SIDES + 1]).is_empty());
     }
 }

@@ -239,3 +239,26 @@ impl<'r> Opened<'r> {
         Traffic::union(pieces.into_iter().filter(is_open).chain([alone]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_is_named_only_where_the_other_one_reaches() {
+        let dns = Traffic::ports(17, 53, 53);
+        let [first, second] = FAMILIES;
+        for (is_ipv6, open, expected) in [
+            (true, &[false, true][..], Some(first)),
+            (true, &[true, false], Some(second)),
+            (true, &[false, false], None),
+            (true, &[false], None),
+            (false, &[false, true], None),
+        ] {
+            let by_range = open.iter().map(|is_open| if *is_open { dns.clone() } else { Traffic::default() }).collect();
+            let party = Party { sides: FixedBitSet::new(), open: Traffic::default(), by_range };
+            let topology = Topology { is_ipv6, ..Topology::default() };
+            assert_eq!(party.family(&dns, &topology), expected, "{is_ipv6} {open:?}");
+        }
+    }
+}
