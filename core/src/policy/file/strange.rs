@@ -175,3 +175,33 @@ fn cut(word: &str, at: At, key: &str, text: &str) -> Option<Diagnostic> {
     let help = format!("write `{key}: {quote}{whole}{quote}`, or put the comment on a line of its own");
     (!is_note).then(|| Diagnostic::warning("cut-text", at, message).help(help))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tree::TOP;
+
+    #[test]
+    fn a_short_word_that_is_no_prose_has_no_letters_that_look_alike() {
+        let message = |word: &str, is_prose| scalar(word, TOP, is_prose).map(|problem| problem.message);
+        let looks = |word: &str| message(word, false).is_some_and(|message| message.contains("which looks like"));
+        assert!(looks("\u{430}") && looks(&"\u{430}".repeat(MAX_WORD_LEN / 2)));
+        assert_eq!(message(&format!("{}a", "\u{430}".repeat(MAX_WORD_LEN / 2)), false), None);
+        assert_eq!(message("\u{430}", true), None);
+        assert!(message("\u{430}", false).unwrap().contains("has `\u{430}` (U+0430), which"));
+        for space in ['\u{a0}', '\u{3000}'] {
+            let shown = format!("has U+{:04X}, which looks like ` `", u32::from(space));
+            assert!(message(&format!("a{space}b"), false).unwrap().contains(&shown), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_slot_has_a_name() {
+        for word in ["<your-office>", "__OFFICE__", "@OFFICE@", "$OFFICE"] {
+            assert!(is_slot(word), "{word}");
+        }
+        for word in ["<1.0>", "<a/b>", "@office@", "$office", "$1"] {
+            assert!(!is_slot(word), "{word}");
+        }
+    }
+}

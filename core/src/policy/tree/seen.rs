@@ -79,3 +79,31 @@ fn in_braces(line: &str) -> Option<(usize, String)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_shown_where_it_begins() {
+        let in_quotes = "put the text in quotes: `note: \"c: d\"`";
+        for (line, expected) in [
+            ("from: {note: c: d}", Some((13, in_quotes))),
+            ("from: {a: b, note: c: d}", Some((19, in_quotes))),
+            ("from: [note: c: d, e]", Some((13, in_quotes))),
+            ("from: {note: 'c: d'}", None),
+            ("  note:\u{e9}", Some((2, "write `note: \u{e9}`, with a space after the colon"))),
+            ("note:x", Some((0, "write `note: x`, with a space after the colon"))),
+            ("note::x", None),
+            ("note:\u{2013}x", None),
+            ("note:\u{1}x", None),
+        ] {
+            let expected = expected.map(|(at, help)| (at, help.to_owned()));
+            assert_eq!(mistake(line), expected, "{line}");
+        }
+        let text = "a: b\n\u{e9}: {note: c: d}\n";
+        let at = At { start: 0, end: 0, line: 2, column: 1 };
+        let (found, _) = near(text, at).unwrap();
+        assert_eq!((found.start, found.line, found.column), (16, 2, 11));
+    }
+}
