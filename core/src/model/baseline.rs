@@ -378,7 +378,7 @@ mod tests {
             (None, None, Some(6), 6, true),
         ] {
             let (looked_at, began) = (looked_at.map(at), began.map(at));
-            let remembered = Remembered { looked_at, began, ..Remembered::default() };
+            let remembered = Remembered { began, looked_at, ..Remembered::default() };
             assert_eq!(remembered.is_first_time(clusters_since.map(at), at(now)), is_first, "{remembered:?} {now}");
         }
     }
