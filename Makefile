@@ -86,12 +86,11 @@ fuzz: $(CARGO_FUZZ) ## The core's readers and writers on garbled input, a minute
 			fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=60 -print_final_stats=1 || exit 1; \
 	done
 
-# The unit tests first, which take seconds; what they leave alive meets all tests of the core.
-MUTANTS = CARGO_PROFILE_DEV_DEBUG=0 .tools/bin/cargo-mutants mutants --package eks-sg-guard-core --no-shuffle --sharding round-robin \
-	$(if $(SHARD),--shard $(SHARD)) --output target
-mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides: a test has to find each (SHARD=0/100: every hundredth); many hours
-	$(MUTANTS) --cargo-arg=--lib || [[ $$? == [23] ]]
-	$(MUTANTS) --iterate --test-workspace=true --timeout 300
+# cargo-mutants names the faults; `mutants/` tries all in one build, since one build for each takes a day.
+mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides, and which of them no test notices; half an hour
+	@mkdir -p target/mutants
+	.tools/bin/cargo-mutants mutants --package eks-sg-guard-core --list --json > target/mutants/list.json
+	CARGO_TARGET_DIR=target/mutants/program cargo run --locked --manifest-path mutants/Cargo.toml -- target/mutants/list.json
 
 # Files of tests do not count; tests that stand in a file of the core do, and are reached.
 coverage: $(CARGO_LLVM_COV) ## Which lines of the core its tests reach (docs/benchmarks.md); some minutes
@@ -131,12 +130,14 @@ check: fmt-check lint-core test-core template-lint deny lint test ## All that CI
 fmt: ## Format the Rust code
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
+	cargo fmt --manifest-path mutants/Cargo.toml
 
 # Formatting, and what rustfmt leaves as it is: long comments and texts.
 fmt-check:
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
-	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' core src tests benches deploy fuzz/targets || \
+	cargo fmt --check --manifest-path mutants/Cargo.toml
+	@! LC_ALL=C.UTF-8 grep -rnE --include='*.rs' --include='*.py' '^.{126,}' core src tests benches deploy fuzz/targets mutants/src || \
 		{ echo "error: these lines have over 125 characters; rustfmt leaves comments and texts alone" >&2; exit 1; }
 
 lint: lint-core ## Clippy on everything, warnings denied
