@@ -87,7 +87,7 @@ fuzz: $(CARGO_FUZZ) ## The core's readers and writers on garbled input, a minute
 	done
 
 # cargo-mutants names the faults; `mutants/` tries all in one build, since one build for each takes a day.
-mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides, and which of them no test notices; half an hour
+mutants: $(CARGO_MUTANTS) ## Faults put into what the core decides, and which of them no test notices; up to an hour
 	@mkdir -p target/mutants
 	.tools/bin/cargo-mutants mutants --package eks-sg-guard-core --list --json > target/mutants/list.json
 	CARGO_TARGET_DIR=target/mutants/program cargo run --locked --manifest-path mutants/Cargo.toml -- target/mutants/list.json
