@@ -63,8 +63,8 @@ const IDLE: [Idle; 7] = [
     ("in_passing", "more_than_ports", is_half, "rules of less than 32768 ports"),
     ("severity_of_broad", "at_most_ports", is_few_hundred, "rules of more than 256 ports"),
     ("severity_of_ranges", "at_most_ports", is_single, "rules of several ports"),
-    ("for_controller", "more_than_ports", is_several, "rules of a single port"),
-    ("severity_for_controller", "more_than_ports", is_several, "rules of a single port"),
+    ("for_controller", "more_than_ports", |_| true, "rules of a single port"),
+    ("severity_for_controller", "more_than_ports", |_| true, "rules of a single port"),
     ("severity_of_ranges", "severity_of_broad", is_broad, "rules of at most 256 ports"),
 ];
 
@@ -74,10 +74,6 @@ fn is_single(width: Width) -> bool {
 
 fn is_few_hundred(width: Width) -> bool {
     width.at_most.is_some_and(|most| most <= Packets::FEW_HUNDRED)
-}
-
-fn is_several(width: Width) -> bool {
-    width.more_than.is_some()
 }
 
 fn is_broad(width: Width) -> bool {
