@@ -155,3 +155,25 @@ pub(super) fn a(what: &str) -> String {
     let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {what}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_near_word_of_some_length_is_guessed() {
+        let long = |len: usize| format!("{}b", "a".repeat(len - 1));
+        for (word, known, is_meant) in [
+            ("abcdef", "abcdxy", true),
+            ("abcdef", "abcxyz", false),
+            ("abcdefghi", "abcdefxyz", true),
+            ("ab", "ax", true),
+            ("ab", "xy", false),
+            (&long(MAX_WORD_LEN), &"a".repeat(MAX_WORD_LEN), true),
+            (&long(MAX_WORD_LEN + 1), &"a".repeat(MAX_WORD_LEN), false),
+        ] {
+            let expected = is_meant.then(|| format!("did you mean `{known}`?"));
+            assert_eq!(Problems::default().did_you_mean(word, [known]), expected, "{word}");
+        }
+    }
+}

@@ -144,3 +144,38 @@ pub(super) fn ports(written: &str) -> Option<String> {
     let is_range = |part: &&str| part.split('-').all(is_number);
     (parts.len() > 1 && parts.iter().all(is_range)).then(|| format!("write `[{}]`", parts.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_in_the_words_of_others_has_an_answer() {
+        for (text, expected) in [
+            ("dns", Some("that is a port: write `protocol: [tcp, udp]` and `ports: 53`")),
+            ("ssh", Some("that is a port: write `protocol: tcp` and `ports: 22`")),
+            ("tcp/22", Some("write `protocol: tcp` and `ports: 22`")),
+            ("8000-8080 udp", Some("write `protocol: udp` and `ports: 8000-8080`")),
+            ("tcp+udp", Some("write `[tcp, udp]`")),
+            ("tcp/web", None),
+            ("web/22", None),
+        ] {
+            assert_eq!(protocol(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_in_the_words_of_others_have_an_answer() {
+        for (text, expected) in [
+            ("22/tcp", Some("write `protocol: tcp` and `ports: 22`")),
+            ("udp/8000-8080", Some("write `protocol: udp` and `ports: 8000-8080`")),
+            ("10000+", Some("write `10000-65535`")),
+            ("100000+", None),
+            ("22/sctp", None),
+            ("tcp/", None),
+            ("tcp/web", None),
+        ] {
+            assert_eq!(ports(text).as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -261,8 +261,10 @@ mod tests {
             ("10.0.0.0/8, 192.168.0.0/16", "write each as an entry of its own: `[10.0.0.0/8, 192.168.0.0/16]`"),
             ("203.0.113.9", "write `203.0.113.9/32` for the one address"),
             ("0.0.0.0", "write `0.0.0.0/0` for every IPv4 address, or `0.0.0.0/32` for that one"),
+            ("::", "write `::/0` for every IPv6 address, or `::/128` for that one"),
             ("10.0.0.0:443", "write the address alone, and `ports: 443` beside it"),
             ("office.example.com", "names are not looked up: write its addresses as CIDR blocks"),
+            ("https://office.example.com/", "names are not looked up: write its addresses as CIDR blocks"),
         ] {
             assert_eq!(block(text).as_deref(), Some(expected), "{text}");
         }
@@ -271,6 +273,7 @@ mod tests {
             "300/8",
             "10.0.0.0/99",
             "office",
+            "office.example.1",
             "1.2.3.4.5/8",
             "10/8/8",
             "10.*.0.0",

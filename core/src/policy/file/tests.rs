@@ -1,5 +1,7 @@
-//! What policy files mean, and of what a file that loads is warned (`warnings`). Their mistakes: `tests/policy_errors.rs`.
+//! What policy files mean, and of what a file that loads is warned (`warnings`). Their mistakes: `mistakes` and, as they
+//! are shown, `tests/policy_errors.rs`.
 
+mod mistakes;
 mod warnings;
 
 use jiff::civil::date;
@@ -24,7 +26,7 @@ fn nets(texts: &[&str]) -> PeerTerm {
 }
 
 /// A file of one clause with these keys.
-fn clause(keys: &str) -> Clause {
+pub(super) fn clause(keys: &str) -> Clause {
     let text = format!("version: 1\nextends: none\nclauses:\n  - {{id: c, verdict: allow, reason: r, {keys}}}\n");
     loaded(&text).policy.clauses.remove(0)
 }
@@ -64,13 +66,17 @@ fn a_file_has_a_largest_size_and_what_is_larger_is_not_kept() {
     let sized = |start: &str, bytes: usize| format!("{start}\n{}", "#".repeat(bytes - start.len() - 1));
     let rejected = |text: &str| load("test.yaml", text, date(2026, 6, 15)).unwrap_err();
     assert_eq!(loaded(&sized("version: 1", tree::MAX_BYTES)).warnings, []);
+    let rejected_tests = |text: &str| cases::load("test.yaml", text).unwrap_err();
     for (start, bytes, code, kept) in [
+        ("version: 2", 100, "unknown-version", 100),
         ("version: 2", tree::MAX_BYTES, "unknown-version", tree::MAX_BYTES),
         ("version: 1", tree::MAX_BYTES + 1, "too-large", 0),
         ("version: 1", 2 * tree::MAX_BYTES, "too-large", 0),
     ] {
-        let rejected = rejected(&sized(start, bytes));
-        assert_eq!((rejected.diagnostics[0].code, rejected.text.len()), (code, kept), "{start}, {bytes} bytes");
+        let text = sized(start, bytes);
+        for rejected in [rejected(&text), rejected_tests(&text)] {
+            assert_eq!((rejected.diagnostics[0].code, rejected.text.len()), (code, kept), "{start}, {bytes} bytes");
+        }
     }
 }
 
@@ -228,6 +234,7 @@ fn clauses_of_different_clusters_may_share_an_id() {
     for (first, second, expected) in [
         (clause("a", prod), clause("a", dev), ""),
         (clause("a", prod), clause("a", but_prod), ""),
+        (clause("a", but_prod), clause("a", "only: false"), ""),
         (clause("other-private", prod), clause("a", dev), ""),
         (clause("a", prod), clause("a", prod), "duplicate-id"),
         (clause("a", but_prod), clause("a", but_prod), "duplicate-id"),
@@ -288,6 +295,47 @@ fn an_exception_holds_to_the_end_of_its_last_day() {
     assert_eq!(loaded(&text("2028-06-16")).warnings[0].code, "far-expiry");
     let need_not = format!("{}exceptions_need_date: false\nextends: strict\n", text("~").replace(", expires: ~", ""));
     assert_eq!(loaded(&need_not).warnings[0].code, "no-expiry");
+}
+
+#[test]
+fn a_test_of_a_policy_is_about_the_group_that_it_describes() {
+    let text = "
+        version: 1
+        cluster: prod
+        account: 444455556666
+        prefix_lists: {pl-0123abcd: [203.0.113.0/24], pl-4567abcd: \"aws:s3\", pl-89ababcd: unreadable}
+        tests:
+          - {name: own, roles: node, group: sg-0123456789abcdef0, cluster: [a, b], account: 777788889999,
+             rule: {from: pl-0123abcd}, expect: report}
+          - {name: shared, roles: node, rule: {from: pl-0123abcd}, expect: report}";
+    let cases = cases::load("tests.yaml", text).unwrap().cases;
+    let groups: Vec<_> = cases.iter().map(|case| &case.group).collect();
+    let of = |at: usize| {
+        let clusters: Vec<_> = groups[at].clusters.iter().map(String::as_str).collect();
+        (groups[at].id.as_str(), groups[at].owner.as_str(), clusters.join(" "))
+    };
+    assert_eq!(of(0), ("sg-0123456789abcdef0", "777788889999", "a b".to_owned()));
+    assert_eq!(of(1), ("sg-00000000000000000", "444455556666", "prod".to_owned()));
+    for group in groups {
+        assert_eq!(group.prefix_lists.keys().collect::<Vec<_>>(), ["pl-0123abcd", "pl-4567abcd"]);
+    }
+}
+
+#[test]
+fn a_warning_is_accepted_for_what_it_is_about() {
+    let networks = "version: 1\nnetworks: {a: [192.0.2.0/24], b: [203.0.113.0/24]}\n";
+    let text = format!("{networks}accepted: [{{warning: unused-network, about: b, reason: later}}]\n");
+    let Loaded { warnings, accepted, .. } = loaded(&text);
+    assert_eq!(warnings.iter().map(|warning| warning.about.as_deref()).collect::<Vec<_>>(), [Some("a")]);
+    let accepted = accepted.iter().map(|(warning, reason)| (warning.about.as_deref(), reason.as_str()));
+    assert_eq!(accepted.collect::<Vec<_>>(), [(Some("b"), "later")]);
+}
+
+#[test]
+fn messages_are_written_out_type_by_type() {
+    let clause = "{id: c, from: vpc, icmp: [3/254, 3/255, 4/0, 4/1, 8], verdict: allow, reason: r}";
+    let printed = print::text(&loaded(&format!("version: 1\nextends: none\nclauses: [{clause}]\n")).policy);
+    assert!(printed.contains("icmp: [3/254, 3/255, 4/0, 4/1, 8]\n"), "{printed}");
 }
 
 #[test]
