@@ -224,3 +224,18 @@ fn are_apart(one: &PeerTerm, other: &PeerTerm) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::file::tests::clause;
+
+    #[test]
+    fn comparing_costs_the_ranges_of_both_until_the_budget_is_spent() {
+        let clause = clause("from: [vpc, 10.0.0.0/8, 192.0.2.0/24, \"2001:db8::/32\"], tcp: [22, 80]");
+        let reach = Reach::of(&clause).unwrap();
+        assert_eq!(reach.size, 2 + 4);
+        assert_eq!(Budget(24).compare(&reach, &[&reach, &reach]), Some(()));
+        assert_eq!(Budget(23).compare(&reach, &[&reach, &reach]), None);
+    }
+}

@@ -48,6 +48,8 @@ fn only_certain_shadows_are_reported() {
         ("from: vpc, roles: node", "from: vpc, roles: [node, pod]", false),
         ("from: vpc, roles: [node, pod], only: true", "from: vpc, roles: node, only: true", true),
         ("from: vpc, roles: node, only: true", "from: vpc, roles: node", false),
+        ("from: 10.0.0.0/8, roles: node", "from: 10.0.0.0/8, roles: [node, pod]", false),
+        ("from: 10.0.0.0/8, protocol: tcp", "from: 10.0.0.0/8", false),
         ("from: vpc, protocol: tcp", "from: vpc, protocol: tcp, ports: 22", true),
         ("from: vpc, protocol: tcp, ports: 22", "from: vpc, protocol: tcp, ports: 22-23", false),
         ("direction: egress, to: anywhere", "from: vpc", false),
@@ -64,6 +66,7 @@ fn several_clauses_shadow_together() {
     for (first, second) in [
         ("from: vpc, protocol: tcp, ports: 0-99", "from: vpc, protocol: tcp, ports: 100-65535"),
         ("from: vpc, roles: node, protocol: tcp", "from: vpc, roles: pod"),
+        ("from: vpc, protocol: tcp, ports: 0-99", "from: vpc, roles: [node, pod], protocol: tcp, ports: 100-65535"),
         ("from: 10.0.0.0/9", "from: 10.128.0.0/9"),
     ] {
         let third =
@@ -171,4 +174,97 @@ fn what_a_file_with_a_mistake_would_take_from_a_cluster_is_not_told() {
     let rejected = load("test.yaml", &format!("{text}otherwise: fine\n"), date(2026, 6, 15)).unwrap_err();
     let codes: Vec<_> = rejected.diagnostics.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["unknown-verdict"]);
+}
+
+/// What is said of idle exceptions in a file that extends nothing and has these keys.
+fn idle(keys: &str) -> Vec<String> {
+    let warnings = loaded(&format!("version: 1\nextends: none\nexceptions_need_date: false\n{keys}\n")).warnings;
+    warnings.into_iter().filter(|warning| warning.code == "idle-exception").map(|warning| warning.message).collect()
+}
+
+#[test]
+fn an_exception_is_idle_to_its_last_day_and_then_it_has_expired() {
+    for (day, expected) in
+        [("2026-06-16", "idle-exception"), ("2026-06-15", "idle-exception"), ("2026-06-14", "expired")]
+    {
+        let exception = format!("{{id: e, reason: r, owner: o, from: same-cluster, expires: {day}}}");
+        let warnings = loaded(&format!("version: 1\nexceptions: [{exception}]\n")).warnings;
+        assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [expected], "{day}");
+    }
+}
+
+#[test]
+fn an_exception_is_idle_beside_one_that_holds_wherever_it_does() {
+    let is_idle = |first: &str, second: &str| {
+        let entry = |id, limits| format!("{{id: {id}, reason: r, owner: o, from: vpc, tcp: 1{limits}}}");
+        let exceptions = [entry("first", first), entry("second", second)].join(", ");
+        !idle(&format!("otherwise: report\nexceptions: [{exceptions}]")).is_empty()
+    };
+    assert!(is_idle("", ""));
+    for (one, other) in [
+        ("group: sg-0123456789abcdef0", "group: sg-0123456789abcdef1"),
+        ("cluster: prod", "cluster: dev"),
+        ("account: 111122223333", "account: 444455556666"),
+        ("region: us-east-1", "region: eu-west-1"),
+        ("expires: 2026-12-30", "expires: 2026-12-31"),
+    ] {
+        let [one, other] = [one, other].map(|limit| format!(", {limit}"));
+        let found = [is_idle("", &one), is_idle(&one, &one), is_idle(&one, ""), is_idle(&one, &other)];
+        assert_eq!(found, [true, true, false, false], "{one}");
+    }
+    assert!(is_idle(", expires: 2026-12-31", ", expires: 2026-12-30"));
+}
+
+#[test]
+fn what_allows_an_idle_exception_is_named() {
+    for (clauses, expected) in [
+        (0, "`otherwise`"),
+        (1, "`c1`"),
+        (2, "`c1` and `c2`"),
+        (3, "`c1`, `c2` and `c3`"),
+        (4, "`c1`, `c2`, `c3` and others"),
+    ] {
+        let clause = |port| format!("{{id: c{port}, from: vpc, tcp: {port}, verdict: allow, reason: r}}");
+        let clauses = (1..=clauses).map(clause).collect::<Vec<_>>().join(", ");
+        let clauses = if clauses.is_empty() { clauses } else { format!("clauses: [{clauses}]\n") };
+        let found = idle(&format!("{clauses}exceptions: [{{id: e, reason: r, owner: o, from: vpc, tcp: 1-9}}]"));
+        assert_eq!(found[0].rsplit_once("by ").unwrap().1, expected);
+    }
+}
+
+#[test]
+fn a_clause_that_another_leaves_nothing_to_keeps_no_exception_from_being_idle() {
+    for (roles, is_idle) in [("pod", true), ("[node, pod]", false)] {
+        let [a, b] = [("a", "allow", "pod"), ("b", "report", roles)].map(|(id, verdict, roles)| {
+            format!("{{id: {id}, roles: {roles}, from: vpc, tcp: 1-2, verdict: {verdict}, reason: r}}")
+        });
+        let exception = "{id: e, reason: r, owner: o, from: vpc, tcp: 1-2}";
+        let found = idle(&format!("clauses: [{a}, {b}]\nexceptions: [{exception}]"));
+        assert_eq!(!found.is_empty(), is_idle, "{roles}");
+    }
+}
+
+/// `otherwise` allows: an exception changes something only where a clause may report the same peer.
+#[test]
+fn peers_that_may_be_the_same_are_not_taken_for_different_ones() {
+    for (exception, clause, may_meet) in [
+        ("10.1.0.0/16", "10.0.0.0/8", true),
+        ("10.1.0.0/16", "10.2.0.0/16", false),
+        ("10.1.0.0/16", "pl-0123abcd", true),
+        ("10.1.0.0/16", "sg-0123456789abcdef0", false),
+        ("\"aws:s3\"", "pl-0123abcd", true),
+        ("\"aws:s3\"", "\"aws:s3\"", true),
+        ("\"aws:s3\"", "\"aws:dynamodb\"", false),
+        ("\"aws:s3\"", "10.0.0.0/8", false),
+        ("sg-0123456789abcdef0", "sg-0123456789abcdef0", true),
+        ("sg-0123456789abcdef0", "sg-0123456789abcdef1", false),
+        ("sg-0123456789abcdef0", "pl-0123abcd", false),
+        ("self", "sg-0123456789abcdef0", true),
+    ] {
+        let found = idle(&format!(
+            "clauses: [{{id: c, reason: r, from: {clause}, verdict: report}}]\n\
+             exceptions: [{{id: e, reason: r, owner: o, from: {exception}}}]"
+        ));
+        assert_eq!(found.is_empty(), may_meet, "{exception} / {clause}");
+    }
 }
