@@ -268,3 +268,16 @@ fn peers_that_may_be_the_same_are_not_taken_for_different_ones() {
         assert_eq!(found.is_empty(), may_meet, "{exception} / {clause}");
     }
 }
+
+/// Files of so many ports are made by programs.
+#[test]
+fn what_a_file_of_thousands_of_ports_would_take_from_a_cluster_is_not_told() {
+    for (ports, code) in [(100, "takes-requirement"), (5_001, "")] {
+        let ports: Vec<_> = (0..ports).map(|at| (2 * at + 1).to_string()).collect();
+        let revoke = "{id: c, verdict: revoke, severity: low, reason: r, direction: egress, to: anywhere}";
+        let many = format!("{{id: d, verdict: report, reason: r, from: vpc, tcp: [{}]}}", ports.join(", "));
+        let warnings = loaded(&format!("version: 1\nclauses: [{revoke}, {many}]\n")).warnings;
+        let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+        assert_eq!(codes.join(" "), code, "{} ports", ports.len());
+    }
+}
