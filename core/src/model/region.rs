@@ -198,10 +198,10 @@ fn ports(protocol: u8, from: u16, to: u16) -> (u32, u32) {
 }
 
 fn icmp(protocol: u8, kind: Option<u8>, code: Option<u8>) -> (u32, u32) {
+    let at = |kind: u8, code: u8| u16::from_be_bytes([kind, code]);
     let (from, to) = match (kind, code) {
         (None, _) => (0, u16::MAX),
-        (Some(kind), None) => (u16::from(kind) << 8, u16::from(kind) << 8 | 0xff),
-        (Some(kind), Some(code)) => (u16::from(kind) << 8 | u16::from(code), u16::from(kind) << 8 | u16::from(code)),
+        (Some(kind), code) => (at(kind, code.unwrap_or(0)), at(kind, code.unwrap_or(u8::MAX))),
     };
     ports(protocol, from, to)
 }
