@@ -25,7 +25,7 @@ mod spelled;
 mod stock;
 mod strange;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod traffic;
 mod verdicts;
 

@@ -152,12 +152,12 @@ mod tests {
     use super::*;
     use crate::model::group::{Evidence, RoleEvidence};
     use crate::model::rule::{Direction, Packets, Peer};
-    use crate::policy::file::load;
+    use crate::policy::file::tests::loaded;
 
     /// Verdict and clause of SSH from an address, in a group of nodes of these clusters.
     fn ssh(entries: &str, clusters: &[&str]) -> (Verdict, String) {
         let text = format!("version: 1\nextends: none\notherwise: revoke\n{entries}\n");
-        let policy = load("test.yaml", &text, jiff::civil::date(2026, 6, 15)).unwrap().policy;
+        let policy = loaded(&text).policy;
         let peer = Peer::cidr("198.51.100.7/32").unwrap();
         let group = Group {
             id: "sg-0123456789abcdef0".to_owned(),

@@ -155,21 +155,20 @@ pub fn words(policies: &[&Policy], some: &Addresses, whole: &Addresses, class: P
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use jiff::civil::date;
 
     use super::*;
     use crate::model::group::{Evidence, PrefixList, Role, RoleEvidence};
     use crate::model::ids::Location;
     use crate::model::rule::{Direction, Packets, Rule};
     use crate::policy::controller::Author;
-    use crate::policy::file::load;
+    use crate::policy::file::tests::loaded;
     use crate::policy::judge::judge;
 
     const SHOPS: [&str; 5] =
         ["198.51.100.1/32", "198.51.100.3/32", "198.51.100.5/32", "198.51.100.7/32", "198.51.100.9/32"];
 
     fn policy(entries: &str) -> Policy {
-        load("test.yaml", &format!("version: 1\nextends: none\n{entries}"), date(2026, 6, 15)).unwrap().policy
+        loaded(&format!("version: 1\nextends: none\n{entries}")).policy
     }
 
     fn nets(blocks: &[&str]) -> Addresses {

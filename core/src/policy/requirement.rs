@@ -200,13 +200,13 @@ fn open_to_all(requirement: &Requirement, parties: &[Party]) -> Traffic {
 mod tests {
     use super::*;
     use crate::model::rule::{Packets, Peer};
-    use crate::policy::file::load;
+    use crate::policy::file::tests::loaded;
 
     const DNS: &str = "version: 1\nextends: none\nrequirements: [{id: dns, role: node, protocol: udp, ports: 53, \
                        from: \"role:node\", reason: r}]\n";
 
     fn policy() -> Policy {
-        load("test.yaml", DNS, jiff::civil::date(2026, 6, 15)).unwrap().policy
+        loaded(DNS).policy
     }
 
     fn set(group: &str) -> GroupSet {

@@ -31,7 +31,7 @@ fn list(id: &str, rule: Rule) -> Rule {
 }
 
 fn nets(texts: &[&str]) -> Addresses {
-    texts.iter().map(|text| text.parse::<IpNet>().unwrap()).collect()
+    Addresses::of_blocks(texts.iter().copied()).unwrap()
 }
 
 /// In mode `enforce`, after an event that names every rule.

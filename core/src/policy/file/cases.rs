@@ -223,33 +223,48 @@ mod tests {
     }
 
     fn lists() -> [(String, PrefixList); 3] {
-        let entries = || PrefixList::Entries(["203.0.113.0/24".parse().unwrap()].into_iter().collect());
+        let entries = || PrefixList::Entries(Addresses::of_blocks(["203.0.113.0/24"]).unwrap());
         let id = |n: u8| format!("pl-0000000000000000{n}");
         [(id(1), entries()), (id(2), PrefixList::Aws(AwsList::S3)), (id(4), entries())]
     }
 
     fn vpc() -> Addresses {
-        ["10.0.0.0/16".parse().unwrap()].into_iter().collect()
+        Addresses::of_blocks(["10.0.0.0/16"]).unwrap()
     }
 
     #[test]
     fn what_a_file_says_counts_for_each_test_that_says_nothing_else() {
         let test = "rule: {protocol: tcp, ports: 22, from: 0.0.0.0/0}, roles: [node], expect: revoke";
         let suite = suite(&format!(
-            "- {{name: a, {test}}}\n- {{name: b, account: \"777788889999\", region: us-west-2, cluster: test, \
-             mode: enforce, now: 2026-03-04T00:00:00Z, {test}}}\n"
+            "- {{name: a, {test}}}\n- {{name: b, account: \"777788889999\", region: us-west-2, cluster: [test, dev], \
+             group: sg-0123456789abcdef0, mode: enforce, now: 2026-03-04T00:00:00Z, {test}}}\n"
         ));
         let time = |text: &str| Some(text.parse::<Timestamp>().unwrap());
         let expected = [
-            ("444455556666", "eu-west-1", "prod", Mode::Report, time("2026-01-02T00:00:00Z")),
-            ("777788889999", "us-west-2", "test", Mode::Enforce, time("2026-03-04T00:00:00Z")),
+            (
+                "sg-00000000000000000",
+                "444455556666",
+                "eu-west-1",
+                &["prod"][..],
+                Mode::Report,
+                time("2026-01-02T00:00:00Z"),
+            ),
+            (
+                "sg-0123456789abcdef0",
+                "777788889999",
+                "us-west-2",
+                &["dev", "test"],
+                Mode::Enforce,
+                time("2026-03-04T00:00:00Z"),
+            ),
         ];
         assert_eq!(suite.cases.len(), expected.len());
-        for (case, (account, region, cluster, mode, now)) in suite.cases.iter().zip(expected) {
+        for (case, (id, account, region, clusters, mode, now)) in suite.cases.iter().zip(expected) {
             let found = (case.account.as_str(), case.region.as_str(), case.mode, case.now);
             assert_eq!(found, (account, region, mode, now));
             let group = &case.group;
-            assert_eq!((group.owner.as_str(), group.clusters.clone()), (account, [cluster.to_owned()].into()));
+            assert_eq!((group.id.as_str(), group.owner.as_str()), (id, account));
+            assert!(group.clusters.iter().eq(clusters), "{:?}", group.clusters);
             assert_eq!((&group.vpc_ranges, &group.prefix_lists), (&vpc(), &lists().into()));
             let peer = &group.peers["sg-0000000000000000a"];
             assert!(group.peers.len() == 1 && peer.same_cluster && peer.roles == [Role::Node].into(), "{peer:?}");

@@ -13,8 +13,12 @@ use crate::policy::model::{Clause, Severity};
 
 use crate::model::rule::Direction;
 
-fn loaded(text: &str) -> Loaded {
-    load("folder/test.yaml", text, date(2026, 6, 15)).unwrap_or_else(|rejected| panic!("{rejected}"))
+fn read(text: &str) -> Result<Loaded, Rejected> {
+    load("folder/test.yaml", text, date(2026, 6, 15))
+}
+
+pub(in crate::policy) fn loaded(text: &str) -> Loaded {
+    read(text).unwrap_or_else(|rejected| panic!("{rejected}"))
 }
 
 fn find<'a>(policy: &'a Policy, id: &str) -> &'a Clause {
@@ -64,7 +68,7 @@ fn the_hash_tells_texts_apart_and_names_a_file_as_sha256sum_does() {
 #[test]
 fn a_file_has_a_largest_size_and_what_is_larger_is_not_kept() {
     let sized = |start: &str, bytes: usize| format!("{start}\n{}", "#".repeat(bytes - start.len() - 1));
-    let rejected = |text: &str| load("test.yaml", text, date(2026, 6, 15)).unwrap_err();
+    let rejected = |text: &str| read(text).unwrap_err();
     assert_eq!(loaded(&sized("version: 1", tree::MAX_BYTES)).warnings, []);
     let rejected_tests = |text: &str| cases::load("test.yaml", text).unwrap_err();
     for (start, bytes, code, kept) in [
@@ -220,7 +224,7 @@ fn an_entry_of_clusters_adds_a_policy_before_what_is_inherited() {
 fn clauses_of_different_clusters_may_share_an_id() {
     let codes = |clauses: &str| {
         let text = format!("version: 1\nclauses: [{clauses}]\n");
-        match load("test.yaml", &text, date(2026, 6, 15)) {
+        match read(&text) {
             Ok(loaded) => loaded.warnings,
             Err(rejected) => rejected.diagnostics,
         }
@@ -295,30 +299,6 @@ fn an_exception_holds_to_the_end_of_its_last_day() {
     assert_eq!(loaded(&text("2028-06-16")).warnings[0].code, "far-expiry");
     let need_not = format!("{}exceptions_need_date: false\nextends: strict\n", text("~").replace(", expires: ~", ""));
     assert_eq!(loaded(&need_not).warnings[0].code, "no-expiry");
-}
-
-#[test]
-fn a_test_of_a_policy_is_about_the_group_that_it_describes() {
-    let text = "
-        version: 1
-        cluster: prod
-        account: 444455556666
-        prefix_lists: {pl-0123abcd: [203.0.113.0/24], pl-4567abcd: \"aws:s3\", pl-89ababcd: unreadable}
-        tests:
-          - {name: own, roles: node, group: sg-0123456789abcdef0, cluster: [a, b], account: 777788889999,
-             rule: {from: pl-0123abcd}, expect: report}
-          - {name: shared, roles: node, rule: {from: pl-0123abcd}, expect: report}";
-    let cases = cases::load("tests.yaml", text).unwrap().cases;
-    let groups: Vec<_> = cases.iter().map(|case| &case.group).collect();
-    let of = |at: usize| {
-        let clusters: Vec<_> = groups[at].clusters.iter().map(String::as_str).collect();
-        (groups[at].id.as_str(), groups[at].owner.as_str(), clusters.join(" "))
-    };
-    assert_eq!(of(0), ("sg-0123456789abcdef0", "777788889999", "a b".to_owned()));
-    assert_eq!(of(1), ("sg-00000000000000000", "444455556666", "prod".to_owned()));
-    for group in groups {
-        assert_eq!(group.prefix_lists.keys().collect::<Vec<_>>(), ["pl-0123abcd", "pl-4567abcd"]);
-    }
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Which clauses hide others or surprise, as far as that is certain. Where keys meet: `tests/policy_warnings.rs`.
 
-use jiff::civil::date;
-
-use super::{load, loaded};
+use super::{loaded, read};
 
 /// A clause that speaks of other widths decides other rules, so it hides none of these.
 #[test]
@@ -171,7 +169,7 @@ fn what_a_file_with_a_mistake_would_take_from_a_cluster_is_not_told() {
     let text =
         "version: 1\nclauses: [{id: c, verdict: revoke, severity: low, reason: r, direction: egress, to: anywhere}]\n";
     assert_eq!(loaded(text).warnings[0].code, "takes-requirement");
-    let rejected = load("test.yaml", &format!("{text}otherwise: fine\n"), date(2026, 6, 15)).unwrap_err();
+    let rejected = read(&format!("{text}otherwise: fine\n")).unwrap_err();
     let codes: Vec<_> = rejected.diagnostics.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["unknown-verdict"]);
 }
