@@ -91,7 +91,7 @@ impl<'f> File<'f> {
         let depth = |edit: &Edit| if edit.order == Order::After { -edit.depth } else { edit.depth };
         self.edits.sort_by_key(|edit| (edit.range.start, edit.order, depth(edit)));
         let (mut out, mut done) = (String::new(), 0);
-        for edit in self.edits.iter().filter(|edit| edit.order != Order::Instead || !edit.range.is_empty()) {
+        for edit in &self.edits {
             out += &self.text[done..edit.range.start];
             out += &edit.text;
             done = edit.range.end;
