@@ -57,8 +57,14 @@ async fn main() -> ExitCode {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::registry().with(lines).with(levels).init();
     // Rust's own line is plain text, which a filter of log levels takes for INFO; its backtrace is many.
-    std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(%panic, "the program panicked and ends; Lambda starts it anew and tries the event again");
+    // Where no error is logged at all it is better than nothing.
+    let plainly = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if tracing::enabled!(tracing::Level::ERROR) {
+            tracing::error!(%panic, "the program panicked and ends; Lambda starts it anew and tries the event again");
+        } else {
+            plainly(panic);
+        }
     }));
     match Box::pin(run()).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -231,6 +231,11 @@ def test_a_panic_is_one_line_of_the_log_and_an_error(guard):
     assert "stack backtrace" not in str(ended.value), "each line of it would be an entry of the log"
 
 
+def test_a_panic_is_told_where_no_error_is_logged(guard):
+    with pytest.raises(StartError, match="panicked"):
+        guard(AWS_LAMBDA_FUNCTION_MEMORY_SIZE="much", RUST_LOG="off").start()
+
+
 def test_outside_of_lambda_it_says_what_to_use():
     ended = subprocess.run([bootstrap()], env={}, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
