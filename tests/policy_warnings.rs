@@ -160,4 +160,6 @@ fn a_verdict_that_counts_in_no_cluster_is_warned_of() {
         let expected: &[&str] = if shadowed { &["shadowed other-private"] } else { &[] };
         assert_eq!(problems(&format!("{of_list} {clusters}\n")), expected, "{clusters}");
     }
+    // That clause is not in what the entry gives them.
+    check(&[("extends: strict\nverdicts: {etcd-private: allow}\nclusters: [{name: \"*\", extends: standard}]\n", &[])]);
 }

@@ -176,7 +176,7 @@ fn read(source: &PolicyText<'_>, clients: &[PeerTerm]) -> Result<(Loaded, Ids), 
     if !problems.failed() {
         let rest = otherwise.unwrap_or(inherited.otherwise);
         if let Some(node) = fields.get("verdicts") {
-            verdicts::report_shadowed(node, &inherited, &of_clusters, &mut problems);
+            verdicts::report_shadowed(node, &of_clusters, &mut problems);
         }
         networks.report_unused(&mut problems);
         if !inherited.clauses.is_empty() {

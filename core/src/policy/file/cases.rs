@@ -266,6 +266,8 @@ mod tests {
             assert_eq!((group.id.as_str(), group.owner.as_str()), (id, account));
             assert!(group.clusters.iter().eq(clusters), "{:?}", group.clusters);
             assert_eq!((&group.vpc_ranges, &group.prefix_lists), (&vpc(), &lists().into()));
+            let node = RoleEvidence { role: Role::Node, evidence: Evidence::Configured, strong: true };
+            assert_eq!(group.roles, [node]);
             let peer = &group.peers["sg-0000000000000000a"];
             assert!(group.peers.len() == 1 && peer.same_cluster && peer.roles == [Role::Node].into(), "{peer:?}");
         }

@@ -86,17 +86,15 @@ fn weakened(clause: &Clause, change: Change) -> Option<String> {
     let particular = [clause.severity_of_ranges, clause.severity_of_broad, clause.severity_for_controller];
     let severity = particular.into_iter().fold(clause.severity, Option::max);
     let is_public = clause.peers.iter().any(|peer| matches!(peer, PeerTerm::Internet | PeerTerm::WideInternet));
-    let was_grave = clause.verdict > Verdict::Allow && severity >= Some(Severity::High) && is_public;
+    let was_grave = severity >= Some(Severity::High) && is_public;
     (verdict == Verdict::Allow && was_grave)
         .then(|| format!("nobody will hear of what `{id}` is there to find: {}", clause.reason))
 }
 
 /// Warns of each inherited clause that is changed and decides nowhere: `extends` of an entry of `clusters` gives every
 /// cluster the same clause, as it is written, before it.
-pub(super) fn report_shadowed(node: &Node, inherited: &Policy, of_clusters: &[Clause], problems: &mut Problems) {
-    for (id, at) in
-        positions(node).into_iter().filter(|(id, _)| inherited.clauses.iter().any(|clause| clause.id == *id))
-    {
+pub(super) fn report_shadowed(node: &Node, of_clusters: &[Clause], problems: &mut Problems) {
+    for (id, at) in positions(node) {
         let has_it = |limits: &Limits| of_clusters.iter().any(|clause| clause.id == id && clause.limits == *limits);
         let last = of_clusters.iter().map(|clause| &clause.limits).find(|limits| {
             let others = limits.not_clusters.iter();

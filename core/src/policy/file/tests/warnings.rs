@@ -124,6 +124,7 @@ fn only_certain_surprises_are_reported() {
         ("clauses: [{verdict: revoke, severity: low, direction: egress, to: anywhere}]", "takes-requirement"),
         ("clauses: [{verdict: revoke, severity: low, direction: egress, to: 0.0.0.0/0}]", "takes-requirement"),
         ("clauses: [{verdict: revoke, severity: low, direction: egress, to: \"::/0\"}]", ""),
+        ("clauses: [{verdict: revoke, severity: low, direction: egress, to: vpc}]", "takes-requirement"),
         (
             "clauses: [{verdict: revoke, severity: low, direction: egress, to: [internet], icmp: 8}]",
             "takes-requirement",
