@@ -43,7 +43,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # In a directory of its own: with other features it would take turns with the programs of `make programs`.
-cli: ## The command line alone, without the AWS SDK, as bin/eks-sg-guard: a minute or two (BIN=DIR: elsewhere)
+cli: ## The command line alone, without the AWS SDK, as bin/eks-sg-guard: about a minute (BIN=DIR: elsewhere)
 	cargo build --locked --profile cli --no-default-features --features cli --bin eks-sg-guard
 	@mkdir -p $(BIN)
 	@cp $${CARGO_TARGET_DIR:-target}/cli/eks-sg-guard $(BIN)/
@@ -143,9 +143,9 @@ fmt-check:
 lint: lint-core ## Clippy on everything, warnings denied
 	cargo clippy --locked --all-targets --features test-aws -- -D warnings
 
-# Also the proof that the pure core builds alone.
+# Also the proof that the core and the command line build without the guard and the SDK.
 lint-core:
-	cargo clippy --locked --lib --no-default-features -- -D warnings
+	cargo clippy --locked --lib --no-default-features --features cli -- -D warnings
 
 template-lint: venv ## cfn-lint on the templates
 	.venv/bin/cfn-lint template.yaml member.yaml

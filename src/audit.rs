@@ -5,6 +5,7 @@
 
 mod checks;
 pub mod commands;
+#[cfg(any(feature = "aws", test))]
 pub mod fix;
 mod look;
 mod missing;

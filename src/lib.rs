@@ -9,4 +9,4 @@ pub mod adapters;
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub use eks_sg_guard_core::{cluster, event, guard, model, policy, ports, report};
+pub use eks_sg_guard_core::*;

@@ -8,12 +8,14 @@ use std::fs;
 use std::path::Path;
 
 /// From the ground up. Those of one row do not know each other.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 12] = [
     &["model"],
     &["event", "cluster"],
     &["policy"],
     &["report"],
-    &["ports"],
+    &["ports", "plan"],
+    &["inventory"],
+    &["needs"],
     &["guard"],
     &["audit"],
     &["adapters"],

@@ -13,13 +13,13 @@ use std::collections::BTreeSet;
 
 use eks_sg_guard::cluster::topology::{GroupSet, Topology};
 use eks_sg_guard::event::{Named, NamedRule};
-use eks_sg_guard::guard::modes::Modes;
-use eks_sg_guard::guard::plan::{Intent, PlanContext, Step, plan};
 use eks_sg_guard::guard::shield::Shield;
-use eks_sg_guard::guard::standing::{Led, Memory};
 use eks_sg_guard::model::group::{Evidence, Group, Passes, PrefixList, Role, RoleEvidence};
 use eks_sg_guard::model::ids::Location;
 use eks_sg_guard::model::rule::{Peer, Rule};
+use eks_sg_guard::plan::modes::Modes;
+use eks_sg_guard::plan::standing::{Led, Memory};
+use eks_sg_guard::plan::{Intent, PlanContext, Step, plan};
 use eks_sg_guard::policy::builtin;
 use eks_sg_guard::policy::model::{Mode, Policy};
 use eks_sg_guard::policy::requirement::{Unmet, lost_without, unmet};

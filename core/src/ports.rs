@@ -5,6 +5,7 @@
 //! the tests of the order of effects.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,10 +26,51 @@ use crate::model::trails::{RuleState, Trail};
 use crate::report::allowance::Allowed;
 use crate::report::history::{History, Key};
 use crate::report::journal::{Journal, Note};
-use crate::report::notice::Message;
+use crate::report::metrics::Metrics;
+use crate::report::notice::{Message, RecordLog};
 use crate::report::outbox::{Claimed, Letter, Sent};
 use crate::report::part::EndedPart;
 use crate::report::record::Record;
+
+/// The doors to the outside. Cloning one is cheap: the clones lead to the same.
+#[derive(Clone)]
+pub struct Ports {
+    /// EC2 of the location.
+    pub ec2: Arc<dyn Ec2>,
+    /// EKS of the location.
+    pub eks: Arc<dyn Eks>,
+    /// What all processes remember together. Without it repeats are not merged.
+    pub state: Option<Arc<dyn StateStore>>,
+    /// Where what has to be looked at again waits. Without it nothing is: what would have to be is an error.
+    pub queue: Option<Arc<dyn WorkQueue>>,
+    /// Whom to notify.
+    pub channels: Vec<Arc<dyn Channel>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts what is done.
+    pub metrics: Arc<Metrics>,
+    /// Takes each record as soon as it is complete, as one line.
+    pub record_log: fn(&Record),
+    /// Where people read these lines; `None`: nobody knows.
+    pub log_page: Option<RecordLog>,
+}
+
+impl Ports {
+    /// Doors to a location and to nothing else: nobody is notified, and nothing is remembered or logged.
+    pub fn to_aws_alone(ec2: Arc<dyn Ec2>, eks: Arc<dyn Eks>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            ec2,
+            eks,
+            clock,
+            metrics,
+            state: None,
+            queue: None,
+            channels: Vec::new(),
+            record_log: |_| {},
+            log_page: None,
+        }
+    }
+}
 
 /// What we read from EC2, and the two things we change there.
 #[async_trait]

@@ -16,7 +16,7 @@ use super::saved::Kind;
 use super::saved::facts::Facts;
 use crate::audit::report::narrow::{Narrowing, Opening};
 use crate::audit::report::{Audit, AuditFinding, AuditedGroup, Place};
-use crate::guard::inventory::{GroupSnapshot, Inventory};
+use crate::inventory::{GroupSnapshot, Inventory};
 use crate::model::error::CloudError;
 use crate::model::group::{Group, Role};
 use crate::model::region::Traffic;

@@ -18,10 +18,10 @@ use crate::audit::report::checks::AuditCheck;
 use crate::audit::report::{Audit, AuditFinding};
 use crate::event::Trigger;
 use crate::guard::Guard;
-use crate::guard::modes::Modes;
 use crate::guard::round::{Attempt, Round};
 use crate::guard::setup::Setup;
 use crate::model::ids::Location;
+use crate::plan::modes::Modes;
 use crate::policy::builtin;
 use crate::policy::model::Mode;
 

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::guard::inventory::Inventory;
-use crate::guard::standing::is_equal;
+use crate::inventory::Inventory;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::model::ids::Location;
 use crate::model::rule::Rule;
 use crate::model::text::plain;
+use crate::plan::standing::is_equal;
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::{Policy, Verdict};

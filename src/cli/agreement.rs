@@ -21,12 +21,13 @@ use crate::event::described::described;
 use crate::event::{Change, GroupRef, Parsed, Target, Trigger, payload};
 use crate::guard::Guard;
 use crate::guard::dispatch::Dispatcher;
-use crate::guard::modes::Modes;
-use crate::guard::setup::{Ports, Setup};
+use crate::guard::setup::Setup;
 use crate::model::group::Role;
 use crate::model::rule::{Direction, Peer, Rule};
+use crate::plan::modes::Modes;
 use crate::policy::builtin;
 use crate::policy::model::{Mode, Verdict};
+use crate::ports::Ports;
 use crate::report::finding::Finding;
 use crate::report::record::Record;
 

@@ -8,10 +8,10 @@ use crate::cli::claims::{self, Assumed, Claimed};
 use crate::cli::events::Read;
 use crate::event::described::Described;
 use crate::event::{Change, Event, Parsed, Target, Trigger};
-use crate::guard::modes::Modes;
-use crate::guard::plan::{Intent, PlanContext, Step, plan};
-use crate::guard::standing::Led;
 use crate::model::text::plain;
+use crate::plan::modes::Modes;
+use crate::plan::standing::Led;
+use crate::plan::{Intent, PlanContext, Step, plan};
 use crate::policy::model::{Mode, Policy};
 
 /// One group of an event with what would be done about its rules.

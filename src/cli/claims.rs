@@ -8,9 +8,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::event::described::{self, Described};
 use crate::event::{Change, Event, GroupRef, Named, NamedRule};
-use crate::guard::standing::Memory;
 use crate::model::group::{ConfiguredGroup, Evidence, Group, PeerGroup, Role, RoleEvidence};
 use crate::model::rule::{Peer, Rule};
+use crate::plan::standing::Memory;
 use crate::policy::controller::Author;
 use crate::policy::model::Policy;
 

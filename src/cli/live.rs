@@ -13,13 +13,13 @@ use crate::cli::snapshot::Snapshot;
 use crate::cluster::topology::Topology;
 use crate::event::described::{self, Described};
 use crate::event::{Change, ListChange, Named, NamedRule, Target, Touched};
-use crate::guard::plan::{is_named, names};
-use crate::guard::standing::{Memory, is_equal};
 use crate::model::baseline::{Baseline, Context, KnownRule, Remembered};
 use crate::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
 use crate::model::text::plain;
+use crate::plan::standing::{Memory, is_equal};
+use crate::plan::{is_named, names};
 use crate::policy::model::Policy;
 
 /// Ids of groups that a message names.

@@ -12,10 +12,10 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Either, MaybeDone, maybe_done, select};
 use jiff::Timestamp;
 
-use crate::guard::standing::Memory;
 use crate::model::baseline::{KnownGroups, LocationState, Remembered};
 use crate::model::error::chain;
 use crate::model::member::Members;
+use crate::plan::standing::Memory;
 use crate::ports::StateStore;
 use crate::report::journal::Journal;
 

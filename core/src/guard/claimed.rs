@@ -2,11 +2,11 @@
 //! it; it is judged to know whether it has to be looked at again, and whether people have to hear of it.
 
 use crate::event::{Event, ListChange, Named, NamedRule};
-use crate::guard::plan::{claims, names};
 use crate::guard::remediate::StepResult;
 use crate::guard::setup::Setup;
 use crate::model::group::{Evidence, Group, PrefixList, Role, RoleEvidence};
 use crate::model::rule::Rule;
+use crate::plan::{claims, names};
 use crate::policy::controller::Author;
 use crate::policy::judge::{JudgedRule, judge};
 use crate::policy::model::Verdict;

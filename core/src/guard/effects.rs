@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::guard::plan::{Intent, Step};
-use crate::guard::setup::Ports;
 use crate::model::error::{CloudError, chain};
 use crate::model::rule::{Direction, Rule};
+use crate::plan::{Intent, Step};
+use crate::ports::Ports;
 
 /// Ids in one call. EC2 documents no maximum; small batches keep a refusal small.
 const MAX_RULES_PER_CALL: usize = 20;

@@ -11,8 +11,9 @@ use crate::event::Change;
 use crate::event::work::{Task, Work};
 use crate::guard::once::once;
 use crate::guard::round::{Attempt, Round};
-use crate::guard::setup::{Ports, Setup};
+use crate::guard::setup::Setup;
 use crate::model::error::chain;
+use crate::ports::Ports;
 
 /// Through the work queue: asked for within this time, they are one. It begins at the end of it.
 pub(super) const GATHER: SignedDuration = SignedDuration::from_secs(60);

@@ -15,10 +15,10 @@ use futures::future::{BoxFuture, Either, select};
 use futures::stream::{self, StreamExt as _};
 
 use crate::event::Event;
-use crate::guard::setup::Ports;
 use crate::model::error::{CloudError, chain};
 use crate::model::group::Group;
 use crate::model::rule::Rule;
+use crate::ports::Ports;
 use crate::ports::{Clock, StateStore};
 use crate::report::finding::Finding;
 use crate::report::journal::{Caller, Entry, Journal, Note};

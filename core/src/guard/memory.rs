@@ -8,13 +8,13 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::guard::asked::Asked;
-use crate::guard::plan::{PlanContext, is_named, may_be_of_the_cluster};
 use crate::guard::remediate::StepResult;
-use crate::guard::standing::{Memory, Standing, is_equal, is_narrowed};
 use crate::model::baseline::{Context, KnownRule, Learnt, Lesson, Mark, Remembered};
 use crate::model::group::Group;
 use crate::model::member::{Members, is_news};
 use crate::model::rule::Rule;
+use crate::plan::standing::{Memory, Standing, is_equal, is_narrowed};
+use crate::plan::{PlanContext, is_named, may_be_of_the_cluster};
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::judge::{JudgedRule, UNREADABLE_LIST};
 use crate::policy::model::{Origin, Policy, Verdict};

@@ -9,8 +9,8 @@ use futures::future::{BoxFuture, Either, join_all, select};
 use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::guard::setup::Ports;
 use crate::model::error::{Cause, CloudError, chain};
+use crate::ports::Ports;
 use crate::ports::{Channel, StateStore};
 use crate::report::allowance::Allowed;
 use crate::report::notice::Message;

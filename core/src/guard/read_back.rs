@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use crate::guard::effects::{Answer, target};
-use crate::guard::plan::Step;
-use crate::guard::standing::is_equal;
 use crate::model::rule::Rule;
+use crate::plan::Step;
+use crate::plan::standing::is_equal;
 use crate::report::outcome::Action;
 
 /// The rules of the group as they were read since, by id; or why they were not.

@@ -11,18 +11,18 @@ use jiff::Timestamp;
 
 use crate::guard::effects::{Answer, close, target};
 use crate::guard::hourly::HourlyLimit;
-use crate::guard::inventory::{GroupSnapshot, Inventory, MAX_LAST_LOOK_AGE};
 use crate::guard::journal::GroupJournal;
-use crate::guard::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
 use crate::guard::read_back::{Live, became, is_again, not_taken};
-use crate::guard::setup::Ports;
 use crate::guard::shield::Shield;
-use crate::guard::standing::{Standing, is_equal};
+use crate::inventory::{GroupSnapshot, Inventory, MAX_LAST_LOOK_AGE};
 use crate::model::error::CloudError;
 use crate::model::error::chain;
 use crate::model::rule::Rule;
+use crate::plan::standing::{Standing, is_equal};
+use crate::plan::{Intent, PlanContext, Step, limit, plan, worst_first};
 use crate::policy::judge::JudgedRule;
 use crate::policy::model::{Mode, Severity};
+use crate::ports::Ports;
 use crate::report::finding::{Finding, ForPeople};
 use crate::report::outcome::Action;
 

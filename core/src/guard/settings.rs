@@ -3,9 +3,9 @@
 //! Owns: the table of variables, which errors, README, template and tests follow. Must not: read files or the environment by
 //! itself; the caller passes a look-up.
 
-use crate::guard::modes::Modes;
 use crate::model::ids::{Arn, EventRule, Queue, is_account, is_external_id, is_region, is_role_name, is_table_name};
 use crate::model::mode::Restore;
+use crate::plan::modes::Modes;
 use crate::policy::model::Mode;
 use crate::report::metrics::Published;
 

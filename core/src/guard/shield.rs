@@ -8,12 +8,12 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::topology::{Of, Topology};
-use crate::guard::inventory::Inventory;
-use crate::guard::plan::{Intent, Step, worst_first};
+use crate::inventory::Inventory;
 use crate::model::error::chain;
 use crate::model::group::Group;
 use crate::model::rule::Rule;
 use crate::model::text;
+use crate::plan::{Intent, Step, worst_first};
 use crate::policy::model::Policy;
 use crate::policy::requirement::{Lost, Unmet, lost_without};
 use crate::report::outcome::Left;

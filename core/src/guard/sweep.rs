@@ -11,11 +11,11 @@ use super::{Guard, read_failed};
 use crate::event::work::Part;
 use crate::event::{Change, Named};
 use crate::guard::asked::Asked;
-use crate::guard::inventory::Looked;
 use crate::guard::invocation::{Ended, Invocation, learn};
 use crate::guard::parts;
 use crate::guard::response::{GuardError, Response};
 use crate::guard::round::{Attempt, Round};
+use crate::inventory::Looked;
 use crate::model::error::CloudError;
 use crate::report::part::EndedPart;
 

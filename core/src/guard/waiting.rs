@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use crate::guard::setup::Ports;
 use crate::model::error::chain;
+use crate::ports::Ports;
 use crate::report::outbox;
 use crate::report::record::Record;
 use crate::report::waiting;

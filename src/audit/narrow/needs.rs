@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::audit::report::{Audit, AuditedGroup, AuditedLocation};
 use crate::audit::saved::facts::Facts;
 use crate::cluster::topology::{GroupSet, Of, Topology};
-use crate::guard::inventory::Inventory;
+use crate::inventory::Inventory;
 use crate::model::error::chain;
 use crate::model::group::{Group, NODE_PORTS, Role};
 use crate::model::region::Traffic;

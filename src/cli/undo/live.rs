@@ -13,12 +13,12 @@ use crate::adapters::ec2::Ec2Client;
 use crate::audit::undo::{Closed, Judged, Standing, Undone, standing, undo};
 use crate::cli::caller::{self, Caller};
 use crate::cli::identity::Identity;
-use crate::guard::inventory::Inventory;
-use crate::guard::setup::Ports;
+use crate::inventory::Inventory;
 use crate::model::ids::{Location, is_account, is_region};
 use crate::model::rule::Rule;
 use crate::model::text::plain;
 use crate::policy::model::Policy;
+use crate::ports::Ports;
 use crate::report::metrics::Metrics;
 
 /// Whether what is shown is agreed to.

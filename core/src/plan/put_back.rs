@@ -3,13 +3,13 @@
 //! Must not: decide whether it may become that again (the plan does), do it, or take anything for former content but what
 //! the baseline holds for that very rule.
 
-use crate::guard::standing::{Memory, is_equal};
 use crate::model::baseline::KnownRule;
 use crate::model::rule::Rule;
+use crate::plan::standing::{Memory, is_equal};
 use crate::report::notice::rule_in_words;
 
 /// What a rule was known as that is gone or something else now. `live`: the rules of its group.
-pub(super) fn known_as<'m>(memory: &'m Memory, id: &str, live: &[Rule]) -> Option<&'m Rule> {
+pub fn known_as<'m>(memory: &'m Memory, id: &str, live: &[Rule]) -> Option<&'m Rule> {
     let known = &in_baseline(memory, id)?.rule;
     (!live.iter().any(|rule| rule.id == known.id && is_equal(known, rule))).then_some(known)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::topology::Of;
 use crate::event::Event;
-use crate::guard::inventory::{Inventory, ReadBack};
+use crate::inventory::{Inventory, ReadBack};
 use crate::model::error::CloudError;
 use crate::model::group::{Group, Role};
 use crate::policy::endpoint;

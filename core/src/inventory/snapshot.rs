@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::guard::standing::is_equal;
 use crate::model::error::CloudError;
 use crate::model::facts::Cluster;
 use crate::model::group::Group;
 use crate::model::rule::{Direction, Peer, Rule};
+use crate::plan::standing::is_equal;
 use crate::policy::peers;
 
 /// Groups as they were read, and what of them could not be read.

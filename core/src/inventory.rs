@@ -6,12 +6,12 @@
 mod clusters;
 mod index;
 mod look;
-mod needs;
 mod raw;
 mod recall;
 mod references;
 mod snapshot;
 mod sweep;
+mod topology;
 mod view;
 
 pub use snapshot::{GroupSnapshot, Looked, ReadBack, Unread, Unresolved};
@@ -24,15 +24,15 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cluster::membership::{Membership, Rank};
 use crate::cluster::names::Named;
 use crate::cluster::register::Register;
-use crate::guard::inventory::index::{Hint, Index};
-use crate::guard::inventory::raw::{RawState, Seen, is_of};
-use crate::guard::inventory::view::View;
-use crate::guard::setup::Ports;
+use crate::inventory::index::{Hint, Index};
+use crate::inventory::raw::{RawState, Seen, is_of};
+use crate::inventory::view::View;
 use crate::model::error::CloudError;
 use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup};
 use crate::model::group::{Attachment, Beside, ConfiguredGroup, Group, by_policy_alone};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
+use crate::ports::Ports;
 use crate::ports::{Clock, Ec2, Eks};
 
 /// An answer older than this is not the last look before a revoke, and shows no more what a cluster has left.

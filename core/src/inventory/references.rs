@@ -162,7 +162,6 @@ impl Inventory {
                 },
                 Err(error) => {
                     let why = chain(&error);
-                    tracing::warn!(prefix_list = %id, error = %why, "prefix list could not be read");
                     let list = PrefixList::Unreadable {
                         why,
                         passes: match error {

@@ -1,17 +1,21 @@
 //! Turns findings into steps: what we intend to do, as a value. Guards and limits live here and, with the mode, change the
 //! plan and never the verdict. Must not: do any of it.
 
+pub mod modes;
+pub mod put_back;
+pub mod standing;
+
 use crate::cluster::marks::INTERNAL_GROUP;
 use crate::event::{Actor, Named, NamedRule};
-use crate::guard::modes::Modes;
-use crate::guard::put_back::Former;
-use crate::guard::standing::{Led, Memory, Standing, is_equal, standing};
 use crate::model::baseline::Remembered;
 use crate::model::group::{Group, PrefixList};
 use crate::model::ids::Location;
 use crate::model::mode::Restore;
 use crate::model::region::Addresses;
 use crate::model::rule::{Peer, Rule};
+use crate::plan::modes::Modes;
+use crate::plan::put_back::Former;
+use crate::plan::standing::{Led, Memory, Standing, is_equal, standing};
 use crate::policy::controller::{Author, is_controllers};
 use crate::policy::exposure;
 use crate::policy::judge::{Judge, JudgedRule, Portion, judge};
