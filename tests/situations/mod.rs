@@ -258,7 +258,7 @@ fn of_rules() -> Vec<(&'static str, Record)> {
     let mut refused = left(
         Action::Refused,
         None,
-        "the guard closes at most 50 rules an hour (`GUARD_MAX_REVOKES`; rules that a call has just made do not count), and \
+        "the guard closes at most 50 rules an hour beside those that a call has just made (`GUARD_MAX_REVOKES`), and \
          it has closed that many. This one stays until somebody closes it or raises the limit",
     );
     refused.event_name = Some("ModifyNetworkInterfaceAttribute".to_owned());

@@ -50,7 +50,7 @@ impl HourlyLimit {
     /// Why a rule stays, and what helps.
     pub(super) fn why(&self) -> String {
         format!(
-            "the guard closes at most {} rules an hour (`GUARD_MAX_REVOKES`; rules that a call has just made do not count), \
+            "the guard closes at most {} rules an hour beside those that a call has just made (`GUARD_MAX_REVOKES`), \
              and it has closed that many. This one stays until somebody closes it or raises the limit",
             self.limit
         )

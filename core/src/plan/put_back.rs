@@ -48,3 +48,46 @@ impl Former {
         rule_in_words(&Rule { id: String::new(), ..self.rule.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::baseline::{Baseline, Context, Remembered};
+    use crate::model::rule::{Direction, Packets, Peer};
+
+    fn rule(id: &str, port: u16) -> Rule {
+        let peer = Peer::cidr("203.0.113.0/24").unwrap();
+        Rule { id: id.to_owned(), ..Rule::new(Direction::Ingress, Packets::Tcp(port, port), peer) }
+    }
+
+    fn known() -> Memory {
+        let (context, mark, author) = (Context::default(), None, None);
+        let known = KnownRule { rule: rule("sgr-1", 443), context, mark, author, missed: 0 };
+        let rules = BTreeMap::from([("sgr-1".to_owned(), known)]);
+        Memory::Read(Remembered { baseline: Some(Baseline { rules, ..Baseline::default() }), ..Remembered::default() })
+    }
+
+    #[test]
+    fn a_rule_was_known_as_something_where_it_is_gone_or_something_else_now() {
+        let known = known();
+        for (sentence, id, live, expected) in [
+            ("it is gone", "sgr-1", vec![], true),
+            ("only others are there", "sgr-1", vec![rule("sgr-2", 443)], true),
+            ("it was edited", "sgr-1", vec![rule("sgr-1", 22)], true),
+            ("it is there as it was", "sgr-1", vec![rule("sgr-2", 22), rule("sgr-1", 443)], false),
+            ("nobody knew it", "sgr-2", vec![rule("sgr-2", 22)], false),
+        ] {
+            let found = known_as(&known, id, &live);
+            assert_eq!(found, expected.then(|| rule("sgr-1", 443)).as_ref(), "{sentence}");
+        }
+        assert_eq!(known_as(&Memory::None, "sgr-1", &[]), None);
+    }
+
+    #[test]
+    fn former_content_is_said_without_the_id_of_the_rule_that_has_it() {
+        let former = Former::of(&rule("sgr-1", 22), &known(), |_| None).unwrap();
+        assert_eq!(former.in_words(), "TCP 443 from 203.0.113.0/24");
+    }
+}

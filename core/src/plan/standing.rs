@@ -120,11 +120,11 @@ pub fn standing(
         Some(Mark::Reporting) => Some(Told::WhileReporting),
         Some(Mark::Claimed(_)) | None => None,
     };
-    in_context(context, group, remembered).unwrap_or(Standing::Known(told))
+    in_context(context, group, remembered, rule).unwrap_or(Standing::Known(told))
 }
 
 /// What becomes of a known rule because its group is something else now.
-fn in_context(then: &Context, group: &Group, remembered: &Remembered) -> Option<Standing> {
+fn in_context(then: &Context, group: &Group, remembered: &Remembered, rule: &Rule) -> Option<Standing> {
     let now = Context::from(group);
     if then.only_load_balancer && !now.only_load_balancer {
         return Some(Standing::New);
@@ -137,7 +137,7 @@ fn in_context(then: &Context, group: &Group, remembered: &Remembered) -> Option<
         _ if came_later() => Some(Standing::New),
         // What changed is the policy, which breaks nothing that was there.
         _ if then.clusters.is_empty() => (!by_policy_alone(&group.roles)).then_some(Standing::New),
-        names => Some(Standing::Refused(Left::OtherCluster, gained_a_cluster(group, names))),
+        names => Some(Standing::Refused(Left::OtherCluster, gained_a_cluster(rule, &group.id, names))),
     }
 }
 
@@ -167,13 +167,14 @@ fn shared(group: &Group) -> String {
     )
 }
 
-fn gained_a_cluster(group: &Group, clusters: &[&String]) -> String {
+fn gained_a_cluster(rule: &Rule, group: &str, clusters: &[&String]) -> String {
     let names: Vec<&str> = clusters.iter().map(|name| name.as_str()).collect();
-    let id = &group.id;
     format!(
-        "the rule was known before group `{id}` came to `{}` too, and a revoke would also cut the cluster that had it. If \
-         nobody needs it: `aws ec2 revoke-security-group-ingress --group-id {id} --security-group-rule-ids …`",
-        names.join("`, `")
+        "the rule was known before group `{group}` came to `{}` too, and a revoke would also cut the cluster that had it. \
+         If nobody needs it: `aws ec2 revoke-security-group-{} --group-id {group} --security-group-rule-ids {}`",
+        names.join("`, `"),
+        rule.direction.word(),
+        rule.id
     )
 }
 

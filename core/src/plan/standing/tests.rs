@@ -170,6 +170,14 @@ fn each_sentence_of_the_design() {
             NEW,
         ),
         (
+            "made when it began is not after that",
+            &old,
+            since(of(&["green"]), "2026-10-01T00:00:00Z"),
+            was_known(),
+            elsewhere,
+            "refused",
+        ),
+        (
             "one of them before",
             &old,
             since(of(&["green", "prod"]), "2026-09-01T00:00:00Z"),
@@ -229,6 +237,27 @@ fn each_sentence_of_the_design() {
         ("it gained what is forbidden", Some(Verdict::Revoke), NEW),
     ] {
         assert_eq!(word(&standing(&old, &prod(), &was_known(), named, gained, at(NOW))), expected, "{sentence}");
+    }
+}
+
+#[test]
+fn what_closes_a_rule_of_a_group_that_gained_clusters_is_written_out() {
+    for (direction, word) in [(Direction::Ingress, "ingress"), (Direction::Egress, "egress")] {
+        let rule = Rule { direction, ..rule("sgr-1", "0.0.0.0/0") };
+        let memory = with(|known| known.rule.direction = direction);
+        let group = of(&["blue", "green", "prod"]);
+        let command = format!("aws ec2 revoke-security-group-{word} --group-id sg-1 --security-group-rule-ids sgr-1");
+        let Standing::Refused(Left::OtherCluster, why) = standing(&rule, &group, &memory, Led::Attached, None, at(NOW))
+        else {
+            panic!("it may be needed there")
+        };
+        assert_eq!(
+            why,
+            format!(
+                "the rule was known before group `sg-1` came to `blue`, `green` too, and a revoke would also cut the \
+                 cluster that had it. If nobody needs it: `{command}`"
+            )
+        );
     }
 }
 

@@ -23,6 +23,8 @@ const MAX_COMMANDS: usize = 8;
 const MAX_TO_CHECK: usize = 3;
 /// How the title of a command ends that has no `--dry-run`, since it opens nothing.
 const AT_ONCE: &str = ", at once:";
+/// Beside several ids (EC2 answers `InvalidSecurityGroupRuleId.NotFound` and closes nothing).
+const ALL_OR_NONE: &str = "none of them if one is gone already: leave that one out then";
 
 /// What closes what should be closed and is open, and how many rules are beyond what is written out.
 pub(super) fn commands(topics: &[Topic<'_>]) -> (Vec<Code>, usize) {
@@ -92,6 +94,7 @@ fn revoke(record: &Record, direction: Direction, topics: &[&Topic<'_>]) -> Optio
         word(&group.id),
         ids.join(" ")
     );
+    let command = if ids.len() > 1 { remark::before(ALL_OR_NONE, &command) } else { command };
     let rules = topics.iter().filter_map(|topic| topic.finding.rule());
     Some(Code { title: format!("This closes {of}{AT_ONCE}"), text: remark::with("closes", record, rules, &command) })
 }
@@ -152,8 +155,8 @@ pub(super) fn endpoint(topics: &[Topic<'_>]) -> Vec<Code> {
     };
     let narrow = Code {
         title:
-            "Then this lets in your networks alone (write them in first, with those that nodes come from if private \
-                access is off):"
+            "Then this lets in your networks and nobody else (write all of them in first, since it replaces the list; if \
+             private access is off, also those that nodes come from):"
                 .to_owned(),
         text: format!(
             "aws eks update-cluster-config --region {region} --name {cluster} \

@@ -34,7 +34,8 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         (left(Left::Shared), to_take_off(topics)),
         (
             left(Left::Needed),
-            "Do what is above in that order: see that the cluster works by the narrow rules before you close this one.",
+            "Do what is above in that order, each without `--dry-run`, with which nothing changes; close this one only once \
+             the group shows the narrow rules.",
         ),
         (
             left(Left::SameCluster),
@@ -47,8 +48,7 @@ pub(super) fn steps(topics: &[Topic<'_>], is_sweep: bool) -> Vec<String> {
         ),
         (
             failed::tries_again(topics),
-            "Do not wait for the guard: it tries again by itself, for more than an hour where it has its work queue, but \
-             until then it is open.",
+            "Do not wait for the guard: it tries again by itself, but until then it is open.",
         ),
         (right.is_some(), right.as_deref().unwrap_or_default()),
         (is(Situation::Lost), "Reopen what was lost with the command above, if it is still needed."),

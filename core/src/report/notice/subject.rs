@@ -180,7 +180,7 @@ fn closed_for_it(topics: &[Topic<'_>], first: &Topic<'_>) -> Option<String> {
 fn left(finding: &Finding) -> &'static str {
     match finding.action {
         Action::Refused if finding.for_people.left == Some(Left::Shared) => "others use the group",
-        Action::Refused if finding.for_people.left == Some(Left::Needed) => "the cluster needs it",
+        Action::Refused if finding.for_people.left == Some(Left::Needed) => "narrow it first",
         Action::Failed => "closing failed",
         Action::Postponed => "the guard tries again",
         Action::WouldRevoke => "the guard only reports it",
