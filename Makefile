@@ -143,8 +143,10 @@ fmt-check:
 lint: lint-core ## Clippy on everything, warnings denied
 	cargo clippy --locked --all-targets --features test-aws -- -D warnings
 
-# Also the proof that the core and the command line build without the guard and the SDK.
+# Also the proof that the core and the command line build without the guard and the SDK, and that what is built apart can be.
 lint-core:
+	@for apart in fuzz mutants; do cargo metadata --locked --format-version 1 --manifest-path $$apart/Cargo.toml > /dev/null || \
+		{ echo "error: $$apart/Cargo.lock is stale: cargo update --workspace --manifest-path $$apart/Cargo.toml" >&2; exit 1; }; done
 	cargo clippy --locked --lib --no-default-features --features cli -- -D warnings
 
 template-lint: venv ## cfn-lint on the templates

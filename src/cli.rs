@@ -51,8 +51,8 @@ use crate::policy::diagnostic::Rejected;
 /// Closes what must not be open in the security groups of Amazon EKS clusters.
 ///
 /// The guard itself is a Lambda function. This program is for what it would say: audit an account, try a policy on a laptop,
-/// before it guards anything. Only `audit` without `--from` and `undo` talk to AWS, and only `audit --fix` and `undo` change
-/// anything there, after they have shown what and asked.
+/// before it guards anything. Only `audit` without `--from`, `audit --import` and `undo` talk to AWS. Only `audit --fix` and
+/// `undo` change anything that is open, after they have shown what and asked; `--import` adds findings to Security Hub.
 #[derive(Parser)]
 #[command(name = "eks-sg-guard", version, arg_required_else_help = true, max_term_width = 100, after_help = HELP)]
 struct Arguments {
@@ -148,10 +148,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let verb = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.verb,
         Err(error) => {
-            let _ = error.print();
             // Clap's own code for a mistake is 2, which means findings here.
             let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked_for { Exit::Clean } else { Exit::CouldNotRun }.into();
+            let exit = if asked_for { Exit::Clean } else { Exit::CouldNotRun };
+            // Written here, since what it buffers would be lost without a word.
+            return ended(error.print().and_then(|()| io::stdout().flush()), exit);
         }
     };
     let style = Style::new(has_colours(&io::stdout()));
@@ -174,10 +175,16 @@ fn print(answer: &CommandOutput, style: Style) -> ExitCode {
     for remark in &answer.remarks {
         let _ = writeln!(io::stderr(), "{}", text::lines(remark, false));
     }
+    ended(written, answer.exit)
+}
+
+fn ended(written: io::Result<()>, exit: Exit) -> ExitCode {
     match written {
         // Whoever closed the pipe has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error.into()),
-        _ => answer.exit.into(),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(&anyhow::Error::new(error).context("the answer could not be written to standard output"))
+        }
+        _ => exit.into(),
     }
 }
 

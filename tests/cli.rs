@@ -4,12 +4,15 @@
 mod corpus;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use eks_sg_guard::report::finding::{Finding, worst_first};
 use eks_sg_guard::report::notice::rule_in_words;
 use eks_sg_guard::report::record::Record;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// Exit code, standard output, standard error.
 type Said = (i32, String, String);
@@ -42,6 +45,13 @@ fn written(test: &str, name: &str, content: &[u8]) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
     path
+}
+
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 macro_rules! assert_prints {
@@ -139,7 +149,7 @@ fn without_the_sdk_nothing_asks_aws() {
     );
     for (arguments, instead) in [
         (&["audit"][..], "--from"),
-        (&["audit", "--region", "all", "--fix", "--yes"], "--from"),
+        (&["audit", "--region", "all", "--fix", "--yes"], "or, without `--fix`, name saved answers"),
         (&["undo", record.to_str().unwrap()], "command of the notice"),
     ] {
         let (code, out, err) = run(arguments);
@@ -355,6 +365,47 @@ fn input_that_cannot_be_read_is_named_with_what_to_do() {
 }
 
 /// As PowerShell, editors and cut texts leave them.
+#[test]
+fn what_is_packed_is_unpacked_and_what_is_cut_is_said_to_be() {
+    let event = fs::read(KUBELET).unwrap();
+    let packed = written("packed", "event.json.gz", &gzip(&event));
+    let (code, out, err) = run(&["notice", "preview", packed.to_str().unwrap(), "--as", "json"]);
+    assert!(code == 2 && err.contains("preview"), "{err}");
+    let record = written("packed", "record.json.gz", &gzip(&out.as_bytes()[..out.len() / 2]));
+    let old = written("packed", "old.json.gz", &gzip(b"[]"));
+    let zipped = written("packed", "record.zip", b"PK\x03\x04 and more");
+    let cut = written("packed", "cut.json", &out.as_bytes()[..out.len() / 2]);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    for (arguments, expected) in [
+        (vec!["undo".to_owned(), text(&record)], "it breaks off, so it was cut: save it again"),
+        (vec!["undo".to_owned(), text(&zipped)], "a zip archive; unpack it first"),
+        (vec!["undo".to_owned(), text(&cut)], "it breaks off, so it was cut: save it again"),
+        (
+            ["audit", "--from", "tests/audit/demo", "--compare", &text(&old)].map(str::to_owned).into(),
+            "expected what `audit --format json` prints",
+        ),
+        (vec!["policy".to_owned(), "check".to_owned(), "/dev/zero".to_owned()], "is larger than 256 MiB"),
+    ] {
+        let (code, _, err) = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(code == 1 && err.contains(expected), "{arguments:?}: {err}");
+        assert!(!err.contains("expected value at line 1"), "{err}");
+    }
+}
+
+/// Nothing is taken for said that nobody can read.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    for arguments in [&["--help"][..], &["--version"], &["audit", "--help"], &["policy", "show"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eks-sg-guard"));
+        command.env_clear().args(arguments).stdout(fs::File::create("/dev/full").unwrap());
+        let Output { status, stderr, .. } = command.output().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?}");
+        assert!(said.starts_with("error: the answer could not be written to standard output: No space left"), "{said}");
+    }
+}
+
 #[test]
 fn a_file_is_read_in_any_encoding_and_with_broken_text_that_nobody_judges() {
     let event = fs::read_to_string(KUBELET).unwrap();

@@ -442,6 +442,13 @@ fn what_an_event_alone_does_not_tell_is_previewed_on_a_snapshot() {
     assert!(code == 1 && err.contains("`--event-id`: `a1`, `a2`, `a3`"), "{err}");
     let (code, out, _) = run(&["notice", "preview", several.to_str().unwrap(), "--event-id", "a3"]);
     assert!(code == 2 && out.contains("10255"), "{out}");
+    let (code, _, err) = run(&["notice", "preview", several.to_str().unwrap(), "--event-id", "nope"]);
+    assert!(code == 1 && err.contains("has no call of the id `nope`; it has `a1`, `a2`, `a3`"), "{err}");
+    // What is wrong with the rest of a file is said beside it.
+    let cut = written("live", "cut.jsonl", lines(&three()[..1]) + "{\"detail\": {\"eventName\"");
+    let (code, out, err) = run(&["notice", "preview", cut.to_str().unwrap(), "--event-id", "a1"]);
+    assert!(!out.is_empty() && err.contains("it was cut; save it again; what stands before was read"), "{err}");
+    assert_ne!(code, 0);
 }
 
 #[test]

@@ -97,6 +97,19 @@ fn several_files_are_checked_and_the_worst_decides() {
     {
         assert!(out.contains(said), "{said}: {out}");
     }
+    // One that cannot be read hides no other.
+    let said = |more: &str, files: &[&str]| run(&[&["policy", "check", "missing.yaml"], files, &[more]].concat());
+    let (code, out, err) = said("--format=text", &[&broken]);
+    assert!(
+        code == 3 && out.contains("1 error") && err.starts_with("error: there is no policy file `missing.yaml`"),
+        "{err}"
+    );
+    let (code, out, err) = said("--format=text", &["policy.example.yaml"]);
+    assert!(code == 1 && out.contains("no problem") && err.starts_with("error: there is no policy file"), "{err}");
+    let (code, out, err) = said("--format=json", &["not-there.yaml"]);
+    let unread = serde_json::from_str::<Value>(&out).unwrap()["unread"].clone();
+    assert!(code == 1 && unread.as_array().unwrap().len() == 2 && err.lines().count() == 2, "{out}{err}");
+
     let (_, out, _) = run(&["policy", "check", &warned, &broken, "--format", "json"]);
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(answer["files"][0]["usable"], true);

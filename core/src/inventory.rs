@@ -32,8 +32,7 @@ use crate::model::facts::{Cluster, GroupFacts, Interface, NodeGroup};
 use crate::model::group::{Attachment, Beside, ConfiguredGroup, Group, by_policy_alone};
 use crate::model::region::Addresses;
 use crate::model::rule::Rule;
-use crate::ports::Ports;
-use crate::ports::{Clock, Ec2, Eks};
+use crate::ports::{Clock, Ec2, Eks, Ports};
 
 /// An answer older than this is not the last look before a revoke, and shows no more what a cluster has left.
 pub const MAX_LAST_LOOK_AGE: SignedDuration = SignedDuration::from_secs(2);

@@ -1,8 +1,8 @@
 //! The narrow doors to the outside: what we read from EC2 and EKS, the two things we change, whom we notify, what is
 //! remembered, and time.
 //!
-//! Owns: the traits, each of them fit for `dyn`. Must not: know the AWS SDK (adapters do). Fakes of these traits drive
-//! the tests of the order of effects.
+//! Owns: the traits, each of them fit for `dyn`, and which of them lead to a location together. Must not: know the
+//! AWS SDK (adapters do). Fakes of these traits drive the tests of the order of effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -131,25 +131,32 @@ impl Source {
     /// # Errors
     /// A sentence that says what was read.
     pub fn open(&self) -> Result<Box<dyn BufRead>, String> {
-        let cannot = |error: io::Error| format!("{} cannot be read: {error}", self.name());
-        let mut from: Box<dyn Read> = match &self.path {
+        let cannot = |error: io::Error| match error.kind() {
+            io::ErrorKind::Unsupported => format!("{} is {error}", self.name()),
+            _ => format!("{} cannot be read: {error}", self.name()),
+        };
+        let from: Box<dyn Read> = match &self.path {
             None => Box::new(io::stdin().lock()),
             Some(path) if path.is_dir() => return Err(format!("{} is a folder", self.name())),
             Some(path) => Box::new(File::open(path).map_err(cannot)?),
         };
-        let mut magic = Vec::with_capacity(MAGIC_LEN);
-        from.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut magic).map_err(cannot)?;
-        if let Some((_, what)) = PACKED.iter().find(|(begin, _)| magic.starts_with(begin)) {
-            return Err(format!("{} is {what}; unpack it first", self.name()));
-        }
-        let is_gzip = magic.starts_with(GZIP);
-        let whole = Cursor::new(magic).chain(from);
-        Ok(if is_gzip {
-            Box::new(BufReader::new(Decoded::new(MultiGzDecoder::new(BufReader::new(whole)))))
-        } else {
-            Box::new(BufReader::new(Decoded::new(whole)))
-        })
+        Ok(Box::new(BufReader::new(Decoded::new(unpacked(from).map_err(cannot)?))))
     }
+}
+
+/// The bytes of it, unpacked where they are gzip.
+///
+/// # Errors
+/// `Unsupported`, with what it is, where it is packed otherwise.
+pub fn unpacked(mut from: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+    let mut magic = Vec::with_capacity(MAGIC_LEN);
+    from.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut magic)?;
+    if let Some((_, what)) = PACKED.iter().find(|(begin, _)| magic.starts_with(begin)) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{what}; unpack it first")));
+    }
+    let is_gzip = magic.starts_with(GZIP);
+    let whole = Cursor::new(magic).chain(from);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(BufReader::new(whole))) } else { Box::new(whole) })
 }
 
 /// The text of a source.

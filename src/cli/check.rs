@@ -66,19 +66,34 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
     if let Some(both) = arguments.deny.iter().find(|code| arguments.allow.contains(code)) {
         bail!("`{both}` is both denied and allowed; leave one out");
     }
-    let checked = arguments.files.iter().map(|path| check(path, arguments)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (mut checked, mut unread) = (Vec::new(), Vec::new());
+    for path in &arguments.files {
+        match check(path, arguments) {
+            Ok(file) => checked.push(file),
+            Err(error) => unread.push(error),
+        }
+    }
+    if let ([], [_]) = (checked.as_slice(), unread.as_slice()) {
+        return Err(unread.remove(0));
+    }
     let is_usable = checked.iter().all(|file| file.many(Level::Error) == 0);
-    let exit = if is_usable { Exit::Clean } else { Exit::InvalidPolicy };
-    match arguments.format {
+    let exit = match (is_usable, unread.is_empty()) {
+        (false, _) => Exit::InvalidPolicy,
+        (true, false) => Exit::CouldNotRun,
+        (true, true) => Exit::Clean,
+    };
+    let output = match arguments.format {
         Format::Json => {
             let files: Vec<Value> = checked.iter().map(for_tools).collect();
-            CommandOutput::answer("policy check", &json!({"files": files}), exit)
+            let unread: Vec<String> = unread.iter().map(|error| format!("{error:#}")).collect();
+            CommandOutput::answer("policy check", &json!({"files": files, "unread": unread}), exit)?
         }
         Format::Text => {
             let texts: Vec<String> = checked.iter().map(|file| in_words(file, style)).collect();
-            Ok(CommandOutput::new(texts.join("\n"), exit))
+            CommandOutput::new(texts.join("\n"), exit)
         }
-    }
+    };
+    Ok(output.with_remarks(unread.iter().map(|error| format!("error: {error:#}")).collect()))
 }
 
 /// A code of a warning, or the word for all.

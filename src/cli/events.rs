@@ -9,7 +9,6 @@ mod pieces;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
 use self::pieces::{Piece, Pieces};
@@ -87,16 +86,16 @@ impl Troubles {
     }
 
     /// Where there was no event at all: that this is all there is to say.
-    pub(super) fn are_all(&self) -> anyhow::Result<()> {
+    pub(super) fn as_error(&self) -> anyhow::Error {
         let (said, more) = self.said();
         // What only was left out of a folder is why there is nothing.
         let Some((first, rest)) = said.split_first() else {
-            anyhow::bail!("there is no event in what was named: name files, or a folder that has some")
+            return anyhow::anyhow!("there is no event in what was named: name files, or a folder that has some");
         };
         let rest = rest.iter().map(|trouble| trouble.what.clone());
         let more = (more > 0).then(|| format!("{more} more problems like these"));
         let all: Vec<String> = [first.what.clone()].into_iter().chain(rest).chain(more).collect();
-        anyhow::bail!("{}", all.join("\nerror: "))
+        anyhow::anyhow!("{}", all.join("\nerror: "))
     }
 
     /// For standard error.
@@ -137,12 +136,13 @@ pub(super) fn what_it_is(value: &Value, file: &str) -> Option<String> {
     foreign::of(value, file).or_else(|| is_event().then(|| "this is an event, and not what is open".to_owned()))
 }
 
-/// The one event of a file, or the one of this id.
+/// The one event of a file, or the one of this id, and what was wrong with the rest.
 ///
 /// # Errors
 /// None, more than one, or a file that cannot be read.
-pub(super) fn one(path: &Path, id: Option<&str>) -> anyhow::Result<Read> {
+pub(super) fn one(path: &Path, id: Option<&str>) -> anyhow::Result<(Read, Troubles)> {
     let mut found: Vec<(Read, Option<String>)> = Vec::new();
+    let mut others = Vec::new();
     let troubles = read(&[path.to_owned()], &mut |read| {
         let own = match &read.parsed {
             Parsed::Trigger(Trigger::Change(change)) => Some(change.event.id.clone()),
@@ -150,6 +150,8 @@ pub(super) fn one(path: &Path, id: Option<&str>) -> anyhow::Result<Read> {
         };
         if id.is_none_or(|id| own.as_deref() == Some(id)) {
             found.push((read, own));
+        } else if others.len() < MAX_NAMED {
+            others.extend(own);
         }
         found.len() < MAX_NAMED || id.is_some()
     })?;
@@ -157,30 +159,24 @@ pub(super) fn one(path: &Path, id: Option<&str>) -> anyhow::Result<Read> {
     if found.len() > 1 && found.iter().any(|(_, own)| own.is_some()) {
         found.retain(|(_, own)| own.is_some());
     }
-    match found.len() {
-        0 => {
-            troubles.are_all()?;
-            match id {
-                Some(id) => {
-                    anyhow::bail!("event `{}` has no call of the id {}", plain(&path.display().to_string()), quoted(id))
-                }
-                None => anyhow::bail!("event `{}` has no event", plain(&path.display().to_string())),
-            }
-        }
-        1 => {}
-        many if id.is_none() => {
-            let ids: Vec<String> = found.iter().filter_map(|(_, own)| own.as_deref().map(quoted)).collect();
-            anyhow::bail!(
-                "event `{}` has {} events or more, and this is about one; choose it with `--event-id`: {}",
-                plain(&path.display().to_string()),
-                many,
-                ids.join(", ")
-            );
-        }
-        _ => {}
+    let name = plain(&path.display().to_string());
+    let in_quotes = |ids: &mut dyn Iterator<Item = &String>| ids.map(|id| quoted(id)).collect::<Vec<_>>().join(", ");
+    if id.is_none() && found.len() > 1 {
+        anyhow::bail!(
+            "event `{name}` has {} events or more, and this is about one; choose it with `--event-id`: {}",
+            found.len(),
+            in_quotes(&mut found.iter().filter_map(|(_, own)| own.as_ref()))
+        );
     }
-    let (first, _) = found.into_iter().next().context("there is no event")?;
-    Ok(first)
+    match (found.into_iter().next(), id) {
+        (Some((first, _)), _) => Ok((first, troubles)),
+        (None, Some(id)) if !others.is_empty() => {
+            let more = if others.len() < MAX_NAMED { "" } else { " and perhaps more" };
+            let there = in_quotes(&mut others.iter());
+            anyhow::bail!("event `{name}` has no call of the id {}; it has {there}{more}", quoted(id))
+        }
+        (None, _) => Err(troubles.as_error()),
+    }
 }
 
 struct Reader<'t> {

@@ -148,7 +148,7 @@ pub(super) fn run(arguments: &Arguments, style: Style, say: Say<'_>) -> anyhow::
         report.add(answer, arguments.fail_on, say)
     })?;
     if report.totals.events() == 0 {
-        troubles.are_all()?;
+        return Err(troubles.as_error());
     }
     let exit = match (report.is_met, troubles.any_error()) {
         (true, _) => Exit::Findings,

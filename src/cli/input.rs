@@ -1,6 +1,7 @@
 //! Reads what the arguments name: files, policies, today. Errors say what to do next.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -8,6 +9,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::Offset};
 use serde_json::Value;
 
+use crate::audit::source;
 use crate::event::json;
 use crate::model::text::plain;
 use crate::policy::model::Policy;
@@ -15,6 +17,9 @@ use crate::policy::{builtin, file};
 
 /// The policy file that is meant where none is named.
 pub(super) const POLICY_FILE: &str = "policy.yaml";
+
+/// Most of a file that is read, unpacked.
+const MAX_LEN: u64 = 256 << 20;
 
 /// A path as it may be shown: nothing in it reaches the terminal raw.
 pub(super) fn shown(path: &Path) -> String {
@@ -35,7 +40,13 @@ pub(super) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
 /// A JSON file, read as the function reads its payload.
 pub(super) fn json(path: &Path, what: &str) -> anyhow::Result<Value> {
     let text = json_text(path, what)?;
-    json::read(&text).with_context(|| format!("{what} `{}` is not JSON", shown(path)))
+    json::read(&text).map_err(|error| not_json(&error, what, &shown(path)))
+}
+
+/// What is wrong with a JSON file, and what to do where its end is missing.
+pub(super) fn not_json(error: &serde_json::Error, what: &str, name: &str) -> anyhow::Error {
+    let cut = if error.is_eof() { "; it breaks off, so it was cut: save it again" } else { "" };
+    anyhow!("{what} `{name}` is not JSON: {error}{cut}")
 }
 
 /// The text of a JSON file, in any encoding, as a strict reader takes it.
@@ -53,7 +64,14 @@ fn bytes(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {
     if path.is_dir() {
         bail!("{what} `{name}` is a directory; name a file in it");
     }
-    fs::read(path).with_context(|| format!("{what} `{name}` cannot be read"))
+    let mut bytes = Vec::new();
+    let read =
+        File::open(path).and_then(source::unpacked).and_then(|from| from.take(MAX_LEN + 1).read_to_end(&mut bytes));
+    read.with_context(|| format!("{what} `{name}` cannot be read"))?;
+    if bytes.len() as u64 > MAX_LEN {
+        bail!("{what} `{name}` is larger than {} MiB; name a smaller one", MAX_LEN >> 20);
+    }
+    Ok(bytes)
 }
 
 /// A built-in policy by name, or a policy file. A file with errors is a `Rejected`.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::cli::answer::{self, Explained};
 use crate::cli::claims::Assumed;
-use crate::cli::events::{self, Read};
+use crate::cli::events::{self, Read, Troubles};
 use crate::cli::input;
 use crate::cli::live;
 use crate::cli::output::{CommandOutput, Exit};
@@ -82,16 +82,26 @@ const EDITED: &str = "a rule that the guard knew before the edit is put back to 
                       (`GUARD_RESTORE`)";
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
+    let (mut output, troubles) = preview(arguments)?;
+    if troubles.any_error() && output.exit == Exit::Clean {
+        output.exit = Exit::CouldNotRun;
+    }
+    output.remarks.extend(troubles.in_words());
+    Ok(output)
+}
+
+/// Of the one event, with what was wrong with the rest of the file.
+fn preview(arguments: &Arguments) -> anyhow::Result<(CommandOutput, Troubles)> {
     let now = Timestamp::now();
     let policy = input::policy(&arguments.policy, now)?;
-    let Read { parsed, described, .. } = events::one(&arguments.event, arguments.id.as_deref())?;
+    let (Read { parsed, described, .. }, troubles) = events::one(&arguments.event, arguments.id.as_deref())?;
     let change = match parsed {
         Parsed::Trigger(Trigger::Change(change)) => change,
         Parsed::Trigger(Trigger::Sweep { .. } | Trigger::Lost) => {
             anyhow::bail!("a sweep names no rule; give an event that does")
         }
         Parsed::Ignored(reason) => {
-            return Ok(nothing_sent(arguments.form, &plain(&reason), Exit::Clean));
+            return Ok((nothing_sent(arguments.form, &plain(&reason), Exit::Clean), troubles));
         }
     };
     let mode = if arguments.report { Mode::Report } else { Mode::Enforce };
@@ -130,9 +140,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
     };
     if texts.is_empty() {
         let nothing = "the event names no rule that the policy objects to and that can be judged here";
-        return Ok(nothing_sent(arguments.form, nothing, exit));
+        return Ok((nothing_sent(arguments.form, nothing, exit), troubles));
     }
-    Ok(CommandOutput::new(texts.join("\n"), exit).with_remarks(remarks(&change, &records)))
+    Ok((CommandOutput::new(texts.join("\n"), exit).with_remarks(remarks(&change, &records)), troubles))
 }
 
 /// Programs that read a message get none, and no sentence instead of it.

@@ -25,7 +25,7 @@ pub(super) fn read(from: &[PathBuf]) -> anyhow::Result<Facts> {
     drop(progress);
     if !saved.has_any() {
         let why = saved.warnings().first().map(|why| format!("; {why}")).unwrap_or_default();
-        bail!("there is no answer of the AWS CLI to read{why}");
+        bail!("there is no answer of the AWS CLI to read{why}; `eks-sg-guard audit --commands` prints what to save");
     }
     let facts = Facts::of(saved);
     if !facts.knows_clusters() {

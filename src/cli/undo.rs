@@ -91,7 +91,7 @@ fn values(path: &Path) -> anyhow::Result<Vec<Value>> {
     };
     let values = Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter::<Value>();
     let values = values.collect::<Result<Vec<Value>, _>>();
-    let values = values.with_context(|| format!("record `{name}` is not JSON"))?;
+    let values = values.map_err(|error| input::not_json(&error, "record", &name))?;
     if values.is_empty() {
         bail!("record `{name}` is empty; expected JSON");
     }

@@ -10,8 +10,7 @@ use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::model::error::{Cause, CloudError, chain};
-use crate::ports::Ports;
-use crate::ports::{Channel, StateStore};
+use crate::ports::{Channel, Ports, StateStore};
 use crate::report::allowance::Allowed;
 use crate::report::notice::Message;
 use crate::report::outbox::{self, Claimed, Letter, Sent};

@@ -76,7 +76,7 @@ fn shortened(lines: Vec<String>) -> Vec<String> {
 fn logs(trail: &Trail) -> Logs {
     let name = trail.arn.rsplit('/').next().unwrap_or_default();
     let called = format!("trail {} ({})", quoted(name), plain(&trail.home_region));
-    let unread = |what: &str, why: &str| Logs::Maybe(format!("{called}: {what} could not be read\n{}", plain(why)));
+    let unread = |what: &str, why: &str| Logs::Maybe(format!("{called}: {what} could not be read:\n{}", plain(why)));
     // What it selects does not matter while it is stopped, and the other way round.
     let selected = match &trail.selectors {
         Ok(selectors) => selects(selectors),

@@ -57,7 +57,7 @@ pub(crate) enum Value {
 /// Text that is not one YAML document within the limits.
 pub(crate) fn read(text: &str) -> Result<Node, Box<Diagnostic>> {
     if text.len() > MAX_BYTES {
-        let message = format!("the file has {} bytes; a policy may have {MAX_BYTES}", text.len());
+        let message = format!("the file has {} bytes, and {MAX_BYTES} is the most", text.len());
         return Err(Box::new(Diagnostic::error("too-large", TOP, message)));
     }
     let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options())

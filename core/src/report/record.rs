@@ -31,7 +31,7 @@ words! {
 
 /// The record of one group, or of what is about none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(remote = "Self")]
+#[serde(remote = "Self", expecting = "a record of the guard")]
 pub struct Record {
     /// Version of this shape.
     pub version: u8,

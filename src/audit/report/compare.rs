@@ -15,6 +15,7 @@ use crate::report::notice::rule_in_words;
 
 /// An audit that was saved. Other keys may come.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(expecting = "what `audit --format json` prints")]
 pub struct OldAudit {
     /// Of the answer.
     pub version: u8,

@@ -9,6 +9,7 @@ use crate::cli::identity::{Identity, WITHOUT_SDK};
 
 pub(super) fn read(_: &Identity, _: &[String]) -> anyhow::Result<(Vec<Arc<Facts>>, bool)> {
     bail!(
-        "{WITHOUT_SDK}; or name saved answers with `--from` (`eks-sg-guard audit --commands` prints how to save them)"
+        "{WITHOUT_SDK}; or, without `--fix`, name saved answers with `--from` (`eks-sg-guard audit --commands` prints \
+         how to save them)"
     );
 }
