@@ -2,17 +2,17 @@
 //! Longer than other files: one table of calls for every verb, held by snapshots.
 
 mod corpus;
+mod packed;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use eks_sg_guard::report::finding::{Finding, worst_first};
 use eks_sg_guard::report::notice::rule_in_words;
 use eks_sg_guard::report::record::Record;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+
+use self::packed::gzip;
 
 /// Exit code, standard output, standard error.
 type Said = (i32, String, String);
@@ -45,13 +45,6 @@ fn written(test: &str, name: &str, content: &[u8]) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
     path
-}
-
-#[expect(clippy::unwrap_used, reason = "a helper of tests")]
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 macro_rules! assert_prints {

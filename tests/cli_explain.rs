@@ -8,14 +8,16 @@
     reason = "helpers of tests: a panic is a failed test"
 )]
 
+mod packed;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+
+use self::packed::gzip;
 
 /// Exit code, standard output, standard error.
 type Said = (i32, String, String);
@@ -43,12 +45,6 @@ fn written(test: &str, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
     path
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn utf_16(text: &str) -> Vec<u8> {

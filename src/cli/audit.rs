@@ -175,12 +175,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         Some(comparison) => comparison.worse().any(fails),
         None => audit.findings().any(fails),
     };
-    let exit = match (fails, is_whole) {
-        (true, _) => Exit::Findings,
-        // Nobody knows what is open where nobody could look.
-        (false, false) => Exit::CouldNotRun,
-        (false, true) => Exit::Clean,
-    };
+    let exit = if fails { Exit::Findings } else { Exit::Clean }.of_what_was_read(is_whole);
     #[cfg(feature = "aws")]
     if arguments.fixing.fix {
         if !matches!(arguments.format, Written::Text | Written::Json) {

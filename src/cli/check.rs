@@ -77,15 +77,11 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
         return Err(unread.remove(0));
     }
     let is_usable = checked.iter().all(|file| file.many(Level::Error) == 0);
-    let exit = match (is_usable, unread.is_empty()) {
-        (false, _) => Exit::InvalidPolicy,
-        (true, false) => Exit::CouldNotRun,
-        (true, true) => Exit::Clean,
-    };
+    let exit = if is_usable { Exit::Clean } else { Exit::InvalidPolicy }.of_what_was_read(unread.is_empty());
+    let unread: Vec<String> = unread.iter().map(|error| format!("{error:#}")).collect();
     let output = match arguments.format {
         Format::Json => {
             let files: Vec<Value> = checked.iter().map(for_tools).collect();
-            let unread: Vec<String> = unread.iter().map(|error| format!("{error:#}")).collect();
             CommandOutput::answer("policy check", &json!({"files": files, "unread": unread}), exit)?
         }
         Format::Text => {
@@ -93,7 +89,7 @@ pub(super) fn run(arguments: &Arguments, style: Style) -> anyhow::Result<Command
             CommandOutput::new(texts.join("\n"), exit)
         }
     };
-    Ok(output.with_remarks(unread.iter().map(|error| format!("error: {error:#}")).collect()))
+    Ok(output.with_remarks(unread.iter().map(|why| format!("error: {why}")).collect()))
 }
 
 /// A code of a warning, or the word for all.

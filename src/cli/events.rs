@@ -142,16 +142,17 @@ pub(super) fn what_it_is(value: &Value, file: &str) -> Option<String> {
 /// None, more than one, or a file that cannot be read.
 pub(super) fn one(path: &Path, id: Option<&str>) -> anyhow::Result<(Read, Troubles)> {
     let mut found: Vec<(Read, Option<String>)> = Vec::new();
-    let mut others = Vec::new();
+    let mut ids = Vec::new();
     let troubles = read(&[path.to_owned()], &mut |read| {
         let own = match &read.parsed {
             Parsed::Trigger(Trigger::Change(change)) => Some(change.event.id.clone()),
             _ => None,
         };
+        if ids.len() < MAX_NAMED {
+            ids.extend(own.as_deref().map(quoted));
+        }
         if id.is_none_or(|id| own.as_deref() == Some(id)) {
             found.push((read, own));
-        } else if others.len() < MAX_NAMED {
-            others.extend(own);
         }
         found.len() < MAX_NAMED || id.is_some()
     })?;
@@ -160,20 +161,18 @@ pub(super) fn one(path: &Path, id: Option<&str>) -> anyhow::Result<(Read, Troubl
         found.retain(|(_, own)| own.is_some());
     }
     let name = plain(&path.display().to_string());
-    let in_quotes = |ids: &mut dyn Iterator<Item = &String>| ids.map(|id| quoted(id)).collect::<Vec<_>>().join(", ");
     if id.is_none() && found.len() > 1 {
         anyhow::bail!(
             "event `{name}` has {} events or more, and this is about one; choose it with `--event-id`: {}",
             found.len(),
-            in_quotes(&mut found.iter().filter_map(|(_, own)| own.as_ref()))
+            ids.join(", ")
         );
     }
     match (found.into_iter().next(), id) {
         (Some((first, _)), _) => Ok((first, troubles)),
-        (None, Some(id)) if !others.is_empty() => {
-            let more = if others.len() < MAX_NAMED { "" } else { " and perhaps more" };
-            let there = in_quotes(&mut others.iter());
-            anyhow::bail!("event `{name}` has no call of the id {}; it has {there}{more}", quoted(id))
+        (None, Some(id)) if !ids.is_empty() => {
+            let more = if ids.len() < MAX_NAMED { "" } else { " and perhaps more" };
+            anyhow::bail!("event `{name}` has no call of the id {}; it has {}{more}", quoted(id), ids.join(", "))
         }
         (None, _) => Err(troubles.as_error()),
     }

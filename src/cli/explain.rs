@@ -150,11 +150,7 @@ pub(super) fn run(arguments: &Arguments, style: Style, say: Say<'_>) -> anyhow::
     if report.totals.events() == 0 {
         return Err(troubles.as_error());
     }
-    let exit = match (report.is_met, troubles.any_error()) {
-        (true, _) => Exit::Findings,
-        (false, true) => Exit::CouldNotRun,
-        (false, false) => Exit::Clean,
-    };
+    let exit = if report.is_met { Exit::Findings } else { Exit::Clean }.of_what_was_read(!troubles.any_error());
     match arguments.format {
         Format::Text => {
             let output = CommandOutput::new(report.tail(), exit);

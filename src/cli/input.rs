@@ -1,7 +1,7 @@
 //! Reads what the arguments name: files, policies, today. Errors say what to do next.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -51,10 +51,18 @@ pub(super) fn not_json(error: &serde_json::Error, what: &str, name: &str) -> any
 
 /// The text of a JSON file, in any encoding, as a strict reader takes it.
 pub(super) fn json_text(path: &Path, what: &str) -> anyhow::Result<String> {
-    let bytes = bytes(path, what)?;
-    let text = json::whole(&json::text(&bytes)).into_owned();
+    as_json(&bytes(path, what)?, what, &shown(path))
+}
+
+/// The same of standard input.
+pub(super) fn json_text_of_stdin(what: &str) -> anyhow::Result<String> {
+    as_json(&read(Ok(io::stdin()), what, "-")?, what, "-")
+}
+
+fn as_json(bytes: &[u8], what: &str, name: &str) -> anyhow::Result<String> {
+    let text = json::whole(&json::text(bytes)).into_owned();
     if text.trim().is_empty() {
-        bail!("{what} `{}` is empty; expected JSON", shown(path));
+        bail!("{what} `{name}` is empty; expected JSON");
     }
     Ok(text)
 }
@@ -64,9 +72,12 @@ fn bytes(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {
     if path.is_dir() {
         bail!("{what} `{name}` is a directory; name a file in it");
     }
+    read(File::open(path), what, &name)
+}
+
+fn read(from: io::Result<impl Read + 'static>, what: &str, name: &str) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read =
-        File::open(path).and_then(source::unpacked).and_then(|from| from.take(MAX_LEN + 1).read_to_end(&mut bytes));
+    let read = from.and_then(source::unpacked).and_then(|from| from.take(MAX_LEN + 1).read_to_end(&mut bytes));
     read.with_context(|| format!("{what} `{name}` cannot be read"))?;
     if bytes.len() as u64 > MAX_LEN {
         bail!("{what} `{name}` is larger than {} MiB; name a smaller one", MAX_LEN >> 20);

@@ -71,6 +71,13 @@ pub(super) enum Exit {
     InvalidPolicy = 3,
 }
 
+impl Exit {
+    /// What was found counts. Where nothing was, and not all could be read, nobody knows.
+    pub(super) fn of_what_was_read(self, is_whole: bool) -> Self {
+        if is_whole { self } else { self.max(Self::CouldNotRun) }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

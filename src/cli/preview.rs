@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::cli::answer::{self, Explained};
 use crate::cli::claims::Assumed;
-use crate::cli::events::{self, Read, Troubles};
+use crate::cli::events::{self, Read};
 use crate::cli::input;
 use crate::cli::live;
 use crate::cli::output::{CommandOutput, Exit};
@@ -82,26 +82,24 @@ const EDITED: &str = "a rule that the guard knew before the edit is put back to 
                       (`GUARD_RESTORE`)";
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
-    let (mut output, troubles) = preview(arguments)?;
-    if troubles.any_error() && output.exit == Exit::Clean {
-        output.exit = Exit::CouldNotRun;
-    }
+    let now = Timestamp::now();
+    let policy = input::policy(&arguments.policy, now)?;
+    let (read, troubles) = events::one(&arguments.event, arguments.id.as_deref())?;
+    let mut output = preview(arguments, read, &policy, now)?;
+    output.exit = output.exit.of_what_was_read(!troubles.any_error());
     output.remarks.extend(troubles.in_words());
     Ok(output)
 }
 
-/// Of the one event, with what was wrong with the rest of the file.
-fn preview(arguments: &Arguments) -> anyhow::Result<(CommandOutput, Troubles)> {
-    let now = Timestamp::now();
-    let policy = input::policy(&arguments.policy, now)?;
-    let (Read { parsed, described, .. }, troubles) = events::one(&arguments.event, arguments.id.as_deref())?;
+fn preview(arguments: &Arguments, read: Read, policy: &Policy, now: Timestamp) -> anyhow::Result<CommandOutput> {
+    let Read { parsed, described, .. } = read;
     let change = match parsed {
         Parsed::Trigger(Trigger::Change(change)) => change,
         Parsed::Trigger(Trigger::Sweep { .. } | Trigger::Lost) => {
             anyhow::bail!("a sweep names no rule; give an event that does")
         }
         Parsed::Ignored(reason) => {
-            return Ok((nothing_sent(arguments.form, &plain(&reason), Exit::Clean), troubles));
+            return Ok(nothing_sent(arguments.form, &plain(&reason), Exit::Clean));
         }
     };
     let mode = if arguments.report { Mode::Report } else { Mode::Enforce };
@@ -109,23 +107,23 @@ fn preview(arguments: &Arguments) -> anyhow::Result<(CommandOutput, Troubles)> {
     let snapshot = arguments.snapshot.as_deref().map(snapshot::read).transpose()?;
     let explained: Vec<Explained> = match (&snapshot, live::not_from_the_event(&change)) {
         (Some(snapshot), _) => {
-            let claimed = live::groups(&change, &described, snapshot, &policy, now)?.into_iter();
-            claimed.map(|claimed| answer::judged(&change, claimed, &policy, modes, now)).collect()
+            let claimed = live::groups(&change, &described, snapshot, policy, now)?.into_iter();
+            claimed.map(|claimed| answer::judged(&change, claimed, policy, modes, now)).collect()
         }
         (None, Some(says)) => anyhow::bail!(
             "this cannot be previewed from the event alone: {says}; save what is live as a snapshot and name it with \
              `--snapshot FILE` (`eks-sg-guard policy diff --help` shows what that looks like)"
         ),
-        (None, None) => answer::explain(&change, &described, &policy, &arguments.assumed, modes, now),
+        (None, None) => answer::explain(&change, &described, policy, &arguments.assumed, modes, now),
     };
     let is_forbidden = |step: &Step| step.finding.verdict == Verdict::Revoke;
     let exit =
         if explained.iter().flat_map(|group| &group.steps).any(is_forbidden) { Exit::Findings } else { Exit::Clean };
-    let missing = snapshot.as_ref().map(|snapshot| missing(&change, snapshot, &policy, &explained)).unwrap_or_default();
+    let missing = snapshot.as_ref().map(|snapshot| missing(&change, snapshot, policy, &explained)).unwrap_or_default();
     let taken = |group: &Group| snapshot.as_ref().map(|snapshot| live::taken(snapshot, group)).unwrap_or_default();
     let records = explained.into_iter().map(|group| {
         let taken = taken(&group.claimed.group);
-        record(&change, &policy, mode, group, &missing, taken, now)
+        record(&change, policy, mode, group, &missing, taken, now)
     });
     let records: Vec<Record> = records.collect();
     let news: Vec<&Record> = records.iter().filter(|record| notice::is_news(record)).collect();
@@ -140,9 +138,9 @@ fn preview(arguments: &Arguments) -> anyhow::Result<(CommandOutput, Troubles)> {
     };
     if texts.is_empty() {
         let nothing = "the event names no rule that the policy objects to and that can be judged here";
-        return Ok((nothing_sent(arguments.form, nothing, exit), troubles));
+        return Ok(nothing_sent(arguments.form, nothing, exit));
     }
-    Ok((CommandOutput::new(texts.join("\n"), exit).with_remarks(remarks(&change, &records)), troubles))
+    Ok(CommandOutput::new(texts.join("\n"), exit).with_remarks(remarks(&change, &records)))
 }
 
 /// Programs that read a message get none, and no sentence instead of it.

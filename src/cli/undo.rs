@@ -6,10 +6,9 @@
 mod live;
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Deserializer, Value, json};
@@ -19,7 +18,6 @@ use crate::cli::ask;
 use crate::cli::identity::Identity;
 use crate::cli::input;
 use crate::cli::output::{CommandOutput, Exit, Format};
-use crate::event::json as text_of;
 use crate::model::text::{count, plain};
 use crate::policy::builtin;
 
@@ -82,13 +80,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<CommandOutput> {
 /// One JSON value after the other.
 fn values(path: &Path) -> anyhow::Result<Vec<Value>> {
     let name = input::shown(path);
-    let text = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
-        text_of::text(&bytes).into_owned()
-    } else {
-        input::json_text(path, "record")?
-    };
+    let text =
+        if path == Path::new("-") { input::json_text_of_stdin("record")? } else { input::json_text(path, "record")? };
     let values = Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter::<Value>();
     let values = values.collect::<Result<Vec<Value>, _>>();
     let values = values.map_err(|error| input::not_json(&error, "record", &name))?;
